@@ -1,0 +1,37 @@
+# sallyport_layer(NAME [USES lower...] [LIBS external...])
+#
+# Makes sp_NAME from src/NAME/*.cc, and NAME_test from src/NAME/*_test.cc. A
+# folder without sources becomes an interface library, so that the layers stand
+# here in full from the first day.
+function(sallyport_layer name)
+  cmake_parse_arguments(LAYER "" "" "USES;LIBS" ${ARGN})
+  set(dir ${CMAKE_SOURCE_DIR}/src/${name})
+  file(GLOB sources CONFIGURE_DEPENDS ${dir}/*.cc)
+  set(tests ${sources})
+  list(FILTER sources EXCLUDE REGEX "(_test|/main)\\.cc$")
+  list(FILTER tests INCLUDE REGEX "_test\\.cc$")
+  list(TRANSFORM LAYER_USES PREPEND sp_)
+
+  if(sources)
+    add_library(sp_${name} STATIC ${sources})
+    target_include_directories(sp_${name} PUBLIC ${CMAKE_SOURCE_DIR}/src)
+    target_link_libraries(sp_${name} PUBLIC sp_flags ${LAYER_USES} ${LAYER_LIBS})
+    if(EXISTS ${dir}/pch.h)
+      target_precompile_headers(sp_${name} PRIVATE ${dir}/pch.h)
+    else()
+      target_precompile_headers(sp_${name} PRIVATE ${CMAKE_SOURCE_DIR}/cmake/pch.h)
+    endif()
+  else()
+    add_library(sp_${name} INTERFACE)
+    target_include_directories(sp_${name} INTERFACE ${CMAKE_SOURCE_DIR}/src)
+    target_link_libraries(sp_${name} INTERFACE sp_flags ${LAYER_USES} ${LAYER_LIBS})
+  endif()
+
+  if(tests AND NOT SALLYPORT_FUZZ)
+    add_executable(${name}_test ${tests})
+    target_link_libraries(${name}_test PRIVATE sp_${name} GTest::gtest GTest::gtest_main)
+    target_precompile_headers(${name}_test PRIVATE ${CMAKE_SOURCE_DIR}/cmake/pch_test.h)
+    add_test(NAME unit.${name} COMMAND ${name}_test --gtest_brief=1)
+    set_tests_properties(unit.${name} PROPERTIES LABELS unit)
+  endif()
+endfunction()
