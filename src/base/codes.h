@@ -1,0 +1,41 @@
+// The one table of refusal codes: every "no" that Sallyport says has a row.
+//
+// The rows stand in base/codes.inc; docs/codes.md is written from them
+// (`sallyport` is not needed for that: test/tidy compares the two). The same
+// code, sentence and remedy appear in the log, the command line and the API.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+
+namespace sallyport {
+
+enum class Code : std::uint16_t {
+#define SALLYPORT_CODE(name, text, stanza, stream, sentence, remedy) name,
+#include "base/codes.inc"
+#undef SALLYPORT_CODE
+};
+
+struct CodeRow {
+  Code code;
+  // Stable name, `area.what`, shown to people and matched by programs.
+  std::string_view name;
+  // The RFC 6120 8.3.3 condition of the stanza error that a bounce carries;
+  // empty where this code never answers a stanza.
+  std::string_view stanza_condition;
+  // The RFC 6120 4.9.3 condition of the stream error; empty where this code
+  // never ends a stream.
+  std::string_view stream_condition;
+  std::string_view sentence;  // what happened
+  std::string_view remedy;    // what the reader can do about it
+};
+
+// All rows, in the order of the enumeration.
+std::span<const CodeRow> code_table();
+const CodeRow& code_row(Code code);
+// The code with that stable name, if any: how a code crosses the link.
+std::optional<Code> code_named(std::string_view name);
+
+}  // namespace sallyport

@@ -1,0 +1,124 @@
+// Every bound in the program, each with its reason. Nothing that a peer can make
+// grow is without one; each is tested at the bound and one past it.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace sallyport::limits {
+
+using namespace std::chrono_literals;
+
+// --- XML (ATTACKS A6, A7)
+
+// A stanza, from `<` to `>`, as it arrives. Prosody's and ejabberd's s2s default is
+// 512 KiB; RFC 6120 13.12 asks for at least 10,000 bytes.
+inline constexpr std::size_t kStanzaBytesMax = 512 * 1024;
+// A first-level element before authentication. RFC 6120 13.12: at least 10,000.
+inline constexpr std::size_t kElementBytesUnauthenticatedMax = 12 * 1024;
+// The stream header itself, with every namespace it declares.
+inline constexpr std::size_t kStreamHeaderBytesMax = 4 * 1024;
+// White space between first-level elements that may arrive without one of them
+// between: keep-alives are one byte each, an xmppbomb is gigabytes.
+inline constexpr std::size_t kWhitespaceRunBytesMax = 64 * 1024;
+// Nesting below the stream element. Real payloads (XHTML-IM, PubSub, MAM) stay below 32.
+inline constexpr std::size_t kDepthMax = 64;
+inline constexpr std::size_t kDepthUnauthenticatedMax = 8;
+// Attributes of one element, namespace declarations included.
+inline constexpr std::size_t kAttributesMax = 64;
+// Elements in one stanza, at any depth: large disco#items and rosters have thousands.
+inline constexpr std::size_t kChildrenMax = 16 * 1024;
+inline constexpr std::size_t kChildrenUnauthenticatedMax = 128;
+// Canonical bytes that a stanza may grow to (namespaces written out at each use).
+inline constexpr std::size_t kCanonicalBytesMax = 2 * kStanzaBytesMax;
+
+// --- addresses (RFC 7622 3.1: each part at most 1023 octets after preparation)
+inline constexpr std::size_t kJidPartBytesMax = 1023;
+// DNS limits (RFC 1035 2.3.4) bound what can be federated.
+inline constexpr std::size_t kDomainBytesMax = 253;
+inline constexpr std::size_t kDomainLabelBytesMax = 63;
+// A stanza id is echoed in bounces and kept while the stanza waits.
+inline constexpr std::size_t kStanzaIdBytesMax = 1024;
+
+// --- strings a peer chose, where they are shown (ATTACKS C9)
+inline constexpr std::size_t kShownBytesMax = 256;
+
+// --- streams (RFC 6120 4.6, ATTACKS C3)
+
+// From accept to a first proved pair, absolute: dialback needs a connection back.
+inline constexpr auto kNegotiationTimeout = 30s;
+// Within it, from accept to the end of the TLS handshake.
+inline constexpr auto kTlsTimeout = 15s;
+// An authenticated stream on which nothing moves. Cisco closes after 10 minutes.
+inline constexpr auto kStreamIdleTimeout = 10min;
+// After our `</stream:stream>` for the peer's (RFC 6120 4.4).
+inline constexpr auto kCloseTimeout = 5s;
+// Domain pairs on one stream: jabberd2 multiplexes, an attacker multiplies (ATTACKS C2).
+inline constexpr std::size_t kPairsPerStreamMax = 64;
+// Dialback verifications in flight for one stream.
+inline constexpr std::size_t kVerificationsPerStreamMax = 8;
+// The same for one door: each is one connection outward at most.
+inline constexpr std::size_t kVerificationsMax = 256;
+inline constexpr auto kDialbackTimeout = 20s;
+// Streams of one door.
+inline constexpr std::size_t kStreamsMax = 50'000;
+// Connections that have proved nothing, from one address and in all.
+inline constexpr std::size_t kUnauthenticatedPerAddressMax = 64;
+inline constexpr std::size_t kUnauthenticatedMax = 4'000;
+// What waits for one stream's socket before the door stops feeding it.
+inline constexpr std::size_t kWriteQueueBytesMax = 1024 * 1024;
+// What is read from one socket in one turn.
+inline constexpr std::size_t kReadBytes = 16 * 1024;
+
+// --- finding servers
+inline constexpr std::size_t kSrvRecordsMax = 32;
+inline constexpr std::size_t kAddressesPerTargetMax = 8;
+inline constexpr std::size_t kTargetsMax = 16;
+inline constexpr auto kDnsTimeout = 8s;
+// One address, then the whole plan of a dial. An unknown domain is answered within 30 s.
+inline constexpr auto kConnectTimeout = 8s;
+inline constexpr auto kDialTimeout = 20s;
+// RFC 8305 5: the next address starts this much later.
+inline constexpr auto kConnectStagger = 250ms;
+// A domain that just failed is not dialled again before this (ATTACKS C2).
+inline constexpr auto kDialBackoff = 5s;
+
+// --- the link (docs/link-protocol.md)
+
+// A frame's payload: a maximum canonical stanza and its addresses fit.
+inline constexpr std::size_t kFrameBytesMax = kCanonicalBytesMax + 16 * 1024;
+// Credit that a new channel starts with: one maximum stanza.
+inline constexpr std::uint32_t kChannelCreditInitialBytes = kFrameBytesMax;
+// Credit of the whole link, each way: the memory bound of stanzas in flight.
+inline constexpr std::uint32_t kLinkCreditBytes = 64 * 1024 * 1024;
+inline constexpr std::size_t kChannelsMax = 65'536;
+// A settlement waits for company no longer than this.
+inline constexpr auto kSettleDelay = 50ms;
+// A dead link is noticed within 10 s: a ping when nothing came for 3 s, dead at 9 s.
+inline constexpr auto kLinkPingAfter = 3s;
+inline constexpr auto kLinkDeadAfter = 9s;
+inline constexpr auto kLinkReconnectMin = 250ms;
+inline constexpr auto kLinkReconnectMax = 10s;
+// A core's session state is kept by the edge this long after the link broke.
+inline constexpr auto kLinkSessionKept = 60s;
+// A whole push: 100,000 list rows and a thousand certificates fit.
+inline constexpr std::size_t kPushBytesMax = 64 * 1024 * 1024;
+
+// --- delivery
+// A stanza that waits longer than this on the core is answered.
+inline constexpr auto kDeliveryTimeout = 25s;
+// What waits on the core for one pair.
+inline constexpr std::size_t kPairQueueBytesMax = 4 * 1024 * 1024;
+inline constexpr std::size_t kPairQueueStanzasMax = 20'000;
+
+// --- configuration
+inline constexpr std::size_t kConfigFileBytesMax = 64 * 1024 * 1024;
+inline constexpr std::size_t kPolicyRowsMax = 200'000;
+
+// --- minting (a private CA signs one certificate per remote domain)
+inline constexpr auto kMintedLifetime = 24h * 7;
+inline constexpr std::size_t kMintedCacheMax = 4'096;
+inline constexpr std::size_t kMintsPerSecondMax = 50;
+
+}  // namespace sallyport::limits

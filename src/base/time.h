@@ -1,0 +1,34 @@
+// Time as a value. Nothing in the layers below `net` reads a clock: `now` comes
+// in as a parameter and never decreases.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+
+namespace sallyport {
+
+using Duration = std::chrono::microseconds;
+
+// A tag for the monotonic time line that the driver (or the simulation) keeps.
+struct Monotonic {
+  using duration = Duration;
+  using rep = duration::rep;
+  using period = duration::period;
+  using time_point = std::chrono::time_point<Monotonic, Duration>;
+  static constexpr bool is_steady = true;
+};
+
+// A point on the monotonic line: deadlines, ages, back-off.
+using Time = Monotonic::time_point;
+
+// A point in civil time, in whole seconds since 1970 (UTC): certificate dates,
+// `expires` in policy.toml, "since" in what an operator is shown.
+using UnixTime = std::chrono::sys_seconds;
+
+// Both, read together by the driver, passed together where both are needed.
+struct Now {
+  Time mono;
+  UnixTime civil;
+};
+
+}  // namespace sallyport
