@@ -1,0 +1,83 @@
+// Bytes: reading and writing them in network order, hex and base64, digests, and
+// comparisons that take the same time whatever they compare.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace sallyport {
+
+// Appends big-endian integers and length-prefixed strings to a string that it
+// does not own and that outlives it.
+class Appender {
+ public:
+  explicit Appender(std::string& out) : out_(out) {}
+  void u8(std::uint8_t v);
+  void u16(std::uint16_t v);
+  void u32(std::uint32_t v);
+  void u64(std::uint64_t v);
+  // As many bytes as 7-bit groups are needed, least significant first.
+  void varint(std::uint64_t v);
+  void raw(std::string_view bytes) { out_.append(bytes); }
+  // A varint length, then the bytes.
+  void string(std::string_view bytes);
+
+ private:
+  std::string& out_;
+};
+
+// Reads what Appender wrote. Every call past the end, and every varint longer than
+// ten bytes or not in its shortest form, fails and leaves the cursor failed.
+class Cursor {
+ public:
+  explicit Cursor(std::string_view in) : rest_(in) {}
+  std::optional<std::uint8_t> u8();
+  std::optional<std::uint16_t> u16();
+  std::optional<std::uint32_t> u32();
+  std::optional<std::uint64_t> u64();
+  std::optional<std::uint64_t> varint();
+  // Views into the input.
+  std::optional<std::string_view> raw(std::size_t size);
+  std::optional<std::string_view> string();
+  bool at_end() const { return !failed_ && rest_.empty(); }
+  bool failed() const { return failed_; }
+  std::string_view rest() const { return rest_; }
+
+ private:
+  std::string_view rest_;
+  bool failed_ = false;
+};
+
+std::string to_hex(std::string_view bytes);  // lower case
+std::string to_base64(std::string_view bytes);
+// RFC 4648 with padding; nothing else is accepted, not even white space.
+std::optional<std::string> from_base64(std::string_view text);
+
+using Digest256 = std::array<std::uint8_t, 32>;
+Digest256 sha256(std::string_view bytes);
+Digest256 hmac_sha256(std::string_view key, std::string_view bytes);
+std::string to_hex(const Digest256& digest);
+
+// Equal in time that depends on the lengths only.
+bool equal_constant_time(std::string_view a, std::string_view b);
+
+// Overwrites the bytes with zeros in a way that the compiler keeps, and empties the string.
+void wipe(std::string& secret);
+
+// Randomness, injected: getrandom(2) in the daemon, seeded in the simulation.
+class Random {
+ public:
+  virtual ~Random() = default;
+  virtual void fill(std::uint8_t* out, std::size_t size) = 0;
+  std::uint64_t u64();
+  // Uniform in [0, bound); bound > 0.
+  std::uint64_t below(std::uint64_t bound);
+  // `bytes` random bytes as lower-case hex: stream ids, keys, link sessions.
+  std::string hex(std::size_t bytes);
+};
+
+}  // namespace sallyport

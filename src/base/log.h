@@ -1,0 +1,42 @@
+// Log events: a name, a level and key-value fields, given to a sink that the
+// daemon passes in. What a line looks like (text, JSON) is the sink's choice.
+#pragma once
+
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/codes.h"
+
+namespace sallyport {
+
+enum class LogLevel { kError, kWarning, kInfo, kDebug };
+
+struct LogEvent {
+  LogLevel level = LogLevel::kInfo;
+  // Stable name, `area.what`: "stream.end", "link.up", "policy.applied".
+  std::string name;
+  // Values as they are; strings that a peer chose are escaped by the sink, in
+  // one place (`shown`). Bodies of stanzas never stand here.
+  std::vector<std::pair<std::string, std::string>> fields;
+};
+
+// Where a machine's events go. The sink outlives the machine.
+class LogSink {
+ public:
+  virtual ~LogSink() = default;
+  virtual void log(LogEvent event) = 0;
+};
+
+// `text` as it may be shown: cut at limits::kShownBytesMax (on a character
+// boundary, with "…" behind), and with C0, C1, DEL, quotes, backslash, bidi controls,
+// U+2028 and U+2029 written as escapes (ATTACKS C9). Invalid UTF-8 is written as \xNN.
+std::string shown(std::string_view text);
+
+// One line, without the line feed. `time` is already formatted (RFC 3339).
+std::string format_text(const LogEvent& event, std::string_view time);
+std::string format_json(const LogEvent& event, std::string_view time);
+
+}  // namespace sallyport

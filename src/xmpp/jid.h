@@ -1,0 +1,86 @@
+// XMPP addresses (RFC 7622) and the domains they live in.
+//
+// A value of these types is valid and in its one canonical form: the only way to
+// get one is `parse`. Comparisons are plain comparisons of bytes.
+#pragma once
+
+#include <compare>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace sallyport::xmpp {
+
+// A domain name as identity: lower-case A-labels, no trailing dot (RFC 7622 3.2,
+// RFC 5890). `bücher.example` and `xn--bcher-kva.example` are one Domain. IP literals
+// are refused: they are not federated names.
+class Domain {
+ public:
+  // Takes U-labels or A-labels, any case, one trailing dot. Errors: kJidInvalid.
+  static Result<Domain> parse(std::string_view text);
+
+  const std::string& ascii() const { return ascii_; }
+  // As it is written in XML (U-labels, RFC 7622 3.2).
+  std::string unicode() const;
+  // True for "conference.example.com" below "example.com"; not for itself.
+  bool is_below(const Domain& parent) const;
+
+  auto operator<=>(const Domain&) const = default;
+
+ private:
+  explicit Domain(std::string ascii) : ascii_(std::move(ascii)) {}
+  std::string ascii_;
+};
+
+// The ordered pair that everything is proved, judged, queued and counted by.
+// `local` is the side this organisation serves, whichever way a stanza goes.
+struct Pair {
+  Domain local;
+  Domain remote;
+  auto operator<=>(const Pair&) const = default;
+};
+
+// localpart@domainpart/resourcepart, prepared with PRECIS (UsernameCaseMapped,
+// OpaqueString; RFC 8265) and bounded (limits::kJidPartBytesMax).
+class Jid {
+ public:
+  // Errors: kJidInvalid, with the part that is wrong.
+  static Result<Jid> parse(std::string_view text);
+  // The bare domain as an address.
+  static Jid of(const Domain& domain);
+
+  bool has_local() const { return !local_.empty(); }
+  bool has_resource() const { return !resource_.empty(); }
+  const std::string& local() const { return local_; }
+  const Domain& domain() const { return domain_; }
+  const std::string& resource() const { return resource_; }
+  // The canonical text, domainpart as U-labels; what stands in canonical stanzas.
+  std::string text() const;
+  // The same localpart and resourcepart in another domain (chat node aliases).
+  Jid in(const Domain& domain) const;
+
+  auto operator<=>(const Jid&) const = default;
+
+ private:
+  Jid(std::string local, Domain domain, std::string resource);
+  std::string local_;
+  Domain domain_;
+  std::string resource_;
+};
+
+}  // namespace sallyport::xmpp
+
+template <>
+struct std::hash<sallyport::xmpp::Domain> {
+  std::size_t operator()(const sallyport::xmpp::Domain& d) const noexcept {
+    return std::hash<std::string>{}(d.ascii());
+  }
+};
+template <>
+struct std::hash<sallyport::xmpp::Pair> {
+  std::size_t operator()(const sallyport::xmpp::Pair& p) const noexcept {
+    return std::hash<std::string>{}(p.local.ascii()) * 31 + std::hash<std::string>{}(p.remote.ascii());
+  }
+};

@@ -1,0 +1,52 @@
+// Stanzas: what a gateway needs to know of one (RFC 6120 8), its canonical bytes,
+// and the error that answers it.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "xmpp/jid.h"
+
+namespace sallyport::xmpp {
+
+enum class StanzaKind : std::uint8_t { kMessage, kPresence, kIq };
+std::string_view kind_name(StanzaKind kind);  // "message", "presence", "iq"
+
+// A stanza in its one canonical, stream-independent form. Made only by
+// xml_stream's parser (which judges every byte) and by the functions below.
+//
+// `xml` is the stanza as it stands in a stream whose default namespace is
+// jabber:server and that declares nothing else: no prefix is used but `xml:` and
+// prefixes declared where they are used; xml:lang is written out when it was
+// inherited from the stream header; from and to are canonical addresses; attribute
+// values stand in single quotes; empty elements are closed at once.
+struct Stanza {
+  StanzaKind kind = StanzaKind::kMessage;
+  Jid from;
+  Jid to;
+  std::string id;    // empty when absent
+  std::string type;  // empty when absent: message "normal", presence available
+  std::string lang;  // effective xml:lang, empty when none
+  std::string xml;
+
+  bool is_error() const { return type == "error"; }
+  // An IQ that wants an answer (RFC 6120 8.2.3).
+  bool is_request() const { return kind == StanzaKind::kIq && (type == "get" || type == "set"); }
+};
+
+// The stanza error conditions of RFC 6120 8.3.3, with the error type each goes with.
+bool is_stanza_condition(std::string_view name);
+std::string_view stanza_error_type(std::string_view condition);
+// The stream error conditions of RFC 6120 4.9.3.
+bool is_stream_condition(std::string_view name);
+
+// The one error that answers `stanza`, with the code's condition and a text that
+// names the leg, or nothing where no error may be sent: to an error (RFC 6120 8.3.1), to an IQ
+// result, or to a presence that no one waits for an answer to (RFC 6121: only subscription
+// requests, directed available presence to a room's occupant address, and probes are answered).
+// Precondition: the code has a stanza condition.
+std::optional<Stanza> bounce(const Stanza& stanza, Code code, std::string_view text);
+
+}  // namespace sallyport::xmpp
