@@ -37,14 +37,16 @@ struct StreamHeader {
 // `</stream:stream>` (RFC 6120 4.4).
 struct StreamFooter {};
 
-// A stanza that is well-formed XML but cannot be moved: a `to` that is no address, an unknown
-// type. `reply` is what may be answered to a proved sender, already an error stanza; empty where
-// none may be sent. A `from` that is missing or no address ends the stream instead (kStanzaFromInvalid,
-// kStanzaAddressMissing) as does a missing `to`.
+// A stanza that is well-formed XML, from an address, but cannot be moved: its `to` is no address or
+// its `type` is unknown. A `from` that is missing or no address, or a missing `to`, ends the
+// stream instead (kStanzaFromInvalid, kStanzaAddressMissing).
 struct BadStanza {
   Error error;
-  Domain from;
-  std::optional<Stanza> reply_unaddressed;
+  StanzaKind kind;
+  Jid from;
+  std::string to;  // as received
+  std::string id;
+  std::string type;
 };
 
 using StreamEvent = std::variant<StreamHeader, Element, Stanza, BadStanza, StreamFooter>;
