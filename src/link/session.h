@@ -1,0 +1,193 @@
+// The link session: what core and edge say to each other on TCP 7400, as one pure
+// machine that both ends run (docs/link-protocol.md).
+//
+// A session outlives its connections. Stanzas travel on channels, one per (local, remote)
+// pair and direction, numbered from 1; each is settled in order by the receiver, as delivered or as
+// refused(code). What was sent and not settled is kept by the sender and, after a reconnect, sent
+// again from where the receiver left off: nothing is lost, doubled or reordered while both processes
+// live. When the other process is a new one, everything unsettled is sent to it anew.
+//
+// What is in flight is bounded: per channel by a window that the receiver grants, per link
+// by limits::kLinkCreditBytes. A settled stanza gives its bytes back. Control frames need no credit.
+//
+// Inputs are handle_*, outputs are poll and take_output. Time never decreases. The TLS
+// connection beneath, its pins and the dialling belong to the owner; the session is told of them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "xmpp/stanza.h"
+
+namespace sallyport::link {
+
+enum class Role : std::uint8_t { kCore, kEdge };
+
+// The sender's own name for a stanza it gave to `send`; comes back in Settled.
+using Ticket = std::uint64_t;
+
+// The receiver's handle for a stanza that waits for `settle`. One of an earlier session that was not
+// resumed is stale: settling it does nothing.
+struct Receipt {
+  std::uint32_t epoch = 0;
+  std::uint32_t channel = 0;
+  std::uint64_t sequence = 0;
+  auto operator<=>(const Receipt&) const = default;
+};
+
+// How a stanza ended: nullopt is delivered.
+using Outcome = std::optional<Error>;
+
+// How the edge came to believe in the remote domain of an inward channel: shown by the core,
+// checked against policy again, never trusted for more.
+struct Provenance {
+  std::string method;        // "external", "dialback", "dialback+certificate"
+  std::string peer_address;  // "198.51.100.7:5269"
+};
+
+// Questions that only the core can answer (DESIGN invariant 2), and one that both may ask.
+struct KeyAsk {  // the dialback key for db:result on the stream `stream_id` (XEP-0185)
+  xmpp::Pair pair;
+  std::string stream_id;
+};
+struct VerdictAsk {  // is this the key we made for that pair and stream? (XEP-0220 2.1.1 step 3)
+  xmpp::Pair pair;
+  std::string stream_id;
+  std::string key;
+};
+struct ControlAsk {  // a question of the control vocabulary, as JSON text, asked across the link
+  std::string json;
+};
+using Ask = std::variant<KeyAsk, VerdictAsk, ControlAsk>;
+// The key in hex; "valid" or "invalid"; JSON text. Or the core's refusal.
+using Answer = Result<std::string>;
+
+// --- what comes out
+struct Up {
+  std::string peer_name;
+  std::string peer_version;  // of the program, for people
+  bool resumed;              // false: the other process, or its memory of us, is new
+};
+// The connection ended. `final`: the other side refused us for a reason that a reconnect
+// will not change soon (kLinkVersion, kLinkSecondCore, kLinkDomain).
+struct Down {
+  Error error;
+  bool final;
+};
+// Without a connection for limits::kLinkDeadAfter: the owner may move pairs to another link.
+struct Dead {};
+struct Received {
+  xmpp::Pair pair;
+  Receipt receipt;
+  // As sent; the core must judge `xml` again, the edge may write it as it stands.
+  xmpp::Stanza stanza;
+  // Of the channel's latest opening; meaningful on the core only.
+  Provenance provenance;
+};
+struct Settled {
+  Ticket ticket;
+  Outcome outcome;
+};
+// `can_send` has become true again for the pair.
+struct Writable {
+  xmpp::Pair pair;
+};
+struct Asked {
+  std::uint64_t id;
+  Ask ask;
+};
+struct Answered {
+  std::uint64_t id;
+  Answer answer;
+};
+// A whole push has come (edge only). The bytes may hold private keys: wipe them after use.
+struct Pushed {
+  std::uint64_t generation;
+  std::string bytes;
+};
+// The edge has taken the push into use, or refused it whole (core only).
+struct PushDone {
+  std::uint64_t generation;
+  Result<void> result;
+};
+using Event = std::variant<Up, Down, Dead, Received, Settled, Writable, Asked, Answered, Pushed, PushDone>;
+
+struct SessionConfig {
+  Role role;
+  std::string name;      // ours, for the other side's logs
+  std::string version;   // of the program
+  std::string instance;  // random, new for each process; how a restart is told from a reconnect
+};
+
+// A stanza that was not settled when the session was given up, in the order it was sent.
+struct Unsettled {
+  xmpp::Pair pair;
+  xmpp::Stanza stanza;
+  Ticket ticket;
+  bool sent;  // it may have reached the other side
+};
+
+class Session {
+ public:
+  explicit Session(SessionConfig config);
+  ~Session();
+  Session(Session&&) noexcept;
+  Session& operator=(Session&&) noexcept;
+
+  // --- the connection
+  // Mutual TLS is complete and the key is pinned. The greeting goes out.
+  void handle_connected(Time now);
+  void handle_bytes(std::string_view bytes, Time now);
+  void handle_disconnected(Time now);
+  void handle_timeout(Time now);
+  std::optional<Time> poll_timeout() const;
+
+  // Bytes for the connection: appended to `out`; true when there were any. Settlements that are
+  // due ride along.
+  bool take_output(std::string& out, Time now);
+  std::optional<Event> poll();
+
+  // The connection must be closed once its output is written: a frame was refused, the
+  // versions do not match, the peer is dead.
+  bool wants_close() const;
+  bool is_up() const;
+
+  // --- stanzas
+  // Whether the pair's channel and the link have room now. False while the greeting is not answered.
+  bool can_send(const xmpp::Pair& pair, std::size_t stanza_bytes) const;
+  // Precondition: can_send. `provenance` is sent when it is new for the pair (edge).
+  void send(const xmpp::Pair& pair, xmpp::Stanza stanza, Ticket ticket, Time now,
+            const Provenance& provenance = {});
+  // In any order; settlements leave in the order of the channel.
+  void settle(const Receipt& receipt, Outcome outcome, Time now);
+  // The receiver lets the pair have more in flight (bytes in all, never less than before).
+  void grant(const xmpp::Pair& pair, std::uint32_t window_bytes);
+  // Gives up everything unsettled, in order, to be sent on another link or answered. The session
+  // forgets it; late settlements for it are ignored.
+  std::vector<Unsettled> abandon();
+  // Gives up one stanza that has not been sent yet or waits for a reconnect. False if it was settled.
+  bool withdraw(Ticket ticket);
+  std::size_t unsettled_bytes() const;
+
+  // --- control
+  std::uint64_t ask(Ask ask);  // lost on a disconnect: answered with kLinkDown
+  void answer(std::uint64_t id, Answer answer);
+  void push(std::uint64_t generation, std::string bytes);       // core
+  void push_done(std::uint64_t generation, Result<void> result);  // edge
+  // Says why and ends the connection (kLinkSecondCore, kStreamShutdown …).
+  void refuse(Error reason);
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace sallyport::link
