@@ -1,0 +1,55 @@
+// Who a peer is, and the only types that say so.
+//
+// A stanza moves only with a PeerProof in hand (DESIGN invariant 4). One can be made in two
+// places: here, from a certificate, and in dialback.cc, from a verified key. No other
+// code can construct one.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "s2s/tls_facts.h"
+#include "xmpp/jid.h"
+
+namespace sallyport::s2s {
+
+// On one stream, seen from this door: `local` is the domain that this door speaks for there,
+// `remote` the one that the peer speaks for. (On the core's inside face the internal server is
+// the peer: the gate turns the pair round.)
+using xmpp::Pair;
+
+enum class Method : std::uint8_t {
+  kExternal,             // SASL EXTERNAL, or as server of an outgoing stream: its certificate
+  kDialback,             // DNS alone: the authoritative server confirmed the key
+  kDialbackCertificate,  // dialback, and a certificate valid for the domain (XEP-0344)
+  kAddress,              // an inside server, reached at its configured address (core's inside face only)
+};
+std::string_view method_name(Method method);  // "external", "dialback", "dialback+certificate", "address"
+
+// Proof that the peer of one stream may speak for `pair().remote` towards `pair().local`.
+class PeerProof {
+ public:
+  const Pair& pair() const { return pair_; }
+  Method method() const { return method_; }
+
+ private:
+  PeerProof(Pair pair, Method method) : pair_(std::move(pair)), method_(method) {}
+  friend class CertificateIdentity;
+  friend class DialbackIdentity;
+  Pair pair_;
+  Method method_;
+};
+
+// Whether a trusted chain names the domain: DNS-ID, SRV-ID `_xmpp-server`, or XmppAddr
+// (RFC 6120 13.7.1.2, RFC 9525 6.3: one `*` as the whole left-most label, matching exactly one
+// label; comparison in A-label form). Errors: the chain's; kTlsNameMismatch with the names found.
+Result<void> certificate_names_domain(const TlsFacts& facts, const xmpp::Domain& domain);
+
+class CertificateIdentity {
+ public:
+  // `method` is kExternal or kDialbackCertificate. Errors as certificate_names_domain.
+  static Result<PeerProof> prove(const Pair& pair, const TlsFacts& facts, Method method);
+};
+
+}  // namespace sallyport::s2s

@@ -1,0 +1,115 @@
+// The receiving side of a stream (RFC 6120 4-6, XEP-0220, XEP-0178): somebody connected to us.
+//
+// The ladder: header, features, STARTTLS, (Direct TLS starts on the third rung), header, features,
+// SASL EXTERNAL or dialback, stanzas. Several pairs may join one stream, each with a proof of its own.
+// A pure machine: bytes, facts and time in; outputs out. It never sees a socket, and what it does not
+// know it asks for with an output that has an answer among the inputs.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "s2s/dialback.h"
+#include "s2s/identity.h"
+#include "s2s/judge.h"
+#include "xmpp/xml_stream.h"
+
+namespace sallyport::s2s {
+
+// --- what both kinds of stream ask of their owner
+
+// Take what is written so far to the socket, then do a TLS handshake on it. Bytes that were read
+// already are a violation the machine has seen to (RFC 6120 5.4.3.3).
+struct StartTls {
+  // Accepting: the domain whose certificate is shown (RFC 6120 5.4.3.1; DESIGN "Which certificate").
+  // Initiating: the domain whose certificate is shown if the server asks for one.
+  xmpp::Domain own;
+  // Initiating: sent as SNI, the XMPP domain. Accepting: unset.
+  std::optional<xmpp::Domain> server_name;
+  bool direct = false;  // ALPN xmpp-server (XEP-0368)
+};
+// Close the connection once its output is written. `error` has the refusal; nothing for a clean end.
+struct Closed {
+  std::optional<Error> error;
+};
+
+// --- what an accepted stream asks of its owner
+
+// A key was shown for the pair: ask the authoritative server of `pair.remote` (a new connection,
+// XEP-0220 2.1.1 step 2), then call handle_verified.
+struct VerifyKey {
+  Pair pair;
+  std::string stream_id;
+  std::string key;
+};
+// Somebody asks whether this is a key of ours (XEP-0220 2.1.1 step 3), then handle_key_checked.
+struct CheckKey {
+  Pair pair;  // local: the domain the key would speak for
+  std::string stream_id;
+  std::string key;
+};
+// The pair is proved; stanzas of it may follow.
+struct Admitted {
+  PeerProof proof;
+};
+// A pair was refused while negotiating; the peer has been told. The stream may live on.
+struct PairRefused {
+  Pair pair;
+  Error error;
+};
+struct Deliver {
+  PeerProof proof;
+  xmpp::Stanza stanza;
+};
+using InboundOutput = std::variant<StartTls, VerifyKey, CheckKey, Admitted, PairRefused, Deliver, Closed>;
+
+// How far a stream has come; printable, for `connections` and logs.
+enum class Phase : std::uint8_t { kHeader, kFeatures, kTls, kSecureHeader, kSecureFeatures, kSasl, kReady, kClosing, kClosed };
+std::string_view phase_name(Phase phase);
+
+class Inbound {
+ public:
+  // `direct_tls`: the first byte was a TLS handshake record; the owner does that handshake and calls
+  // handle_tls first. `judge` and `random` outlive the machine.
+  Inbound(const Judge& judge, Random& random, bool direct_tls, Time now);
+  ~Inbound();
+  Inbound(Inbound&&) noexcept;
+  Inbound& operator=(Inbound&&) noexcept;
+
+  void handle_bytes(std::string_view bytes, Time now);
+  void handle_tls(const TlsFacts& facts, Time now);
+  // A failed verification carries kDialbackUnreachable, kDialbackTimeout or whatever the leg said.
+  void handle_verified(const Pair& pair, const std::string& stream_id, Result<VerifyAnswer> answer, Time now);
+  void handle_key_checked(const Pair& pair, const std::string& stream_id, Result<bool> valid, Time now);
+  void handle_timeout(Time now);
+  std::optional<Time> poll_timeout() const;
+  // The connection is gone; no more output.
+  void handle_disconnected();
+
+  // Policy changed: pairs that are no longer admitted end (stream error only if none is left).
+  void judge_again(Time now);
+  // Ends the stream with a stream error, or cleanly with none.
+  void close(std::optional<Error> reason, Time now);
+  std::optional<InboundOutput> poll();
+  // Bytes to write: appended to `out`; true when there were any.
+  bool take_output(std::string& out);
+
+  Phase phase() const;
+  const std::string& stream_id() const;
+  const std::vector<PeerProof>& proofs() const;
+  const std::optional<TlsFacts>& tls() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace sallyport::s2s

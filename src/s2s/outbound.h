@@ -1,0 +1,85 @@
+// The initiating side of a stream: we connected to the server of a remote domain, to send stanzas of
+// some pairs or to ask about dialback keys (XEP-0220 2.1.1 step 2), or both.
+//
+// The ladder mirrors inbound.h. How we prove ourselves is the peer's choice: EXTERNAL if it offers that,
+// else dialback. What proves the peer is the policy's: its certificate, or, where rules say dialback,
+// that DNS led here. A pure machine, like Inbound.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "s2s/inbound.h"
+
+namespace sallyport::s2s {
+
+// The key for `pair` on the peer's stream `stream_id` is needed; then handle_key.
+struct NeedKey {
+  Pair pair;
+  std::string stream_id;
+};
+// Stanzas of the pair may be sent.
+struct PairReady {
+  PeerProof proof;
+};
+// The pair cannot be used on this stream: the peer refused it, or could not prove itself.
+struct PairFailed {
+  Pair pair;
+  Error error;
+};
+// The answer to `verify`.
+struct Verified {
+  Pair pair;
+  std::string stream_id;
+  Result<VerifyAnswer> answer;
+};
+using OutboundOutput = std::variant<StartTls, NeedKey, PairReady, PairFailed, Verified, Closed>;
+
+class Outbound {
+ public:
+  // The header is `from` first.local `to` first.remote. With `authenticate_first` the stream proves `first`
+  // for sending; without, it only asks about keys until `add_pair`.
+  Outbound(const Judge& judge, Pair first, bool authenticate_first, bool direct_tls, Time now);
+  ~Outbound();
+  Outbound(Outbound&&) noexcept;
+  Outbound& operator=(Outbound&&) noexcept;
+
+  // The TCP connection is up: the header goes out, or StartTls for Direct TLS.
+  void handle_connected(Time now);
+  void handle_bytes(std::string_view bytes, Time now);
+  void handle_tls(const TlsFacts& facts, Time now);
+  // A refused key (policy on the core says no, the link is down) fails the pair.
+  void handle_key(const Pair& pair, const std::string& stream_id, Result<std::string> key, Time now);
+  void handle_timeout(Time now);
+  std::optional<Time> poll_timeout() const;
+  void handle_disconnected();
+
+  // Another pair with the same remote domain joins, by dialback (several pairs on one stream).
+  void add_pair(const Pair& pair, Time now);
+  // Asks the peer, as authoritative server of `pair.remote`, about a key shown to us.
+  void verify(const Pair& pair, const std::string& stream_id, const std::string& key, Time now);
+  // Writes a stanza as it stands. Precondition: the proof came from this machine's PairReady, and still holds.
+  void send(const PeerProof& proof, const xmpp::Stanza& stanza, Time now);
+  void judge_again(Time now);
+  void close(std::optional<Error> reason, Time now);
+
+  std::optional<OutboundOutput> poll();
+  bool take_output(std::string& out);
+
+  Phase phase() const;
+  const std::string& stream_id() const;  // the peer's
+  const std::vector<PeerProof>& proofs() const;
+  const std::optional<TlsFacts>& tls() const;
+  // Nothing is sent, asked or awaited: it may be closed for idleness.
+  bool is_quiet() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace sallyport::s2s
