@@ -1,0 +1,45 @@
+// What a core sends to an edge: names, lists, routes, peer settings, public certificates with
+// their keys, and nothing else (DESIGN invariant 2). One document, whole, with a generation.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "policy/rules.h"
+#include "route/static_route.h"
+
+namespace sallyport::gate {
+
+// A public certificate: the full chain and its key, PEM. The key is secret: wiped when it ends.
+struct CertificatePem {
+  std::vector<std::string> names;  // the DNS names inside, as the core read them (A-labels, wildcards too)
+  std::string chain;
+  std::string key;
+
+  CertificatePem() = default;
+  CertificatePem(const CertificatePem&) = default;
+  CertificatePem(CertificatePem&&) noexcept = default;
+  CertificatePem& operator=(const CertificatePem&) = default;
+  CertificatePem& operator=(CertificatePem&&) noexcept = default;
+  ~CertificatePem() { wipe(key); }
+};
+
+struct Push {
+  std::uint64_t generation = 0;
+  Digest256 policy_sha256{};     // of the policy file's bytes; what both doors show
+  policy::RuleSet rules;                 // `inside` is always empty here
+  std::vector<route::StaticRoute> routes;  // empty while static_routes is off
+  std::string trusted_ca;        // PEM; empty: the edge's system store
+  std::vector<CertificatePem> certificates;
+
+  std::string encode() const;
+  // Errors: kLinkFrame. Bounded by limits.
+  static Result<Push> decode(std::string_view bytes);
+};
+
+}  // namespace sallyport::gate

@@ -1,0 +1,52 @@
+// Static routes: how a remote domain is reached without asking DNS for SRV records.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "xmpp/jid.h"
+
+namespace sallyport::route {
+
+// Where to connect: an IP literal or a host name, and a port. Host names are lower-case
+// A-labels; an IPv6 literal stands without brackets.
+struct HostPort {
+  std::string host;
+  std::uint16_t port = 5269;
+  bool is_ip = false;
+
+  // "192.0.2.1:5269", "[2001:db8::1]:5269", "xmpp.example.net:5269"; without a port 5269.
+  // Errors: kConfigValue.
+  static Result<HostPort> parse(std::string_view text);
+  std::string text() const;
+  auto operator<=>(const HostPort&) const = default;
+};
+
+// A [[static_route]] row.
+struct StaticRoute {
+  xmpp::Domain domain;
+  HostPort address;
+  std::uint16_t priority = 0;    // lower first, as in SRV
+  bool fallback_dns = false;
+  std::uint32_t line = 0;
+  bool operator==(const StaticRoute&) const = default;
+};
+
+// The rows by domain.
+class StaticRoutes {
+ public:
+  explicit StaticRoutes(std::vector<StaticRoute> rows);
+  // The rows of a domain, by ascending priority, rows of equal priority as written; empty when none.
+  const std::vector<StaticRoute>& of(const xmpp::Domain& domain) const;
+  // Whether DNS may be asked when none of the rows works: any row of the domain says so.
+  bool falls_back(const xmpp::Domain& domain) const;
+  const std::map<xmpp::Domain, std::vector<StaticRoute>>& all() const { return rows_; }
+
+ private:
+  std::map<xmpp::Domain, std::vector<StaticRoute>> rows_;
+};
+
+}  // namespace sallyport::route
