@@ -1,0 +1,140 @@
+// The vocabulary between a role (Edge, Core) and the world around it: the driver with its
+// sockets, or the simulation. Everything a role learns is a handle_*; everything it wants is an Output.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "dns/address.h"
+#include "gate/push.h"
+#include "route/static_route.h"
+#include "s2s/tls_facts.h"
+#include "xmpp/jid.h"
+
+namespace sallyport::gate {
+
+using dns::Endpoint;
+
+// A connection, accepted or dialled. Never used twice by one process. The driver names accepted ones
+// with odd numbers, the role names dialled ones with even numbers.
+using ConnId = std::uint64_t;
+
+// --- what a role wants
+
+// How the server of a domain is found and reached (the driver does it: SRV, addresses, the race of
+// RFC 8305, the judgement of addresses).
+struct DialPlan {
+  // Addresses to try in order before anything else: static routes, or configured inside servers.
+  struct Step {
+    route::HostPort address;
+    // Written by our administrator as an IP: may lead anywhere but to our own listeners.
+    bool trusted_address = false;
+  };
+  std::vector<Step> steps;
+  // Then, or only, the SRV records (and addresses) of this name.
+  std::optional<xmpp::Domain> dns;
+  // Endpoints that accepted a connection in this attempt but then failed: go on behind them.
+  std::vector<Endpoint> avoid;
+};
+struct Dial {
+  ConnId conn;
+  DialPlan plan;
+};
+
+// Core only: dial [[edge]] number `edge`; TLS 1.3, mutual, pinned, is complete before handle_link.
+struct DialLink {
+  ConnId conn;
+  std::size_t edge;
+};
+
+// Write what take_output has, then hand the socket to TLS. Answered by handle_tls.
+struct BeginTls {
+  ConnId conn;
+  bool accepting;
+  // Whose certificate is shown (for an initiator: if asked for one).
+  xmpp::Domain own;
+  // SNI, for an initiator.
+  std::string server_name;
+  bool direct = false;  // ALPN xmpp-server
+};
+
+// take_output(conn) has bytes.
+struct Flush {
+  ConnId conn;
+};
+// Stop or go on reading from the connection.
+struct Hold {
+  ConnId conn;
+  bool on;
+};
+// Write what is left, then close. No input comes for the connection afterwards; the role has forgotten it.
+struct Disconnect {
+  ConnId conn;
+};
+// Edge only: open or close the s2s listeners (they are open while a core is linked and its push complete).
+struct Listen {
+  bool on;
+};
+// Edge only: these public certificates, and only these, from now on. New handshakes use them.
+struct UseCertificates {
+  std::vector<CertificatePem> certificates;
+};
+// Edge only: what remote certificates must lead to. PEM; empty: the system's store.
+struct UseTrust {
+  std::string pem;
+};
+
+using Output = std::variant<Dial, DialLink, BeginTls, Flush, Hold, Disconnect, Listen, UseCertificates, UseTrust>;
+
+// --- what a role is
+
+struct Accepted {
+  Endpoint peer;
+  Endpoint own;
+  bool direct_tls = false;  // the first byte was a TLS record; the driver has begun that handshake by SNI
+};
+struct Connected {
+  Endpoint peer;
+  bool direct_tls = false;  // an xmpps-server target (XEP-0368)
+  std::string how;          // "SRV xmpp.example.net:5269", "static route", for people
+};
+
+class Role {
+ public:
+  virtual ~Role() = default;
+
+  // A connection on an s2s listener. The driver has looked at its first byte and read nothing else.
+  virtual void handle_accepted(ConnId conn, const Accepted& accepted, Now now) = 0;
+  virtual void handle_connected(ConnId conn, const Connected& connected, Now now) = 0;
+  virtual void handle_dial_failed(ConnId conn, Error error, Now now) = 0;
+  // A link connection with complete mutual TLS: on the edge from [[core]] number `peer`, accepted; on the
+  // core to [[edge]] number `peer`, dialled. A failed link dial comes as handle_dial_failed.
+  virtual void handle_link(ConnId conn, std::size_t peer, const Endpoint& endpoint, Now now) = 0;
+  virtual void handle_bytes(ConnId conn, std::string_view bytes, Now now) = 0;
+  virtual void handle_tls(ConnId conn, Result<s2s::TlsFacts> facts, Now now) = 0;
+  // How many of the connection's bytes (as take_output gave them, counted from its beginning) have been
+  // handed to the socket.
+  virtual void handle_written(ConnId conn, std::uint64_t bytes_total, Now now) = 0;
+  virtual void handle_disconnected(ConnId conn, Error error, Now now) = 0;
+  virtual void handle_timeout(Now now) = 0;
+  virtual std::optional<Time> poll_timeout() const = 0;
+
+  virtual std::optional<Output> poll() = 0;
+  // Bytes to write on the connection: swapped into `out`, which must be empty. False when there are none.
+  virtual bool take_output(ConnId conn, std::string& out, Now now) = 0;
+
+  // A question or order of the control vocabulary (gate/control.h), as JSON text; the answer too.
+  virtual std::string control(std::string_view question, Now now) = 0;
+  // Ends every stream cleanly, refuses new ones; is_drained when nothing is left.
+  virtual void drain(Now now) = 0;
+  virtual bool is_drained() const = 0;
+};
+
+}  // namespace sallyport::gate
