@@ -1,0 +1,64 @@
+// The core role: internal servers on one side, links to edges on the other. Owns the policy, the
+// dialback secret and what waits; makes every bounce; checks again whatever an edge says.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/log.h"
+#include "gate/config.h"
+#include "gate/event.h"
+
+namespace sallyport::gate {
+
+// Everything that may change while the core runs: read from files by the daemon, judged before.
+struct PolicyUpdate {
+  PolicyConfig policy;
+  Digest256 policy_sha256{};  // of the policy file's bytes
+  std::uint64_t generation = 0;
+  std::vector<CertificatePem> certificates;
+  std::string trusted_ca;  // PEM text; empty: the edge's system store
+};
+
+struct CoreSetup {
+  CoreConfig config;
+  PolicyUpdate policy;
+  std::string dialback_secret;
+  std::string version;
+  std::string instance;
+};
+
+class Core : public Role {
+ public:
+  // `random` and `log` outlive the role.
+  Core(CoreSetup setup, Random& random, LogSink& log, Now now);
+  ~Core() override;
+
+  // Takes a new policy into use, whole: pushes it to every edge, ends exactly the pairs it no longer
+  // admits. Every other stream goes on.
+  void apply(PolicyUpdate update, Now now);
+
+  void handle_accepted(ConnId conn, const Accepted& accepted, Now now) override;
+  void handle_connected(ConnId conn, const Connected& connected, Now now) override;
+  void handle_dial_failed(ConnId conn, Error error, Now now) override;
+  void handle_link(ConnId conn, std::size_t peer, const Endpoint& endpoint, Now now) override;
+  void handle_bytes(ConnId conn, std::string_view bytes, Now now) override;
+  void handle_tls(ConnId conn, Result<s2s::TlsFacts> facts, Now now) override;
+  void handle_written(ConnId conn, std::uint64_t bytes_total, Now now) override;
+  void handle_disconnected(ConnId conn, Error error, Now now) override;
+  void handle_timeout(Now now) override;
+  std::optional<Time> poll_timeout() const override;
+  std::optional<Output> poll() override;
+  bool take_output(ConnId conn, std::string& out, Now now) override;
+  std::string control(std::string_view question, Now now) override;
+  void drain(Now now) override;
+  bool is_drained() const override;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace sallyport::gate
