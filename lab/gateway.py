@@ -1,0 +1,188 @@
+"""The gateway in a world: an edge in the DMZ, a core inside, their files and commands."""
+
+import base64
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+
+from . import address as at
+from . import process
+from .process import LabError, run
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def program():
+    """The binary under test: $SALLYPORT, else what the release or debug preset built."""
+    for path in (os.environ.get("SALLYPORT"), f"{ROOT}/build/release/sallyport", f"{ROOT}/build/debug/sallyport"):
+        if path and os.access(path, os.X_OK):
+            return os.path.abspath(path)
+    raise LabError("no sallyport binary: build it (cmake --preset release && "
+                   "cmake --build --preset release) or name it in SALLYPORT")
+
+
+def pin(certificate):
+    """sha256:<base64 of SHA-256 of the SubjectPublicKeyInfo> of a certificate file."""
+    public = run("openssl", "x509", "-in", certificate, "-noout", "-pubkey")
+    der = base64.b64decode("".join(line for line in public.splitlines() if not line.startswith("-")))
+    return "sha256:" + base64.b64encode(hashlib.sha256(der).digest()).decode()
+
+
+class Gateway:
+    """Both doors. Folder layout: edge/ and core/, each with its configuration, and run/."""
+
+    def __init__(self, options, network, folder, logs, public_ca, servers_ca):
+        self.options, self.network, self.folder = options, network, folder
+        self._public_ca = public_ca
+        self.binary = program()
+        for name in ("edge", "core/certs", "core/state", "run"):
+            os.makedirs(f"{folder}/{name}", exist_ok=True)
+        shutil.copy(servers_ca.certificate, f"{folder}/core/servers-ca.crt")
+        shutil.copy(public_ca.certificate, f"{folder}/core/public-ca.crt")
+        public_ca.issue(f"{folder}/core/certs/example.com", [at.DOMAIN, at.ALIAS], eku=options.eku)
+        for role in ("edge", "core"):
+            self._identity(f"{folder}/{role}/{role}", role)
+        self._write("edge/edge.toml", self._edge())
+        self._write("core/core.toml", self._core())
+        self._write("core/policy.toml", self.policy())
+        self.edge = self._role("edge", logs)
+        self.core = self._role("core", logs)
+        self.logs = [self.edge.log, self.core.log]
+        self.internal_ca = f"{folder}/core/state/internal-ca.crt"
+
+    def start(self):
+        self.edge.start()
+        self.core.start()
+
+    def wait_ready(self, timeout_s=20):
+        """Linked, pushed and open: the edge listens for servers only then."""
+        def open_for_all():
+            for role in (self.edge, self.core):
+                if not role.alive():
+                    raise LabError(f"{role.name} ended with {role.exit_code()}:\n{process.tail(role.log)}")
+            return (process.listens(self.edge.namespace, at.ip("edge"), 5269)
+                    and process.listens(self.core.namespace, at.ip("core"), 5269))
+        process.wait_until("edge and core open for servers", open_for_all, timeout_s)
+
+    def write_policy(self, **changes):
+        """Write policy.toml anew with other options (see policy)."""
+        self._write("core/policy.toml", self.policy(**changes))
+
+    def ask(self, role, *words, check=True, timeout_s=20):
+        """A command of the program, sent to a role's socket; its output."""
+        done = subprocess.run(
+            ["ip", "netns", "exec", self.network.namespace(role), self.binary, *words,
+             "--control", f"{self.folder}/run/{role}.sock"],
+            text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout_s)
+        if check and done.returncode != 0:
+            raise LabError(f"sallyport {' '.join(words)} ({role}): exit {done.returncode}\n{done.stdout}")
+        return done.stdout
+
+    def ask_json(self, role, *words):
+        return json.loads(self.ask(role, *words, "--json"))
+
+    def reload(self):
+        self.ask("core", "reload")
+
+    def restart(self, role):
+        """kill -9, then start with the same words."""
+        part = self.edge if role == "edge" else self.core
+        part.kill(signal.SIGKILL)
+        part.start()
+
+    def policy(self, allow=(at.REMOTE, at.REMOTE_ROOMS, at.DEAD, at.UNKNOWN), extra=""):
+        """The text of policy.toml for these options."""
+        server = f"{at.ip('inside')}:5269"
+        node = f'node    = "{at.NODE}"\n' if self.options.mapped else ""
+        rows = [f"""\
+[federation]
+enabled      = true
+privacy      = "allow-list"
+authenticate = "certificate"
+trusted_ca   = "public-ca.crt"
+
+[[domain]]
+name    = "{at.DOMAIN}"
+servers = ["{server}"]
+
+[[chat_node]]
+alias   = "{at.ALIAS}"
+{node}servers = ["{server}"]
+"""]
+        rows += [f'[[allow]]\ndomain  = "{domain}"\n' for domain in allow]
+        if self.options.proof == "dialback":
+            rows += [f'[[peer]]\ndomain       = "{domain}"\nauthenticate = "dialback"\n'
+                     for domain in (at.REMOTE, at.REMOTE_ROOMS, at.STRANGER)]
+        return "\n".join(rows) + extra
+
+    def _role(self, role, logs):
+        return process.Process(
+            role, self.network.namespace(role),
+            [self.binary, role, "-c", f"{self.folder}/{role}/{role}.toml"], f"{logs}/{role}.log")
+
+    def _identity(self, stem, role):
+        run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+            "-days", "3650", "-subj", f"/CN={role}", "-keyout", f"{stem}.key", "-out", f"{stem}.crt")
+        os.chmod(f"{stem}.key", 0o600)
+
+    def _write(self, name, text):
+        path = f"{self.folder}/{name}"
+        with open(f"{path}.new", "w") as file:
+            file.write(text)
+        os.rename(f"{path}.new", path)
+
+    def _edge(self):
+        return f"""\
+[edge]
+name      = "{at.EDGE_NAME}"
+s2s       = ["{at.ip('edge')}:5269"]
+traversal = ["{at.ip('edge')}:7400"]
+control   = "{self.folder}/run/edge.sock"
+
+[identity]
+certificate = "edge.crt"
+key         = "edge.key"
+
+[[core]]
+name    = "core-1"
+pins    = ["{pin(f'{self.folder}/core/core.crt')}"]
+domains = ["{at.DOMAIN}", "*.{at.DOMAIN}"]
+
+[resolver]
+servers = ["{at.ip('dns')}:53"]
+"""
+
+    def _core(self):
+        return f"""\
+[core]
+name    = "{at.CORE_NAME}"
+s2s     = ["{at.ip('core')}:5269"]
+control = "{self.folder}/run/core.sock"
+state   = "state"
+policy  = "policy.toml"
+
+[identity]
+certificate = "core.crt"
+key         = "core.key"
+
+[[edge]]
+name    = "{at.EDGE_NAME}"
+address = "{at.ip('edge')}:7400"
+pins    = ["{pin(f'{self.folder}/edge/edge.crt')}"]
+
+[internal]
+names = ["corp.example", "*.corp.example"]
+trust = "{self.options.trust}"
+{'server_ca = "servers-ca.crt"' if self.options.server_ca else ''}
+
+[dns]
+listen   = ["{at.ip('core')}:53"]
+upstream = ["{at.ip('insidedns')}:53"]
+clients  = ["10.0.0.0/8"]
+
+[certificates]
+directory = "certs"
+"""

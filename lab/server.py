@@ -1,0 +1,31 @@
+"""XMPP servers of the lab: what they have in common.
+
+A Site says what a server shall be; prosody.py, ejabberd.py and jabberd2.py turn it
+into configuration and processes.
+"""
+
+from dataclasses import dataclass, field
+
+from . import address as at
+
+
+@dataclass
+class Site:
+    """One XMPP server to be. Paths are files; addresses and names as in address.py."""
+
+    host: str  # host of the lab, gives namespace and address
+    domains: list  # virtual hosts
+    accounts: dict  # bare JID -> password
+    certificate: str  # PEM with every name of this server
+    key: str
+    rooms: str = ""  # domain of the group chat service; "": none
+    trusted_ca: str = ""  # who signs its peers; "": trusts nobody, so it knows them by dialback
+    demand_certificate: bool = False  # refuse peers that trusted_ca does not vouch for
+    external: bool = True  # may use and offer SASL EXTERNAL
+    nameserver: str = at.ip("dns")
+    trace: bool = False  # log every stanza
+    extra: dict = field(default_factory=dict)
+
+    @property
+    def ip(self):
+        return at.ip(self.host)
