@@ -88,13 +88,37 @@ inline constexpr auto kDialBackoff = 5s;
 
 // A frame's payload: a maximum canonical stanza and its addresses fit.
 inline constexpr std::size_t kFrameBytesMax = kCanonicalBytesMax + 16 * 1024;
-// Credit that a new channel starts with: one maximum stanza.
-inline constexpr std::uint32_t kChannelCreditInitialBytes = kFrameBytesMax;
+// Before the greeting is answered, and refusals at any time.
+inline constexpr std::size_t kGreetingBytesMax = 4 * 1024;
+// Names, versions, instances, methods and addresses that one door tells the other.
+inline constexpr std::size_t kLinkStringBytesMax = 256;
+// The text of a refusal; its code says most.
+inline constexpr std::size_t kLinkTextBytesMax = 1024;
+// What a new channel may have in flight; one stanza of any legal size always may, alone. Small, so
+// that 65,536 channels that nobody granted anything cannot ask for much.
+inline constexpr std::uint32_t kChannelWindowInitialBytes = 64 * 1024;
+// What a receiver can grant: 1 MiB at 100 ms round trip is 10 MB/s for one pair.
+inline constexpr std::uint32_t kChannelWindowMaxBytes = 1024 * 1024;
+// What one stanza takes beside its bytes (addresses, queues), so that empty ones are not free.
+inline constexpr std::uint32_t kStanzaOverheadBytes = 256;
 // Credit of the whole link, each way: the memory bound of stanzas in flight.
 inline constexpr std::uint32_t kLinkCreditBytes = 64 * 1024 * 1024;
+// A channel on which nothing is unsettled is closed after this; a stream is idle as long.
+inline constexpr auto kChannelIdle = 10min;
 inline constexpr std::size_t kChannelsMax = 65'536;
 // A settlement waits for company no longer than this.
 inline constexpr auto kSettleDelay = 50ms;
+// One frame of settlements; more go in the next.
+inline constexpr std::size_t kSettleBytesMax = 64 * 1024;
+// Settlements kept for replay until they are acknowledged; more wait.
+inline constexpr std::size_t kSettleLogBytesMax = 1024 * 1024;
+// An acknowledgement that found no company goes alone after this, or when as many bytes wait for it.
+inline constexpr auto kAckDelay = 1s;
+inline constexpr std::size_t kAckAfterBytes = 64 * 1024;
+// Questions that wait for the other door's answer: a few for each verification in flight.
+inline constexpr std::size_t kLinkAsksMax = 1'024;
+// A question or an answer as JSON text.
+inline constexpr std::size_t kLinkAnswerBytesMax = 1024 * 1024;
 // A dead link is noticed within 10 s: a ping when nothing came for 3 s, dead at 9 s.
 inline constexpr auto kLinkPingAfter = 3s;
 inline constexpr auto kLinkDeadAfter = 9s;
@@ -104,6 +128,9 @@ inline constexpr auto kLinkReconnectMax = 10s;
 inline constexpr auto kLinkSessionKept = 60s;
 // A whole push: 100,000 list rows and a thousand certificates fit.
 inline constexpr std::size_t kPushBytesMax = 64 * 1024 * 1024;
+// One frame of a push, and what goes between two looks at the stanzas that wait.
+inline constexpr std::size_t kPushChunkBytes = 64 * 1024;
+inline constexpr std::size_t kPushTurnBytes = 4 * kPushChunkBytes;
 
 // --- delivery
 // A stanza that waits longer than this on the core is answered.

@@ -38,12 +38,13 @@ using Ticket = std::uint64_t;
 // resumed is stale: settling it does nothing.
 struct Receipt {
   std::uint32_t epoch = 0;
-  std::uint32_t channel = 0;
+  std::uint64_t channel = 0;
   std::uint64_t sequence = 0;
   auto operator<=>(const Receipt&) const = default;
 };
 
-// How a stanza ended: nullopt is delivered.
+// How a stanza ended: nullopt is delivered. What comes out in Settled is the other door's word: any
+// code of the table, also one without a stanza condition.
 using Outcome = std::optional<Error>;
 
 // How the edge came to believe in the remote domain of an inward channel: shown by the core,
@@ -82,8 +83,13 @@ struct Down {
   Error error;
   bool final;
 };
-// Without a connection for limits::kLinkDeadAfter: the owner may move pairs to another link.
+// Without a connection for limits::kLinkDeadAfter (at once when it was silence that ended it), once
+// for each outage of a link that had been up: the owner may move pairs to another link.
 struct Dead {};
+// Edge only: without a connection for limits::kLinkSessionKept. Receipts of before are stale, the core's
+// stanzas forgotten. What the edge itself sent and was not settled stays, to be given up with
+// `abandon` (the owner should: after this it would be sent anew, and may arrive twice).
+struct Forgotten {};
 struct Received {
   xmpp::Pair pair;
   Receipt receipt;
@@ -96,7 +102,7 @@ struct Settled {
   Ticket ticket;
   Outcome outcome;
 };
-// `can_send` has become true again for the pair.
+// `can_send` said no for the pair and would now say yes. Said once; ask again before sending.
 struct Writable {
   xmpp::Pair pair;
 };
@@ -118,7 +124,8 @@ struct PushDone {
   std::uint64_t generation;
   Result<void> result;
 };
-using Event = std::variant<Up, Down, Dead, Received, Settled, Writable, Asked, Answered, Pushed, PushDone>;
+using Event = std::variant<Up, Down, Dead, Received, Settled, Writable, Asked, Answered, Pushed, PushDone,
+                           Forgotten>;
 
 struct SessionConfig {
   Role role;
@@ -143,46 +150,59 @@ class Session {
   Session& operator=(Session&&) noexcept;
 
   // --- the connection
-  // Mutual TLS is complete and the key is pinned. The greeting goes out.
+  // Mutual TLS is complete and the key is pinned. The core greets; the edge waits for that. A
+  // connection that was there before is taken to be gone.
   void handle_connected(Time now);
   void handle_bytes(std::string_view bytes, Time now);
+  // The connection is gone, whoever closed it; also after `wants_close`. Down follows.
   void handle_disconnected(Time now);
   void handle_timeout(Time now);
   std::optional<Time> poll_timeout() const;
 
   // Bytes for the connection: appended to `out`; true when there were any. Settlements that are
-  // due ride along.
+  // due ride along. A push goes out in turns of limits::kPushTurnBytes: write, then call again.
   bool take_output(std::string& out, Time now);
   std::optional<Event> poll();
 
   // The connection must be closed once its output is written: a frame was refused, the
-  // versions do not match, the peer is dead.
+  // versions do not match, the peer is dead. Nothing is read any more.
   bool wants_close() const;
   bool is_up() const;
 
   // --- stanzas
-  // Whether the pair's channel and the link have room now. False while the greeting is not answered.
+  // Whether the pair's channel and the link have room now for a stanza whose `xml` has that size. False
+  // while the greeting is not answered. A "no" is remembered: Writable follows.
   bool can_send(const xmpp::Pair& pair, std::size_t stanza_bytes) const;
-  // Precondition: can_send. `provenance` is sent when it is new for the pair (edge).
+  // To be called when can_send says yes; a stanza that does not fit waits its turn in the session, and
+  // counts in unsettled_bytes. The stanza's addresses are of the pair's domains, `from` on this side.
+  // `provenance` is sent when it is new for the pair (edge).
   void send(const xmpp::Pair& pair, xmpp::Stanza stanza, Ticket ticket, Time now,
             const Provenance& provenance = {});
   // In any order; settlements leave in the order of the channel.
   void settle(const Receipt& receipt, Outcome outcome, Time now);
-  // The receiver lets the pair have more in flight (bytes in all, never less than before).
+  // The receiver lets the pair have more in flight (bytes in all, at most
+  // limits::kChannelWindowMaxBytes). Not more than before: ignored, so it may be called with each stanza. A channel
+  // that was idle for long starts again with limits::kChannelWindowInitialBytes.
   void grant(const xmpp::Pair& pair, std::uint32_t window_bytes);
   // Gives up everything unsettled, in order, to be sent on another link or answered. The session
   // forgets it; late settlements for it are ignored.
   std::vector<Unsettled> abandon();
-  // Gives up one stanza that has not been sent yet or waits for a reconnect. False if it was settled.
-  bool withdraw(Ticket ticket);
+  // Gives up one stanza that has not been sent yet or waits for a reconnect: no Settled will come.
+  // False if it was settled or is on its way on a live connection: Settled has come or will.
+  bool withdraw(const xmpp::Pair& pair, Ticket ticket);
+  // What is held of stanzas that were given to `send`, with limits::kStanzaOverheadBytes for each.
   std::size_t unsettled_bytes() const;
 
   // --- control
-  std::uint64_t ask(Ask ask);  // lost on a disconnect: answered with kLinkDown
+  // Lost on a disconnect: answered with kLinkDown; above limits::kLinkAsksMax: with kLinkBusy.
+  std::uint64_t ask(Ask ask);
+  // `id` as in Asked. One of a connection that has ended is ignored.
   void answer(std::uint64_t id, Answer answer);
-  void push(std::uint64_t generation, std::string bytes);       // core
+  // Core: replaces a push that is not done. Kept and sent after each greeting until PushDone, which
+  // comes once, unless a newer push comes first. Push again at Up{resumed = false}.
+  void push(std::uint64_t generation, std::string bytes);
   void push_done(std::uint64_t generation, Result<void> result);  // edge
-  // Says why and ends the connection (kLinkSecondCore, kStreamShutdown …).
+  // Says why and ends the connection (kLinkSecondCore, kStreamShutdown …). Nothing without one.
   void refuse(Error reason);
 
  private:
