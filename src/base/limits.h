@@ -61,6 +61,13 @@ inline constexpr std::size_t kVerificationsPerStreamMax = 8;
 // The same for one door: each is one connection outward at most.
 inline constexpr std::size_t kVerificationsMax = 256;
 inline constexpr auto kDialbackTimeout = 20s;
+// A dialback key and a stream id, as a peer chose them: XEP-0185 makes 64 bytes, ids are shorter.
+inline constexpr std::size_t kDialbackKeyBytesMax = 1024;
+inline constexpr std::size_t kStreamIdBytesMax = 256;
+// SASL attempts on one stream that may fail (RFC 6120 6.4.5: between two and five).
+inline constexpr std::size_t kSaslAttemptsMax = 3;
+// Names in one certificate that are looked at: public authorities sign a hundred.
+inline constexpr std::size_t kCertificateNamesMax = 512;
 // Streams of one door.
 inline constexpr std::size_t kStreamsMax = 50'000;
 // Connections that have proved nothing, from one address and in all.

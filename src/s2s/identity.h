@@ -14,6 +14,8 @@
 
 namespace sallyport::s2s {
 
+struct PeerRules;  // s2s/judge.h
+
 // On one stream, seen from this door: `local` is the domain that this door speaks for there,
 // `remote` the one that the peer speaks for. (On the core's inside face the internal server is
 // the peer: the gate turns the pair round.)
@@ -43,13 +45,18 @@ class PeerProof {
 
 // Whether a trusted chain names the domain: DNS-ID, SRV-ID `_xmpp-server`, or XmppAddr
 // (RFC 6120 13.7.1.2, RFC 9525 6.3: one `*` as the whole left-most label, matching exactly one
-// label; comparison in A-label form). Errors: the chain's; kTlsNameMismatch with the names found.
+// label; comparison in A-label form). Names that are no domains count for nothing. Errors: the chain's;
+// kTlsNameMismatch with the names found; kTlsUntrusted for more than limits::kCertificateNamesMax of them.
 Result<void> certificate_names_domain(const TlsFacts& facts, const xmpp::Domain& domain);
 
 class CertificateIdentity {
  public:
   // `method` is kExternal or kDialbackCertificate. Errors as certificate_names_domain.
   static Result<PeerProof> prove(const Pair& pair, const TlsFacts& facts, Method method);
+
+  // The core's inside face: a server that we dialled at the address our administrator configured for its
+  // domain. Errors: kTlsNoCertificate where the rules do not say `address_proves`.
+  static Result<PeerProof> trust_address(const Pair& pair, const PeerRules& rules);
 };
 
 }  // namespace sallyport::s2s

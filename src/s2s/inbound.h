@@ -4,6 +4,15 @@
 // SASL EXTERNAL or dialback, stanzas. Several pairs may join one stream, each with a proof of its own.
 // A pure machine: bytes, facts and time in; outputs out. It never sees a socket, and what it does not
 // know it asks for with an output that has an answer among the inputs.
+//
+// Refusing. A pair that policy refuses is refused where the peer tries to prove it, not at the header:
+// whoever opens a stream may only want to ask `db:verify` for a local domain, and that is always answered. So
+// such a peer is not offered EXTERNAL, and its `db:result` is answered with a dialback error. When nothing is
+// left to wait for, the stream is closed limits::kCloseTimeout later, so that a db:verify behind it is still
+// answered and a peer that does not know dialback errors (XEP-0220 2.4) does not hang; Closed then has the
+// refusal. An unknown target alone closes nothing (XEP-0220 2.2.1). A key that is not valid closes the stream
+// with type='invalid'; where other pairs live on it, it is answered with `forbidden` instead, which ends only
+// that pair (XEP-0220 2.1.2).
 #pragma once
 
 #include <cstdint>
@@ -20,26 +29,10 @@
 #include "s2s/dialback.h"
 #include "s2s/identity.h"
 #include "s2s/judge.h"
+#include "s2s/stream.h"
 #include "xmpp/xml_stream.h"
 
 namespace sallyport::s2s {
-
-// --- what both kinds of stream ask of their owner
-
-// Take what is written so far to the socket, then do a TLS handshake on it. Bytes that were read
-// already are a violation the machine has seen to (RFC 6120 5.4.3.3).
-struct StartTls {
-  // Accepting: the domain whose certificate is shown (RFC 6120 5.4.3.1; DESIGN "Which certificate").
-  // Initiating: the domain whose certificate is shown if the server asks for one.
-  xmpp::Domain own;
-  // Initiating: sent as SNI, the XMPP domain. Accepting: unset.
-  std::optional<xmpp::Domain> server_name;
-  bool direct = false;  // ALPN xmpp-server (XEP-0368)
-};
-// Close the connection once its output is written. `error` has the refusal; nothing for a clean end.
-struct Closed {
-  std::optional<Error> error;
-};
 
 // --- what an accepted stream asks of its owner
 
@@ -69,11 +62,15 @@ struct Deliver {
   PeerProof proof;
   xmpp::Stanza stanza;
 };
-using InboundOutput = std::variant<StartTls, VerifyKey, CheckKey, Admitted, PairRefused, Deliver, Closed>;
-
-// How far a stream has come; printable, for `connections` and logs.
-enum class Phase : std::uint8_t { kHeader, kFeatures, kTls, kSecureHeader, kSecureFeatures, kSasl, kReady, kClosing, kClosed };
-std::string_view phase_name(Phase phase);
+// A stanza of a proved peer that cannot be moved: it is no stanza for anybody, or judge_again ended its pair
+// while others live on this stream. To be answered with stanza.error, never on this stream. Where `to` is no
+// address, the proof is that of some pair with the same remote domain.
+struct Unmovable {
+  PeerProof proof;
+  xmpp::BadStanza stanza;
+};
+using InboundOutput =
+    std::variant<StartTls, VerifyKey, CheckKey, Admitted, PairRefused, Deliver, Unmovable, Closed>;
 
 class Inbound {
  public:
@@ -85,14 +82,15 @@ class Inbound {
   Inbound& operator=(Inbound&&) noexcept;
 
   void handle_bytes(std::string_view bytes, Time now);
+  // The handshake succeeded. A failed one: handle_disconnected with the reason.
   void handle_tls(const TlsFacts& facts, Time now);
   // A failed verification carries kDialbackUnreachable, kDialbackTimeout or whatever the leg said.
   void handle_verified(const Pair& pair, const std::string& stream_id, Result<VerifyAnswer> answer, Time now);
   void handle_key_checked(const Pair& pair, const std::string& stream_id, Result<bool> valid, Time now);
   void handle_timeout(Time now);
   std::optional<Time> poll_timeout() const;
-  // The connection is gone; no more output.
-  void handle_disconnected();
+  // The connection is gone. Closed is then the last output, with `why` or kStreamLost; no byte is written.
+  void handle_disconnected(std::optional<Error> why = std::nullopt);
 
   // Policy changed: pairs that are no longer admitted end (stream error only if none is left).
   void judge_again(Time now);

@@ -4,6 +4,12 @@
 // The ladder mirrors inbound.h. How we prove ourselves is the peer's choice: EXTERNAL if it offers that,
 // else dialback. What proves the peer is the policy's: its certificate, or, where rules say dialback,
 // that DNS led here. A pure machine, like Inbound.
+//
+// Before Closed, every pair that was not ready fails (PairFailed) and every question is answered
+// (Verified), so that the owner has nothing to remember; for pairs that were ready Closed says it. A stream
+// whose pairs have all failed, and that has no question out, closes itself. A peer that refused our EXTERNAL
+// and then ended the stream before dialback was through shows as kSaslRefused: try again without
+// `use_external`.
 #pragma once
 
 #include <memory>
@@ -56,15 +62,19 @@ class Outbound {
   void handle_key(const Pair& pair, const std::string& stream_id, Result<std::string> key, Time now);
   void handle_timeout(Time now);
   std::optional<Time> poll_timeout() const;
-  void handle_disconnected();
+  void handle_disconnected(std::optional<Error> why = std::nullopt);
 
-  // Another pair with the same remote domain joins, by dialback (several pairs on one stream).
+  // Another pair with the same remote domain joins, by dialback (several pairs on one stream). May be called
+  // at any time before Closed, again for a pair that failed. Its rules are applied against this stream.
   void add_pair(const Pair& pair, Time now);
   // Asks the peer, as authoritative server of `pair.remote`, about a key shown to us.
   void verify(const Pair& pair, const std::string& stream_id, const std::string& key, Time now);
-  // Writes a stanza as it stands. Precondition: the proof came from this machine's PairReady, and still holds.
-  void send(const PeerProof& proof, const xmpp::Stanza& stanza, Time now);
+  // Writes a stanza as it stands. False, and nothing written, where the pair is not (or no longer) ready on
+  // this stream: it has been closed, or judge_again ended the pair.
+  bool send(const PeerProof& proof, const xmpp::Stanza& stanza, Time now);
+  // Rules changed: pairs that this stream does not satisfy any longer fail.
   void judge_again(Time now);
+  // As Inbound's.
   void close(std::optional<Error> reason, Time now);
 
   std::optional<OutboundOutput> poll();

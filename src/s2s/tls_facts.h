@@ -28,7 +28,8 @@ struct TlsFacts {
   std::string server_name;
   bool peer_certificate = false;
   // Whether the peer's chain leads to a trusted authority and is within its dates, for either
-  // purpose (serverAuth-only certificates count in both directions). Errors: kTlsNoCertificate, kTlsUntrusted.
+  // purpose (serverAuth-only certificates count in both directions). Errors: kTlsNoCertificate,
+  // kTlsUntrusted.
   Result<void> chain = Error{Code::kTlsNoCertificate, {}};
   CertificateNames names;
   std::string key_pin;  // "sha256:<base64>" of the peer's SubjectPublicKeyInfo, empty without certificate
