@@ -45,22 +45,26 @@ struct ListRow {
   DomainPattern domain;
   bool allow;
   Direction direction = Direction::kBoth;
-  std::string comment;
-  std::optional<UnixTime> expires;  // the row ends with the end of that day, UTC
-  std::uint32_t line = 0;           // in policy.toml, for `explain`; 0 when implied
+  std::string comment{};
+  // The first second at which the row no longer counts: the end of the day written, UTC.
+  std::optional<UnixTime> expires{};
+  std::uint32_t line = 0;  // in policy.toml, for `explain`; 0 when unknown
+  bool operator==(const ListRow&) const = default;
 };
 
 struct PeerRow {
   DomainPattern domain;
-  std::optional<s2s::Authenticate> authenticate;
-  std::optional<s2s::TlsRule> tls;
+  std::optional<s2s::Authenticate> authenticate{};
+  std::optional<s2s::TlsRule> tls{};
   std::uint32_t line = 0;
+  bool operator==(const PeerRow&) const = default;
 };
 
 // A local domain or chat node alias, by its outward name.
 struct LocalName {
   xmpp::Domain name;
   bool is_alias = false;
+  bool operator==(const LocalName&) const = default;
 };
 
 // Everything that the judgement of a pair needs.
@@ -68,19 +72,20 @@ struct RuleSet {
   bool enabled = true;
   Privacy privacy = Privacy::kAllowList;
   s2s::Authenticate authenticate = s2s::Authenticate::kCertificate;
-  std::vector<LocalName> local;
+  std::vector<LocalName> local{};
   // Inside names (core only; an edge is not told).
-  std::vector<DomainPattern> inside;
-  std::vector<ListRow> lists;
+  std::vector<DomainPattern> inside{};
+  std::vector<ListRow> lists{};
   // Domains of static routes while static_routes is on: they imply an allow of the exact name.
-  std::vector<xmpp::Domain> routed;
-  std::vector<PeerRow> peers;
+  std::vector<xmpp::Domain> routed{};
+  std::vector<PeerRow> peers{};
+  bool operator==(const RuleSet&) const = default;
 };
 
-// What decided, for people.
+// What decided. `because` is for our own people only: it names rows and lines, which no peer needs to know.
 struct Verdict {
-  Result<void> result;          // errors: kPolicy*
-  std::string because;          // "allow partner.example (policy.toml:12)", "no row matches"
+  Result<void> result;  // errors: kPolicy*; the text names the domain
+  std::string because;  // "allow partner.example (policy.toml:12)", "no row matches (privacy is allow-list)"
 };
 
 class Rules {
@@ -94,14 +99,18 @@ class Rules {
   // `serves` for the world: is it a local domain or an alias? Errors: kPolicyNotLocal.
   Result<void> is_local(const xmpp::Domain& domain) const;
   bool is_inside(const xmpp::Domain& domain) const;
-  // May `start` (kIn: the remote side, kOut: the local side) start for this pair now? The most specific
-  // row decides (exact, then the longest wildcard), of two equally specific ones the deny; inside
-  // names and names below a local domain are never remote (DESIGN invariant 5).
+  // May `start` (kIn: the remote side, kOut: the local side; kBoth: each of them) start for this pair now?
+  // Of the rows that speak about that direction and have not expired, the most specific decides
+  // (exact, then the longest wildcard), of two equally specific ones the deny, whatever the privacy
+  // mode; where none does, the mode decides: allow-list refuses, deny-list and off admit. Inside names are
+  // never remote, and names below a local name only where an [[allow]] or static route names
+  // them exactly (DESIGN invariant 5).
   Verdict judge(const xmpp::Pair& pair, Direction start, UnixTime now) const;
   // Whether what answers (results, errors, presence answers, dialback verification) may pass: the pair is
   // sound (local is local, remote is no inside name) and either direction may start.
   Result<void> may_answer(const xmpp::Pair& pair, UnixTime now) const;
-  // [federation] and the most specific [[peer]] row.
+  // [federation], and over it what the most specific [[peer]] row says. Less than required TLS counts only in
+  // an exact row that itself says authenticate = "dialback" (the configuration admits no other).
   s2s::PeerRules peer(const xmpp::Domain& remote) const;
   const RuleSet& set() const;
 

@@ -18,9 +18,11 @@ struct HostPort {
   std::uint16_t port = 5269;
   bool is_ip = false;
 
-  // "192.0.2.1:5269", "[2001:db8::1]:5269", "xmpp.example.net:5269"; without a port 5269.
+  // "192.0.2.1:5269", "[2001:db8::1]:5269", "xmpp.example.net:5269"; without a port `default_port`.
+  // A name whose last label is a number is refused: some resolvers read it as an address.
   // Errors: kConfigValue.
-  static Result<HostPort> parse(std::string_view text);
+  static Result<HostPort> parse(std::string_view text, std::uint16_t default_port = 5269);
+  // As `parse` reads it, the port written out.
   std::string text() const;
   auto operator<=>(const HostPort&) const = default;
 };
@@ -29,7 +31,7 @@ struct HostPort {
 struct StaticRoute {
   xmpp::Domain domain;
   HostPort address;
-  std::uint16_t priority = 0;    // lower first, as in SRV
+  std::uint16_t priority = 0;  // lower first, as in SRV
   bool fallback_dns = false;
   std::uint32_t line = 0;
   bool operator==(const StaticRoute&) const = default;

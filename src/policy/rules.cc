@@ -1,0 +1,235 @@
+#include "policy/rules.h"
+
+#include <fmt/format.h>
+
+#include <unordered_map>
+#include <unordered_set>
+
+namespace sallyport::policy {
+namespace {
+
+// The name without its first label; empty when it has but one.
+std::string_view parent(std::string_view name) {
+  const auto dot = name.find('.');
+  return dot == std::string_view::npos ? std::string_view() : name.substr(dot + 1);
+}
+
+bool speaks_about(Direction row, Direction start) { return row == Direction::kBoth || row == start; }
+
+std::string place(std::uint32_t line) {
+  return line == 0 ? std::string() : fmt::format(" (policy.toml:{})", line);
+}
+
+std::string_view privacy_name(Privacy privacy) {
+  switch (privacy) {
+    case Privacy::kAllowList:
+      return "allow-list";
+    case Privacy::kDenyList:
+      return "deny-list";
+    case Privacy::kOff:
+      return "off";
+  }
+  return "allow-list";
+}
+
+// All rows written for one pattern, as positions in RuleSet::lists.
+struct Slot {
+  std::vector<std::uint32_t> rows;
+  bool routed = false;
+};
+
+// What the rows of one pattern say about one direction at one moment.
+struct Finding {
+  const ListRow* allow = nullptr;
+  const ListRow* deny = nullptr;
+  const ListRow* expired = nullptr;          // an allow that would have decided
+  const ListRow* other_direction = nullptr;  // an allow that speaks about the other direction only
+  bool routed = false;
+
+  bool decides() const { return allow || deny || routed; }
+};
+
+std::string shown_row(const ListRow& row) {
+  return fmt::format("{} {}{}", row.allow ? "allow" : "deny", row.domain.text(), place(row.line));
+}
+
+}  // namespace
+
+// Names are looked up as they stand and then label by label upwards, so a judgement costs as many
+// look-ups as the name has labels. The keys are views into `set`, which never changes or moves.
+class Rules::Index {
+ public:
+  explicit Index(RuleSet rules) : set(std::move(rules)) {
+    for (std::uint32_t i = 0; i < set.lists.size(); ++i) slot(set.lists[i].domain).rows.push_back(i);
+    for (const auto& domain : set.routed) exact_[domain.ascii()].routed = true;
+    for (const auto& local : set.local) local_.insert(local.name.ascii());
+    for (const auto& pattern : set.inside)
+      (pattern.is_wildcard() ? inside_below_ : inside_).insert(pattern.base());
+    for (const auto& row : set.peers) {
+      // Of two rows for one name the first stands; the configuration admits no second.
+      (row.domain.is_wildcard() ? peers_below_ : peers_).emplace(row.domain.base(), &row);
+    }
+  }
+  Index(const Index&) = delete;
+  Index& operator=(const Index&) = delete;
+
+  bool is_local(const xmpp::Domain& domain) const { return local_.contains(domain.ascii()); }
+
+  bool is_inside(const xmpp::Domain& domain) const {
+    const std::string_view name = domain.ascii();
+    if (local_.contains(name) || inside_.contains(name)) return true;
+    for (auto up = parent(name); !up.empty(); up = parent(up)) {
+      if (inside_below_.contains(up)) return true;
+    }
+    return false;
+  }
+
+  // The local name that `domain` is below, if any.
+  std::optional<std::string_view> local_above(const xmpp::Domain& domain) const {
+    for (auto up = parent(domain.ascii()); !up.empty(); up = parent(up)) {
+      if (local_.contains(up)) return up;
+    }
+    return std::nullopt;
+  }
+
+  const PeerRow* peer(const xmpp::Domain& domain) const {
+    const std::string_view name = domain.ascii();
+    if (const auto at = peers_.find(name); at != peers_.end()) return at->second;
+    for (auto up = parent(name); !up.empty(); up = parent(up)) {
+      if (const auto at = peers_below_.find(up); at != peers_below_.end()) return at->second;
+    }
+    return nullptr;
+  }
+
+  Verdict judge_direction(const xmpp::Domain& remote, Direction start, UnixTime now) const;
+
+  const RuleSet set;
+
+ private:
+  using Names = std::unordered_set<std::string_view>;
+
+  Slot& slot(const DomainPattern& pattern) {
+    return (pattern.is_wildcard() ? below_ : exact_)[pattern.base()];
+  }
+  Finding look(const Slot& slot, Direction start, UnixTime now) const;
+  Verdict decide(const Finding& found, const xmpp::Domain& remote) const;
+  Verdict refuse_unlisted(const xmpp::Domain& remote, const ListRow* expired,
+                          const ListRow* other_direction) const;
+
+  std::unordered_map<std::string_view, Slot> exact_;
+  std::unordered_map<std::string_view, Slot> below_;  // by what stands behind "*."
+  Names local_;
+  Names inside_;
+  Names inside_below_;
+  std::unordered_map<std::string_view, const PeerRow*> peers_;
+  std::unordered_map<std::string_view, const PeerRow*> peers_below_;
+};
+
+Finding Rules::Index::look(const Slot& slot, Direction start, UnixTime now) const {
+  Finding found{.routed = slot.routed};
+  for (const auto at : slot.rows) {
+    const ListRow& row = set.lists[at];
+    const ListRow** where = row.allow ? &found.allow : &found.deny;
+    if (row.expires && now >= *row.expires) {
+      where = row.allow && speaks_about(row.direction, start) ? &found.expired : nullptr;
+    } else if (!speaks_about(row.direction, start)) {
+      where = row.allow ? &found.other_direction : nullptr;
+    }
+    if (where && !*where) *where = &row;
+  }
+  return found;
+}
+
+Verdict Rules::Index::decide(const Finding& found, const xmpp::Domain& remote) const {
+  if (found.deny) return {Error{Code::kPolicyDenied, remote.ascii()}, shown_row(*found.deny)};
+  if (found.allow) return {{}, shown_row(*found.allow)};
+  return {{}, "static route " + remote.ascii()};
+}
+
+Verdict Rules::Index::refuse_unlisted(const xmpp::Domain& remote, const ListRow* expired,
+                                      const ListRow* other_direction) const {
+  const auto because = [&](Code code, std::string why) {
+    return Verdict{Error{code, remote.ascii()}, std::move(why)};
+  };
+  if (expired) return because(Code::kPolicyExpired, "expired: " + shown_row(*expired));
+  if (other_direction) {
+    return because(Code::kPolicyDirection, "other direction only: " + shown_row(*other_direction));
+  }
+  return because(Code::kPolicyNotListed, "no row matches (privacy is allow-list)");
+}
+
+Verdict Rules::Index::judge_direction(const xmpp::Domain& remote, Direction start, UnixTime now) const {
+  const std::string_view name = remote.ascii();
+  const ListRow* expired = nullptr;
+  const ListRow* other_direction = nullptr;
+  const auto note = [&](const Finding& found) {
+    if (!expired) expired = found.expired;
+    if (!other_direction) other_direction = found.other_direction;
+  };
+  if (const auto at = exact_.find(name); at != exact_.end()) {
+    const Finding found = look(at->second, start, now);
+    if (found.decides()) return decide(found, remote);
+    note(found);
+  }
+  if (const auto above = local_above(remote)) {
+    // Only an exact row opens such a name; so only exact rows can say more about why not.
+    if (expired || other_direction) return refuse_unlisted(remote, expired, other_direction);
+    return {Error{Code::kPolicyBelowLocal, remote.ascii()},
+            fmt::format("{} is below the local name {}", name, *above)};
+  }
+  for (auto up = parent(name); !up.empty(); up = parent(up)) {
+    const auto at = below_.find(up);
+    if (at == below_.end()) continue;
+    const Finding found = look(at->second, start, now);
+    if (found.decides()) return decide(found, remote);
+    note(found);
+  }
+  if (set.privacy == Privacy::kAllowList) return refuse_unlisted(remote, expired, other_direction);
+  return {{}, fmt::format("no row matches (privacy is {})", privacy_name(set.privacy))};
+}
+
+Rules::Rules(RuleSet set) : index_(std::make_unique<Index>(std::move(set))) {}
+Rules::~Rules() = default;
+Rules::Rules(Rules&&) noexcept = default;
+Rules& Rules::operator=(Rules&&) noexcept = default;
+
+Result<void> Rules::is_local(const xmpp::Domain& domain) const {
+  if (index_->is_local(domain)) return {};
+  return Error{Code::kPolicyNotLocal, domain.ascii()};
+}
+
+bool Rules::is_inside(const xmpp::Domain& domain) const { return index_->is_inside(domain); }
+
+Verdict Rules::judge(const xmpp::Pair& pair, Direction start, UnixTime now) const {
+  if (!index_->set.enabled) return {Error{Code::kPolicyDisabled, {}}, "federation is switched off"};
+  if (auto local = is_local(pair.local); !local) {
+    return {std::move(local).error(), pair.local.ascii() + " is not served here"};
+  }
+  if (is_inside(pair.remote)) {
+    const std::string& name = pair.remote.ascii();
+    return {Error{Code::kPolicyInsideName, name}, name + " is an inside name"};
+  }
+  if (start != Direction::kBoth) return index_->judge_direction(pair.remote, start, now);
+  auto in = index_->judge_direction(pair.remote, Direction::kIn, now);
+  return in.result ? index_->judge_direction(pair.remote, Direction::kOut, now) : in;
+}
+
+Result<void> Rules::may_answer(const xmpp::Pair& pair, UnixTime now) const {
+  auto in = judge(pair, Direction::kIn, now);
+  if (in.result) return {};
+  return judge(pair, Direction::kOut, now).result;
+}
+
+s2s::PeerRules Rules::peer(const xmpp::Domain& remote) const {
+  s2s::PeerRules rules{.authenticate = index_->set.authenticate};
+  const PeerRow* row = index_->peer(remote);
+  if (!row) return rules;
+  if (row->authenticate) rules.authenticate = *row->authenticate;
+  const bool may_be_lax = !row->domain.is_wildcard() && row->authenticate == s2s::Authenticate::kDialback;
+  if (row->tls && may_be_lax) rules.tls = *row->tls;
+  return rules;
+}
+
+const RuleSet& Rules::set() const { return index_->set; }
+
+}  // namespace sallyport::policy

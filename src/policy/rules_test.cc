@@ -1,0 +1,506 @@
+#include "policy/rules.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+namespace sallyport::policy {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr UnixTime kNow = UnixTime(1'800'000'000s);
+constexpr Direction kIn = Direction::kIn;
+constexpr Direction kOut = Direction::kOut;
+constexpr Direction kBoth = Direction::kBoth;
+
+xmpp::Domain domain(std::string_view text) { return xmpp::Domain::parse(text).value(); }
+DomainPattern pattern(std::string_view text) { return DomainPattern::parse(text).value(); }
+
+// "+in *.partner.example", "-both evil.example", "~both x.example" (an allow that has expired), "_..." (a
+// deny that has).
+ListRow row(std::string_view text, std::uint32_t line) {
+  const char sign = text[0];
+  const auto space = text.find(' ');
+  const std::string_view way = text.substr(1, space - 1);
+  ListRow made{.domain = pattern(text.substr(space + 1)), .allow = sign == '+' || sign == '~', .line = line};
+  made.direction = way == "in" ? kIn : way == "out" ? kOut : kBoth;
+  if (sign == '~' || sign == '_') made.expires = kNow;
+  return made;
+}
+
+RuleSet rules_of(Privacy privacy, const std::vector<std::string>& rows,
+                 const std::vector<std::string>& routed = {}) {
+  RuleSet set{.privacy = privacy};
+  set.local = {{domain("example.com"), false}, {domain("chatroom1.example.com"), true}};
+  set.inside = {pattern("corp.example"), pattern("*.corp.example"), pattern("vcse.dmz.example")};
+  std::uint32_t line = 0;
+  for (const auto& text : rows) set.lists.push_back(row(text, ++line));
+  for (const auto& name : routed) set.routed.push_back(domain(name));
+  return set;
+}
+
+// "ok" or the code's name.
+std::string answer(const Result<void>& result) {
+  return result ? "ok" : std::string(code_row(result.error().code).name);
+}
+
+struct Case {
+  std::string name;
+  std::vector<std::string> rows;
+  std::vector<std::string> routed;
+  std::string remote;
+  // What in and out are answered, in each privacy mode.
+  std::string allow_list_in, allow_list_out, deny_list_in, deny_list_out, off_in, off_out;
+};
+
+TEST(Rules, the_most_specific_row_decides_and_of_two_equal_ones_the_deny) {
+  const std::string no = "policy.not-listed", denied = "policy.denied", other = "policy.direction";
+  const std::string below = "policy.below-local", inside = "policy.inside-name", expired = "policy.expired";
+  const Case cases[] = {
+      {"no row", {}, {}, "a.example", no, no, "ok", "ok", "ok", "ok"},
+      {"exact allow", {"+both a.example"}, {}, "a.example", "ok", "ok", "ok", "ok", "ok", "ok"},
+      {"an exact row says nothing of names below",
+       {"+both a.example"},
+       {},
+       "x.a.example",
+       no,
+       no,
+       "ok",
+       "ok",
+       "ok",
+       "ok"},
+      {"a wildcard says nothing of the name itself",
+       {"+both *.a.example"},
+       {},
+       "a.example",
+       no,
+       no,
+       "ok",
+       "ok",
+       "ok",
+       "ok"},
+      {"a wildcard reaches every depth",
+       {"+both *.a.example"},
+       {},
+       "x.y.z.a.example",
+       "ok",
+       "ok",
+       "ok",
+       "ok",
+       "ok",
+       "ok"},
+      {"a wildcard ends at a label",
+       {"+both *.a.example"},
+       {},
+       "bada.example",
+       no,
+       no,
+       "ok",
+       "ok",
+       "ok",
+       "ok"},
+      {"allow in", {"+in a.example"}, {}, "a.example", "ok", other, "ok", "ok", "ok", "ok"},
+      {"allow out", {"+out a.example"}, {}, "a.example", other, "ok", "ok", "ok", "ok", "ok"},
+      {"deny", {"-both a.example"}, {}, "a.example", denied, denied, denied, denied, denied, denied},
+      {"deny in", {"-in a.example"}, {}, "a.example", denied, no, denied, "ok", denied, "ok"},
+      {"equal: deny wins, written last",
+       {"+both a.example", "-both a.example"},
+       {},
+       "a.example",
+       denied,
+       denied,
+       denied,
+       denied,
+       denied,
+       denied},
+      {"equal: deny wins, written first",
+       {"-both a.example", "+both a.example"},
+       {},
+       "a.example",
+       denied,
+       denied,
+       denied,
+       denied,
+       denied,
+       denied},
+      {"equal: deny wins its direction only",
+       {"+both a.example", "-in a.example"},
+       {},
+       "a.example",
+       denied,
+       "ok",
+       denied,
+       "ok",
+       denied,
+       "ok"},
+      {"equal wildcards",
+       {"-both *.a.example", "+both *.a.example"},
+       {},
+       "x.a.example",
+       denied,
+       denied,
+       denied,
+       denied,
+       denied,
+       denied},
+      {"exact before wildcard: allow",
+       {"-both *.a.example", "+both x.a.example"},
+       {},
+       "x.a.example",
+       "ok",
+       "ok",
+       "ok",
+       "ok",
+       "ok",
+       "ok"},
+      {"exact before wildcard: deny",
+       {"+both *.a.example", "-both x.a.example"},
+       {},
+       "x.a.example",
+       denied,
+       denied,
+       denied,
+       denied,
+       denied,
+       denied},
+      {"longest wildcard: allow",
+       {"-both *.a.example", "+both *.b.a.example"},
+       {},
+       "x.b.a.example",
+       "ok",
+       "ok",
+       "ok",
+       "ok",
+       "ok",
+       "ok"},
+      {"longest wildcard: deny",
+       {"+both *.a.example", "-both *.b.a.example"},
+       {},
+       "x.b.a.example",
+       denied,
+       denied,
+       denied,
+       denied,
+       denied,
+       denied},
+      {"the longer wildcard's own base falls to the shorter",
+       {"+both *.a.example", "-both *.b.a.example"},
+       {},
+       "b.a.example",
+       "ok",
+       "ok",
+       "ok",
+       "ok",
+       "ok",
+       "ok"},
+      {"a row of one direction leaves the other to the next",
+       {"-both *.a.example", "+in x.a.example"},
+       {},
+       "x.a.example",
+       "ok",
+       denied,
+       "ok",
+       denied,
+       "ok",
+       denied},
+      {"expired allow", {"~both a.example"}, {}, "a.example", expired, expired, "ok", "ok", "ok", "ok"},
+      {"expired allow of the other direction",
+       {"~in a.example"},
+       {},
+       "a.example",
+       expired,
+       no,
+       "ok",
+       "ok",
+       "ok",
+       "ok"},
+      {"an expired exact row leaves it to the wildcard",
+       {"~both x.a.example", "-both *.a.example"},
+       {},
+       "x.a.example",
+       denied,
+       denied,
+       denied,
+       denied,
+       denied,
+       denied},
+      {"expired deny",
+       {"_both a.example", "+both *.example"},
+       {},
+       "a.example",
+       "ok",
+       "ok",
+       "ok",
+       "ok",
+       "ok",
+       "ok"},
+      {"a static route implies an allow", {}, {"a.example"}, "a.example", "ok", "ok", "ok", "ok", "ok", "ok"},
+      {"of its own name only", {}, {"a.example"}, "x.a.example", no, no, "ok", "ok", "ok", "ok"},
+      {"deny over the implied allow",
+       {"-both a.example"},
+       {"a.example"},
+       "a.example",
+       denied,
+       denied,
+       denied,
+       denied,
+       denied,
+       denied},
+      {"deny in over the implied allow",
+       {"-in a.example"},
+       {"a.example"},
+       "a.example",
+       denied,
+       "ok",
+       denied,
+       "ok",
+       denied,
+       "ok"},
+      {"the implied allow over a wildcard deny",
+       {"-both *.example"},
+       {"a.example"},
+       "a.example",
+       "ok",
+       "ok",
+       "ok",
+       "ok",
+       "ok",
+       "ok"},
+      {"an IDN is one identity",
+       {"+both bücher.example"},
+       {},
+       "xn--bcher-kva.example",
+       "ok",
+       "ok",
+       "ok",
+       "ok",
+       "ok",
+       "ok"},
+
+      {"a local domain",
+       {"+both example.com"},
+       {},
+       "example.com",
+       inside,
+       inside,
+       inside,
+       inside,
+       inside,
+       inside},
+      {"an alias",
+       {"+both chatroom1.example.com"},
+       {},
+       "chatroom1.example.com",
+       inside,
+       inside,
+       inside,
+       inside,
+       inside,
+       inside},
+      {"an internal name",
+       {"+both corp.example"},
+       {},
+       "corp.example",
+       inside,
+       inside,
+       inside,
+       inside,
+       inside,
+       inside},
+      {"below internal names, routed",
+       {},
+       {"im.corp.example"},
+       "im.corp.example",
+       inside,
+       inside,
+       inside,
+       inside,
+       inside,
+       inside},
+      {"an inside host", {}, {}, "vcse.dmz.example", inside, inside, inside, inside, inside, inside},
+      {"beside an inside host", {}, {}, "dmz.example", no, no, "ok", "ok", "ok", "ok"},
+
+      {"below a local domain", {}, {}, "x.example.com", below, below, below, below, below, below},
+      {"no wildcard opens it",
+       {"+both *.example.com", "+both *.com"},
+       {},
+       "x.example.com",
+       below,
+       below,
+       below,
+       below,
+       below,
+       below},
+      {"an exact allow does",
+       {"+both x.example.com"},
+       {},
+       "x.example.com",
+       "ok",
+       "ok",
+       "ok",
+       "ok",
+       "ok",
+       "ok"},
+      {"in its direction", {"+in x.example.com"}, {}, "x.example.com", "ok", other, "ok", other, "ok", other},
+      {"while it lasts",
+       {"~both x.example.com"},
+       {},
+       "x.example.com",
+       expired,
+       expired,
+       expired,
+       expired,
+       expired,
+       expired},
+      {"a static route does", {}, {"x.example.com"}, "x.example.com", "ok", "ok", "ok", "ok", "ok", "ok"},
+      {"an exact deny closes it",
+       {"+both x.example.com", "-in x.example.com"},
+       {},
+       "x.example.com",
+       denied,
+       "ok",
+       denied,
+       "ok",
+       denied,
+       "ok"},
+      {"below an alias", {}, {}, "x.chatroom1.example.com", below, below, below, below, below, below},
+  };
+  for (const auto& c : cases) {
+    const auto check = [&](Privacy privacy, const std::string& in, const std::string& out) {
+      SCOPED_TRACE(fmt::format("{}, privacy mode {}", c.name, static_cast<int>(privacy)));
+      const Rules rules(rules_of(privacy, c.rows, c.routed));
+      const xmpp::Pair pair{domain("example.com"), domain(c.remote)};
+      EXPECT_EQ(answer(rules.judge(pair, kIn, kNow).result), in);
+      EXPECT_EQ(answer(rules.judge(pair, kOut, kNow).result), out);
+      EXPECT_EQ(rules.judge(pair, kBoth, kNow).result.has_value(), in == "ok" && out == "ok");
+      EXPECT_EQ(rules.may_answer(pair, kNow).has_value(), in == "ok" || out == "ok");
+    };
+    check(Privacy::kAllowList, c.allow_list_in, c.allow_list_out);
+    check(Privacy::kDenyList, c.deny_list_in, c.deny_list_out);
+    check(Privacy::kOff, c.off_in, c.off_out);
+  }
+}
+
+TEST(Rules, the_verdict_names_the_row_and_its_line) {
+  const Rules rules(
+      rules_of(Privacy::kAllowList,
+               {"+both partner.example", "-both *.evil.example", "~both old.example", "+in half.example"},
+               {"routed.example"}));
+  const std::pair<std::string, std::string> cases[] = {
+      {"partner.example", "allow partner.example (policy.toml:1)"},
+      {"x.evil.example", "deny *.evil.example (policy.toml:2)"},
+      {"old.example", "expired: allow old.example (policy.toml:3)"},
+      {"half.example", "other direction only: allow half.example (policy.toml:4)"},
+      {"routed.example", "static route routed.example"},
+      {"new.example", "no row matches (privacy is allow-list)"},
+      {"example.com", "example.com is an inside name"},
+      {"x.example.com", "x.example.com is below the local name example.com"},
+  };
+  for (const auto& [remote, because] : cases) {
+    EXPECT_EQ(rules.judge({domain("example.com"), domain(remote)}, kOut, kNow).because, because);
+  }
+}
+
+TEST(Rules, a_row_ends_with_the_second_it_names) {
+  RuleSet set = rules_of(Privacy::kAllowList, {"+both a.example"});
+  set.lists[0].expires = kNow;
+  const Rules rules(std::move(set));
+  const xmpp::Pair pair{domain("example.com"), domain("a.example")};
+  EXPECT_EQ(answer(rules.judge(pair, kIn, kNow - 1s).result), "ok");
+  EXPECT_EQ(answer(rules.judge(pair, kIn, kNow).result), "policy.expired");
+}
+
+TEST(Rules, only_local_names_are_served) {
+  const Rules rules(rules_of(Privacy::kOff, {}));
+  EXPECT_TRUE(rules.is_local(domain("example.com")));
+  EXPECT_TRUE(rules.is_local(domain("chatroom1.example.com")));
+  for (const auto* name : {"corp.example", "x.example.com", "com", "a.example"}) {
+    EXPECT_EQ(answer(rules.is_local(domain(name))), "policy.not-local") << name;
+    EXPECT_EQ(answer(rules.judge({domain(name), domain("a.example")}, kIn, kNow).result), "policy.not-local")
+        << name;
+    EXPECT_EQ(answer(rules.may_answer({domain(name), domain("a.example")}, kNow)), "policy.not-local")
+        << name;
+  }
+}
+
+TEST(Rules, switched_off_nothing_starts_and_nothing_is_answered) {
+  RuleSet set = rules_of(Privacy::kOff, {"+both a.example"});
+  set.enabled = false;
+  const Rules rules(std::move(set));
+  const xmpp::Pair pair{domain("example.com"), domain("a.example")};
+  EXPECT_EQ(answer(rules.judge(pair, kIn, kNow).result), "policy.disabled");
+  EXPECT_EQ(answer(rules.judge(pair, kOut, kNow).result), "policy.disabled");
+  EXPECT_EQ(answer(rules.may_answer(pair, kNow)), "policy.disabled");
+}
+
+TEST(Rules, the_most_specific_peer_row_speaks_alone) {
+  using s2s::Authenticate;
+  using s2s::TlsRule;
+  RuleSet set = rules_of(Privacy::kOff, {});
+  set.peers = {
+      {pattern("old.example"), Authenticate::kDialback, TlsRule::kOptional},
+      {pattern("*.old.example"), Authenticate::kDialback, std::nullopt},
+      {pattern("new.old.example"), std::nullopt, TlsRule::kRequired},
+      {pattern("*.lax.example"), Authenticate::kDialback, TlsRule::kNone},  // admitted by no configuration
+      {pattern("lax.example"), Authenticate::kCertificate, TlsRule::kNone},
+      {pattern("bare.example"), std::nullopt, TlsRule::kNone},
+      {pattern("plain.example"), Authenticate::kDialback, TlsRule::kNone},
+  };
+  const Rules rules(std::move(set));
+  const std::tuple<std::string, Authenticate, TlsRule> cases[] = {
+      {"other.example", Authenticate::kCertificate, TlsRule::kRequired},
+      {"old.example", Authenticate::kDialback, TlsRule::kOptional},
+      {"x.y.old.example", Authenticate::kDialback, TlsRule::kRequired},
+      {"new.old.example", Authenticate::kCertificate, TlsRule::kRequired},
+      {"x.lax.example", Authenticate::kDialback, TlsRule::kRequired},
+      {"lax.example", Authenticate::kCertificate, TlsRule::kRequired},
+      {"bare.example", Authenticate::kCertificate, TlsRule::kRequired},
+      {"plain.example", Authenticate::kDialback, TlsRule::kNone},
+  };
+  for (const auto& [name, authenticate, tls] : cases) {
+    EXPECT_EQ(rules.peer(domain(name)).authenticate, authenticate) << name;
+    EXPECT_EQ(rules.peer(domain(name)).tls, tls) << name;
+  }
+}
+
+TEST(Rules, a_hundred_thousand_rows_are_each_found) {
+  RuleSet set{.privacy = Privacy::kAllowList};
+  set.local = {{domain("example.com"), false}};
+  constexpr std::uint32_t kRows = 100'000;
+  set.lists.reserve(kRows);
+  for (std::uint32_t i = 0; i < kRows; ++i) {
+    const auto name = fmt::format("{}d{}.example", i % 2 ? "*." : "", i);
+    set.lists.push_back({.domain = pattern(name), .allow = i % 3 != 0, .line = i + 1});
+  }
+  const Rules rules(std::move(set));
+  for (std::uint32_t i = 0; i < kRows; i += 97) {
+    const auto remote = domain(fmt::format("{}d{}.example", i % 2 ? "x." : "", i));
+    const auto verdict = rules.judge({domain("example.com"), remote}, kIn, kNow);
+    EXPECT_EQ(answer(verdict.result), i % 3 != 0 ? "ok" : "policy.denied") << i;
+    EXPECT_NE(verdict.because.find(fmt::format("policy.toml:{})", i + 1)), std::string::npos) << i;
+  }
+}
+
+TEST(DomainPattern, is_exact_or_a_wildcard_of_whole_labels) {
+  const std::tuple<std::string, std::string, bool> cases[] = {
+      {"partner.example", "partner.example", true},
+      {"partner.example", "PARTNER.example.", true},
+      {"partner.example", "x.partner.example", false},
+      {"*.partner.example", "x.partner.example", true},
+      {"*.partner.example", "x.y.partner.example", true},
+      {"*.partner.example", "partner.example", false},
+      {"*.partner.example", "xpartner.example", false},
+      {"*.Bücher.example", "a.xn--bcher-kva.example", true},
+  };
+  for (const auto& [text, name, matches] : cases) {
+    EXPECT_EQ(pattern(text).matches(domain(name)), matches) << text << " " << name;
+  }
+  EXPECT_EQ(pattern("*.Partner.Example").text(), "*.partner.example");
+  for (const auto* text :
+       {"", "*", "*.", "*x.example", "x.*.example", "**.example", "*.*.example", "a..b", "192.0.2.1"}) {
+    EXPECT_FALSE(DomainPattern::parse(text)) << text;
+  }
+}
+
+}  // namespace
+}  // namespace sallyport::policy
