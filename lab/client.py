@@ -176,8 +176,9 @@ class Client:
         """The first stanza after the last expected one for which predicate holds."""
         return self.wait(predicate, timeout_s, what)
 
-    def wait(self, predicate, timeout_s, what, anywhere=False):
-        """As expect; `anywhere` looks at all that ever came and moves nothing on."""
+    def wait(self, predicate, timeout_s, what, anywhere=False, stay=False):
+        """As expect; `stay` moves nothing on (what comes may come in any order), `anywhere`
+        looks at all that ever came, too."""
         end = time.monotonic() + timeout_s
         at = 0 if anywhere else self._next
         with self._changed:
@@ -185,7 +186,7 @@ class Client:
                 while at < len(self.seen):
                     at += 1
                     if predicate(self.seen[at - 1]):
-                        if not anywhere:
+                        if not anywhere and not stay:
                             self._next = at
                         return self.seen[at - 1]
                 left = end - time.monotonic()
@@ -199,9 +200,9 @@ class Client:
                            and (sender is None or s.sender.startswith(sender))
                            and (kind is None or s.type == kind), timeout_s, f"the message {body[:60]!r}")
 
-    def expect_presence(self, sender, kind="", timeout_s=15):
-        return self.expect(lambda s: s.kind == "presence" and s.sender.startswith(sender) and s.type == kind,
-                           timeout_s, f"presence {kind or 'available'} of {sender}")
+    def expect_presence(self, sender, kind="", timeout_s=15, stay=False):
+        return self.wait(lambda s: s.kind == "presence" and s.sender.startswith(sender) and s.type == kind,
+                         timeout_s, f"presence {kind or 'available'} of {sender}", stay=stay)
 
     def expect_error(self, id, timeout_s=30):
         return self.expect(lambda s: s.type == "error" and s.id == id, timeout_s, f"an error for {id}")

@@ -6,10 +6,12 @@ else: whatever is not in it is dropped, and every rule counts.
 
 import json
 import os
+import re
 import shutil
+import signal
 
 from . import address
-from .process import LabError, run
+from .process import LabError, run, wait_until
 
 RULES_GATEWAY = [  # (what the port table calls it, nft match); order as in the table
     ("inner: core -> edge:7400", 'iifname "lan" oifname "dmz" ip saddr {core} ip daddr {edge} tcp dport 7400'),
@@ -133,6 +135,16 @@ class Network:
             found += [int(word) for word in out.split() if word.isdigit()]
         return found
 
+    def end(self):
+        """Kill what runs in the namespaces and remove them."""
+        for pid in self.pids():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        wait_until("the end of the world's processes", lambda: not self.pids(), 10)
+        self.remove()
+
     def remove(self):
         for host in self.hosts:
             run("ip", "netns", "del", self.namespace(host), check=False)
@@ -148,6 +160,20 @@ def existing(prefix):
         if name.startswith(prefix + "-"):
             network.hosts.append(name[len(prefix) + 1:])
     return network
+
+
+def fresh_name(counter=[0]):
+    """A world's name: says which process it belongs to, so that `sweep` can tell."""
+    counter[0] += 1
+    return f"lab{os.getpid()}n{counter[0]}"
+
+
+def sweep():
+    """Remove the worlds of processes that ended without doing so (a test run that was killed)."""
+    for line in run("ip", "netns", "list").splitlines():
+        match = re.match(r"(lab(\d+)n\d+)-router\b", line)
+        if match and not os.path.exists(f"/proc/{match[2]}"):
+            existing(match[1]).end()
 
 
 def require_root():

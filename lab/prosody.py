@@ -87,9 +87,8 @@ class Prosody:
         lines += [f'VirtualHost "{domain}"' for domain in site.domains]
         if site.rooms:
             lines += [f'Component "{site.rooms}" "muc"', "restrict_room_creation = false",
-                      'muc_room_locking = false', "muc_room_default_persistent = true",
-                      'modules_enabled = { "ping" }'
-                      if site.external else 'modules_enabled = { "ping" }']
+                      "muc_room_locking = false", "muc_room_default_persistent = true",
+                      "muc_room_default_public = true", 'modules_enabled = { "ping" }']
         return "\n".join(lines) + "\n"
 
     def _tls(self):

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import tempfile
 from dataclasses import dataclass
 
@@ -91,13 +90,7 @@ class World:
     def stop(self, keep_folder=False):
         for agent in self._agents.values():
             agent.stop()
-        for pid in self.network.pids():
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        wait_until("the processes' end", lambda: not self.network.pids(), 10)
-        self.network.remove()
+        self.network.end()
         if not keep_folder:
             shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -1,0 +1,41 @@
+"""The matrix: which worlds the suite makes.
+
+Besides the three axes each cell takes one of the ways in which a company may set
+things up (alias mapped or not, trust minted or by dialback), spread so that every
+server meets each of them.
+"""
+
+from lab import pki
+from lab.world import DIALBACK, DIALBACK_VALID, EXTERNAL, Options
+
+INSIDE = ("prosody", "ejabberd")
+OUTSIDE = ("prosody", "ejabberd", "jabberd2")
+PROOFS = (EXTERNAL, DIALBACK, DIALBACK_VALID)
+SHORT = {EXTERNAL: "external", DIALBACK: "dialback", DIALBACK_VALID: "dialback_valid"}
+
+IMPOSSIBLE = {("jabberd2", EXTERNAL): "jabberd2 2.7.0 knows no SASL EXTERNAL between servers"}
+
+KILLS = {  # worlds in which processes are killed without --all
+    ("prosody", "ejabberd", EXTERNAL), ("ejabberd", "prosody", DIALBACK),
+    ("prosody", "jabberd2", DIALBACK_VALID)}
+
+
+def name(inside, outside, proof):
+    return f"{inside}-{outside}-{SHORT[proof]}"
+
+
+def options(inside, outside, proof, direct=False):
+    """The world of one cell."""
+    if direct:
+        return Options(inside=inside, outside=outside, proof=proof, direct=True)
+    return Options(
+        inside=inside, outside=outside, proof=proof,
+        mapped=(proof != DIALBACK) if inside == "prosody" else (proof != EXTERNAL),
+        trust="dialback" if (outside, proof) == ("prosody", DIALBACK_VALID) else "minted",
+        server_ca=(outside, proof) != ("prosody", DIALBACK_VALID),
+        # ejabberd 23.01 takes no EXTERNAL from a certificate for servers only, which is what
+        # public CAs issue now; Prosody does.
+        eku=pki.EKU_BOTH if outside == "ejabberd" and proof == EXTERNAL else pki.EKU_SERVER)
+
+
+ALL = [(i, o, p) for i in INSIDE for o in OUTSIDE for p in PROOFS]

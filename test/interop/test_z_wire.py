@@ -1,0 +1,37 @@
+"""Looks back on everything the world did; runs last in each (the name sorts so)."""
+
+import os
+
+import pytest
+
+from lab import address as at
+
+pytestmark = pytest.mark.gateway
+INSIDE_NAMES = (at.NODE, "corp.example", at.ip("inside"), at.ip("core"))
+
+
+def test_the_inner_firewall_passed_nothing_but_the_link(world):
+    rows = {comment: (verdict, packets) for comment, verdict, packets in world.network.counters()}
+    assert rows["inner: core -> edge:7400"][1] > 0
+    assert rows["outer: edge -> federated server:5269"][1] > 0
+    assert rows["outer: federated server -> edge:5269"][1] > 0
+    for comment in ("inner: anything else from the DMZ", "inner: anything else from inside",
+                    "past the DMZ: inside <-> outside"):
+        assert rows[comment] == ("drop", 0), rows
+
+
+def test_no_inside_name_shows_in_any_byte_outside(world, bob, carol):
+    if not world.options.mapped:
+        pytest.skip("the alias is not mapped in this world")
+    asked = f"hall@{at.NODE}"  # bob himself asked for it once (test_refusals), and is told so
+    for client in (bob, carol):
+        for stanza in client.seen:
+            if asked not in stanza.text:
+                assert not any(name in stanza.text for name in INSIDE_NAMES), stanza
+    for name in sorted(os.listdir(world.logs)):
+        if not name.startswith(("remote", "rooms")):
+            continue
+        with open(f"{world.logs}/{name}", errors="replace") as log:
+            for line in log:
+                if asked not in line and at.NODE not in line.replace("_", "."):
+                    assert not any(word in line for word in INSIDE_NAMES), f"{name}: {line}"
