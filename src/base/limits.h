@@ -33,6 +33,17 @@ inline constexpr std::size_t kChildrenUnauthenticatedMax = 128;
 // Canonical bytes that a stanza may grow to (namespaces written out at each use).
 inline constexpr std::size_t kCanonicalBytesMax = 2 * kStanzaBytesMax;
 
+// A namespace name. Real ones stay below 100; it is repeated at each use in canonical bytes and in
+// negotiation elements, so that a long one multiplies.
+inline constexpr std::size_t kNamespaceBytesMax = 256;
+// A stream header's xml:lang, which is written into every stanza that has none. RFC 5646 4.4.1: 35 do.
+inline constexpr std::size_t kHeaderLangBytesMax = 64;
+// Between `&` and `;`: `#x10FFFF` has eight bytes, `quot` four.
+inline constexpr std::size_t kReferenceBytesMax = 12;
+// What one Expat parser reads before it is made anew between two elements: it keeps every name
+// that it ever saw.
+inline constexpr std::size_t kParserReuseBytesMax = 256 * 1024;
+
 // --- addresses (RFC 7622 3.1: each part at most 1023 octets after preparation)
 inline constexpr std::size_t kJidPartBytesMax = 1023;
 // DNS limits (RFC 1035 2.3.4) bound what can be federated.

@@ -23,6 +23,7 @@ TEST(Shown, what_could_deceive_a_reader_is_escaped) {
       {"\xe2\x81\xa6", R"(\u2066)"},
       {"\xd8\x9c", R"(\u061c)"},
       {"\xe2\x80\xa8", R"(\u2028)"},
+      {"\xef\xbf\xbe", R"(\ufffe)"},
       {"\xff", R"(\xff)"},
       {"\xc0\xae", R"(\xc0\xae)"},                  // overlong
       {"\xed\xa0\x80", R"(\xed\xa0\x80)"},          // a surrogate

@@ -2,6 +2,7 @@
 // and the error that answers it.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -21,7 +22,8 @@ std::string_view kind_name(StanzaKind kind);  // "message", "presence", "iq"
 // jabber:server and that declares nothing else: no prefix is used but `xml:` and
 // prefixes declared where they are used; xml:lang is written out when it was
 // inherited from the stream header; from and to are canonical addresses; attribute
-// values stand in single quotes; empty elements are closed at once.
+// values stand in single quotes; empty elements are closed at once. The whole
+// definition: docs/canonical-form.md.
 struct Stanza {
   StanzaKind kind = StanzaKind::kMessage;
   Jid from;
@@ -36,6 +38,20 @@ struct Stanza {
   bool is_request() const { return kind == StanzaKind::kIq && (type == "get" || type == "set"); }
 };
 
+// A stanza that is well-formed XML, from an address, but cannot be moved: its `to` is no address,
+// its `id` is too long or, in a request, absent (RFC 6120 8.1.3), or it is an IQ or presence
+// whose `type` is unknown. (A message of an unknown type is a normal one: RFC 6121 5.2.2.) A `from`
+// that is missing or no address, or a missing `to`, ends the stream instead
+// (kStanzaFromInvalid, kStanzaAddressMissing).
+struct BadStanza {
+  Error error;
+  StanzaKind kind;
+  Jid from;
+  std::string to;  // as received
+  std::string id;  // empty when absent, or too long to be echoed
+  std::string type;
+};
+
 // The stanza error conditions of RFC 6120 8.3.3, with the error type each goes with.
 bool is_stanza_condition(std::string_view name);
 std::string_view stanza_error_type(std::string_view condition);
@@ -48,5 +64,9 @@ bool is_stream_condition(std::string_view name);
 // requests, directed available presence to a room's occupant address, and probes are answered).
 // Precondition: the code has a stanza condition.
 std::optional<Stanza> bounce(const Stanza& stanza, Code code, std::string_view text);
+
+// The same for a stanza that cannot be moved, with the condition of its own code. Its `to` cannot
+// stand in a `from`, so the answer comes from `from`, the domain that the stream serves.
+std::optional<Stanza> bounce(const BadStanza& stanza, const Domain& from, std::string_view text);
 
 }  // namespace sallyport::xmpp

@@ -20,6 +20,7 @@
 #include "base/result.h"
 #include "xmpp/stanza.h"
 #include "xmpp/xml.h"
+#include "xmpp/xml_scanner.h"
 
 namespace sallyport::xmpp {
 
@@ -37,30 +38,7 @@ struct StreamHeader {
 // `</stream:stream>` (RFC 6120 4.4).
 struct StreamFooter {};
 
-// A stanza that is well-formed XML, from an address, but cannot be moved: its `to` is no address or
-// its `type` is unknown. A `from` that is missing or no address, or a missing `to`, ends the
-// stream instead (kStanzaFromInvalid, kStanzaAddressMissing).
-struct BadStanza {
-  Error error;
-  StanzaKind kind;
-  Jid from;
-  std::string to;  // as received
-  std::string id;
-  std::string type;
-};
-
 using StreamEvent = std::variant<StreamHeader, Element, Stanza, BadStanza, StreamFooter>;
-
-// The bounds of one phase of a stream.
-struct ParseLimits {
-  std::size_t element_bytes;
-  std::size_t depth;
-  std::size_t attributes;
-  std::size_t children;
-
-  static ParseLimits unauthenticated();
-  static ParseLimits authenticated();
-};
 
 class XmlStream {
  public:

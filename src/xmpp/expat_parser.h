@@ -1,0 +1,94 @@
+// Expat, set up for XMPP: UTF-8 only, namespaces resolved, and everything that RFC 6120 11 forbids
+// refused. What it reads has gone through XmlScanner, which bounds it.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include "base/result.h"
+
+struct XML_ParserStruct;
+
+namespace sallyport::xmpp {
+
+// A name as the parser resolved it. Views are valid during the call that hands them over.
+struct QNameView {
+  std::string_view space;  // empty for none
+  std::string_view local;
+  bool is(std::string_view s, std::string_view l) const { return space == s && local == l; }
+};
+
+// The attributes of one start tag, without namespace declarations, in the order received.
+class AttributesView {
+ public:
+  explicit AttributesView(const char** pairs) : pairs_(pairs) {}
+  struct Item {
+    QNameView name;
+    std::string_view value;
+  };
+  class Iterator {
+   public:
+    explicit Iterator(const char** at) : at_(at) {}
+    Item operator*() const;
+    Iterator& operator++() {
+      at_ += 2;
+      return *this;
+    }
+    // The end is where Expat's array says so.
+    bool operator!=(std::nullptr_t) const { return *at_ != nullptr; }
+
+   private:
+    const char** at_;
+  };
+  Iterator begin() const { return Iterator(pairs_); }
+  std::nullptr_t end() const { return nullptr; }
+
+ private:
+  const char** pairs_;
+};
+
+// What the parser finds, in order.
+class XmlHandler {
+ public:
+  virtual ~XmlHandler() = default;
+  // Comes before the element that holds the declaration. An empty prefix is the default namespace.
+  virtual void handle_namespace(std::string_view prefix, std::string_view space) = 0;
+  virtual void handle_start(QNameView name, AttributesView attributes) = 0;
+  virtual void handle_end(QNameView name) = 0;
+  // Never empty; one run of text may come in several calls.
+  virtual void handle_text(std::string_view text) = 0;
+};
+
+class ExpatParser {
+ public:
+  // `handler` outlives the parser.
+  explicit ExpatParser(XmlHandler& handler);
+  ~ExpatParser();
+  ExpatParser(const ExpatParser&) = delete;
+  ExpatParser& operator=(const ExpatParser&) = delete;
+
+  // Calls the handler for all that `bytes` complete. After an error: not to be used again.
+  // Errors: kXml*; what the handler stopped with.
+  Result<void> parse(std::string_view bytes);
+
+  // For the handler: ends the parse with this error.
+  void stop(Error error);
+  bool stopped() const { return error_.has_value(); }
+
+  // As new: forgets the document and every name it has seen.
+  void reset();
+
+ private:
+  struct Callbacks;
+  struct Free {
+    void operator()(XML_ParserStruct* parser) const;
+  };
+  void set_up();
+
+  XmlHandler& handler_;
+  std::unique_ptr<XML_ParserStruct, Free> parser_;
+  std::optional<Error> error_;
+};
+
+}  // namespace sallyport::xmpp

@@ -1,0 +1,170 @@
+#include "xmpp/stanza.h"
+
+#include <algorithm>
+#include <cassert>
+
+#include "base/log.h"
+#include "xmpp/precis.h"
+#include "xmpp/xml.h"
+
+namespace sallyport::xmpp {
+namespace {
+
+struct Condition {
+  std::string_view name;
+  std::string_view type;  // RFC 6120 8.3.2
+};
+
+// RFC 6120 8.3.3.
+constexpr Condition kStanzaConditions[] = {
+    {"bad-request", "modify"},
+    {"conflict", "cancel"},
+    {"feature-not-implemented", "cancel"},
+    {"forbidden", "auth"},
+    {"gone", "cancel"},
+    {"internal-server-error", "cancel"},
+    {"item-not-found", "cancel"},
+    {"jid-malformed", "modify"},
+    {"not-acceptable", "modify"},
+    {"not-allowed", "cancel"},
+    {"not-authorized", "auth"},
+    {"policy-violation", "modify"},
+    {"recipient-unavailable", "wait"},
+    {"redirect", "modify"},
+    {"registration-required", "auth"},
+    {"remote-server-not-found", "cancel"},
+    {"remote-server-timeout", "wait"},
+    {"resource-constraint", "wait"},
+    {"service-unavailable", "cancel"},
+    {"subscription-required", "auth"},
+    {"undefined-condition", "cancel"},
+    {"unexpected-request", "wait"},
+};
+
+// RFC 6120 4.9.3.
+constexpr std::string_view kStreamConditions[] = {
+    "bad-format",
+    "bad-namespace-prefix",
+    "conflict",
+    "connection-timeout",
+    "host-gone",
+    "host-unknown",
+    "improper-addressing",
+    "internal-server-error",
+    "invalid-from",
+    "invalid-namespace",
+    "invalid-xml",
+    "not-authorized",
+    "not-well-formed",
+    "policy-violation",
+    "remote-connection-failed",
+    "reset",
+    "resource-constraint",
+    "restricted-xml",
+    "see-other-host",
+    "system-shutdown",
+    "undefined-condition",
+    "unsupported-encoding",
+    "unsupported-feature",
+    "unsupported-stanza-type",
+    "unsupported-version",
+};
+
+const Condition* find_condition(std::string_view name) {
+  const auto* found = std::ranges::find(kStanzaConditions, name, &Condition::name);
+  return found == std::end(kStanzaConditions) ? nullptr : found;
+}
+
+// Whether somebody waits for an answer, so that an error may be sent.
+bool may_be_answered(StanzaKind kind, std::string_view type, bool to_occupant) {
+  switch (kind) {
+    case StanzaKind::kMessage:
+      return type != "error";
+    // RFC 6120 8.2.3: a request has exactly one answer, an answer has none.
+    case StanzaKind::kIq:
+      return type == "get" || type == "set";
+    // RFC 6121 3.1.3, 4.3.2; XEP-0045 7.2: a join that fails must not leave the user waiting.
+    case StanzaKind::kPresence:
+      return type == "subscribe" || type == "probe" || (type.empty() && to_occupant);
+  }
+  return false;
+}
+
+// Whether XML can hold `text`: what a peer put into a reason need not be so.
+bool is_xml_text(std::string_view text) {
+  const auto decoded = precis::decode(text);
+  return decoded && std::ranges::none_of(*decoded, [](char32_t c) {
+           return (c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0xFFFE || c == 0xFFFF;
+         });
+}
+
+void append_attribute(std::string& out, std::string_view name, std::string_view value) {
+  out.append(" ").append(name).append("='");
+  append_escaped_attribute(out, value);
+  out.push_back('\'');
+}
+
+// The error in canonical form (RFC 6120 8.3.2).
+Stanza make_error(StanzaKind kind, const Jid& from, const Jid& to, const std::string& id,
+                  std::string_view condition, std::string_view text) {
+  std::string xml = "<";
+  xml.append(kind_name(kind));
+  append_attribute(xml, "from", from.text());
+  append_attribute(xml, "to", to.text());
+  if (!id.empty()) append_attribute(xml, "id", id);
+  append_attribute(xml, "type", "error");
+  xml.append("><error type='").append(stanza_error_type(condition)).append("'><").append(condition);
+  xml.append(" xmlns='").append(ns::kStanzaErrors).append("'/>");
+  if (!text.empty()) {
+    xml.append("<text xmlns='").append(ns::kStanzaErrors).append("' xml:lang='en'>");
+    append_escaped_text(xml, is_xml_text(text) ? std::string(text) : shown(text));
+    xml.append("</text>");
+  }
+  xml.append("</error></").append(kind_name(kind)).append(">");
+  return {kind, from, to, id, "error", {}, std::move(xml)};
+}
+
+}  // namespace
+
+std::string_view kind_name(StanzaKind kind) {
+  switch (kind) {
+    case StanzaKind::kMessage:
+      return "message";
+    case StanzaKind::kPresence:
+      return "presence";
+    case StanzaKind::kIq:
+      return "iq";
+  }
+  return {};
+}
+
+bool is_stanza_condition(std::string_view name) { return find_condition(name) != nullptr; }
+
+std::string_view stanza_error_type(std::string_view condition) {
+  const auto* found = find_condition(condition);
+  return found == nullptr ? "cancel" : found->type;
+}
+
+bool is_stream_condition(std::string_view name) {
+  return std::ranges::find(kStreamConditions, name) != std::end(kStreamConditions);
+}
+
+std::optional<Stanza> bounce(const Stanza& stanza, Code code, std::string_view text) {
+  const auto condition = code_row(code).stanza_condition;
+  assert(!condition.empty());
+  if (!may_be_answered(stanza.kind, stanza.type, stanza.to.has_resource())) return std::nullopt;
+  return make_error(stanza.kind, stanza.to, stanza.from, stanza.id, condition, text);
+}
+
+std::optional<Stanza> bounce(const BadStanza& stanza, const Domain& from, std::string_view text) {
+  const auto condition = code_row(stanza.error.code).stanza_condition;
+  assert(!condition.empty());
+  // Whoever sends an IQ of an unknown type waits for an answer as for a request's.
+  const bool occupant = stanza.to.find('/') != std::string::npos;
+  const bool answered = stanza.kind == StanzaKind::kIq ? stanza.type != "result" && stanza.type != "error"
+                                                       : may_be_answered(stanza.kind, stanza.type, occupant);
+  if (!answered) return std::nullopt;
+  return make_error(stanza.kind, Jid::of(from), stanza.from, stanza.id, condition, text);
+}
+
+}  // namespace sallyport::xmpp

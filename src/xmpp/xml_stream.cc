@@ -1,0 +1,394 @@
+#include "xmpp/xml_stream.h"
+
+#include <algorithm>
+#include <deque>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/limits.h"
+#include "xmpp/canonical.h"
+#include "xmpp/expat_parser.h"
+
+namespace sallyport::xmpp {
+namespace {
+
+std::optional<StanzaKind> kind_of(QNameView name) {
+  if (name.space != ns::kServer) return std::nullopt;
+  for (const auto kind : {StanzaKind::kMessage, StanzaKind::kPresence, StanzaKind::kIq}) {
+    if (name.local == kind_name(kind)) return kind;
+  }
+  return std::nullopt;
+}
+
+// RFC 6120 8.2.3; RFC 6121 4.7.1, 5.2.2.
+bool is_type_known(StanzaKind kind, std::string_view type) {
+  switch (kind) {
+    case StanzaKind::kMessage:
+      return true;  // what is not understood is "normal"
+    case StanzaKind::kIq:
+      return type == "get" || type == "set" || type == "result" || type == "error";
+    case StanzaKind::kPresence:
+      return type.empty() || type == "error" || type == "probe" || type == "subscribe" ||
+             type == "subscribed" || type == "unavailable" || type == "unsubscribe" || type == "unsubscribed";
+  }
+  return false;
+}
+
+// The attributes of a stanza's own tag that are judged here.
+struct Addressing {
+  std::optional<std::string_view> from;
+  std::optional<std::string_view> to;
+  std::string_view id;
+  std::string_view type;
+  std::optional<std::string_view> lang;
+
+  explicit Addressing(AttributesView attributes) {
+    for (const auto [name, value] : attributes) {
+      if (name.space == ns::kXml && name.local == "lang") lang = value;
+      if (!name.space.empty()) continue;
+      if (name.local == "from") from = value;
+      if (name.local == "to") to = value;
+      if (name.local == "id") id = value;
+      if (name.local == "type") type = value;
+    }
+  }
+};
+
+}  // namespace
+
+// Scanner, parser and writer of one stream, and what it has found. Lives behind a pointer: the parser
+// holds its address.
+class XmlStream::Impl final : public XmlHandler {
+ public:
+  explicit Impl(const ParseLimits& limits) : scanner_(limits), parser_(*this) {}
+
+  void handle_bytes(std::string_view bytes);
+  std::optional<Result<StreamEvent>> poll();
+  void raise_limits(const ParseLimits& limits) { scanner_.raise_limits(limits); }
+  bool between_elements() const { return !error_ && scanner_.between_elements(); }
+  std::size_t pending_bytes() const { return scanner_.pending_bytes(); }
+
+  void handle_namespace(std::string_view prefix, std::string_view space) override;
+  void handle_start(QNameView name, AttributesView attributes) override;
+  void handle_end(QNameView name) override;
+  void handle_text(std::string_view text) override;
+
+ private:
+  enum class Phase : std::uint8_t {
+    kHeader,   // the header has not come
+    kBetween,  // between first-level elements
+    kStanza,
+    kBadStanza,  // read to its end, not written
+    kElement,
+    kPriming,  // the header is read again, by a parser made anew
+  };
+
+  void feed(std::string_view bytes);
+  void fail(Error error);
+  void renew_parser();
+  void start_header(QNameView name, AttributesView attributes);
+  void start_first_level(QNameView name, AttributesView attributes);
+  void start_stanza(StanzaKind kind, AttributesView attributes);
+  void start_element(QNameView name, AttributesView attributes);
+  void finish_first_level();
+  bool has_content_namespace() const;
+  void check_canonical_size();
+
+  XmlScanner scanner_;
+  ExpatParser parser_;
+  CanonicalWriter writer_;
+  std::string held_;              // the beginning of a tag that is not whole
+  std::string header_bytes_;      // as received, to prime a new parser with
+  std::size_t parsed_bytes_ = 0;  // by this parser since it was made or made anew
+  Phase phase_ = Phase::kHeader;
+  std::size_t depth_ = 0;  // open elements, the stream included
+
+  StreamHeader header_;
+  std::optional<std::string> header_default_;
+  bool header_has_server_prefix_ = false;
+
+  std::optional<Stanza> stanza_;
+  std::optional<BadStanza> bad_stanza_;
+  Element element_;
+  std::vector<Element*> open_;  // from element_ down to the innermost open one
+
+  std::deque<StreamEvent> events_;
+  std::optional<Error> error_;
+  bool error_told_ = false;
+};
+
+void XmlStream::Impl::handle_bytes(std::string_view bytes) {
+  while (!bytes.empty() && !error_) {
+    const auto step = scanner_.scan(bytes);
+    if (step.complete > 0) {
+      feed(held_);
+      held_.clear();
+      feed(bytes.substr(0, step.complete));
+    }
+    if (error_) return;
+    if (step.error) return fail(*step.error);
+    held_.append(bytes.substr(step.complete, step.scanned - step.complete));
+    if (step.boundary && parsed_bytes_ > limits::kParserReuseBytesMax) renew_parser();
+    bytes.remove_prefix(step.scanned);
+  }
+}
+
+void XmlStream::Impl::feed(std::string_view bytes) {
+  if (error_) return;
+  if (phase_ == Phase::kHeader) header_bytes_.append(bytes);
+  parsed_bytes_ += bytes.size();
+  if (auto parsed = parser_.parse(bytes); !parsed) fail(std::move(parsed).error());
+}
+
+void XmlStream::Impl::fail(Error error) {
+  if (!error_) error_ = std::move(error);
+  held_.clear();
+}
+
+void XmlStream::Impl::renew_parser() {
+  if (!scanner_.between_elements()) return;
+  parser_.reset();
+  parsed_bytes_ = 0;
+  depth_ = 0;
+  phase_ = Phase::kPriming;
+  if (auto parsed = parser_.parse(header_bytes_); !parsed) fail(std::move(parsed).error());
+  phase_ = Phase::kBetween;
+}
+
+std::optional<Result<StreamEvent>> XmlStream::Impl::poll() {
+  if (!events_.empty()) {
+    Result<StreamEvent> event = std::move(events_.front());
+    events_.pop_front();
+    return event;
+  }
+  if (!error_ || std::exchange(error_told_, true)) return std::nullopt;
+  return Result<StreamEvent>(*error_);
+}
+
+void XmlStream::Impl::handle_namespace(std::string_view prefix, std::string_view space) {
+  if (space.size() > limits::kNamespaceBytesMax)
+    return parser_.stop({Code::kXmlTooLarge, "a namespace name"});
+  if (phase_ != Phase::kHeader) return;
+  if (prefix.empty()) header_default_ = space;
+  if (!prefix.empty() && space == ns::kServer) header_has_server_prefix_ = true;
+  if (!prefix.empty() && space == ns::kDialback) header_.dialback = true;
+}
+
+void XmlStream::Impl::handle_start(QNameView name, AttributesView attributes) {
+  ++depth_;
+  switch (phase_) {
+    case Phase::kPriming:
+      return;
+    case Phase::kHeader:
+      return start_header(name, attributes);
+    case Phase::kBetween:
+      return start_first_level(name, attributes);
+    default:
+      break;
+  }
+  if (name.space == ns::kStreams) return parser_.stop({Code::kXmlStreamInside, std::string(name.local)});
+  if (phase_ == Phase::kStanza) {
+    writer_.start(name, attributes);
+    check_canonical_size();
+  } else if (phase_ == Phase::kElement) {
+    start_element(name, attributes);
+  }
+}
+
+// RFC 6120 4.8.2: the content namespace is the default one of the header; or, where the
+// header itself goes without a prefix or uses another one for it, each stanza says it.
+bool XmlStream::Impl::has_content_namespace() const {
+  if (!header_default_) return header_has_server_prefix_;
+  return *header_default_ == ns::kServer || *header_default_ == ns::kStreams;
+}
+
+void XmlStream::Impl::start_header(QNameView name, AttributesView attributes) {
+  if (!name.is(ns::kStreams, "stream")) {
+    return parser_.stop({Code::kXmlNamespace, "the first element is not a stream header"});
+  }
+  if (!has_content_namespace()) {
+    return parser_.stop({Code::kXmlNamespace, "the default namespace is not jabber:server"});
+  }
+  for (const auto [attribute, value] : attributes) {
+    if (attribute.space == ns::kXml && attribute.local == "lang") header_.lang = value;
+    if (!attribute.space.empty()) continue;
+    if (attribute.local == "from") header_.from = value;
+    if (attribute.local == "to") header_.to = value;
+    if (attribute.local == "id") header_.id = value;
+    if (attribute.local == "version") header_.version = value;
+  }
+  if (header_.lang.size() > limits::kHeaderLangBytesMax) {
+    return parser_.stop({Code::kXmlTooLarge, "the header's xml:lang"});
+  }
+  events_.emplace_back(header_);
+  phase_ = Phase::kBetween;
+}
+
+void XmlStream::Impl::start_first_level(QNameView name, AttributesView attributes) {
+  if (const auto kind = kind_of(name)) return start_stanza(*kind, attributes);
+  phase_ = Phase::kElement;
+  element_ = Element{};
+  open_.clear();
+  start_element(name, attributes);
+}
+
+void XmlStream::Impl::start_stanza(StanzaKind kind, AttributesView attributes) {
+  const Addressing a(attributes);
+  // RFC 6120 8.1.1.2, 8.1.2.2: between servers both are there.
+  if (!a.from || !a.to) return parser_.stop({Code::kStanzaAddressMissing, a.from ? "no to" : "no from"});
+  auto from = Jid::parse(*a.from);
+  if (!from) return parser_.stop({Code::kStanzaFromInvalid, from.error().text});
+  auto to = Jid::parse(*a.to);
+
+  std::optional<Error> bad;
+  const bool request = kind == StanzaKind::kIq && (a.type == "get" || a.type == "set");
+  if (!to) {
+    bad = Error{Code::kStanzaToInvalid, to.error().text};
+  } else if (!is_type_known(kind, a.type)) {
+    bad = Error{Code::kStanzaTypeInvalid, std::string(a.type)};
+  } else if (a.id.size() > limits::kStanzaIdBytesMax || (request && a.id.empty())) {
+    bad = Error{Code::kStanzaIdInvalid, a.id.empty() ? "no id" : "a long id"};
+  }
+  if (bad) {
+    const bool id_fits = a.id.size() <= limits::kStanzaIdBytesMax;
+    bad_stanza_ = BadStanza{*std::move(bad),
+                            kind,
+                            *std::move(from),
+                            std::string(*a.to),
+                            std::string(id_fits ? a.id : std::string_view()),
+                            std::string(a.type)};
+    phase_ = Phase::kBadStanza;
+    return;
+  }
+  // RFC 6120 8.1.5: the stream's language is the stanza's unless it says another.
+  const std::string_view lang = a.lang.value_or(header_.lang);
+  stanza_ = Stanza{
+      kind, *std::move(from), *std::move(to), std::string(a.id), std::string(a.type), std::string(lang), {}};
+  phase_ = Phase::kStanza;
+  writer_.begin(kind_name(kind));
+  writer_.attribute("from", stanza_->from.text());
+  writer_.attribute("to", stanza_->to.text());
+  if (!a.id.empty()) writer_.attribute("id", a.id);
+  if (!a.type.empty()) writer_.attribute("type", a.type);
+  if (!lang.empty()) writer_.attribute("xml:lang", lang);
+  writer_.rest_of_root(attributes);
+  check_canonical_size();
+}
+
+void XmlStream::Impl::start_element(QNameView name, AttributesView attributes) {
+  Element* element = &element_;
+  if (!open_.empty()) element = &open_.back()->children.emplace_back();
+  element->name = {std::string(name.space), std::string(name.local)};
+  for (const auto [attribute, value] : attributes) {
+    element->attributes.push_back(
+        {{std::string(attribute.space), std::string(attribute.local)}, std::string(value)});
+  }
+  open_.push_back(element);
+}
+
+void XmlStream::Impl::handle_end(QNameView name) {
+  --depth_;
+  if (depth_ == 0) {
+    events_.emplace_back(StreamFooter{});
+    return;
+  }
+  if (phase_ == Phase::kStanza) {
+    writer_.end(name);
+    check_canonical_size();
+    if (parser_.stopped()) return;
+  } else if (phase_ == Phase::kElement) {
+    open_.pop_back();
+  }
+  if (depth_ == 1) finish_first_level();
+}
+
+void XmlStream::Impl::finish_first_level() {
+  switch (phase_) {
+    case Phase::kStanza:
+      stanza_->xml = writer_.xml();
+      events_.emplace_back(*std::move(stanza_));
+      break;
+    case Phase::kBadStanza:
+      events_.emplace_back(*std::move(bad_stanza_));
+      break;
+    default:
+      events_.emplace_back(std::move(element_));
+      break;
+  }
+  phase_ = Phase::kBetween;
+}
+
+void XmlStream::Impl::handle_text(std::string_view text) {
+  if (phase_ == Phase::kStanza) {
+    writer_.text(text);
+    check_canonical_size();
+  } else if (phase_ == Phase::kElement) {
+    open_.back()->text.append(text);
+  }
+}
+
+void XmlStream::Impl::check_canonical_size() {
+  if (writer_.xml().size() > limits::kCanonicalBytesMax) {
+    parser_.stop({Code::kXmlTooLarge, "a stanza in canonical form"});
+  }
+}
+
+XmlStream::XmlStream(const ParseLimits& limits) : impl_(std::make_unique<Impl>(limits)) {}
+XmlStream::~XmlStream() = default;
+XmlStream::XmlStream(XmlStream&&) noexcept = default;
+XmlStream& XmlStream::operator=(XmlStream&&) noexcept = default;
+void XmlStream::handle_bytes(std::string_view bytes) { impl_->handle_bytes(bytes); }
+std::optional<Result<StreamEvent>> XmlStream::poll() { return impl_->poll(); }
+void XmlStream::raise_limits(const ParseLimits& limits) { impl_->raise_limits(limits); }
+bool XmlStream::between_elements() const { return impl_->between_elements(); }
+std::size_t XmlStream::pending_bytes() const { return impl_->pending_bytes(); }
+
+// A stream whose header is ours: the context that canonical bytes are written for.
+class StanzaReader::Impl {
+ public:
+  Impl() : stream_(fresh()) {}
+
+  Result<Stanza> read(std::string_view bytes) {
+    auto stanza = read_once(bytes);
+    if (!stanza) stream_ = fresh();
+    return stanza;
+  }
+
+ private:
+  static XmlStream fresh() {
+    // A canonical stanza is larger than it arrived, and declares namespaces where it uses them: the element's
+    // own, and one for each attribute; and an inherited xml:lang.
+    XmlStream stream({limits::kCanonicalBytesMax, limits::kDepthMax, 2 * limits::kAttributesMax + 2,
+                      limits::kChildrenMax});
+    stream.handle_bytes("<s:stream xmlns:s='http://etherx.jabber.org/streams' xmlns='jabber:server'>");
+    (void)stream.poll();
+    return stream;
+  }
+
+  Result<Stanza> read_once(std::string_view bytes) {
+    const bool framed = bytes.starts_with('<') && bytes.ends_with('>');
+    if (!framed) return Error{Code::kStanzaUnknown, "not one element"};
+    stream_.handle_bytes(bytes);
+    auto first = stream_.poll();
+    if (!first) return Error{Code::kStanzaUnknown, "not a whole element"};
+    if (!*first) return std::move(*first).error();
+    if (const auto* bad = std::get_if<BadStanza>(&**first)) return bad->error;
+    auto* stanza = std::get_if<Stanza>(&**first);
+    if (stanza == nullptr) return Error{Code::kStanzaUnknown, "not a stanza"};
+    if (auto second = stream_.poll(); second || !stream_.between_elements()) {
+      return Error{Code::kStanzaUnknown, "more than one element"};
+    }
+    return std::move(*stanza);
+  }
+
+  XmlStream stream_;
+};
+
+StanzaReader::StanzaReader() : impl_(std::make_unique<Impl>()) {}
+StanzaReader::~StanzaReader() = default;
+StanzaReader::StanzaReader(StanzaReader&&) noexcept = default;
+StanzaReader& StanzaReader::operator=(StanzaReader&&) noexcept = default;
+Result<Stanza> StanzaReader::read(std::string_view bytes) { return impl_->read(bytes); }
+
+}  // namespace sallyport::xmpp
