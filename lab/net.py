@@ -101,6 +101,13 @@ class Network:
         with open(f"{folder}/nsswitch.conf", "w") as file:
             file.write("passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n")
 
+    def cut(self, host):
+        """Pull a host's cable: nothing passes and nobody is told."""
+        self._in("router", "ip", "link", "set", f"p-{host}", "nomaster")
+
+    def mend(self, host):
+        self._in("router", "ip", "link", "set", f"p-{host}", "master", address.HOSTS[host][0])
+
     def _in(self, host, *command, stdin=None):
         return run("ip", "netns", "exec", self.namespace(host), *command, stdin=stdin)
 

@@ -1,4 +1,4 @@
-"""kill -9 and restart of each process: traffic resumes by itself within 15 s."""
+"""kill -9 and restart of each process, and a cut cable: traffic resumes by itself within 15 s."""
 
 import time
 import uuid
@@ -9,6 +9,7 @@ from lab.world import ALICE, BOB
 
 pytestmark = [pytest.mark.kills, pytest.mark.gateway]
 RESUME_S = 15
+CUT_S = 14
 
 
 def flows(sender, receiver, to, since):
@@ -41,3 +42,27 @@ def test_traffic_resumes_after_kill_9(world, alice, bob, victim, record_property
         client.mark()
     for sender, receiver, to in ((alice, bob, BOB), (bob, alice, ALICE)):
         record_property(f"{victim} {sender.jid}", round(flows(sender, receiver, to, since), 1))
+
+
+def test_a_cut_link_loses_and_doubles_nothing(world, alice, bob):
+    """The edge's cable is pulled, on both sides, for longer than a dead link may go unnoticed (10 s)."""
+    run = uuid.uuid4().hex[:8]
+    alice.message(BOB, f"before {run}")
+    bob.expect_message(f"before {run}", timeout_s=30)
+    world.network.cut("edge")
+    for n in range(20):
+        alice.message(BOB, f"{run} {n}", id=f"{run}-{n}")
+    time.sleep(CUT_S)
+    world.network.mend("edge")
+
+    def fate(n):
+        return (bob.count(lambda s: s.body == f"{run} {n}" and s.type != "error"),
+                alice.count(lambda s: s.id == f"{run}-{n}" and s.type == "error"))
+
+    end = time.monotonic() + 45
+    while time.monotonic() < end and not all(sum(fate(n)) for n in range(20)):
+        time.sleep(0.5)
+    assert [sum(fate(n)) for n in range(20)] == [1] * 20, [fate(n) for n in range(20)]
+    delivered = [s.body for s in bob.seen if (s.body or "").startswith(f"{run} ") and s.type != "error"]
+    assert delivered == sorted(delivered, key=lambda body: int(body.split()[1]))
+    flows(bob, alice, ALICE, time.monotonic())
