@@ -188,6 +188,7 @@ def tell(story, world):
 
 def main(words):
     net.require_root()
+    sys.stdout.reconfigure(errors="backslashreplace")  # whatever the terminal's character set
     if words == ["--stop"]:
         print("The demonstration ended." if stop() else "No demonstration is running.")
         return 0
