@@ -124,8 +124,8 @@ struct PushDone {
   std::uint64_t generation;
   Result<void> result;
 };
-using Event = std::variant<Up, Down, Dead, Received, Settled, Writable, Asked, Answered, Pushed, PushDone,
-                           Forgotten>;
+using Event =
+    std::variant<Up, Down, Dead, Received, Settled, Writable, Asked, Answered, Pushed, PushDone, Forgotten>;
 
 struct SessionConfig {
   Role role;
@@ -181,8 +181,8 @@ class Session {
   // In any order; settlements leave in the order of the channel.
   void settle(const Receipt& receipt, Outcome outcome, Time now);
   // The receiver lets the pair have more in flight (bytes in all, at most
-  // limits::kChannelWindowMaxBytes). Not more than before: ignored, so it may be called with each stanza. A channel
-  // that was idle for long starts again with limits::kChannelWindowInitialBytes.
+  // limits::kChannelWindowMaxBytes). Not more than before: ignored, so it may be called with each stanza. A
+  // channel that was idle for long starts again with limits::kChannelWindowInitialBytes.
   void grant(const xmpp::Pair& pair, std::uint32_t window_bytes);
   // Gives up everything unsettled, in order, to be sent on another link or answered. The session
   // forgets it; late settlements for it are ignored.

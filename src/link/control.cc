@@ -1,0 +1,209 @@
+#include "link/control.h"
+
+#include <algorithm>
+
+#include "base/bytes.h"
+
+namespace sallyport::link {
+namespace {
+
+frame::Ask frame_of(std::uint64_t id, const KeyAsk& ask) {
+  return {.id = id,
+          .question = frame::Question::kKey,
+          .local = ask.pair.local.ascii(),
+          .remote = ask.pair.remote.ascii(),
+          .stream_id = ask.stream_id};
+}
+frame::Ask frame_of(std::uint64_t id, const VerdictAsk& ask) {
+  return {.id = id,
+          .question = frame::Question::kVerdict,
+          .local = ask.pair.local.ascii(),
+          .remote = ask.pair.remote.ascii(),
+          .stream_id = ask.stream_id,
+          .key = ask.key};
+}
+frame::Ask frame_of(std::uint64_t id, const ControlAsk& ask) {
+  return {.id = id, .question = frame::Question::kControl, .json = ask.json};
+}
+
+// A peer chose the stream id and the key: what no frame takes cannot be genuine either.
+bool fits_a_frame(const KeyAsk& ask) { return ask.stream_id.size() <= limits::kLinkTextBytesMax; }
+bool fits_a_frame(const VerdictAsk& ask) {
+  return ask.stream_id.size() <= limits::kLinkTextBytesMax && ask.key.size() <= limits::kLinkTextBytesMax;
+}
+bool fits_a_frame(const ControlAsk& ask) { return ask.json.size() <= limits::kLinkAnswerBytesMax; }
+
+Result<Ask> ask_of(const frame::Ask& f) {
+  if (f.question == frame::Question::kControl) return Ask(ControlAsk{std::string(f.json)});
+  auto local = xmpp::Domain::parse(f.local);
+  auto remote = xmpp::Domain::parse(f.remote);
+  if (!local || !remote) return {Code::kLinkFrame, "ASK: a domain is not valid"};
+  xmpp::Pair pair{*std::move(local), *std::move(remote)};
+  std::string stream_id(f.stream_id);
+  if (f.question == frame::Question::kKey) return Ask(KeyAsk{std::move(pair), std::move(stream_id)});
+  return Ask(VerdictAsk{std::move(pair), std::move(stream_id), std::string(f.key)});
+}
+
+}  // namespace
+
+Control::~Control() {
+  drop_outgoing();
+  drop_incoming();
+}
+
+// --- questions
+
+std::uint64_t Control::ask(Ask ask) {
+  const std::uint64_t id = ++last_asked_;
+  const bool fits = std::visit([](const auto& question) { return fits_a_frame(question); }, ask);
+  if (!line_.up) {
+    line_.events.push_back(Answered{id, Error{Code::kLinkDown, {}}});
+  } else if (asked_.size() >= limits::kLinkAsksMax) {
+    line_.events.push_back(Answered{id, Error{Code::kLinkBusy, {}}});
+  } else if (!fits) {
+    line_.events.push_back(
+        Answered{id, Error{Code::kControlRefused, "the question is longer than the link carries"}});
+  } else {
+    asked_.insert(id);
+    const auto f = std::visit([id](const auto& question) { return frame_of(id, question); }, ask);
+    frame::append(line_.out, f);
+  }
+  return id;
+}
+
+void Control::answer(std::uint64_t id, Answer answer) {
+  const auto found = received_.find(id);
+  if (found == received_.end()) return;
+  if (answer && answer->size() > limits::kLinkAnswerBytesMax) {
+    answer = Error{Code::kControlRefused, "the answer is longer than the link carries"};
+  }
+  const frame::Verdict verdict = answer ? frame::Verdict{{}, *answer} : verdict_of(answer.error());
+  frame::append(line_.out, frame::Answer{found->second, verdict});
+  received_ids_.erase(found->second);
+  received_.erase(found);
+}
+
+Result<void> Control::handle_ask(const frame::Ask& f) {
+  // Only the core has the secret (DESIGN: an edge's disk holds one secret, its identity).
+  if (line_.role == Role::kEdge && f.question != frame::Question::kControl) {
+    return {Code::kLinkFrame, "ASK: a question that only the core answers"};
+  }
+  if (received_.size() >= limits::kLinkAsksMax) return {Code::kLinkFrame, "ASK: too many unanswered"};
+  auto ask = ask_of(f);
+  if (!ask) return std::move(ask).error();
+  if (!received_ids_.insert(f.id).second) return {Code::kLinkFrame, "ASK: the number is in use"};
+  // A number of our own: the owner may answer late, after a reconnect, and the next
+  // process on the other side counts from 1 again.
+  const std::uint64_t id = ++last_received_;
+  received_.emplace(id, f.id);
+  line_.events.push_back(Asked{id, *std::move(ask)});
+  return {};
+}
+
+Result<void> Control::handle_answer(const frame::Answer& f) {
+  if (asked_.erase(f.id) == 0) return {Code::kLinkFrame, "ANSWER: nobody asked"};
+  Answer answer = f.answer.code.empty() ? Answer(std::string(f.answer.text))
+                                        : Answer(error_of(f.answer, Code::kInternal));
+  line_.events.push_back(Answered{f.id, std::move(answer)});
+  return {};
+}
+
+// --- pushes
+
+void Control::push(std::uint64_t generation, std::string bytes) {
+  drop_outgoing();
+  if (bytes.size() > limits::kPushBytesMax) {
+    wipe(bytes);
+    line_.events.push_back(PushDone{generation, Error{Code::kLinkPushTooLarge, {}}});
+    return;
+  }
+  outgoing_ = Outgoing{generation, std::move(bytes)};
+}
+
+void Control::flush_push() {
+  if (!outgoing_) return;
+  Outgoing& push = *outgoing_;
+  if (!push.announced) {
+    frame::append(line_.out, frame::Push{push.generation, push.bytes.size()});
+    push.announced = true;
+  }
+  const std::size_t end = std::min(push.bytes.size(), push.written + limits::kPushTurnBytes);
+  while (push.written < end) {
+    const auto chunk = std::string_view(push.bytes)
+                           .substr(push.written, std::min(limits::kPushChunkBytes, end - push.written));
+    frame::append(line_.out, frame::PushChunk{chunk});
+    push.written += chunk.size();
+  }
+}
+
+void Control::push_done(std::uint64_t generation, const Result<void>& result) {
+  if (!line_.up) return;  // the core pushes again after the greeting
+  frame::append(line_.out,
+                frame::PushDone{generation, result ? frame::Verdict{} : verdict_of(result.error())});
+}
+
+Result<void> Control::handle_push(const frame::Push& f) {
+  if (line_.role == Role::kCore) return {Code::kLinkFrame, "PUSH to a core"};
+  drop_incoming();
+  incoming_ = Incoming{f.generation, f.size, {}};
+  // At once: growing would leave copies of keys behind.
+  incoming_->bytes.reserve(f.size);
+  deliver_if_whole();
+  return {};
+}
+
+Result<void> Control::handle_push_chunk(const frame::PushChunk& f) {
+  if (!incoming_) return {Code::kLinkFrame, "PUSH_CHUNK without PUSH"};
+  if (f.bytes.size() > incoming_->size - incoming_->bytes.size()) {
+    return {Code::kLinkFrame, "PUSH_CHUNK: more than announced"};
+  }
+  incoming_->bytes.append(f.bytes);
+  deliver_if_whole();
+  return {};
+}
+
+void Control::deliver_if_whole() {
+  if (incoming_->bytes.size() != incoming_->size) return;
+  line_.events.push_back(Pushed{incoming_->generation, std::move(incoming_->bytes)});
+  incoming_.reset();
+}
+
+Result<void> Control::handle_push_done(const frame::PushDone& f) {
+  if (line_.role == Role::kEdge) return {Code::kLinkFrame, "PUSH_DONE to an edge"};
+  const bool current = outgoing_ && outgoing_->announced && outgoing_->generation == f.generation &&
+                       outgoing_->written == outgoing_->bytes.size();
+  if (!current) return {};  // of a push that a newer one has replaced
+  drop_outgoing();
+  Result<void> result;
+  if (!f.result.code.empty()) result = error_of(f.result, Code::kLinkRefused);
+  line_.events.push_back(PushDone{f.generation, std::move(result)});
+  return {};
+}
+
+// --- connections
+
+void Control::disconnect() {
+  drop_incoming();
+  received_.clear();
+  received_ids_.clear();
+  for (const std::uint64_t id : asked_) line_.events.push_back(Answered{id, Error{Code::kLinkDown, {}}});
+  asked_.clear();
+}
+
+void Control::resume() {
+  if (!outgoing_) return;
+  outgoing_->announced = false;
+  outgoing_->written = 0;
+}
+
+void Control::drop_outgoing() {
+  if (outgoing_) wipe(outgoing_->bytes);
+  outgoing_.reset();
+}
+
+void Control::drop_incoming() {
+  if (incoming_) wipe(incoming_->bytes);
+  incoming_.reset();
+}
+
+}  // namespace sallyport::link

@@ -1,0 +1,214 @@
+#include "link/receiver.h"
+
+#include <algorithm>
+
+namespace sallyport::link {
+namespace {
+
+Error frame_error(std::string_view frame, std::uint64_t channel, std::string_view what) {
+  return {Code::kLinkFrame,
+          std::string(frame) + " on channel " + std::to_string(channel) + ": " + std::string(what)};
+}
+
+}  // namespace
+
+// --- frames
+
+Result<void> Receiver::handle_open(const frame::Open& open) {
+  auto local = xmpp::Domain::parse(open.local);
+  auto remote = xmpp::Domain::parse(open.remote);
+  if (!local || !remote) return frame_error("OPEN", open.channel, "a domain is not valid");
+  xmpp::Pair pair{*std::move(local), *std::move(remote)};
+  Provenance provenance{std::string(open.method), std::string(open.peer_address)};
+
+  if (const auto found = channels_.find(open.channel); found != channels_.end()) {
+    if (found->second.pair != pair) return frame_error("OPEN", open.channel, "open with another pair");
+    found->second.provenance = std::move(provenance);
+    return {};
+  }
+  if (open.channel != last_id_ + 1) return frame_error("OPEN", open.channel, "out of turn");
+  if (channels_.size() >= limits::kChannelsMax) return frame_error("OPEN", open.channel, "too many");
+  if (!by_pair_.emplace(pair, open.channel).second)
+    return frame_error("OPEN", open.channel, "the pair has one open");
+  last_id_ = open.channel;
+  channels_.emplace(open.channel, Channel(std::move(pair), std::move(provenance)));
+  return {};
+}
+
+Result<void> Receiver::handle_close(const frame::Close& close) {
+  const auto found = channels_.find(close.channel);
+  if (found == channels_.end()) return frame_error("CLOSE", close.channel, "not open");
+  if (!found->second.slots.empty()) return frame_error("CLOSE", close.channel, "not settled");
+  by_pair_.erase(found->second.pair);
+  channels_.erase(found);
+  return {};
+}
+
+// The sender counts what it has not seen settled, this side what it has not settled: the
+// second is never more, so whoever exceeds it did not keep to his credit.
+Result<void> Receiver::admit(const Channel& channel, std::uint64_t id, std::uint32_t credit) const {
+  if (channel.in_flight != 0 && channel.in_flight + credit > channel.window) {
+    return frame_error("STANZA", id, "above its window");
+  }
+  if (in_flight_ + credit > limits::kLinkCreditBytes)
+    return frame_error("STANZA", id, "above the link's credit");
+  return {};
+}
+
+// An address that is none, or not of the pair, spoils its stanza only: ended for it, the link would bring
+// it again after each reconnect.
+Result<xmpp::Stanza> Receiver::judge(const Channel& channel, const frame::Stanza& f) const {
+  auto from = xmpp::Jid::parse(f.from);
+  if (!from) return std::move(from).error();
+  auto to = xmpp::Jid::parse(f.to);
+  if (!to) return std::move(to).error();
+  const bool inward = line_.role == Role::kCore;
+  const xmpp::Domain& sender = inward ? channel.pair.remote : channel.pair.local;
+  const xmpp::Domain& recipient = inward ? channel.pair.local : channel.pair.remote;
+  if (from->domain() != sender || to->domain() != recipient) {
+    return {Code::kJidInvalid, "an address is not of the channel's pair"};
+  }
+  return xmpp::Stanza{.kind = static_cast<xmpp::StanzaKind>(f.kind),
+                      .from = *std::move(from),
+                      .to = *std::move(to),
+                      .id = std::string(f.id),
+                      .type = std::string(f.type),
+                      .lang = std::string(f.lang),
+                      .xml = std::string(f.xml)};
+}
+
+Result<void> Receiver::handle_stanza(const frame::Stanza& f, Time now) {
+  const auto found = channels_.find(f.channel);
+  if (found == channels_.end()) return frame_error("STANZA", f.channel, "not open");
+  Channel& channel = found->second;
+  const auto credit = static_cast<std::uint32_t>(f.xml.size()) + limits::kStanzaOverheadBytes;
+  if (auto admitted = admit(channel, f.channel, credit); !admitted) return admitted;
+
+  channel.slots.push_back({credit, false, {}});
+  channel.in_flight += credit;
+  in_flight_ += credit;
+  auto stanza = judge(channel, f);
+  if (!stanza) {
+    settle_slot(f.channel, channel, channel.slots.size() - 1, std::move(stanza).error(), now);
+    return {};
+  }
+  const Receipt receipt{epoch_, f.channel, channel.first_sequence + channel.slots.size() - 1};
+  line_.events.push_back(Received{channel.pair, receipt, *std::move(stanza), channel.provenance});
+  return {};
+}
+
+Result<void> Receiver::handle_void(const frame::Void& f, Time now) {
+  const auto found = channels_.find(f.channel);
+  if (found == channels_.end()) return frame_error("VOID", f.channel, "not open");
+  Channel& channel = found->second;
+  // It costs no credit, so its number is bounded here: as that of empty stanzas in a full link.
+  if (channel.slots.size() >= limits::kLinkCreditBytes / limits::kStanzaOverheadBytes) {
+    return frame_error("VOID", f.channel, "too many");
+  }
+  channel.slots.push_back({0, false, {}});
+  settle_slot(f.channel, channel, channel.slots.size() - 1, std::nullopt, now);
+  return {};
+}
+
+// --- settlement
+
+void Receiver::settle(const Receipt& receipt, Outcome outcome, Time now) {
+  if (receipt.epoch != epoch_) return;
+  const auto found = channels_.find(receipt.channel);
+  if (found == channels_.end()) return;
+  Channel& channel = found->second;
+  if (receipt.sequence < channel.first_sequence) return;
+  const std::uint64_t index = receipt.sequence - channel.first_sequence;
+  if (index >= channel.slots.size() || channel.slots[index].settled) return;
+  settle_slot(receipt.channel, channel, index, std::move(outcome), now);
+}
+
+void Receiver::settle_slot(std::uint64_t id, Channel& channel, std::size_t index, Outcome outcome, Time now) {
+  channel.slots[index].settled = true;
+  channel.slots[index].outcome = std::move(outcome);
+  if (index != channel.ready) return;
+  if (channel.ready == 0) {
+    if (ready_.empty()) deadline_ = now + limits::kSettleDelay;
+    ready_.push_back(id);
+  }
+  for (; channel.ready < channel.slots.size() && channel.slots[channel.ready].settled; ++channel.ready) {
+    channel.ready_bytes += channel.slots[channel.ready].credit;
+    ready_bytes_ += channel.slots[channel.ready].credit;
+  }
+  // A sender who waits for so much is not kept waiting for company.
+  if (channel.ready_bytes >= channel.window / 4 || ready_bytes_ >= limits::kLinkCreditBytes / 4)
+    deadline_ = now;
+}
+
+std::optional<Time> Receiver::poll_timeout() const {
+  return has_settlements() ? std::optional(deadline_) : std::nullopt;
+}
+
+void Receiver::flush() {
+  std::size_t done = 0;
+  while (done < ready_.size() && log_has_room()) {
+    const std::size_t start = line_.out.size();
+    frame::SettleWriter writer(line_.out);
+    while (done < ready_.size()) {
+      Channel& channel = channels_.at(ready_[done]);
+      if (!write_runs(ready_[done], channel, writer)) break;
+      ++done;
+    }
+    writer.finish();
+    line_.log.add_bytes(std::string_view(line_.out).substr(start), true);
+  }
+  ready_.erase(ready_.begin(), ready_.begin() + static_cast<std::ptrdiff_t>(done));
+}
+
+// Moves what is ready of a channel into the frame; false when the frame is full before all are in it.
+bool Receiver::write_runs(std::uint64_t id, Channel& channel, frame::SettleWriter& writer) {
+  while (channel.ready > 0) {
+    if (writer.is_full()) return false;
+    const Outcome outcome = std::move(channel.slots.front().outcome);
+    std::uint64_t count = 0;
+    do {
+      const Slot slot = channel.slots.pop_front();
+      ++count;
+      --channel.ready;
+      channel.in_flight -= slot.credit;
+      channel.ready_bytes -= slot.credit;
+      in_flight_ -= slot.credit;
+      ready_bytes_ -= slot.credit;
+    } while (channel.ready > 0 && channel.slots.front().outcome == outcome);
+    channel.first_sequence += count;
+    writer.add({id, count, verdict_of(outcome)});
+  }
+  return true;
+}
+
+// --- credit, sessions
+
+void Receiver::grant(const xmpp::Pair& pair, std::uint32_t window_bytes) {
+  const auto found = by_pair_.find(pair);
+  if (found == by_pair_.end()) return;
+  Channel& channel = channels_.at(found->second);
+  const std::uint32_t window = std::min(window_bytes, limits::kChannelWindowMaxBytes);
+  if (window <= channel.window) return;
+  channel.window = window;
+  const frame::Window f{found->second, window};
+  if (line_.up) {
+    line_.append_numbered(f);
+    return;
+  }
+  // Told at the next replay.
+  std::string bytes;
+  frame::append(bytes, f);
+  line_.log.add_bytes(bytes);
+}
+
+void Receiver::start_anew() {
+  ++epoch_;
+  last_id_ = 0;
+  channels_.clear();
+  by_pair_.clear();
+  in_flight_ = 0;
+  ready_.clear();
+  ready_bytes_ = 0;
+}
+
+}  // namespace sallyport::link

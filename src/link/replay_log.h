@@ -1,0 +1,64 @@
+// The numbered frames of one direction: how many were sent, how many acknowledged, and
+// what must be sent again if the connection breaks now (docs/link-protocol.md, Numbered frames).
+//
+// A stanza is kept by its channel; the log only says where it stood among the others.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "link/ring.h"
+
+namespace sallyport::link {
+
+struct LogEntry {
+  // A stanza by channel and sequence, or the bytes of any other numbered frame.
+  std::uint64_t channel = 0;  // 0: not a stanza
+  std::uint64_t sequence = 0;
+  std::string bytes;
+  bool is_settlement = false;
+};
+
+class ReplayLog {
+ public:
+  void add_stanza(std::uint64_t channel, std::uint64_t sequence) {
+    entries_.push_back({channel, sequence, {}, false});
+    ++sent_;
+  }
+  void add_bytes(std::string_view frame, bool is_settlement = false) {
+    entries_.push_back({0, 0, std::string(frame), is_settlement});
+    if (is_settlement) settlement_bytes_ += frame.size();
+    ++sent_;
+  }
+
+  std::uint64_t sent() const { return sent_; }
+  bool can_acknowledge(std::uint64_t position) const {
+    return position >= acknowledged() && position <= sent_;
+  }
+  // Takes the oldest entry out if `position` covers it. Precondition: can_acknowledge(position).
+  std::optional<LogEntry> take_acknowledged(std::uint64_t position) {
+    if (acknowledged() >= position) return std::nullopt;
+    LogEntry entry = entries_.pop_front();
+    if (entry.is_settlement) settlement_bytes_ -= entry.bytes.size();
+    return entry;
+  }
+
+  // What is not acknowledged, oldest first.
+  std::size_t size() const { return entries_.size(); }
+  const LogEntry& operator[](std::size_t i) const { return entries_[i]; }
+  // Of the settlements among it.
+  std::size_t settlement_bytes() const { return settlement_bytes_; }
+
+  void clear() { *this = ReplayLog(); }
+
+ private:
+  std::uint64_t acknowledged() const { return sent_ - entries_.size(); }
+
+  Ring<LogEntry> entries_;
+  std::uint64_t sent_ = 0;
+  std::size_t settlement_bytes_ = 0;
+};
+
+}  // namespace sallyport::link

@@ -1,0 +1,380 @@
+#include "link/sender.h"
+
+#include <algorithm>
+#include <cassert>
+
+namespace sallyport::link {
+namespace {
+
+std::uint32_t credit_of(std::size_t stanza_bytes) {
+  return static_cast<std::uint32_t>(std::min(stanza_bytes, limits::kCanonicalBytesMax)) +
+         limits::kStanzaOverheadBytes;
+}
+
+Error frame_error(std::string text) { return {Code::kLinkFrame, std::move(text)}; }
+
+std::string on_channel(std::string_view frame, std::uint64_t channel) {
+  return std::string(frame) + " on channel " + std::to_string(channel);
+}
+
+frame::Stanza frame_of(std::uint64_t channel, const xmpp::Stanza& stanza, const std::string& from,
+                       const std::string& to) {
+  // A language tag longer than any real one is left to the bytes, where it stands too.
+  const std::string_view lang =
+      stanza.lang.size() <= limits::kLinkStringBytesMax ? stanza.lang : std::string_view();
+  return {.channel = channel,
+          .kind = static_cast<std::uint8_t>(stanza.kind),
+          .from = from,
+          .to = to,
+          .id = stanza.id,
+          .type = stanza.type,
+          .lang = lang,
+          .xml = stanza.xml};
+}
+
+// What the parser accepts always fits; an alias that made a stanza longer may not.
+bool fits_a_frame(const xmpp::Stanza& stanza) {
+  return stanza.xml.size() <= limits::kCanonicalBytesMax && stanza.id.size() <= limits::kStanzaIdBytesMax &&
+         stanza.type.size() <= limits::kLinkStringBytesMax;
+}
+
+}  // namespace
+
+bool Sender::channel_has_room(const Channel& channel, std::uint32_t credit) const {
+  return channel.in_flight == 0 || channel.in_flight + credit <= channel.window;
+}
+
+bool Sender::has_room(const xmpp::Pair& pair, std::uint32_t credit) const {
+  if (!line_.up || !link_has_room(credit)) return false;
+  const auto found = channels_.find(pair);
+  const bool is_open = found != channels_.end() && found->second.id != 0;
+  if (!is_open && open_.size() >= limits::kChannelsMax && idle_front_ == nullptr) return false;
+  if (found == channels_.end()) return true;
+  const Channel& channel = found->second;
+  return channel.sent == channel.slots.size() && channel_has_room(channel, credit);
+}
+
+bool Sender::can_send(const xmpp::Pair& pair, std::size_t stanza_bytes) {
+  const std::uint32_t credit = credit_of(stanza_bytes);
+  if (has_room(pair, credit)) return true;
+  waiting_.insert_or_assign(pair, credit);
+  if (line_.up && (!link_has_room(credit) || open_.size() >= limits::kChannelsMax)) link_was_full_ = true;
+  return false;
+}
+
+Sender::Channel& Sender::channel_of(const xmpp::Pair& pair) {
+  const auto found = channels_.find(pair);
+  if (found != channels_.end()) return found->second;
+  return channels_.emplace(pair, Channel(pair)).first->second;
+}
+
+std::uint64_t Sender::note_provenance(Channel& channel, const Provenance& provenance) {
+  const Provenance& last = channel.provenances.back();
+  if (provenance.method != last.method || provenance.peer_address != last.peer_address) {
+    channel.provenances.push_back(provenance);
+  }
+  return channel.first_provenance + channel.provenances.size() - 1;
+}
+
+void Sender::forget_provenances(Channel& channel) {
+  const std::uint64_t needed = channel.slots.empty()
+                                   ? channel.first_provenance + channel.provenances.size() - 1
+                                   : channel.slots.front().provenance;
+  for (; channel.first_provenance < needed; ++channel.first_provenance) channel.provenances.pop_front();
+}
+
+void Sender::send(const xmpp::Pair& pair, xmpp::Stanza stanza, Ticket ticket, const Provenance& provenance) {
+  if (!fits_a_frame(stanza)) {
+    line_.events.push_back(Settled{ticket, Error{Code::kXmlTooLarge, "longer than the link carries"}});
+    return;
+  }
+  Channel& channel = channel_of(pair);
+  stop_idling(channel);
+  const std::uint64_t provenance_number = note_provenance(channel, provenance);
+  const std::uint32_t credit = credit_of(stanza.xml.size());
+  held_bytes_ += credit;
+  channel.slots.push_back({.ticket = ticket,
+                           .order = ++last_order_,
+                           .stanza = std::move(stanza),
+                           .credit = credit,
+                           .provenance = provenance_number,
+                           .sent_ever = false});
+  pump(channel);
+}
+
+// --- writing
+
+bool Sender::open(Channel& channel, std::uint64_t provenance) {
+  if (channel.id == 0) {
+    if (open_.size() >= limits::kChannelsMax) {
+      if (idle_front_ == nullptr) return false;
+      close(*idle_front_);
+    }
+    channel.id = ++last_id_;
+    open_.emplace(channel.id, &channel);
+  }
+  const Provenance& p = channel.provenances[provenance - channel.first_provenance];
+  line_.append_numbered(frame::Open{.channel = channel.id,
+                                    .local = channel.pair.local.ascii(),
+                                    .remote = channel.pair.remote.ascii(),
+                                    .method = frame::cut(p.method, limits::kLinkStringBytesMax),
+                                    .peer_address = frame::cut(p.peer_address, limits::kLinkStringBytesMax)});
+  channel.told = provenance;
+  return true;
+}
+
+// Precondition: idle. The channel is gone afterwards.
+void Sender::close(Channel& channel) {
+  line_.append_numbered(frame::Close{channel.id});
+  stop_idling(channel);
+  if (channel.in_backlog) std::erase(backlog_, &channel);
+  open_.erase(channel.id);
+  channels_.erase(channels_.find(channel.pair));
+}
+
+void Sender::write(Channel& channel, const Slot& slot) {
+  if (!slot.stanza) {
+    frame::append(line_.out, frame::Void{channel.id});
+    return;
+  }
+  const std::string from = slot.stanza->from.text();
+  const std::string to = slot.stanza->to.text();
+  frame::append(line_.out, frame_of(channel.id, *slot.stanza, from, to));
+}
+
+// Sends what the channel's window and the link have room for.
+void Sender::pump(Channel& channel) {
+  while (line_.up && channel.sent < channel.slots.size()) {
+    Slot& slot = channel.slots[channel.sent];
+    if (!link_has_room(slot.credit) || !channel_has_room(channel, slot.credit)) break;
+    if ((channel.id == 0 || channel.told != slot.provenance) && !open(channel, slot.provenance)) break;
+    write(channel, slot);
+    line_.log.add_stanza(channel.id, channel.first_sequence + channel.sent);
+    slot.sent_ever = true;
+    channel.in_flight += slot.credit;
+    in_flight_ += slot.credit;
+    ++channel.sent;
+  }
+  if (channel.sent < channel.slots.size() && !channel.in_backlog) {
+    channel.in_backlog = true;
+    backlog_.push_back(&channel);
+  }
+}
+
+void Sender::pump_backlog() {
+  // Those that a settlement of their own has emptied may be closed, and gone, before their turn.
+  std::erase_if(backlog_, [](Channel* channel) {
+    channel->in_backlog = channel->sent < channel->slots.size();
+    return !channel->in_backlog;
+  });
+  if (backlog_.empty()) return;
+  std::vector<Channel*> backlog;
+  backlog.swap(backlog_);
+  for (Channel* channel : backlog) {
+    channel->in_backlog = false;
+    pump(*channel);
+    tell_writable(*channel);
+  }
+}
+
+// --- frames
+
+Result<void> Sender::handle_ack(std::uint64_t position) {
+  if (!line_.log.can_acknowledge(position)) return frame_error("ACK of frames that were not sent, or again");
+  while (const auto entry = line_.log.take_acknowledged(position)) {
+    if (entry->channel == 0) continue;
+    const auto found = open_.find(entry->channel);
+    // Settled only when acknowledged, closed only when settled: the channel is there.
+    assert(found != open_.end());
+    ++found->second->acked;
+  }
+  return {};
+}
+
+Result<void> Sender::handle_settle(const frame::Settle& settle_frame, Time now) {
+  for (const frame::Run& run : settle_frame.runs) {
+    if (auto done = settle(run, now); !done) return done;
+  }
+  pump_backlog();
+  // Everyone who waits is told at once, and not before much has room: each would ask in vain else.
+  if (link_was_full_ && in_flight_ <= limits::kLinkCreditBytes / 8 * 7) tell_all_writable();
+  return {};
+}
+
+Result<void> Sender::settle(const frame::Run& run, Time now) {
+  const auto found = open_.find(run.channel);
+  if (found == open_.end()) return frame_error(on_channel("SETTLE", run.channel) + ", which is not open");
+  Channel& channel = *found->second;
+  if (run.count > channel.acked) return frame_error(on_channel("SETTLE", run.channel) + " of more than came");
+  const Outcome outcome =
+      run.outcome.code.empty() ? Outcome() : Outcome(error_of(run.outcome, Code::kInternal));
+  for (std::uint64_t i = 0; i < run.count; ++i) {
+    Slot slot = channel.slots.pop_front();
+    ++channel.first_sequence;
+    --channel.sent;
+    --channel.acked;
+    channel.in_flight -= slot.credit;
+    in_flight_ -= slot.credit;
+    if (!slot.stanza) continue;
+    held_bytes_ -= slot.credit;
+    line_.events.push_back(Settled{slot.ticket, outcome});
+  }
+  forget_provenances(channel);
+  pump(channel);
+  if (channel.slots.empty()) become_idle(channel, now);
+  tell_writable(channel);
+  return {};
+}
+
+Result<void> Sender::handle_window(const frame::Window& window) {
+  if (window.channel == 0 || window.channel > last_id_)
+    return frame_error(on_channel("WINDOW", window.channel));
+  if (window.bytes > limits::kChannelWindowMaxBytes) {
+    return frame_error(on_channel("WINDOW", window.channel) + " above the limit");
+  }
+  const auto found = open_.find(window.channel);
+  if (found == open_.end()) return {};  // it crossed our CLOSE
+  Channel& channel = *found->second;
+  if (window.bytes < channel.window) return frame_error(on_channel("WINDOW", window.channel) + " lowered");
+  channel.window = static_cast<std::uint32_t>(window.bytes);
+  pump(channel);
+  tell_writable(channel);
+  return {};
+}
+
+// --- connections and sessions
+
+void Sender::replay() {
+  for (std::size_t i = 0; i < line_.log.size(); ++i) {
+    const LogEntry& entry = line_.log[i];
+    if (entry.channel == 0) {
+      line_.out.append(entry.bytes);
+      continue;
+    }
+    Channel& channel = *open_.at(entry.channel);
+    write(channel, channel.slots[entry.sequence - channel.first_sequence]);
+  }
+}
+
+void Sender::start_anew() {
+  open_.clear();
+  backlog_.clear();
+  idle_front_ = idle_back_ = nullptr;
+  last_id_ = 0;
+  in_flight_ = 0;
+  for (auto at = channels_.begin(); at != channels_.end();) {
+    Channel old = std::move(at->second);
+    Channel anew(at->first);
+    anew.provenances = std::move(old.provenances);
+    anew.first_provenance = old.first_provenance;
+    while (!old.slots.empty()) {
+      if (Slot slot = old.slots.pop_front(); slot.stanza) anew.slots.push_back(std::move(slot));
+    }
+    if (anew.slots.empty()) {
+      at = channels_.erase(at);
+      continue;
+    }
+    at->second = std::move(anew);
+    at->second.in_backlog = true;
+    backlog_.push_back(&at->second);
+    ++at;
+  }
+}
+
+void Sender::resume() {
+  pump_backlog();
+  tell_all_writable();
+}
+
+// --- giving up
+
+// The receiver may have it, so a place among the others it keeps, and the credit if it was sent.
+void Sender::give_up(Channel& channel, std::size_t index) {
+  Slot& slot = channel.slots[index];
+  held_bytes_ -= slot.credit;
+  slot.stanza.reset();
+  if (index >= channel.sent) slot.credit = 0;
+}
+
+std::vector<Unsettled> Sender::abandon() {
+  std::vector<std::pair<std::uint64_t, Unsettled>> given_up;
+  for (auto& [pair, channel] : channels_) {
+    for (std::size_t i = 0; i < channel.slots.size(); ++i) {
+      Slot& slot = channel.slots[i];
+      if (!slot.stanza) continue;
+      given_up.emplace_back(slot.order,
+                            Unsettled{pair, std::move(*slot.stanza), slot.ticket, slot.sent_ever});
+      give_up(channel, i);
+    }
+  }
+  std::ranges::sort(given_up, {}, &std::pair<std::uint64_t, Unsettled>::first);
+  std::vector<Unsettled> result;
+  result.reserve(given_up.size());
+  for (auto& [order, unsettled] : given_up) result.push_back(std::move(unsettled));
+  return result;
+}
+
+bool Sender::withdraw(const xmpp::Pair& pair, Ticket ticket) {
+  const auto found = channels_.find(pair);
+  if (found == channels_.end()) return false;
+  Channel& channel = found->second;
+  for (std::size_t i = line_.up ? channel.sent : 0; i < channel.slots.size(); ++i) {
+    if (!channel.slots[i].stanza || channel.slots[i].ticket != ticket) continue;
+    give_up(channel, i);
+    return true;
+  }
+  return false;
+}
+
+// --- owners who wait
+
+void Sender::tell_writable(const Channel& channel) {
+  if (waiting_.empty()) return;
+  const auto found = waiting_.find(channel.pair);
+  if (found == waiting_.end() || !has_room(channel.pair, found->second)) return;
+  line_.events.push_back(Writable{channel.pair});
+  waiting_.erase(found);
+}
+
+void Sender::tell_all_writable() {
+  link_was_full_ = false;
+  for (auto at = waiting_.begin(); at != waiting_.end();) {
+    if (!has_room(at->first, at->second)) {
+      ++at;
+      continue;
+    }
+    line_.events.push_back(Writable{at->first});
+    at = waiting_.erase(at);
+  }
+}
+
+// --- idle channels
+
+void Sender::become_idle(Channel& channel, Time now) {
+  channel.idle = true;
+  channel.idle_since = now;
+  channel.idle_previous = idle_back_;
+  channel.idle_next = nullptr;
+  (idle_back_ != nullptr ? idle_back_->idle_next : idle_front_) = &channel;
+  idle_back_ = &channel;
+}
+
+void Sender::stop_idling(Channel& channel) {
+  if (!channel.idle) return;
+  channel.idle = false;
+  (channel.idle_previous != nullptr ? channel.idle_previous->idle_next : idle_front_) = channel.idle_next;
+  (channel.idle_next != nullptr ? channel.idle_next->idle_previous : idle_back_) = channel.idle_previous;
+}
+
+void Sender::handle_timeout(Time now) {
+  while (line_.up && idle_front_ != nullptr && now >= idle_front_->idle_since + limits::kChannelIdle) {
+    close(*idle_front_);
+  }
+}
+
+std::optional<Time> Sender::poll_timeout() const {
+  if (!line_.up || idle_front_ == nullptr) return std::nullopt;
+  return idle_front_->idle_since + limits::kChannelIdle;
+}
+
+}  // namespace sallyport::link

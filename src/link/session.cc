@@ -1,0 +1,426 @@
+#include "link/session.h"
+
+#include <algorithm>
+
+#include "link/control.h"
+#include "link/line.h"
+#include "link/receiver.h"
+#include "link/sender.h"
+
+namespace sallyport::link {
+namespace {
+
+// Dialling again soon will not change these.
+bool is_final(Code code) {
+  return code == Code::kLinkVersion || code == Code::kLinkSecondCore || code == Code::kLinkDomain;
+}
+
+std::optional<Time> earlier(std::optional<Time> a, std::optional<Time> b) {
+  if (!a || !b) return a ? a : b;
+  return std::min(*a, *b);
+}
+
+}  // namespace
+
+class Session::Impl {
+ public:
+  explicit Impl(SessionConfig config) : config_(std::move(config)), line_{.role = config_.role} {}
+
+  // The states of docs/link-protocol.md.
+  enum class State { kDown, kGreeting, kUp, kClosing };
+
+  void connect(Time now);
+  void receive(std::string_view bytes, Time now);
+  void disconnect(Time now);
+  void pass(Time now);
+  std::optional<Time> poll_timeout() const;
+  bool take_output(std::string& out, Time now);
+  void refuse(const Error& reason) { fail(reason); }
+
+  State state() const { return state_; }
+  Line& line() { return line_; }
+  Sender& sender() { return sender_; }
+  Receiver& receiver() { return receiver_; }
+  Control& control() { return control_; }
+
+ private:
+  Result<void> dispatch(const frame::Raw& raw, Time now);
+  Result<void> handle_greeting(const frame::Frame& f, Time now);
+  Result<void> handle_numbered(const frame::Frame& f, Time now);
+  Result<void> handle_plain(const frame::Frame& f);
+  Result<void> handle_hello(const frame::Hello& hello, Time now);
+  Result<void> handle_welcome(const frame::Welcome& welcome, Time now);
+  void greet();
+  void start_session(std::uint64_t session, std::string_view peer_instance);
+  void come_up(std::string_view peer_name, std::string_view peer_version, bool resumed, Time now);
+  void fail(const Error& error);
+  void close(Error error, bool final);
+  void note_numbered(std::size_t bytes, Time now);
+  void tell_outage(Time now);
+  Time next_ping() const {
+    return std::max(last_ping_, std::min(last_received_, last_sent_)) + limits::kLinkPingAfter;
+  }
+
+  SessionConfig config_;
+  Line line_;
+  Sender sender_{line_};
+  Receiver receiver_{line_};
+  Control control_{line_};
+  frame::Reader reader_;
+
+  State state_ = State::kDown;
+  std::optional<Down> failure_;  // why it is closing
+  bool was_up_ = false;          // this connection
+
+  // The session; 0: none that could be resumed.
+  std::uint64_t session_ = 0;
+  std::uint64_t last_session_ = 0;  // that this edge gave
+  std::string peer_instance_;
+  std::uint64_t received_ = 0;      // numbered frames
+  std::uint64_t acknowledged_ = 0;  // of those
+  std::size_t unacknowledged_bytes_ = 0;
+  Time acknowledge_by_{};
+
+  Time connected_{};
+  Time last_received_{};
+  Time last_sent_{};
+  Time last_ping_{};
+  std::uint64_t pings_ = 0;
+  bool ping_wanted_ = false;
+  std::optional<std::uint64_t> pong_wanted_;
+
+  std::optional<Time> outage_since_;
+  bool dead_told_ = false;
+};
+
+// --- the connection
+
+void Session::Impl::connect(Time now) {
+  if (state_ != State::kDown) disconnect(now);
+  state_ = State::kGreeting;
+  was_up_ = false;
+  connected_ = last_received_ = last_sent_ = last_ping_ = now;
+  if (config_.role == Role::kCore) greet();
+}
+
+void Session::Impl::greet() {
+  const bool resume = session_ != 0;
+  frame::append(line_.out,
+                frame::Hello{.role = 0,
+                             .name = frame::cut(config_.name, limits::kLinkStringBytesMax),
+                             .program_version = frame::cut(config_.version, limits::kLinkStringBytesMax),
+                             .instance = config_.instance,
+                             .edge_instance = resume ? std::string_view(peer_instance_) : "",
+                             .session = session_,
+                             .position = resume ? received_ : 0});
+}
+
+void Session::Impl::receive(std::string_view bytes, Time now) {
+  if (!bytes.empty()) last_received_ = now;
+  while (state_ == State::kGreeting || state_ == State::kUp) {
+    const bool greeting = state_ == State::kGreeting;
+    const auto raw = reader_.next(bytes, greeting ? limits::kGreetingBytesMax : limits::kFrameBytesMax);
+    if (!raw) return;
+    const Result<void> done = *raw ? dispatch(**raw, now) : Result<void>(raw->error());
+    if (!done) fail(done.error());
+  }
+}
+
+// The numbers of the protocol's table: greetings below 0x04, numbered frames 0x1X.
+Result<void> Session::Impl::dispatch(const frame::Raw& raw, Time now) {
+  const auto f = frame::decode(raw);
+  if (!f) return f.error();
+  if (const auto* refuse = std::get_if<frame::Refuse>(&*f)) {
+    Error error = error_of(refuse->reason, Code::kLinkRefused);
+    const bool final = is_final(error.code);
+    close(std::move(error), final);
+    return {};
+  }
+  if (state_ == State::kGreeting) return handle_greeting(*f, now);
+  if (!frame::is_numbered(raw.type)) return handle_plain(*f);
+  auto done = handle_numbered(*f, now);
+  if (done) note_numbered(frame::kHeaderBytes + raw.payload.size(), now);
+  return done;
+}
+
+Result<void> Session::Impl::handle_greeting(const frame::Frame& f, Time now) {
+  const auto* hello = std::get_if<frame::Hello>(&f);
+  if (hello != nullptr && config_.role == Role::kEdge) return handle_hello(*hello, now);
+  const auto* welcome = std::get_if<frame::Welcome>(&f);
+  if (welcome != nullptr && config_.role == Role::kCore) return handle_welcome(*welcome, now);
+  return {Code::kLinkFrame, std::string(frame::type_name(frame::type_of(f))) + " before the greeting"};
+}
+
+Result<void> Session::Impl::handle_numbered(const frame::Frame& f, Time now) {
+  if (const auto* stanza = std::get_if<frame::Stanza>(&f)) return receiver_.handle_stanza(*stanza, now);
+  if (const auto* settle = std::get_if<frame::Settle>(&f)) return sender_.handle_settle(*settle, now);
+  if (const auto* open = std::get_if<frame::Open>(&f)) return receiver_.handle_open(*open);
+  if (const auto* close = std::get_if<frame::Close>(&f)) return receiver_.handle_close(*close);
+  if (const auto* nothing = std::get_if<frame::Void>(&f)) return receiver_.handle_void(*nothing, now);
+  return sender_.handle_window(std::get<frame::Window>(f));
+}
+
+Result<void> Session::Impl::handle_plain(const frame::Frame& f) {
+  if (const auto* ack = std::get_if<frame::Ack>(&f)) return sender_.handle_ack(ack->position);
+  if (const auto* ping = std::get_if<frame::Ping>(&f)) {
+    pong_wanted_ = ping->number;
+    return {};
+  }
+  if (const auto* pong = std::get_if<frame::Pong>(&f)) {
+    if (pong->number == 0 || pong->number > pings_) return {Code::kLinkFrame, "PONG without PING"};
+    return {};
+  }
+  if (const auto* ask = std::get_if<frame::Ask>(&f)) return control_.handle_ask(*ask);
+  if (const auto* answer = std::get_if<frame::Answer>(&f)) return control_.handle_answer(*answer);
+  if (const auto* push = std::get_if<frame::Push>(&f)) return control_.handle_push(*push);
+  if (const auto* chunk = std::get_if<frame::PushChunk>(&f)) return control_.handle_push_chunk(*chunk);
+  if (const auto* done = std::get_if<frame::PushDone>(&f)) return control_.handle_push_done(*done);
+  return {Code::kLinkFrame, std::string(frame::type_name(frame::type_of(f))) + " after the greeting"};
+}
+
+void Session::Impl::note_numbered(std::size_t bytes, Time now) {
+  // REFUSE may have been answered meanwhile; what was received was received all the same.
+  if (received_ == acknowledged_) acknowledge_by_ = now + limits::kAckDelay;
+  ++received_;
+  unacknowledged_bytes_ += bytes;
+  if (unacknowledged_bytes_ >= limits::kAckAfterBytes) acknowledge_by_ = now;
+}
+
+// --- greeting
+
+Result<void> Session::Impl::handle_hello(const frame::Hello& hello, Time now) {
+  if (hello.role != 0) return {Code::kLinkFrame, "HELLO of an edge"};
+  const auto version = std::min(hello.version_highest, frame::kVersionHighest);
+  if (version < std::max(hello.version_lowest, frame::kVersionLowest)) {
+    return {Code::kLinkVersion, "the edge speaks " + std::to_string(frame::kVersionLowest) + " to " +
+                                    std::to_string(frame::kVersionHighest) + ", the core " +
+                                    std::to_string(hello.version_lowest) + " to " +
+                                    std::to_string(hello.version_highest)};
+  }
+  const bool resumed = session_ != 0 && hello.session == session_ &&
+                       hello.edge_instance == config_.instance && hello.instance == peer_instance_ &&
+                       line_.log.can_acknowledge(hello.position);
+  if (!resumed) start_session(++last_session_, hello.instance);
+  frame::append(line_.out,
+                frame::Welcome{.version = version,
+                               .name = frame::cut(config_.name, limits::kLinkStringBytesMax),
+                               .program_version = frame::cut(config_.version, limits::kLinkStringBytesMax),
+                               .instance = config_.instance,
+                               .session = session_,
+                               .resumed = resumed,
+                               .position = received_});
+  if (resumed) {
+    if (auto done = sender_.handle_ack(hello.position); !done) return done;
+  }
+  come_up(hello.name, hello.program_version, resumed, now);
+  return {};
+}
+
+Result<void> Session::Impl::handle_welcome(const frame::Welcome& welcome, Time now) {
+  if (welcome.version < frame::kVersionLowest || welcome.version > frame::kVersionHighest) {
+    return {Code::kLinkVersion, "the edge chose " + std::to_string(welcome.version)};
+  }
+  if (welcome.resumed) {
+    if (session_ == 0 || welcome.session != session_ || welcome.instance != peer_instance_) {
+      return {Code::kLinkFrame, "WELCOME resumes another session"};
+    }
+    if (auto done = sender_.handle_ack(welcome.position); !done) return done;
+  } else {
+    if (welcome.position != 0) return {Code::kLinkFrame, "WELCOME: a new session does not begin at 0"};
+    start_session(welcome.session, welcome.instance);
+  }
+  come_up(welcome.name, welcome.program_version, welcome.resumed, now);
+  return {};
+}
+
+void Session::Impl::start_session(std::uint64_t session, std::string_view peer_instance) {
+  session_ = session;
+  peer_instance_ = peer_instance;
+  received_ = acknowledged_ = 0;
+  unacknowledged_bytes_ = 0;
+  line_.log.clear();
+  sender_.start_anew();
+  receiver_.start_anew();
+}
+
+void Session::Impl::come_up(std::string_view peer_name, std::string_view peer_version, bool resumed,
+                            Time now) {
+  state_ = State::kUp;
+  line_.up = was_up_ = true;
+  outage_since_.reset();
+  last_ping_ = now;
+  acknowledged_ = received_;  // the greeting has told it
+  unacknowledged_bytes_ = 0;
+  line_.events.push_back(Up{std::string(peer_name), std::string(peer_version), resumed});
+  if (resumed) sender_.replay();
+  control_.resume();
+  sender_.resume();
+}
+
+// --- the end of a connection
+
+void Session::Impl::fail(const Error& error) {
+  if (state_ != State::kGreeting && state_ != State::kUp) return;
+  frame::append(line_.out, frame::Refuse{verdict_of(error)});
+  close(error, false);
+}
+
+void Session::Impl::close(Error error, bool final) {
+  state_ = State::kClosing;
+  line_.up = false;
+  // What one side cannot bear would be replayed for ever.
+  if (error.code == Code::kLinkFrame) session_ = 0;
+  failure_ = Down{std::move(error), final};
+}
+
+void Session::Impl::disconnect(Time now) {
+  if (state_ == State::kDown) return;
+  state_ = State::kDown;
+  line_.up = false;
+  line_.out.clear();
+  reader_.reset();
+  ping_wanted_ = false;
+  pong_wanted_.reset();
+  control_.disconnect();
+  Down down = failure_.value_or(Down{Error{Code::kLinkDown, "the connection ended"}, false});
+  failure_.reset();
+  if (was_up_) {
+    // Silence has lasted since the last byte.
+    outage_since_ = down.error.code == Code::kLinkDead ? last_received_ : now;
+    dead_told_ = false;
+  }
+  line_.events.push_back(std::move(down));
+  tell_outage(now);
+}
+
+void Session::Impl::tell_outage(Time now) {
+  if (!outage_since_) return;
+  if (!dead_told_ && now >= *outage_since_ + limits::kLinkDeadAfter) {
+    dead_told_ = true;
+    line_.events.push_back(Dead{});
+  }
+  if (config_.role == Role::kEdge && now >= *outage_since_ + limits::kLinkSessionKept) {
+    outage_since_.reset();
+    start_session(0, "");
+    line_.events.push_back(Forgotten{});
+  }
+}
+
+// --- time
+
+void Session::Impl::pass(Time now) {
+  tell_outage(now);
+  const bool silent = (state_ == State::kGreeting && now >= connected_ + limits::kLinkDeadAfter) ||
+                      (state_ == State::kUp && now >= last_received_ + limits::kLinkDeadAfter);
+  if (silent) {
+    // Nobody reads it: what is left to write would only delay the end.
+    line_.out.clear();
+    close({Code::kLinkDead, was_up_ ? "nothing was heard" : "the greeting was not answered"}, false);
+  }
+  if (state_ != State::kUp) return;
+  if (now >= next_ping()) {
+    last_ping_ = now;
+    ping_wanted_ = true;
+  }
+  sender_.handle_timeout(now);
+}
+
+std::optional<Time> Session::Impl::poll_timeout() const {
+  std::optional<Time> next;
+  if (outage_since_) {
+    if (!dead_told_)
+      next = *outage_since_ + limits::kLinkDeadAfter;
+    else if (config_.role == Role::kEdge)
+      next = *outage_since_ + limits::kLinkSessionKept;
+  }
+  if (state_ == State::kGreeting) next = earlier(next, connected_ + limits::kLinkDeadAfter);
+  if (state_ != State::kUp) return next;
+  next = earlier(next, std::min(last_received_ + limits::kLinkDeadAfter, next_ping()));
+  if (received_ != acknowledged_) next = earlier(next, acknowledge_by_);
+  return earlier(earlier(next, receiver_.poll_timeout()), sender_.poll_timeout());
+}
+
+// --- output
+
+bool Session::Impl::take_output(std::string& out, Time now) {
+  if (state_ == State::kUp) {
+    control_.flush_push();
+    if (ping_wanted_) frame::append(line_.out, frame::Ping{++pings_});
+    if (pong_wanted_) frame::append(line_.out, frame::Pong{*pong_wanted_});
+    ping_wanted_ = false;
+    pong_wanted_.reset();
+
+    const bool company = !line_.out.empty();
+    const auto settle_by = receiver_.poll_timeout();
+    const bool settle = settle_by && (company || now >= *settle_by);
+    // Before the settlements, which may be of what it acknowledges.
+    if (received_ != acknowledged_ && (company || settle || now >= acknowledge_by_)) {
+      frame::append(line_.out, frame::Ack{received_});
+      acknowledged_ = received_;
+      unacknowledged_bytes_ = 0;
+    }
+    if (settle) receiver_.flush();
+  }
+  if (line_.out.empty()) return false;
+  last_sent_ = now;
+  if (out.empty()) {
+    out.swap(line_.out);
+  } else {
+    out.append(line_.out);
+    line_.out.clear();
+  }
+  return true;
+}
+
+// --- the session as its owner sees it
+
+Session::Session(SessionConfig config) : impl_(std::make_unique<Impl>(std::move(config))) {}
+Session::~Session() = default;
+Session::Session(Session&&) noexcept = default;
+Session& Session::operator=(Session&&) noexcept = default;
+
+void Session::handle_connected(Time now) { impl_->connect(now); }
+void Session::handle_bytes(std::string_view bytes, Time now) { impl_->receive(bytes, now); }
+void Session::handle_disconnected(Time now) { impl_->disconnect(now); }
+void Session::handle_timeout(Time now) { impl_->pass(now); }
+std::optional<Time> Session::poll_timeout() const { return impl_->poll_timeout(); }
+bool Session::take_output(std::string& out, Time now) { return impl_->take_output(out, now); }
+bool Session::wants_close() const { return impl_->state() == Impl::State::kClosing; }
+bool Session::is_up() const { return impl_->state() == Impl::State::kUp; }
+
+std::optional<Event> Session::poll() {
+  auto& events = impl_->line().events;
+  if (events.empty()) return std::nullopt;
+  return events.pop_front();
+}
+
+bool Session::can_send(const xmpp::Pair& pair, std::size_t stanza_bytes) const {
+  return impl_->sender().can_send(pair, stanza_bytes);
+}
+void Session::send(const xmpp::Pair& pair, xmpp::Stanza stanza, Ticket ticket, Time,
+                   const Provenance& provenance) {
+  impl_->sender().send(pair, std::move(stanza), ticket, provenance);
+}
+void Session::settle(const Receipt& receipt, Outcome outcome, Time now) {
+  impl_->receiver().settle(receipt, std::move(outcome), now);
+}
+void Session::grant(const xmpp::Pair& pair, std::uint32_t window_bytes) {
+  impl_->receiver().grant(pair, window_bytes);
+}
+std::vector<Unsettled> Session::abandon() { return impl_->sender().abandon(); }
+bool Session::withdraw(const xmpp::Pair& pair, Ticket ticket) {
+  return impl_->sender().withdraw(pair, ticket);
+}
+std::size_t Session::unsettled_bytes() const { return impl_->sender().unsettled_bytes(); }
+
+std::uint64_t Session::ask(Ask ask) { return impl_->control().ask(std::move(ask)); }
+void Session::answer(std::uint64_t id, Answer answer) { impl_->control().answer(id, std::move(answer)); }
+void Session::push(std::uint64_t generation, std::string bytes) {
+  impl_->control().push(generation, std::move(bytes));
+}
+void Session::push_done(std::uint64_t generation, Result<void> result) {
+  impl_->control().push_done(generation, result);
+}
+void Session::refuse(Error reason) { impl_->refuse(reason); }
+
+}  // namespace sallyport::link
