@@ -86,6 +86,10 @@ inline constexpr std::size_t kUnauthenticatedPerAddressMax = 64;
 inline constexpr std::size_t kUnauthenticatedMax = 4'000;
 // What waits for one stream's socket before the door stops feeding it.
 inline constexpr std::size_t kWriteQueueBytesMax = 1024 * 1024;
+// How far back from a cut stanzas that were handed to the socket are counted as uncertain.
+inline constexpr std::size_t kWriteWindowBytes = 64 * 1024;
+// Attempts to open a stream for what waits, when a server accepts the connection and then fails.
+inline constexpr std::size_t kOpenAttemptsMax = 4;
 // What is read from one socket in one turn.
 inline constexpr std::size_t kReadBytes = 16 * 1024;
 

@@ -26,6 +26,15 @@ using dns::Endpoint;
 // with odd numbers, the role names dialled ones with even numbers.
 using ConnId = std::uint64_t;
 
+// Names for what one role dials, shared by all that dial in it.
+class ConnIds {
+ public:
+  ConnId next() { return last_ += 2; }
+
+ private:
+  ConnId last_ = 0;
+};
+
 // --- what a role wants
 
 // How the server of a domain is found and reached (the driver does it: SRV, addresses, the race of

@@ -1,0 +1,270 @@
+// One face of a door: every s2s stream towards one network. An edge has one (the world), a core
+// has one (the inside). It accepts streams, opens one per pair when there is something to send,
+// asks authoritative servers about keys, and tells its role what arrived and what became of what was sent.
+//
+// Pairs here are seen from this face: `local` is what the door speaks for, `remote` what the peer speaks for.
+// (On a core's inside face `local` is a domain of the world and `remote` an internal one.) Pure; one owner.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "gate/event.h"
+#include "s2s/inbound.h"
+#include "s2s/outbound.h"
+
+namespace sallyport::gate {
+
+using xmpp::Pair;
+
+// The sender's name for a stanza given to `send`. 0: nobody waits for its outcome.
+using Ticket = std::uint64_t;
+
+// How a pair's server is reached: policy and configuration answer, without I/O.
+class Finder {
+ public:
+  virtual ~Finder() = default;
+  virtual Result<DialPlan> find(const Pair& pair) const = 0;
+};
+
+// --- what a face asks and tells, besides the outputs it passes on
+struct AskKey {  // answered by Side::handle_key
+  ConnId conn;
+  Pair pair;
+  std::string stream_id;
+};
+struct AskCheck {  // answered by Side::handle_key_checked
+  ConnId conn;
+  Pair pair;
+  std::string stream_id;
+  std::string key;
+};
+struct Arrived {
+  ConnId conn;
+  s2s::PeerProof proof;
+  xmpp::Stanza stanza;
+};
+// A proved peer sent a stanza that cannot be moved; it may be answered.
+struct ArrivedBad {
+  s2s::PeerProof proof;
+  xmpp::BadStanza stanza;
+};
+// Handed to the socket.
+struct Handed {
+  Ticket ticket;
+};
+// Not handed over, and given back.
+struct Failed {
+  Ticket ticket;
+  Error error;
+  xmpp::Stanza stanza;
+};
+// An outgoing stream for the pair became ready.
+struct PairOpened {
+  Pair pair;
+};
+using SideOutput = std::variant<Output, AskKey, AskCheck, Arrived, ArrivedBad, Handed, Failed, PairOpened>;
+
+// One row of `connections`.
+struct ConnectionRow {
+  std::optional<Pair> pair;  // not proved: what the stream was opened for, if this side opened it
+  bool proved = false;
+  bool outgoing = false;
+  std::string peer;
+  std::string phase;
+  std::string tls;
+  std::string cipher;
+  std::string method;
+  UnixTime since{};
+  std::uint64_t stanzas = 0;
+  std::uint64_t bytes = 0;
+  std::string last_error;
+};
+
+struct SideCounters {
+  std::uint64_t stanzas_in = 0;
+  std::uint64_t stanzas_out = 0;
+  std::uint64_t bytes_in = 0;
+  std::uint64_t bytes_out = 0;
+  std::uint64_t refused_streams = 0;
+  std::uint64_t uncertain = 0;  // DESIGN invariant 6: handed to a stream that was then cut
+};
+
+class Side {
+ public:
+  // `face` is "world" or "inside", for logs. References outlive the side.
+  Side(std::string face, const s2s::Judge& judge, const Finder& finder, ConnIds& ids, Random& random,
+       LogSink& log);
+  ~Side();
+
+  // --- from the driver. Each returns false when the connection is not this side's.
+  void handle_accepted(ConnId conn, const Accepted& accepted, Now now);
+  bool handle_connected(ConnId conn, const Connected& connected, Now now);
+  bool handle_dial_failed(ConnId conn, const Error& error, Now now);
+  bool handle_bytes(ConnId conn, std::string_view bytes, Now now);
+  bool handle_tls(ConnId conn, const Result<s2s::TlsFacts>& facts, Now now);
+  bool handle_written(ConnId conn, std::uint64_t bytes_total, Now now);
+  bool handle_disconnected(ConnId conn, const Error& error, Now now);
+  void handle_timeout(Now now);
+  std::optional<Time> poll_timeout() const;
+  bool take_output(ConnId conn, std::string& out);
+  std::optional<SideOutput> poll();
+
+  // --- from the role
+  // Queues the stanza for the pair and opens a stream if there is none. It ends in Handed or Failed,
+  // the latter by limits::kDeliveryTimeout at most while it has not reached a stream.
+  void send(const Pair& pair, xmpp::Stanza stanza, Ticket ticket, Now now);
+  void handle_key(ConnId conn, const Pair& pair, const std::string& stream_id, Result<std::string> key, Now now);
+  void handle_key_checked(ConnId conn, const Pair& pair, const std::string& stream_id, Result<bool> valid, Now now);
+  // Stops or resumes reading what comes on a connection (back-pressure).
+  void hold(ConnId conn, bool on);
+  // Policy changed: each stream judges its pairs again.
+  void judge_again(Now now);
+  // Ends every stream; what waits fails with the reason.
+  void close_all(const Error& reason, Now now);
+
+  std::vector<ConnectionRow> connections() const;
+  const SideCounters& counters() const { return counters_; }
+  struct Census {
+    std::size_t in = 0;           // proved
+    std::size_t out = 0;          // ready
+    std::size_t negotiating = 0;  // neither yet
+  };
+  Census census() const;
+  std::size_t waiting() const;
+  bool is_empty() const { return streams_.empty(); }
+  // The last error of the pair's outgoing stream, while it is remembered.
+  std::optional<Error> last_error(const Pair& pair) const;
+
+ private:
+  struct Queued {
+    xmpp::Stanza stanza;
+    Ticket ticket;
+    Time deadline;
+  };
+  // Written to a stream, not yet known to have reached the socket.
+  struct InFlight {
+    std::uint64_t end;  // offset in the connection's bytes just behind the stanza
+    Queued queued;
+  };
+  struct Traffic {
+    Pair pair;
+    std::uint64_t stanzas = 0;
+    std::uint64_t bytes = 0;
+  };
+  struct Verification {
+    ConnId asker;
+    Pair pair;
+    std::string stream_id;
+    std::string key;
+  };
+  struct Stream {
+    // Empty while an outgoing connection is being dialled.
+    std::variant<std::monostate, s2s::Inbound, s2s::Outbound> machine;
+    std::optional<Pair> target;  // outgoing: what it was opened for
+    bool verifies = false;       // outgoing: opened to ask about keys only
+    std::vector<Verification> verifications;
+    Endpoint peer;
+    std::string how;
+    Now since;
+    std::string buffer;               // machine output not yet taken
+    std::uint64_t taken_bytes = 0;    // handed to the driver
+    std::uint64_t written_bytes = 0;  // handed to the socket
+    std::deque<InFlight> in_flight;
+    std::deque<std::uint64_t> recent_ends;  // of stanzas handed to the socket, one write window back
+    std::vector<Traffic> traffic;
+    bool flush_due = false;
+    bool blocked = false;  // more than limits::kWriteQueueBytesMax unwritten
+    std::optional<Time> timer;
+
+    s2s::Inbound* in() { return std::get_if<s2s::Inbound>(&machine); }
+    s2s::Outbound* out() { return std::get_if<s2s::Outbound>(&machine); }
+    std::uint64_t end() const { return taken_bytes + buffer.size(); }
+  };
+  // What is to be sent for one pair.
+  struct OutPair {
+    std::deque<Queued> queue;
+    std::optional<ConnId> conn;
+    std::optional<s2s::PeerProof> ready;
+    std::vector<Endpoint> avoid;
+    std::size_t attempts = 0;
+    std::optional<Error> last_error;
+    Time backoff_until{};
+  };
+  // The role's judge, but for pairs whose peer refused our certificate before: dialback at once.
+  class OwnJudge : public s2s::Judge {
+   public:
+    explicit OwnJudge(const s2s::Judge& judge) : judge_(judge) {}
+    Result<void> serves(const xmpp::Domain& local) const override { return judge_.serves(local); }
+    Result<void> admits(const Pair& pair) const override { return judge_.admits(pair); }
+    s2s::PeerRules rules(const Pair& pair) const override;
+    s2s::TlsRule tls_floor(const xmpp::Domain& local, const std::optional<xmpp::Domain>& remote) const override {
+      return judge_.tls_floor(local, remote);
+    }
+    std::set<Pair> without_external;
+
+   private:
+    const s2s::Judge& judge_;
+  };
+
+  using Streams = std::unordered_map<ConnId, Stream>;
+
+  // side.cc: any stream
+  Stream* find(ConnId conn);
+  void after(ConnId conn, Now now);
+  void collect_bytes(ConnId conn, Stream& stream);
+  void set_timer(ConnId conn, Stream& stream);
+  // False once the stream has ended.
+  bool handle(ConnId conn, Stream& stream, s2s::InboundOutput output, Now now);
+  bool handle(ConnId conn, Stream& stream, s2s::OutboundOutput output, Now now);
+  void begin_tls(ConnId conn, const s2s::StartTls& start, bool accepting);
+  void end_stream(ConnId conn, const std::optional<Error>& error, bool broken, Now now);
+  void log_end(ConnId conn, Stream& stream, const std::optional<Error>& error, Now now);
+  void count(Stream& stream, const Pair& pair, std::size_t bytes);
+  void emit(SideOutput output) { outputs_.push_back(std::move(output)); }
+
+  // side_outbound.cc: pairs and what is sent on them
+  void pump(const Pair& pair, Now now);
+  void open(const Pair& pair, OutPair& out, Now now);
+  void write_queue(OutPair& out, Now now);
+  void on_ready(const s2s::PeerProof& proof, Now now);
+  void pair_ended(ConnId conn, Stream& stream, const std::optional<Error>& error, bool broken, Now now);
+  bool may_retry(const Pair& pair, OutPair& out, const Stream& stream, const Error& error);
+  void fail_queue(OutPair& out, const Error& error);
+  void recover(OutPair& out, Stream& stream, bool broken);
+  void expire(Now now);
+
+  // side_verify.cc: asking authoritative servers (XEP-0220 2.1.1 step 2)
+  void verify(ConnId asker, const s2s::VerifyKey& request, Now now);
+  void answer_verification(const Verification& verification, Result<s2s::VerifyAnswer> answer, Now now);
+  void fail_verifications(Stream& stream, const Error& error, Now now);
+
+  std::string face_;
+  OwnJudge judge_;
+  const Finder& finder_;
+  ConnIds& ids_;
+  Random& random_;
+  LogSink& log_;
+  Streams streams_;
+  std::map<Pair, OutPair> pairs_;
+  std::map<Pair, ConnId> verifiers_;
+  std::set<std::pair<Time, ConnId>> timers_;
+  std::set<std::pair<Time, Pair>> deadlines_;
+  std::map<ConnId, std::string> last_words_;
+  std::deque<SideOutput> outputs_;
+  SideCounters counters_;
+};
+
+}  // namespace sallyport::gate

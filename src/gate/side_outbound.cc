@@ -1,0 +1,191 @@
+// What is sent: one outgoing stream per pair, opened when there is something to send.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "gate/side.h"
+
+namespace sallyport::gate {
+
+void Side::send(const Pair& pair, xmpp::Stanza stanza, Ticket ticket, Now now) {
+  OutPair& out = pairs_[pair];
+  const Time deadline = now.mono + limits::kDeliveryTimeout;
+  if (out.queue.empty()) deadlines_.emplace(deadline, pair);
+  out.queue.push_back({std::move(stanza), ticket, deadline});
+  pump(pair, now);
+}
+
+void Side::pump(const Pair& pair, Now now) {
+  OutPair& out = pairs_[pair];
+  if (out.queue.empty()) return;
+  if (out.ready) {
+    write_queue(out, now);
+  } else if (!out.conn) {
+    if (now.mono < out.backoff_until && out.last_error) {
+      fail_queue(out, *out.last_error);
+    } else {
+      open(pair, out, now);
+    }
+  }
+}
+
+void Side::open(const Pair& pair, OutPair& out, Now now) {
+  auto plan = finder_.find(pair);
+  if (!plan) {
+    out.last_error = plan.error();
+    fail_queue(out, plan.error());
+    return;
+  }
+  plan->avoid = out.avoid;
+  const ConnId conn = ids_.next();
+  out.conn = conn;
+  Stream stream;
+  stream.target = pair;
+  stream.since = now;
+  streams_.emplace(conn, std::move(stream));
+  emit(Output{Dial{conn, std::move(*plan)}});
+}
+
+void Side::on_ready(const s2s::PeerProof& proof, Now now) {
+  const auto it = pairs_.find(proof.pair());
+  if (it == pairs_.end() || !it->second.conn) return;
+  OutPair& out = it->second;
+  Stream& stream = *find(*out.conn);
+  out.ready = proof;
+  out.last_error.reset();
+  log_.log({LogLevel::kInfo, "pair.proved",
+            {{"face", face_}, {"direction", "out"}, {"local", proof.pair().local.ascii()},
+             {"remote", proof.pair().remote.ascii()}, {"peer", stream.peer.text()},
+             {"method", std::string(s2s::method_name(proof.method()))}}});
+  emit(PairOpened{proof.pair()});
+  write_queue(out, now);
+}
+
+void Side::write_queue(OutPair& out, Now now) {
+  Stream& stream = *find(*out.conn);
+  if (stream.out()->phase() != s2s::Phase::kReady) return;  // it is closing; what waits gets a new one
+  const Pair pair = out.ready->pair();
+  while (!out.queue.empty() && !stream.blocked) {
+    Queued queued = std::move(out.queue.front());
+    out.queue.pop_front();
+    stream.out()->send(*out.ready, queued.stanza, now.mono);
+    collect_bytes(*out.conn, stream);
+    ++counters_.stanzas_out;
+    counters_.bytes_out += queued.stanza.xml.size();
+    count(stream, pair, queued.stanza.xml.size());
+    stream.in_flight.push_back({stream.end(), std::move(queued)});
+    stream.blocked = stream.end() - stream.written_bytes > limits::kWriteQueueBytesMax;
+  }
+  set_timer(*out.conn, stream);
+}
+
+// What the stream took but did not bring to the socket goes back to the head of the queue: a stanza that
+// was not handed over whole cannot have been read by anyone. Of those that were, the last ones are uncertain.
+void Side::recover(OutPair& out, Stream& stream, bool broken) {
+  if (broken) {
+    for (const auto end : stream.recent_ends)
+      if (end + limits::kWriteWindowBytes > stream.written_bytes) ++counters_.uncertain;
+  } else if (!stream.in_flight.empty() && stream.in_flight.back().end > stream.taken_bytes) {
+    stream.buffer.clear();  // they will be sent elsewhere, so not here
+  }
+  while (!stream.in_flight.empty()) {
+    InFlight& last = stream.in_flight.back();
+    if (broken || last.end > stream.taken_bytes) {
+      out.queue.push_front(std::move(last.queued));
+    } else {
+      ++counters_.uncertain;
+      if (last.queued.ticket != 0) emit(Handed{last.queued.ticket});
+    }
+    stream.in_flight.pop_back();
+  }
+}
+
+// The pair's stream is of no more use. What waits is sent on a new one, or given back.
+void Side::pair_ended(ConnId conn, Stream& stream, const std::optional<Error>& error, bool broken, Now now) {
+  const Pair pair = *stream.target;
+  const auto it = pairs_.find(pair);
+  if (it == pairs_.end() || it->second.conn != conn) return;
+  OutPair& out = it->second;
+  const bool was_ready = out.ready.has_value();
+  const bool was_of_use = !stream.traffic.empty();
+  out.conn.reset();
+  out.ready.reset();
+  recover(out, stream, broken);
+  if (was_of_use) out.attempts = 0, out.avoid.clear();
+  // A refused dial behind a server that failed says less than that failure did.
+  const bool dial_after_failure = !out.avoid.empty() && std::holds_alternative<std::monostate>(stream.machine);
+  if (error && !(dial_after_failure && out.last_error)) out.last_error = error;
+
+  if (out.queue.empty()) {
+    out.attempts = 0;
+    out.avoid.clear();
+    if (!was_ready) out.backoff_until = now.mono + limits::kDialBackoff;
+    return;
+  }
+  deadlines_.emplace(out.queue.front().deadline, pair);
+  const Error reason = out.last_error.value_or(Error{Code::kStreamClosedByPeer, {}});
+  if (was_of_use || may_retry(pair, out, stream, error.value_or(reason))) {
+    ++out.attempts;
+    open(pair, out, now);
+    return;
+  }
+  out.attempts = 0;
+  out.avoid.clear();
+  out.backoff_until = now.mono + limits::kDialBackoff;
+  fail_queue(out, reason);
+}
+
+// Whether another attempt may go better: without EXTERNAL where our certificate was refused, at the next
+// target where a server accepted the connection but could not be used.
+bool Side::may_retry(const Pair& pair, OutPair& out, const Stream& stream, const Error& error) {
+  if (out.attempts + 1 >= limits::kOpenAttemptsMax) return false;
+  if (error.code == Code::kSaslRefused) return judge_.without_external.insert(pair).second;
+  if (std::holds_alternative<std::monostate>(stream.machine)) return false;  // the whole plan failed
+  switch (error.code) {
+    case Code::kStreamLost:
+    case Code::kStreamClosedByPeer:
+    case Code::kStreamErrorByPeer:
+    case Code::kStreamNegotiationTimeout:
+    case Code::kTlsHandshake:
+    case Code::kTlsRequired:
+    case Code::kTlsNoCertificate:
+    case Code::kTlsUntrusted:
+    case Code::kTlsNameMismatch:
+      out.avoid.push_back(stream.peer);
+      return true;
+    default:
+      return false;
+  }
+}
+
+void Side::fail_queue(OutPair& out, const Error& error) {
+  while (!out.queue.empty()) {
+    auto& queued = out.queue.front();
+    if (queued.ticket != 0) emit(Failed{queued.ticket, error, std::move(queued.stanza)});
+    out.queue.pop_front();
+  }
+}
+
+void Side::expire(Now now) {
+  while (!deadlines_.empty() && deadlines_.begin()->first <= now.mono) {
+    const Pair pair = deadlines_.begin()->second;
+    deadlines_.erase(deadlines_.begin());
+    const auto it = pairs_.find(pair);
+    if (it == pairs_.end()) continue;
+    OutPair& out = it->second;
+    while (!out.queue.empty() && out.queue.front().deadline <= now.mono) {
+      auto& queued = out.queue.front();
+      const Error error = out.last_error.value_or(
+          Error{Code::kDeliveryTimeout, out.ready ? "the stream takes no more" : "no stream became ready"});
+      if (queued.ticket != 0) emit(Failed{queued.ticket, error, std::move(queued.stanza)});
+      out.queue.pop_front();
+    }
+    if (!out.queue.empty()) {
+      deadlines_.emplace(out.queue.front().deadline, pair);
+    } else if (!out.conn && out.backoff_until <= now.mono && !out.last_error) {
+      pairs_.erase(it);
+    }
+  }
+}
+
+}  // namespace sallyport::gate
