@@ -314,7 +314,10 @@ bool Side::handle(ConnId conn, Stream& stream, s2s::OutboundOutput output, Now n
       stream.verifications.erase(it);
       answer_verification(verification, std::move(verified->answer), now);
     }
-    if (stream.verifies && stream.verifications.empty()) stream.out()->close(std::nullopt, now.mono);
+    if (stream.verifies && stream.verifications.empty()) {
+      verifiers_.erase(*stream.target);  // the next question finds a stream of its own
+      stream.out()->close(std::nullopt, now.mono);
+    }
   } else if (auto* closed = std::get_if<s2s::Closed>(&output)) {
     end_stream(conn, closed->error, false, now);
     return false;
@@ -451,6 +454,11 @@ std::size_t Side::waiting() const {
   std::size_t sum = 0;
   for (const auto& [pair, out] : pairs_) sum += out.queue.size();
   return sum;
+}
+
+std::string Side::peer_text(ConnId conn) const {
+  const auto it = streams_.find(conn);
+  return it == streams_.end() ? std::string() : it->second.peer.text();
 }
 
 std::optional<Error> Side::last_error(const Pair& pair) const {

@@ -145,6 +145,12 @@ class Side {
   Census census() const;
   std::size_t waiting() const;
   bool is_empty() const { return streams_.empty(); }
+  // Gives a stanza back that never came here, in turn with the others.
+  void emit_failure(Ticket ticket, Error error, xmpp::Stanza stanza) {
+    outputs_.push_back(Failed{ticket, std::move(error), std::move(stanza)});
+  }
+  // The peer of a connection, "198.51.100.7:5269"; empty when it has gone.
+  std::string peer_text(ConnId conn) const;
   // The last error of the pair's outgoing stream, while it is remembered.
   std::optional<Error> last_error(const Pair& pair) const;
 
@@ -202,6 +208,7 @@ class Side {
     std::size_t attempts = 0;
     std::optional<Error> last_error;
     Time backoff_until{};
+    bool armed = false;  // `deadlines_` has an entry
   };
   // The role's judge, but for pairs whose peer refused our certificate before: dialback at once.
   class OwnJudge : public s2s::Judge {
@@ -244,6 +251,7 @@ class Side {
   bool may_retry(const Pair& pair, OutPair& out, const Stream& stream, const Error& error);
   void fail_queue(OutPair& out, const Error& error);
   void recover(OutPair& out, Stream& stream, bool broken);
+  void arm(const Pair& pair, OutPair& out);
   void expire(Now now);
 
   // side_verify.cc: asking authoritative servers (XEP-0220 2.1.1 step 2)

@@ -10,9 +10,16 @@ namespace sallyport::gate {
 void Side::send(const Pair& pair, xmpp::Stanza stanza, Ticket ticket, Now now) {
   OutPair& out = pairs_[pair];
   const Time deadline = now.mono + limits::kDeliveryTimeout;
-  if (out.queue.empty()) deadlines_.emplace(deadline, pair);
   out.queue.push_back({std::move(stanza), ticket, deadline});
   pump(pair, now);
+  arm(pair, out);
+}
+
+// A deadline is kept only while something waits: a stanza that goes straight through costs none.
+void Side::arm(const Pair& pair, OutPair& out) {
+  if (out.queue.empty() || out.armed) return;
+  out.armed = true;
+  deadlines_.emplace(out.queue.front().deadline, pair);
 }
 
 void Side::pump(const Pair& pair, Now now) {
@@ -122,7 +129,7 @@ void Side::pair_ended(ConnId conn, Stream& stream, const std::optional<Error>& e
     if (!was_ready) out.backoff_until = now.mono + limits::kDialBackoff;
     return;
   }
-  deadlines_.emplace(out.queue.front().deadline, pair);
+  arm(pair, out);
   const Error reason = out.last_error.value_or(Error{Code::kStreamClosedByPeer, {}});
   if (was_of_use || may_retry(pair, out, stream, error.value_or(reason))) {
     ++out.attempts;
@@ -173,6 +180,7 @@ void Side::expire(Now now) {
     const auto it = pairs_.find(pair);
     if (it == pairs_.end()) continue;
     OutPair& out = it->second;
+    out.armed = false;
     while (!out.queue.empty() && out.queue.front().deadline <= now.mono) {
       auto& queued = out.queue.front();
       const Error error = out.last_error.value_or(
@@ -180,11 +188,7 @@ void Side::expire(Now now) {
       if (queued.ticket != 0) emit(Failed{queued.ticket, error, std::move(queued.stanza)});
       out.queue.pop_front();
     }
-    if (!out.queue.empty()) {
-      deadlines_.emplace(out.queue.front().deadline, pair);
-    } else if (!out.conn && out.backoff_until <= now.mono && !out.last_error) {
-      pairs_.erase(it);
-    }
+    arm(pair, out);
   }
 }
 

@@ -1,0 +1,119 @@
+#include "gate/control.h"
+
+#include <boost/json.hpp>
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+namespace sallyport::gate {
+
+namespace json = boost::json;
+
+namespace {
+
+std::string string_field(const json::object& object, std::string_view key) {
+  const auto* value = object.if_contains(key);
+  return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
+}
+
+}  // namespace
+
+Result<Question> Question::parse(std::string_view text) {
+  boost::system::error_code ec;
+  const json::value value = json::parse(text, ec);
+  if (ec || !value.is_object()) return {Code::kControlRefused, "the question is no JSON object"};
+  const auto& object = value.get_object();
+  return Question{string_field(object, "ask"), string_field(object, "from"), string_field(object, "to")};
+}
+
+std::string rfc3339(UnixTime time) {
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}",
+                     fmt::gmtime(static_cast<std::time_t>(time.time_since_epoch().count())));
+}
+
+json::object error_object(const Error& error) {
+  const auto& row = code_row(error.code);
+  return {{"code", row.name}, {"sentence", row.sentence}, {"text", error.text}, {"remedy", row.remedy}};
+}
+
+std::string refusal(const Error& error) {
+  return json::serialize(json::object{{"error", error_object(error)}});
+}
+
+json::array connection_rows(const Side& side, std::string_view face, bool turn_pairs) {
+  json::array rows;
+  for (const auto& row : side.connections()) {
+    json::object object;
+    const bool outgoing = row.outgoing;
+    if (row.pair) {
+      object["local"] = (turn_pairs ? row.pair->remote : row.pair->local).ascii();
+      object["remote"] = (turn_pairs ? row.pair->local : row.pair->remote).ascii();
+    }
+    object["direction"] = outgoing ? "out" : "in";
+    object["face"] = face;
+    object["peer"] = row.peer;
+    object["phase"] = row.phase;
+    object["proved"] = row.proved;
+    object["tls"] = row.tls;
+    object["cipher"] = row.cipher;
+    object["method"] = row.method;
+    if (row.since.time_since_epoch().count() != 0) object["since"] = rfc3339(row.since);
+    object["stanzas"] = row.stanzas;
+    object["bytes"] = row.bytes;
+    object["last_error"] = row.last_error;
+    rows.push_back(std::move(object));
+  }
+  return rows;
+}
+
+std::string_view privacy_name(policy::Privacy privacy) {
+  switch (privacy) {
+    case policy::Privacy::kAllowList: return "allow-list";
+    case policy::Privacy::kDenyList: return "deny-list";
+    case policy::Privacy::kOff: return "off";
+  }
+  return "";
+}
+
+std::string_view direction_name(policy::Direction direction) {
+  switch (direction) {
+    case policy::Direction::kIn: return "in";
+    case policy::Direction::kOut: return "out";
+    case policy::Direction::kBoth: return "both";
+  }
+  return "";
+}
+
+json::object rules_object(const policy::RuleSet& rules) {
+  json::object object;
+  object["enabled"] = rules.enabled;
+  object["privacy"] = privacy_name(rules.privacy);
+  object["authenticate"] = rules.authenticate == s2s::Authenticate::kCertificate ? "certificate" : "dialback";
+  json::array local;
+  for (const auto& name : rules.local)
+    local.push_back(json::object{{"name", name.name.ascii()}, {"alias", name.is_alias}});
+  object["local"] = std::move(local);
+  json::array lists;
+  for (const auto& row : rules.lists) {
+    json::object entry{{"domain", row.domain.text()},
+                       {"list", row.allow ? "allow" : "deny"},
+                       {"direction", direction_name(row.direction)}};
+    if (!row.comment.empty()) entry["comment"] = row.comment;
+    if (row.expires) entry["expires"] = rfc3339(*row.expires).substr(0, 10);
+    lists.push_back(std::move(entry));
+  }
+  object["lists"] = std::move(lists);
+  json::array peers;
+  for (const auto& peer : rules.peers) {
+    json::object entry{{"domain", peer.domain.text()}};
+    if (peer.authenticate)
+      entry["authenticate"] = *peer.authenticate == s2s::Authenticate::kCertificate ? "certificate" : "dialback";
+    if (peer.tls)
+      entry["tls"] = *peer.tls == s2s::TlsRule::kRequired ? "required"
+                     : *peer.tls == s2s::TlsRule::kOptional ? "optional" : "none";
+    peers.push_back(std::move(entry));
+  }
+  object["peers"] = std::move(peers);
+  return object;
+}
+
+}  // namespace sallyport::gate

@@ -1,0 +1,35 @@
+// The control vocabulary (docs/control.md): what the roles' answers have in common.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include <boost/json/fwd.hpp>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "gate/side.h"
+#include "policy/rules.h"
+
+namespace sallyport::gate {
+
+// A question as read: its `ask` and its other string fields. Errors: kControlRefused.
+struct Question {
+  std::string ask;
+  std::string from;
+  std::string to;
+  static Result<Question> parse(std::string_view json);
+};
+
+std::string rfc3339(UnixTime time);
+// {"error":{…}} as text.
+std::string refusal(const Error& error);
+boost::json::object error_object(const Error& error);
+// The rows of `connections`. On a core's inside face pairs are shown as policy sees them, local first.
+boost::json::array connection_rows(const Side& side, std::string_view face, bool turn_pairs);
+// Policy without keys, for `policy show`.
+boost::json::object rules_object(const policy::RuleSet& rules);
+std::string_view privacy_name(policy::Privacy privacy);
+std::string_view direction_name(policy::Direction direction);
+
+}  // namespace sallyport::gate

@@ -1,0 +1,270 @@
+#include "gate/edge.h"
+
+#include <boost/json.hpp>
+
+#include "gate/control.h"
+#include "gate/edge_impl.h"
+#include "gate/reply.h"
+
+namespace sallyport::gate {
+
+namespace json = boost::json;
+
+Edge::Edge(EdgeSetup setup, Random& random, LogSink& log, Now now)
+    : impl_(std::make_unique<Impl>(std::move(setup), random, log, now)) {}
+Edge::~Edge() = default;
+
+Edge::Impl::Impl(EdgeSetup setup_in, Random& random_in, LogSink& log_in, Now now)
+    : setup(std::move(setup_in)),
+      log(log_in),
+      random(random_in),
+      side("world", world, world, ids, random_in, log_in),
+      since(now.civil) {
+  world.at(now.civil);
+}
+
+// --- inputs
+
+void Edge::handle_accepted(ConnId conn, const Accepted& accepted, Now now) {
+  if (!impl_->listening || impl_->draining) {
+    impl_->outputs.push_back(Disconnect{conn});
+    return;
+  }
+  impl_->world.at(now.civil);
+  impl_->side.handle_accepted(conn, accepted, now);
+  impl_->turn(now);
+}
+
+void Edge::handle_connected(ConnId conn, const Connected& connected, Now now) {
+  impl_->side.handle_connected(conn, connected, now);
+  impl_->turn(now);
+}
+
+void Edge::handle_dial_failed(ConnId conn, Error error, Now now) {
+  impl_->side.handle_dial_failed(conn, error, now);
+  impl_->turn(now);
+}
+
+void Edge::handle_link(ConnId conn, std::size_t peer, const Endpoint& endpoint, Now now) {
+  impl_->handle_link(conn, peer, endpoint, now);
+  impl_->turn(now);
+}
+
+void Edge::handle_bytes(ConnId conn, std::string_view bytes, Now now) {
+  impl_->world.at(now.civil);
+  if (impl_->link && impl_->link->carries(conn)) {
+    impl_->link->session().handle_bytes(bytes, now.mono);
+  } else {
+    impl_->side.handle_bytes(conn, bytes, now);
+  }
+  impl_->turn(now);
+}
+
+void Edge::handle_tls(ConnId conn, Result<s2s::TlsFacts> facts, Now now) {
+  impl_->side.handle_tls(conn, facts, now);
+  impl_->turn(now);
+}
+
+void Edge::handle_written(ConnId conn, std::uint64_t bytes_total, Now now) {
+  impl_->side.handle_written(conn, bytes_total, now);
+  impl_->turn(now);
+}
+
+void Edge::handle_disconnected(ConnId conn, Error error, Now now) {
+  if (impl_->link && impl_->link->carries(conn)) {
+    impl_->link->handle_disconnected(now);
+    impl_->link_lost(error, now);
+  } else {
+    impl_->side.handle_disconnected(conn, error, now);
+  }
+  impl_->turn(now);
+}
+
+void Edge::handle_timeout(Now now) {
+  impl_->world.at(now.civil);
+  if (impl_->link) impl_->link->session().handle_timeout(now.mono);
+  impl_->side.handle_timeout(now);
+  impl_->turn(now);
+}
+
+std::optional<Time> Edge::poll_timeout() const {
+  auto next = impl_->side.poll_timeout();
+  if (impl_->link) {
+    const auto link = impl_->link->session().poll_timeout();
+    if (link && (!next || *link < *next)) next = link;
+  }
+  return next;
+}
+
+std::optional<Output> Edge::poll() {
+  if (impl_->outputs.empty()) return std::nullopt;
+  auto output = std::move(impl_->outputs.front());
+  impl_->outputs.pop_front();
+  return output;
+}
+
+bool Edge::take_output(ConnId conn, std::string& out, Now) {
+  if (impl_->link && impl_->link->carries(conn)) return impl_->link->take_output(out);
+  if (const auto it = impl_->farewells.find(conn); it != impl_->farewells.end()) {
+    out = std::move(it->second);
+    impl_->farewells.erase(it);
+    return !out.empty();
+  }
+  return impl_->side.take_output(conn, out);
+}
+
+void Edge::drain(Now now) {
+  impl_->draining = true;
+  impl_->listen(false);
+  impl_->side.close_all({Code::kStreamShutdown, {}}, now);
+  impl_->turn(now);
+}
+
+bool Edge::is_drained() const {
+  return impl_->draining && impl_->side.is_empty() && impl_->outward.size() == 0;
+}
+
+// --- stanzas
+
+void Edge::Impl::turn(Now now) {
+  for (bool any = true; any;) {
+    any = false;
+    while (auto output = side.poll()) {
+      handle(std::move(*output), now);
+      any = true;
+    }
+    while (link) {
+      auto event = link->session().poll();
+      if (!event) break;
+      handle(std::move(*event), now);
+      any = true;
+    }
+  }
+  if (!link) return;
+  if (link->collect(now)) outputs.push_back(Flush{*link->conn()});
+  if (link->conn() && link->session().wants_close()) {
+    close_link(now);
+    turn(now);
+  }
+}
+
+void Edge::Impl::handle(SideOutput output, Now now) {
+  if (auto* pass = std::get_if<Output>(&output)) {
+    outputs.push_back(std::move(*pass));
+  } else if (auto* arrived = std::get_if<Arrived>(&output)) {
+    inward(std::move(*arrived), now);
+  } else if (auto* bad = std::get_if<ArrivedBad>(&output)) {
+    if (auto answer = answer_bad(bad->proof.pair(), bad->stanza)) side.send(bad->proof.pair(), std::move(*answer), 0, now);
+  } else if (auto* handed = std::get_if<Handed>(&output)) {
+    if (auto receipt = outward.take(handed->ticket)) link->session().settle(*receipt, std::nullopt, now.mono);
+  } else if (auto* failed = std::get_if<Failed>(&output)) {
+    ++refused;
+    Error error = std::move(failed->error);
+    if (auto receipt = outward.take(failed->ticket)) link->session().settle(*receipt, std::move(error), now.mono);
+  } else if (auto* opened = std::get_if<PairOpened>(&output)) {
+    if (link) link->session().grant(opened->pair, limits::kChannelWindowMaxBytes);
+  } else if (auto* key = std::get_if<AskKey>(&output)) {
+    if (!link || !link->session().is_up()) {
+      side.handle_key(key->conn, key->pair, key->stream_id, Error{Code::kLinkDown, {}}, now);
+      return;
+    }
+    const auto id = link->session().ask(link::KeyAsk{key->pair, key->stream_id});
+    asked.emplace(id, Asked{key->conn, std::move(key->pair), std::move(key->stream_id), false});
+  } else if (auto* check = std::get_if<AskCheck>(&output)) {
+    if (!link || !link->session().is_up()) {
+      side.handle_key_checked(check->conn, check->pair, check->stream_id, Error{Code::kLinkDown, {}}, now);
+      return;
+    }
+    const auto id = link->session().ask(link::VerdictAsk{check->pair, check->stream_id, std::move(check->key)});
+    asked.emplace(id, Asked{check->conn, std::move(check->pair), std::move(check->stream_id), true});
+  }
+}
+
+void Edge::Impl::inward(Arrived arrived, Now now) {
+  const Pair& pair = arrived.proof.pair();
+  Inward& in = inward_pairs[pair];
+  if (in.provenance_of != arrived.conn) {
+    in.provenance_of = arrived.conn;
+    in.provenance = {std::string(s2s::method_name(arrived.proof.method())), side.peer_text(arrived.conn)};
+  }
+  if (in.queue.empty() && link && link->session().can_send(pair, arrived.stanza.xml.size())) {
+    link->session().send(pair, std::move(arrived.stanza), 0, now.mono, in.provenance);
+    return;
+  }
+  in.queue.push_back(std::move(arrived.stanza));
+  if (in.held.insert(arrived.conn).second) side.hold(arrived.conn, true);
+}
+
+void Edge::Impl::pump_inward(const Pair& pair, Now now) {
+  const auto it = inward_pairs.find(pair);
+  if (it == inward_pairs.end() || !link) return;
+  Inward& in = it->second;
+  while (!in.queue.empty() && link->session().can_send(pair, in.queue.front().xml.size())) {
+    link->session().send(pair, std::move(in.queue.front()), 0, now.mono, in.provenance);
+    in.queue.pop_front();
+  }
+  if (!in.queue.empty()) return;
+  for (const ConnId conn : in.held) side.hold(conn, false);
+  in.held.clear();
+}
+
+// --- what people ask
+
+std::string Edge::control(std::string_view text, Now now) {
+  auto question = Question::parse(text);
+  if (!question) return refusal(question.error());
+  if (question->ask == "status") return impl_->status(now);
+  if (question->ask == "connections")
+    return json::serialize(json::object{{"connections", connection_rows(impl_->side, "world", false)}});
+  if (question->ask == "policy show") {
+    if (!impl_->world.has_policy()) return refusal({Code::kLinkDown, "no core has pushed a policy"});
+    auto object = rules_object(impl_->world.push().rules);
+    object["generation"] = impl_->world.push().generation;
+    object["sha256"] = to_hex(impl_->world.push().policy_sha256);
+    return json::serialize(object);
+  }
+  if (question->ask == "drain") {
+    drain(now);
+    return json::serialize(json::object{{"draining", true}});
+  }
+  return refusal({Code::kControlRefused, "an edge does not answer `" + question->ask + "`"});
+}
+
+std::string Edge::Impl::status(Now) const {
+  json::object policy;
+  if (world.has_policy()) {
+    const auto& push = world.push();
+    policy = {{"generation", push.generation},
+              {"sha256", to_hex(push.policy_sha256)},
+              {"enabled", push.rules.enabled},
+              {"privacy", privacy_name(push.rules.privacy)}};
+  }
+  json::array links;
+  for (std::size_t i = 0; i < setup.config.cores.size(); ++i) {
+    json::object row{{"name", setup.config.cores[i].name}};
+    const bool mine = link && core == i && link->conn();
+    row["state"] = !mine ? "down" : listening ? "up" : "pushing";
+    if (mine) row["address"] = link->peer().text(), row["since"] = rfc3339(link->since());
+    if (!last_link_error.empty()) row["last_error"] = last_link_error;
+    links.push_back(std::move(row));
+  }
+  const auto census = side.census();
+  const auto& counters = side.counters();
+  return json::serialize(json::object{
+      {"role", "edge"},
+      {"name", setup.config.name.ascii()},
+      {"version", setup.version},
+      {"instance", setup.instance},
+      {"since", rfc3339(since)},
+      {"listening", listening},
+      {"draining", draining},
+      {"policy", std::move(policy)},
+      {"links", std::move(links)},
+      {"streams", json::object{{"in", census.in}, {"out", census.out}, {"negotiating", census.negotiating}}},
+      {"stanzas", json::object{{"in", counters.stanzas_in}, {"out", counters.stanzas_out},
+                               {"refused", refused}, {"uncertain", counters.uncertain}}},
+      {"waiting", json::object{{"stanzas", side.waiting()},
+                               {"bytes", link ? link->session().unsettled_bytes() : 0}}}});
+}
+
+}  // namespace sallyport::gate

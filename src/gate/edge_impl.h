@@ -1,0 +1,80 @@
+// The edge role's inside. edge.cc takes inputs and moves stanzas, edge_link.cc talks to the core.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <set>
+#include <unordered_map>
+
+#include "gate/edge.h"
+#include "gate/link_end.h"
+#include "gate/side.h"
+#include "gate/slots.h"
+#include "gate/world.h"
+
+namespace sallyport::gate {
+
+class Edge::Impl {
+ public:
+  Impl(EdgeSetup setup_in, Random& random_in, LogSink& log_in, Now now);
+
+  // --- edge.cc
+  // What every input is followed by: outputs of the face and events of the session are carried to each
+  // other until both are silent.
+  void turn(Now now);
+  void handle(SideOutput output, Now now);
+  // A stanza of the world, proved: onto the channel, or it waits and its stream is not read.
+  void inward(Arrived arrived, Now now);
+  void pump_inward(const Pair& pair, Now now);
+
+  // --- edge_link.cc
+  void handle_link(ConnId conn, std::size_t peer, const Endpoint& endpoint, Now now);
+  void refuse_link(ConnId conn, Error error, Now now);
+  void handle(link::Event event, Now now);
+  void handle_push(link::Pushed pushed, Now now);
+  Result<void> may_bring(const Push& push) const;
+  void handle_answer(link::Answered answered, Now now);
+  void link_lost(const Error& error, Now now);
+  void forget(Now now);
+  void listen(bool on);
+  void close_link(Now now);
+
+  std::string status(Now now) const;
+
+  // What came from the world for one pair and has no credit yet.
+  struct Inward {
+    std::deque<xmpp::Stanza> queue;
+    std::set<ConnId> held;
+    ConnId provenance_of = 0;
+    link::Provenance provenance;
+  };
+  // A question that the core answers: for a key to send, or for the verdict on one.
+  struct Asked {
+    ConnId conn;
+    Pair pair;
+    std::string stream_id;
+    bool verdict;
+  };
+
+  EdgeSetup setup;
+  LogSink& log;
+  Random& random;
+  ConnIds ids;
+  World world;
+  Side side;
+  std::unique_ptr<LinkEnd> link;
+  std::optional<std::size_t> core;  // which [[core]] the session belongs to
+  bool core_is_dead = true;         // nothing heard for long: another core may take over
+  bool listening = false;
+  bool draining = false;
+  Slots<link::Receipt> outward;
+  std::unordered_map<Pair, Inward> inward_pairs;
+  std::map<std::uint64_t, Asked> asked;
+  std::map<ConnId, std::string> farewells;
+  std::deque<Output> outputs;
+  std::string last_link_error;
+  std::uint64_t refused = 0;
+  UnixTime since{};
+};
+
+}  // namespace sallyport::gate

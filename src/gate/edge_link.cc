@@ -1,0 +1,167 @@
+// The edge's end of the link: which core it serves, what that core pushes, what it is asked.
+#include <fmt/format.h>
+
+#include "gate/edge_impl.h"
+
+namespace sallyport::gate {
+
+void Edge::Impl::handle_link(ConnId conn, std::size_t peer, const Endpoint& endpoint, Now now) {
+  if (link && core != peer && !core_is_dead) {
+    refuse_link(conn, {Code::kLinkSecondCore, setup.config.cores[*core].name + " is linked"}, now);
+    return;
+  }
+  if (link && link->conn()) {  // the same core, back before its old connection was seen to be dead
+    outputs.push_back(Disconnect{*link->conn()});
+    link->handle_disconnected(now);
+    link_lost({Code::kLinkDead, "replaced by a new connection"}, now);
+  }
+  if (!link || core != peer) {
+    if (link) forget(now);
+    link = std::make_unique<LinkEnd>(
+        link::SessionConfig{link::Role::kEdge, setup.config.name.ascii(), setup.version, setup.instance});
+    core = peer;
+  }
+  core_is_dead = false;
+  link->handle_link(conn, endpoint, now);
+}
+
+void Edge::Impl::refuse_link(ConnId conn, Error error, Now now) {
+  log.log({LogLevel::kWarning, "link.refused",
+           {{"code", std::string(code_row(error.code).name)}, {"text", error.text}}});
+  link::Session session({link::Role::kEdge, setup.config.name.ascii(), setup.version, setup.instance});
+  session.handle_connected(now.mono);
+  session.refuse(std::move(error));
+  std::string bytes;
+  session.take_output(bytes, now.mono);
+  farewells.emplace(conn, std::move(bytes));
+  outputs.push_back(Flush{conn});
+  outputs.push_back(Disconnect{conn});
+}
+
+// The session wants its connection closed: what it has said goes out first.
+void Edge::Impl::close_link(Now now) {
+  const ConnId conn = *link->conn();
+  std::string last;
+  if (link->take_output(last)) {
+    farewells.emplace(conn, std::move(last));
+    outputs.push_back(Flush{conn});
+  }
+  outputs.push_back(Disconnect{conn});
+  link->handle_disconnected(now);
+  listen(false);
+}
+
+void Edge::Impl::handle(link::Event event, Now now) {
+  if (auto* received = std::get_if<link::Received>(&event)) {
+    const auto ticket = outward.put(received->receipt);
+    if (draining) {
+      side.emit_failure(ticket, {Code::kStreamShutdown, "this edge is being drained"}, std::move(received->stanza));
+      return;
+    }
+    side.send(received->pair, std::move(received->stanza), ticket, now);
+  } else if (auto* writable = std::get_if<link::Writable>(&event)) {
+    pump_inward(writable->pair, now);
+  } else if (auto* answered = std::get_if<link::Answered>(&event)) {
+    handle_answer(std::move(*answered), now);
+  } else if (auto* pushed = std::get_if<link::Pushed>(&event)) {
+    handle_push(std::move(*pushed), now);
+  } else if (auto* up = std::get_if<link::Up>(&event)) {
+    last_link_error.clear();
+    log.log({LogLevel::kInfo, "link.up",
+             {{"core", setup.config.cores[*core].name}, {"peer", link->peer().text()},
+              {"version", up->peer_version}, {"resumed", up->resumed ? "yes" : "no"}}});
+    // A session that goes on has its policy; a new one gets it before anything is served.
+    if (up->resumed && world.has_policy()) listen(true);
+    for (auto& [pair, in] : inward_pairs) pump_inward(pair, now);
+  } else if (auto* down = std::get_if<link::Down>(&event)) {
+    link_lost(down->error, now);
+  } else if (std::holds_alternative<link::Dead>(event)) {
+    core_is_dead = true;
+    side.close_all({Code::kStreamShutdown, "no core is linked"}, now);
+  } else if (std::holds_alternative<link::Forgotten>(event)) {
+    forget(now);
+  } else if (auto* question = std::get_if<link::Asked>(&event)) {
+    if (auto* control = std::get_if<link::ControlAsk>(&question->ask))
+      link->session().answer(question->id, control->json == R"({"ask":"status"})"
+                                               ? link::Answer(status(now))
+                                               : link::Answer(Error{Code::kControlRefused, "not across the link"}));
+  }
+}
+
+void Edge::Impl::link_lost(const Error& error, Now) {
+  last_link_error = fmt::format("{}: {}", code_row(error.code).name, error.text);
+  if (listening) {
+    log.log({LogLevel::kWarning, "link.down",
+             {{"code", std::string(code_row(error.code).name)}, {"text", error.text}}});
+  }
+  listen(false);
+}
+
+// A minute without a link: nothing of the core's is kept (DESIGN invariant 2).
+void Edge::Impl::forget(Now now) {
+  log.log({LogLevel::kWarning, "link.forgotten", {{"core", core ? setup.config.cores[*core].name : ""}}});
+  side.close_all({Code::kStreamShutdown, "no core is linked"}, now);
+  for (auto& [pair, in] : inward_pairs) refused += in.queue.size();
+  inward_pairs.clear();
+  world.forget();
+  outputs.push_back(UseCertificates{});
+  outputs.push_back(UseTrust{});
+  core_is_dead = true;
+}
+
+void Edge::Impl::listen(bool on) {
+  const bool want = on && !draining;
+  if (listening == want) return;
+  listening = want;
+  outputs.push_back(Listen{want});
+  log.log({LogLevel::kInfo, want ? "s2s.open" : "s2s.closed", {}});
+}
+
+// Whether the [[core]] row lets this core bring these names (edge.toml `domains`).
+Result<void> Edge::Impl::may_bring(const Push& push) const {
+  const auto& allowed = setup.config.cores[*core].domains;
+  if (allowed.empty()) return {};
+  for (const auto& local : push.rules.local) {
+    bool matched = false;
+    for (const auto& pattern : allowed) matched = matched || pattern.matches(local.name);
+    if (!matched) return {Code::kLinkDomain, local.name.ascii()};
+  }
+  return {};
+}
+
+void Edge::Impl::handle_push(link::Pushed pushed, Now now) {
+  auto push = Push::decode(pushed.bytes);
+  wipe(pushed.bytes);
+  Result<void> verdict = push ? may_bring(*push) : Result<void>(push.error());
+  if (!verdict) {
+    log.log({LogLevel::kError, "policy.refused",
+             {{"generation", std::to_string(pushed.generation)},
+              {"code", std::string(code_row(verdict.error().code).name)}, {"text", verdict.error().text}}});
+    link->session().push_done(pushed.generation, verdict.error());
+    return;
+  }
+  log.log({LogLevel::kInfo, "policy.applied",
+           {{"generation", std::to_string(push->generation)}, {"sha256", to_hex(push->policy_sha256)}}});
+  // Keys go to the TLS layer and stay nowhere else.
+  outputs.push_back(UseTrust{push->trusted_ca});
+  outputs.push_back(UseCertificates{std::exchange(push->certificates, {})});
+  world.use(std::move(*push));
+  side.judge_again(now);
+  listen(true);
+  link->session().push_done(pushed.generation, {});
+}
+
+void Edge::Impl::handle_answer(link::Answered answered, Now now) {
+  auto node = asked.extract(answered.id);
+  if (node.empty()) return;
+  const Asked& question = node.mapped();
+  if (!question.verdict) {
+    side.handle_key(question.conn, question.pair, question.stream_id, std::move(answered.answer), now);
+    return;
+  }
+  Result<bool> valid = answered.answer ? Result<bool>(*answered.answer == "valid")
+                                       : Result<bool>(answered.answer.error());
+  side.handle_key_checked(question.conn, question.pair, question.stream_id, std::move(valid), now);
+}
+
+}  // namespace sallyport::gate

@@ -1,0 +1,41 @@
+// Values by number, numbers used again: what waits for an answer, without an allocation for each.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <utility>
+#include <vector>
+
+namespace sallyport::gate {
+
+// `put` gives a number from 1 on that is free; `take` gives the value back and frees the number.
+template <typename T>
+class Slots {
+ public:
+  std::uint64_t put(T value) {
+    ++size_;
+    if (free_.empty()) {
+      values_.emplace_back(std::move(value));
+      return values_.size();
+    }
+    const std::uint64_t number = free_.back();
+    free_.pop_back();
+    values_[number - 1] = std::move(value);
+    return number;
+  }
+  // Nothing for a number that is not in use.
+  std::optional<T> take(std::uint64_t number) {
+    if (number == 0 || number > values_.size() || !values_[number - 1]) return std::nullopt;
+    --size_;
+    free_.push_back(number);
+    return std::exchange(values_[number - 1], std::nullopt);
+  }
+  std::size_t size() const { return size_; }
+
+ private:
+  std::vector<std::optional<T>> values_;
+  std::vector<std::uint64_t> free_;
+  std::size_t size_ = 0;
+};
+
+}  // namespace sallyport::gate
