@@ -160,6 +160,8 @@ inline constexpr auto kDeliveryTimeout = 25s;
 // What waits on the core for one pair.
 inline constexpr std::size_t kPairQueueBytesMax = 4 * 1024 * 1024;
 inline constexpr std::size_t kPairQueueStanzasMax = 20'000;
+// Above this the streams that feed the pair are not read until half of it has gone.
+inline constexpr std::size_t kPairQueueHoldBytes = 256 * 1024;
 
 // --- configuration
 inline constexpr std::size_t kConfigFileBytesMax = 64 * 1024 * 1024;

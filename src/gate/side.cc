@@ -56,8 +56,9 @@ bool Side::handle_connected(ConnId conn, const Connected& connected, Now now) {
 }
 
 bool Side::handle_dial_failed(ConnId conn, const Error& error, Now now) {
-  if (find(conn) == nullptr) return false;
-  end_stream(conn, error, true, now);
+  Stream* stream = find(conn);
+  if (stream == nullptr) return false;
+  break_stream(conn, *stream, error, now);
   return true;
 }
 
@@ -75,7 +76,7 @@ bool Side::handle_tls(ConnId conn, const Result<s2s::TlsFacts>& facts, Now now) 
   if (stream == nullptr) return false;
   if (!facts) {
     emit(Output{Disconnect{conn}});
-    end_stream(conn, facts.error(), true, now);
+    break_stream(conn, *stream, facts.error(), now);
     return true;
   }
   if (auto* in = stream->in()) in->handle_tls(*facts, now.mono);
@@ -106,9 +107,7 @@ bool Side::handle_written(ConnId conn, std::uint64_t bytes_total, Now now) {
 bool Side::handle_disconnected(ConnId conn, const Error& error, Now now) {
   Stream* stream = find(conn);
   if (stream == nullptr) return false;
-  if (auto* in = stream->in()) in->handle_disconnected();
-  if (auto* out = stream->out()) out->handle_disconnected();
-  end_stream(conn, error, true, now);
+  break_stream(conn, *stream, error, now);
   return true;
 }
 
@@ -210,7 +209,7 @@ void Side::close_all(const Error& reason, Now now) {
       out->close(reason, now.mono);
     } else {
       emit(Output{Disconnect{conn}});
-      end_stream(conn, reason, true, now);
+      break_stream(conn, *stream, reason, now);
       continue;
     }
     after(conn, now);
@@ -288,7 +287,7 @@ bool Side::handle(ConnId conn, Stream& stream, s2s::InboundOutput output, Now no
   } else if (auto* bad = std::get_if<s2s::Unmovable>(&output)) {
     emit(ArrivedBad{std::move(bad->proof), std::move(bad->stanza)});
   } else if (auto* closed = std::get_if<s2s::Closed>(&output)) {
-    end_stream(conn, closed->error, false, now);
+    end_stream(conn, closed->error, now);
     return false;
   }
   return true;
@@ -304,7 +303,7 @@ bool Side::handle(ConnId conn, Stream& stream, s2s::OutboundOutput output, Now n
   } else if (auto* failed = std::get_if<s2s::PairFailed>(&output)) {
     // One pair, one stream: without the pair the stream has no use.
     stream.out()->close(std::nullopt, now.mono);
-    if (stream.target == failed->pair) pair_ended(conn, stream, failed->error, false, now);
+    if (stream.target == failed->pair) pair_ended(conn, stream, failed->error, now);
   } else if (auto* verified = std::get_if<s2s::Verified>(&output)) {
     const auto it = std::ranges::find_if(stream.verifications, [&](const Verification& v) {
       return v.pair == verified->pair && v.stream_id == verified->stream_id;
@@ -319,7 +318,7 @@ bool Side::handle(ConnId conn, Stream& stream, s2s::OutboundOutput output, Now n
       stream.out()->close(std::nullopt, now.mono);
     }
   } else if (auto* closed = std::get_if<s2s::Closed>(&output)) {
-    end_stream(conn, closed->error, false, now);
+    end_stream(conn, closed->error, now);
     return false;
   }
   return true;
@@ -332,9 +331,20 @@ void Side::count(Stream& stream, const Pair& pair, std::size_t bytes) {
   it->bytes += bytes;
 }
 
-// The stream is over. `broken`: its connection is gone already, and what was not written is lost; otherwise the
-// machine has said goodbye and its last bytes still go out.
-void Side::end_stream(ConnId conn, const std::optional<Error>& error, bool broken, Now now) {
+// The connection is gone, or never came: its machine says what that ends, and ends last.
+void Side::break_stream(ConnId conn, Stream& stream, const Error& error, Now now) {
+  stream.broken = true;
+  if (auto* in = stream.in()) in->handle_disconnected(error);
+  if (auto* out = stream.out()) out->handle_disconnected(error);
+  if (stream.machine.index() == 0) {
+    end_stream(conn, error, now);
+  } else {
+    after(conn, now);
+  }
+}
+
+// The stream is over. Where its connection lives, the machine has said goodbye and its last bytes still go out.
+void Side::end_stream(ConnId conn, const std::optional<Error>& error, Now now) {
   Stream& stream = *find(conn);
   if (stream.timer) timers_.erase({*stream.timer, conn});
   collect_bytes(conn, stream);
@@ -342,12 +352,14 @@ void Side::end_stream(ConnId conn, const std::optional<Error>& error, bool broke
   auto node = streams_.extract(conn);
   Stream& ended = node.mapped();
   if (ended.target) {
-    const Error reason = error.value_or(Error{Code::kStreamClosedByPeer, {}});
-    fail_verifications(ended, reason, now);
-    if (!ended.verifies) pair_ended(conn, ended, error, broken, now);
-    if (ended.verifies) std::erase_if(verifiers_, [&](const auto& entry) { return entry.second == conn; });
+    fail_verifications(ended, error.value_or(Error{Code::kStreamClosedByPeer, {}}), now);
+    if (ended.verifies) {
+      std::erase_if(verifiers_, [&](const auto& entry) { return entry.second == conn; });
+    } else {
+      pair_ended(conn, ended, error, now);
+    }
   }
-  if (broken) return;
+  if (ended.broken) return;
   if (!ended.buffer.empty()) {
     last_words_[conn] = std::move(ended.buffer);
     emit(Output{Flush{conn}});

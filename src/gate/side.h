@@ -181,6 +181,7 @@ class Side {
     std::variant<std::monostate, s2s::Inbound, s2s::Outbound> machine;
     std::optional<Pair> target;  // outgoing: what it was opened for
     bool verifies = false;       // outgoing: opened to ask about keys only
+    bool broken = false;         // its connection is gone: nothing more can be written
     std::vector<Verification> verifications;
     Endpoint peer;
     std::string how;
@@ -237,7 +238,8 @@ class Side {
   bool handle(ConnId conn, Stream& stream, s2s::InboundOutput output, Now now);
   bool handle(ConnId conn, Stream& stream, s2s::OutboundOutput output, Now now);
   void begin_tls(ConnId conn, const s2s::StartTls& start, bool accepting);
-  void end_stream(ConnId conn, const std::optional<Error>& error, bool broken, Now now);
+  void end_stream(ConnId conn, const std::optional<Error>& error, Now now);
+  void break_stream(ConnId conn, Stream& stream, const Error& error, Now now);
   void log_end(ConnId conn, Stream& stream, const std::optional<Error>& error, Now now);
   void count(Stream& stream, const Pair& pair, std::size_t bytes);
   void emit(SideOutput output) { outputs_.push_back(std::move(output)); }
@@ -247,10 +249,10 @@ class Side {
   void open(const Pair& pair, OutPair& out, Now now);
   void write_queue(OutPair& out, Now now);
   void on_ready(const s2s::PeerProof& proof, Now now);
-  void pair_ended(ConnId conn, Stream& stream, const std::optional<Error>& error, bool broken, Now now);
+  void pair_ended(ConnId conn, Stream& stream, const std::optional<Error>& error, Now now);
   bool may_retry(const Pair& pair, OutPair& out, const Stream& stream, const Error& error);
   void fail_queue(OutPair& out, const Error& error);
-  void recover(OutPair& out, Stream& stream, bool broken);
+  void recover(OutPair& out, Stream& stream);
   void arm(const Pair& pair, OutPair& out);
   void expire(Now now);
 

@@ -70,12 +70,12 @@ void Side::on_ready(const s2s::PeerProof& proof, Now now) {
 
 void Side::write_queue(OutPair& out, Now now) {
   Stream& stream = *find(*out.conn);
-  if (stream.out()->phase() != s2s::Phase::kReady) return;  // it is closing; what waits gets a new one
   const Pair pair = out.ready->pair();
   while (!out.queue.empty() && !stream.blocked) {
+    // A stream that is closing takes nothing more; when it has ended, what waits gets a new one.
+    if (!stream.out()->send(*out.ready, out.queue.front().stanza, now.mono)) break;
     Queued queued = std::move(out.queue.front());
     out.queue.pop_front();
-    stream.out()->send(*out.ready, queued.stanza, now.mono);
     collect_bytes(*out.conn, stream);
     ++counters_.stanzas_out;
     counters_.bytes_out += queued.stanza.xml.size();
@@ -88,8 +88,8 @@ void Side::write_queue(OutPair& out, Now now) {
 
 // What the stream took but did not bring to the socket goes back to the head of the queue: a stanza that
 // was not handed over whole cannot have been read by anyone. Of those that were, the last ones are uncertain.
-void Side::recover(OutPair& out, Stream& stream, bool broken) {
-  if (broken) {
+void Side::recover(OutPair& out, Stream& stream) {
+  if (stream.broken) {
     for (const auto end : stream.recent_ends)
       if (end + limits::kWriteWindowBytes > stream.written_bytes) ++counters_.uncertain;
   } else if (!stream.in_flight.empty() && stream.in_flight.back().end > stream.taken_bytes) {
@@ -97,7 +97,7 @@ void Side::recover(OutPair& out, Stream& stream, bool broken) {
   }
   while (!stream.in_flight.empty()) {
     InFlight& last = stream.in_flight.back();
-    if (broken || last.end > stream.taken_bytes) {
+    if (stream.broken || last.end > stream.taken_bytes) {
       out.queue.push_front(std::move(last.queued));
     } else {
       ++counters_.uncertain;
@@ -108,7 +108,7 @@ void Side::recover(OutPair& out, Stream& stream, bool broken) {
 }
 
 // The pair's stream is of no more use. What waits is sent on a new one, or given back.
-void Side::pair_ended(ConnId conn, Stream& stream, const std::optional<Error>& error, bool broken, Now now) {
+void Side::pair_ended(ConnId conn, Stream& stream, const std::optional<Error>& error, Now now) {
   const Pair pair = *stream.target;
   const auto it = pairs_.find(pair);
   if (it == pairs_.end() || it->second.conn != conn) return;
@@ -117,7 +117,7 @@ void Side::pair_ended(ConnId conn, Stream& stream, const std::optional<Error>& e
   const bool was_of_use = !stream.traffic.empty();
   out.conn.reset();
   out.ready.reset();
-  recover(out, stream, broken);
+  recover(out, stream);
   if (was_of_use) out.attempts = 0, out.avoid.clear();
   // A refused dial behind a server that failed says less than that failure did.
   const bool dial_after_failure = !out.avoid.empty() && std::holds_alternative<std::monostate>(stream.machine);
