@@ -1,0 +1,267 @@
+#include "gate/core.h"
+
+#include "gate/control.h"
+#include "gate/core_impl.h"
+#include "gate/reply.h"
+
+#include <boost/json.hpp>
+
+namespace sallyport::gate {
+
+Core::Core(CoreSetup setup, Random& random, LogSink& log, Now now)
+    : impl_(std::make_unique<Impl>(std::move(setup), random, log, now)) {
+  impl_->turn(now);
+}
+Core::~Core() = default;
+
+Core::Impl::Impl(CoreSetup setup_in, Random& random_in, LogSink& log_in, Now now)
+    : setup(std::move(setup_in)),
+      log(log_in),
+      random(random_in),
+      snapshot(std::make_unique<Snapshot>(setup.config, std::move(setup.policy))),
+      inside(setup.config),
+      side("inside", inside, inside, ids, random_in, log_in),
+      // Keys on the inside face are made from a secret of their own: no internal server can have the core
+      // make a key that the world would take.
+      inside_secret(to_hex(hmac_sha256(setup.dialback_secret, "inside"))),
+      since(now.civil) {
+  inside.use(snapshot.get());
+  links.resize(setup.config.edges.size());
+  for (std::size_t i = 0; i < links.size(); ++i) {
+    links[i].end = std::make_unique<LinkEnd>(
+        link::SessionConfig{link::Role::kCore, setup.config.name.ascii(), setup.version, setup.instance});
+    links[i].next_dial = now.mono;
+    dial(i, now);
+  }
+}
+
+void Core::apply(PolicyUpdate update, Now now) {
+  impl_->apply(std::move(update), now);
+  impl_->turn(now);
+}
+
+void Core::Impl::apply(PolicyUpdate update, Now now) {
+  auto next = std::make_unique<Snapshot>(setup.config, std::move(update));
+  inside.use(next.get());
+  snapshot = std::move(next);
+  log.log({LogLevel::kInfo, "policy.applied",
+           {{"generation", std::to_string(snapshot->update().generation)},
+            {"sha256", to_hex(snapshot->update().policy_sha256)}}});
+  for (auto& [pair, out] : outgoing) {
+    for (auto it = out.queue.begin(); it != out.queue.end();) {
+      const auto may = may_pass(pair, it->stanza, policy::Direction::kOut, now);
+      if (may) {
+        ++it;
+        continue;
+      }
+      answer_inside(it->stanza, may.error(), setup.config.name.ascii(), now);
+      out.bytes -= it->stanza.xml.size();
+      it = out.queue.erase(it);
+    }
+  }
+  side.judge_again(now);
+  for (std::size_t i = 0; i < links.size(); ++i)
+    if (links[i].end->session().is_up()) push(i);
+}
+
+// --- inputs
+
+void Core::handle_accepted(ConnId conn, const Accepted& accepted, Now now) {
+  if (impl_->draining) {
+    impl_->outputs.push_back(Disconnect{conn});
+    return;
+  }
+  impl_->side.handle_accepted(conn, accepted, now);
+  impl_->turn(now);
+}
+
+void Core::handle_connected(ConnId conn, const Connected& connected, Now now) {
+  impl_->side.handle_connected(conn, connected, now);
+  impl_->turn(now);
+}
+
+void Core::handle_dial_failed(ConnId conn, Error error, Now now) {
+  for (std::size_t i = 0; i < impl_->links.size(); ++i) {
+    if (impl_->links[i].dialling != conn) continue;
+    impl_->links[i].dialling.reset();
+    impl_->link_down(i, error, false, now);
+    impl_->turn(now);
+    return;
+  }
+  // What the driver's dialler calls refused is, on this face, an internal server that does not answer.
+  if (error.code == Code::kDialRefused || error.code == Code::kDialTimeout) error.code = Code::kDialInside;
+  impl_->side.handle_dial_failed(conn, error, now);
+  impl_->turn(now);
+}
+
+void Core::handle_link(ConnId conn, std::size_t peer, const Endpoint& endpoint, Now now) {
+  if (peer >= impl_->links.size() || impl_->links[peer].dialling != conn) {
+    impl_->outputs.push_back(Disconnect{conn});
+    return;
+  }
+  impl_->links[peer].dialling.reset();
+  impl_->links[peer].end->handle_link(conn, endpoint, now);
+  impl_->turn(now);
+}
+
+void Core::handle_bytes(ConnId conn, std::string_view bytes, Now now) {
+  if (const auto edge = impl_->link_of(conn)) {
+    impl_->links[*edge].end->session().handle_bytes(bytes, now.mono);
+  } else {
+    impl_->side.handle_bytes(conn, bytes, now);
+  }
+  impl_->turn(now);
+}
+
+void Core::handle_tls(ConnId conn, Result<s2s::TlsFacts> facts, Now now) {
+  impl_->side.handle_tls(conn, facts, now);
+  impl_->turn(now);
+}
+
+void Core::handle_written(ConnId conn, std::uint64_t bytes_total, Now now) {
+  impl_->side.handle_written(conn, bytes_total, now);
+  impl_->turn(now);
+}
+
+void Core::handle_disconnected(ConnId conn, Error error, Now now) {
+  if (const auto edge = impl_->link_of(conn)) {
+    impl_->links[*edge].end->handle_disconnected(now);
+    impl_->link_down(*edge, error, false, now);
+  } else {
+    impl_->side.handle_disconnected(conn, error, now);
+  }
+  impl_->turn(now);
+}
+
+void Core::handle_timeout(Now now) {
+  impl_->handle_timeout(now);
+  impl_->turn(now);
+}
+
+void Core::Impl::handle_timeout(Now now) {
+  side.handle_timeout(now);
+  for (std::size_t i = 0; i < links.size(); ++i) {
+    Link& link = links[i];
+    link.end->session().handle_timeout(now.mono);
+    if (!link.end->conn() && !link.dialling && link.next_dial <= now.mono) dial(i, now);
+    if (link.give_up && *link.give_up <= now.mono) give_up(i, now);
+  }
+  expire(now);
+}
+
+std::optional<Time> Core::poll_timeout() const { return impl_->next_timeout(); }
+
+std::optional<Time> Core::Impl::next_timeout() const {
+  auto next = side.poll_timeout();
+  const auto earlier = [&next](std::optional<Time> time) {
+    if (time && (!next || *time < *next)) next = time;
+  };
+  for (const auto& link : links) {
+    earlier(link.end->session().poll_timeout());
+    earlier(link.give_up);
+    if (!link.end->conn() && !link.dialling && !draining) earlier(link.next_dial);
+  }
+  if (!deadlines.empty()) earlier(deadlines.begin()->first);
+  return next;
+}
+
+std::optional<Output> Core::poll() {
+  if (impl_->outputs.empty()) return std::nullopt;
+  auto output = std::move(impl_->outputs.front());
+  impl_->outputs.pop_front();
+  return output;
+}
+
+bool Core::take_output(ConnId conn, std::string& out, Now) {
+  if (const auto edge = impl_->link_of(conn)) return impl_->links[*edge].end->take_output(out);
+  if (const auto it = impl_->farewells.find(conn); it != impl_->farewells.end()) {
+    out = std::move(it->second);
+    impl_->farewells.erase(it);
+    return !out.empty();
+  }
+  return impl_->side.take_output(conn, out);
+}
+
+void Core::drain(Now now) {
+  impl_->draining = true;
+  impl_->side.close_all({Code::kStreamShutdown, {}}, now);
+  impl_->turn(now);
+}
+
+bool Core::is_drained() const {
+  return impl_->draining && impl_->side.is_empty() && impl_->sent.size() == 0;
+}
+
+std::string Core::control(std::string_view text, Now now) {
+  auto question = Question::parse(text);
+  if (!question) return refusal(question.error());
+  const std::string& ask = question->ask;
+  if (ask == "status") return impl_->status();
+  if (ask == "connections") return impl_->connections();
+  if (ask == "explain") return impl_->explain(question->from, question->to, now);
+  if (ask == "policy test") return impl_->policy_test(question->from, question->to, now);
+  if (ask == "policy show") return impl_->policy_show();
+  if (ask == "drain") {
+    drain(now);
+    return R"({"draining":true})";
+  }
+  return refusal({Code::kControlRefused, "a core does not answer `" + ask + "`"});
+}
+
+// --- one turn: outputs of the face and events of the links are carried to each other until all are silent
+
+void Core::Impl::turn(Now now) {
+  for (bool any = true; any;) {
+    any = false;
+    while (auto output = side.poll()) {
+      handle(std::move(*output), now);
+      any = true;
+    }
+    for (std::size_t i = 0; i < links.size(); ++i) {
+      while (auto event = links[i].end->session().poll()) {
+        handle(std::move(*event), i, now);
+        any = true;
+      }
+    }
+    for (std::size_t i = 0; i < links.size(); ++i) {
+      LinkEnd& end = *links[i].end;
+      if (end.collect(now)) outputs.push_back(Flush{*end.conn()});
+      if (!end.conn() || !end.session().wants_close()) continue;
+      std::string last;
+      if (end.take_output(last)) {
+        farewells.emplace(*end.conn(), std::move(last));
+        outputs.push_back(Flush{*end.conn()});
+      }
+      outputs.push_back(Disconnect{*end.conn()});
+      end.handle_disconnected(now);
+      any = true;
+    }
+  }
+}
+
+void Core::Impl::handle(SideOutput output, Now now) {
+  if (auto* pass = std::get_if<Output>(&output)) {
+    outputs.push_back(std::move(*pass));
+  } else if (auto* arrived = std::get_if<Arrived>(&output)) {
+    outward(std::move(*arrived), now);
+  } else if (auto* bad = std::get_if<ArrivedBad>(&output)) {
+    if (auto reply = answer_bad(bad->proof.pair(), bad->stanza)) side.send(bad->proof.pair(), std::move(*reply), 0, now);
+  } else if (auto* handed = std::get_if<Handed>(&output)) {
+    delivered(handed->ticket, now);
+  } else if (auto* failed = std::get_if<Failed>(&output)) {
+    not_delivered(std::move(*failed), now);
+  } else if (auto* opened = std::get_if<PairOpened>(&output)) {
+    // The internal server of the pair takes stanzas: the edge may have more of them on their way.
+    const Served* served = snapshot->served_inside(opened->pair.remote);
+    if (served == nullptr) return;
+    for (auto& link : links)
+      link.end->session().grant({served->name, opened->pair.local}, limits::kChannelWindowMaxBytes);
+  } else if (auto* key = std::get_if<AskKey>(&output)) {
+    side.handle_key(key->conn, key->pair, key->stream_id, inside_key(key->pair, key->stream_id), now);
+  } else if (auto* check = std::get_if<AskCheck>(&output)) {
+    const bool valid = equal_constant_time(inside_key(check->pair, check->stream_id), check->key);
+    side.handle_key_checked(check->conn, check->pair, check->stream_id, valid, now);
+  }
+}
+
+}  // namespace sallyport::gate

@@ -1,0 +1,168 @@
+// What people ask of a core (docs/control.md).
+#include <algorithm>
+
+#include <boost/json.hpp>
+#include <fmt/format.h>
+
+#include "gate/control.h"
+#include "gate/core_impl.h"
+
+namespace sallyport::gate {
+
+namespace json = boost::json;
+
+std::string Core::Impl::status() const {
+  json::array rows;
+  for (std::size_t i = 0; i < links.size(); ++i) {
+    const Link& link = links[i];
+    json::object row{{"name", setup.config.edges[i].name.ascii()},
+                     {"state", link.ready ? "up" : link.end->session().is_up() ? "pushing" : "down"},
+                     {"address", setup.config.edges[i].address.text()},
+                     {"generation", link.pushed_generation}};
+    if (link.end->conn()) row["since"] = rfc3339(link.end->since());
+    if (!link.last_error.empty()) row["last_error"] = link.last_error;
+    rows.push_back(std::move(row));
+  }
+  std::size_t waiting = side.waiting(), bytes = 0;
+  for (const auto& [pair, out] : outgoing) waiting += out.queue.size(), bytes += out.bytes;
+  for (const auto& link : links) bytes += link.end->session().unsettled_bytes();
+  const auto& update = snapshot->update();
+  const auto census = side.census();
+  return json::serialize(json::object{
+      {"role", "core"},
+      {"name", setup.config.name.ascii()},
+      {"version", setup.version},
+      {"instance", setup.instance},
+      {"since", rfc3339(since)},
+      {"draining", draining},
+      {"policy", json::object{{"generation", update.generation},
+                              {"sha256", to_hex(update.policy_sha256)},
+                              {"enabled", update.policy.rules.enabled},
+                              {"privacy", privacy_name(update.policy.rules.privacy)}}},
+      {"links", std::move(rows)},
+      {"streams", json::object{{"in", census.in}, {"out", census.out}, {"negotiating", census.negotiating}}},
+      {"stanzas", json::object{{"in", stanzas.in}, {"out", stanzas.out}, {"refused", stanzas.refused},
+                               {"uncertain", stanzas.uncertain + side.counters().uncertain}}},
+      {"waiting", json::object{{"stanzas", waiting}, {"bytes", bytes}}}});
+}
+
+std::string Core::Impl::connections() const {
+  json::array rows = connection_rows(side, "inside", true);
+  for (const auto& [pair, out] : outgoing) {
+    json::object row{{"local", pair.local.ascii()}, {"remote", pair.remote.ascii()}, {"direction", "out"},
+                     {"face", "link"},              {"peer", ""},                    {"phase", ""},
+                     {"proved", true},              {"tls", ""},                     {"cipher", ""},
+                     {"method", "link"},            {"stanzas", out.stanzas},        {"bytes", out.bytes},
+                     {"last_error", out.last_error}};
+    row["phase"] = out.edge && links[*out.edge].ready ? "ready" : "waiting";
+    if (out.edge) row["peer"] = setup.config.edges[*out.edge].name.ascii();
+    rows.push_back(std::move(row));
+  }
+  return json::serialize(json::object{{"connections", std::move(rows)}});
+}
+
+namespace {
+
+// A question names addresses or domains.
+Result<xmpp::Domain> domain_of(const std::string& text) {
+  auto jid = xmpp::Jid::parse(text);
+  if (!jid) return jid.error();
+  return jid->domain();
+}
+
+struct Ends {
+  Pair pair;
+  policy::Direction start;
+};
+
+Result<Ends> ends_of(const Snapshot& snapshot, const std::string& from, const std::string& to) {
+  auto a = domain_of(from);
+  auto b = domain_of(to);
+  if (!a) return a.error();
+  if (!b) return b.error();
+  if (snapshot.rules().is_local(*a)) return Ends{{*a, *b}, policy::Direction::kOut};
+  if (snapshot.rules().is_local(*b)) return Ends{{*b, *a}, policy::Direction::kIn};
+  return Error{Code::kPolicyNotLocal, a->ascii() + " and " + b->ascii() + ": neither is served here"};
+}
+
+}  // namespace
+
+std::string Core::Impl::policy_test(const std::string& from, const std::string& to, Now now) const {
+  auto ends = ends_of(*snapshot, from, to);
+  if (!ends) return refusal(ends.error());
+  const auto verdict = snapshot->rules().judge(ends->pair, ends->start, now.civil);
+  json::object object{{"local", ends->pair.local.ascii()},
+                      {"remote", ends->pair.remote.ascii()},
+                      {"direction", direction_name(ends->start)},
+                      {"result", verdict.result ? "ok" : "refused"},
+                      {"because", verdict.because}};
+  if (!verdict.result) object["code"] = code_row(verdict.result.error().code).name;
+  return json::serialize(object);
+}
+
+std::string Core::Impl::explain(const std::string& from, const std::string& to, Now now) const {
+  json::array steps;
+  bool good = true;
+  const auto step = [&](std::string_view what, bool ok, std::string detail, std::string_view code = {}) {
+    steps.push_back(json::object{{"what", what}, {"ok", ok}, {"detail", std::move(detail)}, {"code", code}});
+    good = good && ok;
+  };
+  auto ends = ends_of(*snapshot, from, to);
+  if (!ends) return refusal(ends.error());
+  const Pair& pair = ends->pair;
+  const bool out = ends->start == policy::Direction::kOut;
+  step("names", true, fmt::format("local {}, remote {}, {}", pair.local.ascii(), pair.remote.ascii(),
+                                  out ? "outward" : "inward"));
+  const auto verdict = snapshot->rules().judge(pair, ends->start, now.civil);
+  step("policy", verdict.result.has_value(), verdict.because,
+       verdict.result ? std::string_view{} : code_row(verdict.result.error().code).name);
+  const auto peer = snapshot->rules().peer(pair.remote);
+  step("proof", true, fmt::format("the remote domain is proved by {}",
+                                  peer.authenticate == s2s::Authenticate::kCertificate ? "certificate" : "dialback"));
+  std::string linked;
+  for (std::size_t i = 0; i < links.size(); ++i)
+    if (links[i].ready) linked += (linked.empty() ? "" : ", ") + setup.config.edges[i].name.ascii();
+  step("link", !linked.empty(), linked.empty() ? "no edge is linked" : "up: " + linked,
+       linked.empty() ? code_row(Code::kLinkDown).name : std::string_view{});
+  std::string route = "DNS SRV, asked by the edge";
+  for (const auto& row : snapshot->update().policy.routes)
+    if (snapshot->update().policy.static_routes && row.domain == pair.remote) route = "static route " + row.address.text();
+  step("route", true, route);
+  if (const auto it = outgoing.find(pair); it != outgoing.end() && !it->second.last_error.empty())
+    step("last outward error", true, it->second.last_error);
+  if (const Served* served = snapshot->served_outward(pair.local)) {
+    std::string servers;
+    for (const auto& server : served->servers) servers += (servers.empty() ? "" : ", ") + server.text();
+    const auto error = side.last_error({pair.remote, served->inside});
+    step("inside server", !error, error ? fmt::format("{}: {} {}", servers, code_row(error->code).sentence, error->text)
+                                        : servers,
+         error ? code_row(error->code).name : std::string_view{});
+  }
+  return json::serialize(json::object{{"local", pair.local.ascii()},
+                                      {"remote", pair.remote.ascii()},
+                                      {"result", good ? "ok" : "refused"},
+                                      {"steps", std::move(steps)}});
+}
+
+std::string Core::Impl::policy_show() const {
+  const auto& update = snapshot->update();
+  auto object = rules_object(update.policy.rules);
+  object["generation"] = update.generation;
+  object["sha256"] = to_hex(update.policy_sha256);
+  json::array routes;
+  for (const auto& row : update.policy.routes)
+    routes.push_back(json::object{{"domain", row.domain.ascii()}, {"address", row.address.text()},
+                                  {"priority", row.priority}, {"fallback", row.fallback_dns ? "dns" : "none"}});
+  object["static_routes"] = std::move(routes);
+  json::array served;
+  for (const auto& row : update.policy.served) {
+    json::array servers;
+    for (const auto& server : row.servers) servers.push_back(json::value(server.text()));
+    served.push_back(json::object{{"name", row.name.ascii()}, {"inside", row.inside.ascii()},
+                                  {"servers", std::move(servers)}, {"alias", row.is_alias}});
+  }
+  object["served"] = std::move(served);
+  return json::serialize(object);
+}
+
+}  // namespace sallyport::gate

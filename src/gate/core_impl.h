@@ -1,0 +1,135 @@
+// The core role's inside. core.cc takes inputs; core_outward.cc moves stanzas from internal servers to edges,
+// core_inward.cc the other way; core_link.cc dials edges, pushes and answers; core_control.cc answers people.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <set>
+#include <unordered_map>
+
+#include "gate/core.h"
+#include "gate/inside.h"
+#include "gate/link_end.h"
+#include "gate/side.h"
+#include "gate/slots.h"
+
+namespace sallyport::gate {
+
+class Core::Impl {
+ public:
+  Impl(CoreSetup setup_in, Random& random_in, LogSink& log_in, Now now);
+
+  // --- core.cc
+  void turn(Now now);
+  void handle(SideOutput output, Now now);
+  std::optional<Time> next_timeout() const;
+  void handle_timeout(Now now);
+  void apply(PolicyUpdate update, Now now);
+
+  // --- core_outward.cc: `pair` as policy sees it, local first
+  struct Waiting {
+    xmpp::Stanza stanza;
+    Time deadline;
+  };
+  // What goes out for one pair, before it has credit.
+  struct Outgoing {
+    std::deque<Waiting> queue;
+    std::size_t bytes = 0;
+    std::optional<std::size_t> edge;  // that carries the pair until its link is declared dead
+    std::set<ConnId> held;
+    bool armed = false;
+    std::uint64_t stanzas = 0;
+    std::uint64_t refused = 0;
+    std::string last_error;
+  };
+  // What was sent to an edge and is not settled: enough of it to answer its sender.
+  struct Sent {
+    Pair pair;
+    xmpp::Stanza head;  // without xml
+    std::size_t edge;
+  };
+  void outward(Arrived arrived, Now now);
+  void enqueue(const Pair& pair, xmpp::Stanza stanza, std::optional<ConnId> from, Now now);
+  void pump(const Pair& pair, Outgoing& out, Now now);
+  void pump_all(Now now);
+  void release(Outgoing& out);
+  void arm(const Pair& pair, Outgoing& out);
+  void expire(Now now);
+  void settled(link::Settled settled, std::size_t edge, Now now);
+  std::optional<std::size_t> choose_edge(const Pair& pair) const;
+  // The one error for a stanza that an internal user sent; nothing where none may be sent.
+  void answer_inside(const xmpp::Stanza& stanza, const Error& error, const std::string& leg, Now now);
+  void deliver_inside(xmpp::Stanza stanza, Ticket ticket, Now now);
+  Result<void> may_pass(const Pair& pair, const xmpp::Stanza& stanza, policy::Direction start, Now now) const;
+
+  // --- core_inward.cc
+  struct Arriving {
+    std::size_t edge;
+    link::Receipt receipt;
+  };
+  void inward(link::Received received, std::size_t edge, Now now);
+  Result<xmpp::Stanza> judge_inward(const link::Received& received, Now now);
+  void refuse_inward(const Pair& pair, const xmpp::Stanza& stanza, const Error& error, const std::string& leg, Now now);
+  void delivered(Ticket ticket, Now now);
+  void not_delivered(Failed failed, Now now);
+
+  // --- core_link.cc
+  struct Link {
+    std::unique_ptr<LinkEnd> end;
+    std::optional<ConnId> dialling;
+    Time next_dial{};
+    Duration backoff{};
+    bool ready = false;  // up, and the push is taken
+    bool dead = true;
+    std::optional<Time> give_up;  // what is unsettled is answered then
+    std::uint64_t pushed_generation = 0;
+    std::string last_error;
+  };
+  void dial(std::size_t edge, Now now);
+  void schedule(Link& link, bool final, Now now);
+  void link_down(std::size_t edge, const Error& error, bool final, Now now);
+  void handle(link::Event event, std::size_t edge, Now now);
+  void push(std::size_t edge);
+  void set_ready(std::size_t edge, Now now);
+  void answer(const link::Asked& asked, std::size_t edge, Now now);
+  void move_away(std::size_t edge, Now now);
+  void give_up(std::size_t edge, Now now);
+  bool any_ready() const;
+  std::optional<std::size_t> link_of(ConnId conn) const;
+  std::string inside_key(const Pair& pair, const std::string& stream_id) const;
+
+  // --- core_control.cc
+  std::string status() const;
+  std::string connections() const;
+  std::string explain(const std::string& from, const std::string& to, Now now) const;
+  std::string policy_test(const std::string& from, const std::string& to, Now now) const;
+  std::string policy_show() const;
+
+  CoreSetup setup;
+  LogSink& log;
+  Random& random;
+  ConnIds ids;
+  std::unique_ptr<Snapshot> snapshot;
+  Inside inside;
+  Side side;
+  std::vector<Link> links;
+  xmpp::StanzaReader reader;
+  std::unordered_map<Pair, Outgoing> outgoing;
+  std::set<std::pair<Time, Pair>> deadlines;
+  Slots<Sent> sent;
+  Slots<Arriving> arriving;
+  std::deque<Output> outputs;
+  std::map<ConnId, std::string> farewells;
+  std::string inside_secret;
+  bool draining = false;
+  UnixTime since{};
+  struct {
+    std::uint64_t out = 0;
+    std::uint64_t in = 0;
+    std::uint64_t refused = 0;
+    std::uint64_t uncertain = 0;
+  } stanzas;
+};
+
+}  // namespace sallyport::gate

@@ -1,0 +1,70 @@
+// From an edge to internal servers. Nothing that an edge says is believed: the stanza is parsed again, the
+// pair is judged again (DESIGN invariants 3 and 5).
+#include <fmt/format.h>
+
+#include "gate/core_impl.h"
+#include "gate/reply.h"
+
+namespace sallyport::gate {
+
+Result<xmpp::Stanza> Core::Impl::judge_inward(const link::Received& received, Now now) {
+  const Pair& pair = received.pair;
+  auto stanza = reader.read(received.stanza.xml);
+  if (!stanza) return stanza.error();
+  if (stanza->from.domain() != pair.remote) return Error{Code::kStanzaFromInvalid, stanza->from.text()};
+  if (stanza->to.domain() != pair.local) return Error{Code::kStanzaToInvalid, stanza->to.text()};
+  if (snapshot->aliases().is_mapped_node(pair.local)) return Error{Code::kPolicyNodeName, pair.local.ascii()};
+  if (auto may = may_pass(pair, *stanza, policy::Direction::kIn, now); !may) return may.error();
+  return stanza;
+}
+
+void Core::Impl::inward(link::Received received, std::size_t edge, Now now) {
+  ++stanzas.in;
+  const Pair pair = received.pair;
+  auto& session = links[edge].end->session();
+  auto stanza = judge_inward(received, now);
+  if (!stanza) {
+    const Error error = stanza.error();
+    // What the edge calls its addresses is good enough to answer a proved pair, not to deliver.
+    if (received.stanza.from.domain() == pair.remote && received.stanza.to.domain() == pair.local)
+      refuse_inward(pair, received.stanza, error, setup.config.name.ascii(), now);
+    session.settle(received.receipt, error, now.mono);
+    return;
+  }
+  snapshot->aliases().used(pair.local, pair.remote);
+  deliver_inside(std::move(*stanza), arriving.put({edge, received.receipt}), now);
+}
+
+// The error goes back on the pair's own way out, to a proved and allowed pair only.
+void Core::Impl::refuse_inward(const Pair& pair, const xmpp::Stanza& stanza, const Error& error,
+                               const std::string& leg, Now now) {
+  ++stanzas.refused;
+  const auto& row = code_row(error.code);
+  log.log({LogLevel::kInfo, "stanza.refused",
+           {{"local", pair.local.ascii()}, {"remote", pair.remote.ascii()}, {"direction", "in"},
+            {"code", std::string(row.name)}, {"leg", leg}, {"text", error.text}}});
+  if (!snapshot->rules().may_answer(pair, now.civil)) return;
+  const Code code = row.stanza_condition.empty() ? Code::kInternal : error.code;
+  // The world is told what happened, not where inside: no address, no node name.
+  if (auto answer = xmpp::bounce(stanza, code, fmt::format("{}: {}", pair.local.unicode(), row.sentence)))
+    enqueue(pair, std::move(*answer), std::nullopt, now);
+}
+
+void Core::Impl::delivered(Ticket ticket, Now now) {
+  if (auto entry = arriving.take(ticket))
+    links[entry->edge].end->session().settle(entry->receipt, std::nullopt, now.mono);
+}
+
+void Core::Impl::not_delivered(Failed failed, Now now) {
+  auto entry = arriving.take(failed.ticket);
+  if (!entry) return;
+  const xmpp::Domain remote = failed.stanza.from.domain();
+  auto outward_form = snapshot->outward(std::move(failed.stanza), remote);
+  if (outward_form) {
+    const Pair pair{outward_form->to.domain(), outward_form->from.domain()};
+    refuse_inward(pair, *outward_form, failed.error, setup.config.name.ascii(), now);
+  }
+  links[entry->edge].end->session().settle(entry->receipt, std::move(failed.error), now.mono);
+}
+
+}  // namespace sallyport::gate

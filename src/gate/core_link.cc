@@ -1,0 +1,158 @@
+// The core's ends of the links: dialling, pushing, and the questions that only a core answers.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "gate/core_impl.h"
+#include "s2s/dialback.h"
+
+namespace sallyport::gate {
+
+std::optional<std::size_t> Core::Impl::link_of(ConnId conn) const {
+  for (std::size_t i = 0; i < links.size(); ++i)
+    if (links[i].end->carries(conn)) return i;
+  return std::nullopt;
+}
+
+bool Core::Impl::any_ready() const { return std::ranges::any_of(links, &Link::ready); }
+
+void Core::Impl::dial(std::size_t edge, Now) {
+  links[edge].dialling = ids.next();
+  outputs.push_back(DialLink{*links[edge].dialling, edge});
+}
+
+// Back-off doubles, with a quarter of chance in it, so that edges are not dialled in step.
+void Core::Impl::schedule(Link& link, bool final, Now now) {
+  using namespace std::chrono;
+  link.backoff = link.backoff.count() == 0 ? Duration(limits::kLinkReconnectMin)
+                                           : std::min<Duration>(link.backoff * 2, limits::kLinkReconnectMax);
+  if (final) link.backoff = limits::kLinkReconnectMax;
+  const auto jitter = random.below(static_cast<std::uint64_t>(link.backoff.count()) / 4 + 1);
+  link.next_dial = now.mono + link.backoff + Duration(jitter);
+}
+
+void Core::Impl::link_down(std::size_t edge, const Error& error, bool final, Now now) {
+  Link& link = links[edge];
+  const std::string text = fmt::format("{}: {}", code_row(error.code).name, error.text);
+  // A link that stays down says so once.
+  if (link.ready || link.last_error != text) {
+    log.log({LogLevel::kWarning, "link.down",
+             {{"edge", setup.config.edges[edge].name.ascii()},
+              {"code", std::string(code_row(error.code).name)}, {"text", error.text}}});
+  }
+  link.ready = false;
+  link.last_error = text;
+  if (!link.give_up && !link.dead) link.give_up = now.mono + limits::kLinkSessionKept;
+  if (!link.dialling && link.next_dial <= now.mono) schedule(link, final, now);
+}
+
+void Core::Impl::handle(link::Event event, std::size_t edge, Now now) {
+  Link& link = links[edge];
+  auto& session = link.end->session();
+  if (auto* received = std::get_if<link::Received>(&event)) {
+    inward(std::move(*received), edge, now);
+  } else if (auto* settlement = std::get_if<link::Settled>(&event)) {
+    settled(std::move(*settlement), edge, now);
+  } else if (auto* writable = std::get_if<link::Writable>(&event)) {
+    if (const auto it = outgoing.find(writable->pair); it != outgoing.end()) pump(it->first, it->second, now);
+  } else if (auto* asked = std::get_if<link::Asked>(&event)) {
+    answer(*asked, edge, now);
+  } else if (auto* up = std::get_if<link::Up>(&event)) {
+    link.backoff = {};
+    link.dead = false;
+    link.give_up.reset();
+    log.log({LogLevel::kInfo, "link.up",
+             {{"edge", setup.config.edges[edge].name.ascii()}, {"peer", link.end->peer().text()},
+              {"version", up->peer_version}, {"resumed", up->resumed ? "yes" : "no"}}});
+    if (up->resumed && link.pushed_generation == snapshot->update().generation) {
+      set_ready(edge, now);
+    } else {
+      push(edge);
+    }
+  } else if (auto* done = std::get_if<link::PushDone>(&event)) {
+    if (done->generation != snapshot->update().generation) return;  // a newer one is on its way
+    if (!done->result) {
+      log.log({LogLevel::kError, "policy.refused",
+               {{"edge", setup.config.edges[edge].name.ascii()},
+                {"code", std::string(code_row(done->result.error().code).name)},
+                {"text", done->result.error().text}}});
+      session.refuse(done->result.error());
+      return;
+    }
+    link.pushed_generation = done->generation;
+    set_ready(edge, now);
+  } else if (auto* down = std::get_if<link::Down>(&event)) {
+    link_down(edge, down->error, down->final, now);
+  } else if (std::holds_alternative<link::Dead>(event)) {
+    link.dead = true;
+    if (any_ready()) move_away(edge, now);
+  }
+}
+
+void Core::Impl::push(std::size_t edge) {
+  links[edge].end->session().push(snapshot->update().generation, snapshot->encode_push());
+}
+
+void Core::Impl::set_ready(std::size_t edge, Now now) {
+  links[edge].ready = true;
+  links[edge].last_error.clear();
+  for (std::size_t i = 0; i < links.size(); ++i)
+    if (i != edge && links[i].dead) move_away(i, now);
+  pump_all(now);
+}
+
+// The link is declared dead and another one lives: its pairs go there, in order, before what waited behind them.
+void Core::Impl::move_away(std::size_t edge, Now now) {
+  auto unsettled = links[edge].end->session().abandon();
+  for (auto it = unsettled.rbegin(); it != unsettled.rend(); ++it) {
+    sent.take(it->ticket);
+    Outgoing& out = outgoing[it->pair];
+    out.bytes += it->stanza.xml.size();
+    out.queue.push_front({std::move(it->stanza), now.mono + limits::kDeliveryTimeout});
+    if (it->sent) ++stanzas.uncertain;
+  }
+  links[edge].give_up.reset();
+  for (auto& [pair, out] : outgoing) {
+    if (out.edge == edge) out.edge.reset();
+    pump(pair, out, now);
+    arm(pair, out);
+  }
+}
+
+// A minute without the link: the edge has forgotten the session too, and what it held is answered.
+void Core::Impl::give_up(std::size_t edge, Now now) {
+  links[edge].give_up.reset();
+  for (auto& entry : links[edge].end->session().abandon()) {
+    sent.take(entry.ticket);
+    if (entry.sent) ++stanzas.uncertain;
+    answer_inside(entry.stanza, {Code::kLinkDown, {}}, setup.config.name.ascii(), now);
+  }
+}
+
+std::string Core::Impl::inside_key(const Pair& pair, const std::string& stream_id) const {
+  return s2s::dialback_key(inside_secret, pair, stream_id);
+}
+
+// The secret never leaves the core (DESIGN invariant 2): a key for a pair that policy allows, and a verdict for any
+// local domain, since refusing one would only hide that it is ours.
+void Core::Impl::answer(const link::Asked& asked, std::size_t edge, Now now) {
+  auto& session = links[edge].end->session();
+  if (const auto* key = std::get_if<link::KeyAsk>(&asked.ask)) {
+    if (auto may = snapshot->rules().may_answer(key->pair, now.civil); !may) {
+      session.answer(asked.id, may.error());
+      return;
+    }
+    session.answer(asked.id, s2s::dialback_key(setup.dialback_secret, key->pair, key->stream_id));
+  } else if (const auto* verdict = std::get_if<link::VerdictAsk>(&asked.ask)) {
+    if (auto local = snapshot->rules().is_local(verdict->pair.local); !local) {
+      session.answer(asked.id, local.error());
+      return;
+    }
+    const auto ours = s2s::dialback_key(setup.dialback_secret, verdict->pair, verdict->stream_id);
+    session.answer(asked.id, std::string(equal_constant_time(ours, verdict->key) ? "valid" : "invalid"));
+  } else {
+    session.answer(asked.id, Error{Code::kControlRefused, "a core answers no questions of an edge"});
+  }
+}
+
+}  // namespace sallyport::gate

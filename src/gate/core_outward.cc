@@ -1,0 +1,157 @@
+// From internal servers to the edges: judged, translated, queued per pair, sent as credit allows, and
+// answered when it did not work.
+#include <fmt/format.h>
+
+#include "gate/core_impl.h"
+#include "gate/reply.h"
+
+namespace sallyport::gate {
+
+// The direction says who may start; what only answers passes where either side may.
+Result<void> Core::Impl::may_pass(const Pair& pair, const xmpp::Stanza& stanza, policy::Direction start,
+                                  Now now) const {
+  auto verdict = snapshot->rules().judge(pair, start, now.civil);
+  if (verdict.result) return {};
+  if (is_answer(stanza) && snapshot->rules().may_answer(pair, now.civil)) return {};
+  return verdict.result;
+}
+
+void Core::Impl::outward(Arrived arrived, Now now) {
+  const xmpp::Domain remote = arrived.proof.pair().local;
+  const xmpp::Domain& inside_name = arrived.proof.pair().remote;
+  const xmpp::Domain local = snapshot->aliases().alias_of(inside_name, remote).value_or(inside_name);
+  auto stanza = snapshot->outward(std::move(arrived.stanza), remote);
+  if (!stanza) {
+    // Only growing beyond the limit can fail, and only where a mapped node is named: rare, and answered by none
+    // of the usual ways, since there is no outward form. It is counted and logged.
+    ++stanzas.refused;
+    log.log({LogLevel::kWarning, "stanza.refused", {{"local", local.ascii()}, {"remote", remote.ascii()},
+             {"code", std::string(code_row(stanza.error().code).name)}}});
+    return;
+  }
+  const Pair pair{local, remote};
+  if (auto may = may_pass(pair, *stanza, policy::Direction::kOut, now); !may) {
+    outgoing[pair].last_error = std::string(code_row(may.error().code).name);
+    answer_inside(*stanza, may.error(), setup.config.name.ascii(), now);
+    return;
+  }
+  enqueue(pair, std::move(*stanza), arrived.conn, now);
+}
+
+void Core::Impl::enqueue(const Pair& pair, xmpp::Stanza stanza, std::optional<ConnId> from, Now now) {
+  Outgoing& out = outgoing[pair];
+  const std::size_t size = stanza.xml.size();
+  if (out.bytes + size > limits::kPairQueueBytesMax || out.queue.size() >= limits::kPairQueueStanzasMax) {
+    answer_inside(stanza, {Code::kDeliveryQueueFull, {}}, setup.config.name.ascii(), now);
+    return;
+  }
+  out.bytes += size;
+  out.queue.push_back({std::move(stanza), now.mono + limits::kDeliveryTimeout});
+  pump(pair, out, now);
+  if (from && out.bytes > limits::kPairQueueHoldBytes && out.held.insert(*from).second) side.hold(*from, true);
+  arm(pair, out);
+}
+
+// Rendezvous: each edge gets a number for the pair, the highest linked one carries it, so that a pair moves
+// only when its edge goes.
+std::optional<std::size_t> Core::Impl::choose_edge(const Pair& pair) const {
+  std::optional<std::size_t> best;
+  Digest256 best_weight{};
+  for (std::size_t i = 0; i < links.size(); ++i) {
+    if (!links[i].ready) continue;
+    if (links.size() == 1) return i;
+    const auto weight = sha256(fmt::format("{} {} {}", setup.config.edges[i].name.ascii(), pair.local.ascii(),
+                                           pair.remote.ascii()));
+    if (!best || weight > best_weight) best = i, best_weight = weight;
+  }
+  return best;
+}
+
+void Core::Impl::pump(const Pair& pair, Outgoing& out, Now now) {
+  if (out.queue.empty()) return;
+  if (!out.edge) out.edge = choose_edge(pair);
+  if (!out.edge || !links[*out.edge].ready) return;
+  auto& session = links[*out.edge].end->session();
+  while (!out.queue.empty() && session.can_send(pair, out.queue.front().stanza.xml.size())) {
+    xmpp::Stanza& stanza = out.queue.front().stanza;
+    out.bytes -= stanza.xml.size();
+    const auto ticket = sent.put(
+        {pair, {stanza.kind, stanza.from, stanza.to, stanza.id, stanza.type, stanza.lang, {}}, *out.edge});
+    ++stanzas.out;
+    ++out.stanzas;
+    session.send(pair, std::move(stanza), ticket, now.mono);
+    out.queue.pop_front();
+  }
+  if (out.bytes <= limits::kPairQueueHoldBytes / 2) release(out);
+}
+
+void Core::Impl::pump_all(Now now) {
+  for (auto& [pair, out] : outgoing) pump(pair, out, now);
+}
+
+void Core::Impl::release(Outgoing& out) {
+  for (const ConnId conn : out.held) side.hold(conn, false);
+  out.held.clear();
+}
+
+void Core::Impl::arm(const Pair& pair, Outgoing& out) {
+  if (out.queue.empty() || out.armed) return;
+  out.armed = true;
+  deadlines.emplace(out.queue.front().deadline, pair);
+}
+
+void Core::Impl::expire(Now now) {
+  while (!deadlines.empty() && deadlines.begin()->first <= now.mono) {
+    const Pair pair = deadlines.begin()->second;
+    deadlines.erase(deadlines.begin());
+    Outgoing& out = outgoing[pair];
+    out.armed = false;
+    while (!out.queue.empty() && out.queue.front().deadline <= now.mono) {
+      const Error error = any_ready() ? Error{Code::kDeliveryTimeout, "no credit from the edge"}
+                                      : Error{Code::kLinkDown, {}};
+      out.last_error = std::string(code_row(error.code).name);
+      answer_inside(out.queue.front().stanza, error, setup.config.name.ascii(), now);
+      out.bytes -= out.queue.front().stanza.xml.size();
+      out.queue.pop_front();
+    }
+    if (out.bytes <= limits::kPairQueueHoldBytes / 2) release(out);
+    arm(pair, out);
+  }
+}
+
+void Core::Impl::settled(link::Settled settled, std::size_t edge, Now now) {
+  auto entry = sent.take(settled.ticket);
+  if (!entry || !settled.outcome) return;
+  Outgoing& out = outgoing[entry->pair];
+  const Error& error = *settled.outcome;
+  out.last_error = fmt::format("{}: {}", code_row(error.code).name, error.text);
+  ++out.refused;
+  answer_inside(entry->head, error, setup.config.edges[edge].name.ascii(), now);
+}
+
+// RFC 6120 8.3: one error, which names the leg that failed.
+void Core::Impl::answer_inside(const xmpp::Stanza& stanza, const Error& error, const std::string& leg, Now now) {
+  ++stanzas.refused;
+  const auto& row = code_row(error.code);
+  log.log({LogLevel::kInfo, "stanza.refused",
+           {{"local", stanza.from.domain().ascii()}, {"remote", stanza.to.domain().ascii()},
+            {"code", std::string(row.name)}, {"leg", leg}, {"text", error.text}}});
+  const Error shown = row.stanza_condition.empty() ? Error{Code::kDeliveryTimeout, error.text} : error;
+  const std::string text = fmt::format("{} -> {}: {}{}{}{} [{}]", leg, stanza.to.domain().unicode(), row.sentence,
+                                       error.text.empty() ? "" : " (", error.text, error.text.empty() ? "" : ")",
+                                       row.name);
+  if (auto answer = xmpp::bounce(stanza, shown.code, text)) deliver_inside(std::move(*answer), 0, now);
+}
+
+// To an internal server: `stanza` in its outward form, from a remote domain to a local one.
+void Core::Impl::deliver_inside(xmpp::Stanza stanza, Ticket ticket, Now now) {
+  const Pair pair{stanza.from.domain(), snapshot->inside_of(stanza.to.domain())};
+  auto mapped = snapshot->inward(stanza);
+  if (!mapped) {
+    if (ticket != 0) side.emit_failure(ticket, mapped.error(), std::move(stanza));
+    return;
+  }
+  side.send(pair, std::move(*mapped), ticket, now);
+}
+
+}  // namespace sallyport::gate
