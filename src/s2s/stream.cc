@@ -1,7 +1,7 @@
 #include "s2s/stream.h"
 
-#include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <type_traits>
 
 #include <fmt/format.h>
@@ -67,6 +67,12 @@ std::string stream_error_xml(const Error& error) {
   xmpp::append_escaped_text(out, row.sentence);
   out.append("</text></stream:error>");
   return out;
+}
+
+std::string limits_feature_xml() {
+  return fmt::format("<limits xmlns='{}'><max-bytes>{}</max-bytes><idle-seconds>{}</idle-seconds></limits>",
+                     xmpp::ns::kLimits, limits::kStanzaBytesMax,
+                     std::chrono::duration_cast<std::chrono::seconds>(limits::kStreamIdleTimeout).count());
 }
 
 bool is_version_supported(std::string_view version) {
@@ -194,8 +200,9 @@ bool StreamMachine::something_follows(bool white_space) {
 
 void StreamMachine::fail(Error error) {
   if (phase_ == Phase::kClosed) return;
-  if (phase_ != Phase::kTls && phase_ != Phase::kClosing) {
-    if (!open_) write_header();
+  const bool writable = phase_ != Phase::kTls && phase_ != Phase::kClosing;
+  if (writable && !open_) write_header();
+  if (writable && open_) {
     write(stream_error_xml(error));
     write("</stream:stream>");
   }

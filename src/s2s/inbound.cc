@@ -1,0 +1,542 @@
+#include "s2s/inbound.h"
+
+#include <algorithm>
+#include <deque>
+
+#include "base/limits.h"
+#include "s2s/sasl_external.h"
+#include "s2s/starttls.h"
+
+namespace sallyport::s2s {
+
+class Inbound::Impl final : public StreamMachine {
+ public:
+  Impl(const Judge& judge, Random& random, bool direct_tls, Time now)
+      : StreamMachine(direct_tls ? Phase::kTls : Phase::kHeader, now),
+        judge_(judge),
+        random_(random),
+        direct_tls_(direct_tls),
+        accepted_at_(now) {}
+
+  void handle_tls(const TlsFacts& facts, Time now);
+  void handle_verified(const Pair& pair, const std::string& id, Result<VerifyAnswer> answer, Time now);
+  void handle_key_checked(const Pair& pair, const std::string& id, Result<bool> valid, Time now);
+  void handle_timeout(Time now);
+  std::optional<Time> poll_timeout() const;
+  void judge_again(Time now);
+
+  std::optional<InboundOutput> poll() {
+    if (outputs_.empty()) return std::nullopt;
+    InboundOutput output = std::move(outputs_.front());
+    outputs_.pop_front();
+    return output;
+  }
+
+ private:
+  // A question that the owner has not answered yet: a key to verify, or one to check.
+  struct Pending {
+    DialbackElement request;
+    Time deadline;
+  };
+  // A proved pair that policy has ended, while others live on.
+  struct Ended {
+    PeerProof proof;
+    Error error;
+  };
+
+  void handle_header(const xmpp::StreamHeader& header) override;
+  void handle_element(const xmpp::Element& element) override;
+  void handle_stanza(xmpp::Stanza stanza) override;
+  void handle_bad_stanza(xmpp::BadStanza stanza) override;
+  void write_header() override;
+  void handle_end(std::optional<Error> error) override;
+
+  Result<void> judge_header(const xmpp::StreamHeader& header);
+  void write_features();
+  bool offers_external() const;
+  void accept_starttls();
+  void handle_sasl(const xmpp::Element& element);
+  void refuse_sasl(SaslRefusal refusal);
+  void handle_dialback(const xmpp::Element& element);
+  void handle_result(DialbackElement request);
+  void handle_verify(DialbackElement request);
+
+  Result<void> judge_pair(const Pair& pair) const;
+  Result<void> judge_proof(const PeerProof& proof) const;
+  Error judge_stray(const xmpp::Domain& from, const xmpp::Domain& to) const;
+  void admit(PeerProof proof);
+  void refuse(const DialbackElement& request, Error error);
+  void answer_invalid(const DialbackElement& request);
+  void linger_if_idle();
+  bool is_tls_awaited() const;
+  bool is_negotiating() const { return proofs_.empty() || phase_ == Phase::kSasl; }
+  void expire_questions();
+  static Pair pair_of(const DialbackElement& request) { return {request.to, request.from}; }
+  // By pair, and for checks by the id too; that of a `db:result` is empty.
+  static auto find(std::vector<Pending>& list, const Pair& pair, std::string_view id) {
+    return std::ranges::find_if(list, [&](const Pending& pending) {
+      return pair_of(pending.request) == pair && pending.request.id == id;
+    });
+  }
+
+  const Judge& judge_;
+  Random& random_;
+  const bool direct_tls_;
+  const Time accepted_at_;
+
+  std::optional<xmpp::Domain> local_;   // the header's `to`: one for the whole connection
+  std::optional<xmpp::Domain> remote_;  // the header's `from`, when it had one; a claim, never a proof
+  TlsRule floor_ = TlsRule::kRequired;
+  bool external_offered_ = false;
+  bool authenticated_ = false;  // by SASL
+  std::size_t sasl_failures_ = 0;
+  bool was_asked_ = false;  // db:verify came: the stream has been of use without a proof
+  std::vector<Pending> verifying_;
+  std::vector<Pending> checking_;
+  std::vector<Ended> ended_;
+  std::optional<Error> refusal_;  // of the last pair that the peer tried
+  std::optional<Time> linger_until_;
+  std::deque<InboundOutput> outputs_;
+};
+
+// --- header and features
+
+void Inbound::Impl::handle_tls(const TlsFacts& facts, Time now) {
+  if (phase_ != Phase::kTls) return;
+  now_ = last_moved_ = now;
+  tls_ = facts;
+  phase_ = Phase::kSecureHeader;
+  if (direct_tls_ && !facts.alpn.empty() && facts.alpn != "xmpp-server") {
+    return fail({Code::kTlsAlpn, bounded(facts.alpn)});
+  }
+}
+
+void Inbound::Impl::handle_header(const xmpp::StreamHeader& header) {
+  if (Result<void> good = judge_header(header); !good) return fail(std::move(good).error());
+  floor_ = judge_.tls_floor(*local_, remote_);
+  write_header();
+  write_features();
+}
+
+Result<void> Inbound::Impl::judge_header(const xmpp::StreamHeader& header) {
+  if (!is_version_supported(header.version)) return Error{Code::kStreamVersion, bounded(header.version)};
+  Result<xmpp::Domain> to = xmpp::Domain::parse(header.to);
+  if (!to) return Error{Code::kStreamHeaderInvalid, bounded("to " + header.to)};
+  std::optional<xmpp::Domain> from;
+  if (!header.from.empty()) {
+    Result<xmpp::Domain> parsed = xmpp::Domain::parse(header.from);
+    if (!parsed) return Error{Code::kStreamHeaderInvalid, bounded("from " + header.from)};
+    from = *std::move(parsed);
+  }
+  // The certificate was chosen by the first `to` or by the SNI: it must go on naming that domain.
+  if (local_ && *to != *local_) return Error{Code::kStreamHeaderChanged, bounded("to " + header.to)};
+  if (remote_ && from && *from != *remote_)
+    return Error{Code::kStreamHeaderChanged, bounded("from " + header.from)};
+  if (direct_tls_) {
+    const Result<xmpp::Domain> sni = xmpp::Domain::parse(tls_->server_name);
+    if (!sni || *sni != *to) {
+      return Error{Code::kStreamHeaderChanged, bounded("to " + header.to + ", SNI " + tls_->server_name)};
+    }
+  }
+  if (Result<void> served = judge_.serves(*to); !served) return served;
+  local_ = *std::move(to);
+  if (from) remote_ = std::move(from);
+  return {};
+}
+
+void Inbound::Impl::write_header() {
+  stream_id_ = random_.hex(16);  // RFC 6120 4.7.3: unpredictable; a new one for each header
+  open({local_ ? local_->unicode() : std::string(), remote_ ? remote_->unicode() : std::string(), stream_id_,
+        "en"});
+}
+
+void Inbound::Impl::write_features() {
+  write("<stream:features>");
+  if (!tls_) {
+    phase_ = Phase::kFeatures;
+    write(starttls_feature_xml(floor_));
+  } else if (!authenticated_) {
+    phase_ = Phase::kSecureFeatures;
+    external_offered_ = offers_external();
+    if (external_offered_) write(external_feature_xml());
+  } else {
+    phase_ = Phase::kReady;
+    parser_->raise_limits(xmpp::ParseLimits::authenticated());
+  }
+  // RFC 6120 5.3.1: nothing else is offered where TLS must come first.
+  if (tls_ || floor_ != TlsRule::kRequired) {
+    write(dialback_feature_xml());
+    write(limits_feature_xml());
+  }
+  write("</stream:features>");
+}
+
+bool Inbound::Impl::offers_external() const {
+  // XEP-0178 3 step 9: only to whom it can succeed.
+  return remote_ && certificate_names_domain(*tls_, *remote_) && judge_.admits({*local_, *remote_});
+}
+
+// --- what the peer asks while negotiating
+
+void Inbound::Impl::handle_element(const xmpp::Element& element) {
+  if (is_starttls(element, "starttls")) return accept_starttls();
+  if (!tls_ && floor_ == TlsRule::kRequired) return fail({Code::kTlsRequired, bounded(element.name.local)});
+  if (element.name.space == xmpp::ns::kSasl) return handle_sasl(element);
+  if (element.name.space == xmpp::ns::kDialback) return handle_dialback(element);
+  fail({Code::kStanzaUnknown, bounded(element.name.local)});
+}
+
+void Inbound::Impl::accept_starttls() {
+  if (phase_ != Phase::kFeatures || floor_ == TlsRule::kNone) {
+    // RFC 6120 5.4.2.2: the failure, then the stream ends.
+    write(starttls_xml("failure"));
+    return fail({Code::kStreamOrder, "starttls"});
+  }
+  if (something_follows(true)) return fail({Code::kStreamEarlyBytes, "after <starttls/>"});
+  write(starttls_xml("proceed"));
+  restart();
+  phase_ = Phase::kTls;
+  outputs_.push_back(StartTls{*local_, std::nullopt, false});
+}
+
+void Inbound::Impl::handle_sasl(const xmpp::Element& element) {
+  if (phase_ != Phase::kSecureFeatures) return fail({Code::kStreamOrder, bounded(element.name.local)});
+  if (element.name.local == "abort") return refuse_sasl({"aborted", {Code::kSaslMechanism, "aborted"}});
+  if (element.name.local != "auth") return fail({Code::kStreamOrder, bounded(element.name.local)});
+  if (!external_offered_) return refuse_sasl({"invalid-mechanism", {Code::kSaslMechanism, "not offered"}});
+  if (auto refusal = judge_external(element, *remote_)) return refuse_sasl(std::move(*refusal));
+
+  const Pair pair{*local_, *remote_};
+  if (Result<void> admitted = judge_pair(pair); !admitted) {
+    outputs_.push_back(PairRefused{pair, admitted.error()});
+    return refuse_sasl({"not-authorized", std::move(admitted).error()});
+  }
+  Result<PeerProof> proof = CertificateIdentity::prove(pair, *tls_, Method::kExternal);
+  if (!proof) return refuse_sasl({"not-authorized", std::move(proof).error()});
+  if (something_follows(false)) return fail({Code::kStreamOrder, "after <auth/>"});
+  write(sasl_success_xml());
+  authenticated_ = true;
+  restart();
+  admit(*std::move(proof));
+  phase_ = Phase::kSasl;
+}
+
+void Inbound::Impl::refuse_sasl(SaslRefusal refusal) {
+  write(sasl_failure_xml(refusal.condition));
+  refusal_ = std::move(refusal.error);
+  if (++sasl_failures_ >= limits::kSaslAttemptsMax) fail(*refusal_);
+}
+
+// --- dialback (XEP-0220)
+
+void Inbound::Impl::handle_dialback(const xmpp::Element& element) {
+  Result<DialbackElement> request = DialbackElement::parse(element);
+  if (!request) return fail(std::move(request).error());
+  if (request->type != DialbackElement::Type::kRequest) {
+    // Nothing is ever asked on this stream, so nothing can be answered (CVE-2012-3525).
+    return fail({Code::kDialbackUnsolicited, bounded(request->xml())});
+  }
+  if (request->kind == DialbackElement::Kind::kVerify) return handle_verify(*std::move(request));
+  handle_result(*std::move(request));
+}
+
+void Inbound::Impl::handle_result(DialbackElement request) {
+  const Pair pair = pair_of(request);
+  linger_until_.reset();
+  if (Result<void> good = judge_pair(pair); !good) return refuse(request, std::move(good).error());
+  const auto same = [&pair](const PeerProof& proof) { return proof.pair() == pair; };
+  if (std::ranges::any_of(proofs_, same)) {
+    return write(dialback_answer(request, DialbackElement::Type::kValid).xml());
+  }
+  // One answer will do for both.
+  if (find(verifying_, pair, {}) != verifying_.end()) return;
+  if (proofs_.size() + ended_.size() + verifying_.size() >= limits::kPairsPerStreamMax) {
+    return refuse(request, {Code::kDialbackTooMany, "pairs"});
+  }
+  if (tls_) {
+    // XEP-0344 2.2: the key need not be verified where a certificate speaks for this very domain
+    // (CVE-2021-32919).
+    Result<PeerProof> proof = CertificateIdentity::prove(pair, *tls_, Method::kDialbackCertificate);
+    if (proof) {
+      write(dialback_answer(request, DialbackElement::Type::kValid).xml());
+      return admit(*std::move(proof));
+    }
+  }
+  if (verifying_.size() >= limits::kVerificationsPerStreamMax) {
+    return refuse(request, {Code::kDialbackTooMany, "verifications"});
+  }
+  outputs_.push_back(VerifyKey{pair, stream_id_, request.key});
+  verifying_.push_back({std::move(request), now_ + limits::kDialbackTimeout});
+}
+
+void Inbound::Impl::handle_verified(const Pair& pair, const std::string& id, Result<VerifyAnswer> answer,
+                                    Time now) {
+  if (is_over() || id != stream_id_) return;
+  now_ = now;
+  const auto pending = find(verifying_, pair, {});
+  if (pending == verifying_.end()) return;  // XEP-0220 2.1.2: dropped silently
+  const DialbackElement request = std::move(pending->request);
+  verifying_.erase(pending);
+
+  if (!answer) return refuse(request, std::move(answer).error());
+  if (!answer->valid) return answer_invalid(request);
+  // Policy may have changed while the question was out.
+  if (Result<void> good = judge_pair(pair); !good) return refuse(request, std::move(good).error());
+  const bool certificate_required = judge_.rules(pair).authenticate == Authenticate::kCertificate;
+  Result<PeerProof> proof = DialbackIdentity::prove(pair, *answer, certificate_required);
+  if (!proof) return refuse(request, std::move(proof).error());
+  write(dialback_answer(request, DialbackElement::Type::kValid).xml());
+  admit(*std::move(proof));
+}
+
+void Inbound::Impl::answer_invalid(const DialbackElement& request) {
+  Error error{Code::kDialbackInvalid, {}};
+  if (!proofs_.empty()) return refuse(request, std::move(error));
+  write(dialback_answer(request, DialbackElement::Type::kInvalid).xml());
+  outputs_.push_back(PairRefused{pair_of(request), error});
+  begin_close(std::move(error));
+}
+
+void Inbound::Impl::handle_verify(DialbackElement request) {
+  const Pair pair = pair_of(request);
+  if (Result<void> served = judge_.serves(pair.local); !served) {
+    return write(dialback_error(request, served.error()).xml());
+  }
+  was_asked_ = true;
+  if (const auto same = find(checking_, pair, request.id); same != checking_.end()) {
+    // Answers are told apart by pair and id only.
+    if (same->request.key == request.key) return;
+    return write(dialback_error(request, {Code::kDialbackTooMany, {}}).xml());
+  }
+  if (checking_.size() >= limits::kVerificationsPerStreamMax) {
+    return write(dialback_error(request, {Code::kDialbackTooMany, {}}).xml());
+  }
+  outputs_.push_back(CheckKey{pair, request.id, request.key});
+  checking_.push_back({std::move(request), now_ + limits::kDialbackTimeout});
+}
+
+void Inbound::Impl::handle_key_checked(const Pair& pair, const std::string& id, Result<bool> valid,
+                                       Time now) {
+  if (is_over()) return;
+  now_ = now;
+  const auto pending = find(checking_, pair, id);
+  if (pending == checking_.end()) return;
+  const DialbackElement request = std::move(pending->request);
+  checking_.erase(pending);
+  using Type = DialbackElement::Type;
+  write(valid ? dialback_answer(request, *valid ? Type::kValid : Type::kInvalid).xml()
+              : dialback_error(request, valid.error()).xml());
+}
+
+// --- pairs
+
+// Whether the pair may be proved on this stream as it is (ATTACKS B6: by its own rules, not the header's).
+Result<void> Inbound::Impl::judge_pair(const Pair& pair) const {
+  if (Result<void> served = judge_.serves(pair.local); !served) return served;
+  if (Result<void> admitted = judge_.admits(pair); !admitted) return admitted;
+  if (!tls_ && judge_.rules(pair).tls == TlsRule::kRequired) return Error{Code::kTlsRequired, {}};
+  return {};
+}
+
+Result<void> Inbound::Impl::judge_proof(const PeerProof& proof) const {
+  if (Result<void> good = judge_pair(proof.pair()); !good) return good;
+  if (proof.method() == Method::kDialback &&
+      judge_.rules(proof.pair()).authenticate == Authenticate::kCertificate) {
+    return Error{Code::kTlsNoCertificate, "proved by dialback alone"};
+  }
+  return {};
+}
+
+void Inbound::Impl::admit(PeerProof proof) {
+  std::erase_if(ended_, [&proof](const Ended& ended) { return ended.proof.pair() == proof.pair(); });
+  refusal_.reset();
+  parser_->raise_limits(xmpp::ParseLimits::authenticated());
+  phase_ = Phase::kReady;
+  proofs_.push_back(proof);
+  outputs_.push_back(Admitted{std::move(proof)});
+}
+
+void Inbound::Impl::refuse(const DialbackElement& request, Error error) {
+  write(dialback_error(request, error).xml());
+  refusal_ = error;
+  const bool unknown_target = dialback_condition(error.code) == "item-not-found";
+  outputs_.push_back(PairRefused{pair_of(request), std::move(error)});
+  if (!unknown_target) linger_if_idle();
+}
+
+void Inbound::Impl::linger_if_idle() {
+  if (proofs_.empty() && verifying_.empty()) linger_until_ = now_ + limits::kCloseTimeout;
+}
+
+void Inbound::Impl::judge_again(Time now) {
+  if (is_over() || proofs_.empty()) return;
+  now_ = now;
+  std::vector<PeerProof> kept;
+  for (PeerProof& proof : proofs_) {
+    Result<void> good = judge_proof(proof);
+    if (good) {
+      kept.push_back(std::move(proof));
+      continue;
+    }
+    refusal_ = good.error();
+    outputs_.push_back(PairRefused{proof.pair(), good.error()});
+    ended_.push_back({std::move(proof), std::move(good).error()});
+  }
+  proofs_ = std::move(kept);
+  if (proofs_.empty()) fail(*refusal_);
+}
+
+// --- stanzas
+
+void Inbound::Impl::handle_stanza(xmpp::Stanza stanza) {
+  const xmpp::Domain& from = stanza.from.domain();
+  const xmpp::Domain& to = stanza.to.domain();
+  const auto speaks = [&](const PeerProof& proof) {
+    return proof.pair().remote == from && proof.pair().local == to;
+  };
+  if (const auto proof = std::ranges::find_if(proofs_, speaks); proof != proofs_.end()) {
+    outputs_.push_back(Deliver{*proof, std::move(stanza)});
+    return;
+  }
+  if (const auto ended = std::ranges::find_if(ended_, speaks, &Ended::proof); ended != ended_.end()) {
+    outputs_.push_back(Unmovable{
+        ended->proof, {ended->error, stanza.kind, stanza.from, stanza.to.text(), stanza.id, stanza.type}});
+    return;
+  }
+  if (is_over()) return;
+  fail(judge_stray(from, to));
+}
+
+// RFC 6120 8.1.2.2, 8.1.1.2: which of its addresses is the wrong one.
+Error Inbound::Impl::judge_stray(const xmpp::Domain& from, const xmpp::Domain& to) const {
+  if (!tls_ && floor_ == TlsRule::kRequired) return {Code::kTlsRequired, "stanza"};
+  if (proofs_.empty()) return {Code::kStreamNotAuthorized, from.ascii()};
+  const auto speaks = [&from](const PeerProof& proof) { return proof.pair().remote == from; };
+  if (std::ranges::none_of(proofs_, speaks)) return {Code::kStanzaFromInvalid, from.ascii()};
+  if (Result<void> served = judge_.serves(to); !served) return std::move(served).error();
+  return {Code::kStanzaToInvalid, to.ascii() + " was not proved on this stream"};
+}
+
+void Inbound::Impl::handle_bad_stanza(xmpp::BadStanza stanza) {
+  const auto speaks = [&](const PeerProof& proof) { return proof.pair().remote == stanza.from.domain(); };
+  if (const auto proof = std::ranges::find_if(proofs_, speaks); proof != proofs_.end()) {
+    outputs_.push_back(Unmovable{*proof, std::move(stanza)});
+    return;
+  }
+  if (is_over()) return;
+  if (!tls_ && floor_ == TlsRule::kRequired) return fail({Code::kTlsRequired, "stanza"});
+  fail({proofs_.empty() ? Code::kStreamNotAuthorized : Code::kStanzaFromInvalid,
+        stanza.from.domain().ascii()});
+}
+
+// --- time and the end
+
+bool Inbound::Impl::is_tls_awaited() const {
+  return phase_ == Phase::kTls || (!tls_ && proofs_.empty() && floor_ == TlsRule::kRequired);
+}
+
+std::optional<Time> Inbound::Impl::poll_timeout() const {
+  if (phase_ == Phase::kClosed) return std::nullopt;
+  if (phase_ == Phase::kClosing) return close_deadline();
+  Time at =
+      proofs_.empty() ? accepted_at_ + limits::kNegotiationTimeout : last_moved_ + limits::kStreamIdleTimeout;
+  if (is_tls_awaited()) at = std::min(at, accepted_at_ + limits::kTlsTimeout);
+  if (linger_until_) at = std::min(at, *linger_until_);
+  for (const auto* list : {&verifying_, &checking_}) {
+    for (const Pending& pending : *list) at = std::min(at, pending.deadline);
+  }
+  return at;
+}
+
+void Inbound::Impl::handle_timeout(Time now) {
+  if (phase_ == Phase::kClosed) return;
+  now_ = now;
+  if (phase_ == Phase::kClosing) return handle_close_timeout();
+  expire_questions();
+  if (is_over()) return;
+  if (is_tls_awaited() && now >= accepted_at_ + limits::kTlsTimeout) {
+    return fail({Code::kStreamNegotiationTimeout, "TLS"});
+  }
+  if (!is_negotiating()) {
+    if (now >= last_moved_ + limits::kStreamIdleTimeout) begin_close(Error{Code::kStreamIdle, {}});
+    return;
+  }
+  if (now >= accepted_at_ + limits::kNegotiationTimeout) {
+    // A stream that only asked about keys has served its purpose.
+    if (proofs_.empty() && (was_asked_ || refusal_)) return begin_close(refusal_);
+    return fail({Code::kStreamNegotiationTimeout, std::string(phase_name(phase_))});
+  }
+  if (linger_until_ && now >= *linger_until_) {
+    if (checking_.empty()) return begin_close(refusal_);
+    linger_until_ = now + limits::kCloseTimeout;
+  }
+}
+
+void Inbound::Impl::expire_questions() {
+  const Error late{Code::kDialbackTimeout, {}};
+  for (auto it = checking_.begin(); it != checking_.end();) {
+    if (it->deadline > now_) {
+      ++it;
+      continue;
+    }
+    write(dialback_error(it->request, late).xml());
+    it = checking_.erase(it);
+  }
+  for (auto it = verifying_.begin(); it != verifying_.end();) {
+    if (it->deadline > now_) {
+      ++it;
+      continue;
+    }
+    const DialbackElement request = std::move(it->request);
+    it = verifying_.erase(it);
+    refuse(request, late);
+  }
+}
+
+void Inbound::Impl::handle_end(std::optional<Error> error) {
+  verifying_.clear();
+  checking_.clear();
+  // A peer that goes because it was refused has the refusal as its reason, however it goes.
+  const bool went = !error || error->code == Code::kStreamLost || error->code == Code::kStreamErrorByPeer;
+  if (went && proofs_.empty()) {
+    if (refusal_) error = refusal_;
+    // Somebody who came, was not offered EXTERNAL because of policy, and went.
+    if (!error && !was_asked_ && local_ && remote_) {
+      if (Result<void> admitted = judge_.admits({*local_, *remote_}); !admitted)
+        error = std::move(admitted).error();
+    }
+  }
+  outputs_.push_back(Closed{std::move(error)});
+}
+
+// --- the public face
+
+Inbound::Inbound(const Judge& judge, Random& random, bool direct_tls, Time now)
+    : impl_(std::make_unique<Impl>(judge, random, direct_tls, now)) {}
+Inbound::~Inbound() = default;
+Inbound::Inbound(Inbound&&) noexcept = default;
+Inbound& Inbound::operator=(Inbound&&) noexcept = default;
+
+void Inbound::handle_bytes(std::string_view bytes, Time now) { impl_->handle_bytes(bytes, now); }
+void Inbound::handle_tls(const TlsFacts& facts, Time now) { impl_->handle_tls(facts, now); }
+void Inbound::handle_verified(const Pair& pair, const std::string& stream_id, Result<VerifyAnswer> answer,
+                              Time now) {
+  impl_->handle_verified(pair, stream_id, std::move(answer), now);
+}
+void Inbound::handle_key_checked(const Pair& pair, const std::string& stream_id, Result<bool> valid,
+                                 Time now) {
+  impl_->handle_key_checked(pair, stream_id, std::move(valid), now);
+}
+void Inbound::handle_timeout(Time now) { impl_->handle_timeout(now); }
+std::optional<Time> Inbound::poll_timeout() const { return impl_->poll_timeout(); }
+void Inbound::handle_disconnected(std::optional<Error> why) { impl_->handle_disconnected(std::move(why)); }
+void Inbound::judge_again(Time now) { impl_->judge_again(now); }
+void Inbound::close(std::optional<Error> reason, Time now) { impl_->close(std::move(reason), now); }
+std::optional<InboundOutput> Inbound::poll() { return impl_->poll(); }
+bool Inbound::take_output(std::string& out) { return impl_->take_output(out); }
+Phase Inbound::phase() const { return impl_->phase(); }
+const std::string& Inbound::stream_id() const { return impl_->stream_id(); }
+const std::vector<PeerProof>& Inbound::proofs() const { return impl_->proofs(); }
+const std::optional<TlsFacts>& Inbound::tls() const { return impl_->tls(); }
+
+}  // namespace sallyport::s2s

@@ -1,0 +1,34 @@
+// SASL EXTERNAL between servers (RFC 6120 6, XEP-0178 3): the certificate of the TLS handshake is the
+// credential; what is exchanged here is only which domain it shall stand for.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "xmpp/jid.h"
+#include "xmpp/xml.h"
+
+namespace sallyport::s2s {
+
+// `<mechanisms/>` for `<stream:features/>`.
+std::string external_feature_xml();
+bool is_external_offered(const xmpp::Element& features);
+
+// Why an attempt fails: the condition of RFC 6120 6.5 for the peer, the error for us.
+struct SaslRefusal {
+  std::string_view condition;
+  Error error;
+};
+// What `<auth/>` asks, on a stream whose header says `from`: nothing where it is allowed to speak for that
+// domain. Accepts the authorization identities "=" and none (derived from `from`), and `from` itself as a
+// bare domain in any spelling (RFC 6120 6.3.8, XEP-0178 3 step 11).
+std::optional<SaslRefusal> judge_external(const xmpp::Element& auth, const xmpp::Domain& from);
+
+// XEP-0178 3 step 10: the authorization identity is sent, for compatibility.
+std::string external_auth_xml(const xmpp::Domain& own);
+std::string sasl_success_xml();
+std::string sasl_failure_xml(std::string_view condition);
+
+}  // namespace sallyport::s2s
