@@ -39,7 +39,7 @@ bool is_deceiving(char32_t cp) {
   return cp < 0x20 || (cp >= 0x7f && cp <= 0x9f) ||                           // C0, DEL, C1
          cp == 0x061c || cp == 0x200e || cp == 0x200f ||                      // bidi marks
          (cp >= 0x202a && cp <= 0x202e) || (cp >= 0x2066 && cp <= 0x2069) ||  // bidi controls
-         cp == 0x2028 || cp == 0x2029 || cp == 0xfffe || cp == 0xffff;        // line and paragraph separators
+         cp == 0x2028 || cp == 0x2029 || cp == 0xfffe || cp == 0xffff;        // separators, noncharacters
 }
 
 std::string_view level_name(LogLevel level) {

@@ -207,7 +207,8 @@ std::size_t XmlScanner::in_markup(std::string_view slice) {
   }
   if (c == '!')
     return refuse(Code::kXmlRestricted, 0, depth_ == 0 ? "a DTD or comment" : "a comment or CDATA");
-  if (c == 0 && at_start) return refuse(Code::kXmlEncoding, 0);
+  // The other half of a 16-bit character; the parser would wait for the end of the tag.
+  if (c == 0) return refuse(at_start ? Code::kXmlEncoding : Code::kXmlNotWellFormed, 0);
   open_tag();
   return 0;
 }
