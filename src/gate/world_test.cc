@@ -1,0 +1,113 @@
+#include "gate/world.h"
+
+#include <gtest/gtest.h>
+
+namespace sallyport::gate {
+namespace {
+
+xmpp::Domain domain(std::string_view text) { return *xmpp::Domain::parse(text); }
+Pair pair(std::string_view local, std::string_view remote) { return {domain(local), domain(remote)}; }
+
+policy::ListRow row(std::string_view name, bool allow, policy::Direction direction = policy::Direction::kBoth) {
+  return {*policy::DomainPattern::parse(name), allow, direction, {}, std::nullopt, 1};
+}
+
+Push pushed() {
+  Push push;
+  push.generation = 3;
+  push.rules.local = {{domain("example.com"), false}, {domain("chatroom1.example.com"), true}};
+  push.rules.lists = {row("partner.example", true), row("in.example", true, policy::Direction::kIn),
+                      row("out.example", true, policy::Direction::kOut), row("bad.example", false)};
+  push.rules.routed = {domain("routed.example")};
+  push.routes = {{domain("routed.example"), *route::HostPort::parse("198.51.100.7:5270"), 0, false, 1},
+                 {domain("partner.example"), *route::HostPort::parse("xmpp.partner.example"), 0, true, 2}};
+  push.rules.peers = {{*policy::DomainPattern::parse("old.example"), s2s::Authenticate::kDialback,
+                       s2s::TlsRule::kOptional, 4}};
+  return push;
+}
+
+TEST(World, serves_and_admits_nobody_before_the_first_push) {
+  World world;
+  EXPECT_FALSE(world.serves(domain("example.com")));
+  EXPECT_FALSE(world.admits(pair("example.com", "partner.example")));
+  EXPECT_FALSE(world.find(pair("example.com", "partner.example")));
+}
+
+TEST(World, serves_local_domains_and_aliases_only) {
+  World world;
+  world.use(pushed());
+  EXPECT_TRUE(world.serves(domain("example.com")));
+  EXPECT_TRUE(world.serves(domain("chatroom1.example.com")));
+  const auto other = world.serves(domain("elsewhere.example"));
+  ASSERT_FALSE(other);
+  EXPECT_EQ(other.error().code, Code::kStreamHostUnknown);
+}
+
+TEST(World, admits_a_pair_when_either_side_may_start) {
+  struct Case {
+    std::string_view name;
+    std::string_view remote;
+    bool admitted;
+  };
+  const Case cases[] = {
+      {"both", "partner.example", true},
+      {"only the remote side may start", "in.example", true},
+      {"only we may start: its answers need a stream", "out.example", true},
+      {"denied", "bad.example", false},
+      {"in no list", "other.example", false},
+      {"routed, so allowed", "routed.example", true},
+  };
+  World world;
+  world.use(pushed());
+  for (const auto& c : cases)
+    EXPECT_EQ(world.admits(pair("example.com", c.remote)).has_value(), c.admitted) << c.name;
+}
+
+TEST(World, a_static_route_without_fallback_is_the_whole_plan) {
+  World world;
+  world.use(pushed());
+  const auto plan = world.find(pair("example.com", "routed.example"));
+  ASSERT_TRUE(plan);
+  ASSERT_EQ(plan->steps.size(), 1u);
+  EXPECT_EQ(plan->steps[0].address.text(), "198.51.100.7:5270");
+  EXPECT_TRUE(plan->steps[0].trusted_address);
+  EXPECT_FALSE(plan->dns);
+}
+
+TEST(World, a_routed_host_name_is_judged_like_any_other_and_falls_back_to_dns_if_told_so) {
+  World world;
+  world.use(pushed());
+  const auto plan = world.find(pair("example.com", "partner.example"));
+  ASSERT_TRUE(plan);
+  ASSERT_EQ(plan->steps.size(), 1u);
+  EXPECT_FALSE(plan->steps[0].trusted_address);
+  EXPECT_EQ(plan->dns, domain("partner.example"));
+}
+
+TEST(World, a_domain_without_route_is_found_by_dns) {
+  World world;
+  world.use(pushed());
+  const auto plan = world.find(pair("example.com", "in.example"));
+  ASSERT_TRUE(plan);
+  EXPECT_TRUE(plan->steps.empty());
+  EXPECT_EQ(plan->dns, domain("in.example"));
+}
+
+TEST(World, less_than_required_tls_is_for_the_peer_that_was_named) {
+  World world;
+  world.use(pushed());
+  EXPECT_EQ(world.tls_floor(domain("example.com"), domain("old.example")), s2s::TlsRule::kOptional);
+  EXPECT_EQ(world.tls_floor(domain("example.com"), domain("partner.example")), s2s::TlsRule::kRequired);
+  EXPECT_EQ(world.tls_floor(domain("example.com"), std::nullopt), s2s::TlsRule::kRequired);
+}
+
+TEST(World, forgets_everything_when_told_to) {
+  World world;
+  world.use(pushed());
+  world.forget();
+  EXPECT_FALSE(world.has_policy());
+  EXPECT_FALSE(world.serves(domain("example.com")));
+}
+
+}  // namespace
+}  // namespace sallyport::gate
