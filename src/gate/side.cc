@@ -299,7 +299,7 @@ bool Side::handle(ConnId conn, Stream& stream, s2s::OutboundOutput output, Now n
   } else if (auto* need = std::get_if<s2s::NeedKey>(&output)) {
     emit(AskKey{conn, std::move(need->pair), std::move(need->stream_id)});
   } else if (auto* ready = std::get_if<s2s::PairReady>(&output)) {
-    on_ready(ready->proof, now);
+    on_ready(conn, ready->proof, now);
   } else if (auto* failed = std::get_if<s2s::PairFailed>(&output)) {
     // One pair, one stream: without the pair the stream has no use.
     stream.out()->close(std::nullopt, now.mono);

@@ -248,7 +248,7 @@ class Side {
   void pump(const Pair& pair, Now now);
   void open(const Pair& pair, OutPair& out, Now now);
   void write_queue(OutPair& out, Now now);
-  void on_ready(const s2s::PeerProof& proof, Now now);
+  void on_ready(ConnId conn, const s2s::PeerProof& proof, Now now);
   void pair_ended(ConnId conn, Stream& stream, const std::optional<Error>& error, Now now);
   bool may_retry(const Pair& pair, OutPair& out, const Stream& stream, const Error& error);
   void fail_queue(OutPair& out, const Error& error);

@@ -53,11 +53,11 @@ void Side::open(const Pair& pair, OutPair& out, Now now) {
   emit(Output{Dial{conn, std::move(*plan)}});
 }
 
-void Side::on_ready(const s2s::PeerProof& proof, Now now) {
+void Side::on_ready(ConnId conn, const s2s::PeerProof& proof, Now now) {
   const auto it = pairs_.find(proof.pair());
-  if (it == pairs_.end() || !it->second.conn) return;
+  if (it == pairs_.end() || it->second.conn != conn) return;
   OutPair& out = it->second;
-  Stream& stream = *find(*out.conn);
+  Stream& stream = *find(conn);
   out.ready = proof;
   out.last_error.reset();
   log_.log({LogLevel::kInfo, "pair.proved",
