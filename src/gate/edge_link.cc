@@ -103,6 +103,8 @@ void Edge::Impl::forget(Now now) {
   side.close_all({Code::kStreamShutdown, "no core is linked"}, now);
   for (auto& [pair, in] : inward_pairs) refused += in.queue.size();
   inward_pairs.clear();
+  // What was on its way inward has no one to go to any more; sent anew later it might arrive twice.
+  refused += link->session().abandon().size();
   world.forget();
   outputs.push_back(UseCertificates{});
   outputs.push_back(UseTrust{});
