@@ -1,0 +1,147 @@
+// For tests only: what is said on an accepted stream, by the peer and by us, and the first steps that
+// most dialogues share.
+#pragma once
+
+#include <memory>
+
+#include "s2s/dialogue.h"
+
+namespace sallyport::s2s::dialogue {
+
+// --- what the peer says
+
+inline std::string header(const std::string& attributes) {
+  return "<?xml version='1.0'?><stream:stream xmlns='jabber:server' "
+         "xmlns:stream='http://etherx.jabber.org/streams' "
+         "xmlns:db='jabber:server:dialback' " +
+         attributes + ">";
+}
+inline const std::string kHeader = header("from='remote.example' to='local.example' version='1.0'");
+inline const std::string kStartTls = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
+inline const std::string kFooter = "</stream:stream>";
+inline const std::string kMessage =
+    "<message from='u@remote.example' to='v@local.example'><body>hi</body></message>";
+
+inline std::string auth(const std::string& authzid, const std::string& mechanism = "EXTERNAL") {
+  return "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='" + mechanism + "'>" + authzid +
+         "</auth>";
+}
+inline std::string result(const std::string& from, const std::string& to, const std::string& key) {
+  return "<db:result from='" + from + "' to='" + to + "'>" + key + "</db:result>";
+}
+inline std::string verify(const std::string& from, const std::string& to, const std::string& id,
+                          const std::string& key) {
+  return "<db:verify from='" + from + "' to='" + to + "' id='" + id + "'>" + key + "</db:verify>";
+}
+
+// --- what we say
+
+inline std::string our_header(int n, const std::string& to = " to='remote.example'") {
+  return "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' "
+         "xmlns:db='jabber:server:dialback' from='local.example'" +
+         to + " id='" + id(n) + "' xml:lang='en' version='1.0'>";
+}
+inline const std::string kTlsOffer =
+    "<stream:features><starttls "
+    "xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls></stream:features>";
+inline const std::string kExternal =
+    "<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>EXTERNAL</mechanism></mechanisms>";
+inline const std::string kDialback = "<dialback xmlns='urn:xmpp:features:dialback'><errors/></dialback>";
+inline const std::string kLimits =
+    "<limits "
+    "xmlns='urn:xmpp:stream-limits:0'><max-bytes>524288</max-bytes><idle-seconds>600</idle-seconds></limits>";
+inline const std::string kFeaturesExternal =
+    "<stream:features>" + kExternal + kDialback + kLimits + "</stream:features>";
+inline const std::string kFeaturesDialback = "<stream:features>" + kDialback + kLimits + "</stream:features>";
+inline const std::string kProceed = "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
+inline const std::string kSuccess = "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>";
+
+inline std::string failure(const std::string& condition) {
+  return "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><" + condition + "/></failure>";
+}
+inline std::string valid(const std::string& from, const std::string& to = "local.example") {
+  return "<db:result from='" + to + "' to='" + from + "' type='valid'/>";
+}
+inline std::string dialback_error(const std::string& from, const std::string& to,
+                                  const std::string& condition) {
+  return "<db:result from='" + to + "' to='" + from + "' type='error'><error type='cancel'><" + condition +
+         " xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>";
+}
+// RFC 6120 4.9.1.1: the error, then the footer, then the connection.
+inline std::vector<std::string> stream_error(const std::string& condition) {
+  return {"<stream:error><" + condition + " xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>",
+          "</stream:error></stream:stream>"};
+}
+
+// --- steps and their compositions
+
+using S = Step<Inbound>;
+using Steps = std::vector<S>;
+inline S says(std::string bytes) { return peer<Inbound>(std::move(bytes)); }
+inline S secured(TlsFacts found) { return tls<Inbound>(std::move(found)); }
+inline S verified(Pair p, int stream, Result<VerifyAnswer> answer) {
+  return event<Inbound>([=](Inbound& in, Time now) { in.handle_verified(p, id(stream), answer, now); });
+}
+inline S checked(Pair p, std::string stream, Result<bool> answer) {
+  return event<Inbound>([=](Inbound& in, Time now) { in.handle_key_checked(p, stream, answer, now); });
+}
+inline S time_is_up() {
+  return event<Inbound>([](Inbound& in, Time now) { in.handle_timeout(now); });
+}
+inline S judge_again() {
+  return event<Inbound>([](Inbound& in, Time now) { in.judge_again(now); });
+}
+
+inline Steps operator+(Steps a, const Steps& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+// Up to the features after TLS; `names` are in the peer's certificate.
+inline Steps until_secure(std::vector<std::string> names, std::vector<std::string> features) {
+  std::vector<std::string> answer{our_header(2)};
+  answer.insert(answer.end(), features.begin(), features.end());
+  return {says(kHeader).writes({our_header(1), kTlsOffer}),
+          says(kStartTls).writes({kProceed}).yields({"StartTls local.example -"}),
+          secured(facts(std::move(names))), says(kHeader).writes(answer)};
+}
+inline Steps until_external() { return until_secure({"remote.example"}, {kFeaturesExternal}); }
+inline Steps until_dialback() { return until_secure({}, {kFeaturesDialback}); }
+inline Steps authenticated() {
+  return until_external() +
+         Steps{says(auth("=")).writes({kSuccess}).yields({"Admitted local.example<remote.example external"}),
+               says(kHeader).writes({our_header(3), kFeaturesDialback})};
+}
+
+// A machine and the policy that it asks, which must outlive it.
+struct World {
+  TestJudge judge;
+  CountingRandom random;
+};
+inline std::vector<std::unique_ptr<World>>& worlds() {
+  static std::vector<std::unique_ptr<World>> all;
+  return all;
+}
+inline std::function<Inbound()> accepted(std::function<void(TestJudge&)> policy = {}, bool direct = false) {
+  return [policy, direct] {
+    worlds().push_back(std::make_unique<World>());
+    World& world = *worlds().back();
+    if (policy) policy(world.judge);
+    return Inbound(world.judge, world.random, direct, Time(1h));
+  };
+}
+inline void dns_is_enough(TestJudge& judge) { judge.usual.authenticate = Authenticate::kDialback; }
+
+// One bytewise header that names what it names.
+inline std::string names(const std::string& from, const std::string& to) {
+  return header("from='" + from + "' to='" + to + "' version='1.0'");
+}
+using Policy = std::function<void(TestJudge&)>;
+inline void converse(const std::string& name, const Policy& policy, const Steps& before, const Steps& steps) {
+  run_every_way<Inbound>({name, accepted(policy), before + steps, before.size()});
+}
+
+inline const Pair kPair = pair("local.example", "remote.example");
+inline const std::string kAdmittedDialback = "Admitted local.example<remote.example dialback";
+inline const std::string kDeliver = "Deliver message u@remote.example>v@local.example";
+
+}  // namespace sallyport::s2s::dialogue
