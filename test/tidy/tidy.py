@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+"""Style as a test: what a reviewer would otherwise have to say twice.
+
+usage: tidy.py ROOT    prints each finding as file:line: what, and exits 1 if there is one
+"""
+import pathlib
+import re
+import subprocess
+import sys
+
+# docs/ARCHITECTURE.md: includes go only downward; folders of one layer never include each other.
+LAYERS = {"base": 0, "xmpp": 1, "dns": 2, "s2s": 2, "link": 2, "spool": 2, "policy": 3, "route": 3, "gate": 4,
+          "net": 5, "admin": 6, "daemon": 7}
+# Layers up to here are pure: no sockets, TLS stack, threads, clock, randomness or files.
+PURE_MAX = 4
+
+STANDARD = set("""
+    algorithm any array bit bitset cassert charconv chrono cmath compare concepts cstddef cstdint cstdlib cstring deque
+    exception expected format functional initializer_list iterator limits list map memory new numeric optional queue
+    ranges ratio set span stack stdexcept string string_view tuple type_traits typeinfo unordered_map unordered_set
+    utility variant vector version""".split())
+EVERYWHERE = {"fmt/format.h", "fmt/chrono.h", "fmt/ranges.h"}
+# What a pure layer may use besides: digests, XML, Unicode, TOML and JSON as text.
+LIBRARIES = {
+    "base": r"openssl/(crypto|evp|hmac|sha)\.h",
+    "xmpp": r"expat\.h|unicode/\w+\.h",
+    "gate": r"toml\+\+/\w+(\.h|\.hpp)?|boost/json(/\w+)?\.hpp",
+}
+# A test may also print, read a stream of text and draw seeded numbers.
+IN_TESTS = STANDARD | {"gtest/gtest.h", "gmock/gmock.h", "iostream", "ostream", "sstream", "random", "iomanip"}
+CLOCKS = re.compile(r"\b(system|steady|high_resolution|utc|file)_clock::now\b|\bstd::(random_device|time|rand)\b"
+                    r"|\b(getrandom|gettimeofday|clock_gettime|usleep|nanosleep)\s*\(")
+
+LINES_MAX = 600
+FUNCTION_LINES_MAX = 70
+# Spelt in two halves: this file is read as well.
+WORDS = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b")
+TYPE_NAMES = re.compile(r"\b(?:class|struct|enum(?: class)?|using)\s+(\w*(?:Manager|Helper|Util|Utils))\b")
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
+SOURCES = {".cc", ".h", ".inc", ".py"}
+
+
+def layer_of(path):
+    return path.parts[1] if len(path.parts) > 2 and path.parts[0] == "src" else None
+
+
+def is_test(path):
+    """Tests and what only they include: fixtures and testers in headers of their own."""
+    return path.stem.endswith(("_test", "_fixture")) or path.stem == "dialogue"
+
+
+def check_include(path, kind, name):
+    """None, or what is wrong with this #include in a file of a layer."""
+    layer = layer_of(path)
+    if layer not in LAYERS:
+        return f"`{layer}` is no layer"
+    if kind == '"':
+        other = name.split("/")[0]
+        if "/" not in name or other not in LAYERS:
+            return f"\"{name}\" is not in a layer"
+        if other != layer and LAYERS[other] >= LAYERS[layer]:
+            return f"{layer} must not include {other}: includes go downward only"
+        if is_test(pathlib.PurePath(name)) and not is_test(path):
+            return f"\"{name}\" is for tests"
+        return None
+    if LAYERS[layer] > PURE_MAX or name in STANDARD or name in EVERYWHERE:
+        return None
+    if is_test(path) and name in IN_TESTS:
+        return None
+    if layer in LIBRARIES and re.fullmatch(LIBRARIES[layer], name):
+        return None
+    return f"<{name}> is not on the list of what the pure layer {layer} may use"
+
+
+def check_layering(path, lines):
+    for number, line in enumerate(lines, 1):
+        found = INCLUDE.match(line)
+        wrong = check_include(path, *found.groups()) if found else None
+        if wrong:
+            yield number, wrong
+        if LAYERS.get(layer_of(path), 0) <= PURE_MAX and CLOCKS.search(line.split("//")[0]):
+            yield number, "a pure layer reads no clock and draws no random number"
+
+
+def check_length(path, lines):
+    if len(lines) > LINES_MAX:
+        yield LINES_MAX + 1, f"{len(lines)} lines; a file has at most {LINES_MAX}"
+
+
+def check_functions(path, lines):
+    """Function bodies at namespace level, as clang-format lays them out. Tests hold tables and may be longer."""
+    if path.suffix not in {".cc", ".h"} or is_test(path) or path.parts[0] == "test":
+        return
+    begin = None
+    for number, line in enumerate(lines, 1):
+        if begin is None and line.endswith("{") and re.match(r"[A-Za-z_:~ ]", line):
+            begin = number
+            if re.match(r"(namespace|class|struct|enum|extern|union)\b", line):
+                begin = -1
+        elif line.startswith("}") and begin is not None:
+            if begin > 0 and line == "}" and number - begin + 1 > FUNCTION_LINES_MAX:
+                yield begin, f"a function of {number - begin + 1} lines; at most {FUNCTION_LINES_MAX}"
+            begin = None
+        if begin == -1 and line.startswith("namespace"):
+            begin = None
+
+
+def check_words(path, lines):
+    for number, line in enumerate(lines, 1):
+        word = WORDS.search(line)
+        if word:
+            yield number, f"{word.group(0)}: do it, or leave it out and say so in an issue"
+        name = TYPE_NAMES.search(line) if path.suffix in {".cc", ".h"} else None
+        if name:
+            yield number, f"{name.group(1)}: name it by what it is in the field"
+
+
+def check_file(path, text):
+    """[(line, what)] for one file; `path` is relative to the root."""
+    lines = text.split("\n")
+    if lines and lines[-1] == "":
+        lines.pop()
+    findings = list(check_words(path, lines))
+    if path.suffix in SOURCES:
+        findings += check_length(path, lines)
+        findings += check_functions(path, lines)
+    if layer_of(path) is not None and path.suffix in {".cc", ".h"}:
+        findings += check_layering(path, lines)
+    return sorted(findings)
+
+
+def check_codes(root):
+    done = subprocess.run([sys.executable, str(root / "script/codes"), "--check"], stdout=subprocess.PIPE,
+                          universal_newlines=True, check=False)
+    return [(1, done.stdout.strip())] if done.returncode != 0 else []
+
+
+def files_of(root):
+    """What git knows or would add; without git, all but what is built."""
+    listed = subprocess.run(["git", "-C", str(root), "ls-files", "-co", "--exclude-standard"],
+                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, universal_newlines=True, check=False)
+    if listed.returncode == 0:
+        names = listed.stdout.splitlines()
+    else:
+        names = [str(p.relative_to(root)) for p in root.rglob("*") if p.is_file()]
+    skipped = ("build", ".git", "fuzz/corpus/", "LICENSE")
+    return sorted(pathlib.Path(n) for n in names if not n.startswith(skipped) and (root / n).is_file())
+
+
+def main(arguments):
+    if len(arguments) != 1:
+        print(__doc__)
+        return 2
+    root = pathlib.Path(arguments[0]).resolve()
+    count = 0
+    for path in files_of(root):
+        try:
+            text = (root / path).read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue  # not text
+        for line, what in check_file(path, text):
+            print(f"{path}:{line}: {what}")
+            count += 1
+    for line, what in check_codes(root):
+        print(f"docs/codes.md:{line}: {what}")
+        count += 1
+    return 1 if count else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,155 @@
+#!/usr/bin/env python3
+"""That tidy can fail: each rule on a sample that breaks it and on one that does not."""
+import importlib.machinery
+import importlib.util
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import tidy
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+
+
+def found(path, text):
+    return [what for _, what in tidy.check_file(pathlib.Path(path), text)]
+
+
+def load_codes():
+    loader = importlib.machinery.SourceFileLoader("codes", str(ROOT / "script/codes"))
+    spec = importlib.util.spec_from_loader("codes", loader)
+    module = importlib.util.module_from_spec(spec)
+    sys.dont_write_bytecode = True
+    loader.exec_module(module)
+    return module
+
+
+class Layering(unittest.TestCase):
+    BAD = [
+        ("src/xmpp/a.cc", '#include "s2s/inbound.h"', "downward"),
+        ("src/s2s/a.h", '#include "link/session.h"', "downward"),
+        ("src/policy/a.h", '#include "route/table.h"', "downward"),
+        ("src/base/a.cc", '#include "xmpp/jid.h"', "downward"),
+        ("src/gate/a_test.cc", '#include "net/tcp.h"', "downward"),
+        ("src/gate/a.cc", '#include "jid.h"', "not in a layer"),
+        ("src/odd/a.cc", "#include <string>", "no layer"),
+        ("src/s2s/a.cc", "#include <thread>", "not on the list"),
+        ("src/s2s/a.cc", "#include <random>", "not on the list"),
+        ("src/gate/a.cc", "#include <fstream>", "not on the list"),
+        ("src/gate/a.cc", "#include <sys/socket.h>", "not on the list"),
+        ("src/gate/a.cc", "#include <unistd.h>", "not on the list"),
+        ("src/gate/a.cc", "#include <boost/asio.hpp>", "not on the list"),
+        ("src/gate/a.cc", "#include <boost/asio/ip/tcp.hpp>", "not on the list"),
+        ("src/base/a.cc", "#include <openssl/ssl.h>", "not on the list"),
+        ("src/base/a.cc", "#include <openssl/rand.h>", "not on the list"),
+        ("src/s2s/a.cc", "#include <openssl/evp.h>", "not on the list"),
+        ("src/s2s/a.cc", "#include <expat.h>", "not on the list"),
+        ("src/s2s/a_test.cc", "#include <thread>", "not on the list"),
+        ("src/s2s/a.cc", '#include "s2s/dialogue.h"', "for tests"),
+        ("src/s2s/a.cc", "#include <gtest/gtest.h>", "not on the list"),
+        ("src/s2s/a.cc", "auto t = std::chrono::steady_clock::now();", "clock"),
+        ("src/s2s/a.cc", "std::random_device d;", "random"),
+        ("src/s2s/a.cc", "  getrandom(p, n, 0);", "random"),
+    ]
+    GOOD = [
+        ("src/xmpp/a.cc", '#include "base/bytes.h"'),
+        ("src/xmpp/a.cc", '#include "xmpp/jid.h"'),
+        ("src/gate/a.h", '#include "policy/rules.h"'),
+        ("src/gate/a.cc", "#include <boost/json.hpp>"),
+        ("src/xmpp/a.cc", "#include <unicode/uchar.h>"),
+        ("src/s2s/a_test.cc", "#include <gtest/gtest.h>"),
+        ("src/link/session_fixture.h", "#include <gtest/gtest.h>"),
+        ("src/link/a_test.cc", '#include "link/session_fixture.h"'),
+        ("src/net/a.cc", "#include <sys/socket.h>"),
+        ("src/net/a.cc", "auto t = std::chrono::steady_clock::now();"),
+        ("src/base/a.h", "// steady_clock::now is read by the driver, getrandom(2) too"),
+    ]
+
+    def test_what_goes_against_the_layers_is_found(self):
+        for path, text, what in self.BAD:
+            with self.subTest(path=path, text=text):
+                self.assertTrue(any(what in f for f in found(path, text)), found(path, text))
+
+    def test_what_goes_with_the_layers_is_not(self):
+        for path, text in self.GOOD:
+            with self.subTest(path=path, text=text):
+                self.assertEqual(found(path, text), [])
+
+
+class Lengths(unittest.TestCase):
+    def test_a_file_has_so_many_lines_and_no_more(self):
+        self.assertEqual(found("src/s2s/a.h", "//\n" * tidy.LINES_MAX), [])
+        self.assertEqual(len(found("src/s2s/a.h", "//\n" * (tidy.LINES_MAX + 1))), 1)
+
+    def test_a_function_has_so_many_lines_and_no_more(self):
+        def function(lines):
+            return "namespace a {\nvoid f(int a,\n       int b) {\n" + "  g();\n" * (lines - 2) + "}\n}  // namespace a\n"
+        self.assertEqual(found("src/s2s/a.cc", function(tidy.FUNCTION_LINES_MAX)), [])
+        self.assertEqual(len(found("src/s2s/a.cc", function(tidy.FUNCTION_LINES_MAX + 1))), 1)
+
+    def test_a_class_is_not_a_function(self):
+        text = "class A {\n" + "  int f();\n" * 100 + "};\n"
+        self.assertEqual(found("src/s2s/a.cc", text), [])
+
+
+class Words(unittest.TestCase):
+    def test_promises_and_empty_names_are_found(self):
+        for path, text in [("src/s2s/a.cc", "// TO" "DO: later"), ("docs/a.md", "FIX" "ME"),
+                           ("src/s2s/a.h", "class StreamManager {"), ("src/s2s/a.h", "struct XmlHelper;"),
+                           ("src/s2s/a.h", "enum class StringUtil {")]:
+            with self.subTest(text=text):
+                self.assertEqual(len(found(path, text)), 1)
+
+    def test_other_words_are_not(self):
+        for path, text in [("src/s2s/a.cc", "// method"), ("src/s2s/a.h", "class Utility {"), ("docs/a.md", "a Manager")]:
+            with self.subTest(text=text):
+                self.assertEqual(found(path, text), [])
+
+
+class Codes(unittest.TestCase):
+    ROWS = ('// --- link (RFC 1)\n'
+            'SALLYPORT_CODE(kA, "link.a", "", "reset",\n               "It \\"broke\\".", "Mend "\n   "it | now.")\n')
+
+    def test_the_page_has_each_row(self):
+        page = load_codes().page(self.ROWS)
+        self.assertIn('## link\n', page)
+        self.assertIn('| `link.a` | It "broke". | Mend it \\| now. | – | reset |', page)
+
+    def test_a_row_that_cannot_be_read_is_an_error(self):
+        with self.assertRaises(ValueError):
+            load_codes().page('// --- x\nSALLYPORT_CODE(kA, "link.a")\n')
+
+
+class WholeTree(unittest.TestCase):
+    def run_on(self, root):
+        return subprocess.run([sys.executable, str(HERE / "tidy.py"), str(root)], stdout=subprocess.PIPE,
+                              universal_newlines=True, check=False)
+
+    def test_a_bad_file_and_a_stale_page_fail_the_run(self):
+        with tempfile.TemporaryDirectory() as folder:
+            root = pathlib.Path(folder)
+            for name in ("script/codes", "src/base/codes.inc", "docs/codes.md"):
+                (root / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, root / name)
+            self.assertEqual(self.run_on(root).returncode, 0)
+
+            bad = root / "src/base/bad.cc"
+            bad.write_text("\n#include <thread>\n", encoding="utf-8")
+            done = self.run_on(root)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("src/base/bad.cc:2: <thread>", done.stdout)
+            bad.unlink()
+
+            with (root / "docs/codes.md").open("a", encoding="utf-8") as page:
+                page.write("more\n")
+            done = self.run_on(root)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("docs/codes.md", done.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()
