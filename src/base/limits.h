@@ -98,11 +98,18 @@ inline constexpr std::size_t kSrvRecordsMax = 32;
 inline constexpr std::size_t kAddressesPerTargetMax = 8;
 inline constexpr std::size_t kTargetsMax = 16;
 inline constexpr auto kDnsTimeout = 8s;
+// Questions under way in one resolver: two for each verification that a door may have open, with room for
+// dials; libunbound keeps as many.
+inline constexpr std::size_t kDnsQuestionsMax = 1'024;
+// How long "there is no such name" is believed: a partner that was just set up should not wait longer.
+inline constexpr auto kDnsNegativeTtlMax = 60s;
 // One address, then the whole plan of a dial. An unknown domain is answered within 30 s.
 inline constexpr auto kConnectTimeout = 8s;
 inline constexpr auto kDialTimeout = 20s;
 // RFC 8305 5: the next address starts this much later.
 inline constexpr auto kConnectStagger = 250ms;
+// RFC 8305 3: how long the addresses of one family wait for those of the other.
+inline constexpr auto kResolutionDelay = 50ms;
 // A domain that just failed is not dialled again before this (ATTACKS C2).
 inline constexpr auto kDialBackoff = 5s;
 

@@ -1,0 +1,61 @@
+// The dialler: a plan's steps, then SRV and addresses of its DNS name, each address judged when it is
+// connected to, families raced (RFC 8305).
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "dns/targets.h"
+#include "net/dial_judge.h"
+#include "net/dial_race.h"
+#include "net/dialer.h"
+#include "net/resolver.h"
+
+namespace sallyport::net {
+
+// [outbound] in edge.toml.
+struct DialSetup {
+  std::vector<std::uint16_t> ports{5269};     // that SRV may lead to
+  std::vector<gate::Network> allow_networks;  // see AddressJudge
+  std::vector<dns::Ip> bind;                  // source addresses; empty: the system chooses
+  // What a plan's steps are called for people: "static route" on an edge, "inside server" on a core.
+  std::string step_name = "static route";
+};
+
+class DnsDialer : public Dialer {
+ public:
+  // `resolver` and `random` outlive it.
+  DnsDialer(Resolver& resolver, DialSetup setup, Random& random);
+
+  asio::awaitable<Result<Dialled>> dial(gate::DialPlan plan, Duration time_max) override;
+  void set_own_listeners(std::vector<dns::Endpoint> own) override;
+
+  // The judgement that a dial would make of this address now.
+  Result<void> judge(const dns::Endpoint& endpoint, bool written_as_v6) const;
+  const DialSetup& setup() const { return setup_; }
+  Resolver& resolver() { return resolver_; }
+  Random& random() { return random_; }
+
+ private:
+  struct Attempt;
+  asio::awaitable<std::optional<Dialled>> try_step(const gate::DialPlan::Step& step, Attempt& attempt);
+  asio::awaitable<std::optional<Dialled>> try_dns(const xmpp::Domain& domain, Attempt& attempt);
+  asio::awaitable<std::optional<Dialled>> try_host(const dns::Target& target, Attempt& attempt);
+  asio::awaitable<std::optional<Dialled>> try_addresses(std::vector<std::pair<dns::Ip, bool>> ips,
+                                                        const dns::Target& target, bool trusted,
+                                                        Attempt& attempt);
+
+  Resolver& resolver_;
+  DialSetup setup_;
+  Random& random_;
+  AddressJudge judge_;
+};
+
+// This machine's addresses, now.
+std::vector<dns::Ip> machine_addresses();
+
+}  // namespace sallyport::net

@@ -1,0 +1,48 @@
+#include "net/dial_judge.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace sallyport::net {
+namespace {
+
+bool stands_for_all(const dns::Ip& ip) {
+  return dns::classify(ip, !ip.is_v4()) == dns::AddressKind::kUnspecified;
+}
+
+// The addresses of 127.0.0.0/8 lead here though no interface carries them; connecting to 0.0.0.0 or ::
+// does too.
+bool is_this_machine(const dns::Ip& ip, const std::vector<dns::Ip>& machine) {
+  const auto kind = dns::classify(ip, !ip.is_v4());
+  return kind == dns::AddressKind::kLoopback || kind == dns::AddressKind::kUnspecified ||
+         std::ranges::find(machine, ip) != machine.end();
+}
+
+}  // namespace
+
+bool AddressJudge::is_own(const dns::Endpoint& endpoint, const std::vector<dns::Ip>& machine) const {
+  return std::ranges::any_of(own_, [&](const dns::Endpoint& own) {
+    if (own.port != endpoint.port) return false;
+    if (own.ip == endpoint.ip) return true;
+    return stands_for_all(own.ip) ? is_this_machine(endpoint.ip, machine) : stands_for_all(endpoint.ip);
+  });
+}
+
+Result<void> AddressJudge::judge(const dns::Endpoint& endpoint, bool written_as_v6, bool trusted,
+                                 const std::vector<dns::Ip>& machine) const {
+  if (is_own(endpoint, machine)) return {Code::kDialOwn, endpoint.text()};
+  const auto kind = dns::classify(endpoint.ip, written_as_v6);
+  const auto refused = [&] {
+    return Result<void>(Code::kDialAddress, fmt::format("{} is {}", endpoint.text(), dns::kind_name(kind)));
+  };
+  // Nobody's server is there, whoever says so.
+  if (kind == dns::AddressKind::kUnspecified || kind == dns::AddressKind::kMulticast) return refused();
+  if (trusted || kind == dns::AddressKind::kGlobal) return {};
+  const bool allowed = std::ranges::any_of(
+      allow_, [&](const gate::Network& network) { return network.contains(endpoint.ip.bytes); });
+  if (allowed) return {};
+  return refused();
+}
+
+}  // namespace sallyport::net

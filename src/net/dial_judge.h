@@ -1,0 +1,34 @@
+// May this address be connected to? Asked of each address when it is connected to, whatever name led
+// there (ATTACKS C1, DESIGN "Facts learned").
+#pragma once
+
+#include <vector>
+
+#include "base/result.h"
+#include "dns/address.h"
+#include "gate/config.h"
+
+namespace sallyport::net {
+
+class AddressJudge {
+ public:
+  // `allow_networks`: special ranges that names may lead to ([outbound] allow_networks). ::/0 allows all: a
+  // core's servers are private, and only its administrator names them.
+  explicit AddressJudge(std::vector<gate::Network> allow_networks) : allow_(std::move(allow_networks)) {}
+
+  // Our own listeners. An unspecified address stands for every address in `machine`.
+  void set_own(std::vector<dns::Endpoint> own) { own_ = std::move(own); }
+
+  // `written_as_v6`: the address came from an AAAA record or IPv6 literal. `trusted`: our administrator wrote
+  // it as an IP address. `machine`: this machine's addresses, now. Errors: kDialOwn (whoever says so),
+  // kDialAddress.
+  Result<void> judge(const dns::Endpoint& endpoint, bool written_as_v6, bool trusted,
+                     const std::vector<dns::Ip>& machine) const;
+
+ private:
+  bool is_own(const dns::Endpoint& endpoint, const std::vector<dns::Ip>& machine) const;
+  std::vector<gate::Network> allow_;
+  std::vector<dns::Endpoint> own_;
+};
+
+}  // namespace sallyport::net

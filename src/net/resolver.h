@@ -1,0 +1,108 @@
+// Questions to DNS, asked through libunbound: SRV and addresses, with a deadline, validated when there is a
+// trust anchor. Answers are dns/records values. libunbound keeps the cache, in memory, by TTL.
+//
+// One Resolver belongs to one executor of one thread and is used only there; libunbound's own thread
+// talks to it through a descriptor.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "base/result.h"
+#include "dns/records.h"
+#include "route/static_route.h"
+
+struct ub_ctx;
+struct ub_result;
+
+namespace sallyport::net {
+
+namespace asio = boost::asio;
+
+// [resolver] in edge.toml.
+struct ResolverSetup {
+  std::vector<route::HostPort> servers;  // IP addresses; empty: /etc/resolv.conf and /etc/hosts
+  std::string trust_anchor;              // path; empty: nothing is validated, every answer is insecure
+  std::vector<std::string> insecure;     // no validation at and below these names
+};
+
+class Resolver {
+  struct Pending;
+
+ public:
+  // Errors: kConfigValue (a server that is no IP address, an unusable name), kFileUnreadable (trust anchor,
+  // resolv.conf), kInternal.
+  static Result<std::unique_ptr<Resolver>> make(asio::any_io_executor executor, const ResolverSetup& setup);
+  // Ends libunbound's thread. No Questions may be left.
+  ~Resolver();
+  Resolver(const Resolver&) = delete;
+  Resolver& operator=(const Resolver&) = delete;
+
+  // Several questions under way at once, waited for together by one coroutine. Destroying it withdraws what
+  // is not answered. The Resolver outlives it. At most limits::kDnsQuestionsMax are under way in one
+  // Resolver; one more fails at once.
+  class Questions {
+   public:
+    using Clock = std::chrono::steady_clock;
+    explicit Questions(Resolver& resolver);
+    ~Questions();
+    Questions(const Questions&) = delete;
+    Questions& operator=(const Questions&) = delete;
+
+    // Returns the number by which the answer is known. A question that is not answered within
+    // limits::kDnsTimeout, or by `deadline`, has failed.
+    std::size_t ask(const std::string& name, dns::RecordType type, Clock::time_point deadline);
+    bool is_done(std::size_t question) const;
+    bool is_all_done() const;
+    // Returns when one more question than before is done, when all are, or at `until`.
+    asio::awaitable<void> wait(Clock::time_point until);
+    // Returns when every question is done.
+    asio::awaitable<void> wait_all();
+
+    // What is known of a question of that type; a failure while nothing is.
+    const dns::SrvAnswer& srv(std::size_t question) const;
+    const dns::AddressAnswer& addresses(std::size_t question) const;
+
+   private:
+    friend class Resolver;
+    std::size_t done_count() const;
+    void expire(Clock::time_point now);
+
+    Resolver& resolver_;
+    asio::steady_timer wake_;
+    std::vector<std::unique_ptr<Pending>> asked_;
+  };
+
+ private:
+  struct ContextEnd {
+    void operator()(ub_ctx* context) const;
+  };
+  using Context = std::unique_ptr<ub_ctx, ContextEnd>;
+
+  static Result<void> configure(ub_ctx* context, const ResolverSetup& setup);
+  Resolver(asio::any_io_executor executor, Context context, int fd);
+  // Waits for libunbound's descriptor as long as a question is under way, and no longer: an idle
+  // resolver keeps no executor alive.
+  void listen();
+  void begin(Pending& pending);
+  void withdraw(Pending& pending);
+  static void answered(void* pending, int error, ub_result* result);
+
+  asio::any_io_executor executor_;
+  Context context_;
+  asio::posix::stream_descriptor ready_;
+  // Handlers of the descriptor look here whether the Resolver is still there.
+  std::shared_ptr<Resolver*> self_;
+  bool listening_ = false;
+  std::size_t under_way_ = 0;
+};
+
+}  // namespace sallyport::net
