@@ -46,7 +46,7 @@ def layer_of(path):
 
 def is_test(path):
     """Tests and what only they include: fixtures and testers in headers of their own."""
-    return path.stem.endswith(("_test", "_fixture")) or path.stem == "dialogue"
+    return path.stem.endswith(("_test", "_fixture", "dialogue"))
 
 
 def check_include(path, kind, name):
