@@ -172,7 +172,14 @@ inline constexpr std::size_t kPairQueueHoldBytes = 256 * 1024;
 
 // --- configuration
 inline constexpr std::size_t kConfigFileBytesMax = 64 * 1024 * 1024;
+// Dotted keys nest as deep as their line is long, and a TOML tree is freed by recursion.
+inline constexpr std::size_t kConfigLineBytesMax = 8 * 1024;
+// Rows of one kind in policy.toml, and in a push.
 inline constexpr std::size_t kPolicyRowsMax = 200'000;
+// Certificates in a push.
+inline constexpr std::size_t kCertificatesMax = 4'096;
+// Which alias of a node with several a remote domain uses: pairs that are remembered.
+inline constexpr std::size_t kAliasesKnownMax = 16'384;
 
 // --- minting (a private CA signs one certificate per remote domain)
 inline constexpr auto kMintedLifetime = 24h * 7;

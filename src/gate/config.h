@@ -24,19 +24,19 @@ using route::HostPort;
 // One thing wrong (or, for warnings, without effect) in a file.
 struct Finding {
   Code code;
-  std::string file;
+  std::string file{};
   std::uint32_t line = 0;
   std::uint32_t column = 0;
-  std::string text;
+  std::string text{};
   // "edge.toml:3:1: unknown key `nmae`; did you mean `name`? [config.key]"
   std::string shown() const;
 };
 // Either a value, or why not; warnings in both cases.
 template <typename T>
 struct Loaded {
-  std::optional<T> value;
-  std::vector<Finding> errors;
-  std::vector<Finding> warnings;
+  std::optional<T> value{};
+  std::vector<Finding> errors{};
+  std::vector<Finding> warnings{};
 };
 
 // "10.0.0.0/8", "2001:db8::/32", "192.0.2.1".
@@ -49,100 +49,102 @@ struct Network {
 };
 
 struct IdentityFiles {
-  std::string certificate;
-  std::string key;
+  std::string certificate{};
+  std::string key{};
 };
 
 struct CoreRow {  // [[core]] in edge.toml
-  std::string name;
-  std::vector<std::string> pins;
-  std::vector<policy::DomainPattern> domains;  // empty: any
+  std::string name{};
+  std::vector<std::string> pins{};
+  std::vector<policy::DomainPattern> domains{};  // empty: any
 };
 
 struct EdgeConfig {
-  std::string file;
+  std::string file{};
   xmpp::Domain name;
-  std::vector<HostPort> s2s;
-  std::vector<HostPort> traversal;
-  std::string control;
-  std::string control_group;
-  std::optional<HostPort> metrics;
-  IdentityFiles identity;
-  std::vector<CoreRow> cores;
-  std::vector<HostPort> resolver_servers;  // empty: the system's
-  std::string trust_anchor;
-  std::vector<std::string> resolver_insecure;
+  std::vector<HostPort> s2s{};
+  std::vector<HostPort> traversal{};
+  std::string control{};
+  std::string control_group{};
+  std::optional<HostPort> metrics{};
+  IdentityFiles identity{};
+  std::vector<CoreRow> cores{};
+  std::vector<HostPort> resolver_servers{};  // empty: the system's
+  std::string trust_anchor{};
+  std::vector<std::string> resolver_insecure{};
   std::vector<std::uint16_t> outbound_ports{5269};
-  std::vector<Network> allow_networks;
-  std::vector<std::string> bind;
+  std::vector<Network> allow_networks{};
+  std::vector<std::string> bind{};
 };
 
 struct EdgeRow {  // [[edge]] in core.toml
   xmpp::Domain name;
   HostPort address;
-  std::vector<std::string> pins;
+  std::vector<std::string> pins{};
 };
 
 enum class Trust : std::uint8_t { kMinted, kDialback };
 
 struct DnsConfig {
-  std::vector<HostPort> listen;
-  std::vector<HostPort> upstream;
-  std::vector<Network> clients;
+  std::vector<HostPort> listen{};
+  std::vector<HostPort> upstream{};
+  std::vector<Network> clients{};
 };
 
 struct AdminConfig {
-  std::string listen;
-  std::string tokens_file;
-  std::string certificate;
-  std::string key;
-  std::vector<std::string> hosts;
+  std::string listen{};
+  std::string tokens_file{};
+  std::string certificate{};
+  std::string key{};
+  std::vector<std::string> hosts{};
 };
 
 struct CoreConfig {
-  std::string file;
+  std::string file{};
   xmpp::Domain name;
-  std::vector<HostPort> s2s;
-  std::string control;
-  std::string control_group;
-  std::optional<HostPort> metrics;
-  std::string state;
-  std::string policy;
-  std::string dialback_secret;  // path; empty: in `state`
-  IdentityFiles identity;
-  std::vector<EdgeRow> edges;
-  std::vector<policy::DomainPattern> internal_names;
+  std::vector<HostPort> s2s{};
+  std::string control{};
+  std::string control_group{};
+  std::optional<HostPort> metrics{};
+  std::string state{};
+  std::string policy{};
+  std::string dialback_secret{};  // path; empty: in `state`
+  IdentityFiles identity{};
+  std::vector<EdgeRow> edges{};
+  std::vector<policy::DomainPattern> internal_names{};
   Trust trust = Trust::kMinted;
-  std::string ca_certificate;  // paths; empty: in `state`
-  std::string ca_key;
-  std::string server_ca;  // path; empty: inside servers are known by their address
-  std::optional<DnsConfig> dns;
-  std::string certificates;  // directory
-  std::optional<AdminConfig> admin;
+  std::string ca_certificate{};  // paths; empty: in `state`
+  std::string ca_key{};
+  std::string server_ca{};  // path; empty: inside servers are known by their address
+  std::optional<DnsConfig> dns{};
+  std::string certificates{};  // directory
+  std::optional<AdminConfig> admin{};
 };
 
 // A [[domain]] or [[chat_node]] row as the core serves it.
 struct Served {
-  xmpp::Domain name;   // outward: domain or alias
-  xmpp::Domain inside; // the name its server knows: the same, or the chat node's
-  std::vector<HostPort> servers;
-  std::optional<Trust> trust;
+  xmpp::Domain name;    // outward: domain or alias
+  xmpp::Domain inside;  // the name its server knows: the same, or the chat node's
+  std::vector<HostPort> servers{};
+  std::optional<Trust> trust{};
   bool is_alias = false;
   std::uint32_t line = 0;
 };
 
 struct PolicyConfig {
-  std::string file;
-  policy::RuleSet rules;  // `inside` is filled from core.toml
+  std::string file{};
+  policy::RuleSet rules{};  // `inside` is filled from core.toml
   bool static_routes = true;
-  std::vector<route::StaticRoute> routes;
-  std::vector<Served> served;
-  std::string trusted_ca;  // path, or empty for the edge's system store
+  std::vector<route::StaticRoute> routes{};
+  std::vector<Served> served{};
+  std::string trusted_ca{};  // path, or empty for the edge's system store
 };
 
 Loaded<EdgeConfig> parse_edge_config(std::string_view text, const std::string& file);
 Loaded<CoreConfig> parse_core_config(std::string_view text, const std::string& file);
-// `core` supplies the inside names: an allow of one is an error (DESIGN "policy.toml").
-Loaded<PolicyConfig> parse_policy(std::string_view text, const std::string& file, const CoreConfig& core);
+// `core` supplies the inside names: an allow of one is an error (DESIGN "policy.toml"). Rows that have
+// expired at `now` are warned of; without it none is.
+Loaded<PolicyConfig> parse_policy(std::string_view text, const std::string& file, const CoreConfig& core,
+                                  std::optional<UnixTime> now = std::nullopt);
 
 }  // namespace sallyport::gate
