@@ -108,6 +108,8 @@ TEST(Domain, a_name_in_another_script_is_one_identity_in_both_spellings) {
       {"middle dot elsewhere", "a·b.example", {}},
       {"katakana dot alone", "・.example", {}},
       {"mixed directions", "a\xd7\x90.example", {}},
+      {"Cherokee, whose capitals are the stable ones", "Ꮻ.example", "xn--bce.example"},
+      {"a small Cherokee letter", "\xea\xae\xbb.example", {}},
       {"a symbol", "☃.example", {}},
       {"the same, spelt as A-label", "xn--n3h.example", {}},
       {"emoji", "i❤.example", {}},

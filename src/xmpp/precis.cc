@@ -293,7 +293,11 @@ bool context_is_right(std::u32string_view text) {
 
 std::u32string width_and_case_mapped(std::u32string_view text) {
   auto out = width_mapped(text);
-  for (char32_t& c : out) c = static_cast<char32_t>(u_tolower(icu_char(c)));
+  for (char32_t& c : out) {
+    // Cherokee folds to its capitals, so that they are what is stable in IDNA2008 (RFC 5892 2.2).
+    if (u_foldCase(icu_char(c), U_FOLD_CASE_DEFAULT) != icu_char(c))
+      c = static_cast<char32_t>(u_tolower(icu_char(c)));
+  }
   return composed(out);
 }
 

@@ -18,7 +18,7 @@ Property property(char32_t code_point);
 bool context_is_right(std::u32string_view text);
 
 // `text`, full-width and half-width characters replaced by what they stand for (RFC 8264 5.2.1), each
-// character in lower case, and composed (NFC). `text` is UTF-32.
+// character that case folding changes in lower case, and composed (NFC): RFC 5895 2. `text` is UTF-32.
 std::u32string width_and_case_mapped(std::u32string_view text);
 
 // UTF-8 to UTF-32; refuses ill-formed input. And back.
