@@ -23,13 +23,15 @@ inline const xmpp::Pair kPair = pair("example.com", "partner.example");
 
 // From the core's side of the pair when `outward`, else from the remote side. `bytes`: of `xml`.
 inline xmpp::Stanza stanza(const xmpp::Pair& p, std::string id, bool outward = true, std::size_t bytes = 0) {
-  const auto local = xmpp::Jid::parse("alice@" + p.local.ascii());
-  const auto remote = xmpp::Jid::parse("bob@" + p.remote.ascii() + "/x");
+  static const auto kAlice = *xmpp::Jid::parse("alice@example.com");
+  static const auto kBob = *xmpp::Jid::parse("bob@example.com/x");
+  const xmpp::Jid local = kAlice.in(p.local);
+  const xmpp::Jid remote = kBob.in(p.remote);
   std::string xml = "<message id='" + id + "'/>";
   if (xml.size() < bytes) xml.resize(bytes, ' ');
   return {xmpp::StanzaKind::kMessage,
-          outward ? *local : *remote,
-          outward ? *remote : *local,
+          outward ? local : remote,
+          outward ? remote : local,
           std::move(id),
           "chat",
           "en",
