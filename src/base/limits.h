@@ -101,6 +101,9 @@ inline constexpr auto kDnsTimeout = 8s;
 // Questions under way in one resolver: two for each verification that a door may have open, with room for
 // dials; libunbound keeps as many.
 inline constexpr std::size_t kDnsQuestionsMax = 1'024;
+// A DNS message over TCP (RFC 1035 4.2.2), and one as a datagram that is not fragmented anywhere (RFC 9715).
+inline constexpr std::size_t kDnsMessageBytesMax = 65'535;
+inline constexpr std::size_t kDnsDatagramBytesMax = 1'232;
 // How long "there is no such name" is believed: a partner that was just set up should not wait longer.
 inline constexpr auto kDnsNegativeTtlMax = 60s;
 // One address, then the whole plan of a dial. An unknown domain is answered within 30 s.

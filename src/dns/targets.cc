@@ -30,7 +30,7 @@ std::vector<Candidate> mix(const SrvAnswer& direct, const SrvAnswer& starttls) {
 // RFC 2782 "Weight", for candidates of one priority: weight 0 first, then again and again a random number up
 // to and with the sum of the weights that are left chooses the next. Moves them to the end of `out`.
 void draw(std::vector<Candidate> left, std::vector<Candidate>& out, Random& random) {
-  std::ranges::stable_partition(left, [](const Candidate& c) { return c.record.weight == 0; });
+  std::stable_partition(left.begin(), left.end(), [](const Candidate& c) { return c.record.weight == 0; });
   while (!left.empty()) {
     std::uint64_t sum = 0;
     for (const auto& candidate : left) sum += candidate.record.weight;
