@@ -3,6 +3,7 @@
 // run checks what must hold of any stream: no stanza without a proof, one Closed, nothing after it.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <set>

@@ -80,6 +80,7 @@ class Outbound::Impl final : public StreamMachine {
   void handle_verify_answer(const DialbackElement& answer);
 
   Result<PeerProof> prove_peer(const Pair& pair) const;
+  Result<void> make_room(const Pair& pair);
   void start(PairState& state);
   void make_ready(PairState& state);
   void fail_pair(PairState& state, Error error, Step step = Step::kFailed);
@@ -250,30 +251,26 @@ Result<PeerProof> Outbound::Impl::prove_peer(const Pair& pair) const {
 void Outbound::Impl::add_pair(const Pair& pair, Time now) {
   if (phase_ == Phase::kClosed) return;
   now_ = now;
-  auto known = find(pair);
-  if (known == pairs_.end() && pairs_.size() >= limits::kPairsPerStreamMax) {
-    std::erase_if(pairs_, [](const PairState& state) { return state.step == Step::kFailed; });
-    known = pairs_.end();
-  }
+  const auto known = find(pair);
   if (known != pairs_.end() && (is_pending(known->step) || known->step == Step::kReady)) return;
-  // DNS and the address led to one remote domain: nothing was proved about another.
-  Error error{Code::kInternal, "another remote domain"};
-  if (pair.remote == first_.remote) {
-    if (phase_ == Phase::kClosing) {
-      error = {Code::kStreamClosedByPeer, "the stream is closing"};
-    } else if (known != pairs_.end()) {
-      known->step = Step::kWaiting;
-      if (ready_) start(*known);
-      return;
-    } else if (pairs_.size() < limits::kPairsPerStreamMax) {
-      pairs_.push_back({pair, Step::kWaiting, {}});
-      if (ready_) start(pairs_.back());
-      return;
-    } else {
-      error = {Code::kDialbackTooMany, "pairs"};
-    }
+  if (Result<void> room = make_room(pair); !room) {
+    outputs_.push_back(PairFailed{pair, std::move(room).error()});
+    return;
   }
-  outputs_.push_back(PairFailed{pair, std::move(error)});
+  pairs_.push_back({pair, Step::kWaiting, {}});
+  if (ready_) start(pairs_.back());
+}
+
+// Forgets the pair if it failed before, and the others that did when there are too many.
+Result<void> Outbound::Impl::make_room(const Pair& pair) {
+  if (phase_ == Phase::kClosing) return Error{Code::kStreamClosedByPeer, "the stream is closing"};
+  // DNS and the address led to one remote domain: nothing was proved about another.
+  if (pair.remote != first_.remote) return Error{Code::kInternal, "another remote domain"};
+  std::erase_if(pairs_, [&pair](const PairState& state) { return state.pair == pair; });
+  if (pairs_.size() < limits::kPairsPerStreamMax) return {};
+  std::erase_if(pairs_, [](const PairState& state) { return state.step == Step::kFailed; });
+  if (pairs_.size() < limits::kPairsPerStreamMax) return {};
+  return Error{Code::kDialbackTooMany, "pairs"};
 }
 
 void Outbound::Impl::start(PairState& state) {
