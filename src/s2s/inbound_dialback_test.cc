@@ -2,7 +2,7 @@
 #include "base/limits.h"
 #include "s2s/inbound_dialogue.h"
 
-namespace sallyport::s2s::dialogue {
+namespace sallyport::s2s::dialogue::accepting {
 namespace {
 
 const std::string kAsk = result("remote.example", "local.example", "k");
@@ -485,4 +485,4 @@ TEST(Inbound, a_lost_connection_has_its_owners_reason) {
 }
 
 }  // namespace
-}  // namespace sallyport::s2s::dialogue
+}  // namespace sallyport::s2s::dialogue::accepting

@@ -6,7 +6,7 @@
 
 #include "s2s/dialogue.h"
 
-namespace sallyport::s2s::dialogue {
+namespace sallyport::s2s::dialogue::accepting {
 
 // --- what the peer says
 
@@ -144,4 +144,4 @@ inline const Pair kPair = pair("local.example", "remote.example");
 inline const std::string kAdmittedDialback = "Admitted local.example<remote.example dialback";
 inline const std::string kDeliver = "Deliver message u@remote.example>v@local.example";
 
-}  // namespace sallyport::s2s::dialogue
+}  // namespace sallyport::s2s::dialogue::accepting

@@ -3,7 +3,7 @@
 #include "base/limits.h"
 #include "s2s/inbound_dialogue.h"
 
-namespace sallyport::s2s::dialogue {
+namespace sallyport::s2s::dialogue::accepting {
 namespace {
 
 // --- the ways to a proof
@@ -340,4 +340,4 @@ TEST(Inbound, policy_is_asked_again_when_external_is_used) {
 }
 
 }  // namespace
-}  // namespace sallyport::s2s::dialogue
+}  // namespace sallyport::s2s::dialogue::accepting

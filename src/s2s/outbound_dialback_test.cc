@@ -2,7 +2,7 @@
 #include "base/limits.h"
 #include "s2s/outbound_dialogue.h"
 
-namespace sallyport::s2s::dialogue {
+namespace sallyport::s2s::dialogue::initiating {
 namespace {
 
 // --- dialback for our pairs
@@ -195,4 +195,4 @@ TEST(OutboundDialback, questions_at_once_are_bounded) {
 }
 
 }  // namespace
-}  // namespace sallyport::s2s::dialogue
+}  // namespace sallyport::s2s::dialogue::initiating

@@ -6,7 +6,7 @@
 
 #include "s2s/dialogue.h"
 
-namespace sallyport::s2s::dialogue {
+namespace sallyport::s2s::dialogue::initiating {
 
 // --- what the server says
 
@@ -153,4 +153,4 @@ struct Lone {
 inline const std::string kReady = "PairReady local.example<remote.example external";
 using Outputs = std::vector<std::string>;
 
-}  // namespace sallyport::s2s::dialogue
+}  // namespace sallyport::s2s::dialogue::initiating

@@ -3,7 +3,7 @@
 #include "base/limits.h"
 #include "s2s/outbound_dialogue.h"
 
-namespace sallyport::s2s::dialogue {
+namespace sallyport::s2s::dialogue::initiating {
 namespace {
 
 // --- ways to a ready pair
@@ -336,4 +336,4 @@ TEST(Outbound, nothing_is_written_before_there_is_a_connection) {
 }
 
 }  // namespace
-}  // namespace sallyport::s2s::dialogue
+}  // namespace sallyport::s2s::dialogue::initiating
