@@ -40,6 +40,7 @@ class IdleRows {
  public:
   IdleRows(const policy::RuleSet& rules, std::optional<UnixTime> now, Findings& findings)
       : rules_(rules), now_(now), findings_(findings) {
+    exact_.reserve(rules.lists.size() + rules.routed.size());
     for (const auto& row : rules.lists) level_of(row.domain).rows.push_back(&row);
     for (const auto& domain : rules.routed) exact_[domain.ascii()].routed = true;
     for (const auto& local : rules.local) local_.insert(local.name.ascii());

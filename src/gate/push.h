@@ -32,13 +32,15 @@ struct CertificatePem {
 struct Push {
   std::uint64_t generation = 0;
   Digest256 policy_sha256{};     // of the policy file's bytes; what both doors show
-  policy::RuleSet rules;                 // `inside` is always empty here
+  // `inside` and the rows' comments stay on the core: an edge does not need them.
+  policy::RuleSet rules;
   std::vector<route::StaticRoute> routes;  // empty while static_routes is off
   std::string trusted_ca;        // PEM; empty: the edge's system store
   std::vector<CertificatePem> certificates;
 
+  // Holds private keys: whoever has the bytes wipes them.
   std::string encode() const;
-  // Errors: kLinkFrame. Bounded by limits.
+  // Errors: kLinkFrame for bytes that `encode` did not write, or more than the limits admit.
   static Result<Push> decode(std::string_view bytes);
 };
 

@@ -60,6 +60,7 @@ std::string shown_row(const ListRow& row) {
 class Rules::Index {
  public:
   explicit Index(RuleSet rules) : set(std::move(rules)) {
+    exact_.reserve(set.lists.size() + set.routed.size());
     for (std::uint32_t i = 0; i < set.lists.size(); ++i) slot(set.lists[i].domain).rows.push_back(i);
     for (const auto& domain : set.routed) exact_[domain.ascii()].routed = true;
     for (const auto& local : set.local) local_.insert(local.name.ascii());
