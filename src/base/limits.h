@@ -189,4 +189,40 @@ inline constexpr auto kMintedLifetime = 24h * 7;
 inline constexpr std::size_t kMintedCacheMax = 4'096;
 inline constexpr std::size_t kMintsPerSecondMax = 50;
 
+
+// --- TLS and sockets
+// A peer's certificate chain as it crosses the wire, and one of ours: four RSA-4096 certificates
+// with a hundred names each stay below; part of what an unauthenticated peer may cost (ATTACKS C3).
+inline constexpr std::size_t kCertificateChainBytesMax = 32 * 1024;
+// Certificates between a peer's and its root; public chains have two or three.
+inline constexpr int kCertificateDepthMax = 8;
+// A trust bundle: the whole Mozilla list is 220 kB.
+inline constexpr std::size_t kTrustBytesMax = 4 * 1024 * 1024;
+// A certificate that ends within this time is worth a warning; automatic renewal happens well before.
+inline constexpr auto kCertificateExpiryWarning = 24h * 10;
+// A peer that takes nothing of what waits for it is gone (ATTACKS C5).
+inline constexpr auto kWriteStallTimeout = 60s;
+// A connection on which nothing moves is probed after this long, so that one whose other end vanished is
+// found although nobody writes to it; dead after three probes that go unanswered for this long each.
+inline constexpr auto kProbeAfter = 60s;
+inline constexpr auto kProbeEvery = 20s;
+inline constexpr int kProbesMax = 3;
+// After our last byte, for the peer's end of the connection: closing at once could destroy what it has not read yet.
+inline constexpr auto kLingerTimeout = 2s;
+// What is read and thrown away meanwhile.
+inline constexpr std::size_t kLingerBytesMax = 256 * 1024;
+// Handshakes under way on the traversal listener: a handful of cores dial it, anybody may knock (ATTACKS C7).
+inline constexpr std::size_t kTraversalHandshakesMax = 64;
+inline constexpr std::size_t kTraversalHandshakesPerAddressMax = 8;
+// The whole of a link's TLS handshake.
+inline constexpr auto kLinkTlsTimeout = 5s;
+// Connections that the system accepts for us before we take them.
+inline constexpr int kListenBacklog = 511;
+// When no file descriptor is left, accepting rests this long.
+inline constexpr auto kAcceptRest = 100ms;
+// Lines that strangers can cause in our log, each second; the rest are counted.
+inline constexpr std::size_t kStrangerLinesPerSecondMax = 20;
+// The heap for private keys: two thousand RSA-2048 keys.
+inline constexpr std::size_t kSecretHeapBytes = 8 * 1024 * 1024;
+
 }  // namespace sallyport::limits

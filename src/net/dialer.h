@@ -20,8 +20,8 @@ using asio::ip::tcp;
 
 // A TCP connection that stands. Nothing has been read from it or written to it.
 struct Dialled {
-  tcp::socket socket;  // of the dialler's executor
-  dns::Endpoint peer;  // as connected to, which is what DialPlan::avoid names the next time
+  tcp::socket socket;       // of the dialler's executor
+  dns::Endpoint peer;       // as connected to, which is what DialPlan::avoid names the next time
   bool direct_tls = false;  // the target came from `_xmpps-server` (XEP-0368)
   std::string how;          // "SRV xmpp.example.net:5269", "static route 192.0.2.1:5269", for people
 };
@@ -37,8 +37,8 @@ class Dialer {
   // kDnsMalformed, kDialPort, kDialAddress, kDialOwn, kDialRefused, kDialTimeout.
   //
   // Runs on the executor that awaits it. May be cancelled (terminal) at any await: then it either
-  // throws operation_aborted or returns an error, and leaves no socket and no query behind. Many calls may be under
-  // way at once. The Dialer outlives them. `plan` is moved into the coroutine's frame.
+  // throws operation_aborted or returns an error, and leaves no socket and no query behind. Many calls may be
+  // under way at once. The Dialer outlives them. `plan` is moved into the coroutine's frame.
   virtual asio::awaitable<Result<Dialled>> dial(gate::DialPlan plan, Duration time_max) = 0;
 
   // Our own listeners, once they are bound and whenever they change: never dialled, whoever says so

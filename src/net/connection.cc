@@ -1,0 +1,493 @@
+#include "net/connection.h"
+
+#include <cerrno>
+#include <cstring>
+
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "base/limits.h"
+#include "net/deadline.h"
+#include "net/endpoint.h"
+
+namespace sallyport::net {
+
+namespace {
+
+constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
+// A TLS record of type handshake (RFC 8446 5.1); an XML stream begins with `<` or white space.
+constexpr char kTlsHandshakeByte = 0x16;
+
+Error lost(std::string_view doing, int error) {
+  return Error{Code::kStreamLost, std::string(doing) + ": " + std::strerror(error)};
+}
+
+bool is_retry(int error) { return error == EAGAIN || error == EWOULDBLOCK || error == EINTR; }
+
+}  // namespace
+
+Connection::Connection(ConnectionHost& host, gate::ConnId id, tcp::socket socket)
+    : host_(host), id_(id), socket_(std::move(socket)) {
+  if (socket_.is_open()) set_socket_options();
+}
+
+void Connection::adopt(tcp::socket socket) {
+  socket_ = std::move(socket);
+  set_socket_options();
+}
+
+void Connection::set_socket_options() {
+  boost::system::error_code ignored;
+  auto remote = socket_.remote_endpoint(ignored);
+  if (!ignored) peer_ = from_asio(remote);
+  socket_.native_non_blocking(true, ignored);
+  socket_.set_option(tcp::no_delay(true), ignored);
+  socket_.set_option(asio::socket_base::keep_alive(true), ignored);
+  auto set = [this](int option, int value) {
+    ::setsockopt(socket_.native_handle(), IPPROTO_TCP, option, &value, sizeof value);
+  };
+  using std::chrono::duration_cast;
+  set(TCP_KEEPIDLE, static_cast<int>(duration_cast<std::chrono::seconds>(limits::kProbeAfter).count()));
+  set(TCP_KEEPINTVL, static_cast<int>(duration_cast<std::chrono::seconds>(limits::kProbeEvery).count()));
+  set(TCP_KEEPCNT, limits::kProbesMax);
+  set(TCP_USER_TIMEOUT,
+      static_cast<int>(duration_cast<std::chrono::milliseconds>(limits::kWriteStallTimeout).count()));
+}
+
+// --- its life
+
+asio::awaitable<void> Connection::live_accepted(std::shared_ptr<Connection> self) {
+  if (!co_await self->first_byte()) {
+    self->end();
+    co_return;
+  }
+  boost::system::error_code ignored;
+  self->phase_ = Phase::kPlain;
+  gate::Accepted accepted{self->peer_, from_asio(self->socket_.local_endpoint(ignored)), self->direct_tls_};
+  self->host_.handle_known(self->id_);
+  self->host_.role().handle_accepted(self->id_, accepted, self->host_.now());
+  self->fed();
+  if (self->direct_tls_ && !co_await self->secure()) co_return;
+  co_await self->pump();
+}
+
+asio::awaitable<void> Connection::live_dialled(std::shared_ptr<Connection> self, gate::DialPlan plan) {
+  Result<Dialled> dialled = co_await self->dial(std::move(plan), limits::kDialTimeout);
+  if (self->disconnect_wanted_) {
+    self->end();
+    co_return;
+  }
+  if (!dialled) {
+    self->host_.role().handle_dial_failed(self->id_, dialled.error(), self->host_.now());
+    self->host_.fed();
+    self->end();
+    co_return;
+  }
+  self->adopt(std::move(dialled->socket));
+  self->peer_ = dialled->peer;
+  self->phase_ = Phase::kPlain;
+  gate::Connected connected{dialled->peer, dialled->direct_tls, std::move(dialled->how)};
+  self->host_.role().handle_connected(self->id_, connected, self->host_.now());
+  self->fed();
+  co_await self->pump();
+}
+
+asio::awaitable<void> Connection::live_link_accepted(std::shared_ptr<Connection> self,
+                                                     std::span<const std::vector<std::string>> rows) {
+  self->tls_ = self->host_.link_tls().accept(self->socket_.native_handle(), rows);
+  Result<void> shaken = co_await self->shake_hands(limits::kLinkTlsTimeout);
+  if (!shaken) {
+    self->end(shaken.error());
+    co_return;
+  }
+  self->phase_ = Phase::kSecure;
+  self->host_.handle_known(self->id_);
+  self->host_.role().handle_link(self->id_, self->tls_->pinned_row(), self->peer_, self->host_.now());
+  self->fed();
+  co_await self->pump();
+}
+
+asio::awaitable<void> Connection::live_link_dialled(std::shared_ptr<Connection> self, gate::DialPlan plan,
+                                                    std::size_t edge, const std::vector<std::string>& pins) {
+  Result<Dialled> dialled = co_await self->dial(std::move(plan), limits::kConnectTimeout);
+  Result<void> shaken;
+  if (dialled && !self->disconnect_wanted_) {
+    self->adopt(std::move(dialled->socket));
+    self->peer_ = dialled->peer;
+    self->tls_ = self->host_.link_tls().connect(self->socket_.native_handle(), pins);
+    shaken = co_await self->shake_hands(limits::kLinkTlsTimeout);
+  } else if (!dialled) {
+    shaken = dialled.error();
+  }
+  if (self->disconnect_wanted_) {
+    self->end();
+    co_return;
+  }
+  if (!shaken) {
+    self->host_.role().handle_dial_failed(self->id_, shaken.error(), self->host_.now());
+    self->host_.fed();
+    self->end(shaken.error());
+    co_return;
+  }
+  self->phase_ = Phase::kSecure;
+  self->host_.role().handle_link(self->id_, edge, self->peer_, self->host_.now());
+  self->fed();
+  co_await self->pump();
+}
+
+asio::awaitable<Result<Dialled>> Connection::dial(gate::DialPlan plan, Duration time_max) {
+  if (disconnect_wanted_) co_return Error{Code::kDialRefused, "given up"};
+  try {
+    co_return co_await host_.dialer().dial(std::move(plan), time_max);
+  } catch (const boost::system::system_error& error) {
+    // Cancelled: `disconnect` says so too. Anything else is the dialler's word for a lost connection.
+    co_return Error{Code::kDialRefused, error.what()};
+  }
+}
+
+asio::awaitable<bool> Connection::first_byte() {
+  Deadline deadline(socket_, limits::kTlsTimeout);
+  for (;;) {
+    char byte = 0;
+    ssize_t size = ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK);
+    if (size == 1) {
+      direct_tls_ = byte == kTlsHandshakeByte;
+      co_return true;
+    }
+    if (size == 0 || !is_retry(errno) || deadline.has_passed()) co_return false;
+    co_await wait(tcp::socket::wait_read);
+  }
+}
+
+asio::awaitable<void> Connection::pump() {
+  for (;;) {
+    if (disconnect_wanted_) {
+      co_await close();
+      co_return;
+    }
+    if (tls_wanted_) {
+      if (!co_await secure()) co_return;
+      continue;
+    }
+    // The role's answer to what it was last given (TLS, a hold, the end) comes before more of it.
+    if (fed_batch_ == host_.batch()) {
+      host_.drain();
+      continue;
+    }
+    if (held_) {
+      if (broken_ || has_hung_up()) co_return disconnected(broken_.value_or(lost("waiting", ECONNRESET)));
+      // Nothing comes with this but an error, so it sleeps until woken, and still notices a reset.
+      co_await wait(tcp::socket::wait_error);
+      continue;
+    }
+    Read read = read_turn();
+    if (read == Read::kEnded) co_return disconnected(*read_error_);
+    if (read == Read::kDrained && broken_) co_return disconnected(*broken_);
+    if (read == Read::kMore) {
+      co_await asio::post(socket_.get_executor(), asio::use_awaitable);
+    } else {
+      co_await wait(tcp::socket::wait_read);
+    }
+  }
+}
+
+// --- TLS
+
+Result<std::unique_ptr<Tls>> Connection::make_tls() {
+  int descriptor = socket_.native_handle();
+  UnixTime now = host_.now().civil;
+  if (!tls_wanted_) return host_.s2s_tls().accept_direct(descriptor, now);
+  const gate::BeginTls& order = *tls_wanted_;
+  if (order.accepting) return host_.s2s_tls().accept(descriptor, order.own, now);
+  return host_.s2s_tls().connect(descriptor, order.own, order.server_name, order.direct, now);
+}
+
+asio::awaitable<bool> Connection::secure() {
+  Result<void> shaken;
+  {
+    // RFC 6120 5.4.2.3: `<proceed/>` is with the socket before the handshake begins.
+    Deadline deadline(socket_, limits::kTlsTimeout);
+    while (!write_taken() && !broken_ && !disconnect_wanted_ && !deadline.has_passed()) {
+      co_await wait(tcp::socket::wait_write);
+    }
+    if (broken_ || !unsent_.empty()) shaken = broken_.value_or(Error{Code::kTlsHandshake, "timed out"});
+  }
+  if (shaken && !disconnect_wanted_) {
+    phase_ = Phase::kHandshake;
+    Result<std::unique_ptr<Tls>> tls = make_tls();
+    tls_wanted_.reset();
+    if (tls) {
+      tls_ = std::move(*tls);
+      shaken = co_await shake_hands(limits::kTlsTimeout);
+    } else {
+      shaken = tls.error();
+    }
+  }
+  tls_wanted_.reset();
+  if (disconnect_wanted_) {
+    co_await close();
+    co_return false;
+  }
+  if (!shaken) {
+    host_.role().handle_tls(id_, shaken.error(), host_.now());
+    host_.fed();
+    disconnect_wanted_ = true;
+    phase_ = Phase::kHandshake;
+    co_await close();
+    co_return false;
+  }
+  phase_ = Phase::kSecure;
+  host_.role().handle_tls(id_, tls_->facts(), host_.now());
+  fed();
+  co_return true;
+}
+
+asio::awaitable<Result<void>> Connection::shake_hands(Duration time_max) {
+  phase_ = Phase::kHandshake;
+  Deadline deadline(socket_, time_max);
+  for (;;) {
+    TlsStep step = tls_->handshake();
+    if (step == TlsStep::kDone) co_return Result<void>();
+    if (step == TlsStep::kEnded || step == TlsStep::kFailed) co_return tls_->error();
+    co_await wait(step == TlsStep::kWantWrite ? tcp::socket::wait_write : tcp::socket::wait_read);
+    if (disconnect_wanted_) co_return Error{Code::kTlsHandshake, "given up"};
+    if (deadline.has_passed()) co_return Error{Code::kTlsHandshake, "timed out"};
+  }
+}
+
+// --- reading
+
+Connection::Read Connection::read_turn() {
+  if (read_error_) return Read::kEnded;
+  std::span<char> buffer = host_.read_buffer();
+  std::size_t size = 0;
+  Read read = phase_ == Phase::kSecure ? read_secure(buffer, size) : read_plain(buffer, size);
+  if (size > 0) {
+    host_.role().handle_bytes(id_, std::string_view(buffer.data(), size), host_.now());
+    fed();
+    // What came before the end is the role's first; the next turn says the end.
+    if (read == Read::kEnded) return Read::kMore;
+  }
+  return read;
+}
+
+Connection::Read Connection::read_plain(std::span<char> buffer, std::size_t& size) {
+  ssize_t received = ::recv(socket_.native_handle(), buffer.data(), buffer.size(), 0);
+  if (received > 0) {
+    size = static_cast<std::size_t>(received);
+    return size == buffer.size() ? Read::kMore : Read::kDrained;
+  }
+  if (received < 0 && is_retry(errno)) return Read::kDrained;
+  read_error_ =
+      received == 0 ? Error{Code::kStreamLost, "the peer closed the connection"} : lost("reading", errno);
+  return Read::kEnded;
+}
+
+Connection::Read Connection::read_secure(std::span<char> buffer, std::size_t& size) {
+  // Records are small when stanzas are: they are joined until the socket has no more.
+  while (size < buffer.size()) {
+    Tls::Moved moved = tls_->read(buffer.data() + size, buffer.size() - size);
+    size += moved.bytes;
+    if (moved.step == TlsStep::kWantRead || moved.step == TlsStep::kWantWrite) return Read::kDrained;
+    if (moved.step == TlsStep::kDone) continue;
+    read_error_ = tls_->error();
+    return Read::kEnded;
+  }
+  return Read::kMore;
+}
+
+// --- writing
+
+Tls::Moved Connection::write_bytes(std::string_view bytes) {
+  if (tls_ && phase_ != Phase::kPlain) return tls_->write(bytes);
+  ssize_t sent = ::send(socket_.native_handle(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  if (sent >= 0) return {TlsStep::kDone, static_cast<std::size_t>(sent)};
+  return {is_retry(errno) ? TlsStep::kWantWrite : TlsStep::kFailed, 0};
+}
+
+bool Connection::write_taken() {
+  while (unsent_at_ < unsent_.size()) {
+    int saved_errno = 0;
+    Tls::Moved moved = write_bytes(std::string_view(unsent_).substr(unsent_at_));
+    saved_errno = errno;
+    if (moved.step == TlsStep::kWantRead || moved.step == TlsStep::kWantWrite) return false;
+    if (moved.step != TlsStep::kDone) {
+      fail(phase_ == Phase::kPlain ? lost("writing", saved_errno) : tls_->error());
+      return true;
+    }
+    unsent_at_ += moved.bytes;
+    written_total_ += moved.bytes;
+  }
+  unsent_at_ = 0;
+  unsent_.clear();
+  // An idle connection keeps no buffer of a busier time.
+  if (unsent_.capacity() > limits::kReadBytes) std::string().swap(unsent_);
+  return true;
+}
+
+void Connection::write_some() {
+  std::uint64_t before = written_total_;
+  while (write_taken() && !broken_ && !disconnect_wanted_) {
+    if (!host_.role().take_output(id_, unsent_, host_.now())) break;
+  }
+  if (written_total_ != before && !disconnect_wanted_) {
+    host_.role().handle_written(id_, written_total_, host_.now());
+    host_.fed();
+  }
+  if (unsent_.empty() || broken_ || writer_waits_) return;
+  writer_waits_ = true;
+  asio::co_spawn(socket_.get_executor(), write_when_ready(shared_from_this()), asio::detached);
+}
+
+// Lives only while something is unsent.
+asio::awaitable<void> Connection::write_when_ready(std::shared_ptr<Connection> self) {
+  while (!self->unsent_.empty() && !self->broken_ && self->phase_ != Phase::kHandshake) {
+    std::uint64_t before = self->written_total_;
+    Deadline deadline(self->socket_, limits::kWriteStallTimeout);
+    while (self->written_total_ == before && !self->broken_ && !self->unsent_.empty()) {
+      co_await self->wait(tcp::socket::wait_write);
+      self->write_some();
+      if (deadline.has_passed()) self->fail({Code::kStreamLost, "the peer takes nothing"});
+    }
+  }
+  self->writer_waits_ = false;
+}
+
+void Connection::fed() {
+  fed_batch_ = host_.batch();
+  host_.fed();
+}
+
+void Connection::fail(Error error) {
+  if (!broken_) broken_ = std::move(error);
+  unsent_.clear();
+  unsent_at_ = 0;
+  wake();
+}
+
+// --- orders
+
+void Connection::flush() {
+  bool can_write = phase_ == Phase::kPlain || phase_ == Phase::kSecure;
+  // During the handshake nothing may be written; `secure` is followed by a flush of its own.
+  if (!can_write || tls_wanted_ || broken_ || disconnect_wanted_ || !unsent_.empty()) return;
+  write_some();
+}
+
+void Connection::hold(bool on) {
+  if (held_ == on) return;
+  held_ = on;
+  wake();
+}
+
+void Connection::begin_tls(const gate::BeginTls& order) {
+  if (phase_ != Phase::kPlain || disconnect_wanted_) return;
+  flush();
+  tls_wanted_ = order;
+  wake();
+}
+
+void Connection::disconnect() {
+  if (disconnect_wanted_) return;
+  if (phase_ == Phase::kPlain || phase_ == Phase::kSecure) {
+    std::string more;
+    while (!broken_ && host_.role().take_output(id_, more, host_.now())) {
+      unsent_ += more;
+      more.clear();
+    }
+  }
+  disconnect_wanted_ = true;
+  // Dialling is cancelled; any later wait is only woken, since closing still has to wait for things.
+  if (phase_ == Phase::kOpening) cancelled_.emit(asio::cancellation_type::terminal);
+  wake();
+}
+
+// --- the end
+
+asio::awaitable<void> Connection::write_all() {
+  Deadline deadline(socket_, limits::kCloseTimeout);
+  while (!write_taken() && !broken_ && !deadline.has_passed()) co_await wait(tcp::socket::wait_write);
+  if (broken_ || deadline.has_passed() || !tls_) co_return;
+  while (tls_->close() == TlsStep::kWantWrite && !deadline.has_passed())
+    co_await wait(tcp::socket::wait_write);
+}
+
+asio::awaitable<void> Connection::close() {
+  if (phase_ == Phase::kPlain || phase_ == Phase::kSecure) co_await write_all();
+  phase_ = Phase::kClosing;
+  boost::system::error_code error;
+  socket_.shutdown(tcp::socket::shutdown_send, error);
+  if (!error && !broken_) co_await linger();
+  end();
+}
+
+// Closing a socket with unread bytes in it resets the connection, and the reset can overtake what we said
+// last.
+asio::awaitable<void> Connection::linger() {
+  Deadline deadline(socket_, limits::kLingerTimeout);
+  std::span<char> buffer = host_.read_buffer();
+  std::size_t thrown_away = 0;
+  while (!deadline.has_passed() && thrown_away < limits::kLingerBytesMax) {
+    ssize_t received = ::recv(socket_.native_handle(), buffer.data(), buffer.size(), 0);
+    if (received == 0 || (received < 0 && !is_retry(errno))) co_return;
+    if (received > 0) {
+      thrown_away += static_cast<std::size_t>(received);
+    } else {
+      co_await wait(tcp::socket::wait_read);
+    }
+  }
+}
+
+void Connection::disconnected(Error error) {
+  disconnect_wanted_ = true;
+  host_.role().handle_disconnected(id_, std::move(error), host_.now());
+  host_.fed();
+  end();
+}
+
+void Connection::abandon() {
+  bool is_opening = phase_ == Phase::kOpening;
+  disconnect_wanted_ = true;
+  unsent_.clear();
+  unsent_at_ = 0;
+  boost::system::error_code ignored;
+  // Not closed: the coroutine, if it is in a handshake, still holds the descriptor's number.
+  socket_.shutdown(tcp::socket::shutdown_both, ignored);
+  if (is_opening) cancelled_.emit(asio::cancellation_type::terminal);
+  wake();
+}
+
+void Connection::end(std::optional<Error> why) {
+  phase_ = Phase::kClosing;
+  disconnect_wanted_ = true;
+  // The descriptor's number may be another connection's soon: nothing may be left that would write to it.
+  unsent_.clear();
+  unsent_at_ = 0;
+  tls_.reset();
+  boost::system::error_code ignored;
+  socket_.close(ignored);
+  host_.handle_end(id_, why);
+}
+
+asio::awaitable<void> Connection::wait(tcp::socket::wait_type what) {
+  co_await socket_.async_wait(what, kAwait);
+}
+
+void Connection::wake() {
+  boost::system::error_code ignored;
+  socket_.cancel(ignored);
+}
+
+bool Connection::has_hung_up() {
+  pollfd poll{socket_.native_handle(), 0, 0};
+  return ::poll(&poll, 1, 0) > 0 && (poll.revents & (POLLERR | POLLHUP)) != 0;
+}
+
+}  // namespace sallyport::net

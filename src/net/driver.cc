@@ -1,0 +1,353 @@
+#include "net/driver.h"
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+
+#include "net/endpoint.h"
+
+namespace sallyport::net {
+
+namespace {
+
+std::chrono::steady_clock::time_point to_steady(Time time) {
+  return std::chrono::steady_clock::time_point(
+      std::chrono::duration_cast<std::chrono::steady_clock::duration>(time.time_since_epoch()));
+}
+
+std::vector<dns::Endpoint> endpoints_of(const std::vector<std::unique_ptr<Listener>>& listeners) {
+  std::vector<dns::Endpoint> endpoints;
+  for (const auto& listener : listeners) endpoints.push_back(listener->endpoint());
+  return endpoints;
+}
+
+}  // namespace
+
+Driver::Driver(Parts parts, DriverConfig config)
+    : parts_(parts), config_(std::move(config)), timer_(parts.io) {}
+
+Driver::~Driver() { stop(); }
+
+Now Driver::now() const {
+  auto mono = std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch());
+  return Now{Time(mono), std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now())};
+}
+
+Result<void> Driver::start() {
+  auto s2s = [this](tcp::socket socket) { handle_s2s_accepted(std::move(socket)); };
+  auto traversal = [this](tcp::socket socket) { handle_traversal_accepted(std::move(socket)); };
+  for (const dns::Endpoint& endpoint : config_.s2s) {
+    auto listener = Listener::bind(parts_.io, endpoint, s2s);
+    if (!listener) return std::move(listener).error();
+    s2s_listeners_.push_back(std::move(*listener));
+  }
+  for (const dns::Endpoint& endpoint : config_.traversal) {
+    auto listener = Listener::bind(parts_.io, endpoint, traversal);
+    if (!listener) return std::move(listener).error();
+    if (auto opened = (*listener)->open(); !opened) return opened;
+    traversal_listeners_.push_back(std::move(*listener));
+  }
+  std::vector<dns::Endpoint> own = s2s_endpoints();
+  for (const dns::Endpoint& endpoint : traversal_endpoints()) own.push_back(endpoint);
+  parts_.dialer.set_own_listeners(std::move(own));
+  if (config_.listen_from_start) listen(true);
+  fed();
+  return {};
+}
+
+void Driver::stop() {
+  if (stopped_) return;
+  stopped_ = true;
+  timer_.cancel();
+  s2s_listeners_.clear();
+  traversal_listeners_.clear();
+  // Each is told to disconnect; the coroutines end when the loop runs on, or are destroyed with it.
+  auto connections = std::move(connections_);
+  connections_.clear();
+  for (auto& [id, entry] : connections) entry.connection->abandon();
+}
+
+std::string Driver::control(std::string_view question) {
+  std::string answer = parts_.role.control(question, now());
+  fed();
+  return answer;
+}
+
+void Driver::drain_streams() {
+  listen(false);
+  parts_.role.drain(now());
+  fed();
+}
+
+bool Driver::is_drained() const {
+  auto is_closing = [](const auto& entry) { return entry.second.connection->is_closing(); };
+  return parts_.role.is_drained() && std::none_of(connections_.begin(), connections_.end(), is_closing);
+}
+
+std::vector<dns::Endpoint> Driver::s2s_endpoints() const { return endpoints_of(s2s_listeners_); }
+std::vector<dns::Endpoint> Driver::traversal_endpoints() const { return endpoints_of(traversal_listeners_); }
+
+// --- accepting
+
+bool Driver::count(Counted& counted, const dns::Endpoint& peer, std::size_t per_address_max,
+                   std::size_t all_max) {
+  std::string address = counted_as(peer.ip).text();
+  auto found = counted.by_address.find(address);
+  if (counted.all >= all_max || (found != counted.by_address.end() && found->second >= per_address_max))
+    return false;
+  ++counted.all;
+  ++counted.by_address[address];
+  return true;
+}
+
+void Driver::uncount(Entry& entry) {
+  if (entry.counted == nullptr) return;
+  auto found = entry.counted->by_address.find(counted_as(entry.connection->peer().ip).text());
+  if (found != entry.counted->by_address.end() && --found->second == 0)
+    entry.counted->by_address.erase(found);
+  --entry.counted->all;
+  entry.counted = nullptr;
+}
+
+void Driver::refuse(const dns::Endpoint& peer, std::string_view listener) {
+  ++counters_.refused;
+  log_stranger({LogLevel::kWarning,
+                "net.refused",
+                {{"code", std::string(code_row(Code::kStreamTooMany).name)},
+                 {"peer", peer.text()},
+                 {"listener", std::string(listener)}}});
+}
+
+Driver::Entry& Driver::add(gate::ConnId conn, tcp::socket socket) {
+  auto& host = static_cast<ConnectionHost&>(*this);
+  Entry entry{std::make_shared<Connection>(host, conn, std::move(socket)), nullptr, false};
+  return connections_.emplace(conn, std::move(entry)).first->second;
+}
+
+void Driver::handle_s2s_accepted(tcp::socket socket) {
+  boost::system::error_code error;
+  tcp::endpoint remote = socket.remote_endpoint(error);
+  if (error) return;
+  dns::Endpoint peer = from_asio(remote);
+  bool has_room =
+      connections_.size() < limits::kStreamsMax &&
+      count(first_bytes_, peer, limits::kUnauthenticatedPerAddressMax, limits::kUnauthenticatedMax);
+  if (!has_room) return refuse(peer, "s2s");
+  ++counters_.accepted;
+  gate::ConnId conn = next_accepted_;
+  next_accepted_ += 2;
+  Entry& entry = add(conn, std::move(socket));
+  entry.counted = &first_bytes_;
+  spawn(entry.connection, Connection::live_accepted(entry.connection));
+}
+
+void Driver::handle_traversal_accepted(tcp::socket socket) {
+  boost::system::error_code error;
+  tcp::endpoint remote = socket.remote_endpoint(error);
+  if (error) return;
+  dns::Endpoint peer = from_asio(remote);
+  if (!count(handshakes_, peer, limits::kTraversalHandshakesPerAddressMax, limits::kTraversalHandshakesMax)) {
+    return refuse(peer, "traversal");
+  }
+  gate::ConnId conn = next_accepted_;
+  next_accepted_ += 2;
+  Entry& entry = add(conn, std::move(socket));
+  entry.counted = &handshakes_;
+  entry.is_link = true;
+  spawn(entry.connection, Connection::live_link_accepted(entry.connection, config_.core_pins));
+}
+
+void Driver::spawn(std::shared_ptr<Connection> connection, asio::awaitable<void> life) {
+  auto ended = [this, connection](std::exception_ptr failure) {
+    if (!failure || stopped_) return;
+    // No coroutine of ours throws; if the library does, that connection is over and the others go on.
+    std::string text = "unknown";
+    try {
+      std::rethrow_exception(failure);
+    } catch (const std::exception& error) {
+      text = error.what();
+    } catch (...) {
+    }
+    parts_.log.log({LogLevel::kError,
+                    "net.failed",
+                    {{"code", std::string(code_row(Code::kInternal).name)}, {"text", text}}});
+    parts_.role.handle_disconnected(connection->id(), {Code::kInternal, text}, now());
+    connection->abandon();
+    handle_end(connection->id(), std::nullopt);
+    fed();
+  };
+  // Posted: a life that begins while the role is drained must not give it anything before that is over.
+  asio::post(parts_.io,
+             [&io = parts_.io, connection, life = std::move(life), ended = std::move(ended)]() mutable {
+               asio::co_spawn(io, std::move(life),
+                              asio::bind_cancellation_slot(connection->cancellation(), std::move(ended)));
+             });
+}
+
+void Driver::handle_known(gate::ConnId conn) {
+  if (auto found = connections_.find(conn); found != connections_.end()) uncount(found->second);
+}
+
+void Driver::handle_end(gate::ConnId conn, const std::optional<Error>& why) {
+  auto found = connections_.find(conn);
+  if (found == connections_.end()) return;
+  Entry entry = std::move(found->second);
+  connections_.erase(found);
+  uncount(entry);
+  if (!why || !entry.is_link) return;
+  ++counters_.link_refused;
+  log_stranger({LogLevel::kWarning,
+                "link.handshake",
+                {{"code", std::string(code_row(why->code).name)},
+                 {"peer", entry.connection->peer().text()},
+                 {"text", why->text}}});
+}
+
+void Driver::listen(bool on) {
+  for (auto& listener : s2s_listeners_) {
+    if (!on) {
+      listener->close();
+    } else if (auto opened = listener->open(); !opened) {
+      parts_.log.log(
+          {LogLevel::kError,
+           "net.listen",
+           {{"code", std::string(code_row(opened.error().code).name)}, {"text", opened.error().text}}});
+    }
+  }
+  if (on == listening_) return;
+  listening_ = on;
+  std::string where;
+  for (const auto& listener : s2s_listeners_)
+    where += (where.empty() ? "" : " ") + listener->endpoint().text();
+  parts_.log.log({LogLevel::kInfo, on ? "net.listen" : "net.unlisten", {{"s2s", where}}});
+}
+
+// Strangers may cause lines, but not floods of them.
+void Driver::log_stranger(LogEvent event) {
+  auto second = std::chrono::floor<std::chrono::seconds>(now().mono.time_since_epoch());
+  if (second != stranger_second_) {
+    stranger_second_ = second;
+    stranger_lines_ = 0;
+    if (stranger_unsaid_ > 0) event.fields.emplace_back("unsaid_before", std::to_string(stranger_unsaid_));
+    stranger_unsaid_ = 0;
+  }
+  if (++stranger_lines_ > limits::kStrangerLinesPerSecondMax) {
+    ++stranger_unsaid_;
+    return;
+  }
+  parts_.log.log(std::move(event));
+}
+
+// --- the loop
+
+void Driver::fed() {
+  if (drain_posted_ || draining_ || stopped_) return;
+  drain_posted_ = true;
+  // Behind the events that are ready now, so that they share one drain.
+  asio::post(parts_.io, [this] {
+    drain_posted_ = false;
+    drain();
+  });
+}
+
+void Driver::drain() {
+  if (draining_ || stopped_) return;
+  draining_ = true;
+  ++batch_;
+  for (;;) {
+    bool was_idle = true;
+    while (std::optional<gate::Output> output = parts_.role.poll()) {
+      was_idle = false;
+      std::visit([this](auto&& wanted) { apply(std::move(wanted)); }, std::move(*output));
+    }
+    std::vector<gate::ConnId> to_flush = std::exchange(to_flush_, {});
+    for (gate::ConnId conn : to_flush) {
+      if (Connection* connection = find(conn)) connection->flush();
+    }
+    // Writing tells the role what was written, and that may make it want more.
+    if (was_idle && to_flush.empty()) break;
+  }
+  draining_ = false;
+  arm_timer();
+}
+
+void Driver::arm_timer() {
+  std::optional<Time> wanted = parts_.role.poll_timeout();
+  // A timer that is too early is left alone: it looks again when it fires, which is cheaper than moving it
+  // each time.
+  if (!wanted || (armed_for_ && *armed_for_ <= *wanted)) return;
+  armed_for_ = wanted;
+  timer_.expires_at(to_steady(*wanted));
+  timer_.async_wait([this](const boost::system::error_code& error) {
+    if (error || stopped_) return;
+    armed_for_.reset();
+    Now now = this->now();
+    std::optional<Time> due = parts_.role.poll_timeout();
+    if (due && *due <= now.mono) parts_.role.handle_timeout(now);
+    fed();
+  });
+}
+
+// --- what the role wants
+
+Connection* Driver::find(gate::ConnId conn) {
+  auto found = connections_.find(conn);
+  return found == connections_.end() ? nullptr : found->second.connection.get();
+}
+
+void Driver::apply(gate::Dial output) {
+  ++counters_.dialled;
+  Entry& entry = add(output.conn, tcp::socket(parts_.io));
+  spawn(entry.connection, Connection::live_dialled(entry.connection, std::move(output.plan)));
+}
+
+void Driver::apply(gate::DialLink output) {
+  const LinkTarget& target = config_.edges.at(output.edge);
+  gate::DialPlan plan;
+  // Written by our administrator, as a name or not: a DMZ is a private network more often than not.
+  plan.steps.push_back({target.address, true});
+  Entry& entry = add(output.conn, tcp::socket(parts_.io));
+  entry.is_link = true;
+  spawn(entry.connection,
+        Connection::live_link_dialled(entry.connection, std::move(plan), output.edge, target.pins));
+}
+
+void Driver::apply(gate::BeginTls output) {
+  if (Connection* connection = find(output.conn)) connection->begin_tls(output);
+}
+
+void Driver::apply(gate::Flush output) { to_flush_.push_back(output.conn); }
+
+void Driver::apply(gate::Hold output) {
+  if (Connection* connection = find(output.conn)) connection->hold(output.on);
+}
+
+void Driver::apply(gate::Disconnect output) {
+  if (Connection* connection = find(output.conn)) connection->disconnect();
+  // A connection that was over already says nothing any more; the role need not keep its last words.
+  std::string unsaid;
+  while (parts_.role.take_output(output.conn, unsaid, now())) unsaid.clear();
+}
+
+void Driver::apply(gate::Listen output) { listen(output.on); }
+
+void Driver::apply(gate::UseCertificates output) {
+  if (parts_.pushed == nullptr) return;
+  for (const Error& error : parts_.pushed->use(std::move(output.certificates))) {
+    parts_.log.log({LogLevel::kError,
+                    "net.certificate",
+                    {{"code", std::string(code_row(error.code).name)}, {"text", error.text}}});
+  }
+}
+
+void Driver::apply(gate::UseTrust output) {
+  if (output.pem.empty()) return parts_.s2s_tls.trust_system();
+  auto trusted = parts_.s2s_tls.trust(output.pem);
+  if (trusted) return;
+  parts_.log.log(
+      {LogLevel::kError,
+       "net.trust",
+       {{"code", std::string(code_row(trusted.error().code).name)}, {"text", trusted.error().text}}});
+}
+
+}  // namespace sallyport::net

@@ -1,0 +1,101 @@
+#include "net/listener.h"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/ip/v6_only.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "base/limits.h"
+#include "net/endpoint.h"
+
+namespace sallyport::net {
+
+namespace {
+
+constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
+
+bool is_short_of_descriptors(const boost::system::error_code& error) {
+  return error == asio::error::no_descriptors || error.value() == ENFILE || error.value() == ENOBUFS ||
+         error.value() == ENOMEM;
+}
+
+}  // namespace
+
+struct Listener::State {
+  State(asio::io_context& io, Handler handler) : acceptor(io), accepted(std::move(handler)) {}
+  tcp::acceptor acceptor;
+  Handler accepted;
+  bool is_open = false;
+};
+
+Listener::Listener(asio::io_context& io, dns::Endpoint endpoint, Handler accepted)
+    : io_(io), endpoint_(endpoint), accepted_(std::move(accepted)) {}
+
+Listener::~Listener() {
+  if (!state_) return;
+  state_->is_open = false;
+  boost::system::error_code ignored;
+  state_->acceptor.close(ignored);
+}
+
+Result<std::unique_ptr<Listener>> Listener::bind(asio::io_context& io, const dns::Endpoint& endpoint,
+                                                 Handler accepted) {
+  std::unique_ptr<Listener> listener(new Listener(io, endpoint, std::move(accepted)));
+  if (auto bound = listener->bind_again(); !bound) return std::move(bound).error();
+  return listener;
+}
+
+Result<void> Listener::bind_again() {
+  state_ = std::make_shared<State>(io_, accepted_);
+  tcp::endpoint endpoint = to_asio(endpoint_);
+  boost::system::error_code error;
+  auto failed = [&error] { return static_cast<bool>(error); };
+  tcp::acceptor& acceptor = state_->acceptor;
+  acceptor.open(endpoint.protocol(), error);
+  // Connections of an earlier life must not keep us from the port.
+  if (!failed()) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
+  // "[::]:5269" and "0.0.0.0:5269" are two listeners, in whatever order they are written.
+  if (!failed() && endpoint.protocol() == tcp::v6()) acceptor.set_option(asio::ip::v6_only(true), error);
+  if (!failed()) acceptor.bind(endpoint, error);
+  if (failed())
+    return Error{Code::kFileUnreadable, "listening on " + endpoint_.text() + ": " + error.message()};
+  endpoint_ = from_asio(acceptor.local_endpoint(error));
+  return {};
+}
+
+Result<void> Listener::open() {
+  if (state_->is_open) return {};
+  boost::system::error_code error;
+  state_->acceptor.listen(limits::kListenBacklog, error);
+  if (error) return Error{Code::kFileUnreadable, "listening on " + endpoint_.text() + ": " + error.message()};
+  state_->is_open = true;
+  asio::co_spawn(io_, accept_all(state_), asio::detached);
+  return {};
+}
+
+void Listener::close() {
+  if (!state_->is_open) return;
+  state_->is_open = false;
+  boost::system::error_code ignored;
+  state_->acceptor.close(ignored);
+  // The same address again: it was ours a moment ago, and if somebody took it meanwhile `open` says so.
+  if (auto bound = bind_again(); !bound) return;
+}
+
+asio::awaitable<void> Listener::accept_all(std::shared_ptr<State> state) {
+  while (state->is_open) {
+    auto [error, socket] = co_await state->acceptor.async_accept(kAwait);
+    if (!state->is_open) co_return;
+    if (!error) {
+      state->accepted(std::move(socket));
+    } else if (is_short_of_descriptors(error)) {
+      // The connection stays in the system's queue: trying again at once would only burn time.
+      asio::steady_timer rest(state->acceptor.get_executor(), limits::kAcceptRest);
+      co_await rest.async_wait(kAwait);
+    }
+  }
+}
+
+}  // namespace sallyport::net

@@ -1,0 +1,50 @@
+// A listening TCP socket that is bound from the start and listens only while it is told to: while it does
+// not, a peer is refused at once and goes on to its next target.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+
+#include "base/result.h"
+#include "dns/address.h"
+
+namespace sallyport::net {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+
+class Listener {
+ public:
+  using Handler = std::function<void(tcp::socket)>;
+
+  // Binds, without listening. `accepted` is called for each connection. Errors: kFileUnreadable, with the
+  // address.
+  static Result<std::unique_ptr<Listener>> bind(asio::io_context& io, const dns::Endpoint& endpoint,
+                                                Handler accepted);
+  ~Listener();
+  Listener(const Listener&) = delete;
+  Listener& operator=(const Listener&) = delete;
+
+  // Errors: kFileUnreadable.
+  Result<void> open();
+  // Connections that the system holds for us and we did not take are reset. Stays bound.
+  void close();
+  const dns::Endpoint& endpoint() const { return endpoint_; }
+
+ private:
+  struct State;
+  Listener(asio::io_context& io, dns::Endpoint endpoint, Handler accepted);
+  Result<void> bind_again();
+  static asio::awaitable<void> accept_all(std::shared_ptr<State> state);
+
+  asio::io_context& io_;
+  dns::Endpoint endpoint_;
+  Handler accepted_;
+  std::shared_ptr<State> state_;  // shared with the accepting coroutine, which may outlive a close
+};
+
+}  // namespace sallyport::net

@@ -1,0 +1,408 @@
+#include "net/tls.h"
+
+#include <cerrno>
+#include <cstring>
+
+#include <openssl/pem.h>
+#include <sys/socket.h>
+
+#include "base/bytes.h"
+#include "base/limits.h"
+#include "net/openssl.h"
+
+namespace sallyport::net {
+
+namespace {
+
+// XEP-0368 2, in the form of RFC 7301 3.1: a length, then the name.
+constexpr unsigned char kAlpn[] = "\x0bxmpp-server";
+constexpr unsigned kAlpnSize = sizeof kAlpn - 1;
+
+// --- a BIO on a descriptor. OpenSSL's own would raise SIGPIPE on a broken connection.
+
+int descriptor_of(BIO* bio) { return static_cast<int>(reinterpret_cast<std::intptr_t>(BIO_get_data(bio))); }
+
+bool is_retry(int error) { return error == EAGAIN || error == EWOULDBLOCK || error == EINTR; }
+
+int bio_write(BIO* bio, const char* bytes, int size) {
+  BIO_clear_retry_flags(bio);
+  ssize_t sent = ::send(descriptor_of(bio), bytes, static_cast<std::size_t>(size), MSG_NOSIGNAL);
+  if (sent < 0 && is_retry(errno)) BIO_set_retry_write(bio);
+  return static_cast<int>(sent);
+}
+
+int bio_read(BIO* bio, char* to, int size) {
+  BIO_clear_retry_flags(bio);
+  ssize_t received = ::recv(descriptor_of(bio), to, static_cast<std::size_t>(size), 0);
+  if (received < 0 && is_retry(errno)) BIO_set_retry_read(bio);
+  return static_cast<int>(received);
+}
+
+long bio_control(BIO*, int command, long, void*) { return command == BIO_CTRL_FLUSH ? 1 : 0; }
+
+int bio_create(BIO* bio) {
+  BIO_set_init(bio, 1);
+  return 1;
+}
+
+BIO* descriptor_bio(int descriptor) {
+  static BIO_METHOD* const kMethod = [] {
+    BIO_METHOD* method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "descriptor");
+    BIO_meth_set_write(method, bio_write);
+    BIO_meth_set_read(method, bio_read);
+    BIO_meth_set_ctrl(method, bio_control);
+    BIO_meth_set_create(method, bio_create);
+    return method;
+  }();
+  BIO* bio = BIO_new(kMethod);
+  BIO_set_data(bio, reinterpret_cast<void*>(static_cast<std::intptr_t>(descriptor)));
+  return bio;
+}
+
+// --- contexts
+
+SSL_CTX* new_context(int version_min) {
+  SSL_CTX* context = SSL_CTX_new(TLS_method());
+  SSL_CTX_set_min_proto_version(context, version_min);
+  // Without the buffers an idle connection needs a third of the memory (DESIGN "Facts learned").
+  SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+                                SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET |
+                                   SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_num_tickets(context, 0);
+  SSL_CTX_set_max_early_data(context, 0);
+  SSL_CTX_set_read_ahead(context, 1);
+  SSL_CTX_set_max_cert_list(context, limits::kCertificateChainBytesMax);
+  SSL_CTX_set_verify_depth(context, limits::kCertificateDepthMax);
+  SSL_CTX_set1_groups_list(context, "X25519:P-256:P-384");
+  // BCP 195 (RFC 9325 4.2): forward secrecy and AEAD; TLS 1.3 has nothing else.
+  SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20");
+  return context;
+}
+
+StorePtr new_store() {
+  StorePtr store(X509_STORE_new());
+  // Anchors may be intermediate certificates; and both purposes are looked at in usage_allows.
+  X509_VERIFY_PARAM* param = X509_STORE_get0_param(store.get());
+  X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_TRUSTED_FIRST);
+  return store;
+}
+
+// Public authorities no longer issue clientAuth, and a server is a client to its peers: either purpose
+// counts in both directions; a certificate for e-mail or code does not.
+bool usage_allows(X509* leaf) {
+  std::uint32_t usage = X509_get_extended_key_usage(leaf);  // all bits when it has none
+  return (usage & (XKU_SSL_SERVER | XKU_SSL_CLIENT | XKU_ANYEKU)) != 0;
+}
+
+std::string offered_protocols(const unsigned char* in, unsigned size) {
+  std::string text;
+  for (unsigned at = 0; at < size && text.size() < limits::kShownBytesMax;) {
+    unsigned length = in[at];
+    if (at + 1 + length > size) break;
+    if (!text.empty()) text += ", ";
+    text.append(reinterpret_cast<const char*>(in) + at + 1, length);
+    at += 1 + length;
+  }
+  return text;
+}
+
+}  // namespace
+
+// --- one connection
+
+Tls::Tls(SSL_CTX* context, int descriptor, bool accepting) : ssl_(SSL_new(context)), accepting_(accepting) {
+  BIO* bio = descriptor_bio(descriptor);
+  SSL_set_bio(ssl_, bio, bio);
+  SSL_set_app_data(ssl_, this);
+  if (accepting) {
+    SSL_set_accept_state(ssl_);
+  } else {
+    SSL_set_connect_state(ssl_);
+  }
+}
+
+Tls::~Tls() { SSL_free(ssl_); }
+
+Tls& Tls::of(SSL* ssl) { return *static_cast<Tls*>(SSL_get_app_data(ssl)); }
+
+TlsStep Tls::step_of(int result, std::string_view doing) {
+  int saved_errno = errno;
+  switch (SSL_get_error(ssl_, result)) {
+    case SSL_ERROR_WANT_READ:
+      return TlsStep::kWantRead;
+    case SSL_ERROR_WANT_WRITE:
+      return TlsStep::kWantWrite;
+    case SSL_ERROR_ZERO_RETURN:
+      error_ = Error{done_ ? Code::kStreamLost : Code::kTlsHandshake, "the peer closed TLS"};
+      return TlsStep::kEnded;
+    case SSL_ERROR_SYSCALL:
+      error_.code = done_ ? Code::kStreamLost : Code::kTlsHandshake;
+      error_.text =
+          std::string(doing) + ": " +
+          (result < 0 && saved_errno != 0 ? std::strerror(saved_errno) : "the peer closed the connection");
+      return TlsStep::kEnded;
+    default:
+      error_ = Error{done_ ? Code::kStreamLost : Code::kTlsHandshake,
+                     std::string(doing) + ": " + openssl_reasons()};
+  }
+  if (refusal_) error_ = *refusal_;
+  return TlsStep::kFailed;
+}
+
+TlsStep Tls::handshake() {
+  ERR_clear_error();
+  errno = 0;
+  int result = SSL_do_handshake(ssl_);
+  if (result != 1) return step_of(result, "handshake");
+  done_ = true;
+  // The certificate and its key are not needed after the handshake; a wiped key must not live on here.
+  SSL_certs_clear(ssl_);
+  return TlsStep::kDone;
+}
+
+Tls::Moved Tls::read(char* to, std::size_t size) {
+  ERR_clear_error();
+  errno = 0;
+  std::size_t moved = 0;
+  int result = SSL_read_ex(ssl_, to, size, &moved);
+  if (result == 1) return {TlsStep::kDone, moved};
+  return {step_of(result == 0 ? -1 : result, "reading"), 0};
+}
+
+Tls::Moved Tls::write(std::string_view bytes) {
+  ERR_clear_error();
+  errno = 0;
+  std::size_t moved = 0;
+  int result = SSL_write_ex(ssl_, bytes.data(), bytes.size(), &moved);
+  if (result == 1) return {TlsStep::kDone, moved};
+  return {step_of(result == 0 ? -1 : result, "writing"), 0};
+}
+
+TlsStep Tls::close() {
+  if (!done_) return TlsStep::kDone;
+  ERR_clear_error();
+  errno = 0;
+  int result = SSL_shutdown(ssl_);
+  if (result >= 0) return TlsStep::kDone;
+  TlsStep step = step_of(result, "closing");
+  return step == TlsStep::kWantWrite ? step : TlsStep::kDone;
+}
+
+s2s::TlsFacts Tls::facts() const {
+  s2s::TlsFacts facts;
+  facts.version = SSL_get_version(ssl_);
+  facts.cipher = SSL_CIPHER_standard_name(SSL_get_current_cipher(ssl_));
+  const unsigned char* alpn = nullptr;
+  unsigned alpn_size = 0;
+  SSL_get0_alpn_selected(ssl_, &alpn, &alpn_size);
+  if (alpn_size > 0) facts.alpn.assign(reinterpret_cast<const char*>(alpn), alpn_size);
+  // An accepting side always shows its certificate; an initiating one when it was asked to.
+  if (has_credential_ && (accepting_ || certificate_wanted_)) facts.own_certificate = own_;
+  facts.server_name = server_name_;
+  facts.chain = chain_;
+  X509Ptr leaf(SSL_get1_peer_certificate(ssl_));
+  if (!leaf) return facts;
+  facts.peer_certificate = true;
+  facts.key_pin = key_pin(leaf.get());
+  auto names = certificate_names(leaf.get());
+  if (names) {
+    facts.names = std::move(*names);
+  } else {
+    facts.chain = names.error();
+  }
+  return facts;
+}
+
+Result<void> Tls::show_for(const xmpp::Domain& own) {
+  auto credential = by_server_name_->credential_for(own, now_);
+  if (!credential) return std::move(credential).error();
+  if (auto shown = (*credential)->show(ssl_); !shown) return shown;
+  has_credential_ = true;
+  own_ = own.ascii();
+  return {};
+}
+
+// Called for every accepting handshake, with or without SNI.
+int Tls::handle_server_name(SSL* ssl, int* alert, void*) {
+  Tls& tls = of(ssl);
+  const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+  // Cut, not refused: after STARTTLS it is not used for anything.
+  if (name != nullptr) tls.server_name_.assign(name, strnlen(name, limits::kDomainBytesMax));
+  if (tls.by_server_name_ == nullptr) return SSL_TLSEXT_ERR_OK;
+  *alert = SSL_AD_UNRECOGNIZED_NAME;
+  auto domain = xmpp::Domain::parse(tls.server_name_);
+  if (!domain) {
+    tls.refuse({Code::kTlsUnknownName, name == nullptr ? "no server name" : tls.server_name_});
+    return SSL_TLSEXT_ERR_ALERT_FATAL;
+  }
+  if (auto shown = tls.show_for(*domain); !shown) {
+    bool is_unknown = shown.error().code == Code::kTlsNoLocalCertificate;
+    tls.refuse(is_unknown ? Error{Code::kTlsUnknownName, domain->ascii()} : shown.error());
+    return SSL_TLSEXT_ERR_ALERT_FATAL;
+  }
+  tls.server_name_ = domain->ascii();
+  return SSL_TLSEXT_ERR_OK;
+}
+
+// Called only when the peer offers protocols: then xmpp-server must be among them (ATTACKS B8).
+int Tls::handle_alpn(SSL* ssl, const unsigned char** out, unsigned char* out_size, const unsigned char* in,
+                     unsigned in_size, void*) {
+  unsigned char* chosen = nullptr;
+  if (SSL_select_next_proto(&chosen, out_size, kAlpn, kAlpnSize, in, in_size) == OPENSSL_NPN_NEGOTIATED) {
+    *out = chosen;
+    return SSL_TLSEXT_ERR_OK;
+  }
+  of(ssl).refuse({Code::kTlsAlpn, offered_protocols(in, in_size)});
+  return SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+int Tls::handle_certificate_wanted(SSL* ssl, void*) {
+  of(ssl).certificate_wanted_ = true;
+  return 1;
+}
+
+// The chain's verification is a fact, not a condition: always 1.
+int Tls::handle_chain(X509_STORE_CTX* chain, void*) {
+  auto* ssl = static_cast<SSL*>(X509_STORE_CTX_get_ex_data(chain, SSL_get_ex_data_X509_STORE_CTX_idx()));
+  Tls& tls = of(ssl);
+  X509_VERIFY_PARAM* param = X509_STORE_CTX_get0_param(chain);
+  X509_VERIFY_PARAM_set_purpose(param, X509_PURPOSE_ANY);
+  X509_VERIFY_PARAM_set_trust(param, X509_TRUST_SSL_SERVER);
+  int verified = X509_verify_cert(chain);
+  if (verified != 1) {
+    tls.chain_ = Error{Code::kTlsUntrusted, X509_verify_cert_error_string(X509_STORE_CTX_get_error(chain))};
+  } else if (!usage_allows(X509_STORE_CTX_get0_cert(chain))) {
+    tls.chain_ = Error{Code::kTlsUntrusted, "the certificate is not for TLS servers or clients"};
+  } else {
+    tls.chain_ = Result<void>();
+  }
+  X509_STORE_CTX_set_error(chain, X509_V_OK);
+  ERR_clear_error();
+  return 1;
+}
+
+int Tls::handle_pin(X509_STORE_CTX* chain, void*) {
+  auto* ssl = static_cast<SSL*>(X509_STORE_CTX_get_ex_data(chain, SSL_get_ex_data_X509_STORE_CTX_idx()));
+  Tls& tls = of(ssl);
+  std::string pin = key_pin(X509_STORE_CTX_get0_cert(chain));
+  for (std::size_t row = 0; row < tls.pins_.size(); ++row) {
+    for (const std::string& pinned : tls.pins_[row]) {
+      if (!equal_constant_time(pinned, pin)) continue;
+      tls.pinned_row_ = row;
+      X509_STORE_CTX_set_error(chain, X509_V_OK);
+      return 1;
+    }
+  }
+  tls.refuse({Code::kTlsPin, pin});
+  X509_STORE_CTX_set_error(chain, X509_V_ERR_APPLICATION_VERIFICATION);
+  return 0;
+}
+
+// --- s2s
+
+S2sTls::S2sTls(CertificateSource& source) : source_(source), context_(new_context(TLS1_2_VERSION)) {
+  // A client certificate is asked for, never insisted on: dialback may do without.
+  SSL_CTX_set_verify(context_, SSL_VERIFY_PEER, nullptr);
+  SSL_CTX_set_cert_verify_callback(context_, &Tls::handle_chain, nullptr);
+  SSL_CTX_set_tlsext_servername_callback(context_, &Tls::handle_server_name);
+  SSL_CTX_set_alpn_select_cb(context_, &Tls::handle_alpn, nullptr);
+  SSL_CTX_set_cert_cb(context_, &Tls::handle_certificate_wanted, nullptr);
+  trust_nothing();
+}
+
+S2sTls::~S2sTls() { SSL_CTX_free(context_); }
+
+void S2sTls::trust_system() {
+  StorePtr store = new_store();
+  X509_STORE_set_default_paths(store.get());
+  ERR_clear_error();
+  SSL_CTX_set_cert_store(context_, store.release());
+}
+
+void S2sTls::trust_nothing() { SSL_CTX_set_cert_store(context_, new_store().release()); }
+
+Result<void> S2sTls::trust(std::string_view pem) {
+  if (pem.size() > limits::kTrustBytesMax) return Error{Code::kFileFormat, "trusted_ca is too large"};
+  StorePtr store = new_store();
+  X509_VERIFY_PARAM_set_flags(X509_STORE_get0_param(store.get()), X509_V_FLAG_PARTIAL_CHAIN);
+  BioPtr in = read_bio(pem);
+  ERR_clear_error();
+  std::size_t count = 0;
+  while (X509Ptr anchor{PEM_read_bio_X509_AUX(in.get(), nullptr, no_passphrase, nullptr)}) {
+    X509_STORE_add_cert(store.get(), anchor.get());
+    ++count;
+  }
+  bool at_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+  if (count == 0 || !at_end) return Error{Code::kFileFormat, "trusted certificates: " + openssl_reasons()};
+  ERR_clear_error();
+  SSL_CTX_set_cert_store(context_, store.release());
+  return {};
+}
+
+Result<std::unique_ptr<Tls>> S2sTls::accept(int descriptor, const xmpp::Domain& own, UnixTime now) {
+  std::unique_ptr<Tls> tls(new Tls(context_, descriptor, true));
+  tls->by_server_name_ = &source_;
+  tls->now_ = now;
+  auto shown = tls->show_for(own);
+  if (!shown) return std::move(shown).error();
+  tls->by_server_name_ = nullptr;
+  return tls;
+}
+
+std::unique_ptr<Tls> S2sTls::accept_direct(int descriptor, UnixTime now) {
+  std::unique_ptr<Tls> tls(new Tls(context_, descriptor, true));
+  tls->by_server_name_ = &source_;
+  tls->now_ = now;
+  return tls;
+}
+
+Result<std::unique_ptr<Tls>> S2sTls::connect(int descriptor, const xmpp::Domain& own,
+                                             const std::string& server_name, bool direct, UnixTime now) {
+  std::unique_ptr<Tls> tls(new Tls(context_, descriptor, false));
+  tls->by_server_name_ = &source_;
+  tls->now_ = now;
+  // Without a certificate for the domain dialback may still do.
+  auto shown = tls->show_for(own);
+  if (!shown && shown.error().code != Code::kTlsNoLocalCertificate) return std::move(shown).error();
+  tls->by_server_name_ = nullptr;
+  tls->server_name_ = server_name;
+  if (!server_name.empty() && SSL_set_tlsext_host_name(tls->ssl_, server_name.c_str()) != 1) {
+    return Error{Code::kTlsHandshake, openssl_reasons()};
+  }
+  if (direct) SSL_set_alpn_protos(tls->ssl_, kAlpn, kAlpnSize);
+  return tls;
+}
+
+// --- the link
+
+Result<std::unique_ptr<LinkTls>> LinkTls::make(std::string_view certificate, std::string_view key) {
+  auto identity = Credential::parse(certificate, key);
+  if (!identity) return std::move(identity).error();
+  std::unique_ptr<LinkTls> link(new LinkTls());
+  link->context_ = new_context(TLS1_3_VERSION);
+  link->pin_ = key_pin((*identity)->leaf());
+  SSL_CTX_set_verify(link->context_, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+  SSL_CTX_set_cert_verify_callback(link->context_, &Tls::handle_pin, nullptr);
+  if (SSL_CTX_use_cert_and_key(link->context_, (*identity)->leaf(), (*identity)->key(), nullptr, 1) != 1) {
+    return Error{Code::kFileFormat, "identity: " + openssl_reasons()};
+  }
+  return link;
+}
+
+LinkTls::~LinkTls() { SSL_CTX_free(context_); }
+
+std::unique_ptr<Tls> LinkTls::accept(int descriptor, std::span<const std::vector<std::string>> rows) {
+  std::unique_ptr<Tls> tls(new Tls(context_, descriptor, true));
+  tls->pins_ = rows;
+  return tls;
+}
+
+std::unique_ptr<Tls> LinkTls::connect(int descriptor, const std::vector<std::string>& pins) {
+  std::unique_ptr<Tls> tls(new Tls(context_, descriptor, false));
+  tls->pins_ = std::span(&pins, 1);
+  return tls;
+}
+
+}  // namespace sallyport::net

@@ -1,0 +1,144 @@
+// TLS on a connected, non-blocking socket: contexts for s2s and for the link, and one connection's TLS.
+//
+// Identity is not judged here. For s2s the handshake completes whatever certificate the peer shows, or none;
+// what was found are facts (s2s::TlsFacts) for the machines. On the link the peer's key must be a pinned one,
+// and the handshake fails otherwise.
+//
+// TLS 1.2 and 1.3 with AEAD suites for s2s, 1.3 alone on the link. Never compression, renegotiation (ATTACKS
+// B8), tickets, session caches or early data, so nothing is resumed across names.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "net/certificate_source.h"
+#include "s2s/tls_facts.h"
+#include "xmpp/jid.h"
+
+struct ssl_ctx_st;
+struct x509_store_ctx_st;
+
+namespace sallyport::net {
+
+// What stopped a call: nothing, the socket, the peer's end of the TLS or TCP connection, or an error.
+enum class TlsStep : std::uint8_t { kDone, kWantRead, kWantWrite, kEnded, kFailed };
+
+// One connection's TLS. Reads and writes the descriptor, never closes it; the descriptor outlives it.
+class Tls {
+ public:
+  ~Tls();
+  Tls(const Tls&) = delete;
+  Tls& operator=(const Tls&) = delete;
+
+  // To be called again after a wait, as the step says.
+  TlsStep handshake();
+
+  struct Moved {
+    TlsStep step;  // kDone: `bytes` were moved, at least one
+    std::size_t bytes;
+  };
+  Moved read(char* to, std::size_t size);
+  // May take a part only. After kWantRead or kWantWrite the next call must offer the same bytes.
+  Moved write(std::string_view bytes);
+  // Says close_notify. kDone also when it cannot be said any more.
+  TlsStep close();
+
+  // Why a step was kFailed or a handshake kEnded: kTlsHandshake, kTlsAlpn, kTlsUnknownName,
+  // kTlsNoLocalCertificate, kTlsPin, or what the certificate source said; kStreamLost outside the handshake.
+  const Error& error() const { return error_; }
+  // After a complete handshake.
+  s2s::TlsFacts facts() const;
+  // After a link's handshake: which row of pins has the peer's key.
+  std::size_t pinned_row() const { return pinned_row_; }
+
+ private:
+  friend class S2sTls;
+  friend class LinkTls;
+  Tls(ssl_ctx_st* context, int descriptor, bool accepting);
+  TlsStep step_of(int result, std::string_view doing);
+  void refuse(Error error) { refusal_ = std::move(error); }
+  Result<void> show_for(const xmpp::Domain& own);
+
+  static Tls& of(ssl_st* ssl);
+  static int handle_server_name(ssl_st* ssl, int* alert, void* unused);
+  static int handle_alpn(ssl_st* ssl, const unsigned char** out, unsigned char* out_size,
+                         const unsigned char* in, unsigned in_size, void* unused);
+  static int handle_certificate_wanted(ssl_st* ssl, void* unused);
+  static int handle_chain(x509_store_ctx_st* chain, void* unused);
+  static int handle_pin(x509_store_ctx_st* chain, void* unused);
+
+  ssl_st* ssl_;
+  bool accepting_;
+  bool done_ = false;
+  // Accepting Direct TLS: the certificate is chosen by SNI, from here.
+  CertificateSource* by_server_name_ = nullptr;
+  UnixTime now_{};
+  bool has_credential_ = false;
+  bool certificate_wanted_ = false;
+  std::string own_;
+  std::string server_name_;
+  Result<void> chain_ = Error{Code::kTlsNoCertificate, {}};
+  std::span<const std::vector<std::string>> pins_;
+  std::size_t pinned_row_ = 0;
+  // What one of our callbacks objected to, more telling than OpenSSL's words for it.
+  std::optional<Error> refusal_;
+  Error error_{Code::kTlsHandshake, {}};
+};
+
+class S2sTls {
+ public:
+  // `source` outlives it.
+  explicit S2sTls(CertificateSource& source);
+  ~S2sTls();
+  S2sTls(const S2sTls&) = delete;
+  S2sTls& operator=(const S2sTls&) = delete;
+
+  // What peers' chains must lead to, from the next handshake on. Nothing, until one of these is called.
+  void trust_system();
+  void trust_nothing();
+  // PEM certificates; each is an anchor, also an intermediate one: who lists it means it. Errors:
+  // kFileFormat, and the earlier trust stays.
+  Result<void> trust(std::string_view pem);
+
+  // STARTTLS: shows the certificate of `own` (RFC 6120 5.4.3.1). Errors: the source's.
+  Result<std::unique_ptr<Tls>> accept(int descriptor, const xmpp::Domain& own, UnixTime now);
+  // Direct TLS: shows that of the SNI; none, or one without a certificate, fails with kTlsUnknownName
+  // (XEP-0368, ATTACKS B8).
+  std::unique_ptr<Tls> accept_direct(int descriptor, UnixTime now);
+  // Shows the certificate of `own` if asked for one and if there is one. `direct`: offers ALPN xmpp-server
+  // (XEP-0368 2).
+  Result<std::unique_ptr<Tls>> connect(int descriptor, const xmpp::Domain& own,
+                                       const std::string& server_name, bool direct, UnixTime now);
+
+ private:
+  CertificateSource& source_;
+  ssl_ctx_st* context_;
+};
+
+class LinkTls {
+ public:
+  // Our identity, PEM. Errors: kFileFormat.
+  static Result<std::unique_ptr<LinkTls>> make(std::string_view certificate, std::string_view key);
+  ~LinkTls();
+  LinkTls(const LinkTls&) = delete;
+  LinkTls& operator=(const LinkTls&) = delete;
+
+  // The peer's key must be one of the pins, in one of the rows. They outlive the handshake.
+  std::unique_ptr<Tls> accept(int descriptor, std::span<const std::vector<std::string>> rows);
+  std::unique_ptr<Tls> connect(int descriptor, const std::vector<std::string>& pins);
+  // Our own key's pin.
+  const std::string& pin() const { return pin_; }
+
+ private:
+  LinkTls() = default;
+  ssl_ctx_st* context_ = nullptr;
+  std::string pin_;
+};
+
+}  // namespace sallyport::net
