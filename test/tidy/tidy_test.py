@@ -64,6 +64,7 @@ class Layering(unittest.TestCase):
         ("src/s2s/a_test.cc", "#include <gtest/gtest.h>"),
         ("src/link/session_fixture.h", "#include <gtest/gtest.h>"),
         ("src/link/a_test.cc", '#include "link/session_fixture.h"'),
+        ("src/net/pch.h", '#include "../../cmake/pch.h"'),
         ("src/net/a.cc", "#include <sys/socket.h>"),
         ("src/net/a.cc", "auto t = std::chrono::steady_clock::now();"),
         ("src/base/a.h", "// steady_clock::now is read by the driver, getrandom(2) too"),
