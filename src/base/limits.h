@@ -106,6 +106,11 @@ inline constexpr std::size_t kDnsMessageBytesMax = 65'535;
 inline constexpr std::size_t kDnsDatagramBytesMax = 1'232;
 // How long "there is no such name" is believed: a partner that was just set up should not wait longer.
 inline constexpr auto kDnsNegativeTtlMax = 60s;
+// The answering resolver: one upstream server, then the next; an internal server's TCP connection without a question.
+inline constexpr auto kDnsUpstreamTimeout = 3s;
+inline constexpr auto kDnsStreamIdle = 20s;
+// Questions and connections of internal servers at once: each may hold a socket of ours.
+inline constexpr std::size_t kDnsInFlightMax = 512;
 // One address, then the whole plan of a dial. An unknown domain is answered within 30 s.
 inline constexpr auto kConnectTimeout = 8s;
 inline constexpr auto kDialTimeout = 20s;

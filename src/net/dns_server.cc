@@ -1,0 +1,315 @@
+#include "net/dns_server.h"
+
+#include <algorithm>
+#include <array>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/ip/udp.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+
+#include "base/limits.h"
+#include "net/deadline.h"
+#include "net/endpoint.h"
+
+namespace sallyport::net {
+
+using asio::ip::udp;
+
+struct DnsServer::State {
+  State(asio::io_context& io_in, DnsServerSetup setup_in, dns::Answering answering_in, Random& random_in)
+      : io(io_in), setup(std::move(setup_in)), answering(std::move(answering_in)), random(random_in) {}
+
+  using Self = std::shared_ptr<State>;
+  static asio::awaitable<void> serve_datagrams(Self self, std::size_t index);
+  static asio::awaitable<void> answer_datagram(Self self, std::size_t index, udp::endpoint client, std::string query);
+  static asio::awaitable<void> serve_streams(Self self, std::size_t index);
+  static asio::awaitable<void> serve_stream(Self self, tcp::socket socket);
+  // The response to a query; nothing where none is owed (to what is a response itself, or no message).
+  static asio::awaitable<std::optional<std::string>> respond(Self self, std::string bytes, bool by_datagram);
+  static asio::awaitable<std::optional<std::string>> forward(Self self, std::string bytes, dns::Head head,
+                                                             bool by_datagram);
+
+  Result<void> bind(const dns::Endpoint& endpoint);
+  bool may_ask(const dns::Ip& ip) const {
+    return std::ranges::any_of(setup.clients, [&ip](const gate::Network& n) { return n.contains(ip.bytes); });
+  }
+  // One place for everything in flight, datagrams and streams.
+  bool is_full() const { return in_flight >= limits::kDnsInFlightMax; }
+
+  asio::io_context& io;
+  DnsServerSetup setup;
+  dns::Answering answering;
+  Random& random;
+  DnsServerCounters counters;
+  std::vector<std::unique_ptr<udp::socket>> datagrams;
+  std::vector<std::unique_ptr<tcp::acceptor>> acceptors;
+  std::size_t in_flight = 0;
+  bool stopped = false;
+};
+
+namespace {
+
+constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
+
+udp::endpoint to_udp(const dns::Endpoint& endpoint) {
+  const tcp::endpoint same = to_asio(endpoint);
+  return {same.address(), same.port()};
+}
+
+// Closes a datagram socket when its time is up, so that a wait on it ends.
+class UdpDeadline {
+ public:
+  UdpDeadline(udp::socket& socket, Duration after)
+      : alive_(std::make_shared<udp::socket*>(&socket)), timer_(socket.get_executor(), after) {
+    timer_.async_wait([alive = alive_](const boost::system::error_code& error) {
+      boost::system::error_code ignored;
+      if (!error && *alive != nullptr) (*alive)->close(ignored);
+    });
+  }
+  ~UdpDeadline() { *alive_ = nullptr; }
+  UdpDeadline(const UdpDeadline&) = delete;
+  UdpDeadline& operator=(const UdpDeadline&) = delete;
+
+ private:
+  std::shared_ptr<udp::socket*> alive_;
+  asio::steady_timer timer_;
+};
+
+void put_id(std::string& message, std::uint16_t id) {
+  message[0] = static_cast<char>(id >> 8);
+  message[1] = static_cast<char>(id & 0xff);
+}
+
+// Whether `reply` answers the question that went out under `id`: whoever guesses neither is not heard.
+bool is_reply(std::string_view reply, std::uint16_t id, const dns::Question& question) {
+  const auto head = dns::parse_head(reply);
+  return head && head->id == id && (head->flags & dns::kResponse) != 0 && head->question &&
+         head->question->name.is_same(question.name) && head->question->type == question.type &&
+         head->question->class_ == question.class_;
+}
+
+asio::awaitable<std::optional<std::string>> ask_by_datagram(asio::io_context& io, dns::Endpoint upstream,
+                                                            std::string query, std::uint16_t id,
+                                                            dns::Question question) {
+  // A socket of its own: a source port that nobody can know.
+  udp::socket socket(io);
+  boost::system::error_code error;
+  const udp::endpoint server = to_udp(upstream);
+  socket.open(server.protocol(), error);
+  if (!error) socket.connect(server, error);
+  if (error) co_return std::nullopt;
+  UdpDeadline deadline(socket, limits::kDnsUpstreamTimeout);
+  auto [send_error, sent] = co_await socket.async_send(asio::buffer(query), kAwait);
+  if (send_error) co_return std::nullopt;
+  std::string reply(limits::kDnsMessageBytesMax, '\0');
+  for (;;) {
+    auto [receive_error, size] = co_await socket.async_receive(asio::buffer(reply), kAwait);
+    if (receive_error) co_return std::nullopt;
+    if (!is_reply(std::string_view(reply).substr(0, size), id, question)) continue;
+    reply.resize(size);
+    co_return reply;
+  }
+}
+
+asio::awaitable<std::optional<std::string>> read_message(tcp::socket& socket) {
+  std::array<unsigned char, 2> length{};
+  auto [head_error, head_size] = co_await asio::async_read(socket, asio::buffer(length), kAwait);
+  if (head_error) co_return std::nullopt;
+  std::string message(static_cast<std::size_t>(length[0]) << 8 | length[1], '\0');
+  auto [error, size] = co_await asio::async_read(socket, asio::buffer(message), kAwait);
+  if (error) co_return std::nullopt;
+  co_return message;
+}
+
+asio::awaitable<bool> write_message(tcp::socket& socket, std::string message) {
+  std::string framed;
+  Appender to(framed);
+  to.u16(static_cast<std::uint16_t>(message.size()));
+  to.raw(message);
+  auto [error, size] = co_await asio::async_write(socket, asio::buffer(framed), kAwait);
+  co_return !error;
+}
+
+asio::awaitable<std::optional<std::string>> ask_by_stream(asio::io_context& io, dns::Endpoint upstream,
+                                                          std::string query, std::uint16_t id,
+                                                          dns::Question question) {
+  tcp::socket socket(io);
+  Deadline deadline(socket, limits::kDnsUpstreamTimeout);
+  auto [error] = co_await socket.async_connect(to_asio(upstream), kAwait);
+  if (error || !co_await write_message(socket, std::move(query))) co_return std::nullopt;
+  auto reply = co_await read_message(socket);
+  if (!reply || !is_reply(*reply, id, question)) co_return std::nullopt;
+  co_return reply;
+}
+
+}  // namespace
+
+// --- one question
+
+asio::awaitable<std::optional<std::string>> DnsServer::State::respond(Self self, std::string bytes, bool by_datagram) {
+  const auto head = dns::parse_head(bytes);
+  if (!head || (head->flags & dns::kResponse) != 0) co_return std::nullopt;
+  const auto query = dns::Message::parse(bytes);
+  if (!query) co_return dns::refusal(*head, dns::Rcode::kFormErr).build();
+  if (auto own = dns::answer(*query, self->answering)) {
+    ++self->counters.answered;
+    if (!by_datagram) co_return own->build();
+    const auto edns = dns::edns_of(*query);
+    co_return dns::build_datagram(*own, dns::datagram_bytes_max(edns ? *edns : std::nullopt));
+  }
+  if (auto reply = co_await forward(self, std::move(bytes), *head, by_datagram)) {
+    ++self->counters.forwarded;
+    co_return reply;
+  }
+  ++self->counters.failed;
+  co_return dns::refusal(*head, dns::Rcode::kServFail).build();
+}
+
+// A truncated reply goes back as it is: the asker comes again over TCP, and so do we.
+asio::awaitable<std::optional<std::string>> DnsServer::State::forward(Self self, std::string bytes, dns::Head head,
+                                                                      bool by_datagram) {
+  if (!head.question) co_return std::nullopt;
+  const auto id = static_cast<std::uint16_t>(self->random.below(0x10000));
+  put_id(bytes, id);
+  for (const auto& upstream : self->setup.upstream) {
+    auto reply = by_datagram ? co_await ask_by_datagram(self->io, upstream, bytes, id, *head.question)
+                             : co_await ask_by_stream(self->io, upstream, bytes, id, *head.question);
+    if (!reply) continue;
+    put_id(*reply, head.id);
+    co_return reply;
+  }
+  co_return std::nullopt;
+}
+
+// --- datagrams
+
+asio::awaitable<void> DnsServer::State::serve_datagrams(Self self, std::size_t index) {
+  udp::socket& socket = *self->datagrams[index];
+  std::string buffer(limits::kDnsMessageBytesMax, '\0');
+  while (!self->stopped) {
+    udp::endpoint client;
+    auto [error, size] = co_await socket.async_receive_from(asio::buffer(buffer), client, kAwait);
+    if (self->stopped) co_return;
+    if (error) continue;  // an ICMP error of an earlier reply
+    const dns::Ip ip = from_asio(tcp::endpoint(client.address(), client.port())).ip;
+    if (!self->may_ask(ip) || self->is_full()) {
+      ++self->counters.refused;
+      const auto head = dns::parse_head(std::string_view(buffer).substr(0, size));
+      if (!head || (head->flags & dns::kResponse) != 0 || self->is_full()) continue;
+      const std::string no = dns::refusal(*head, dns::Rcode::kRefused).build();
+      boost::system::error_code ignored;
+      socket.send_to(asio::buffer(no), client, 0, ignored);
+      continue;
+    }
+    ++self->in_flight;
+    asio::co_spawn(self->io, answer_datagram(self, index, client, buffer.substr(0, size)), asio::detached);
+  }
+}
+
+asio::awaitable<void> DnsServer::State::answer_datagram(Self self, std::size_t index, udp::endpoint client,
+                                                        std::string query) {
+  auto reply = co_await respond(self, std::move(query), true);
+  --self->in_flight;
+  if (!reply || self->stopped) co_return;
+  co_await self->datagrams[index]->async_send_to(asio::buffer(*reply), client, kAwait);
+}
+
+// --- streams
+
+asio::awaitable<void> DnsServer::State::serve_streams(Self self, std::size_t index) {
+  tcp::acceptor& acceptor = *self->acceptors[index];
+  while (!self->stopped) {
+    auto [error, socket] = co_await acceptor.async_accept(kAwait);
+    if (self->stopped) co_return;
+    if (error) {
+      asio::steady_timer rest(self->io, limits::kAcceptRest);
+      co_await rest.async_wait(kAwait);
+      continue;
+    }
+    boost::system::error_code gone;
+    const tcp::endpoint peer = socket.remote_endpoint(gone);
+    if (gone || !self->may_ask(from_asio(peer).ip) || self->is_full()) {
+      ++self->counters.refused;
+      continue;
+    }
+    ++self->in_flight;
+    asio::co_spawn(self->io, serve_stream(self, std::move(socket)), asio::detached);
+  }
+}
+
+asio::awaitable<void> DnsServer::State::serve_stream(Self self, tcp::socket socket) {
+  for (bool open = true; open && !self->stopped;) {
+    Deadline deadline(socket, limits::kDnsStreamIdle);
+    auto query = co_await read_message(socket);
+    if (!query) break;
+    auto reply = co_await respond(self, std::move(*query), false);
+    open = reply && !deadline.has_passed() && co_await write_message(socket, std::move(*reply));
+  }
+  --self->in_flight;
+}
+
+// --- the life of the server
+
+Result<void> DnsServer::State::bind(const dns::Endpoint& endpoint) {
+  boost::system::error_code error;
+  const auto failed = [&](const char* what) {
+    return Error{Code::kFileUnreadable, std::string(what) + " " + endpoint.text() + ": " + error.message()};
+  };
+  auto datagram = std::make_unique<udp::socket>(io);
+  const udp::endpoint where = to_udp(endpoint);
+  datagram->open(where.protocol(), error);
+  if (!error) datagram->bind(where, error);
+  if (error) return failed("UDP");
+  // The same port over TCP, also where the system chose it.
+  auto acceptor = std::make_unique<tcp::acceptor>(io);
+  const tcp::endpoint stream(where.address(), datagram->local_endpoint(error).port());
+  acceptor->open(stream.protocol(), error);
+  if (!error) acceptor->set_option(tcp::acceptor::reuse_address(true), error);
+  if (!error) acceptor->bind(stream, error);
+  if (!error) acceptor->listen(limits::kListenBacklog, error);
+  if (error) return failed("TCP");
+  datagrams.push_back(std::move(datagram));
+  acceptors.push_back(std::move(acceptor));
+  return {};
+}
+
+Result<std::unique_ptr<DnsServer>> DnsServer::start(asio::io_context& io, DnsServerSetup setup,
+                                                    dns::Answering answering, Random& random) {
+  auto state = std::make_shared<State>(io, std::move(setup), std::move(answering), random);
+  for (const auto& endpoint : state->setup.listen)
+    if (auto bound = state->bind(endpoint); !bound) return bound.error();
+  for (std::size_t i = 0; i < state->datagrams.size(); ++i) {
+    asio::co_spawn(io, State::serve_datagrams(state, i), asio::detached);
+    asio::co_spawn(io, State::serve_streams(state, i), asio::detached);
+  }
+  return std::unique_ptr<DnsServer>(new DnsServer(std::move(state)));
+}
+
+DnsServer::DnsServer(std::shared_ptr<State> state) : state_(std::move(state)) {}
+
+DnsServer::~DnsServer() {
+  state_->stopped = true;
+  boost::system::error_code ignored;
+  for (auto& socket : state_->datagrams) socket->close(ignored);
+  for (auto& acceptor : state_->acceptors) acceptor->close(ignored);
+}
+
+void DnsServer::use(dns::Answering answering) { state_->answering = std::move(answering); }
+const DnsServerCounters& DnsServer::counters() const { return state_->counters; }
+
+std::vector<dns::Endpoint> DnsServer::endpoints() const {
+  std::vector<dns::Endpoint> all;
+  boost::system::error_code ignored;
+  for (const auto& socket : state_->datagrams) {
+    const udp::endpoint local = socket->local_endpoint(ignored);
+    all.push_back(from_asio(tcp::endpoint(local.address(), local.port())));
+  }
+  return all;
+}
+
+}  // namespace sallyport::net

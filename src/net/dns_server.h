@@ -1,0 +1,54 @@
+// The answering resolver's sockets (core.toml [dns]): UDP and TCP towards internal servers, UDP and TCP
+// upstream. What is answered here and what goes upstream is decided in dns/answer.h.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include <boost/asio/io_context.hpp>
+
+#include "base/bytes.h"
+#include "base/log.h"
+#include "dns/answer.h"
+#include "gate/config.h"
+
+namespace sallyport::net {
+
+struct DnsServerSetup {
+  std::vector<dns::Endpoint> listen;
+  std::vector<dns::Endpoint> upstream;  // tried in order, each for limits::kDnsUpstreamTimeout
+  std::vector<gate::Network> clients;   // who may ask; everybody else is refused (REFUSED), empty: nobody
+};
+
+struct DnsServerCounters {
+  std::uint64_t answered = 0;   // by the core itself
+  std::uint64_t forwarded = 0;  // and answered by an upstream
+  std::uint64_t failed = 0;     // no upstream answered: SERVFAIL
+  std::uint64_t refused = 0;    // not a client, or too many at once
+};
+
+// Runs on `io`'s one thread from `start` until it is destroyed; `io` and `random` outlive it, and `io` is not run
+// again after it is gone without having been stopped.
+class DnsServer {
+ public:
+  // Binds every address, UDP and TCP. Errors: kFileUnreadable with the address and the reason.
+  static Result<std::unique_ptr<DnsServer>> start(boost::asio::io_context& io, DnsServerSetup setup,
+                                                  dns::Answering answering, Random& random);
+  ~DnsServer();
+  DnsServer(const DnsServer&) = delete;
+  DnsServer& operator=(const DnsServer&) = delete;
+
+  // The policy changed: other names are inside or renamed now.
+  void use(dns::Answering answering);
+  const DnsServerCounters& counters() const;
+  // The bound UDP addresses, with the real port where 0 was asked for.
+  std::vector<dns::Endpoint> endpoints() const;
+
+ private:
+  struct State;
+  explicit DnsServer(std::shared_ptr<State> state);
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace sallyport::net
