@@ -6,6 +6,7 @@
 #include "base/bytes.h"
 #include "base/limits.h"
 #include "net/openssl.h"
+#include "net/x509_parts.h"
 
 namespace sallyport::net {
 
@@ -58,12 +59,6 @@ std::string pin_of_key(EVP_PKEY* key) {
   return pin_of_der(der, size);
 }
 
-UnixTime civil_time(const ASN1_TIME* time) {
-  std::tm parts{};
-  if (ASN1_TIME_to_tm(time, &parts) != 1) return UnixTime{};
-  return UnixTime(std::chrono::seconds(timegm(&parts)));
-}
-
 std::string_view string_of(const ASN1_STRING* text) {
   return {reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)),
           static_cast<std::size_t>(ASN1_STRING_length(text))};
@@ -93,14 +88,6 @@ std::string issuer_name(X509* certificate) {
   return bio_text(out.get());
 }
 
-std::string key_text(EVP_PKEY* key) {
-  BioPtr out(BIO_new(BIO_s_secmem()));
-  if (PEM_write_bio_PKCS8PrivateKey(out.get(), key, nullptr, nullptr, 0, nullptr, nullptr) != 1) return {};
-  return bio_text(out.get());
-}
-
-PkeyPtr new_key() { return PkeyPtr(EVP_EC_gen("P-256")); }
-
 std::vector<std::string> warnings_of(const std::vector<X509Ptr>& chain, const JudgedCertificate& judged,
                                      UnixTime now) {
   std::vector<std::string> warnings;
@@ -125,22 +112,6 @@ std::vector<std::string> warnings_of(const std::vector<X509Ptr>& chain, const Ju
   if ((usage & (XKU_SSL_SERVER | XKU_ANYEKU)) == 0)
     warnings.emplace_back("its extended key usage does not allow servers");
   return warnings;
-}
-
-// SANs as structures, never through OpenSSL's text syntax: a comma in a name would be a second name.
-bool push_dns_name(GENERAL_NAMES* names, const std::string& name) {
-  GENERAL_NAME* entry = GENERAL_NAME_new();
-  ASN1_IA5STRING* text = ASN1_IA5STRING_new();
-  if (entry == nullptr || text == nullptr ||
-      ASN1_STRING_set(text, name.data(), static_cast<int>(name.size())) != 1) {
-    GENERAL_NAME_free(entry);
-    ASN1_IA5STRING_free(text);
-    return false;
-  }
-  GENERAL_NAME_set0_value(entry, GEN_DNS, text);
-  if (sk_GENERAL_NAME_push(names, entry) > 0) return true;
-  GENERAL_NAME_free(entry);
-  return false;
 }
 
 }  // namespace
@@ -260,24 +231,13 @@ Result<JudgedCertificate> judge_certificate(std::string_view chain_pem, std::str
 
 Result<IdentityPem> make_identity(std::string_view name, UnixTime now) {
   PkeyPtr key = new_key();
-  X509Ptr certificate(X509_new());
-  if (!key || !certificate) return Error{Code::kInternal, openssl_reasons()};
-  X509* x = certificate.get();
-  std::time_t start = now.time_since_epoch().count() - 3600;
-  BIGNUM* serial = BN_new();
-  BN_rand(serial, 126, BN_RAND_TOP_ONE, BN_RAND_BOTTOM_ANY);
-  BN_to_ASN1_INTEGER(serial, X509_get_serialNumber(x));
-  BN_free(serial);
+  if (!key) return Error{Code::kInternal, openssl_reasons()};
   // Its dates are not judged; a century keeps every tool that looks at them quiet.
-  bool made =
-      X509_set_version(x, X509_VERSION_3) == 1 && ASN1_TIME_set(X509_getm_notBefore(x), start) != nullptr &&
-      ASN1_TIME_adj(X509_getm_notAfter(x), start, 36'500, 0) != nullptr && X509_set_pubkey(x, key.get()) == 1;
-  std::string common_name(name.substr(0, 64));
-  made = made && X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_UTF8,
-                                            reinterpret_cast<const unsigned char*>(common_name.data()),
-                                            static_cast<int>(common_name.size()), -1, 0) == 1;
-  made = made && X509_set_issuer_name(x, X509_get_subject_name(x)) == 1 &&
-         X509_sign(x, key.get(), EVP_sha256()) > 0;
+  X509Ptr certificate = start_certificate(std::string(name.substr(0, 64)), now - std::chrono::hours(1),
+                                          now + std::chrono::hours(24 * 36'525), key.get());
+  X509* x = certificate.get();
+  bool made = x != nullptr && X509_set_issuer_name(x, X509_get_subject_name(x)) == 1 &&
+              X509_sign(x, key.get(), EVP_sha256()) > 0;
   BioPtr out(BIO_new(BIO_s_mem()));
   if (!made || PEM_write_bio_X509(out.get(), x) != 1) return Error{Code::kInternal, openssl_reasons()};
   IdentityPem identity{bio_text(out.get()), key_text(key.get()), key_pin(x)};
@@ -297,12 +257,9 @@ Result<std::string> make_request(const std::vector<std::string>& names, std::str
   auto key = read_key(key_pem);
   if (!key) return std::move(key).error();
   RequestPtr request(X509_REQ_new());
-  GeneralNamesPtr entries(GENERAL_NAMES_new());
+  GeneralNamesPtr entries = dns_names(names);
   ExtensionsPtr extensions(sk_X509_EXTENSION_new_null());
   if (!request || !entries || !extensions) return Error{Code::kInternal, openssl_reasons()};
-  for (const std::string& name : names) {
-    if (!push_dns_name(entries.get(), name)) return Error{Code::kInternal, openssl_reasons()};
-  }
   OpensslPtr<X509_EXTENSION, X509_EXTENSION_free> names_extension(
       X509V3_EXT_i2d(NID_subject_alt_name, 0, entries.get()));
   sk_X509_EXTENSION_push(extensions.get(), names_extension.get());

@@ -167,6 +167,8 @@ asio::awaitable<bool> Connection::first_byte() {
 }
 
 asio::awaitable<void> Connection::pump() {
+  // A Flush that came too early, while dialling or in the handshake, is made good.
+  flush();
   for (;;) {
     if (disconnect_wanted_) {
       co_await close();
@@ -174,6 +176,7 @@ asio::awaitable<void> Connection::pump() {
     }
     if (tls_wanted_) {
       if (!co_await secure()) co_return;
+      flush();
       continue;
     }
     // The role's answer to what it was last given (TLS, a hold, the end) comes before more of it.
@@ -376,7 +379,7 @@ void Connection::fail(Error error) {
 
 void Connection::flush() {
   bool can_write = phase_ == Phase::kPlain || phase_ == Phase::kSecure;
-  // During the handshake nothing may be written; `secure` is followed by a flush of its own.
+  // During the handshake nothing may be written; a flush follows it.
   if (!can_write || tls_wanted_ || broken_ || disconnect_wanted_ || !unsent_.empty()) return;
   write_some();
 }

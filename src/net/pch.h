@@ -1,5 +1,19 @@
 // What the files of this layer include anyway; only saves the compiler from reading it again.
-#include "../../cmake/pch.h"
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <variant>
+#include <vector>
 
 #include <boost/asio.hpp>
 #include <openssl/ssl.h>

@@ -1,0 +1,23 @@
+// Whole files, read within a bound and replaced at once.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include <sys/types.h>
+
+#include "base/result.h"
+
+namespace sallyport::net {
+
+// Errors: kFileUnreadable, with the path and the reason; also when it is larger than `bytes_max`.
+Result<std::string> read_file(const std::string& path, std::size_t bytes_max);
+
+// The file has the old bytes or the new ones, whenever the machine stops: written beside it with
+// `mode`, synced, renamed, and the folder synced. Errors: kFileUnreadable; then nothing is left beside it.
+Result<void> write_file(const std::string& path, std::string_view bytes, mode_t mode);
+
+bool file_exists(const std::string& path);
+
+}  // namespace sallyport::net

@@ -1,0 +1,129 @@
+#include "net/mint.h"
+
+#include <algorithm>
+
+#include "base/limits.h"
+#include "net/openssl.h"
+#include "net/x509_parts.h"
+
+namespace sallyport::net {
+
+namespace {
+
+// Clocks of inside servers may be behind ours.
+constexpr auto kBackdated = std::chrono::hours(1);
+
+bool is_or_below(const std::string& name, const std::string& parent) {
+  if (name == parent) return true;
+  return name.size() > parent.size() + 1 && name.ends_with(parent) &&
+         name[name.size() - parent.size() - 1] == '.';
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Minter>> Minter::make(const CaPem& ca, std::vector<policy::DomainPattern> inside) {
+  auto authority = Credential::parse(ca.certificates, ca.key);
+  if (!authority) return std::move(authority).error();
+  if (X509_check_ca((*authority)->leaf()) != 1) {
+    return Error{Code::kFileFormat, "the first certificate is not one of a certificate authority"};
+  }
+  auto excluded = ca_excluded_names(ca.certificates);
+  if (!excluded) return std::move(excluded).error();
+  std::unique_ptr<Minter> minter(new Minter());
+  minter->ca_ = std::move(*authority);
+  minter->excluded_ = std::move(*excluded);
+  minter->inside_ = std::move(inside);
+  minter->leaf_key_ = new_key().release();
+  if (minter->leaf_key_ == nullptr) return Error{Code::kInternal, openssl_reasons()};
+  return minter;
+}
+
+Minter::~Minter() { EVP_PKEY_free(leaf_key_); }
+
+void Minter::set_inside(std::vector<policy::DomainPattern> inside) {
+  inside_ = std::move(inside);
+  for (auto leaf = leaves_.begin(); leaf != leaves_.end();) {
+    auto domain = xmpp::Domain::parse(leaf->name);
+    if (domain && judge(*domain)) {
+      ++leaf;
+      continue;
+    }
+    by_name_.erase(leaf->name);
+    leaf = leaves_.erase(leaf);
+  }
+}
+
+Result<void> Minter::judge(const xmpp::Domain& domain) const {
+  auto matches = [&domain](const policy::DomainPattern& pattern) { return pattern.matches(domain); };
+  auto covers = [&domain](const std::string& name) { return is_or_below(domain.ascii(), name); };
+  if (std::any_of(inside_.begin(), inside_.end(), matches))
+    return Error{Code::kPolicyInsideName, domain.ascii()};
+  if (std::any_of(excluded_.begin(), excluded_.end(), covers)) {
+    return Error{Code::kPolicyInsideName,
+                 domain.ascii() + " is at or below a name that the internal CA may not name"};
+  }
+  return {};
+}
+
+bool Minter::may_mint(UnixTime now) {
+  if (now != second_) {
+    second_ = now;
+    minted_this_second_ = 0;
+  }
+  if (minted_this_second_ >= limits::kMintsPerSecondMax) return false;
+  ++minted_this_second_;
+  return true;
+}
+
+Result<std::shared_ptr<const Credential>> Minter::credential_for(const xmpp::Domain& domain, UnixTime now) {
+  const std::string& name = domain.ascii();
+  auto found = by_name_.find(name);
+  if (found != by_name_.end()) {
+    leaves_.splice(leaves_.begin(), leaves_, found->second);
+    Leaf& leaf = *found->second;
+    if (now <= leaf.renew_after && now >= leaf.credential->not_before()) return leaf.credential;
+  }
+  if (auto judged = judge(domain); !judged) return std::move(judged).error();
+  if (!may_mint(now)) {
+    // What waits for its renewal is good for half its life yet.
+    bool still_good = found != by_name_.end() && now < found->second->credential->not_after();
+    if (still_good) return found->second->credential;
+    return Error{Code::kTlsMintRate, name};
+  }
+  auto leaf = mint(name, now);
+  if (!leaf) return std::move(leaf).error();
+  if (found != by_name_.end()) {
+    *found->second = std::move(*leaf);
+    return found->second->credential;
+  }
+  if (leaves_.size() >= limits::kMintedCacheMax) {
+    by_name_.erase(leaves_.back().name);
+    leaves_.pop_back();
+  }
+  leaves_.push_front(std::move(*leaf));
+  by_name_.emplace(name, leaves_.begin());
+  return leaves_.front().credential;
+}
+
+Result<Minter::Leaf> Minter::mint(const std::string& name, UnixTime now) {
+  X509* issuer = ca_->leaf();
+  UnixTime to = std::min(now + std::chrono::duration_cast<std::chrono::seconds>(limits::kMintedLifetime),
+                         ca_->not_after());
+  X509Ptr x = start_certificate(name, now - kBackdated, to, leaf_key_);
+  bool made =
+      x && X509_set_issuer_name(x.get(), X509_get_subject_name(issuer)) == 1 &&
+      add_extension(x.get(), issuer, NID_basic_constraints, "critical,CA:FALSE") &&
+      add_extension(x.get(), issuer, NID_key_usage, "critical,digitalSignature") &&
+      // Inside, the core is client and server in one, and old servers look at each purpose (XEP-0178).
+      add_extension(x.get(), issuer, NID_ext_key_usage, "serverAuth,clientAuth") &&
+      add_extension(x.get(), issuer, NID_subject_key_identifier, "hash") &&
+      add_extension(x.get(), issuer, NID_authority_key_identifier, "keyid") &&
+      add_dns_names(x.get(), {name}) && X509_sign(x.get(), ca_->key(), EVP_sha256()) > 0;
+  if (!made) return Error{Code::kInternal, "minting for " + name + ": " + openssl_reasons()};
+  X509_up_ref(issuer);
+  EVP_PKEY_up_ref(leaf_key_);
+  ++minted_;
+  return Leaf{name, Credential::adopt(x.release(), {issuer}, leaf_key_), now + (to - now) / 2};
+}
+
+}  // namespace sallyport::net
