@@ -15,14 +15,17 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// How much an error tells about why a server cannot be reached: what a connection met tells more than what
-// kept us from trying, and that more than what DNS did not say. A refusal that is final tells least beside a
-// failure that may pass (RFC 6120 8.3.3.16: remote-server-timeout).
 int telling(Code code) {
   constexpr Code order[] = {Code::kDnsNoName,   Code::kDnsDecline, Code::kDnsMalformed, Code::kDnsFailure,
                             Code::kDnsBogus,    Code::kDialPort,   Code::kDialAddress,  Code::kDialOwn,
                             Code::kDialRefused, Code::kDialTimeout};
   return static_cast<int>(std::ranges::find(order, code) - std::begin(order));
+}
+
+}  // namespace
+
+void MostTelling::add(Error error) {
+  if (!error_ || telling(error.code) > telling(error_->code)) error_ = std::move(error);
 }
 
 Error lookup_error(const dns::AddressAnswer& v6, const dns::AddressAnswer& v4, const std::string& host) {
@@ -36,17 +39,12 @@ Error lookup_error(const dns::AddressAnswer& v6, const dns::AddressAnswer& v4, c
   return {Code::kDnsNoName, host + " has no address"};
 }
 
-}  // namespace
-
 // One dial: what it may not do any more, and what it met so far.
 struct DnsDialer::Attempt {
   Clock::time_point deadline;
   std::vector<dns::Endpoint> avoid;
-  std::optional<Error> error;
+  MostTelling met;
 
-  void met(Error met_now) {
-    if (!error || telling(met_now.code) > telling(error->code)) error = std::move(met_now);
-  }
   bool is_over() const { return Clock::now() >= deadline; }
 };
 
@@ -91,7 +89,7 @@ asio::awaitable<Result<Dialled>> DnsDialer::dial(gate::DialPlan plan, Duration t
   if (plan.dns && !attempt.is_over()) {
     if (auto dialled = co_await try_dns(*plan.dns, attempt)) co_return *std::move(dialled);
   }
-  if (attempt.error) co_return *std::move(attempt.error);
+  if (attempt.met.error()) co_return *attempt.met.error();
   if (attempt.is_over()) co_return Error{Code::kDialTimeout, {}};
   co_return Error{Code::kDialRefused, "every address was tried before"};
 }
@@ -126,7 +124,7 @@ asio::awaitable<std::optional<Dialled>> DnsDialer::try_dns(const xmpp::Domain& d
         dns::order_targets(domain, questions.srv(direct), questions.srv(starttls), setup_.ports, random_);
   }
   if (targets.refusal) {
-    attempt.met(*std::move(targets.refusal));
+    attempt.met.add(*std::move(targets.refusal));
     co_return std::nullopt;
   }
   for (const auto& target : targets.list) {
@@ -134,7 +132,7 @@ asio::awaitable<std::optional<Dialled>> DnsDialer::try_dns(const xmpp::Domain& d
     if (auto dialled = co_await try_host(target, attempt)) co_return dialled;
   }
   // Without an answer to SRV we only guessed where to connect; that guess explains nothing.
-  if (targets.srv_failure) attempt.error = std::move(targets.srv_failure);
+  if (targets.srv_failure) attempt.met.replace(*std::move(targets.srv_failure));
   co_return std::nullopt;
 }
 
@@ -152,7 +150,7 @@ asio::awaitable<std::optional<Dialled>> DnsDialer::try_host(const dns::Target& t
   const bool late_four = !questions.is_done(four);
   if (questions.addresses(six).outcome == dns::Outcome::kBogus ||
       questions.addresses(four).outcome == dns::Outcome::kBogus) {
-    attempt.met(lookup_error(questions.addresses(six), questions.addresses(four), target.host));
+    attempt.met.add(lookup_error(questions.addresses(six), questions.addresses(four), target.host));
     co_return std::nullopt;
   }
   auto ips = dns::take_turns(questions.addresses(six).ips, questions.addresses(four).ips);
@@ -166,7 +164,7 @@ asio::awaitable<std::optional<Dialled>> DnsDialer::try_host(const dns::Target& t
     if (dialled) co_return dialled;
   }
   if (questions.addresses(six).ips.empty() && questions.addresses(four).ips.empty()) {
-    attempt.met(lookup_error(questions.addresses(six), questions.addresses(four), target.host));
+    attempt.met.add(lookup_error(questions.addresses(six), questions.addresses(four), target.host));
   }
   co_return std::nullopt;
 }
@@ -180,7 +178,7 @@ asio::awaitable<std::optional<Dialled>> DnsDialer::try_addresses(std::vector<std
     const dns::Endpoint endpoint{ip, target.port};
     if (std::ranges::find(attempt.avoid, endpoint) != attempt.avoid.end()) continue;
     if (auto ok = judge_.judge(endpoint, written_as_v6, trusted, machine); !ok) {
-      attempt.met(std::move(ok).error());
+      attempt.met.add(std::move(ok).error());
     } else {
       endpoints.push_back(endpoint);
     }
@@ -188,7 +186,7 @@ asio::awaitable<std::optional<Dialled>> DnsDialer::try_addresses(std::vector<std
   if (endpoints.empty()) co_return std::nullopt;
   auto won = co_await race(std::move(endpoints), setup_.bind, attempt.deadline);
   if (!won) {
-    attempt.met(std::move(won).error());
+    attempt.met.add(std::move(won).error());
     co_return std::nullopt;
   }
   co_return Dialled{std::move(won->socket), won->peer, target.direct_tls, target.text()};

@@ -26,6 +26,22 @@ struct DialSetup {
   std::string step_name = "static route";
 };
 
+// Of the errors that a dial met, the one that tells most about why it failed: what a connection met tells
+// more than what kept us from trying, and that more than what DNS did not say.
+class MostTelling {
+ public:
+  void add(Error error);
+  // Takes the place of whatever was met.
+  void replace(Error error) { error_ = std::move(error); }
+  const std::optional<Error>& error() const { return error_; }
+
+ private:
+  std::optional<Error> error_;
+};
+
+// Why a host name has no address: kDnsBogus, kDnsFailure or kDnsNoName.
+Error lookup_error(const dns::AddressAnswer& v6, const dns::AddressAnswer& v4, const std::string& host);
+
 class DnsDialer : public Dialer {
  public:
   // `resolver` and `random` outlive it.

@@ -6,6 +6,7 @@
 #include <boost/asio/use_future.hpp>
 
 #include "base/limits.h"
+#include "net/dial_explain.h"
 #include "net/nsd_for_test.h"
 
 namespace sallyport::net {
@@ -290,6 +291,57 @@ TEST_F(DialTest, a_cancelled_dial_leaves_nothing_behind) {
   io_.run_for(500ms);
   EXPECT_TRUE(ended);
   EXPECT_FALSE(out) << "the cancelled wait throws";
+}
+
+class ExplainTest : public DialTest {
+ protected:
+  static asio::awaitable<void> run_explain(DnsDialer& dialer, std::string domain,
+                                           std::optional<DnsExplained>& out) {
+    out.emplace(co_await explain_dns(dialer, *xmpp::Domain::parse(domain)));
+  }
+  boost::json::object explain(const std::string& domain) {
+    std::optional<DnsExplained> out;
+    finish(asio::co_spawn(io_, run_explain(*dialer_, domain, out), asio::use_future));
+    return to_json(*out);
+  }
+  static std::string at(const boost::json::object& object, std::string_view pointer) {
+    boost::system::error_code absent;
+    const boost::json::value whole(object);
+    const auto* value = whole.find_pointer(pointer, absent);
+    return value == nullptr ? "" : std::string(value->as_string());
+  }
+};
+
+TEST_F(ExplainTest, every_answer_and_every_reason_is_shown) {
+  struct Row {
+    const char* domain;
+    const char* pointer;
+    const char* expected;
+  };
+  const Row rows[] = {
+      {"good.example", "/srv/0/service", "_xmpps-server"},
+      {"good.example", "/srv/0/answer", "no such name"},
+      {"good.example", "/srv/1/answer", "found"},
+      {"good.example", "/srv/1/records/0/target", "one.example"},
+      {"good.example", "/plan/0/a", "found"},
+      {"good.example", "/plan/0/aaaa", "no such record"},
+      {"good.example", "/error/code", ""},
+      {"port.example", "/srv/1/records/0/skipped/code", "dial.port"},
+      {"port.example", "/error/code", "dial.port"},
+      {"closed.example", "/srv/0/records/0/skipped/code", "dns.decline"},
+      {"closed.example", "/error/code", "dns.decline"},
+      {"mixed.example", "/plan/0/addresses/0/refused/code", "dial.address"},
+      {"mixed.example", "/error/code", ""},
+      {"private.example", "/error/code", "dial.address"},
+      {"nohost.example", "/error/code", "dns.no-name"},
+      {"nobody.example", "/error/code", "dns.no-name"},
+      {"broken.example", "/error/code", "dns.failure"},
+      {"broken.example", "/srv/1/answer", "failure"},
+  };
+  for (const auto& row : rows) {
+    EXPECT_EQ(at(explain(row.domain), row.pointer), row.expected) << row.domain << row.pointer;
+  }
+  EXPECT_EQ(at(explain("mixed.example"), "/plan/1/target"), fmt::format("SRV one.example:{}", one_.port()));
 }
 
 }  // namespace

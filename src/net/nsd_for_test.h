@@ -1,8 +1,10 @@
 // An authoritative DNS server (nsd) on a loopback port of its own, for tests: the zones of one test as text.
 #pragma once
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -70,6 +72,11 @@ class Nsd {
     const auto config = folder_ + "/nsd.conf";
     pid_ = ::fork();
     if (pid_ == 0) {
+      // Nor may it hold open what whoever runs the test reads.
+      const int nowhere = ::open("/dev/null", O_RDWR);
+      for (int fd = 0; fd < 3; ++fd) ::dup2(nowhere, fd);
+      // A test that dies takes its server along.
+      ::prctl(PR_SET_PDEATHSIG, SIGTERM);
       // The test's own listeners stay the test's.
       ::close_range(3, ~0U, 0);
       ::execlp("nsd", "nsd", "-d", "-c", config.c_str(), nullptr);
