@@ -288,12 +288,11 @@ void Sender::resume() {
 
 // --- giving up
 
-// The receiver may have it, so a place among the others it keeps, and the credit if it was sent.
+// The receiver may have it, so it keeps its place and its credit until it is settled.
 void Sender::give_up(Channel& channel, std::size_t index) {
   Slot& slot = channel.slots[index];
   held_bytes_ -= slot.credit;
   slot.stanza.reset();
-  if (index >= channel.sent) slot.credit = 0;
 }
 
 std::vector<Unsettled> Sender::abandon() {
