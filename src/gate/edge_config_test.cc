@@ -189,7 +189,10 @@ TEST(EdgeConfig, a_line_and_a_file_have_a_limit) {
               std::vector<std::string>{"e:11:1: the line has more than 8192 bytes [config.syntax]"});
   }
   // At the limit the text is read: its own fault is told, not its size.
-  std::string full = "?\n" + std::string(limits::kConfigFileBytesMax - 2, '\n');
+  std::string full = "?\n";
+  const std::string comment = "#" + std::string(4094, 'x') + "\n";
+  while (full.size() + comment.size() <= limits::kConfigFileBytesMax) full += comment;
+  full.resize(limits::kConfigFileBytesMax, '\n');
   EXPECT_TRUE(errors_of(full).at(0).starts_with("edge.toml:1:1: Error while parsing"));
   full += '\n';
   EXPECT_EQ(errors_of(full),

@@ -367,17 +367,22 @@ TEST(PolicyConfig, rows_that_change_nothing_are_warned_of) {
   }
 }
 
+// Also that many rows for one name cost no more than for many.
 TEST(PolicyConfig, rows_have_a_limit) {
-  std::string text;
-  for (std::size_t i = 0; i < limits::kPolicyRowsMax; ++i)
-    text += fmt::format("[[deny]]\ndomain=\"d{}.example\"\n", i);
+  constexpr std::string_view kRow = "{domain=\"a\"},\n";
+  std::string text = "deny=[\n";
+  text.reserve(kRow.size() * limits::kPolicyRowsMax + 64);
+  for (std::size_t i = 0; i < limits::kPolicyRowsMax; ++i) text += kRow;
+  text += "]\n";
   const auto full = load(text);
   ASSERT_TRUE(full.value);
   EXPECT_EQ(full.value->rules.lists.size(), limits::kPolicyRowsMax);
   EXPECT_EQ(full.warnings.size(), limits::kPolicyRowsMax);
-  EXPECT_EQ(shown(load(text + "[[allow]]\ndomain = \"a.example\"\n").errors),
-            std::vector<std::string>{"policy.toml:1:1: there are 200001 [[allow]] and [[deny]] rows; the "
-                                     "limit is 200000 [config.value]"});
+  text += "[[allow]]\ndomain = \"b\"\n";
+  EXPECT_EQ(
+      shown(load(text).errors),
+      std::vector<std::string>{"policy.toml:1:1: there are 200001 [[allow]] and [[deny]] rows; the limit is "
+                               "200000 [config.value]"});
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <set>
 #include <unordered_map>
 #include <unordered_set>
@@ -25,7 +26,8 @@ std::string shown_row(const ListRow& row) {
 
 // All that is written for one pattern.
 struct Level {
-  std::vector<const ListRow*> rows;
+  std::vector<const ListRow*> allows;
+  std::vector<const ListRow*> denies;
   bool routed = false;
 };
 
@@ -41,7 +43,10 @@ class IdleRows {
   IdleRows(const policy::RuleSet& rules, std::optional<UnixTime> now, Findings& findings)
       : rules_(rules), now_(now), findings_(findings) {
     exact_.reserve(rules.lists.size() + rules.routed.size());
-    for (const auto& row : rules.lists) level_of(row.domain).rows.push_back(&row);
+    for (const auto& row : rules.lists) {
+      Level& level = level_of(row.domain);
+      (row.allow ? level.allows : level.denies).push_back(&row);
+    }
     for (const auto& domain : rules.routed) exact_[domain.ascii()].routed = true;
     for (const auto& local : rules.local) local_.insert(local.name.ascii());
     for (const auto& pattern : rules.inside)
@@ -105,12 +110,13 @@ class IdleRows {
 
   std::optional<Outcome> outcome_at(const Level& level, const ListRow& row, Direction direction,
                                     bool with) const {
-    const ListRow* allow = with && row.allow ? &row : nullptr;
-    const ListRow* deny = with && !row.allow ? &row : nullptr;
-    for (const auto* other : level.rows) {
-      const ListRow*& kind = other->allow ? allow : deny;
-      if (!kind && stands_in(*other, row, direction)) kind = other;
-    }
+    const auto first = [&](const std::vector<const ListRow*>& rows) {
+      const auto found =
+          std::ranges::find_if(rows, [&](const ListRow* other) { return stands_in(*other, row, direction); });
+      return found == rows.end() ? nullptr : *found;
+    };
+    const ListRow* deny = with && !row.allow ? &row : first(level.denies);
+    const ListRow* allow = with && row.allow ? &row : first(level.allows);
     if (deny) return Outcome{false, deny, false};
     if (allow) return Outcome{true, allow, false};
     // A static route may be switched off or removed any day: it makes no allow idle.

@@ -32,7 +32,8 @@ std::string_view privacy_name(Privacy privacy) {
   return "allow-list";
 }
 
-// All rows written for one pattern, as positions in RuleSet::lists.
+// The rows that count for one pattern, as positions in RuleSet::lists: of each kind and direction the one
+// that lasts longest, so six at most.
 struct Slot {
   std::vector<std::uint32_t> rows;
   bool routed = false;
@@ -61,7 +62,7 @@ class Rules::Index {
  public:
   explicit Index(RuleSet rules) : set(std::move(rules)) {
     exact_.reserve(set.lists.size() + set.routed.size());
-    for (std::uint32_t i = 0; i < set.lists.size(); ++i) slot(set.lists[i].domain).rows.push_back(i);
+    for (std::uint32_t i = 0; i < set.lists.size(); ++i) add(slot(set.lists[i].domain), i);
     for (const auto& domain : set.routed) exact_[domain.ascii()].routed = true;
     for (const auto& local : set.local) local_.insert(local.name.ascii());
     for (const auto& pattern : set.inside)
@@ -112,6 +113,7 @@ class Rules::Index {
   Slot& slot(const DomainPattern& pattern) {
     return (pattern.is_wildcard() ? below_ : exact_)[pattern.base()];
   }
+  void add(Slot& slot, std::uint32_t row);
   Finding look(const Slot& slot, Direction start, UnixTime now) const;
   Verdict decide(const Finding& found, const xmpp::Domain& remote) const;
   Verdict refuse_unlisted(const xmpp::Domain& remote, const ListRow* expired,
@@ -125,6 +127,17 @@ class Rules::Index {
   std::unordered_map<std::string_view, const PeerRow*> peers_;
   std::unordered_map<std::string_view, const PeerRow*> peers_below_;
 };
+
+void Rules::Index::add(Slot& slot, std::uint32_t added) {
+  const ListRow& row = set.lists[added];
+  for (auto& at : slot.rows) {
+    const ListRow& other = set.lists[at];
+    if (other.allow != row.allow || other.direction != row.direction) continue;
+    if (other.expires && (!row.expires || *row.expires > *other.expires)) at = added;
+    return;
+  }
+  slot.rows.push_back(added);
+}
 
 Finding Rules::Index::look(const Slot& slot, Direction start, UnixTime now) const {
   Finding found{.routed = slot.routed};

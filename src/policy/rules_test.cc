@@ -410,6 +410,23 @@ TEST(Rules, a_row_ends_with_the_second_it_names) {
   EXPECT_EQ(answer(rules.judge(pair, kIn, kNow).result), "policy.expired");
 }
 
+TEST(Rules, of_rows_alike_the_one_that_lasts_longest_counts) {
+  const std::optional<UnixTime> forever;
+  const std::pair<std::vector<std::optional<UnixTime>>, std::string> cases[] = {
+      {{kNow - 1s, kNow + 1s}, "allow a.example (policy.toml:2)"},
+      {{kNow + 1s, kNow - 1s}, "allow a.example (policy.toml:1)"},
+      {{kNow - 1s, forever, kNow - 1s}, "allow a.example (policy.toml:2)"},
+      {{forever, forever}, "allow a.example (policy.toml:1)"},
+      {{kNow - 1s, kNow - 2s}, "expired: allow a.example (policy.toml:1)"},
+  };
+  for (const auto& [expiries, because] : cases) {
+    RuleSet set = rules_of(Privacy::kAllowList, std::vector<std::string>(expiries.size(), "+both a.example"));
+    for (std::size_t i = 0; i < expiries.size(); ++i) set.lists[i].expires = expiries[i];
+    EXPECT_EQ(Rules(std::move(set)).judge({domain("example.com"), domain("a.example")}, kIn, kNow).because,
+              because);
+  }
+}
+
 TEST(Rules, only_local_names_are_served) {
   const Rules rules(rules_of(Privacy::kOff, {}));
   EXPECT_TRUE(rules.is_local(domain("example.com")));
