@@ -11,6 +11,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "base/limits.h"
+#include "net/endpoint.h"
 
 namespace sallyport::net {
 namespace {
@@ -112,20 +113,6 @@ Error failure(const Race& race) {
 }
 
 }  // namespace
-
-tcp::endpoint to_asio(const dns::Endpoint& endpoint) {
-  const auto& bytes = endpoint.ip.bytes;
-  if (endpoint.ip.is_v4()) {
-    return {asio::ip::address_v4({bytes[12], bytes[13], bytes[14], bytes[15]}), endpoint.port};
-  }
-  return {asio::ip::address_v6(bytes), endpoint.port};
-}
-
-dns::Endpoint from_asio(const tcp::endpoint& endpoint) {
-  if (endpoint.address().is_v4())
-    return {dns::Ip::v4(endpoint.address().to_v4().to_bytes()), endpoint.port()};
-  return {dns::Ip{endpoint.address().to_v6().to_bytes()}, endpoint.port()};
-}
 
 asio::awaitable<Result<Winner>> race(std::vector<dns::Endpoint> endpoints, std::vector<dns::Ip> bind,
                                      Clock::time_point deadline) {

@@ -31,7 +31,4 @@ struct Winner {
 asio::awaitable<Result<Winner>> race(std::vector<dns::Endpoint> endpoints, std::vector<dns::Ip> bind,
                                      std::chrono::steady_clock::time_point deadline);
 
-tcp::endpoint to_asio(const dns::Endpoint& endpoint);
-dns::Endpoint from_asio(const tcp::endpoint& endpoint);
-
 }  // namespace sallyport::net

@@ -13,7 +13,6 @@
 #include <boost/asio/write.hpp>
 
 #include "base/limits.h"
-#include "net/deadline.h"
 #include "net/endpoint.h"
 
 namespace sallyport::net {
@@ -26,7 +25,8 @@ struct DnsServer::State {
 
   using Self = std::shared_ptr<State>;
   static asio::awaitable<void> serve_datagrams(Self self, std::size_t index);
-  static asio::awaitable<void> answer_datagram(Self self, std::size_t index, udp::endpoint client, std::string query);
+  static asio::awaitable<void> answer_datagram(Self self, std::size_t index, udp::endpoint client,
+                                               std::string query);
   static asio::awaitable<void> serve_streams(Self self, std::size_t index);
   static asio::awaitable<void> serve_stream(Self self, tcp::socket socket);
   // The response to a query; nothing where none is owed (to what is a response itself, or no message).
@@ -61,22 +61,24 @@ udp::endpoint to_udp(const dns::Endpoint& endpoint) {
   return {same.address(), same.port()};
 }
 
-// Closes a datagram socket when its time is up, so that a wait on it ends.
-class UdpDeadline {
+// Closes a socket when its time is up, so that no wait on it, begun or not, lasts longer.
+template <typename Socket>
+class CloseAfter {
  public:
-  UdpDeadline(udp::socket& socket, Duration after)
-      : alive_(std::make_shared<udp::socket*>(&socket)), timer_(socket.get_executor(), after) {
+  CloseAfter(Socket& socket, Duration after)
+      : alive_(std::make_shared<Socket*>(&socket)), timer_(socket.get_executor(), after) {
     timer_.async_wait([alive = alive_](const boost::system::error_code& error) {
       boost::system::error_code ignored;
       if (!error && *alive != nullptr) (*alive)->close(ignored);
     });
   }
-  ~UdpDeadline() { *alive_ = nullptr; }
-  UdpDeadline(const UdpDeadline&) = delete;
-  UdpDeadline& operator=(const UdpDeadline&) = delete;
+  ~CloseAfter() { *alive_ = nullptr; }
+  CloseAfter(const CloseAfter&) = delete;
+  CloseAfter& operator=(const CloseAfter&) = delete;
 
  private:
-  std::shared_ptr<udp::socket*> alive_;
+  // Its handler may run after it is gone; then there is no socket any more.
+  std::shared_ptr<Socket*> alive_;
   asio::steady_timer timer_;
 };
 
@@ -103,7 +105,7 @@ asio::awaitable<std::optional<std::string>> ask_by_datagram(asio::io_context& io
   socket.open(server.protocol(), error);
   if (!error) socket.connect(server, error);
   if (error) co_return std::nullopt;
-  UdpDeadline deadline(socket, limits::kDnsUpstreamTimeout);
+  const CloseAfter deadline(socket, limits::kDnsUpstreamTimeout);
   auto [send_error, sent] = co_await socket.async_send(asio::buffer(query), kAwait);
   if (send_error) co_return std::nullopt;
   std::string reply(limits::kDnsMessageBytesMax, '\0');
@@ -139,9 +141,11 @@ asio::awaitable<std::optional<std::string>> ask_by_stream(asio::io_context& io, 
                                                           std::string query, std::uint16_t id,
                                                           dns::Question question) {
   tcp::socket socket(io);
-  Deadline deadline(socket, limits::kDnsUpstreamTimeout);
+  const CloseAfter deadline(socket, limits::kDnsUpstreamTimeout);
   auto [error] = co_await socket.async_connect(to_asio(upstream), kAwait);
-  if (error || !co_await write_message(socket, std::move(query))) co_return std::nullopt;
+  if (error) co_return std::nullopt;
+  const bool written = co_await write_message(socket, std::move(query));
+  if (!written) co_return std::nullopt;
   auto reply = co_await read_message(socket);
   if (!reply || !is_reply(*reply, id, question)) co_return std::nullopt;
   co_return reply;
@@ -151,7 +155,8 @@ asio::awaitable<std::optional<std::string>> ask_by_stream(asio::io_context& io, 
 
 // --- one question
 
-asio::awaitable<std::optional<std::string>> DnsServer::State::respond(Self self, std::string bytes, bool by_datagram) {
+asio::awaitable<std::optional<std::string>> DnsServer::State::respond(Self self, std::string bytes,
+                                                                      bool by_datagram) {
   const auto head = dns::parse_head(bytes);
   if (!head || (head->flags & dns::kResponse) != 0) co_return std::nullopt;
   const auto query = dns::Message::parse(bytes);
@@ -171,14 +176,19 @@ asio::awaitable<std::optional<std::string>> DnsServer::State::respond(Self self,
 }
 
 // A truncated reply goes back as it is: the asker comes again over TCP, and so do we.
-asio::awaitable<std::optional<std::string>> DnsServer::State::forward(Self self, std::string bytes, dns::Head head,
-                                                                      bool by_datagram) {
+asio::awaitable<std::optional<std::string>> DnsServer::State::forward(Self self, std::string bytes,
+                                                                      dns::Head head, bool by_datagram) {
   if (!head.question) co_return std::nullopt;
   const auto id = static_cast<std::uint16_t>(self->random.below(0x10000));
   put_id(bytes, id);
   for (const auto& upstream : self->setup.upstream) {
-    auto reply = by_datagram ? co_await ask_by_datagram(self->io, upstream, bytes, id, *head.question)
-                             : co_await ask_by_stream(self->io, upstream, bytes, id, *head.question);
+    std::optional<std::string> reply;
+    // Not a ?: with two co_await: GCC 12 destroys what it passes to them twice.
+    if (by_datagram) {
+      reply = co_await ask_by_datagram(self->io, upstream, bytes, id, *head.question);
+    } else {
+      reply = co_await ask_by_stream(self->io, upstream, bytes, id, *head.question);
+    }
     if (!reply) continue;
     put_id(*reply, head.id);
     co_return reply;
@@ -243,12 +253,14 @@ asio::awaitable<void> DnsServer::State::serve_streams(Self self, std::size_t ind
 }
 
 asio::awaitable<void> DnsServer::State::serve_stream(Self self, tcp::socket socket) {
-  for (bool open = true; open && !self->stopped;) {
-    Deadline deadline(socket, limits::kDnsStreamIdle);
+  while (!self->stopped) {
+    const CloseAfter deadline(socket, limits::kDnsStreamIdle);
     auto query = co_await read_message(socket);
     if (!query) break;
     auto reply = co_await respond(self, std::move(*query), false);
-    open = reply && !deadline.has_passed() && co_await write_message(socket, std::move(*reply));
+    if (!reply) break;
+    const bool written = co_await write_message(socket, std::move(*reply));
+    if (!written) break;
   }
   --self->in_flight;
 }

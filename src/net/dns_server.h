@@ -28,8 +28,8 @@ struct DnsServerCounters {
   std::uint64_t refused = 0;    // not a client, or too many at once
 };
 
-// Runs on `io`'s one thread from `start` until it is destroyed; `io` and `random` outlive it, and `io` is not run
-// again after it is gone without having been stopped.
+// Runs on `io`'s one thread from `start` until it is destroyed; `io` and `random` outlive it, and `io` is not
+// run again after it is gone without having been stopped.
 class DnsServer {
  public:
   // Binds every address, UDP and TCP. Errors: kFileUnreadable with the address and the reason.
