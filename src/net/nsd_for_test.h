@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <stdexcept>
 #include <string>
 
@@ -23,21 +24,11 @@ namespace sallyport::net {
 class Nsd {
  public:
   // `records` stand in the zone "." with TTL 0; `broken.example` answers SERVFAIL.
-  explicit Nsd(const std::string& records) {
-    char name[] = "/tmp/sallyport-nsd-XXXXXX";
-    if (::mkdtemp(name) == nullptr) throw std::runtime_error("mkdtemp");
-    folder_ = name;
-    port_ = free_port();
-    write("root.zone", "$TTL 0\n. SOA ns. host. 1 1 1 1 1\n. NS ns.\nns. A 127.0.0.1\n" + records);
-    write("nsd.conf",
-          fmt::format(
-              "server:\n  ip-address: 127.0.0.1@{0}\n  username: \"\"\n  chroot: \"\"\n  zonesdir: \"{1}\"\n"
-              "  database: \"\"\n  pidfile: \"\"\n  logfile: \"{1}/log\"\n  xfrdfile: \"{1}/xfrd.state\"\n"
-              "  zonelistfile: \"{1}/zone.list\"\n  server-count: 1\nremote-control:\n  control-enable: no\n"
-              "zone:\n  name: \".\"\n  zonefile: \"root.zone\"\n"
-              "zone:\n  name: \"broken.example\"\n  zonefile: \"absent.zone\"\n",
-              port_, folder_));
-    start();
+  explicit Nsd(const std::string& records) : Nsd(records, {}, {}) {}
+  // The same, signed; then, in the signed zone, `from` becomes `to`, which its signature does not cover.
+  static std::unique_ptr<Nsd> signed_zone(const std::string& records, const std::string& from,
+                                          const std::string& to) {
+    return std::unique_ptr<Nsd>(new Nsd(records, from, to));
   }
   ~Nsd() {
     ::kill(pid_, SIGTERM);
@@ -48,8 +39,38 @@ class Nsd {
   Nsd& operator=(const Nsd&) = delete;
 
   std::uint16_t port() const { return port_; }
+  // The key of a signed zone, as a trust anchor file.
+  std::string anchor() const { return folder_ + "/anchor"; }
 
  private:
+  Nsd(const std::string& records, const std::string& from, const std::string& to) {
+    char name[] = "/tmp/sallyport-nsd-XXXXXX";
+    if (::mkdtemp(name) == nullptr) throw std::runtime_error("mkdtemp");
+    folder_ = name;
+    port_ = free_port();
+    write("root.zone", "$TTL 0\n. SOA ns. host. 1 1 1 1 1\n. NS ns.\nns. A 127.0.0.1\n" + records);
+    if (!from.empty()) sign(from, to);
+    write("nsd.conf",
+          fmt::format(
+              "server:\n  ip-address: 127.0.0.1@{0}\n  username: \"\"\n  chroot: \"\"\n  zonesdir: \"{1}\"\n"
+              "  database: \"\"\n  pidfile: \"\"\n  logfile: \"{1}/log\"\n  xfrdfile: \"{1}/xfrd.state\"\n"
+              "  zonelistfile: \"{1}/zone.list\"\n  server-count: 1\nremote-control:\n  control-enable: no\n"
+              "zone:\n  name: \".\"\n  zonefile: \"root.zone\"\n"
+              "zone:\n  name: \"broken.example\"\n  zonefile: \"absent.zone\"\n",
+              port_, folder_));
+    start();
+  }
+
+  void sign(const std::string& from, const std::string& to) {
+    const auto command = fmt::format(
+        "cd {} && key=$(ldns-keygen -a ECDSAP256SHA256 -r /dev/urandom -k .) && ldns-signzone -f signed "
+        "root.zone $key && "
+        "cp $key.key anchor && sed 's/{}/{}/' signed > root.zone",
+        folder_, from, to);
+    if (std::system(command.c_str()) != 0)
+      throw std::runtime_error("the zone is not signed; is ldnsutils installed?");
+  }
+
   static std::uint16_t free_port() {
     const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
     sockaddr_in address{};

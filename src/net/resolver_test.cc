@@ -160,6 +160,52 @@ TEST_F(ResolverTest, many_questions_are_under_way_at_once) {
   for (std::size_t i = 0; i < 200; ++i) EXPECT_EQ(questions.addresses(i).outcome, Outcome::kNoName);
 }
 
+// A zone whose every answer is signed, but for one record that was altered afterwards.
+class SignedZoneTest : public ResolverTest {
+ protected:
+  static void SetUpTestSuite() {
+    nsd_ = Nsd::signed_zone(
+               "_xmpp-server._tcp.good.example. SRV 0 0 5269 x.good.example.\n"
+               "_xmpp-server._tcp.bad.example. SRV 0 0 5269 y.bad.example.\n",
+               "5269.y.bad.example", "5270 y.bad.example")
+               .release();
+  }
+  void SetUp() override {}
+
+  void trust(std::vector<std::string> insecure, bool anchor = true) {
+    ResolverSetup setup;
+    setup.servers = {{"127.0.0.1", nsd_->port(), true}};
+    if (anchor) setup.trust_anchor = nsd_->anchor();
+    setup.insecure = std::move(insecure);
+    resolver_ = *Resolver::make(io_.get_executor(), setup);
+  }
+  // "found secure" and the like.
+  std::string said(const std::string& domain) {
+    const auto answer = srv(domain);
+    return std::string(dns::outcome_name(answer.outcome)) + (answer.secure ? " secure" : "");
+  }
+};
+
+TEST_F(SignedZoneTest, with_an_anchor_answers_are_secure_or_bogus) {
+  trust({});
+  EXPECT_EQ(said("good.example"), "found secure");
+  EXPECT_EQ(said("bad.example"), "bogus");
+  EXPECT_EQ(said("nobody.example"), "no such name secure");
+}
+
+TEST_F(SignedZoneTest, below_an_insecure_name_nothing_is_validated) {
+  trust({"bad.example"});
+  EXPECT_EQ(said("bad.example"), "found");
+  EXPECT_EQ(said("good.example"), "found secure");
+}
+
+TEST_F(SignedZoneTest, without_an_anchor_every_answer_is_insecure) {
+  trust({}, false);
+  EXPECT_EQ(said("good.example"), "found");
+  EXPECT_EQ(said("bad.example"), "found");
+  EXPECT_EQ(said("nobody.example"), "no such name");
+}
+
 class SilentServerTest : public ResolverTest {
  protected:
   // Takes questions and never answers.
