@@ -189,6 +189,30 @@ inline constexpr std::size_t kCertificatesMax = 4'096;
 // Which alias of a node with several a remote domain uses: pairs that are remembered.
 inline constexpr std::size_t kAliasesKnownMax = 16'384;
 
+// --- the control socket
+// A question: an order with a few words. A policy does not travel here.
+inline constexpr std::size_t kControlQuestionBytesMax = 64 * 1024;
+// An answer: `connections` of a door with kStreamsMax streams.
+inline constexpr std::size_t kControlAnswerBytesMax = 64 * 1024 * 1024;
+// Clients at once: a person, a console, monitoring, and room to mend things.
+inline constexpr std::size_t kControlClientsMax = 16;
+// For a client's question, and for it to take the answer.
+inline constexpr auto kControlIdleTimeout = 30s;
+
+// --- the metrics listener: a monitor or two, each with a short request
+inline constexpr std::size_t kMetricsClientsMax = 16;
+inline constexpr std::size_t kMetricsRequestBytesMax = 8 * 1024;
+inline constexpr auto kMetricsTimeout = 10s;
+
+// --- the process
+// A changed certificate directory is read when it has been quiet for this long: a chain
+// and its key are written one after the other.
+inline constexpr auto kDirectoryQuiet = 1s;
+// From SIGTERM to the end: streams are closed cleanly within it (kCloseTimeout each, all at once).
+inline constexpr auto kDrainTimeout = 6s;
+// Then for what was cut off to let go.
+inline constexpr auto kStopTimeout = 500ms;
+
 // --- minting (a private CA signs one certificate per remote domain)
 inline constexpr auto kMintedLifetime = 24h * 7;
 inline constexpr std::size_t kMintedCacheMax = 4'096;

@@ -28,7 +28,7 @@ struct Finding {
   std::uint32_t line = 0;
   std::uint32_t column = 0;
   std::string text{};
-  // "edge.toml:3:1: unknown key `nmae`; did you mean `name`? [config.key]"
+  // "edge.toml:3:1: unknown key `nmae`; did you mean `name`? [config.key]"; line 0: the whole file
   std::string shown() const;
 };
 // Either a value, or why not; warnings in both cases.

@@ -35,6 +35,8 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 }  // namespace
 
 std::string Finding::shown() const {
+  // A finding about a whole file has no place in it.
+  if (line == 0) return fmt::format("{}: {} [{}]", file, text, code_row(code).name);
   return fmt::format("{}:{}:{}: {} [{}]", file, line, column, text, code_row(code).name);
 }
 

@@ -1,0 +1,118 @@
+// check config: every error of every file, and of the files that they name.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <chrono>
+#include <filesystem>
+
+#include "daemon/file.h"
+#include "daemon/load.h"
+#include "daemon/report.h"
+#include "daemon/run.h"
+
+namespace sallyport::daemon {
+namespace {
+
+namespace json = boost::json;
+
+struct Judged {
+  std::vector<gate::Finding> errors;
+  std::vector<gate::Finding> warnings;
+};
+
+struct Given {
+  std::string path;
+  std::string text;
+  FileRole role;
+};
+
+template <typename T>
+void take(Judged& into, gate::Loaded<T> loaded) {
+  into.errors.insert(into.errors.end(), loaded.errors.begin(), loaded.errors.end());
+  into.warnings.insert(into.warnings.end(), loaded.warnings.begin(), loaded.warnings.end());
+}
+
+std::optional<FileRole> role_named(const std::string& name) {
+  if (name == "edge") return FileRole::kEdge;
+  if (name == "core") return FileRole::kCore;
+  if (name == "policy") return FileRole::kPolicy;
+  return std::nullopt;
+}
+
+bool same_file(const std::string& a, const std::string& b) {
+  std::error_code failed;
+  return std::filesystem::equivalent(a, b, failed) && !failed;
+}
+
+// A policy is judged by the core.toml whose inside names it must respect: one that is given beside it, else the
+// core.toml in its folder. False when there is neither.
+bool judge_policy(const Given& policy, const std::vector<Given>& all, Judged& into) {
+  const auto given = std::ranges::find(all, FileRole::kCore, &Given::role);
+  const std::string path = given != all.end() ? given->path
+                                              : std::filesystem::path(policy.path).replace_filename("core.toml").string();
+  if (given == all.end() && !file_exists(path)) return false;
+  const auto core = load_core_config(path);
+  if (given == all.end()) into.errors.insert(into.errors.end(), core.errors.begin(), core.errors.end());
+  // A core that is given is judged with the policy that it names.
+  if (core.value && (given == all.end() || !same_file(core.value->policy, policy.path))) {
+    take(into, gate::parse_policy(policy.text, policy.path, *core.value));
+  }
+  return true;
+}
+
+json::array listed(const std::vector<gate::Finding>& findings) {
+  json::array list;
+  for (const gate::Finding& finding : findings) {
+    list.push_back({{"code", code_row(finding.code).name},
+                    {"file", finding.file},
+                    {"line", finding.line},
+                    {"column", finding.column},
+                    {"text", finding.text}});
+  }
+  return list;
+}
+
+}  // namespace
+
+Exit run_check_config(const Invocation& invocation) {
+  const UnixTime now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+  Judged judged;
+  std::vector<Given> given;
+  std::vector<std::string> paths = invocation.arguments;
+  std::ranges::move(invocation.values("--config"), std::back_inserter(paths));
+  if (paths.empty()) {
+    complain("check config: which FILE?");
+    return Exit::kUsage;
+  }
+  for (const std::string& path : paths) {
+    Result<std::string> text = read_file(path);
+    if (!text) {
+      judged.errors.push_back(finding_of(path, {Code::kConfigMissing, text.error().text}));
+      continue;
+    }
+    const auto role = invocation.has("--role") ? role_named(invocation.value("--role")) : file_role_of(*text);
+    if (!role) {
+      complain(fmt::format("{}: neither edge.toml, core.toml nor policy.toml by its tables; say which with --role.", path));
+      return Exit::kUsage;
+    }
+    given.push_back({path, std::move(*text), *role});
+  }
+  for (const Given& file : given) {
+    if (file.role == FileRole::kEdge) take(judged, load_edge(file.path, now));
+    if (file.role == FileRole::kCore) take(judged, load_core(file.path, now));
+    if (file.role == FileRole::kPolicy && !judge_policy(file, given, judged)) {
+      complain(fmt::format("{}: give the core.toml beside it, which knows the inside names.", file.path));
+      return Exit::kUsage;
+    }
+  }
+  if (invocation.has("--json")) {
+    print(json::serialize(json::object{{"errors", listed(judged.errors)}, {"warnings", listed(judged.warnings)}}) + "\n");
+  } else {
+    report(judged.errors, judged.warnings, true);
+    if (judged.errors.empty()) print("good\n");
+  }
+  return judged.errors.empty() ? Exit::kGood : Exit::kConfiguration;
+}
+
+}  // namespace sallyport::daemon

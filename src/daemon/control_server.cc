@@ -1,0 +1,195 @@
+#include "daemon/control_server.h"
+
+#include <fmt/format.h>
+#include <grp.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/read_until.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/json.hpp>
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
+#include <unordered_map>
+
+#include "base/limits.h"
+#include "daemon/file.h"
+
+namespace sallyport::daemon {
+
+namespace asio = boost::asio;
+using asio::local::stream_protocol;
+using boost::system::error_code;
+
+std::string error_answer(const Error& error) {
+  const CodeRow& row = code_row(error.code);
+  return boost::json::serialize(boost::json::object{
+      {"error",
+       {{"code", row.name}, {"sentence", row.sentence}, {"text", error.text}, {"remedy", row.remedy}}}});
+}
+
+// The listener and its clients. The handlers hold it, so it outlives the server by as long as they take.
+class ControlServer::Impl : public std::enable_shared_from_this<ControlServer::Impl> {
+ public:
+  Impl(asio::any_io_executor executor, std::string path, Answerer answer)
+      : acceptor_(executor), path_(std::move(path)), answer_(std::move(answer)) {}
+
+  Result<void> bind(const std::string& group) {
+    const mode_t before = ::umask(0177);
+    error_code failed;
+    acceptor_.open(stream_protocol(), failed);
+    if (!failed) acceptor_.bind(stream_protocol::endpoint(path_), failed);
+    ::umask(before);
+    if (!failed) bound_ = true;
+    if (!failed) acceptor_.listen(16, failed);
+    if (failed) return Error{Code::kFileUnreadable, fmt::format("{}: {}", path_, failed.message())};
+    return group.empty() ? Result<void>{} : give_to(group);
+  }
+
+  void accept() {
+    acceptor_.async_accept([self = shared_from_this()](error_code failed, stream_protocol::socket socket) {
+      if (failed == asio::error::operation_aborted || self->closed_) return;
+      if (!failed && self->clients_.size() < limits::kControlClientsMax) self->serve(std::move(socket));
+      self->accept();
+    });
+  }
+
+  void close() {
+    closed_ = true;
+    error_code ignored;
+    acceptor_.close(ignored);
+    for (auto& [id, client] : clients_) client->end();
+    clients_.clear();
+    if (bound_) ::unlink(path_.c_str());
+    answer_ = nullptr;
+  }
+
+ private:
+  struct Client : std::enable_shared_from_this<Client> {
+    Client(stream_protocol::socket s, Impl& server, std::uint64_t number)
+        : socket(std::move(s)), deadline(socket.get_executor()), owner(server.weak_from_this()), id(number) {}
+
+    void end() {
+      error_code ignored;
+      socket.close(ignored);
+      deadline.cancel();
+    }
+    // One deadline for a whole turn: the question's line, or the answer's way out.
+    void arm() {
+      deadline.expires_after(limits::kControlIdleTimeout);
+      deadline.async_wait([self = shared_from_this()](error_code cancelled) {
+        if (!cancelled) self->leave();
+      });
+    }
+    void leave() {
+      end();
+      if (const auto server = owner.lock()) server->clients_.erase(id);
+    }
+    void read() {
+      arm();
+      asio::async_read_until(socket, asio::dynamic_buffer(in, limits::kControlQuestionBytesMax), '\n',
+                             [self = shared_from_this()](error_code failed, std::size_t size) {
+                               if (failed == asio::error::not_found) return self->refuse();
+                               if (failed) return self->leave();
+                               self->answer(size);
+                             });
+    }
+    void refuse() {
+      closing = true;
+      write(error_answer({Code::kControlRefused, "the question is longer than the limit"}));
+    }
+    void answer(std::size_t size) {
+      const auto server = owner.lock();
+      if (!server || server->closed_) return;
+      const std::string question = in.substr(0, size - 1);
+      in.erase(0, size);
+      write(server->answer_(question));
+    }
+    void write(std::string text) {
+      arm();
+      out = std::move(text);
+      out.push_back('\n');
+      asio::async_write(socket, asio::buffer(out), [self = shared_from_this()](error_code failed, std::size_t) {
+        if (failed || self->closing) return self->leave();
+        self->read();
+      });
+    }
+
+    stream_protocol::socket socket;
+    asio::steady_timer deadline;
+    std::weak_ptr<Impl> owner;
+    std::uint64_t id;
+    std::string in;
+    std::string out;
+    bool closing = false;
+  };
+
+  Result<void> give_to(const std::string& group) {
+    const struct group* row = ::getgrnam(group.c_str());
+    if (row == nullptr) return Error{Code::kConfigValue, fmt::format("there is no group `{}` (control_group)", group)};
+    if (::chown(path_.c_str(), static_cast<uid_t>(-1), row->gr_gid) != 0 || ::chmod(path_.c_str(), 0660) != 0) {
+      return Error{Code::kFileUnreadable, fmt::format("{}: {}", path_, std::generic_category().message(errno))};
+    }
+    return {};
+  }
+
+  void serve(stream_protocol::socket socket) {
+    const std::uint64_t id = ++last_id_;
+    const auto client = std::make_shared<Client>(std::move(socket), *this, id);
+    clients_.emplace(id, client);
+    client->read();
+  }
+
+  stream_protocol::acceptor acceptor_;
+  std::string path_;
+  Answerer answer_;
+  std::unordered_map<std::uint64_t, std::shared_ptr<Client>> clients_;
+  std::uint64_t last_id_ = 0;
+  bool bound_ = false;
+  bool closed_ = false;
+};
+
+namespace {
+
+// A socket file that a dead daemon left is taken away; one on which somebody answers is not ours.
+Result<void> make_way(const asio::any_io_executor& executor, const std::string& path) {
+  const std::string directory = std::filesystem::path(path).parent_path().string();
+  if (!directory.empty()) {
+    if (Result<void> made = make_directory(directory, 0755); !made) return made;
+  }
+  struct stat about {};
+  if (::lstat(path.c_str(), &about) != 0) return {};
+  if (!S_ISSOCK(about.st_mode)) return Error{Code::kFileUnreadable, fmt::format("{}: exists and is no socket", path)};
+  stream_protocol::socket probe(executor);
+  error_code failed;
+  probe.connect(stream_protocol::endpoint(path), failed);
+  if (!failed) return Error{Code::kControlRefused, fmt::format("{}: another daemon answers here", path)};
+  ::unlink(path.c_str());
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ControlServer>> ControlServer::open(asio::any_io_executor executor, const std::string& path,
+                                                           const std::string& group, Answerer answer) {
+  if (path.size() >= sizeof(sockaddr_un{}.sun_path)) {
+    return Error{Code::kConfigValue, fmt::format("{}: longer than a socket's path may be", path)};
+  }
+  if (Result<void> way = make_way(executor, path); !way) return std::move(way).error();
+  auto impl = std::make_shared<Impl>(executor, path, std::move(answer));
+  if (Result<void> bound = impl->bind(group); !bound) {
+    impl->close();
+    return std::move(bound).error();
+  }
+  impl->accept();
+  return std::unique_ptr<ControlServer>(new ControlServer(std::move(impl)));
+}
+
+ControlServer::ControlServer(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+ControlServer::~ControlServer() { impl_->close(); }
+
+}  // namespace sallyport::daemon

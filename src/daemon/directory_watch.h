@@ -1,0 +1,28 @@
+// Tells when the files of a directory, or of the directories right below it, have changed: how renewed
+// certificates come into use by themselves.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+
+namespace sallyport::daemon {
+
+class DirectoryWatch {
+ public:
+  // Calls `changed` on the executor once nothing has changed for limits::kDirectoryQuiet after a change:
+  // a chain and its key are two files. `changed` outlives the watch. Errors: kFileUnreadable.
+  static Result<std::unique_ptr<DirectoryWatch>> open(boost::asio::any_io_executor executor,
+                                                      const std::string& directory, std::function<void()> changed);
+  ~DirectoryWatch();
+
+ private:
+  class Impl;
+  explicit DirectoryWatch(std::shared_ptr<Impl> impl);
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace sallyport::daemon

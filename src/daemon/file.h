@@ -1,0 +1,34 @@
+// Files, as the daemon and the commands need them: whole, bounded, and written so that a crash leaves either
+// the old one or the new one.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/limits.h"
+#include "base/result.h"
+
+namespace sallyport::daemon {
+
+// The whole file. Errors: kFileUnreadable (the text names the path), also past `bytes_max`.
+Result<std::string> read_file(const std::string& path, std::size_t bytes_max = limits::kConfigFileBytesMax);
+
+// Writes a file that must not exist yet, with these permissions (not widened by the umask), and makes it
+// durable. Errors: kFileUnreadable.
+Result<void> write_new_file(const std::string& path, std::string_view bytes, unsigned mode);
+
+// Replaces a file, or makes it: a new file beside it is made durable and renamed over it. Errors: kFileUnreadable.
+Result<void> replace_file(const std::string& path, std::string_view bytes, unsigned mode);
+
+// The names in a directory, sorted, without those that begin with a dot. Errors: kFileUnreadable.
+Result<std::vector<std::string>> list_directory(const std::string& path);
+
+// Makes the directory if it is absent; its parent must exist. Errors: kFileUnreadable.
+Result<void> make_directory(const std::string& path, unsigned mode);
+
+bool file_exists(const std::string& path);
+bool is_directory(const std::string& path);
+
+}  // namespace sallyport::daemon

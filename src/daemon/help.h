@@ -1,0 +1,16 @@
+// What is written from the table of commands besides `--help`: the manual page, docs/commands.md and shell
+// completion. Pure: the same table gives the same text.
+#pragma once
+
+#include <string>
+
+namespace sallyport::daemon {
+
+std::string manual_page();       // roff, section 8
+std::string commands_markdown(); // docs/commands.md, whole
+std::string bash_completion();
+
+// The version of the program, as CMake knows it.
+std::string program_version();
+
+}  // namespace sallyport::daemon

@@ -1,0 +1,157 @@
+// keygen, cert list, cert csr: what a door is known by on the link, and what its domains are known by outside.
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <boost/json.hpp>
+#include <chrono>
+#include <cstdio>
+
+#include "daemon/file.h"
+#include "daemon/load.h"
+#include "daemon/report.h"
+#include "daemon/run.h"
+#include "daemon/table.h"
+#include "net/certificate.h"
+
+namespace sallyport::daemon {
+namespace {
+
+namespace json = boost::json;
+
+UnixTime today() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
+
+std::string date(UnixTime time) { return fmt::format("{:%Y-%m-%d}", fmt::gmtime(time.time_since_epoch().count())); }
+
+Exit show_pin(const Invocation& invocation) {
+  const std::string path = invocation.value("--show");
+  Result<std::string> text = read_file(path);
+  if (!text) return failed(text.error());
+  Result<std::string> pin = net::certificate_pin(*text);
+  // The key has the same pin: whoever has only that one at hand is served too.
+  if (!pin) pin = net::private_key_pin(*text);
+  wipe(*text);
+  if (!pin) return failed({pin.error().code, fmt::format("{}: {}", path, pin.error().text)});
+  print(invocation.has("--json") ? json::serialize(json::object{{"pin", *pin}}) + "\n" : *pin + "\n");
+  return Exit::kGood;
+}
+
+// The served names that no certificate covers.
+std::vector<std::string> uncovered(const gate::PolicyConfig& policy, const std::vector<NamedCertificate>& found) {
+  std::vector<std::string> names;
+  for (const gate::Served& served : policy.served) {
+    bool covered = false;
+    for (const NamedCertificate& one : found) covered = covered || covers(one.certificate.pem.names, served.name);
+    if (!covered) names.push_back(served.name.ascii());
+  }
+  return names;
+}
+
+json::object listed(const std::vector<NamedCertificate>& found, const std::vector<std::string>& missing) {
+  json::array certificates;
+  for (const auto& [path, one] : found) {
+    certificates.push_back({{"file", path},
+                            {"names", json::value_from(one.pem.names)},
+                            {"issuer", one.issuer},
+                            {"not_before", date(one.not_before)},
+                            {"not_after", date(one.not_after)},
+                            {"pin", one.pin},
+                            {"warnings", json::value_from(one.warnings)}});
+  }
+  return {{"certificates", certificates}, {"without", json::value_from(missing)}};
+}
+
+std::string shown_list(const json::object& answer) {
+  std::vector<std::vector<std::string>> rows;
+  for (const json::value& one : list_at(answer, "certificates")) {
+    const json::object& row = one.get_object();
+    rows.push_back({field(row, "names"), field(row, "not_after"), field(row, "issuer"), field(row, "file")});
+  }
+  std::string out = rows.empty() ? "no certificates\n" : aligned({"NAMES", "UNTIL", "ISSUER", "FILE"}, rows);
+  for (const json::value& name : list_at(answer, "without")) {
+    out += fmt::format("no certificate for {}\n", std::string_view(name.get_string()));
+  }
+  return out;
+}
+
+// The names as A-labels, as given or as the policy serves them.
+std::optional<std::vector<std::string>> request_names(const Invocation& invocation, Exit& exit) {
+  std::vector<std::string> names;
+  for (const std::string& word : invocation.arguments) {
+    const Result<xmpp::Domain> domain = xmpp::Domain::parse(word);
+    if (!domain) {
+      complain(fmt::format("{}: {}", word, domain.error().text));
+      exit = Exit::kUsage;
+      return std::nullopt;
+    }
+    names.push_back(domain->ascii());
+  }
+  if (!names.empty()) return names;
+  const auto core = load_core_config(invocation.value("--config", kCoreFile));
+  if (!report(core.errors, core.warnings, core.value.has_value())) {
+    exit = Exit::kConfiguration;
+    return std::nullopt;
+  }
+  const auto policy = load_policy_config(*core.value);
+  if (!report(policy.errors, policy.warnings, policy.value.has_value())) {
+    exit = Exit::kConfiguration;
+    return std::nullopt;
+  }
+  for (const gate::Served& served : policy.value->served) names.push_back(served.name.ascii());
+  return names;
+}
+
+}  // namespace
+
+Exit run_keygen(const Invocation& invocation) {
+  if (invocation.has("--show")) return show_pin(invocation);
+  if (!invocation.has("--out-cert") || !invocation.has("--out-key")) {
+    complain("keygen needs --out-cert FILE and --out-key FILE (or --show FILE).");
+    return Exit::kUsage;
+  }
+  Result<net::IdentityPem> made = net::make_identity(invocation.value("--name", "sallyport"), today());
+  if (!made) return failed(made.error());
+  // The key first: a certificate without its key would be of no use, and neither is ever overwritten.
+  const Result<void> key = write_new_file(invocation.value("--out-key"), made->key, 0600);
+  wipe(made->key);
+  if (!key) return failed(key.error());
+  const Result<void> certificate = write_new_file(invocation.value("--out-cert"), made->certificate, 0644);
+  if (!certificate) return failed(certificate.error());
+  print(invocation.has("--json") ? json::serialize(json::object{{"pin", made->pin}}) + "\n" : made->pin + "\n");
+  return Exit::kGood;
+}
+
+Exit run_cert_list(const Invocation& invocation) {
+  const auto core = load_core_config(invocation.value("--config", kCoreFile));
+  if (!report(core.errors, core.warnings, core.value.has_value())) return Exit::kConfiguration;
+  const auto policy = load_policy_config(*core.value);
+  if (!report(policy.errors, {}, policy.value.has_value())) return Exit::kConfiguration;
+  std::vector<gate::Finding> errors;
+  std::vector<gate::Finding> warnings;
+  std::vector<NamedCertificate> found;
+  if (!core.value->certificates.empty()) found = load_certificates(core.value->certificates, today(), errors, warnings);
+  const json::object answer = listed(found, uncovered(*policy.value, found));
+  print(invocation.has("--json") ? json::serialize(answer) + "\n" : shown_list(answer));
+  report(errors, warnings, errors.empty());
+  return errors.empty() ? Exit::kGood : Exit::kFailed;
+}
+
+Exit run_cert_csr(const Invocation& invocation) {
+  Exit exit = Exit::kGood;
+  const auto names = request_names(invocation, exit);
+  if (!names) return exit;
+  Result<std::string> key = net::make_private_key();
+  if (!key) return failed(key.error());
+  const Result<std::string> request = net::make_request(*names, *key);
+  if (!request) return failed(request.error());
+  const Result<void> written = write_new_file(invocation.value("--out-key"), *key, 0600);
+  wipe(*key);
+  if (!written) return failed(written.error());
+  if (!invocation.has("--out-csr")) {
+    print(*request);
+    return Exit::kGood;
+  }
+  const Result<void> out = write_new_file(invocation.value("--out-csr"), *request, 0644);
+  return out ? Exit::kGood : failed(out.error());
+}
+
+}  // namespace sallyport::daemon

@@ -1,0 +1,300 @@
+#include "daemon/load.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+
+#include "base/bytes.h"
+#include "daemon/file.h"
+
+namespace sallyport::daemon {
+namespace {
+
+using gate::Finding;
+using gate::Loaded;
+
+void append(std::vector<Finding>& to, std::vector<Finding> more) {
+  to.insert(to.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+}
+
+template <typename T, typename U>
+void take_findings(Loaded<T>& to, Loaded<U>& from) {
+  append(to.errors, std::move(from.errors));
+  append(to.warnings, std::move(from.warnings));
+}
+
+// The text of a file that a configuration names, or a finding about it.
+std::optional<std::string> named_file(const std::string& path, std::vector<Finding>& errors) {
+  Result<std::string> text = read_file(path);
+  if (text) return std::move(*text);
+  errors.push_back(finding_of(path, {Code::kConfigMissing, text.error().text}));
+  return std::nullopt;
+}
+
+Identity load_identity(const gate::IdentityFiles& files, std::vector<Finding>& errors) {
+  Identity identity;
+  const auto certificate = named_file(files.certificate, errors);
+  auto key = named_file(files.key, errors);
+  if (!certificate || !key) return identity;
+  const Result<std::string> pin = net::certificate_pin(*certificate);
+  if (!pin) errors.push_back(finding_of(files.certificate, pin.error()));
+  const Result<std::string> key_pin = net::private_key_pin(*key);
+  if (!key_pin) errors.push_back(finding_of(files.key, key_pin.error()));
+  if (pin && key_pin && *pin != *key_pin) {
+    errors.push_back(finding_of(
+        files.key, {Code::kConfigConflict, fmt::format("is not the key of {}", files.certificate)}));
+  }
+  identity.certificate = *certificate;
+  identity.key = std::move(*key);
+  if (pin) identity.pin = *pin;
+  return identity;
+}
+
+// PEM authorities: at least one certificate.
+std::string load_authorities(const std::string& path, std::vector<Finding>& errors) {
+  auto pem = named_file(path, errors);
+  if (!pem) return {};
+  if (const Result<std::string> first = net::certificate_pin(*pem); !first) {
+    errors.push_back(finding_of(path, first.error()));
+  }
+  return std::move(*pem);
+}
+
+// A word on a table header's line: "[ edge ]" -> "edge", "[[core]] # x" -> "core" (array).
+struct TableHeader {
+  std::string name;
+  bool array;
+};
+std::optional<TableHeader> table_header(std::string_view line) {
+  const std::size_t begin = line.find_first_not_of(" \t");
+  if (begin == std::string_view::npos || line[begin] != '[') return std::nullopt;
+  const bool array = line.substr(begin).starts_with("[[");
+  line.remove_prefix(begin + (array ? 2 : 1));
+  const std::size_t end = line.find(']');
+  if (end == std::string_view::npos) return std::nullopt;
+  std::string name;
+  for (const char c : line.substr(0, end)) {
+    if (c != ' ' && c != '\t' && c != '"') name.push_back(c);
+  }
+  return TableHeader{name, array};
+}
+
+void warn_of_missing(const gate::PolicyConfig& policy, const std::vector<NamedCertificate>& certificates,
+                     const std::string& directory, std::vector<Finding>& warnings) {
+  for (const gate::Served& served : policy.served) {
+    const bool found = std::ranges::any_of(certificates, [&](const NamedCertificate& one) {
+      return covers(one.certificate.pem.names, served.name);
+    });
+    if (found) continue;
+    warnings.push_back({Code::kConfigMissing, policy.file, served.line, 1,
+                        fmt::format("no certificate in `{}` names {}: remote servers will find no TLS for it",
+                                    directory, served.name.ascii())});
+  }
+}
+
+// One pair of files; nothing when it cannot be used.
+std::optional<NamedCertificate> load_pair(const std::string& chain_path, const std::string& key_path, UnixTime now,
+                                          std::vector<Finding>& errors, std::vector<Finding>& warnings) {
+  const auto chain = named_file(chain_path, errors);
+  auto key = named_file(key_path, errors);
+  if (!chain || !key) return std::nullopt;
+  Result<net::JudgedCertificate> judged = net::judge_certificate(*chain, *key, now);
+  wipe(*key);
+  if (!judged) {
+    errors.push_back(finding_of(chain_path, judged.error()));
+    return std::nullopt;
+  }
+  for (const std::string& warning : judged->warnings) {
+    warnings.push_back(finding_of(chain_path, {Code::kFileFormat, warning}));
+  }
+  return NamedCertificate{chain_path, std::move(*judged)};
+}
+
+}  // namespace
+
+std::optional<FileRole> file_role_of(std::string_view text) {
+  static constexpr std::array kPolicyTables{"federation", "domain", "chat_node", "static_route",
+                                            "allow",      "deny",   "peer"};
+  while (!text.empty()) {
+    const std::size_t end = text.find('\n');
+    const auto header = table_header(text.substr(0, end));
+    if (header && !header->array && header->name == "edge") return FileRole::kEdge;
+    if (header && !header->array && header->name == "core") return FileRole::kCore;
+    if (header && std::ranges::find(kPolicyTables, header->name) != kPolicyTables.end()) return FileRole::kPolicy;
+    if (end == std::string_view::npos) break;
+    text.remove_prefix(end + 1);
+  }
+  return std::nullopt;
+}
+
+std::string shown_findings(const std::vector<Finding>& findings) {
+  std::string out;
+  for (const Finding& finding : findings) out += finding.shown() + "\n";
+  return out;
+}
+
+Finding finding_of(const std::string& file, const Error& error) {
+  // The text of an unreadable file begins with its path, which the finding shows anyhow.
+  std::string text = error.text;
+  if (text.starts_with(file + ": ")) text.erase(0, file.size() + 2);
+  return {error.code, file, 0, 0, std::move(text)};
+}
+
+std::string fingerprint_of(const gate::PolicyUpdate& update) {
+  std::string all;
+  Appender out(all);
+  out.raw({reinterpret_cast<const char*>(update.policy_sha256.data()), update.policy_sha256.size()});
+  out.string(update.trusted_ca);
+  for (const gate::CertificatePem& certificate : update.certificates) {
+    out.string(certificate.chain);
+    out.string(certificate.key);
+  }
+  std::string digest = to_hex(sha256(all));
+  wipe(all);
+  return digest;
+}
+
+Loaded<std::string> control_path_of(const std::string& file) {
+  Loaded<std::string> out;
+  const auto text = named_file(file, out.errors);
+  if (!text) return out;
+  if (file_role_of(*text) == FileRole::kEdge) {
+    Loaded<gate::EdgeConfig> edge = gate::parse_edge_config(*text, file);
+    take_findings(out, edge);
+    if (edge.value) out.value = edge.value->control;
+  } else {
+    Loaded<gate::CoreConfig> core = gate::parse_core_config(*text, file);
+    take_findings(out, core);
+    if (core.value) out.value = core.value->control;
+  }
+  return out;
+}
+
+Loaded<gate::EdgeConfig> load_edge_config(const std::string& file) {
+  Loaded<gate::EdgeConfig> out;
+  const auto text = named_file(file, out.errors);
+  return text ? gate::parse_edge_config(*text, file) : std::move(out);
+}
+
+Loaded<gate::CoreConfig> load_core_config(const std::string& file) {
+  Loaded<gate::CoreConfig> out;
+  const auto text = named_file(file, out.errors);
+  return text ? gate::parse_core_config(*text, file) : std::move(out);
+}
+
+Loaded<gate::PolicyConfig> load_policy_config(const gate::CoreConfig& core) {
+  Loaded<gate::PolicyConfig> out;
+  const auto text = named_file(core.policy, out.errors);
+  return text ? gate::parse_policy(*text, core.policy, core) : std::move(out);
+}
+
+Loaded<EdgeFiles> load_edge(const std::string& file, UnixTime) {
+  Loaded<EdgeFiles> out;
+  const auto text = named_file(file, out.errors);
+  if (!text) return out;
+  Loaded<gate::EdgeConfig> config = gate::parse_edge_config(*text, file);
+  take_findings(out, config);
+  if (!config.value) return out;
+  Identity identity = load_identity(config.value->identity, out.errors);
+  if (!config.value->trust_anchor.empty()) (void)named_file(config.value->trust_anchor, out.errors);
+  if (!out.errors.empty()) return out;
+  std::string fingerprint = to_hex(sha256(*text)) + identity.pin;
+  out.value = EdgeFiles{std::move(*config.value), std::move(identity), std::move(fingerprint)};
+  return out;
+}
+
+Loaded<CoreFiles> load_core(const std::string& file, UnixTime now) {
+  Loaded<CoreFiles> out;
+  const auto text = named_file(file, out.errors);
+  if (!text) return out;
+  Loaded<gate::CoreConfig> config = gate::parse_core_config(*text, file);
+  take_findings(out, config);
+  if (!config.value) return out;
+  CoreFiles files{std::move(*config.value), sha256(*text), {}, {}, {}, {}, {}};
+  files.identity = load_identity(files.config.identity, out.errors);
+  if (!files.config.server_ca.empty()) files.server_ca = load_authorities(files.config.server_ca, out.errors);
+  if (!files.config.ca_certificate.empty()) {
+    files.ca_certificate = load_authorities(files.config.ca_certificate, out.errors);
+  }
+  if (!files.config.ca_key.empty()) files.ca_key = named_file(files.config.ca_key, out.errors).value_or("");
+  if (!files.config.dialback_secret.empty()) (void)named_file(files.config.dialback_secret, out.errors);
+  Loaded<PolicyFiles> policy = load_policy(files.config, now);
+  take_findings(out, policy);
+  if (policy.value) files.policy = std::move(*policy.value);
+  if (out.errors.empty()) out.value = std::move(files);
+  return out;
+}
+
+Loaded<PolicyFiles> load_policy(const gate::CoreConfig& core, UnixTime now) {
+  Loaded<PolicyFiles> out;
+  const auto text = named_file(core.policy, out.errors);
+  Loaded<gate::PolicyConfig> policy = text ? gate::parse_policy(*text, core.policy, core) : Loaded<gate::PolicyConfig>{};
+  take_findings(out, policy);
+  PolicyFiles files;
+  if (!core.certificates.empty()) {
+    std::vector<NamedCertificate> found = load_certificates(core.certificates, now, out.errors, out.warnings);
+    if (policy.value) warn_of_missing(*policy.value, found, core.certificates, out.warnings);
+    for (NamedCertificate& one : found) files.update.certificates.push_back(std::move(one.certificate.pem));
+  }
+  if (policy.value && !policy.value->trusted_ca.empty()) {
+    files.update.trusted_ca = load_authorities(policy.value->trusted_ca, out.errors);
+  }
+  if (!out.errors.empty() || !policy.value) return out;
+  files.update.policy = std::move(*policy.value);
+  files.update.policy_sha256 = sha256(*text);
+  files.fingerprint = fingerprint_of(files.update);
+  out.value = std::move(files);
+  return out;
+}
+
+std::vector<NamedCertificate> load_certificates(const std::string& directory, UnixTime now,
+                                                std::vector<Finding>& errors, std::vector<Finding>& warnings) {
+  std::vector<NamedCertificate> found;
+  const Result<std::vector<std::string>> names = list_directory(directory);
+  if (!names) {
+    errors.push_back(finding_of(directory, {Code::kConfigMissing, names.error().text}));
+    return found;
+  }
+  for (const std::string& name : *names) {
+    const std::string path = directory + "/" + name;
+    std::string chain;
+    std::string key;
+    if (is_directory(path)) {
+      if (!file_exists(path + "/fullchain.pem") && !file_exists(path + "/privkey.pem")) continue;
+      chain = path + "/fullchain.pem";
+      key = path + "/privkey.pem";
+    } else if (name.ends_with(".crt")) {
+      chain = path;
+      key = path.substr(0, path.size() - 4) + ".key";
+    } else {
+      continue;
+    }
+    if (auto pair = load_pair(chain, key, now, errors, warnings)) found.push_back(std::move(*pair));
+  }
+  std::ranges::stable_sort(found, [](const NamedCertificate& a, const NamedCertificate& b) {
+    return a.certificate.not_after > b.certificate.not_after;
+  });
+  return found;
+}
+
+net::DialSetup dial_setup(const gate::EdgeConfig& config) {
+  net::DialSetup setup;
+  setup.ports = config.outbound_ports;
+  setup.allow_networks = config.allow_networks;
+  for (const std::string& address : config.bind) {
+    if (const auto ip = dns::Ip::parse(address)) setup.bind.push_back(*ip);
+  }
+  return setup;
+}
+
+bool covers(const std::vector<std::string>& names, const xmpp::Domain& domain) {
+  return std::ranges::any_of(names, [&](const std::string& name) {
+    if (!name.starts_with("*.")) return name == domain.ascii();
+    const std::size_t dot = domain.ascii().find('.');
+    return dot != std::string::npos && std::string_view(domain.ascii()).substr(dot + 1) == name.substr(2);
+  });
+}
+
+}  // namespace sallyport::daemon

@@ -1,0 +1,38 @@
+// Where log events end: one line each on a descriptor, as text or JSON.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/log.h"
+
+namespace sallyport::daemon {
+
+enum class LogFormat { kText, kJson };
+
+// "error", "warning", "info", "debug".
+std::optional<LogLevel> log_level_named(std::string_view name);
+std::string_view log_level_name(LogLevel level);
+
+// RFC 3339 in UTC with milliseconds: "2026-11-22T20:37:05.123Z".
+std::string log_time(std::chrono::system_clock::time_point time);
+
+class LogWriter : public LogSink {
+ public:
+  // Does not own the descriptor, which stays open as long as the writer lives.
+  LogWriter(int descriptor, LogFormat format, LogLevel level)
+      : descriptor_(descriptor), format_(format), level_(level) {}
+
+  void log(LogEvent event) override;
+  void set_level(LogLevel level) { level_ = level; }
+  LogLevel level() const { return level_; }
+
+ private:
+  int descriptor_;
+  LogFormat format_;
+  LogLevel level_;
+};
+
+}  // namespace sallyport::daemon

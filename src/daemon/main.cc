@@ -1,0 +1,18 @@
+// One program, both doors and the commands that ask them: the first words choose.
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "daemon/arguments.h"
+
+int main(int argc, char** argv) {
+  using namespace sallyport::daemon;
+  const Parsed parsed = parse_command_line(std::vector<std::string>(argv + 1, argv + argc));
+  std::fputs(parsed.out.c_str(), stdout);
+  std::fputs(parsed.err.c_str(), stderr);
+  if (!parsed.invocation) return static_cast<int>(parsed.exit);
+  const Exit exit = parsed.invocation->command->run(*parsed.invocation);
+  // An answer that could not be written was not given.
+  if (std::fflush(stdout) != 0 && exit == Exit::kGood) return static_cast<int>(Exit::kFailed);
+  return static_cast<int>(exit);
+}

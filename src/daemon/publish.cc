@@ -1,0 +1,223 @@
+#include "daemon/publish.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/json.hpp>
+#include <map>
+
+#include "base/log.h"
+#include "daemon/table.h"
+#include "dns/address.h"
+
+namespace sallyport::daemon {
+namespace {
+
+namespace json = boost::json;
+using route::HostPort;
+
+bool is_any(const std::string& host) { return host == "0.0.0.0" || host == "::"; }
+
+// The hosts of a list of addresses, each once, without those that mean every address.
+std::vector<std::string> hosts_of(const std::vector<HostPort>& all) {
+  std::vector<std::string> hosts;
+  for (const HostPort& one : all) {
+    if (!is_any(one.host) && std::ranges::find(hosts, one.host) == hosts.end()) hosts.push_back(one.host);
+  }
+  return hosts;
+}
+
+// One row per port, so that each row is exact.
+void add_rows(std::vector<PortRow>& rows, const PortRow& row, const std::vector<HostPort>& to) {
+  std::map<std::uint16_t, std::vector<HostPort>> by_port;
+  for (const HostPort& one : to) by_port[one.port].push_back(one);
+  for (const auto& [port, hosts] : by_port) {
+    PortRow made = row;
+    made.ports = {port};
+    made.to_addresses = hosts_of(hosts);
+    rows.push_back(std::move(made));
+  }
+}
+
+// "10.0.0.0/8" as configured, from the 128-bit form.
+std::string text_of(const gate::Network& network) {
+  static constexpr std::array<std::uint8_t, 12> kV4{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+  const bool v4 = network.prefix >= 96 && std::equal(kV4.begin(), kV4.end(), network.address.begin());
+  return fmt::format("{}/{}", dns::Ip{network.address}.text(), v4 ? network.prefix - 96 : network.prefix);
+}
+
+// "ip saddr { a, b } " for the addresses of one family; empty when there is nothing to say.
+std::string matched(const std::vector<std::string>& addresses, std::string_view side, bool v6) {
+  std::vector<std::string> family;
+  for (const std::string& address : addresses) {
+    if ((address.find(':') != std::string::npos) == v6) family.push_back(address);
+  }
+  if (family.empty()) return {};
+  return fmt::format("{} {} {{ {} }} ", v6 ? "ip6" : "ip", side, fmt::join(family, ", "));
+}
+
+bool is_literal(const std::string& address) {
+  return address.find('/') != std::string::npos || dns::Ip::parse(address).has_value();
+}
+
+std::vector<std::string> literals_of(const std::vector<std::string>& addresses) {
+  std::vector<std::string> out;
+  std::ranges::copy_if(addresses, std::back_inserter(out), is_literal);
+  return out;
+}
+
+// The lines of one row for one family. An address list that has nothing of this family makes no line.
+std::string nft_lines(const PortRow& row, bool v6) {
+  const std::vector<std::string> from_all = literals_of(row.from_addresses);
+  const std::vector<std::string> to_all = literals_of(row.to_addresses);
+  const std::string from = matched(from_all, "saddr", v6);
+  const std::string to = matched(to_all, "daddr", v6);
+  if ((!from_all.empty() && from.empty()) || (!to_all.empty() && to.empty())) return {};
+  // Nothing known on either side: one line serves both families.
+  if (from_all.empty() && to_all.empty() && v6) return {};
+  std::string out;
+  for (const std::string_view protocol : {"tcp", "udp"}) {
+    if (protocol == "udp" && !row.udp) continue;
+    out += fmt::format("    {}{}{} dport {{ {} }} ct state new counter accept comment \"{} -> {}: {}\"\n", from, to,
+                       protocol, fmt::join(row.ports, ", "), row.from, row.to, row.why);
+  }
+  return out;
+}
+
+std::vector<std::string> texts_at(const json::object& object, std::string_view name) {
+  std::vector<std::string> out;
+  for (const json::value& one : list_at(object, name)) {
+    if (one.is_string()) out.emplace_back(one.get_string());
+  }
+  return out;
+}
+
+}  // namespace
+
+std::vector<SrvRecord> srv_records(const std::vector<gate::EdgeRow>& edges, const std::vector<gate::Served>& all,
+                                   std::uint16_t port) {
+  std::vector<SrvRecord> records;
+  for (const gate::Served& served : all) {
+    for (const gate::EdgeRow& edge : edges) {
+      records.push_back(
+          {fmt::format("_xmpp-server._tcp.{}.", served.name.ascii()), port, edge.name.ascii() + "."});
+    }
+  }
+  return records;
+}
+
+std::vector<PortRow> edge_ports(const gate::EdgeConfig& edge) {
+  std::vector<PortRow> rows;
+  const std::vector<std::string> self = hosts_of(edge.s2s);
+  const std::vector<std::string> out = edge.bind.empty() ? self : edge.bind;
+  add_rows(rows, {"core", {}, "edge", {}, false, {}, "the link: XMPP between the doors"}, edge.traversal);
+  add_rows(rows, {"federated server", {}, "edge", {}, false, {}, "s2s inbound"}, edge.s2s);
+  rows.push_back({"edge", out, "federated server", {}, false, edge.outbound_ports, "s2s outbound"});
+  const PortRow dns{"edge", out, "its DNS resolver", {}, true, {53}, "SRV and addresses of federated servers"};
+  if (edge.resolver_servers.empty()) {
+    rows.push_back(dns);
+  } else {
+    add_rows(rows, dns, edge.resolver_servers);
+  }
+  return rows;
+}
+
+std::vector<PortRow> core_ports(const gate::CoreConfig& core, const std::vector<gate::Served>& all) {
+  std::vector<PortRow> rows;
+  const std::vector<std::string> self = hosts_of(core.s2s);
+  std::vector<HostPort> edges;
+  for (const gate::EdgeRow& edge : core.edges) edges.push_back(edge.address);
+  add_rows(rows, {"core", self, "edge", {}, false, {}, "the link: XMPP between the doors"}, edges);
+  add_rows(rows, {"internal server", {}, "core", {}, false, {}, "s2s on the private side"}, core.s2s);
+  std::vector<HostPort> servers;
+  for (const gate::Served& served : all) {
+    servers.insert(servers.end(), served.servers.begin(), served.servers.end());
+  }
+  add_rows(rows, {"core", self, "internal server", {}, false, {}, "s2s on the private side"}, servers);
+  if (!core.dns) return rows;
+  std::vector<std::string> clients;
+  for (const gate::Network& network : core.dns->clients) clients.push_back(text_of(network));
+  add_rows(rows, {"internal server", clients, "core", {}, true, {}, "the answering resolver"}, core.dns->listen);
+  add_rows(rows, {"core", self, "inside DNS", {}, true, {}, "the answering resolver's upstream"}, core.dns->upstream);
+  return rows;
+}
+
+std::string nft_rules(const std::vector<PortRow>& rows) {
+  std::string out =
+      "table inet sallyport {\n  chain forward {\n    type filter hook forward priority filter; policy drop;\n"
+      "    ct state established,related accept\n";
+  for (const PortRow& row : rows) {
+    for (const bool v6 : {false, true}) {
+      const std::string lines = nft_lines(row, v6);
+      // The core's file and the edge's both name the link: once is enough.
+      if (out.find(lines) == std::string::npos) out += lines;
+    }
+  }
+  return out + "  }\n}\n";
+}
+
+json::object records_answer(const std::vector<SrvRecord>& records) {
+  json::array list;
+  for (const SrvRecord& one : records) {
+    list.push_back({{"name", one.owner}, {"type", "SRV"}, {"priority", 0}, {"weight", 0}, {"port", one.port},
+                    {"target", one.target}});
+  }
+  return {{"records", list}};
+}
+
+std::string show_records(const json::object& answer) {
+  std::string out;
+  for (const json::value& one : list_at(answer, "records")) {
+    if (!one.is_object()) continue;
+    const json::object& row = one.get_object();
+    out += shown(fmt::format("{} 3600 IN SRV {} {} {} {}", field(row, "name"), field(row, "priority"),
+                             field(row, "weight"), field(row, "port"), field(row, "target")));
+    out += "\n";
+  }
+  return out;
+}
+
+json::object ports_answer(const std::vector<PortRow>& rows) {
+  json::array list;
+  for (const PortRow& row : rows) {
+    list.push_back({{"from", row.from},
+                    {"from_addresses", json::value_from(row.from_addresses)},
+                    {"to", row.to},
+                    {"to_addresses", json::value_from(row.to_addresses)},
+                    {"protocols", row.udp ? json::array{"udp", "tcp"} : json::array{"tcp"}},
+                    {"ports", json::value_from(row.ports)},
+                    {"why", row.why}});
+  }
+  return {{"ports", list}};
+}
+
+std::vector<PortRow> port_rows_of(const json::object& answer) {
+  std::vector<PortRow> rows;
+  for (const json::value& one : list_at(answer, "ports")) {
+    if (!one.is_object()) continue;
+    const json::object& from = one.get_object();
+    PortRow row{field(from, "from"), texts_at(from, "from_addresses"), field(from, "to"),
+                texts_at(from, "to_addresses"), list_at(from, "protocols").size() > 1, {}, field(from, "why")};
+    for (const json::value& port : list_at(from, "ports")) {
+      if (port.is_int64()) row.ports.push_back(static_cast<std::uint16_t>(port.get_int64()));
+    }
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+std::string show_ports(const std::vector<PortRow>& rows) {
+  const auto party = [](const std::string& name, const std::vector<std::string>& addresses) {
+    return addresses.empty() ? name : fmt::format("{} ({})", name, fmt::join(addresses, " "));
+  };
+  std::vector<std::vector<std::string>> cells;
+  for (const PortRow& row : rows) {
+    cells.push_back({party(row.from, row.from_addresses), party(row.to, row.to_addresses),
+                     fmt::format("{} {}", row.udp ? "UDP+TCP" : "TCP", fmt::join(row.ports, ",")), row.why});
+  }
+  return aligned({"FROM", "TO (listening)", "PORT", "WHY"}, cells);
+}
+
+}  // namespace sallyport::daemon

@@ -1,0 +1,45 @@
+// What others must be told or let through for the doors to work: SRV records for the world's DNS, and the port
+// table of the firewalls with the configured addresses. Pure.
+#pragma once
+
+#include <boost/json/object.hpp>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "gate/config.h"
+
+namespace sallyport::daemon {
+
+struct SrvRecord {
+  std::string owner;   // "_xmpp-server._tcp.example.com."
+  std::uint16_t port;
+  std::string target;  // "vcse.example.com."
+};
+// One per served name and edge (RFC 6120 3.2.1).
+std::vector<SrvRecord> srv_records(const std::vector<gate::EdgeRow>& edges, const std::vector<gate::Served>& all,
+                                   std::uint16_t port);
+
+struct PortRow {
+  std::string from;                      // "core"
+  std::vector<std::string> from_addresses;  // empty: any, or not known here
+  std::string to;
+  std::vector<std::string> to_addresses;
+  bool udp = false;                      // besides TCP
+  std::vector<std::uint16_t> ports;
+  std::string why;
+};
+std::vector<PortRow> edge_ports(const gate::EdgeConfig& edge);
+std::vector<PortRow> core_ports(const gate::CoreConfig& core, const std::vector<gate::Served>& all);
+
+// The rows as an nftables ruleset for a router between the zones: what it names passes, all else is dropped.
+std::string nft_rules(const std::vector<PortRow>& rows);
+
+// The answers of `dns records` and `ports` (docs/control.md), and what people see of them.
+boost::json::object records_answer(const std::vector<SrvRecord>& records);
+std::string show_records(const boost::json::object& answer);
+boost::json::object ports_answer(const std::vector<PortRow>& rows);
+std::vector<PortRow> port_rows_of(const boost::json::object& answer);
+std::string show_ports(const std::vector<PortRow>& rows);
+
+}  // namespace sallyport::daemon

@@ -1,0 +1,130 @@
+#include "daemon/publish.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+namespace sallyport::daemon {
+namespace {
+
+xmpp::Domain domain(std::string_view name) { return *xmpp::Domain::parse(name); }
+gate::HostPort at(std::string_view text) { return *gate::HostPort::parse(text); }
+
+constexpr const char* kPin = "sha256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+
+gate::EdgeConfig edge(std::string_view s2s = R"("203.0.113.5:5269", "[2001:db8::5]:5269")") {
+  const auto loaded = gate::parse_edge_config(
+      fmt::format(R"([edge]
+name = "vcse.example.com"
+s2s = [{}]
+traversal = ["192.0.2.10:7400"]
+[identity]
+certificate = "edge.crt"
+key = "edge.key"
+[[core]]
+name = "core-1"
+pins = ["{}"]
+[resolver]
+servers = ["192.0.2.53:53"]
+[outbound]
+ports = [5269, 5270]
+)",
+                  s2s, kPin),
+      "edge.toml");
+  EXPECT_TRUE(loaded.value);
+  return loaded.value.value();
+}
+
+gate::CoreConfig core() {
+  const auto loaded = gate::parse_core_config(
+      fmt::format(R"([core]
+name = "core.corp.example"
+s2s = ["10.0.0.5:5269"]
+policy = "policy.toml"
+[identity]
+certificate = "core.crt"
+key = "core.key"
+[[edge]]
+name = "vcse.example.com"
+address = "192.0.2.10:7400"
+pins = ["{0}"]
+[[edge]]
+name = "vcse2.example.com"
+address = "192.0.2.11:7400"
+pins = ["{0}"]
+[dns]
+listen = ["10.0.0.5:53"]
+upstream = ["10.0.0.1:53"]
+clients = ["10.0.0.0/8"]
+[certificates]
+directory = "certs"
+)",
+                  kPin),
+      "core.toml");
+  EXPECT_TRUE(loaded.value);
+  return loaded.value.value();
+}
+
+std::vector<gate::Served> served() {
+  return {{domain("example.com"), domain("example.com"), {at("10.0.0.20:5269")}, std::nullopt, false, 1},
+          {domain("chatroom1.example.com"), domain("conference-2.corp.example"), {at("10.0.0.20:5269")}, std::nullopt, true, 5}};
+}
+
+TEST(SrvRecords, each_name_points_at_each_edge_and_no_inside_name_shows) {
+  const std::string shown = show_records(records_answer(srv_records(core().edges, served(), 5269)));
+  EXPECT_EQ(shown,
+            "_xmpp-server._tcp.example.com. 3600 IN SRV 0 0 5269 vcse.example.com.\n"
+            "_xmpp-server._tcp.example.com. 3600 IN SRV 0 0 5269 vcse2.example.com.\n"
+            "_xmpp-server._tcp.chatroom1.example.com. 3600 IN SRV 0 0 5269 vcse.example.com.\n"
+            "_xmpp-server._tcp.chatroom1.example.com. 3600 IN SRV 0 0 5269 vcse2.example.com.\n");
+}
+
+TEST(Ports, of_an_edge_are_the_rows_of_its_side) {
+  const std::string table = show_ports(edge_ports(edge()));
+  for (const char* part : {"edge (192.0.2.10)", "TCP 7400", "TCP 5269,5270", "UDP+TCP 53", "its DNS resolver (192.0.2.53)"}) {
+    EXPECT_NE(table.find(part), std::string::npos) << part << "\nin\n" << table;
+  }
+  EXPECT_EQ(edge_ports(edge()).size(), 4u);
+}
+
+TEST(Ports, of_a_core_are_the_rows_of_its_side) {
+  const auto rows = core_ports(core(), served());
+  EXPECT_EQ(rows.size(), 5u);
+  const std::string table = show_ports(rows);
+  for (const char* part : {"edge (192.0.2.10 192.0.2.11)", "internal server (10.0.0.0/8)", "inside DNS (10.0.0.1)"}) {
+    EXPECT_NE(table.find(part), std::string::npos) << part << "\nin\n" << table;
+  }
+}
+
+TEST(Ports, survive_the_way_over_the_control_socket) {
+  auto rows = edge_ports(edge());
+  const auto inner = core_ports(core(), served());
+  rows.insert(rows.end(), inner.begin(), inner.end());
+  EXPECT_EQ(show_ports(port_rows_of(ports_answer(rows))), show_ports(rows));
+  EXPECT_EQ(nft_rules(port_rows_of(ports_answer(rows))), nft_rules(rows));
+}
+
+TEST(NftRules, keep_the_families_apart_and_drop_the_rest) {
+  const std::string rules = nft_rules(edge_ports(edge()));
+  EXPECT_NE(rules.find("policy drop;"), std::string::npos);
+  EXPECT_NE(rules.find("ip daddr { 203.0.113.5 } tcp dport { 5269 }"), std::string::npos) << rules;
+  EXPECT_NE(rules.find("ip6 daddr { 2001:db8::5 } tcp dport { 5269 }"), std::string::npos) << rules;
+  EXPECT_EQ(rules.find("ip daddr { 2001"), std::string::npos);
+  EXPECT_NE(rules.find("ip saddr { 203.0.113.5 } ip daddr { 192.0.2.53 } udp dport { 53 }"), std::string::npos) << rules;
+}
+
+TEST(NftRules, say_the_same_thing_once) {
+  auto rows = edge_ports(edge());
+  const auto again = edge_ports(edge());
+  rows.insert(rows.end(), again.begin(), again.end());
+  EXPECT_EQ(nft_rules(rows), nft_rules(edge_ports(edge())));
+}
+
+TEST(NftRules, a_listener_on_every_address_names_none) {
+  const std::string rules = nft_rules(edge_ports(edge(R"("0.0.0.0:5269")")));
+  EXPECT_NE(rules.find("\n    tcp dport { 5269 } ct state new counter accept comment \"federated server -> edge"),
+            std::string::npos)
+      << rules;
+}
+
+}  // namespace
+}  // namespace sallyport::daemon

@@ -1,0 +1,24 @@
+// What commands print: answers to the standard output, complaints to the standard error.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "daemon/command.h"
+#include "gate/config.h"
+
+namespace sallyport::daemon {
+
+inline constexpr const char* kEdgeFile = "/etc/sallyport/edge.toml";
+inline constexpr const char* kCoreFile = "/etc/sallyport/core.toml";
+
+void print(const std::string& text);
+// "sallyport: <text>"
+void complain(const std::string& text);
+// Complains with the code's sentence and remedy; kFailed.
+Exit failed(const Error& error);
+// Prints every finding to the standard error; returns `good`.
+bool report(const std::vector<gate::Finding>& errors, const std::vector<gate::Finding>& warnings, bool good);
+
+}  // namespace sallyport::daemon

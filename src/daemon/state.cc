@@ -1,0 +1,103 @@
+#include "daemon/state.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <system_error>
+#include <utility>
+
+#include "daemon/file.h"
+
+namespace sallyport::daemon {
+namespace {
+
+constexpr std::size_t kSecretCharactersMin = 32;
+constexpr std::size_t kSmallFileBytesMax = 4096;
+
+struct Kept {
+  std::uint64_t generation = 0;
+  std::string fingerprint;
+};
+
+// "17 <fingerprint>\n"
+std::optional<Kept> parse_kept(const std::string& text) {
+  Kept kept;
+  const char* end = text.data() + text.size();
+  const auto [rest, failed] = std::from_chars(text.data(), end, kept.generation);
+  if (failed != std::errc{} || rest == end || *rest != ' ' || text.back() != '\n') return std::nullopt;
+  kept.fingerprint.assign(rest + 1, end - 1);
+  return kept;
+}
+
+}  // namespace
+
+Result<StateDirectory> StateDirectory::open(const std::string& path) {
+  if (Result<void> made = make_directory(path, 0700); !made) return std::move(made).error();
+  const std::string lock_path = path + "/lock";
+  const int lock = ::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (lock < 0) {
+    return Error{Code::kFileUnreadable, fmt::format("{}: {}", lock_path, std::generic_category().message(errno))};
+  }
+  if (::flock(lock, LOCK_EX | LOCK_NB) != 0) {
+    ::close(lock);
+    return Error{Code::kConfigConflict, fmt::format("{}: another core uses this directory", path)};
+  }
+  return StateDirectory(path, lock);
+}
+
+StateDirectory::StateDirectory(StateDirectory&& other) noexcept
+    : path_(std::move(other.path_)), lock_(std::exchange(other.lock_, -1)) {}
+
+StateDirectory::~StateDirectory() {
+  if (lock_ >= 0) ::close(lock_);
+}
+
+Result<std::string> StateDirectory::dialback_secret(const std::string& configured, Random& random) const {
+  const std::string path = configured.empty() ? path_ + "/dialback.secret" : configured;
+  if (configured.empty() && !file_exists(path)) {
+    std::string fresh = random.hex(32) + "\n";
+    Result<void> written = write_new_file(path, fresh, 0600);
+    wipe(fresh);
+    if (!written) return std::move(written).error();
+  }
+  Result<std::string> secret = read_file(path, kSmallFileBytesMax);
+  if (!secret) return secret;
+  while (!secret->empty() && (secret->back() == '\n' || secret->back() == '\r')) secret->pop_back();
+  if (secret->size() < kSecretCharactersMin) {
+    return Error{Code::kFileFormat,
+                 fmt::format("{}: a dialback secret has at least {} characters", path, kSecretCharactersMin)};
+  }
+  return secret;
+}
+
+Result<void> StateDirectory::check_internal_ca() const {
+  const bool kept = file_exists(path_ + "/generation") || file_exists(path_ + "/dialback.secret");
+  if (!kept || file_exists(path_ + "/internal-ca.crt") || file_exists(path_ + "/internal-ca.key")) return {};
+  return Error{Code::kConfigMissing,
+               fmt::format("{0}/internal-ca.crt and .key are lost: bring them back from a copy, or empty {0} to begin "
+                           "anew with a CA that the servers inside do not know yet",
+                           path_)};
+}
+
+Result<std::uint64_t> StateDirectory::generation(const std::string& fingerprint) const {
+  const std::string path = path_ + "/generation";
+  Kept kept;
+  if (file_exists(path)) {
+    const Result<std::string> text = read_file(path, kSmallFileBytesMax);
+    if (!text) return text.error();
+    const auto parsed = parse_kept(*text);
+    if (!parsed) return Error{Code::kFileFormat, fmt::format("{}: is not a generation and a fingerprint", path)};
+    kept = *parsed;
+  }
+  if (kept.generation > 0 && kept.fingerprint == fingerprint) return kept.generation;
+  const std::uint64_t next = kept.generation + 1;
+  const std::string text = fmt::format("{} {}\n", next, fingerprint);
+  if (Result<void> written = replace_file(path, text, 0600); !written) return std::move(written).error();
+  return next;
+}
+
+}  // namespace sallyport::daemon

@@ -1,0 +1,43 @@
+// The core's state directory: what the core itself makes and keeps. One core at a time has it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/bytes.h"
+#include "base/result.h"
+
+namespace sallyport::daemon {
+
+class StateDirectory {
+ public:
+  // Makes the directory (0700) if only it is absent, and locks it. Errors: kFileUnreadable;
+  // kConfigConflict when another core has it.
+  static Result<StateDirectory> open(const std::string& path);
+  StateDirectory(StateDirectory&& other) noexcept;
+  StateDirectory& operator=(StateDirectory&&) = delete;
+  ~StateDirectory();
+
+  const std::string& path() const { return path_; }
+
+  // The dialback secret: the one in `configured` (a path), else `dialback.secret` here, which is made on
+  // first use: 256 random bits (ATTACKS B2), mode 0600. Errors: kFileUnreadable, kFileFormat (shorter
+  // than 32 characters).
+  Result<std::string> dialback_secret(const std::string& configured, Random& random) const;
+
+  // Whether the private CA (net/internal_ca.h) may be made here: only while the core has kept nothing yet. One
+  // that was lost is not replaced in silence, since every server inside trusts it. To be asked before
+  // anything else is kept. Errors: kConfigMissing.
+  Result<void> check_internal_ca() const;
+
+  // The number of the policy in force: what is kept here when `fingerprint` is unchanged, else the next
+  // one, which is kept. Errors: kFileUnreadable, kFileFormat.
+  Result<std::uint64_t> generation(const std::string& fingerprint) const;
+
+ private:
+  StateDirectory(std::string path, int lock) : path_(std::move(path)), lock_(lock) {}
+  std::string path_;
+  int lock_;
+};
+
+}  // namespace sallyport::daemon

@@ -1,0 +1,241 @@
+#include "daemon/table.h"
+
+#include <fmt/format.h>
+
+#include <boost/json.hpp>
+
+#include "base/log.h"
+
+namespace sallyport::daemon {
+namespace {
+
+namespace json = boost::json;
+
+// Columns on a terminal: characters, not bytes. Wide characters are counted as one; good enough.
+std::size_t width_of(std::string_view text) {
+  std::size_t width = 0;
+  for (const char c : text) {
+    if ((static_cast<unsigned char>(c) & 0xc0) != 0x80) ++width;
+  }
+  return width;
+}
+
+std::string text_of(const json::value& value) {
+  switch (value.kind()) {
+    case json::kind::string:
+      return std::string(value.get_string());
+    case json::kind::null:
+      return "-";
+    case json::kind::bool_:
+      return value.get_bool() ? "yes" : "no";
+    case json::kind::array: {
+      std::string out;
+      for (const json::value& one : value.get_array()) out += (out.empty() ? "" : ", ") + text_of(one);
+      return out.empty() ? "-" : out;
+    }
+    default:
+      return json::serialize(value);
+  }
+}
+
+std::string line(std::string_view name, const std::string& value) { return fmt::format("{:<12}{}\n", name, shown(value)); }
+
+// "2 in, 1 out" of an object of numbers.
+std::string counted(const json::object& counts) {
+  std::string out;
+  for (const auto& [name, value] : counts) {
+    out += fmt::format("{}{} {}", out.empty() ? "" : ", ", text_of(value), std::string_view(name));
+  }
+  return out;
+}
+
+std::vector<std::string> cells(const json::object& row, const std::vector<std::string>& names) {
+  std::vector<std::string> out;
+  out.reserve(names.size());
+  for (const std::string& name : names) out.push_back(field(row, name));
+  return out;
+}
+
+// A list of objects as a table of these members.
+std::string table_of(const json::array& list, const std::vector<std::string>& heading,
+                     const std::vector<std::string>& names) {
+  std::vector<std::vector<std::string>> rows;
+  for (const json::value& row : list) {
+    if (row.is_object()) rows.push_back(cells(row.get_object(), names));
+  }
+  return aligned(heading, rows);
+}
+
+void show_member(std::string& out, std::string_view name, const json::value& value, int depth) {
+  const std::string indent(static_cast<std::size_t>(depth) * 2, ' ');
+  const auto* list = value.if_array();
+  if (const auto* object = value.if_object()) {
+    out += fmt::format("{}{}\n", indent, shown(name));
+    for (const auto& member : *object) show_member(out, member.key(), member.value(), depth + 1);
+  } else if (list != nullptr && !list->empty() && list->front().is_object()) {
+    out += fmt::format("{}{}\n", indent, shown(name));
+    for (const json::value& one : *list) {
+      std::string row;
+      if (one.is_object()) {
+        for (const auto& member : one.get_object()) {
+          row += fmt::format("{}{}={}", row.empty() ? "" : " ", std::string_view(member.key()),
+                             shown(text_of(member.value())));
+        }
+      }
+      out += fmt::format("{}  {}\n", indent, row);
+    }
+  } else {
+    out += fmt::format("{}{:<14}{}\n", indent, shown(name), shown(text_of(value)));
+  }
+}
+
+}  // namespace
+
+std::string aligned(const std::vector<std::string>& heading, const std::vector<std::vector<std::string>>& rows) {
+  if (rows.empty()) return {};
+  std::vector<std::vector<std::string>> all{heading};
+  for (const auto& row : rows) {
+    std::vector<std::string> safe;
+    for (const std::string& cell : row) safe.push_back(shown(cell));
+    all.push_back(std::move(safe));
+  }
+  std::vector<std::size_t> widths(heading.size(), 0);
+  for (const auto& row : all) {
+    for (std::size_t i = 0; i < row.size() && i < widths.size(); ++i) widths[i] = std::max(widths[i], width_of(row[i]));
+  }
+  std::string out;
+  for (const auto& row : all) {
+    std::string text;
+    for (std::size_t i = 0; i < row.size() && i < widths.size(); ++i) {
+      text += row[i];
+      text.append(widths[i] - width_of(row[i]) + 2, ' ');
+    }
+    text.erase(text.find_last_not_of(' ') + 1);
+    out += text + "\n";
+  }
+  return out;
+}
+
+std::string field(const json::object& object, std::string_view name) {
+  const json::value* value = object.if_contains(name);
+  if (value == nullptr) return "-";
+  std::string text = text_of(*value);
+  return text.empty() ? "-" : text;
+}
+
+const json::object& object_at(const json::object& object, std::string_view name) {
+  static const json::object kNone;
+  const json::value* value = object.if_contains(name);
+  return value != nullptr && value->is_object() ? value->get_object() : kNone;
+}
+
+const json::array& list_at(const json::object& object, std::string_view name) {
+  static const json::array kNone;
+  const json::value* value = object.if_contains(name);
+  return value != nullptr && value->is_array() ? value->get_array() : kNone;
+}
+
+std::string show_status(const json::object& answer) {
+  const json::object& policy = object_at(answer, "policy");
+  std::string out = line("door", fmt::format("{} {} (sallyport {})", field(answer, "role"), field(answer, "name"),
+                                             field(answer, "version")));
+  out += line("since", field(answer, "since"));
+  if (policy.contains("generation")) {
+    out += line("policy", fmt::format("generation {}, {}, privacy {}, sha256 {}", field(policy, "generation"),
+                                      field(policy, "enabled") == "no" ? "federation off" : "federation on",
+                                      field(policy, "privacy"), field(policy, "sha256").substr(0, 16)));
+  } else {
+    out += line("policy", "none yet");
+  }
+  out += line("streams", counted(object_at(answer, "streams")));
+  out += line("stanzas", counted(object_at(answer, "stanzas")));
+  out += line("waiting", counted(object_at(answer, "waiting")));
+  if (answer.contains("listening")) out += line("listening", field(answer, "listening"));
+  if (field(answer, "draining") == "yes") out += line("draining", "yes");
+  const std::string links =
+      table_of(list_at(answer, "links"), {"LINK", "STATE", "ADDRESS", "SINCE", "LAST ERROR"},
+               {"name", "state", "address", "since", "last_error"});
+  return out + (links.empty() ? "\nno link\n" : "\n" + links);
+}
+
+std::string show_connections(const json::object& answer) {
+  const std::vector<std::string> names{"local",  "remote", "direction", "face",    "peer",  "phase",
+                                       "tls",    "cipher", "method",    "since",   "stanzas", "bytes",
+                                       "last_error"};
+  const std::vector<std::string> heading{"LOCAL", "REMOTE", "DIR",   "FACE",    "PEER",  "PHASE",     "TLS",
+                                         "CIPHER", "PROVED BY", "SINCE", "STANZAS", "BYTES", "LAST ERROR"};
+  const std::string table = table_of(list_at(answer, "connections"), heading, names);
+  return table.empty() ? "no connections\n" : table;
+}
+
+std::string show_explain(const json::object& answer) {
+  std::string out;
+  for (const json::value& one : list_at(answer, "steps")) {
+    if (!one.is_object()) continue;
+    const json::object& step = one.get_object();
+    const std::string code = field(step, "code");
+    out += fmt::format("{:<4}{:<22}{}{}\n", field(step, "ok") == "yes" ? "ok" : "NO", shown(field(step, "what")),
+                       shown(field(step, "detail")), code == "-" ? "" : fmt::format(" [{}]", shown(code)));
+  }
+  return out + fmt::format("\n{}\n", shown(field(answer, "result")));
+}
+
+std::string show_policy(const json::object& answer) {
+  std::string out;
+  for (const auto& member : answer) show_member(out, member.key(), member.value(), 0);
+  return out.empty() ? "none yet\n" : out;
+}
+
+std::string show_policy_test(const json::object& answer) {
+  std::string out = fmt::format("{}", shown(field(answer, "result")));
+  if (const std::string code = field(answer, "code"); code != "-") out += fmt::format(" [{}]", shown(code));
+  out += fmt::format("\nbecause: {}\n", shown(field(answer, "because")));
+  if (const std::string direction = field(answer, "direction"); direction != "-") {
+    out += fmt::format("started by: {}\n", direction == "out" ? "the local side" : "the remote side");
+  }
+  return out;
+}
+
+std::string show_dns(const json::object& answer) {
+  std::string out;
+  for (const json::value& one : list_at(answer, "srv")) {
+    if (!one.is_object()) continue;
+    const json::object& srv = one.get_object();
+    out += fmt::format("{}: {}{}{}\n", shown(field(srv, "service")), shown(field(srv, "answer")),
+                       field(srv, "secure") == "yes" ? ", validated" : "",
+                       srv.contains("note") ? fmt::format(" ({})", shown(field(srv, "note"))) : "");
+    for (const json::value& value : list_at(srv, "records")) {
+      if (!value.is_object()) continue;
+      const json::object& record = value.get_object();
+      const json::object& skipped = object_at(record, "skipped");
+      out += fmt::format("  {} {} {} {}{}\n", field(record, "priority"), field(record, "weight"), field(record, "port"),
+                         shown(field(record, "target")),
+                         skipped.empty() ? "" : fmt::format("  SKIPPED [{}] {}", field(skipped, "code"), shown(field(skipped, "text"))));
+    }
+  }
+  out += "tried in this order:\n";
+  for (const json::value& one : list_at(answer, "plan")) {
+    if (!one.is_object()) continue;
+    const json::object& target = one.get_object();
+    out += fmt::format("  {}{}\n", shown(field(target, "target")), field(target, "direct_tls") == "yes" ? ", direct TLS" : "");
+    for (const json::value& value : list_at(target, "addresses")) {
+      if (!value.is_object()) continue;
+      const json::object& address = value.get_object();
+      const json::object& refused = object_at(address, "refused");
+      out += fmt::format("    {}{}\n", shown(field(address, "address")),
+                         refused.empty() ? "" : fmt::format("  REFUSED [{}] {}", field(refused, "code"), shown(field(refused, "text"))));
+    }
+  }
+  if (list_at(answer, "plan").empty()) out += "  nothing\n";
+  return answer.contains("error") ? out + "\n" + show_error(object_at(answer, "error")) : out;
+}
+
+std::string show_error(const json::object& error) {
+  std::string out = shown(field(error, "sentence"));
+  if (const std::string text = field(error, "text"); text != "-") out += fmt::format(" {}", shown(text));
+  out += fmt::format(" [{}]\n", shown(field(error, "code")));
+  if (const std::string remedy = field(error, "remedy"); remedy != "-") out += fmt::format("  {}\n", shown(remedy));
+  return out;
+}
+
+}  // namespace sallyport::daemon
