@@ -1,0 +1,273 @@
+"""Two doors on loopback: they link, answer, take changes live, and end when they are told to."""
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import urllib.error
+import urllib.request
+
+import pytest
+
+from conftest import program, run, wait_for
+
+
+@pytest.fixture
+def doors(place):
+    place.edge = place.start("edge")
+    place.core = place.start("core")
+    place.wait_linked()
+    return place
+
+
+def connects(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=2).close()
+        return True
+    except OSError:
+        return False
+
+
+def test_both_doors_show_the_link_and_the_same_policy(doors):
+    core, edge = doors.status("core"), doors.status("edge")
+    assert core["role"] == "core" and edge["role"] == "edge"
+    wait_for("the push", lambda: doors.status("edge")["policy"].get("generation") == 1)
+    edge = doors.status("edge")
+    assert core["policy"]["sha256"] == edge["policy"]["sha256"] and len(core["policy"]["sha256"]) == 64
+    for role in ("core", "edge"):
+        shown = doors.ask(role, "status")
+        assert shown.exit == 0 and "up" in shown.out, shown.out
+
+
+def test_the_world_is_let_in_only_while_a_core_is_linked(place):
+    place.start("edge")
+    assert not connects(place.ports["edge"])
+    core = place.start("core")
+    place.wait_linked()
+    wait_for("the s2s port opens", lambda: connects(place.ports["edge"]))
+    core.kill()
+    core.wait()
+    wait_for("the s2s port closes", lambda: not connects(place.ports["edge"]), timeout_s=15)
+
+
+def test_the_sockets_are_the_owners_alone(doors):
+    for role in ("core", "edge"):
+        assert stat.S_IMODE(os.stat(doors / f"run/{role}.sock").st_mode) == 0o600
+
+
+def test_the_state_is_private_and_lasts(doors):
+    for name in ("dialback.secret", "internal-ca.key", "generation"):
+        assert stat.S_IMODE(os.stat(doors / f"state/{name}").st_mode) & 0o077 == 0, name
+    assert stat.S_IMODE(os.stat(doors / "state").st_mode) == 0o700
+    before = {name: (doors / f"state/{name}").read_bytes() for name in ("dialback.secret", "internal-ca.crt", "generation")}
+    doors.core.send_signal(signal.SIGTERM)
+    assert doors.core.wait(timeout=10) == 0
+    doors.start("core")
+    for name, bytes_before in before.items():
+        assert (doors / f"state/{name}").read_bytes() == bytes_before, name
+
+
+def test_a_second_core_on_the_same_state_does_not_start(doors):
+    text = (doors / "core.toml").read_text().replace("run/core.sock", "run/other.sock")
+    (doors / "other.toml").write_text(text)
+    second = run("core", "-c", doors / "other.toml")
+    assert second.exit == 1 and "another core" in second.err, second.err
+
+
+def test_a_second_daemon_on_the_same_socket_does_not_start(doors):
+    second = run("edge", "-c", doors / "edge.toml")
+    assert second.exit == 1 and "another daemon" in second.err, second.err
+    assert doors.ask("edge", "status").exit == 0
+
+
+def test_a_killed_door_leaves_no_socket_that_stands_in_the_way(doors):
+    doors.edge.kill()
+    doors.edge.wait()
+    assert doors.ask("edge", "status").exit == 4
+    doors.start("edge")
+    doors.wait_linked()
+
+
+def test_a_policy_change_is_live_and_a_bad_one_is_refused_whole(doors):
+    refused = doors.ask("core", "policy", "test", "example.com", "new.example", "--json")
+    assert refused.exit == 1 and refused.json["result"] == "refused"
+    doors.write_policy('[[allow]]\ndomain = "new.example"\n')
+    reloaded = doors.ask("core", "reload", "--json")
+    assert reloaded.exit == 0 and reloaded.json["generation"] == 2, reloaded.out
+    assert doors.ask("core", "policy", "test", "example.com", "new.example").exit == 0
+    wait_for("the edge has it", lambda: doors.status("edge")["policy"]["generation"] == 2)
+
+    doors.write_policy('[[allow]]\ndmoain = "other.example"\n')
+    bad = doors.ask("core", "reload")
+    assert bad.exit == 1 and "`dmoain`" in bad.out + bad.err, bad.out
+    assert doors.status("core")["policy"]["generation"] == 2
+    assert doors.ask("core", "policy", "test", "example.com", "new.example").exit == 0
+    assert "reload.refused" in doors.log("core")
+
+
+def test_a_reload_without_a_change_counts_nothing(doors):
+    same = doors.ask("core", "reload", "--json")
+    assert same.exit == 0 and same.json["changed"] is False and same.json["generation"] == 1
+
+
+def test_sighup_reloads(doors):
+    doors.write_policy('[[allow]]\ndomain = "new.example"\n')
+    doors.core.send_signal(signal.SIGHUP)
+    wait_for("generation 2", lambda: doors.status("core")["policy"]["generation"] == 2)
+
+
+def test_a_renewed_certificate_is_taken_into_use_by_itself(doors):
+    doors.certificate("example.com", ["example.com", "chatroom1.example.com"])
+    wait_for("generation 2", lambda: doors.status("core")["policy"]["generation"] == 2)
+
+
+def test_a_change_of_core_toml_is_said_to_need_a_restart(doors):
+    doors.write_core("# another word\n")
+    assert "restart" in doors.ask("core", "reload").out
+    doors.write_edge("# another word\n")
+    assert "restart" in doors.ask("edge", "reload").out
+
+
+def test_the_log_level_changes_while_the_door_runs(doors):
+    assert doors.ask("edge", "log", "level", "debug", "--json").json == {"level": "debug"}
+    assert doors.ask("edge", "log", "level", "loud").exit == 2
+
+
+def test_questions_for_the_core_are_refused_by_the_edge(doors):
+    for words in (("explain", "a@example.com", "b@partner.example"), ("dns", "records")):
+        done = doors.ask("edge", *words)
+        assert done.exit == 1 and "control.refused" in done.err, (words, done.err)
+
+
+@pytest.mark.parametrize("role, words", [
+    ("core", ("status",)), ("edge", ("status",)), ("core", ("connections",)), ("edge", ("connections",)),
+    ("core", ("explain", "a@example.com", "b@partner.example")), ("core", ("policy", "show")),
+    ("edge", ("policy", "show")), ("core", ("policy", "test", "example.com", "partner.example")),
+    ("core", ("dns", "records")), ("core", ("ports",)), ("edge", ("ports",))])
+def test_each_question_is_answered_in_words_and_in_json(doors, role, words):
+    shown = doors.ask(role, *words)
+    assert shown.exit == 0 and shown.out.strip(), shown.err
+    assert isinstance(doors.ask(role, *words, "--json").json, dict)
+
+
+def test_the_daemon_is_found_by_its_configuration(doors):
+    assert run("status", "-c", doors / "core.toml").exit == 0
+
+
+def question(path, text):
+    with socket.socket(socket.AF_UNIX) as one:
+        one.settimeout(10)
+        one.connect(str(path))
+        one.sendall(text)
+        answer = b""
+        while not answer.endswith(b"\n"):
+            more = one.recv(65536)
+            if not more:
+                break
+            answer += more
+        return json.loads(answer) if answer else None
+
+
+@pytest.mark.parametrize("text", [b"\n", b"x\n", b"[]\n", b"{}\n", b'{"ask":7}\n', b'{"ask":"frobnicate"}\n',
+                                  b'{"ask":"log level"}\n', b"\xff\xfe\n", b'{"ask":"explain"}\n', b"x" * 70000])
+def test_nonsense_on_the_control_socket_is_refused_and_the_door_goes_on(doors, text):
+    for role in ("core", "edge"):
+        assert "error" in question(doors / f"run/{role}.sock", text)
+        assert doors.ask(role, "status").exit == 0
+
+
+def test_several_questions_fit_into_one_connection(doors):
+    with socket.socket(socket.AF_UNIX) as one:
+        one.settimeout(10)
+        one.connect(str(doors / "run/core.sock"))
+        one.sendall(b'{"ask":"status"}\n{"ask":"connections"}\n')
+        lines = one.makefile("rb")
+        assert json.loads(lines.readline())["role"] == "core"
+        assert "connections" in json.loads(lines.readline())
+
+
+def get(port, path):
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_metrics_tell_of_the_link(place):
+    place.start("edge")
+    port = place.ports["metrics"]
+    assert get(port, "/livez")[0] == 200
+    assert get(port, "/readyz")[0] == 503
+    assert get(port, "/")[0] == 404
+    place.start("core")
+    place.wait_linked()
+    wait_for("ready", lambda: get(port, "/readyz")[0] == 200)
+    status, text = get(port, "/metrics")
+    assert status == 200 and 'sallyport_link_up{link="core-1"} 1' in text and text.endswith("# EOF\n")
+
+
+def test_drain_closes_the_port_to_the_world(doors):
+    wait_for("the s2s port opens", lambda: connects(doors.ports["edge"]))
+    assert doors.ask("edge", "drain").exit == 0
+    wait_for("the s2s port closes", lambda: not connects(doors.ports["edge"]))
+    assert doors.edge.poll() is None
+
+
+@pytest.mark.parametrize("role", ["edge", "core"])
+def test_a_door_ends_on_sigterm_and_takes_its_socket_away(doors, role):
+    door = getattr(doors, role)
+    door.send_signal(signal.SIGTERM)
+    assert door.wait(timeout=8) == 0, doors.log(role)
+    assert not (doors / f"run/{role}.sock").exists()
+    assert "door.ended" in doors.log(role)
+
+
+def test_no_core_is_dumped(doors):
+    for door in (doors.core, doors.edge):
+        with open(f"/proc/{door.pid}/limits") as limits:
+            row = next(line for line in limits if line.startswith("Max core file size"))
+        assert row.split()[4:6] == ["0", "0"], row
+
+
+def test_systemd_is_told(place):
+    path = str(place / "notify.sock")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(path)
+        listener.settimeout(10)
+        door = subprocess.Popen([program(), "edge", "-c", str(place / "edge.toml")], stdin=subprocess.DEVNULL,
+                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "NOTIFY_SOCKET": path})
+        place.started.append(door)
+        assert listener.recv(4096).startswith(b"READY=1")
+        door.send_signal(signal.SIGHUP)
+        assert listener.recv(4096).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
+        assert listener.recv(4096).startswith(b"READY=1")
+        door.send_signal(signal.SIGTERM)
+        assert listener.recv(4096) == b"STOPPING=1"
+        assert door.wait(timeout=10) == 0
+
+
+def test_json_logs_are_json(place):
+    place.start("edge", "--log-format", "json")
+    lines = [json.loads(line) for line in place.log("edge").splitlines()]
+    assert "door.ready" in [line["event"] for line in lines]
+
+
+def test_an_address_that_is_taken_is_a_failure_with_a_reason(place):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", place.ports["link"]))
+        taken.listen()
+        done = run("edge", "-c", place / "edge.toml")
+        assert done.exit == 1 and str(place.ports["link"]) in done.err, done.err
+
+
+def test_a_lost_ca_is_not_replaced_in_silence(place):
+    core = place.start("core")
+    core.send_signal(signal.SIGTERM)
+    assert core.wait(timeout=10) == 0
+    (place / "state/internal-ca.crt").unlink()
+    (place / "state/internal-ca.key").unlink()
+    done = run("core", "-c", place / "core.toml")
+    assert done.exit == 1 and "internal-ca" in done.err, done.err

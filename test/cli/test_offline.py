@@ -1,0 +1,190 @@
+"""Commands that need no running door: exit codes, configuration, keys, what to publish."""
+
+import os
+import shutil
+import stat
+import subprocess
+
+import pytest
+
+from conftest import ROOT, run, toml_blocks
+
+
+@pytest.mark.parametrize("words, code", [
+    ((), 2),
+    (("--help",), 0),
+    (("version",), 0),
+    (("frobnicate",), 2),
+    (("check",), 2),
+    (("check", "config"), 2),
+    (("edge",), 2),
+    (("edge", "-c", "/nowhere/edge.toml"), 3),
+    (("core", "-c", "/nowhere/core.toml"), 3),
+    (("check", "config", "/nowhere/edge.toml"), 3),
+    (("status", "--control", "/nowhere/x.sock"), 4),
+    (("status", "-c", "/nowhere/core.toml"), 3),
+    (("keygen",), 2),
+    (("check", "tls", "127.0.0.1", "--name", "not a domain"), 2),
+])
+def test_exit_codes(words, code):
+    done = run(*words)
+    assert done.exit == code, done.err
+    assert done.err if code else done.out
+
+
+def test_commands_md_is_written_from_the_table():
+    with open(f"{ROOT}/docs/commands.md", encoding="utf-8") as page:
+        assert page.read() == run("help", "--markdown").out, "run: sallyport help --markdown > docs/commands.md"
+
+
+def test_the_manual_page_is_roff():
+    page = run("help", "--man").out
+    assert page.startswith(".TH SALLYPORT 8")
+    if shutil.which("man"):
+        done = subprocess.run(["man", "--warnings", "-l", "-"], input=page, capture_output=True, text=True)
+        assert done.returncode == 0 and not done.stderr, done.stderr
+
+
+def completed(line):
+    words = line.split(" ")
+    script = run("help", "--completion", "bash").out
+    array = " ".join(f"'{word}'" for word in words)
+    done = subprocess.run(
+        ["bash", "-c", f"{script}\nCOMP_WORDS=({array}); COMP_CWORD={len(words) - 1}; _sallyport; "
+                       'printf "%s\\n" "${COMPREPLY[@]}"'], capture_output=True, text=True, cwd="/")
+    assert not done.stderr, done.stderr
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize("line, some", [
+    ("sallyport ch", {"check"}), ("sallyport check ", {"config", "dns", "tls", "domain"}),
+    ("sallyport status --c", {"--config", "--control"}), ("sallyport edge --log-format ", {"text", "json"}),
+    ("sallyport log level deb", {"debug"}), ("sallyport keygen --out-", {"--out-cert", "--out-key"})])
+def test_completion_completes(line, some):
+    assert some <= set(completed(line)), completed(line)
+
+
+def test_good_files_are_good(place):
+    done = run("check", "config", place / "edge.toml", place / "core.toml", place / "policy.toml")
+    assert done.exit == 0, done.err
+    assert done.out == "good\n"
+    assert run("check", "config", "-c", place / "core.toml").exit == 0
+
+
+def test_an_unknown_key_is_named_with_its_place_and_the_nearest_one(place):
+    text = (place / "edge.toml").read_text().replace("name      =", "nmae      =", 1)
+    (place / "edge.toml").write_text(text)
+    done = run("check", "config", place / "edge.toml")
+    assert done.exit == 3
+    assert f"{place / 'edge.toml'}:2:1: " in done.err and "`nmae`" in done.err and "`name`" in done.err
+    started = run("edge", "-c", place / "edge.toml")
+    assert started.exit == 3 and f"{place / 'edge.toml'}:2:1: " in started.err
+
+
+def test_every_error_of_every_file_is_shown(place):
+    (place / "core.key").unlink()
+    (place / "certs/example.com.key").unlink()
+    place.write_policy('[[alow]]\ndomain = "x.example"\n')
+    done = run("check", "config", place / "core.toml")
+    assert done.exit == 3
+    for part in ("core.key", "example.com.key", "`alow`"):
+        assert part in done.err, done.err
+    found = run("check", "config", place / "core.toml", "--json").json["errors"]
+    assert {"config.missing", "config.key"} <= {one["code"] for one in found}
+    assert all(one["file"] for one in found)
+
+
+def test_keys_that_do_not_belong_together_are_refused(place):
+    shutil.copy(place / "core.key", place / "edge.key")
+    done = run("check", "config", place / "edge.toml")
+    assert done.exit == 3 and "is not the key of" in done.err
+
+
+def test_a_name_without_a_certificate_is_warned_of(place):
+    place.write_policy('[[domain]]\nname = "other.example"\nservers = ["127.0.0.1:9"]\n')
+    done = run("check", "config", place / "core.toml")
+    assert done.exit == 0 and "other.example" in done.err and "warning" in done.err
+
+
+def test_a_policy_is_judged_by_the_core_beside_it(place, tmp_path):
+    assert run("check", "config", place / "policy.toml").exit == 0
+    place.write_policy('[[allow]]\ndomain = "corp.example"\n')
+    for words in ((place / "policy.toml",), (place / "policy.toml", place / "core.toml")):
+        done = run("check", "config", *words)
+        assert done.exit == 3 and done.err.count("corp.example") == 1, done.err
+    shutil.copy(place / "policy.toml", tmp_path / "policy.toml")
+    alone = run("check", "config", tmp_path / "policy.toml")
+    assert alone.exit == 2 and "core.toml" in alone.err
+    assert run("check", "config", tmp_path / "policy.toml", place / "core.toml").exit == 3
+
+
+def test_files_that_are_none_of_the_three_need_their_role(place):
+    (place / "x.toml").write_text('[internal]\nnames = []\n')
+    assert run("check", "config", place / "x.toml").exit == 2
+    assert run("check", "config", "--role", "core", place / "x.toml").exit == 3
+
+
+def test_keygen_writes_a_private_key_for_its_owner_and_shows_the_same_pin_again(place):
+    assert stat.S_IMODE(os.stat(place / "edge.key").st_mode) == 0o600
+    assert place.edge_pin.startswith("sha256:") and len(place.edge_pin) == 7 + 44
+    for name in ("edge.crt", "edge.key"):
+        assert run("keygen", "--show", place / name).out.strip() == place.edge_pin
+    assert run("keygen", "--show", place / "edge.crt", "--json").json == {"pin": place.edge_pin}
+    again = run("keygen", "--out-cert", place / "new.crt", "--out-key", place / "edge.key")
+    assert again.exit == 1 and not (place / "new.crt").exists()
+    assert run("keygen", "--show", place / "edge.key").out.strip() == place.edge_pin
+
+
+def test_records_to_publish_name_every_served_name_and_no_inside_one(place):
+    done = run("dns", "records", "-c", place / "core.toml")
+    assert done.out.splitlines() == [
+        "_xmpp-server._tcp.example.com. 3600 IN SRV 0 0 5269 vcse.example.com.",
+        "_xmpp-server._tcp.chatroom1.example.com. 3600 IN SRV 0 0 5269 vcse.example.com."]
+    assert run("dns", "records", "-c", place / "core.toml", "--json").json["records"][0]["port"] == 5269
+    assert run("dns", "records", "-c", place / "core.toml", "--port", "70000").exit == 2
+
+
+def test_ports_of_both_doors(place):
+    done = run("ports", "-c", place / "edge.toml", "-c", place / "core.toml")
+    assert done.exit == 0
+    for part in (f"TCP {place.ports['link']}", f"TCP {place.ports['edge']}", "UDP+TCP 9", "s2s outbound"):
+        assert part in done.out, done.out
+    assert len(run("ports", "-c", place / "edge.toml", "--json").json["ports"]) == 4
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("nft"), reason="nft --check needs root")
+def test_the_rules_are_ones_that_nftables_takes(place):
+    rules = run("ports", "--nft", "-c", place / "edge.toml", "-c", place / "core.toml").out
+    done = subprocess.run(["unshare", "-n", "nft", "--check", "-f", "-"], input=rules, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr + rules
+
+
+def test_certificates_are_listed_and_the_missing_ones_named(place):
+    place.write_policy('[[domain]]\nname = "other.example"\nservers = ["127.0.0.1:9"]\n')
+    listed = run("cert", "list", "-c", place / "core.toml", "--json").json
+    assert listed["without"] == ["other.example"]
+    assert set(listed["certificates"][0]["names"]) == {"example.com", "chatroom1.example.com"}
+    assert "no certificate for other.example" in run("cert", "list", "-c", place / "core.toml").out
+
+
+def test_a_certificate_request_names_what_is_served(place):
+    done = run("cert", "csr", "-c", place / "core.toml", "--out-key", place / "new.key")
+    assert done.exit == 0, done.err
+    text = subprocess.run(["openssl", "req", "-noout", "-text", "-verify"], input=done.out, capture_output=True, text=True)
+    assert "DNS:example.com, DNS:chatroom1.example.com" in text.stdout
+    assert stat.S_IMODE(os.stat(place / "new.key").st_mode) == 0o600
+    assert run("cert", "csr", "bücher.example", "--out-key", place / "b.key", "--out-csr", place / "b.csr").exit == 0
+
+
+def test_the_examples_in_the_readme_are_good(place, tmp_path):
+    """Its files, with the pins and certificates of this place."""
+    blocks = toml_blocks(f"{ROOT}/README.md")
+    assert len(blocks) == 3
+    for text in blocks:
+        name = "edge" if "[edge]" in text else "core" if "[core]" in text else "policy"
+        if name != "policy":
+            pin = place.core_pin if name == "edge" else place.edge_pin
+            text = text[:text.index("sha256:")] + pin + text[text.index('"]', text.index("sha256:")):]
+        (place / f"{name}.toml").write_text(text)
+    done = run("check", "config", place / "edge.toml", place / "core.toml")
+    assert done.exit == 0, done.err
