@@ -201,7 +201,9 @@ std::vector<PortRow> port_rows_of(const json::object& answer) {
     PortRow row{field(from, "from"), texts_at(from, "from_addresses"), field(from, "to"),
                 texts_at(from, "to_addresses"), list_at(from, "protocols").size() > 1, {}, field(from, "why")};
     for (const json::value& port : list_at(from, "ports")) {
-      if (port.is_int64()) row.ports.push_back(static_cast<std::uint16_t>(port.get_int64()));
+      boost::system::error_code unfit;
+      const auto number = port.to_number<std::uint16_t>(unfit);
+      if (!unfit) row.ports.push_back(number);
     }
     rows.push_back(std::move(row));
   }
