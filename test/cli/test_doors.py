@@ -271,3 +271,43 @@ def test_a_lost_ca_is_not_replaced_in_silence(place):
     (place / "state/internal-ca.key").unlink()
     done = run("core", "-c", place / "core.toml")
     assert done.exit == 1 and "internal-ca" in done.err, done.err
+
+
+def steps(done):
+    return {step["what"]: step for step in done.json["steps"]}
+
+
+def test_check_tls_meets_the_edge_as_the_world_does(doors):
+    wait_for("the s2s port opens", lambda: connects(doors.ports["edge"]))
+    words = ("check", "tls", f"127.0.0.1:{doors.ports['edge']}", "--json", "--ca", doors / "certs/example.com.crt")
+    for more in ((), ("--direct",)):
+        done = run(*words, "--name", "example.com", *more)
+        assert done.exit == 0, done.out
+        assert steps(done)["TLS"]["detail"].startswith("TLSv1.3")
+        assert "dialback" in steps(done)["features after TLS"]["detail"]
+    alias = run(*words, "--name", "chatroom1.example.com")
+    assert alias.exit == 0, alias.out
+    foreign = run(*words, "--name", "stranger.example")
+    assert foreign.exit == 1, foreign.out
+    untrusted = run("check", "tls", f"127.0.0.1:{doors.ports['edge']}", "--name", "example.com", "--json")
+    assert untrusted.exit == 1 and steps(untrusted)["proves the domain"]["code"] == "tls.untrusted"
+
+
+def test_check_tls_meets_the_core_as_the_servers_inside_do(doors):
+    words = ("check", "tls", f"127.0.0.1:{doors.ports['core']}", "--json", "--ca", doors / "state/internal-ca.crt")
+    done = run(*words, "--name", "partner.example")
+    assert done.exit == 0, done.out
+    assert "partner.example" in steps(done)["certificate"]["detail"]
+    # Never for an inside name.
+    inside = run(*words, "--name", "x.corp.example")
+    assert inside.exit == 1, inside.out
+
+
+def test_check_domain_says_where_it_ends(doors):
+    done = run("check", "domain", "partner.example", "-c", doors / "edge.toml", "--json")
+    assert done.exit == 1 and steps(done)["connection"]["code"].startswith("dns."), done.out
+
+
+def test_check_dns_says_that_no_resolver_answers(place):
+    done = run("check", "dns", "partner.example", "-c", place / "edge.toml", "--json")
+    assert done.exit == 1 and done.json["error"]["code"] == "dns.failure", done.out
