@@ -240,6 +240,9 @@ inline constexpr int kProbesMax = 3;
 inline constexpr auto kLingerTimeout = 2s;
 // What is read and thrown away meanwhile.
 inline constexpr std::size_t kLingerBytesMax = 256 * 1024;
+// When the bound of connections that have proved nothing is met, it is looked at which of them have meanwhile, at
+// most this often.
+inline constexpr auto kCountAgainAfter = 100ms;
 // Handshakes under way on the traversal listener: a handful of cores dial it, anybody may knock (ATTACKS C7).
 inline constexpr std::size_t kTraversalHandshakesMax = 64;
 inline constexpr std::size_t kTraversalHandshakesPerAddressMax = 8;

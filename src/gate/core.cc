@@ -192,6 +192,8 @@ bool Core::is_drained() const {
   return impl_->draining && impl_->side.is_empty() && impl_->sent.size() == 0;
 }
 
+bool Core::is_proved(ConnId conn) const { return impl_->side.is_proved(conn); }
+
 std::string Core::control(std::string_view text, Now now) {
   auto question = Question::parse(text);
   if (!question) return refusal(question.error());

@@ -55,6 +55,7 @@ class Core : public Role {
   std::string control(std::string_view question, Now now) override;
   void drain(Now now) override;
   bool is_drained() const override;
+  bool is_proved(ConnId conn) const override;
 
  private:
   class Impl;

@@ -124,6 +124,8 @@ bool Edge::is_drained() const {
   return impl_->draining && impl_->side.is_empty() && impl_->outward.size() == 0;
 }
 
+bool Edge::is_proved(ConnId conn) const { return impl_->side.is_proved(conn); }
+
 // --- stanzas
 
 void Edge::Impl::turn(Now now) {

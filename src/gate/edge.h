@@ -39,6 +39,7 @@ class Edge : public Role {
   std::string control(std::string_view question, Now now) override;
   void drain(Now now) override;
   bool is_drained() const override;
+  bool is_proved(ConnId conn) const override;
 
  private:
   class Impl;

@@ -144,6 +144,10 @@ class Role {
   // Ends every stream cleanly, refuses new ones; is_drained when nothing is left.
   virtual void drain(Now now) = 0;
   virtual bool is_drained() const = 0;
+
+  // Whether the peer of an accepted connection has proved a domain of its own. Those that have not are counted by
+  // the driver, by address and in all (limits::kUnauthenticatedPerAddressMax, kUnauthenticatedMax; ATTACKS C3).
+  virtual bool is_proved(ConnId) const { return true; }
 };
 
 }  // namespace sallyport::gate

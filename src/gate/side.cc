@@ -23,6 +23,13 @@ Side::Stream* Side::find(ConnId conn) {
   return it == streams_.end() ? nullptr : &it->second;
 }
 
+bool Side::is_proved(ConnId conn) const {
+  const auto it = streams_.find(conn);
+  if (it == streams_.end()) return true;
+  const auto* in = it->second.in();
+  return in == nullptr || !in->proofs().empty();
+}
+
 // --- from the driver
 
 void Side::handle_accepted(ConnId conn, const Accepted& accepted, Now now) {

@@ -145,6 +145,8 @@ class Side {
   Census census() const;
   std::size_t waiting() const;
   bool is_empty() const { return streams_.empty(); }
+  // Whether the peer of this stream has proved a domain. True for what is no stream here.
+  bool is_proved(ConnId conn) const;
   // Gives a stanza back that never came here, in turn with the others.
   void emit_failure(Ticket ticket, Error error, xmpp::Stanza stanza) {
     outputs_.push_back(Failed{ticket, std::move(error), std::move(stanza)});

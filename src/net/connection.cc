@@ -133,7 +133,7 @@ asio::awaitable<void> Connection::live_link_dialled(std::shared_ptr<Connection> 
   if (!shaken) {
     self->host_.role().handle_dial_failed(self->id_, shaken.error(), self->host_.now());
     self->host_.fed();
-    self->end(shaken.error());
+    self->end();
     co_return;
   }
   self->phase_ = Phase::kSecure;
@@ -335,9 +335,24 @@ bool Connection::write_taken() {
   return true;
 }
 
+// Before the handshake its bytes would be plain, during it they would be part of it; a flush follows it.
+bool Connection::may_take() const {
+  bool can_write = phase_ == Phase::kPlain || phase_ == Phase::kSecure;
+  return can_write && !tls_wanted_ && !broken_ && !disconnect_wanted_;
+}
+
+// Everything the role has, behind what waits already: for the last time before TLS, or before the end.
+void Connection::take_rest() {
+  std::string more;
+  while (may_take() && host_.role().take_output(id_, more, host_.now())) {
+    unsent_ += more;
+    more.clear();
+  }
+}
+
 void Connection::write_some() {
   std::uint64_t before = written_total_;
-  while (write_taken() && !broken_ && !disconnect_wanted_) {
+  while (write_taken() && may_take()) {
     if (!host_.role().take_output(id_, unsent_, host_.now())) break;
   }
   if (written_total_ != before && !disconnect_wanted_) {
@@ -378,10 +393,7 @@ void Connection::fail(Error error) {
 // --- orders
 
 void Connection::flush() {
-  bool can_write = phase_ == Phase::kPlain || phase_ == Phase::kSecure;
-  // During the handshake nothing may be written; a flush follows it.
-  if (!can_write || tls_wanted_ || broken_ || disconnect_wanted_ || !unsent_.empty()) return;
-  write_some();
+  if (may_take() && unsent_.empty()) write_some();
 }
 
 void Connection::hold(bool on) {
@@ -392,20 +404,15 @@ void Connection::hold(bool on) {
 
 void Connection::begin_tls(const gate::BeginTls& order) {
   if (phase_ != Phase::kPlain || disconnect_wanted_) return;
-  flush();
+  take_rest();
+  write_some();
   tls_wanted_ = order;
   wake();
 }
 
 void Connection::disconnect() {
   if (disconnect_wanted_) return;
-  if (phase_ == Phase::kPlain || phase_ == Phase::kSecure) {
-    std::string more;
-    while (!broken_ && host_.role().take_output(id_, more, host_.now())) {
-      unsent_ += more;
-      more.clear();
-    }
-  }
+  take_rest();
   disconnect_wanted_ = true;
   // Dialling is cancelled; any later wait is only woken, since closing still has to wait for things.
   if (phase_ == Phase::kOpening) cancelled_.emit(asio::cancellation_type::terminal);

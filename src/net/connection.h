@@ -106,6 +106,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Read read_secure(std::span<char> buffer, std::size_t& size);
   // Takes from the role and writes until the socket takes no more.
   void write_some();
+  bool may_take() const;
+  void take_rest();
   // Writes what was taken; false when something is left of it.
   bool write_taken();
   Tls::Moved write_bytes(std::string_view bytes);

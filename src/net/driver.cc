@@ -129,15 +129,19 @@ void Driver::handle_s2s_accepted(tcp::socket socket) {
   tcp::endpoint remote = socket.remote_endpoint(error);
   if (error) return;
   dns::Endpoint peer = from_asio(remote);
-  bool has_room =
-      connections_.size() < limits::kStreamsMax &&
-      count(first_bytes_, peer, limits::kUnauthenticatedPerAddressMax, limits::kUnauthenticatedMax);
-  if (!has_room) return refuse(peer, "s2s");
+  std::size_t by_address_max =
+      config_.listen_from_start ? limits::kUnauthenticatedMax : limits::kUnauthenticatedPerAddressMax;
+  auto has_room = [&] { return count(unproved_, peer, by_address_max, limits::kUnauthenticatedMax); };
+  if (connections_.size() >= limits::kStreamsMax) return refuse(peer, "s2s");
+  if (!has_room()) {
+    count_again();
+    if (!has_room()) return refuse(peer, "s2s");
+  }
   ++counters_.accepted;
   gate::ConnId conn = next_accepted_;
   next_accepted_ += 2;
   Entry& entry = add(conn, std::move(socket));
-  entry.counted = &first_bytes_;
+  entry.counted = &unproved_;
   spawn(entry.connection, Connection::live_accepted(entry.connection));
 }
 
@@ -185,7 +189,27 @@ void Driver::spawn(std::shared_ptr<Connection> connection, asio::awaitable<void>
 }
 
 void Driver::handle_known(gate::ConnId conn) {
-  if (auto found = connections_.find(conn); found != connections_.end()) uncount(found->second);
+  auto found = connections_.find(conn);
+  if (found == connections_.end()) return;
+  if (found->second.is_link) {
+    uncount(found->second);
+  } else {
+    unproved_ids_.insert(conn);
+  }
+}
+
+void Driver::count_again() {
+  // Only when a limit is met, and not for each of a flood of refused connections.
+  Time now = this->now().mono;
+  if (now < counted_again_ + limits::kCountAgainAfter) return;
+  counted_again_ = now;
+  std::erase_if(unproved_ids_, [this](gate::ConnId conn) {
+    auto found = connections_.find(conn);
+    if (found == connections_.end()) return true;
+    if (!parts_.role.is_proved(conn)) return false;
+    uncount(found->second);
+    return true;
+  });
 }
 
 void Driver::handle_end(gate::ConnId conn, const std::optional<Error>& why) {
@@ -193,6 +217,7 @@ void Driver::handle_end(gate::ConnId conn, const std::optional<Error>& why) {
   if (found == connections_.end()) return;
   Entry entry = std::move(found->second);
   connections_.erase(found);
+  unproved_ids_.erase(conn);
   uncount(entry);
   if (!why || !entry.is_link) return;
   ++counters_.link_refused;

@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
@@ -34,7 +35,9 @@ struct LinkTarget {
 
 struct DriverConfig {
   std::vector<dns::Endpoint> s2s;
-  // The core's inside listeners are open from the start; an edge's follow the role's Listen.
+  // The core's inside listeners are open from the start; an edge's follow the role's Listen. Inside, one
+  // server opens many streams at once, so that there connections that have proved nothing are bounded in all,
+  // not by address.
   bool listen_from_start = false;
   std::vector<dns::Endpoint> traversal;             // edge
   std::vector<std::vector<std::string>> core_pins;  // edge: one row for each [[core]], in its order
@@ -110,7 +113,7 @@ class Driver : private ConnectionHost {
   };
   struct Entry {
     std::shared_ptr<Connection> connection;
-    // What the connection counts against until it is known to the role or over.
+    // What the connection counts against until it has proved something or is over.
     Counted* counted = nullptr;
     bool is_link = false;
   };
@@ -119,6 +122,8 @@ class Driver : private ConnectionHost {
   void handle_traversal_accepted(tcp::socket socket);
   bool count(Counted& counted, const dns::Endpoint& peer, std::size_t per_address_max, std::size_t all_max);
   void uncount(Entry& entry);
+  // Looks which of those that are counted have proved something since.
+  void count_again();
   void refuse(const dns::Endpoint& peer, std::string_view listener);
   Entry& add(gate::ConnId conn, tcp::socket socket);
   void spawn(std::shared_ptr<Connection> connection, asio::awaitable<void> life);
@@ -143,7 +148,9 @@ class Driver : private ConnectionHost {
   std::vector<std::unique_ptr<Listener>> traversal_listeners_;
   std::unordered_map<gate::ConnId, Entry> connections_;
   std::vector<gate::ConnId> to_flush_;
-  Counted first_bytes_;
+  Counted unproved_;
+  std::unordered_set<gate::ConnId> unproved_ids_;  // those of them that the role knows
+  Time counted_again_{};
   Counted handshakes_;
   DriverCounters counters_;
   asio::steady_timer timer_;

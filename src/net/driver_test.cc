@@ -105,6 +105,7 @@ class ScriptedRole : public gate::Role {
   }
   void drain(Now) override { drained_ = true; }
   bool is_drained() const override { return drained_; }
+  bool is_proved(gate::ConnId conn) const override { return proved_.contains(conn); }
 
   void say(gate::ConnId conn, std::string_view bytes) {
     pending_[conn].append(bytes);
@@ -125,6 +126,7 @@ class ScriptedRole : public gate::Role {
   std::unordered_map<gate::ConnId, std::string> received_, pending_;
   std::unordered_map<gate::ConnId, std::uint64_t> written_, taken_;
   std::unordered_map<gate::ConnId, Result<s2s::TlsFacts>> tls_;
+  std::unordered_set<gate::ConnId> proved_;
   std::optional<Error> last_error_;
   std::optional<Time> timeout_;
   dns::Endpoint last_peer_;
@@ -298,6 +300,26 @@ TEST_F(DriverTest, tls_waits_until_all_that_was_said_before_is_written) {
   ASSERT_TRUE(run_until([&] { return server_.role.tls_.contains(conn) && client_.role.tls_.contains(2); }));
   EXPECT_TRUE(server_.role.tls_.at(conn).has_value());
   EXPECT_EQ(client_.role.received_[2].size(), much.size());
+}
+
+TEST_F(DriverTest, what_is_said_while_writing_is_blocked_still_comes_before_tls) {
+  gate::ConnId conn = connect();
+  client_.want(gate::Hold{2, true});
+  std::string much(4 * 1024 * 1024, 'x');
+  server_.say(conn, much);
+  ASSERT_TRUE(run_until([&] { return server_.role.written_[conn] > 0; }));
+  server_.say(conn, "<proceed/>");
+  server_.want(accepting(conn));
+  ASSERT_TRUE(run_until([&] { return server_.role.wants_.empty(); }));
+  // Said after the order: it belongs behind the handshake.
+  server_.say(conn, "<features/>");
+  client_.role.on_bytes = [&](gate::ConnId, std::string_view) {
+    if (client_.role.received_[2].ends_with("<proceed/>")) client_.role.wants_.emplace_back(initiating(2));
+  };
+  client_.want(gate::Hold{2, false});
+  ASSERT_TRUE(run_until([&] { return client_.role.received_[2].ends_with("<features/>"); }));
+  EXPECT_TRUE(server_.role.tls_.at(conn).has_value());
+  EXPECT_EQ(client_.role.received_[2].size(), much.size() + 21);
 }
 
 TEST_F(DriverTest, a_first_byte_of_tls_is_answered_with_tls) {
@@ -495,20 +517,47 @@ TEST_F(DriverTest, noise_on_the_traversal_port_reaches_no_role) {
   EXPECT_EQ(server_.driver->connections(), 0U);
 }
 
-TEST_F(DriverTest, connections_without_a_first_byte_are_counted_by_address) {
-  std::vector<tcp::socket> silent;
+TEST_F(DriverTest, connections_that_proved_nothing_are_counted_by_address) {
+  DriverConfig config;
+  config.s2s = {loopback()};
+  stranger_.start(config);
+  stranger_.want(gate::Listen{true});
+  ASSERT_TRUE(run_until([&] { return stranger_.driver->is_listening(); }));
+  ScriptedRole& role = stranger_.role;
+  std::vector<tcp::socket> peers;
+  auto come = [&] { peers.emplace_back(io_).connect(to_asio(stranger_.driver->s2s_endpoints().front())); };
+  for (std::size_t i = 0; i <= limits::kUnauthenticatedPerAddressMax; ++i) come();
+  // The silent ones count, and one past the bound is refused.
+  ASSERT_TRUE(run_until([&] { return stranger_.driver->counters().refused == 1; }));
+  EXPECT_EQ(stranger_.driver->counters().accepted, limits::kUnauthenticatedPerAddressMax);
+  EXPECT_TRUE(role.accepted_.empty());
+  // One that speaks counts, too, until it has proved a domain.
+  asio::write(peers.front(), asio::buffer("<", 1));
+  ASSERT_TRUE(run_until([&] { return role.accepted_.size() == 1; }));
+  come();
+  ASSERT_TRUE(run_until([&] { return stranger_.driver->counters().refused == 2; }));
+  role.proved_.insert(role.accepted_.front());
+  ASSERT_TRUE(run_until([&] {
+    come();
+    io_.run_one_for(50ms);
+    return stranger_.driver->counters().accepted == limits::kUnauthenticatedPerAddressMax + 1;
+  }));
+  // And one that goes makes room.
+  peers[1].close();
+  ASSERT_TRUE(
+      run_until([&] { return stranger_.driver->connections() == limits::kUnauthenticatedPerAddressMax; }));
+  come();
+  ASSERT_TRUE(run_until(
+      [&] { return stranger_.driver->counters().accepted == limits::kUnauthenticatedPerAddressMax + 2; }));
+}
+
+TEST_F(DriverTest, inside_one_server_may_open_many_streams_at_once) {
+  std::vector<tcp::socket> peers;
   for (std::size_t i = 0; i <= limits::kUnauthenticatedPerAddressMax; ++i) {
-    silent.emplace_back(io_).connect(to_asio(server_.driver->s2s_endpoints().front()));
+    peers.emplace_back(io_).connect(to_asio(server_.driver->s2s_endpoints().front()));
   }
-  ASSERT_TRUE(run_until([&] { return server_.driver->counters().refused == 1; }));
-  EXPECT_EQ(server_.driver->counters().accepted, limits::kUnauthenticatedPerAddressMax);
-  EXPECT_TRUE(server_.role.accepted_.empty());
-  // One that speaks is the role's to count, and makes room.
-  asio::write(silent.front(), asio::buffer("<", 1));
-  ASSERT_TRUE(run_until([&] { return server_.role.accepted_.size() == 1; }));
-  client_.want(dial(2));
-  client_.say(2, "hello");
-  EXPECT_TRUE(run_until([&] { return server_.role.accepted_.size() == 2; }));
+  ASSERT_TRUE(run_until([&] { return server_.driver->counters().accepted == peers.size(); }));
+  EXPECT_EQ(server_.driver->counters().refused, 0U);
 }
 
 TEST_F(DriverTest, handshakes_on_the_traversal_port_are_counted_by_address) {

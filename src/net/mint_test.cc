@@ -96,7 +96,7 @@ TEST_F(MintTest, the_authority_itself_may_not_name_the_inside) {
     ASSERT_TRUE(leaf);
     X509* x = (*leaf)->leaf();
     X509_set_issuer_name(x, X509_get_subject_name((*key)->leaf()));
-    X509_delete_ext(x, X509_get_ext_by_NID(x, NID_authority_key_identifier, -1));
+    X509_EXTENSION_free(X509_delete_ext(x, X509_get_ext_by_NID(x, NID_authority_key_identifier, -1)));
     X509_sign(x, (*key)->key(), EVP_sha256());
     X509Ptr again(X509_dup(x));
     X509_up_ref(again.get());
