@@ -90,6 +90,9 @@ inline constexpr std::size_t kWriteQueueBytesMax = 1024 * 1024;
 inline constexpr std::size_t kWriteWindowBytes = 64 * 1024;
 // Attempts to open a stream for what waits, when a server accepts the connection and then fails.
 inline constexpr std::size_t kOpenAttemptsMax = 4;
+// Pairs that a door remembers something of (a last error, a back-off) though nothing waits or flows for
+// them: names cost a peer nothing. As many as there may be channels.
+inline constexpr std::size_t kPairsRememberedMax = 65'536;
 // What is read from one socket in one turn.
 inline constexpr std::size_t kReadBytes = 16 * 1024;
 

@@ -58,6 +58,7 @@ void Core::Impl::apply(PolicyUpdate update, Now now) {
       out.bytes -= it->stanza.xml.size();
       it = out.queue.erase(it);
     }
+    if (out.bytes <= limits::kPairQueueHoldBytes / 2) release(out);
   }
   side.judge_again(now);
   for (std::size_t i = 0; i < links.size(); ++i)

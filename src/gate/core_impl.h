@@ -38,6 +38,7 @@ class Core::Impl {
     std::size_t bytes = 0;
     std::optional<std::size_t> edge;  // that carries the pair until its link is declared dead
     std::set<ConnId> held;
+    std::size_t unsettled = 0;  // in `sent`
     bool armed = false;
     std::uint64_t stanzas = 0;
     std::uint64_t refused = 0;
@@ -56,6 +57,8 @@ class Core::Impl {
   void release(Outgoing& out);
   void arm(const Pair& pair, Outgoing& out);
   void expire(Now now);
+  Outgoing& outgoing_of(const Pair& pair);
+  std::optional<Sent> take_sent(Ticket ticket);
   void settled(link::Settled settled, std::size_t edge, Now now);
   std::optional<std::size_t> choose_edge(const Pair& pair) const;
   // The one error for a stanza that an internal user sent; nothing where none may be sent.
@@ -116,6 +119,7 @@ class Core::Impl {
   std::vector<Link> links;
   xmpp::StanzaReader reader;
   std::unordered_map<Pair, Outgoing> outgoing;
+  Sweep sweep_outgoing{limits::kPairsRememberedMax};
   std::set<std::pair<Time, Pair>> deadlines;
   Slots<Sent> sent;
   Slots<Arriving> arriving;

@@ -40,9 +40,9 @@ void Core::Impl::refuse_inward(const Pair& pair, const xmpp::Stanza& stanza, con
                                const std::string& leg, Now now) {
   ++stanzas.refused;
   const auto& row = code_row(error.code);
-  log.log({LogLevel::kInfo, "stanza.refused",
+  log.log({LogLevel::kInfo, stanza.is_error() ? "answer.lost" : "stanza.refused",
            {{"local", pair.local.ascii()}, {"remote", pair.remote.ascii()}, {"direction", "in"},
-            {"code", std::string(row.name)}, {"leg", leg}, {"text", error.text}}});
+            {"id", stanza.id}, {"code", std::string(row.name)}, {"leg", leg}, {"text", error.text}}});
   if (!snapshot->rules().may_answer(pair, now.civil)) return;
   const Code code = row.stanza_condition.empty() ? Code::kInternal : error.code;
   // The world is told what happened, not where inside: no address, no node name.

@@ -33,6 +33,8 @@ void Core::Impl::schedule(Link& link, bool final, Now now) {
 
 void Core::Impl::link_down(std::size_t edge, const Error& error, bool final, Now now) {
   Link& link = links[edge];
+  // The session's word for what was said already.
+  if (!link.ready && !link.last_error.empty() && error.code == Code::kLinkDown) return;
   const std::string text = fmt::format("{}: {}", code_row(error.code).name, error.text);
   // A link that stays down says so once.
   if (link.ready || link.last_error != text) {
@@ -105,7 +107,7 @@ void Core::Impl::set_ready(std::size_t edge, Now now) {
 void Core::Impl::move_away(std::size_t edge, Now now) {
   auto unsettled = links[edge].end->session().abandon();
   for (auto it = unsettled.rbegin(); it != unsettled.rend(); ++it) {
-    sent.take(it->ticket);
+    take_sent(it->ticket);
     Outgoing& out = outgoing[it->pair];
     out.bytes += it->stanza.xml.size();
     out.queue.push_front({std::move(it->stanza), now.mono + limits::kDeliveryTimeout});
@@ -123,7 +125,7 @@ void Core::Impl::move_away(std::size_t edge, Now now) {
 void Core::Impl::give_up(std::size_t edge, Now now) {
   links[edge].give_up.reset();
   for (auto& entry : links[edge].end->session().abandon()) {
-    sent.take(entry.ticket);
+    take_sent(entry.ticket);
     if (entry.sent) ++stanzas.uncertain;
     answer_inside(entry.stanza, {Code::kLinkDown, {}}, setup.config.name.ascii(), now);
   }

@@ -31,7 +31,7 @@ void Core::Impl::outward(Arrived arrived, Now now) {
   }
   const Pair pair{local, remote};
   if (auto may = may_pass(pair, *stanza, policy::Direction::kOut, now); !may) {
-    outgoing[pair].last_error = std::string(code_row(may.error().code).name);
+    outgoing_of(pair).last_error = std::string(code_row(may.error().code).name);
     answer_inside(*stanza, may.error(), setup.config.name.ascii(), now);
     return;
   }
@@ -39,7 +39,7 @@ void Core::Impl::outward(Arrived arrived, Now now) {
 }
 
 void Core::Impl::enqueue(const Pair& pair, xmpp::Stanza stanza, std::optional<ConnId> from, Now now) {
-  Outgoing& out = outgoing[pair];
+  Outgoing& out = outgoing_of(pair);
   const std::size_t size = stanza.xml.size();
   if (out.bytes + size > limits::kPairQueueBytesMax || out.queue.size() >= limits::kPairQueueStanzasMax) {
     answer_inside(stanza, {Code::kDeliveryQueueFull, {}}, setup.config.name.ascii(), now);
@@ -79,6 +79,7 @@ void Core::Impl::pump(const Pair& pair, Outgoing& out, Now now) {
         {pair, {stanza.kind, stanza.from, stanza.to, stanza.id, stanza.type, stanza.lang, {}}, *out.edge});
     ++stanzas.out;
     ++out.stanzas;
+    ++out.unsettled;
     session.send(pair, std::move(stanza), ticket, now.mono);
     out.queue.pop_front();
   }
@@ -119,8 +120,21 @@ void Core::Impl::expire(Now now) {
   }
 }
 
+Core::Impl::Outgoing& Core::Impl::outgoing_of(const Pair& pair) {
+  sweep_outgoing(outgoing, [](const Outgoing& out) {
+    return out.queue.empty() && out.held.empty() && out.unsettled == 0;
+  });
+  return outgoing[pair];
+}
+
+std::optional<Core::Impl::Sent> Core::Impl::take_sent(Ticket ticket) {
+  auto entry = sent.take(ticket);
+  if (entry) --outgoing[entry->pair].unsettled;
+  return entry;
+}
+
 void Core::Impl::settled(link::Settled settled, std::size_t edge, Now now) {
-  auto entry = sent.take(settled.ticket);
+  auto entry = take_sent(settled.ticket);
   if (!entry || !settled.outcome) return;
   Outgoing& out = outgoing[entry->pair];
   const Error& error = *settled.outcome;
@@ -133,9 +147,10 @@ void Core::Impl::settled(link::Settled settled, std::size_t edge, Now now) {
 void Core::Impl::answer_inside(const xmpp::Stanza& stanza, const Error& error, const std::string& leg, Now now) {
   ++stanzas.refused;
   const auto& row = code_row(error.code);
-  log.log({LogLevel::kInfo, "stanza.refused",
+  // An error is not answered (RFC 6120 8.3.1): that it did not arrive stands here only.
+  log.log({LogLevel::kInfo, stanza.is_error() ? "answer.lost" : "stanza.refused",
            {{"local", stanza.from.domain().ascii()}, {"remote", stanza.to.domain().ascii()},
-            {"code", std::string(row.name)}, {"leg", leg}, {"text", error.text}}});
+            {"id", stanza.id}, {"code", std::string(row.name)}, {"leg", leg}, {"text", error.text}}});
   const Error shown = row.stanza_condition.empty() ? Error{Code::kDeliveryTimeout, error.text} : error;
   const std::string text = fmt::format("{} -> {}: {}{}{}{} [{}]", leg, stanza.to.domain().unicode(), row.sentence,
                                        error.text.empty() ? "" : " (", error.text, error.text.empty() ? "" : ")",

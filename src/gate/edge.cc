@@ -36,6 +36,7 @@ void Edge::handle_accepted(ConnId conn, const Accepted& accepted, Now now) {
 }
 
 void Edge::handle_connected(ConnId conn, const Connected& connected, Now now) {
+  impl_->world.at(now.civil);
   impl_->side.handle_connected(conn, connected, now);
   impl_->turn(now);
 }
@@ -158,11 +159,10 @@ void Edge::Impl::handle(SideOutput output, Now now) {
   } else if (auto* bad = std::get_if<ArrivedBad>(&output)) {
     if (auto answer = answer_bad(bad->proof.pair(), bad->stanza)) side.send(bad->proof.pair(), std::move(*answer), 0, now);
   } else if (auto* handed = std::get_if<Handed>(&output)) {
-    if (auto receipt = outward.take(handed->ticket)) link->session().settle(*receipt, std::nullopt, now.mono);
+    settle(handed->ticket, std::nullopt, now);
   } else if (auto* failed = std::get_if<Failed>(&output)) {
     ++refused;
-    Error error = std::move(failed->error);
-    if (auto receipt = outward.take(failed->ticket)) link->session().settle(*receipt, std::move(error), now.mono);
+    settle(failed->ticket, std::move(failed->error), now);
   } else if (auto* opened = std::get_if<PairOpened>(&output)) {
     if (link) link->session().grant(opened->pair, limits::kChannelWindowMaxBytes);
   } else if (auto* key = std::get_if<AskKey>(&output)) {
@@ -182,8 +182,15 @@ void Edge::Impl::handle(SideOutput output, Now now) {
   }
 }
 
+// What came from a core that another has replaced has nobody who waits for its outcome.
+void Edge::Impl::settle(Ticket ticket, link::Outcome outcome, Now now) {
+  const auto owed = outward.take(ticket);
+  if (owed && owed->session == sessions) link->session().settle(owed->receipt, std::move(outcome), now.mono);
+}
+
 void Edge::Impl::inward(Arrived arrived, Now now) {
   const Pair& pair = arrived.proof.pair();
+  sweep_inward(inward_pairs, [](const Inward& each) { return each.queue.empty() && each.held.empty(); });
   Inward& in = inward_pairs[pair];
   if (in.provenance_of != arrived.conn) {
     in.provenance_of = arrived.conn;

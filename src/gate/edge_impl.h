@@ -25,6 +25,7 @@ class Edge::Impl {
   void handle(SideOutput output, Now now);
   // A stanza of the world, proved: onto the channel, or it waits and its stream is not read.
   void inward(Arrived arrived, Now now);
+  void settle(Ticket ticket, link::Outcome outcome, Now now);
   void pump_inward(const Pair& pair, Now now);
 
   // --- edge_link.cc
@@ -33,6 +34,7 @@ class Edge::Impl {
   void handle(link::Event event, Now now);
   void handle_push(link::Pushed pushed, Now now);
   Result<void> may_bring(const Push& push) const;
+  void drop_early();
   void handle_answer(link::Answered answered, Now now);
   void link_lost(const Error& error, Now now);
   void forget(Now now);
@@ -67,8 +69,23 @@ class Edge::Impl {
   bool core_is_dead = true;         // nothing heard for long: another core may take over
   bool listening = false;
   bool draining = false;
-  Slots<link::Receipt> outward;
+  // What an outcome is owed for, and in which of this edge's sessions: receipts of two are not told apart.
+  struct Owed {
+    std::uint64_t session;
+    link::Receipt receipt;
+  };
+  Slots<Owed> outward;
+  // A core that was linked to an earlier process of this edge sends what is unsettled at once; nothing can be
+  // found or judged before its push. Bounded by the link's credit.
+  struct Early {
+    Pair pair;
+    xmpp::Stanza stanza;
+    Ticket ticket;
+  };
+  std::deque<Early> early;
+  std::uint64_t sessions = 0;
   std::unordered_map<Pair, Inward> inward_pairs;
+  Sweep sweep_inward{limits::kPairsRememberedMax};
   std::map<std::uint64_t, Asked> asked;
   std::map<ConnId, std::string> farewells;
   std::deque<Output> outputs;

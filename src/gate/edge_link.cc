@@ -20,6 +20,7 @@ void Edge::Impl::handle_link(ConnId conn, std::size_t peer, const Endpoint& endp
     link = std::make_unique<LinkEnd>(
         link::SessionConfig{link::Role::kEdge, setup.config.name.ascii(), setup.version, setup.instance});
     core = peer;
+    ++sessions;
   }
   core_is_dead = false;
   link->handle_link(conn, endpoint, now);
@@ -53,12 +54,16 @@ void Edge::Impl::close_link(Now now) {
 
 void Edge::Impl::handle(link::Event event, Now now) {
   if (auto* received = std::get_if<link::Received>(&event)) {
-    const auto ticket = outward.put(received->receipt);
+    const auto ticket = outward.put({sessions, received->receipt});
     if (draining) {
       side.emit_failure(ticket, {Code::kStreamShutdown, "this edge is being drained"}, std::move(received->stanza));
       return;
     }
-    side.send(received->pair, std::move(received->stanza), ticket, now);
+    if (world.has_policy()) {
+      side.send(received->pair, std::move(received->stanza), ticket, now);
+    } else {
+      early.push_back({std::move(received->pair), std::move(received->stanza), ticket});
+    }
   } else if (auto* writable = std::get_if<link::Writable>(&event)) {
     pump_inward(writable->pair, now);
   } else if (auto* answered = std::get_if<link::Answered>(&event)) {
@@ -72,6 +77,7 @@ void Edge::Impl::handle(link::Event event, Now now) {
               {"version", up->peer_version}, {"resumed", up->resumed ? "yes" : "no"}}});
     // A session that goes on has its policy; a new one gets it before anything is served.
     if (up->resumed && world.has_policy()) listen(true);
+    if (!up->resumed) drop_early();
     for (auto& [pair, in] : inward_pairs) pump_inward(pair, now);
   } else if (auto* down = std::get_if<link::Down>(&event)) {
     link_lost(down->error, now);
@@ -103,6 +109,7 @@ void Edge::Impl::forget(Now now) {
   side.close_all({Code::kStreamShutdown, "no core is linked"}, now);
   for (auto& [pair, in] : inward_pairs) refused += in.queue.size();
   inward_pairs.clear();
+  drop_early();
   // What was on its way inward has no one to go to any more; sent anew later it might arrive twice.
   refused += link->session().abandon().size();
   world.forget();
@@ -139,6 +146,8 @@ void Edge::Impl::handle_push(link::Pushed pushed, Now now) {
     log.log({LogLevel::kError, "policy.refused",
              {{"generation", std::to_string(pushed.generation)},
               {"code", std::string(code_row(verdict.error().code).name)}, {"text", verdict.error().text}}});
+    for (auto& each : std::exchange(early, {}))
+      side.emit_failure(each.ticket, verdict.error(), std::move(each.stanza));
     link->session().push_done(pushed.generation, verdict.error());
     return;
   }
@@ -151,6 +160,12 @@ void Edge::Impl::handle_push(link::Pushed pushed, Now now) {
   side.judge_again(now);
   listen(true);
   link->session().push_done(pushed.generation, {});
+  for (auto& each : std::exchange(early, {})) side.send(each.pair, std::move(each.stanza), each.ticket, now);
+}
+
+// The session they came in is over: its core sends them anew, or has given them up.
+void Edge::Impl::drop_early() {
+  for (const auto& each : std::exchange(early, {})) outward.take(each.ticket);
 }
 
 void Edge::Impl::handle_answer(link::Answered answered, Now now) {

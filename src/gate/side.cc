@@ -180,7 +180,10 @@ void Side::handle_key_checked(ConnId conn, const Pair& pair, const std::string& 
 }
 
 void Side::hold(ConnId conn, bool on) {
-  if (find(conn) != nullptr) emit(Output{Hold{conn, on}});
+  Stream* stream = find(conn);
+  if (stream == nullptr || (!on && stream->holds == 0)) return;
+  stream->holds += on ? 1 : -1;
+  if (stream->holds == (on ? 1 : 0)) emit(Output{Hold{conn, on}});
 }
 
 namespace {

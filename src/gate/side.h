@@ -22,6 +22,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "gate/event.h"
+#include "gate/slots.h"
 #include "s2s/inbound.h"
 #include "s2s/outbound.h"
 
@@ -128,7 +129,8 @@ class Side {
   void send(const Pair& pair, xmpp::Stanza stanza, Ticket ticket, Now now);
   void handle_key(ConnId conn, const Pair& pair, const std::string& stream_id, Result<std::string> key, Now now);
   void handle_key_checked(ConnId conn, const Pair& pair, const std::string& stream_id, Result<bool> valid, Now now);
-  // Stops or resumes reading what comes on a connection (back-pressure).
+  // Stops or resumes reading what comes on a connection (back-pressure). Counted: it is read again when each
+  // pair that wanted it held has let go, since a stream may carry several.
   void hold(ConnId conn, bool on);
   // Policy changed: each stream judges its pairs again.
   void judge_again(Now now);
@@ -195,6 +197,7 @@ class Side {
     std::deque<std::uint64_t> recent_ends;  // of stanzas handed to the socket, one write window back
     std::vector<Traffic> traffic;
     bool flush_due = false;
+    int holds = 0;
     bool blocked = false;  // more than limits::kWriteQueueBytesMax unwritten
     std::optional<Time> timer;
 
@@ -254,6 +257,7 @@ class Side {
   void pair_ended(ConnId conn, Stream& stream, const std::optional<Error>& error, Now now);
   bool may_retry(const Pair& pair, OutPair& out, const Stream& stream, const Error& error);
   void fail_queue(OutPair& out, const Error& error);
+  void give_back(Queued& queued, const Error& error);
   void recover(OutPair& out, Stream& stream);
   void arm(const Pair& pair, OutPair& out);
   void expire(Now now);
@@ -271,6 +275,7 @@ class Side {
   LogSink& log_;
   Streams streams_;
   std::map<Pair, OutPair> pairs_;
+  Sweep sweep_{limits::kPairsRememberedMax};
   std::map<Pair, ConnId> verifiers_;
   std::set<std::pair<Time, ConnId>> timers_;
   std::set<std::pair<Time, Pair>> deadlines_;

@@ -8,6 +8,7 @@
 namespace sallyport::gate {
 
 void Side::send(const Pair& pair, xmpp::Stanza stanza, Ticket ticket, Now now) {
+  sweep_(pairs_, [](const OutPair& each) { return each.queue.empty() && !each.conn; });
   OutPair& out = pairs_[pair];
   const Time deadline = now.mono + limits::kDeliveryTimeout;
   out.queue.push_back({std::move(stanza), ticket, deadline});
@@ -146,7 +147,11 @@ void Side::pair_ended(ConnId conn, Stream& stream, const std::optional<Error>& e
 // target where a server accepted the connection but could not be used.
 bool Side::may_retry(const Pair& pair, OutPair& out, const Stream& stream, const Error& error) {
   if (out.attempts + 1 >= limits::kOpenAttemptsMax) return false;
-  if (error.code == Code::kSaslRefused) return judge_.without_external.insert(pair).second;
+  if (error.code == Code::kSaslRefused) {
+    // Forgotten all at once: each is learnt again at the cost of one more attempt.
+    if (judge_.without_external.size() >= limits::kPairsRememberedMax) judge_.without_external.clear();
+    return judge_.without_external.insert(pair).second;
+  }
   if (std::holds_alternative<std::monostate>(stream.machine)) return false;  // the whole plan failed
   switch (error.code) {
     case Code::kStreamLost:
@@ -167,10 +172,21 @@ bool Side::may_retry(const Pair& pair, OutPair& out, const Stream& stream, const
 
 void Side::fail_queue(OutPair& out, const Error& error) {
   while (!out.queue.empty()) {
-    auto& queued = out.queue.front();
-    if (queued.ticket != 0) emit(Failed{queued.ticket, error, std::move(queued.stanza)});
+    give_back(out.queue.front(), error);
     out.queue.pop_front();
   }
+}
+
+// To whoever waits for its outcome. Without one it is an answer, and an answer is not answered: its end stands
+// in the log only.
+void Side::give_back(Queued& queued, const Error& error) {
+  if (queued.ticket != 0) {
+    emit(Failed{queued.ticket, error, std::move(queued.stanza)});
+    return;
+  }
+  log_.log({LogLevel::kWarning, "answer.lost",
+            {{"face", face_}, {"from", queued.stanza.from.domain().ascii()}, {"to", queued.stanza.to.domain().ascii()},
+             {"id", queued.stanza.id}, {"code", std::string(code_row(error.code).name)}, {"text", error.text}}});
 }
 
 void Side::expire(Now now) {
@@ -182,10 +198,9 @@ void Side::expire(Now now) {
     OutPair& out = it->second;
     out.armed = false;
     while (!out.queue.empty() && out.queue.front().deadline <= now.mono) {
-      auto& queued = out.queue.front();
       const Error error = out.last_error.value_or(
           Error{Code::kDeliveryTimeout, out.ready ? "the stream takes no more" : "no stream became ready"});
-      if (queued.ticket != 0) emit(Failed{queued.ticket, error, std::move(queued.stanza)});
+      give_back(out.queue.front(), error);
       out.queue.pop_front();
     }
     arm(pair, out);

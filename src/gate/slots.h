@@ -1,6 +1,8 @@
 // Values by number, numbers used again: what waits for an answer, without an allocation for each.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <utility>
@@ -36,6 +38,24 @@ class Slots {
   std::vector<std::optional<T>> values_;
   std::vector<std::uint64_t> free_;
   std::size_t size_ = 0;
+};
+
+// When to look through a map of pairs for those that nothing waits for: rarely enough that an entry costs the
+// same however many there are, often enough that what can be forgotten stays below twice the limit.
+class Sweep {
+ public:
+  explicit Sweep(std::size_t most) : most_(most), next_(most) {}
+  // To be called before an entry is added. `is_idle` takes an entry's value.
+  template <typename Map, typename IsIdle>
+  void operator()(Map& map, IsIdle is_idle) {
+    if (map.size() < next_) return;
+    std::erase_if(map, [&](const auto& entry) { return is_idle(entry.second); });
+    next_ = std::max(most_, 2 * map.size());
+  }
+
+ private:
+  std::size_t most_;
+  std::size_t next_;
 };
 
 }  // namespace sallyport::gate

@@ -1,0 +1,75 @@
+#include "gate/side.h"
+
+#include <gtest/gtest.h>
+
+namespace sallyport::gate {
+namespace {
+
+class Nobody : public s2s::Judge, public Finder, public Random, public LogSink {
+ public:
+  Result<void> serves(const xmpp::Domain&) const override { return {}; }
+  Result<void> admits(const Pair&) const override { return {}; }
+  s2s::PeerRules rules(const Pair&) const override { return {}; }
+  s2s::TlsRule tls_floor(const xmpp::Domain&, const std::optional<xmpp::Domain>&) const override {
+    return s2s::TlsRule::kRequired;
+  }
+  Result<DialPlan> find(const Pair&) const override { return Error{Code::kDialNoRoute, "nowhere"}; }
+  void fill(std::uint8_t* out, std::size_t size) override { std::fill_n(out, size, std::uint8_t{7}); }
+  void log(LogEvent event) override { events.push_back(std::move(event)); }
+  std::vector<LogEvent> events;
+};
+
+struct SideTest : ::testing::Test {
+  std::vector<bool> holds() {
+    std::vector<bool> said;
+    while (auto output = side.poll())
+      if (auto* pass = std::get_if<Output>(&*output))
+        if (auto* hold = std::get_if<Hold>(pass)) said.push_back(hold->on);
+    return said;
+  }
+
+  Nobody nobody;
+  ConnIds ids;
+  Side side{"world", nobody, nobody, ids, nobody, nobody};
+  Now now{Time{std::chrono::seconds(1)}, {}};
+};
+
+TEST_F(SideTest, a_stream_held_for_two_pairs_is_read_again_when_both_let_go) {
+  side.handle_accepted(1, {}, now);
+  side.hold(1, true);
+  side.hold(1, true);
+  EXPECT_EQ(holds(), std::vector<bool>{true});
+  side.hold(1, false);
+  EXPECT_EQ(holds(), std::vector<bool>{});
+  side.hold(1, false);
+  EXPECT_EQ(holds(), std::vector<bool>{false});
+}
+
+TEST_F(SideTest, letting_go_of_what_was_not_held_says_nothing) {
+  side.handle_accepted(1, {}, now);
+  side.hold(1, false);
+  side.hold(1, true);
+  EXPECT_EQ(holds(), std::vector<bool>{true});
+}
+
+TEST_F(SideTest, a_stanza_that_cannot_be_sent_is_given_back_and_an_answer_is_told_in_the_log) {
+  const Pair pair{*xmpp::Domain::parse("example.com"), *xmpp::Domain::parse("far.example")};
+  const xmpp::Stanza stanza{xmpp::StanzaKind::kMessage,
+                            xmpp::Jid::of(pair.local),
+                            xmpp::Jid::of(pair.remote),
+                            "a1",
+                            "error",
+                            {},
+                            "<message/>"};
+  side.send(pair, stanza, 5, now);
+  side.send(pair, stanza, 0, now);
+  const auto given_back = side.poll();
+  ASSERT_TRUE(given_back && std::holds_alternative<Failed>(*given_back));
+  EXPECT_EQ(std::get<Failed>(*given_back).ticket, 5u);
+  EXPECT_FALSE(side.poll());
+  ASSERT_EQ(nobody.events.size(), 1u);
+  EXPECT_EQ(nobody.events[0].name, "answer.lost");
+}
+
+}  // namespace
+}  // namespace sallyport::gate
