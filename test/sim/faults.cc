@@ -1,0 +1,219 @@
+// What goes wrong in the simulation, and what is looked at besides the stanzas.
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <boost/json.hpp>
+
+#include "base/limits.h"
+#include "world.h"
+
+namespace sallyport::sim {
+
+using namespace std::chrono_literals;
+namespace json = boost::json;
+
+namespace {
+
+constexpr const char* kNode = "conference-2.corp.example";
+
+}  // namespace
+
+void World::plan_faults() {
+  Faults& faults = network_.faults();
+  faults.partial_read_one_in = 2 + chance_.up_to(6);
+  faults.direct_tls_one_in = chance_.up_to(4);
+  if (chance_.one_in(6)) return;  // a calm world
+  const auto some_time = [this] { return schedule_.now() + chance_.between(0us, 35s); };
+  for (auto i = chance_.up_to(3); i > 0; --i)
+    schedule_.at(some_time(), [this] { network_.cut_one(Network::Kind::kLink); });
+  plan_policy();
+  // How fast traffic resumes is measured where processes die: there nothing else makes a door back off.
+  if (options_.restarts) return;
+  faults.refuse_dial_one_in = chance_.one_in(2) ? 3 + chance_.up_to(20) : 0;
+  faults.fail_tls_one_in = chance_.one_in(2) ? 5 + chance_.up_to(20) : 0;
+  for (auto i = chance_.up_to(12); i > 0; --i)
+    schedule_.at(some_time(), [this] { network_.cut_one(Network::Kind::kAny); });
+  plan_silence();
+}
+
+void World::plan_policy() {
+  if (!chance_.one_in(3)) return;
+  for (auto i = 1 + chance_.up_to(3); i > 0; --i)
+    schedule_.at(schedule_.now() + chance_.between(0us, 35s), [this] { change_policy(); });
+}
+
+// Nothing is lost, but nothing comes either.
+void World::plan_silence() {
+  const auto some_time = [this] { return schedule_.now() + chance_.between(0us, 35s); };
+  if (chance_.one_in(3)) {
+    // Shorter and longer than a link may be silent (limits::kLinkDeadAfter).
+    schedule_.at(some_time(), [this] {
+      const Duration length = chance_.one_in(2) ? chance_.between(500ms, 8s) : chance_.between(9s, 30s);
+      note(fmt::format("the doors are parted for {} ms", length.count() / 1000));
+      network_.part(core_node_, edge_node_, schedule_.now() + length);
+    });
+  }
+  if (chance_.one_in(3)) {
+    schedule_.at(some_time(), [this] {
+      const std::size_t server = chance_.up_to(servers_.size() - 1);
+      note(servers_[server]->config().name + " is parted from its door");
+      const bool is_inside = servers_[server]->config().next_hop.has_value();
+      network_.part(nodes_[server], is_inside ? core_node_ : edge_node_,
+                    schedule_.now() + chance_.between(1s, 15s));
+    });
+  }
+  if (chance_.one_in(3)) {
+    schedule_.at(some_time(), [this] {
+      const std::size_t server = chance_.up_to(servers_.size() - 1);
+      note(servers_[server]->config().name + " does not read");
+      network_.deafen(nodes_[server], schedule_.now() + chance_.between(1s, 10s));
+    });
+  }
+}
+
+void World::change_policy() {
+  if (!core_) return;
+  dial_refused_ = !dial_refused_;
+  ++generation_;
+  note(dial_refused_ ? "policy: dial.example is refused" : "policy: dial.example is allowed");
+  ledger_.refuse("dial.example", dial_refused_);
+  core_->apply(policy(), schedule_.both());
+  network_.touch(core_node_);
+}
+
+void World::plan_restarts() {
+  for (auto i = 1 + chance_.up_to(1); i > 0; --i) {
+    const bool core = chance_.one_in(2);
+    schedule_.at(schedule_.now() + chance_.between(3s, 25s), [this, core] { restart(core); });
+  }
+}
+
+void World::restart(bool core) {
+  if (core ? core_ == nullptr : edge_ == nullptr) return;
+  note(core ? "the core is killed" : "the edge is killed");
+  ledger_.died();
+  const Time died = schedule_.now();
+  network_.kill(core ? core_node_ : edge_node_);
+  if (core)
+    core_.reset();
+  else
+    edge_.reset();
+  schedule_.in(chance_.between(100ms, 3s), [this, core, died] {
+    note(core ? "the core is started" : "the edge is started");
+    core ? start_core() : start_edge();
+    restarts_.emplace_back(died, schedule_.now());
+    for (int i = 0; i < 15; ++i) schedule_.in(Duration(1s) * i, [this] { probe(); });
+  });
+}
+
+// --- looked at each second
+
+void World::check_bounds() {
+  for (gate::Role* role : {static_cast<gate::Role*>(core_.get()), static_cast<gate::Role*>(edge_.get())}) {
+    if (role == nullptr) continue;
+    const auto answer = json::parse(role->control(R"({"ask":"status"})", schedule_.both()));
+    const auto& waiting = answer.at("waiting");
+    const auto bytes = waiting.at("bytes").to_number<std::uint64_t>();
+    const auto stanzas = waiting.at("stanzas").to_number<std::uint64_t>();
+    // A pair's queue and window each way, and the link's credit over all (limits.h).
+    const std::uint64_t pairs = inside_.size() * (outside_.size() + 8);
+    const std::uint64_t most =
+        std::min<std::uint64_t>(2 * limits::kLinkCreditBytes,
+                                pairs * 2 * (limits::kPairQueueBytesMax + limits::kChannelWindowMaxBytes));
+    if (bytes > most) throw Violation("bounds", fmt::format("{} bytes wait", bytes));
+    if (stanzas > ledger_.size() * 2) throw Violation("bounds", fmt::format("{} stanzas wait", stanzas));
+  }
+}
+
+// What is missing was counted by somebody (DESIGN invariant 6).
+void World::check_uncertain() {
+  if (options_.restarts) return;
+  std::uint64_t counted = 0;
+  for (gate::Role* role : {static_cast<gate::Role*>(core_.get()), static_cast<gate::Role*>(edge_.get())}) {
+    const auto answer = json::parse(role->control(R"({"ask":"status"})", schedule_.both()));
+    counted += answer.at("stanzas").at("uncertain").to_number<std::uint64_t>();
+  }
+  if (ledger_.missing_by_doors() > counted)
+    throw Violation("uncertain is counted", fmt::format("{} lost on the doors' streams, {} counted",
+                                                        ledger_.missing_by_doors(), counted));
+}
+
+void World::check_resumed() {
+  const auto judge = [this](Time up, const std::string& from, const std::string& to) {
+    const auto first = ledger_.first_arrival_of_those_sent_since(up, from, to);
+    if (!first || *first > up + 15s)
+      throw Violation("resumes", fmt::format("{} -> {} did not resume within 15 s from {:.6f} s on", from, to,
+                                             std::chrono::duration<double>(up.time_since_epoch()).count()));
+  };
+  for (const auto& [died, up] : restarts_) {
+    // Another death within those seconds begins them anew.
+    const bool again = std::ranges::any_of(
+        restarts_, [up = up](const auto& other) { return other.first > up && other.first < up + 15s; });
+    if (again) continue;
+    judge(up, "user@example.com", "user@ext.example");
+    judge(up, "user@ext.example", "user@example.com");
+  }
+}
+
+void World::probe() {
+  const auto one = [](const std::vector<User>& users, const std::string& domain) {
+    return *std::ranges::find(users, domain, &User::domain);
+  };
+  const User in = one(inside_, "example.com"), out = one(outside_, "ext.example");
+  post(Sort::kMessage, in, "user@example.com", "user@ext.example", {}, 20);
+  post(Sort::kMessage, out, "user@ext.example", "user@example.com", {}, 20);
+}
+
+// --- looked at always
+
+void World::wrote(const Node& from, const Node& to, std::uint64_t flow, std::string_view bytes) {
+  if (from.is_edge || from.is_core) door_flows_.insert(flow);
+  // On the outer side, and on the link towards it, no byte names the node (an attacker may guess one).
+  if (!from.is_edge && !(from.is_core && to.is_edge)) return;
+  if (from.is_edge && to.is_core) return;
+  std::string& tail = tails_[flow];
+  tail.append(bytes);
+  if (options_.broken == "leak" && std::exchange(broke_, false)) tail.append(kNode);
+  if (to.name != "evil" && tail.find(kNode) != tail.npos)
+    throw Violation("inside names", from.name + " tells " + to.name + ": " + tail);
+  if (tail.size() > 32) tail.erase(0, tail.size() - 32);
+}
+
+void World::read(const Node&, std::uint64_t flow, std::string_view bytes) { ledger_.read(flow, bytes); }
+
+void World::lost(std::uint64_t flow, std::string_view bytes) {
+  ledger_.lost(flow, bytes, door_flows_.contains(flow));
+}
+
+void World::dialled(const Node& by, const gate::DialPlan& plan) {
+  if (!by.is_edge) return;
+  const auto name = plan.dns ? plan.dns->ascii() : std::string();
+  bool inside = name.ends_with("corp.example") || name.ends_with("beta.example") || name == "example.com" ||
+                name.ends_with(".example.com");
+  for (const auto& step : plan.steps) inside = inside || step.address.host.starts_with("10.");
+  if (inside) throw Violation("inside names", "the edge dials inward: " + name);
+}
+
+void World::canary() {
+  note("canary: " + options_.broken);
+  broke_ = true;
+  if (options_.broken == "lost") ledger_.forget_next();
+  if (options_.broken == "forged") {
+    Stanza stanza{xmpp::StanzaKind::kMessage,
+                  *xmpp::Jid::parse("user@ext.example"),
+                  *xmpp::Jid::parse("user@example.com"),
+                  "s0",
+                  "chat",
+                  {},
+                  "<message><body/></message>"};
+    ledger_.arrived("int0", stanza);
+  }
+  if (options_.broken == "stall") {
+    // As a timer that is always due.
+    auto again = std::make_shared<std::function<void()>>();
+    *again = [this, again] { schedule_.in(1us, *again); };
+    (*again)();
+  }
+}
+
+}  // namespace sallyport::sim

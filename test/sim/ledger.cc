@@ -1,0 +1,246 @@
+#include "ledger.h"
+
+#include <charconv>
+
+#include <fmt/format.h>
+
+namespace sallyport::sim {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr std::string_view kMark = "xmlns='urn:sim' n='";
+// Its id is the number, too: a bounce has nothing else.
+constexpr std::string_view kIdMark = " id='s";
+constexpr std::size_t kTailBytes = 32;
+
+std::string_view digits_at(std::string_view text, std::size_t at) {
+  std::size_t end = at;
+  while (end < text.size() && text[end] >= '0' && text[end] <= '9') ++end;
+  return text.substr(at, end - at);
+}
+
+std::uint64_t number_of(std::string_view digits) {
+  std::uint64_t number = 0;
+  std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  return number;
+}
+
+// Every stanza number in the bytes, in order.
+template <typename F>
+void each_mark(std::string_view bytes, F&& f) {
+  for (const auto mark : {kIdMark, kMark})
+    for (auto at = bytes.find(mark); at != bytes.npos; at = bytes.find(mark, at + 1))
+      if (const auto number = number_of(digits_at(bytes, at + mark.size())); number != 0) f(number);
+}
+
+}  // namespace
+
+std::uint64_t Ledger::sent(Entry entry) {
+  entry.sent = schedule_.now();
+  entries_.push_back(std::move(entry));
+  return entries_.size();
+}
+
+Ledger::Entry* Ledger::entry_of(std::string_view digits) {
+  const auto number = number_of(digits);
+  return number == 0 || number > entries_.size() ? nullptr : &entries_[number - 1];
+}
+
+std::string Ledger::outward(std::string jid) const {
+  const auto at = jid.find(node_);
+  if (at != jid.npos) jid.replace(at, node_.size(), alias_);
+  return jid;
+}
+
+void Ledger::violated(const std::string& invariant, std::uint64_t number, const std::string& text) const {
+  throw Violation(invariant, text + ": " + story(number));
+}
+
+std::string Ledger::story(std::uint64_t number) const {
+  static const char* const kSorts[] = {"message", "subscribe", "presence", "request", "result", "error"};
+  if (number == 0 || number > entries_.size()) return fmt::format("stanza {} (nobody sent it)", number);
+  const Entry& e = entries_[number - 1];
+  return fmt::format(
+      "stanza {} ({}, {} -> {}, sent at {:.6f} s{}): delivered {}, answered {}, given back {}{}", number,
+      kSorts[static_cast<int>(e.sort)], e.from, e.to,
+      std::chrono::duration<double>(e.sent.time_since_epoch()).count(), e.forged ? ", forged" : "",
+      e.delivered, e.errors, e.failed, e.uncertain ? ", uncertain" : "");
+}
+
+void Ledger::arrived(const std::string& server, const xmpp::Stanza& stanza) {
+  if (stanza.xml.find(">forged<") != stanza.xml.npos)
+    throw Violation("proof", "a forged stanza reached " + server + ": " + stanza.xml);
+  const auto at = stanza.xml.find(kMark);
+  if (at == stanza.xml.npos && stanza.is_error()) {
+    if (!stanza.id.starts_with("s"))
+      throw Violation("answers", "an error for nothing reached " + server + ": " + stanza.xml);
+    const auto number = number_of(std::string_view(stanza.id).substr(1));
+    Entry* entry = entry_of(std::string_view(stanza.id).substr(1));
+    if (entry == nullptr)
+      throw Violation("answers", "an error for nothing reached " + server + ": " + stanza.xml);
+    return count_error(*entry, number, stanza);
+  }
+  const auto digits = at == stanza.xml.npos ? std::string_view() : digits_at(stanza.xml, at + kMark.size());
+  Entry* entry = entry_of(digits);
+  if (entry == nullptr) throw Violation("proof", "nobody sent what reached " + server + ": " + stanza.xml);
+  count_delivery(*entry, number_of(digits), stanza);
+}
+
+void Ledger::count_delivery(Entry& entry, std::uint64_t number, const xmpp::Stanza& stanza) {
+  if (entry.forged) violated("proof", number, "a forged stanza was delivered");
+  if (outward(stanza.from.text()) != entry.from || outward(stanza.to.text()) != entry.to)
+    violated("addresses", number, "it arrived as " + stanza.from.text() + " -> " + stanza.to.text());
+  judge_policy(entry, number);
+  // Only what somebody must answer for is missed.
+  if (entry.sort == Sort::kMessage && entry.reliable && std::exchange(forget_next_, false)) return;
+  const bool again = entry.delivered++ > 0;
+  ++delivered_;
+  const bool excused = promise_ == Promise::kAtLeastOnce && died_between(entry.sent, schedule_.now());
+  if (again) {
+    if (!excused) violated("exactly once", number, "it came twice");
+    return;  // what comes twice comes from its first place on again
+  }
+  if (!entry.done) entry.done = schedule_.now();
+  if ((entry.errors != 0 || entry.failed != 0) && !excused && !given_up_since(entry.sent))
+    violated("delivered or answered", number, "it was answered, and delivered");
+  auto& last = last_[{entry.from, entry.to}];
+  if (number < last) violated("order", number, fmt::format("it arrived behind {}", last));
+  last = number;
+}
+
+void Ledger::count_error(Entry& entry, std::uint64_t number, const xmpp::Stanza& stanza) {
+  ++answered_;
+  if (entry.sort == Sort::kError || entry.sort == Sort::kResult)
+    violated("no error for an error", number, "an answer was answered");
+  if (outward(stanza.to.text()) != entry.from)
+    violated("addresses", number, "its answer went to " + stanza.to.text());
+  const bool excused = promise_ == Promise::kAtLeastOnce && died_between(entry.sent, schedule_.now());
+  if (++entry.errors > 1 && !excused) violated("delivered or answered", number, "it was answered twice");
+  if (!entry.done) entry.done = schedule_.now();
+  if (entry.delivered != 0 && !excused && !given_up_since(entry.sent))
+    violated("delivered or answered", number, "it was delivered, and answered");
+  if (entry.failed != 0 && !excused)
+    violated("delivered or answered", number, "it was given back, and answered");
+}
+
+void Ledger::failed(const xmpp::Stanza& stanza) {
+  const auto at = stanza.xml.find(kMark);
+  if (at == stanza.xml.npos) return;
+  const auto digits = digits_at(stanza.xml, at + kMark.size());
+  Entry* entry = entry_of(digits);
+  if (entry == nullptr) return;
+  ++entry->failed;
+  if (!entry->done) entry->done = schedule_.now();
+  if (entry->delivered != 0 && entry->reliable && promise_ == Promise::kExactlyOnce)
+    violated("delivered or answered", number_of(digits), "it was delivered, and given back");
+}
+
+// Refused all the time from its sending on: it must not arrive.
+void Ledger::judge_policy(const Entry& entry, std::uint64_t number) const {
+  const auto it = refused_.find(entry.partner);
+  if (it == refused_.end() || it->second.empty()) return;
+  for (const auto& refusal : it->second)
+    if (refusal.since < entry.sent && !refusal.until) violated("policy", number, "a refused pair delivers");
+}
+
+void Ledger::refuse(const std::string& partner, bool on) {
+  auto& list = refused_[partner];
+  if (on) {
+    list.push_back({schedule_.now(), std::nullopt});
+  } else if (!list.empty()) {
+    list.back().until = schedule_.now();
+  }
+}
+
+// --- cuts
+
+void Ledger::read(std::uint64_t flow, std::string_view bytes) {
+  auto& [tail, last] = flows_[flow];
+  tail.append(bytes);
+  std::uint64_t newest = last;
+  std::size_t best = 0;
+  for (const auto mark : {kIdMark, kMark}) {
+    const auto at = tail.rfind(mark);
+    if (at == tail.npos || at < best) continue;
+    const auto number = number_of(digits_at(tail, at + mark.size()));
+    if (number != 0) newest = number, best = at;
+  }
+  last = newest;
+  if (tail.size() > kTailBytes) tail.erase(0, tail.size() - kTailBytes);
+}
+
+void Ledger::lost(std::uint64_t flow, std::string_view bytes, bool by_door) {
+  auto& [tail, last] = flows_[flow];
+  const auto mark = [&](std::uint64_t number) {
+    if (number == 0 || number > entries_.size()) return;
+    entries_[number - 1].uncertain = true;
+    if (!by_door) entries_[number - 1].lost_elsewhere = true;
+  };
+  // The last one that was read may have been read in part; a number may be cut in two.
+  mark(last);
+  tail.append(bytes);
+  each_mark(tail, mark);
+  if (tail.size() > kTailBytes) tail.erase(0, tail.size() - kTailBytes);
+}
+
+void Ledger::answer_lost(std::string_view id) {
+  if (!id.starts_with("s")) return;
+  if (Entry* entry = entry_of(id.substr(1))) entry->uncertain = entry->lost_elsewhere = true;
+}
+
+bool Ledger::died_between(Time from, Time to) const {
+  for (const Time at : deaths_)
+    if (at >= from && at <= to) return true;
+  return false;
+}
+
+// An inbound stanza of a refused pair is dropped: the pair may not be answered either.
+bool Ledger::refused_meanwhile(const Entry& entry) const {
+  const auto it = refused_.find(entry.partner);
+  if (it == refused_.end() || entry.from.find("@" + entry.partner) == entry.from.npos) return false;
+  for (const auto& refusal : it->second)
+    if (refusal.since <= entry.sent + 30s && (!refusal.until || *refusal.until >= entry.sent)) return true;
+  return false;
+}
+
+bool Ledger::given_up_since(Time from) const { return !given_up_.empty() && given_up_.back() >= from; }
+
+// --- the end
+
+std::size_t Ledger::open() const {
+  std::size_t count = 0;
+  for (const auto& entry : entries_)
+    if (!entry.done && !entry.uncertain && !entry.forged) ++count;
+  return count;
+}
+
+void Ledger::close() {
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    const Entry& e = entries_[i];
+    if (e.forged) continue;
+    if (e.delivered + e.errors + e.failed != 0) continue;
+    // Nobody may answer a result, an error or most presence (RFC 6120 8.3.1, RFC 6121 8.5).
+    if (e.sort == Sort::kResult || e.sort == Sort::kError || e.sort == Sort::kPresence) continue;
+    if (!e.reliable || refused_meanwhile(e)) continue;
+    ++missing_;
+    if (e.uncertain && !e.lost_elsewhere) ++missing_by_doors_;
+    if (e.uncertain) continue;
+    // It was there when a process died.
+    if (promise_ == Promise::kAtLeastOnce && died_between(e.sent, e.sent + 30s)) continue;
+    violated("delivered or answered", i + 1, "it is lost");
+  }
+}
+
+std::optional<Time> Ledger::first_arrival_of_those_sent_since(Time time, const std::string& from,
+                                                              const std::string& to) const {
+  std::optional<Time> first;
+  for (const auto& entry : entries_)
+    if (entry.sent >= time && entry.from == from && entry.to == to && entry.delivered != 0 && entry.done &&
+        (!first || *entry.done < *first))
+      first = entry.done;
+  return first;
+}
+
+}  // namespace sallyport::sim

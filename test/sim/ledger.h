@@ -1,0 +1,113 @@
+// The book of a run: every stanza that a user sent, what became of it, and whether that may be (DESIGN.md,
+// "What must always hold").
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "schedule.h"
+#include "xmpp/stanza.h"
+
+namespace sallyport::sim {
+
+enum class Sort : std::uint8_t { kMessage, kSubscribe, kPresence, kRequest, kResult, kError };
+
+// Which promise is checked; a run without restarts keeps the stronger one.
+enum class Promise : std::uint8_t { kExactlyOnce, kAtLeastOnce };
+
+class Ledger {
+ public:
+  Ledger(Schedule& schedule, Promise promise, std::string alias, std::string node)
+      : schedule_(schedule), promise_(promise), alias_(std::move(alias)), node_(std::move(node)) {}
+
+  struct Entry {
+    Sort sort;
+    std::string from;  // as the world sees it
+    std::string to;
+    std::string partner;  // the remote domain of the pair
+    Time sent;
+    bool forged = false;   // by somebody who may not say so
+    bool reliable = true;  // false: its own server breaks its streams at will
+    unsigned delivered = 0;
+    unsigned errors = 0;
+    unsigned failed = 0;     // its own server gave it back
+    bool uncertain = false;  // was lost in a cut, or may have been
+    bool lost_elsewhere = false;  // and not on a stream that a door wrote
+    std::optional<Time> done{};
+  };
+
+  // The number of a new stanza, which it carries in a payload `<x xmlns='urn:sim' n='12'/>`.
+  std::uint64_t sent(Entry entry);
+  // A stanza reached a user of the server. Violation: everything that must not be.
+  void arrived(const std::string& server, const xmpp::Stanza& stanza);
+  void failed(const xmpp::Stanza& stanza);
+
+  // --- what happened on the way
+  void read(std::uint64_t flow, std::string_view bytes);
+  // `by_door`: a door had written them, and must have counted what was in them.
+  void lost(std::uint64_t flow, std::string_view bytes, bool by_door);
+  // A door says in its log that it could not bring the answer with this id home.
+  void answer_lost(std::string_view id);
+  // No stanza of the remote domain may start or arrive from now on, or again.
+  void refuse(const std::string& partner, bool on);
+  // A process died: what was on its way then may be lost, or come twice.
+  void died() { deaths_.push_back(schedule_.now()); }
+  // The link was away so long that the core gave up what it had sent (limits::kLinkSessionKept).
+  void link_given_up() { given_up_.push_back(schedule_.now()); }
+
+  // All is quiet: every stanza must have an end.
+  void close();
+  std::size_t size() const { return entries_.size(); }
+  std::size_t open() const;
+  std::size_t missing() const { return missing_; }
+  std::size_t missing_by_doors() const { return missing_by_doors_; }
+  std::size_t delivered() const { return delivered_; }
+  std::size_t answered() const { return answered_; }
+  // When the first of those that one said to the other after `time` arrived.
+  std::optional<Time> first_arrival_of_those_sent_since(Time time, const std::string& from,
+                                                        const std::string& to) const;
+  std::string story(std::uint64_t number) const;
+  // For the canary: the next arrival is not written down.
+  void forget_next() { forget_next_ = true; }
+
+ private:
+  Entry* entry_of(std::string_view digits);
+  void count_delivery(Entry& entry, std::uint64_t number, const xmpp::Stanza& stanza);
+  void count_error(Entry& entry, std::uint64_t number, const xmpp::Stanza& stanza);
+  void judge_policy(const Entry& entry, std::uint64_t number) const;
+  bool died_between(Time from, Time to) const;
+  bool refused_meanwhile(const Entry& entry) const;
+  bool given_up_since(Time from) const;
+  std::string outward(std::string jid) const;
+  [[noreturn]] void violated(const std::string& invariant, std::uint64_t number,
+                             const std::string& text) const;
+
+  struct Refusal {
+    Time since;
+    std::optional<Time> until;
+  };
+
+  Schedule& schedule_;
+  Promise promise_;
+  std::string alias_;
+  std::string node_;
+  std::deque<Entry> entries_;
+  std::map<std::pair<std::string, std::string>, std::uint64_t> last_;     // number, by from and to
+  std::map<std::uint64_t, std::pair<std::string, std::uint64_t>> flows_;  // a tail, and the last number read
+  std::map<std::string, std::vector<Refusal>> refused_;
+  std::vector<Time> deaths_;
+  std::vector<Time> given_up_;
+  std::size_t missing_ = 0;
+  std::size_t missing_by_doors_ = 0;
+  std::size_t delivered_ = 0;
+  std::size_t answered_ = 0;
+  bool forget_next_ = false;
+};
+
+}  // namespace sallyport::sim

@@ -1,0 +1,63 @@
+// sim: whole worlds in one process and virtual time, each from one seed.
+#include <cstdlib>
+#include <iostream>
+#include <string>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include "world.h"
+
+using sallyport::sim::Options;
+using sallyport::sim::Summary;
+using sallyport::sim::Violation;
+using sallyport::sim::World;
+
+namespace {
+
+bool run(const Options& options, Summary& sum) {
+  try {
+    const Summary one = World(options).run();
+    sum.stanzas += one.stanzas;
+    sum.delivered += one.delivered;
+    sum.answered += one.answered;
+    sum.missing += one.missing;
+    sum.steps += one.steps;
+    return true;
+  } catch (const Violation& violation) {
+    std::cout << fmt::format("seed {}: violated: {}\n  {}\n  replay: sim --seed {}{}{} --trace\n",
+                             options.seed, violation.invariant, violation.what(), options.seed,
+                             options.restarts ? " --restarts" : "",
+                             options.broken.empty() ? "" : " --break " + options.broken);
+    return false;
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"Seeded simulation of servers, doors, users and faults"};
+  Options options;
+  std::uint64_t seeds = 1000;
+  std::uint64_t first = 1;
+  app.add_option("--seeds", seeds, "how many seeds, from --first on");
+  app.add_option("--first", first, "the first seed");
+  auto* one = app.add_option("--seed", options.seed, "this seed only");
+  app.add_flag("--trace", options.trace, "tell what happens");
+  app.add_flag("--restarts", options.restarts, "kill and start the doors' processes, too");
+  app.add_option("--break", options.broken, "break something, so that a checker must fail")
+      ->check(CLI::IsMember({"lost", "twice", "order", "forged", "leak", "stall"}));
+  CLI11_PARSE(app, argc, argv);
+
+  Summary sum;
+  if (one->count() != 0) first = options.seed, seeds = 1;
+  std::uint64_t failed = 0;
+  for (std::uint64_t seed = first; seed < first + seeds && failed < 5; ++seed) {
+    options.seed = seed;
+    if (!run(options, sum)) ++failed;
+  }
+  std::cout << fmt::format(
+      "{} seeds, {} failed; {} stanzas: {} delivered, {} answered, {} uncertain; {} turns\n", seeds, failed,
+      sum.stanzas, sum.delivered, sum.answered, sum.missing, sum.steps);
+  return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,122 @@
+// The XMPP servers of the simulation: honest ones, inside and outside, and one that is not. They stand on the
+// same machines as the doors, under a judge of their own.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "chance.h"
+#include "gate/side.h"
+
+namespace sallyport::sim {
+
+using gate::ConnId;
+using xmpp::Domain;
+using xmpp::Pair;
+using xmpp::Stanza;
+
+class Quiet : public LogSink {
+ public:
+  void log(LogEvent) override {}
+};
+
+struct ServerConfig {
+  std::string name;
+  std::vector<Domain> domains;
+  s2s::Authenticate authenticate = s2s::Authenticate::kCertificate;
+  bool use_external = true;
+  // Several pairs of one remote domain share a stream (jabberd2).
+  bool multiplexes = false;
+  // Sends what an attacker would.
+  bool hostile = false;
+  // Everything is found here (an internal server's is the core); else by DNS.
+  std::optional<route::HostPort> next_hop{};
+};
+
+// What the users of a server see.
+class Users {
+ public:
+  virtual ~Users() = default;
+  virtual void arrived(const ServerConfig& at, const Pair& pair, const Stanza& stanza) = 0;
+  // The server could not send it, and told its user so.
+  virtual void failed(const ServerConfig& at, const Stanza& stanza, const Error& error) = 0;
+};
+
+class Server : public gate::Role, private s2s::Judge, private gate::Finder {
+ public:
+  Server(ServerConfig config, Users& users, Chance& chance, LogSink& log);
+  ~Server() override;
+
+  // From a user of `pair.local`; the server's own words for it are in `stanza.xml`.
+  void send(const Pair& pair, Stanza stanza, Now now);
+  const ServerConfig& config() const { return config_; }
+  std::uint64_t uncertain() const { return side_.counters().uncertain; }
+
+  void handle_accepted(ConnId conn, const gate::Accepted& accepted, Now now) override;
+  void handle_connected(ConnId conn, const gate::Connected& connected, Now now) override;
+  void handle_dial_failed(ConnId conn, Error error, Now now) override;
+  void handle_link(ConnId, std::size_t, const gate::Endpoint&, Now) override {}
+  void handle_bytes(ConnId conn, std::string_view bytes, Now now) override;
+  void handle_tls(ConnId conn, Result<s2s::TlsFacts> facts, Now now) override;
+  void handle_written(ConnId conn, std::uint64_t bytes_total, Now now) override;
+  void handle_disconnected(ConnId conn, Error error, Now now) override;
+  void handle_timeout(Now now) override;
+  std::optional<Time> poll_timeout() const override;
+  std::optional<gate::Output> poll() override;
+  bool take_output(ConnId conn, std::string& out, Now now) override;
+  std::string control(std::string_view, Now) override { return "{}"; }
+  void drain(Now) override {}
+  bool is_drained() const override { return false; }
+
+ private:
+  // One outgoing stream that several pairs share.
+  struct Shared {
+    Domain remote;
+    ConnId conn = 0;
+    std::optional<s2s::Outbound> machine{};
+    std::map<Pair, s2s::PeerProof> ready{};
+    std::map<Pair, std::deque<Stanza>> queues{};
+    std::string buffer{};
+    std::uint64_t taken = 0;
+    // Given to the stream, not known to have reached the socket.
+    std::deque<std::pair<std::uint64_t, Stanza>> in_flight{};
+    std::uint64_t written = 0;
+    bool is_over = false;
+  };
+
+  Result<void> serves(const Domain& local) const override;
+  Result<void> admits(const Pair&) const override { return {}; }
+  s2s::PeerRules rules(const Pair& pair) const override;
+  s2s::TlsRule tls_floor(const Domain&, const std::optional<Domain>&) const override {
+    return s2s::TlsRule::kRequired;
+  }
+  Result<gate::DialPlan> find(const Pair& pair) const override;
+
+  void turn(Now now);
+  void handle(gate::SideOutput output, Now now);
+  Shared* shared(ConnId conn);
+  void send_shared(const Pair& pair, Stanza stanza, Now now);
+  void after(Shared& shared, Now now);
+  void handle(Shared& shared, s2s::OutboundOutput output, Now now);
+  void write_ready(Shared& shared, Now now);
+  void end_shared(Shared& shared, const Error& error, bool is_broken);
+  std::string key(const Pair& pair, const std::string& stream_id) const;
+  std::string attack();
+
+  ServerConfig config_;
+  Users& users_;
+  Chance& chance_;
+  gate::ConnIds ids_;
+  gate::Side side_;
+  std::deque<gate::Output> outputs_;
+  std::map<ConnId, std::unique_ptr<Shared>> shared_;
+  std::map<ConnId, std::string> last_words_;
+};
+
+}  // namespace sallyport::sim

@@ -1,0 +1,221 @@
+#include "world.h"
+
+#include <iostream>
+
+#include <fmt/format.h>
+
+namespace sallyport::sim {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr const char* kAlias = "chatroom1.example.com";
+constexpr const char* kNode = "conference-2.corp.example";
+
+Domain name(const std::string& text) { return *Domain::parse(text); }
+Endpoint at(const std::string& ip, std::uint16_t port = 5269) { return {*dns::Ip::parse(ip), port}; }
+route::HostPort host(const std::string& text) { return *route::HostPort::parse(text); }
+policy::DomainPattern pattern(const std::string& text) { return *policy::DomainPattern::parse(text); }
+
+constexpr const char* kCore = "10.0.0.5";
+constexpr const char* kEdge = "203.0.113.1";
+
+}  // namespace
+
+World::World(Options options)
+    : options_(std::move(options)),
+      chance_(options_.seed),
+      ledger_(schedule_, options_.restarts ? Promise::kAtLeastOnce : Promise::kExactlyOnce, kAlias, kNode),
+      network_(schedule_, chance_, *this) {
+  build();
+}
+
+World::~World() = default;
+
+void World::add_server(ServerConfig config, std::vector<std::string> trusts, std::string issuer,
+                       const std::string& address) {
+  Node node{.name = config.name, .addresses = {at(address)}};
+  node.trusts = {trusts.begin(), trusts.end()};
+  std::vector<std::string> names;
+  for (const auto& domain : config.domains) names.push_back(domain.ascii());
+  const bool hostile = config.hostile;
+  node.certificate = [names, issuer, hostile](const std::string& domain) -> std::optional<Certificate> {
+    for (const auto& mine : names)
+      if (mine == domain || hostile) return Certificate{names, issuer};
+    return std::nullopt;
+  };
+  const bool is_inside = config.next_hop.has_value();
+  if (!is_inside)
+    for (const auto& domain : names) network_.set_name(domain, {at(address)});
+  const std::size_t index = servers_.size();
+  for (const auto& domain : names) {
+    if (domain == "node-only.example") continue;
+    (is_inside ? inside_ : outside_).push_back({domain == kNode ? "room" : "user", index, domain});
+  }
+  nodes_.push_back(network_.add(std::move(node)));
+  Users& users = *this;
+  LogSink& sink = *this;
+  servers_.push_back(std::make_unique<Server>(std::move(config), users, chance_, sink));
+}
+
+void World::build() {
+  const auto core = host("10.0.0.5:5269");
+  using s2s::Authenticate;
+  Node core_node{.name = "core", .addresses = {at(kCore)}, .trusts = {"corp"}, .is_core = true};
+  // Minted for whatever domain is asked for.
+  core_node.certificate = [](const std::string& domain) { return Certificate{{domain}, "minted"}; };
+  core_node_ = network_.add(std::move(core_node));
+  edge_node_ = network_.add(
+      {.name = "edge", .addresses = {at(kEdge), at(kEdge, 7400)}, .trusts = {"public"}, .is_edge = true});
+  network_.set_edges({edge_node_});
+
+  add_server({.name = "int0", .domains = {name("example.com"), name(kNode)}, .next_hop = core}, {"minted"},
+             "corp", "10.0.0.20");
+  add_server({.name = "int1",
+              .domains = {name("beta.example")},
+              .authenticate = Authenticate::kDialback,
+              .use_external = false,
+              .next_hop = core},
+             {}, "corp", "10.0.0.21");
+  add_server({.name = "ext", .domains = {name("ext.example"), name("ext2.example")}}, {"public"}, "public",
+             "198.51.100.1");
+  add_server({.name = "dial",
+              .domains = {name("dial.example")},
+              .authenticate = Authenticate::kDialback,
+              .use_external = false},
+             {}, "itself", "198.51.100.2");
+  add_server({.name = "mux",
+              .domains = {name("mux-a.example"), name("mux-b.example"), name("mux-c.example")},
+              .authenticate = Authenticate::kDialback,
+              .use_external = false,
+              .multiplexes = true},
+             {"public"}, chance_.one_in(2) ? "public" : "itself", "198.51.100.3");
+  add_server({.name = "blocked", .domains = {name("blocked.example")}}, {"public"}, "public", "198.51.100.4");
+  add_server({.name = "evil",
+              .domains = {name("evil.example")},
+              .authenticate = Authenticate::kDialback,
+              .hostile = true},
+             {"public"}, "public", "198.51.100.5");
+  for (const char* local : {"example.com", "beta.example", kAlias}) network_.set_name(local, {at(kEdge)});
+  ledger_.refuse("blocked.example", true);
+}
+
+gate::PolicyUpdate World::policy() const {
+  gate::PolicyUpdate update;
+  auto& rules = update.policy.rules;
+  rules.local = {{name("example.com")}, {name("beta.example")}, {name(kAlias), true}};
+  for (const char* allowed : {"ext.example", "ext2.example", "*.mux.example", "mux-a.example",
+                              "mux-b.example", "mux-c.example", "evil.example", "absent.example"})
+    rules.lists.push_back({.domain = pattern(allowed), .allow = true});
+  rules.lists.push_back({.domain = pattern("dial.example"), .allow = !dial_refused_});
+  for (const char* weak : {"dial.example", "mux-a.example", "mux-b.example", "mux-c.example"})
+    rules.peers.push_back({.domain = pattern(weak), .authenticate = s2s::Authenticate::kDialback});
+  update.policy.routes = {{.domain = name("ext2.example"), .address = host("198.51.100.1:5269")}};
+  rules.routed = {name("ext2.example")};
+  update.policy.served = {{.name = name("example.com"),
+                           .inside = name("example.com"),
+                           .servers = {host("10.0.0.20:5269")},
+                           .trust = {}},
+                          {.name = name("beta.example"),
+                           .inside = name("beta.example"),
+                           .servers = {host("10.0.0.21:5269")},
+                           .trust = gate::Trust::kDialback},
+                          {.name = name(kAlias),
+                           .inside = name(kNode),
+                           .servers = {host("10.0.0.20:5269")},
+                           .trust = {},
+                           .is_alias = true}};
+  update.generation = generation_;
+  update.policy_sha256 = sha256(std::to_string(generation_));
+  for (const char* local : {"example.com", "beta.example", kAlias}) {
+    gate::CertificatePem pem;
+    pem.names = {local};
+    pem.chain = "chain";
+    pem.key = "key";
+    update.certificates.push_back(std::move(pem));
+  }
+  return update;
+}
+
+gate::CoreSetup World::core_setup() const {
+  gate::CoreConfig config{.name = name("core.corp.example")};
+  config.edges.push_back({.name = name("vcse.example.com"), .address = host("203.0.113.1:7400"), .pins = {}});
+  config.internal_names = {pattern("corp.example"), pattern("*.corp.example")};
+  // Half of the worlds know their internal servers by certificate, half by their address.
+  if (options_.seed % 2 == 0) config.server_ca = "servers-ca.crt";
+  return {std::move(config), policy(), "the secret that never leaves the core", "1",
+          fmt::format("core-{}", instances_)};
+}
+
+gate::EdgeSetup World::edge_setup() const {
+  gate::EdgeConfig config{.name = name("vcse.example.com")};
+  config.cores.push_back({.name = "core-1", .pins = {}, .domains = {}});
+  return {std::move(config), "1", fmt::format("edge-{}", instances_)};
+}
+
+void World::start_core() {
+  ++instances_;
+  LogSink& sink = *this;
+  core_ = std::make_unique<gate::Core>(core_setup(), chance_, sink, schedule_.both());
+  network_.start(core_node_, *core_);
+}
+
+void World::start_edge() {
+  ++instances_;
+  LogSink& sink = *this;
+  edge_ = std::make_unique<gate::Edge>(edge_setup(), chance_, sink, schedule_.both());
+  network_.start(edge_node_, *edge_);
+}
+
+Summary World::run() {
+  // Some worlds are calm, some have long stanzas and thin pipes.
+  const bool heavy = !options_.restarts && chance_.one_in(12);
+  network_.set_shape(chance_.between(200us, heavy ? 5'000us : 40'000us), chance_.between(0us, 30'000us),
+                     heavy ? 8192 : 32'768);
+  conversations_ = heavy ? 40 : 60 + chance_.up_to(120);
+  body_bytes_max_ = heavy ? 100'000 : 600;
+  pace_ = Duration(chance_.between(4s, 34s)) / static_cast<long>(conversations_);
+  for (std::size_t i = 0; i < servers_.size(); ++i) network_.start(nodes_[i], *servers_[i]);
+  start_edge();
+  start_core();
+  plan_faults();
+  if (options_.restarts) plan_restarts();
+  if (!options_.broken.empty()) schedule_.in(3s, [this] { canary(); });
+  schedule_.in(chance_.between(0us, 2'000'000us), [this] { talk(); });
+  const Time end = schedule_.now() + 45s;
+  for (Time second = schedule_.now(); second < end; second += 1s) {
+    schedule_.run_until(second);
+    check_bounds();
+  }
+  // The faults are over. All that is under way has an end within the longest of the time limits.
+  network_.faults() = {};
+  for (int seconds = 0; seconds < 100 && (ledger_.open() != 0 || seconds < 5); ++seconds) {
+    schedule_.run_until(schedule_.now() + 1s);
+    check_bounds();
+  }
+  ledger_.close();
+  check_resumed();
+  check_uncertain();
+  return {ledger_.size(), ledger_.delivered(), ledger_.answered(), ledger_.missing(), schedule_.steps()};
+}
+
+void World::note(const std::string& text) {
+  if (options_.trace)
+    std::cout << fmt::format("{:12.6f} {}\n",
+                             std::chrono::duration<double>(schedule_.now().time_since_epoch()).count(), text);
+}
+
+void World::log(LogEvent event) {
+  if (event.name == "stanza.refused")
+    for (const auto& [key, value] : event.fields)
+      if (key == "code" && value == "policy.disabled")
+        throw Violation("resumes", "a stanza is refused for want of a policy that is on its way");
+  // The way back was as broken as the way there.
+  if (event.name == "answer.lost")
+    for (const auto& [key, value] : event.fields)
+      if (key == "id") ledger_.answer_lost(value);
+  if (options_.trace) note("      " + format_text(event, ""));
+}
+
+}  // namespace sallyport::sim

@@ -1,0 +1,121 @@
+// One run: two doors, servers on both sides, users who talk, faults, and the book.
+//
+//     inside: int0 (example.com, the node behind the alias), int1 (beta.example, known by dialback)
+//     doors:  core, edge
+//     world:  ext (EXTERNAL), dial (dialback alone), mux (three domains on shared streams), blocked (not
+//             allowed), evil (allowed, hostile)
+#pragma once
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "chance.h"
+#include "gate/core.h"
+#include "gate/edge.h"
+#include "ledger.h"
+#include "network.h"
+#include "schedule.h"
+#include "server.h"
+
+namespace sallyport::sim {
+
+struct Options {
+  std::uint64_t seed = 1;
+  bool restarts = false;
+  bool trace = false;
+  // What is broken on purpose, so that a checker must fail: lost, twice, order, forged, leak, stall.
+  std::string broken{};
+};
+
+struct Summary {
+  std::size_t stanzas = 0;
+  std::size_t delivered = 0;
+  std::size_t answered = 0;
+  std::size_t missing = 0;
+  std::uint64_t steps = 0;
+};
+
+class World : private Watch, private Users, private LogSink {
+ public:
+  explicit World(Options options);
+  ~World() override;
+
+  // Throws Violation.
+  Summary run();
+
+ private:
+  struct User {
+    std::string local;
+    std::size_t server;  // in servers_
+    std::string domain;  // what its server calls it
+  };
+
+  // world.cc: who there is
+  void build();
+  void add_server(ServerConfig config, std::vector<std::string> trusts, std::string issuer,
+                  const std::string& address);
+  gate::CoreSetup core_setup() const;
+  gate::EdgeSetup edge_setup() const;
+  gate::PolicyUpdate policy() const;
+  void start_core();
+  void start_edge();
+
+  // traffic.cc: who says what
+  void talk();
+  void say(const User& from, const User& to);
+  void post(Sort sort, const User& from, const std::string& from_jid, const std::string& to_jid,
+            const std::string& id, std::size_t body_bytes);
+  void attack();
+  void arrived(const ServerConfig& at, const Pair& pair, const Stanza& stanza) override;
+  void failed(const ServerConfig& at, const Stanza& stanza, const Error& error) override;
+  void deliver(const ServerConfig& at, const Stanza& stanza);
+
+  // faults.cc: what goes wrong, and what is looked at
+  void plan_faults();
+  void plan_policy();
+  void plan_silence();
+  void plan_restarts();
+  void restart(bool core);
+  void probe();
+  void change_policy();
+  void check_bounds();
+  void check_uncertain();
+  void check_resumed();
+  void canary();
+  void wrote(const Node& from, const Node& to, std::uint64_t flow, std::string_view bytes) override;
+  void read(const Node& by, std::uint64_t flow, std::string_view bytes) override;
+  void lost(std::uint64_t flow, std::string_view bytes) override;
+  void dialled(const Node& by, const gate::DialPlan& plan) override;
+  void note(const std::string& text) override;
+  void log(LogEvent event) override;
+
+  Options options_;
+  Chance chance_;
+  Schedule schedule_;
+  Ledger ledger_;
+  Network network_;
+  std::vector<std::unique_ptr<Server>> servers_;
+  std::vector<std::size_t> nodes_;  // of servers_
+  std::unique_ptr<gate::Core> core_;
+  std::unique_ptr<gate::Edge> edge_;
+  std::size_t core_node_ = 0;
+  std::size_t edge_node_ = 0;
+  std::vector<User> inside_;
+  std::vector<User> outside_;
+  std::size_t conversations_ = 0;
+  std::size_t body_bytes_max_ = 0;
+  Duration pace_{};
+  std::uint64_t generation_ = 1;
+  std::uint64_t instances_ = 0;
+  bool dial_refused_ = false;  // dial.example, by a live change of policy
+  std::map<std::uint64_t, std::string> tails_;
+  std::set<std::uint64_t> door_flows_;
+  std::vector<std::pair<Time, Time>> restarts_;  // died, and up again
+  std::optional<Stanza> swapped_{};
+  bool broke_ = false;
+};
+
+}  // namespace sallyport::sim
