@@ -106,21 +106,25 @@ class Decoder {
     return value == kAbsent ? std::nullopt : std::optional(static_cast<Enum>(value));
   }
 
-  // A name, in the one form in which it is written.
+  // A name, in the one form in which it is written. (The form is judged before the value is moved: a call's
+  // arguments are evaluated in any order.)
   std::optional<xmpp::Domain> domain() {
     const auto text = take(in_.string());
     auto parsed = xmpp::Domain::parse(text);
-    return keep(std::move(parsed), parsed && parsed->ascii() == text);
+    const bool canonical = parsed && parsed->ascii() == text;
+    return keep(std::move(parsed), canonical);
   }
   std::optional<DomainPattern> pattern() {
     const auto text = take(in_.string());
     auto parsed = DomainPattern::parse(text);
-    return keep(std::move(parsed), parsed && parsed->text() == text);
+    const bool canonical = parsed && parsed->text() == text;
+    return keep(std::move(parsed), canonical);
   }
   std::optional<route::HostPort> address() {
     const auto text = take(in_.string());
     auto parsed = route::HostPort::parse(text);
-    return keep(std::move(parsed), parsed && parsed->text() == text);
+    const bool canonical = parsed && parsed->text() == text;
+    return keep(std::move(parsed), canonical);
   }
 
   // Rows are read one by one: a count that lies costs nothing.
