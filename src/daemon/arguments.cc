@@ -30,9 +30,13 @@ void add_options(CLI::App& app, const Command& command, Slots& slots) {
     }
     CLI::Option* made = app.add_option(named(option), slots.values[name], sentence);
     // One value each time, so that what follows is left to the arguments.
-    made->type_name(std::string(option.value))->expected(1)->allow_extra_args(false)->required(option.required);
+    made->type_name(std::string(option.value))
+        ->expected(1)
+        ->allow_extra_args(false)
+        ->required(option.required);
     made->multi_option_policy(option.many ? CLI::MultiOptionPolicy::TakeAll : CLI::MultiOptionPolicy::Throw);
-    if (!option.choices.empty()) made->check(CLI::IsMember(choices_of(option.choices)))->type_name(std::string(option.value));
+    if (!option.choices.empty())
+      made->check(CLI::IsMember(choices_of(option.choices)))->type_name(std::string(option.value));
   }
 }
 
@@ -86,8 +90,11 @@ Parsed parse_command(const Command& command, std::vector<std::string> words) {
   } catch (const CLI::CallForHelp&) {
     return {std::nullopt, Exit::kGood, parsed.app.help(), {}};
   } catch (const CLI::Error& wrong) {
-    return {std::nullopt, Exit::kUsage, {},
-            fmt::format("sallyport {}: {}\nTry `sallyport {} --help`.\n", command.name, wrong.what(), command.name)};
+    return {std::nullopt,
+            Exit::kUsage,
+            {},
+            fmt::format("sallyport {}: {}\nTry `sallyport {} --help`.\n", command.name, wrong.what(),
+                        command.name)};
   }
   return {invocation_of(parsed), Exit::kGood, {}, {}};
 }
@@ -108,7 +115,9 @@ Parsed unknown(const std::vector<std::string>& words) {
     if (command.name.starts_with(words[0] + " ")) group += fmt::format("  sallyport {}\n", command.name);
   }
   if (group.empty()) {
-    return {std::nullopt, Exit::kUsage, {},
+    return {std::nullopt,
+            Exit::kUsage,
+            {},
             fmt::format("sallyport: there is no command `{}`.\nTry `sallyport --help`.\n", words[0])};
   }
   const bool asked = words.size() > 1 && (words[1] == "--help" || words[1] == "-h");
@@ -132,8 +141,10 @@ Parsed parse_command_line(std::vector<std::string> words) {
 std::string help_of(const Command& command) { return CommandApp(command).app.help(); }
 
 std::string help_of_all() {
-  std::string out = "Sallyport, a two-door gateway for XMPP federation.\n\nUsage: sallyport COMMAND [OPTIONS]\n\n";
-  for (const Command& command : command_table()) out += fmt::format("  {:<14}{}\n", command.name, command.sentence);
+  std::string out =
+      "Sallyport, a two-door gateway for XMPP federation.\n\nUsage: sallyport COMMAND [OPTIONS]\n\n";
+  for (const Command& command : command_table())
+    out += fmt::format("  {:<14}{}\n", command.name, command.sentence);
   out += "\n`sallyport COMMAND --help` explains a command; `sallyport help --man` is the manual page.\n";
   return out;
 }

@@ -50,7 +50,9 @@ std::string show_reload(const json::object& answer) {
 
 std::string show_drain(const json::object&) { return "draining\n"; }
 
-std::string show_log_level(const json::object& answer) { return fmt::format("log level {}\n", field(answer, "level")); }
+std::string show_log_level(const json::object& answer) {
+  return fmt::format("log level {}\n", field(answer, "level"));
+}
 
 }  // namespace
 
@@ -61,14 +63,18 @@ Exit run_connections(const Invocation& invocation) {
 }
 
 Exit run_explain(const Invocation& invocation) {
-  return put(invocation, {{"ask", "explain"}, {"from", invocation.arguments[0]}, {"to", invocation.arguments[1]}},
+  return put(invocation,
+             {{"ask", "explain"}, {"from", invocation.arguments[0]}, {"to", invocation.arguments[1]}},
              show_explain);
 }
 
-Exit run_policy_show(const Invocation& invocation) { return put(invocation, {{"ask", "policy show"}}, show_policy); }
+Exit run_policy_show(const Invocation& invocation) {
+  return put(invocation, {{"ask", "policy show"}}, show_policy);
+}
 
 Exit run_policy_test(const Invocation& invocation) {
-  return put(invocation, {{"ask", "policy test"}, {"from", invocation.arguments[0]}, {"to", invocation.arguments[1]}},
+  return put(invocation,
+             {{"ask", "policy test"}, {"from", invocation.arguments[0]}, {"to", invocation.arguments[1]}},
              show_policy_test, is_ok);
 }
 

@@ -45,12 +45,13 @@ bool same_file(const std::string& a, const std::string& b) {
   return std::filesystem::equivalent(a, b, failed) && !failed;
 }
 
-// A policy is judged by the core.toml whose inside names it must respect: one that is given beside it, else the
-// core.toml in its folder. False when there is neither.
+// A policy is judged by the core.toml whose inside names it must respect: one that is given beside it, else
+// the core.toml in its folder. False when there is neither.
 bool judge_policy(const Given& policy, const std::vector<Given>& all, Judged& into) {
   const auto given = std::ranges::find(all, FileRole::kCore, &Given::role);
-  const std::string path = given != all.end() ? given->path
-                                              : std::filesystem::path(policy.path).replace_filename("core.toml").string();
+  const std::string path = given != all.end()
+                               ? given->path
+                               : std::filesystem::path(policy.path).replace_filename("core.toml").string();
   if (given == all.end() && !file_exists(path)) return false;
   const auto core = load_core_config(path);
   if (given == all.end()) into.errors.insert(into.errors.end(), core.errors.begin(), core.errors.end());
@@ -93,7 +94,8 @@ Exit run_check_config(const Invocation& invocation) {
     }
     const auto role = invocation.has("--role") ? role_named(invocation.value("--role")) : file_role_of(*text);
     if (!role) {
-      complain(fmt::format("{}: neither edge.toml, core.toml nor policy.toml by its tables; say which with --role.", path));
+      complain(fmt::format(
+          "{}: neither edge.toml, core.toml nor policy.toml by its tables; say which with --role.", path));
       return Exit::kUsage;
     }
     given.push_back({path, std::move(*text), *role});
@@ -107,7 +109,9 @@ Exit run_check_config(const Invocation& invocation) {
     }
   }
   if (invocation.has("--json")) {
-    print(json::serialize(json::object{{"errors", listed(judged.errors)}, {"warnings", listed(judged.warnings)}}) + "\n");
+    print(json::serialize(
+              json::object{{"errors", listed(judged.errors)}, {"warnings", listed(judged.warnings)}}) +
+          "\n");
   } else {
     report(judged.errors, judged.warnings, true);
     if (judged.errors.empty()) print("good\n");

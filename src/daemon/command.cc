@@ -9,44 +9,60 @@ namespace sallyport::daemon {
 namespace {
 
 constexpr Option kConfigRequired{"--config", "-c", "FILE", "Its configuration file.", true};
-constexpr Option kLogFormat{"--log-format", "", "FORMAT", "How log lines look: text (the default) or json.", false,
-                            false, "text|json"};
-constexpr Option kLogLevel{"--log-level", "", "LEVEL", "The least level that is logged; info is the default.", false,
-                           false, "error|warning|info|debug"};
+constexpr Option kLogFormat{
+    "--log-format", "",    "FORMAT",   "How log lines look: text (the default) or json.",
+    false,          false, "text|json"};
+constexpr Option kLogLevel{"--log-level",
+                           "",
+                           "LEVEL",
+                           "The least level that is logged; info is the default.",
+                           false,
+                           false,
+                           "error|warning|info|debug"};
 constexpr Option kServeOptions[] = {kConfigRequired, kLogFormat, kLogLevel};
 
-constexpr Option kEdgeConfig{"--config", "-c", "FILE", "The edge.toml whose resolver and rules are used.", false};
+constexpr Option kEdgeConfig{"--config", "-c", "FILE", "The edge.toml whose resolver and rules are used.",
+                             false};
 constexpr Option kCaFile{"--ca", "", "FILE", "Authorities to trust instead of the system's (PEM)."};
 constexpr Option kCoreConfig{"--config", "-c", "FILE", "The core.toml; /etc/sallyport/core.toml by default."};
 
-constexpr Argument kFiles[] = {{"FILE", "A configuration file: edge.toml, core.toml or policy.toml.", false, true}};
+constexpr Argument kFiles[] = {
+    {"FILE", "A configuration file: edge.toml, core.toml or policy.toml.", false, true}};
 constexpr Option kCheckConfig[] = {
     {"--config", "-c", "FILE", "The same as FILE.", false, true},
-    {"--role", "", "ROLE", "What the files are, where their tables do not tell.", false, false, "edge|core|policy"}};
+    {"--role", "", "ROLE", "What the files are, where their tables do not tell.", false, false,
+     "edge|core|policy"}};
 
 constexpr Argument kDomain[] = {{"NAME", "A domain, as it stands behind the @ of an address."}};
 constexpr Option kCheckDns[] = {kEdgeConfig};
-constexpr Argument kHostPort[] = {{"HOST", "The server to connect to, as HOST or HOST:PORT; port 5269 by default."}};
+constexpr Argument kHostPort[] = {
+    {"HOST", "The server to connect to, as HOST or HOST:PORT; port 5269 by default."}};
 constexpr Option kCheckTls[] = {
-    {"--name", "", "DOMAIN", "The domain that the server should be able to prove.", true}, kCaFile, kEdgeConfig,
+    {"--name", "", "DOMAIN", "The domain that the server should be able to prove.", true},
+    kCaFile,
+    kEdgeConfig,
     {"--direct", "", "", "Direct TLS (XEP-0368) instead of STARTTLS."}};
 constexpr Option kCheckDomain[] = {kEdgeConfig, kCaFile};
 
 constexpr Argument kFromTo[] = {{"FROM", "The sender's address, or its domain."},
                                 {"TO", "The recipient's address, or its domain."}};
-constexpr Argument kLevel[] = {{"LEVEL", "error, warning, info or debug.", true, false, "error|warning|info|debug"}};
+constexpr Argument kLevel[] = {
+    {"LEVEL", "error, warning, info or debug.", true, false, "error|warning|info|debug"}};
 
 constexpr Option kFromDaemon{"--control", "", "PATH", "Ask the running door whose socket this is, instead."};
 constexpr Option kDnsRecords[] = {
     {"--config", "-c", "FILE",
-     "A core.toml. Without it or --control: /etc/sallyport/core.toml, else the one socket in /run/sallyport."},
-    kFromDaemon, {"--port", "", "PORT", "The s2s port that the edges are reached at; 5269 by default."}};
-constexpr Option kPorts[] = {
-    {"--config", "-c", "FILE",
-     "An edge.toml or core.toml, or both. Without it or --control: those in /etc/sallyport, else the one socket in "
-     "/run/sallyport.",
-     false, true},
-    kFromDaemon, {"--nft", "", "", "As rules for nftables."}};
+     "A core.toml. Without it or --control: /etc/sallyport/core.toml, else the one socket in "
+     "/run/sallyport."},
+    kFromDaemon,
+    {"--port", "", "PORT", "The s2s port that the edges are reached at; 5269 by default."}};
+constexpr Option kPorts[] = {{"--config", "-c", "FILE",
+                              "An edge.toml or core.toml, or both. Without it or --control: those in "
+                              "/etc/sallyport, else the one socket in "
+                              "/run/sallyport.",
+                              false, true},
+                             kFromDaemon,
+                             {"--nft", "", "", "As rules for nftables."}};
 
 constexpr Option kCertList[] = {kCoreConfig};
 constexpr Argument kCsrNames[] = {
@@ -61,68 +77,155 @@ constexpr Option kKeygen[] = {
     {"--name", "", "NAME", "The name inside, for people only.", false},
     {"--show", "", "FILE", "Make nothing: print the pin of this certificate."}};
 
-constexpr Argument kHelpWords[] = {{"COMMAND", "The command to explain; without one, all are listed.", false, true}};
+constexpr Argument kHelpWords[] = {
+    {"COMMAND", "The command to explain; without one, all are listed.", false, true}};
 constexpr Option kHelp[] = {
     {"--man", "", "", "The manual page, as roff: sallyport help --man | man -l -"},
     {"--markdown", "", "", "docs/commands.md."},
     {"--completion", "", "SHELL", "Completion for a shell, to be sourced by it.", false, false, "bash"}};
 
 constexpr Command kCommands[] = {
-    {"edge", "Run the outer door: it meets the world on its s2s port.",
-     "Stays in the foreground, logs to the standard error, tells systemd when it is ready, ends on SIGTERM. It "
-     "serves nothing until a core has dialled in and pushed its policy; its s2s port refuses connections until then.",
-     {}, kServeOptions, false, false, run_edge},
-    {"core", "Run the inner door: it dials the edges and serves the servers inside.",
-     "Stays in the foreground, logs to the standard error, tells systemd when it is ready, ends on SIGTERM. SIGHUP "
+    {"edge",
+     "Run the outer door: it meets the world on its s2s port.",
+     "Stays in the foreground, logs to the standard error, tells systemd when it is ready, ends on SIGTERM. "
+     "It "
+     "serves nothing until a core has dialled in and pushed its policy; its s2s port refuses connections "
+     "until then.",
+     {},
+     kServeOptions,
+     false,
+     false,
+     run_edge},
+    {"core",
+     "Run the inner door: it dials the edges and serves the servers inside.",
+     "Stays in the foreground, logs to the standard error, tells systemd when it is ready, ends on SIGTERM. "
+     "SIGHUP "
      "and `sallyport reload` read the policy, the public certificates and trusted_ca again.",
-     {}, kServeOptions, false, false, run_core},
+     {},
+     kServeOptions,
+     false,
+     false,
+     run_core},
     {"check config", "Judge configuration files and all that they name.",
-     "Every error is shown with file, line and column. With core.toml the policy, the certificates and the keys "
-     "that it names are judged too. A policy.toml is judged by the core.toml given beside it, or in its folder.",
+     "Every error is shown with file, line and column. With core.toml the policy, the certificates and the "
+     "keys "
+     "that it names are judged too. A policy.toml is judged by the core.toml given beside it, or in its "
+     "folder.",
      kFiles, kCheckConfig, false, true, run_check_config},
     {"check dns", "Show how DNS leads to a domain's servers, and what would be skipped.",
-     "Asks for the SRV records (RFC 6120 3.2, XEP-0368) and addresses and shows them in the order in which an edge "
+     "Asks for the SRV records (RFC 6120 3.2, XEP-0368) and addresses and shows them in the order in which "
+     "an edge "
      "would try them, with the reason for each target that it would not.",
      kDomain, kCheckDns, false, true, run_check_dns},
     {"check tls", "Open TLS to one server and judge whether it can prove a domain.",
      "Speaks server-to-server XMPP up to the end of the TLS handshake and the features after it.", kHostPort,
      kCheckTls, false, true, run_check_tls},
     {"check domain", "Check a remote domain from DNS to the features of its stream.",
-     "DNS, connection, TLS, certificate and what the server offers then; run it where the edge runs.", kDomain,
-     kCheckDomain, false, true, run_check_domain},
-    {"status", "Show what a door is doing: links, policy, streams, what waits.", "", {}, {}, true, true, run_status},
-    {"connections", "Show each pair of domains: how it is connected, proved, and its last error.", "", {}, {}, true,
-     true, run_connections},
-    {"explain", "Show each step that a stanza from FROM to TO would take, and where it would end.",
-     "Asks the core: it knows the whole way.", kFromTo, {}, true, true, run_explain},
+     "DNS, connection, TLS, certificate and what the server offers then; run it where the edge runs.",
+     kDomain, kCheckDomain, false, true, run_check_domain},
+    {"status",
+     "Show what a door is doing: links, policy, streams, what waits.",
+     "",
+     {},
+     {},
+     true,
+     true,
+     run_status},
+    {"connections",
+     "Show each pair of domains: how it is connected, proved, and its last error.",
+     "",
+     {},
+     {},
+     true,
+     true,
+     run_connections},
+    {"explain",
+     "Show each step that a stanza from FROM to TO would take, and where it would end.",
+     "Asks the core: it knows the whole way.",
+     kFromTo,
+     {},
+     true,
+     true,
+     run_explain},
     {"policy show", "Show the policy in force.", "", {}, {}, true, true, run_policy_show},
-    {"policy test", "Ask whether the policy in force lets FROM start with TO, and which row decides.",
-     "Asks the core. One of the two must be a local domain.", kFromTo, {}, true, true, run_policy_test},
-    {"dns records", "Print the SRV records to publish, for each domain, alias and edge.", "", {}, kDnsRecords, false,
-     true, run_dns_records},
-    {"ports", "Print the firewall table with the configured addresses.", "", {}, kPorts, false, true, run_ports},
-    {"cert list", "List the public certificates, their dates, and the names that have none.", "", {}, kCertList, false,
-     true, run_cert_list},
-    {"cert csr", "Make a key and a certificate request for the public names.", "", kCsrNames, kCsr, false, false,
-     run_cert_csr},
-    {"keygen", "Make the identity that a door has on the link, and print its pin.",
-     "ECDSA P-256. Only the key counts: the other door's configuration names its pin. With --show, prints the pin "
+    {"policy test",
+     "Ask whether the policy in force lets FROM start with TO, and which row decides.",
+     "Asks the core. One of the two must be a local domain.",
+     kFromTo,
+     {},
+     true,
+     true,
+     run_policy_test},
+    {"dns records",
+     "Print the SRV records to publish, for each domain, alias and edge.",
+     "",
+     {},
+     kDnsRecords,
+     false,
+     true,
+     run_dns_records},
+    {"ports",
+     "Print the firewall table with the configured addresses.",
+     "",
+     {},
+     kPorts,
+     false,
+     true,
+     run_ports},
+    {"cert list",
+     "List the public certificates, their dates, and the names that have none.",
+     "",
+     {},
+     kCertList,
+     false,
+     true,
+     run_cert_list},
+    {"cert csr", "Make a key and a certificate request for the public names.", "", kCsrNames, kCsr, false,
+     false, run_cert_csr},
+    {"keygen",
+     "Make the identity that a door has on the link, and print its pin.",
+     "ECDSA P-256. Only the key counts: the other door's configuration names its pin. With --show, prints "
+     "the pin "
      "of a certificate that exists.",
-     {}, kKeygen, false, true, run_keygen},
-    {"reload", "Read policy, certificates and trusted_ca again; a bad change is refused whole.", "", {}, {}, true, true,
+     {},
+     kKeygen,
+     false,
+     true,
+     run_keygen},
+    {"reload",
+     "Read policy, certificates and trusted_ca again; a bad change is refused whole.",
+     "",
+     {},
+     {},
+     true,
+     true,
      run_reload},
-    {"drain", "End every stream cleanly and refuse new ones; the door then waits to be stopped.", "", {}, {}, true, true,
+    {"drain",
+     "End every stream cleanly and refuse new ones; the door then waits to be stopped.",
+     "",
+     {},
+     {},
+     true,
+     true,
      run_drain},
-    {"log level", "Change the least level that a running door logs.", "", kLevel, {}, true, true, run_log_level},
+    {"log level",
+     "Change the least level that a running door logs.",
+     "",
+     kLevel,
+     {},
+     true,
+     true,
+     run_log_level},
     {"version", "Print the version of the program.", "", {}, {}, false, true, run_version},
-    {"help", "Explain a command, or print the manual page or shell completion.", "", kHelpWords, kHelp, false, false,
-     run_help},
+    {"help", "Explain a command, or print the manual page or shell completion.", "", kHelpWords, kHelp, false,
+     false, run_help},
 };
 
 constexpr Option kControl{"--control", "", "PATH", "The door's control socket."};
-constexpr Option kControlConfig{"--config", "-c", "FILE",
-                                "Its configuration file, which names the socket. Without either: the one socket in "
-                                "/run/sallyport."};
+constexpr Option kControlConfig{
+    "--config", "-c", "FILE",
+    "Its configuration file, which names the socket. Without either: the one socket in "
+    "/run/sallyport."};
 constexpr Option kJson{"--json", "", "", "As JSON."};
 
 }  // namespace

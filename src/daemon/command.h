@@ -20,20 +20,20 @@ enum class Exit : int {
 };
 
 struct Option {
-  std::string_view name;        // "--config"
-  std::string_view letter;      // "-c", or empty
-  std::string_view value;       // "FILE"; empty: a switch
-  std::string_view sentence;    // what it does, for people
+  std::string_view name;      // "--config"
+  std::string_view letter;    // "-c", or empty
+  std::string_view value;     // "FILE"; empty: a switch
+  std::string_view sentence;  // what it does, for people
   bool required = false;
-  bool many = false;            // may be given several times
-  std::string_view choices{};   // "text|json": all that is accepted; empty: anything
+  bool many = false;           // may be given several times
+  std::string_view choices{};  // "text|json": all that is accepted; empty: anything
 };
 
 struct Argument {
-  std::string_view name;        // "FILE"
+  std::string_view name;  // "FILE"
   std::string_view sentence;
   bool required = true;
-  bool many = false;            // takes all that follow
+  bool many = false;  // takes all that follow
   std::string_view choices{};
 };
 
@@ -53,13 +53,13 @@ struct Invocation {
 };
 
 struct Command {
-  std::string_view name;        // "check config": one or two words
-  std::string_view sentence;    // one line, for lists
-  std::string_view about;       // a paragraph, for its own help; may be empty
+  std::string_view name;      // "check config": one or two words
+  std::string_view sentence;  // one line, for lists
+  std::string_view about;     // a paragraph, for its own help; may be empty
   std::span<const Argument> arguments;
   std::span<const Option> options;  // besides those that the two flags below bring
-  bool asks_daemon;             // brings --control and -c/--config
-  bool json;                    // brings --json
+  bool asks_daemon;                 // brings --control and -c/--config
+  bool json;                        // brings --json
   Exit (*run)(const Invocation&);
 };
 

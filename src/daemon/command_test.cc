@@ -125,7 +125,8 @@ TEST(Help, the_manual_and_the_markdown_name_every_command_and_option) {
 TEST(Help, completion_knows_every_command) {
   const std::string script = bash_completion();
   for (const Command& command : command_table()) {
-    EXPECT_NE(script.find("\"" + std::string(command.name) + "\") words="), std::string::npos) << command.name;
+    EXPECT_NE(script.find("\"" + std::string(command.name) + "\") words="), std::string::npos)
+        << command.name;
   }
 }
 

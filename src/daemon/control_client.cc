@@ -56,7 +56,8 @@ class Connection {
     const timeval wait{static_cast<time_t>(limits::kControlIdleTimeout / std::chrono::seconds(1)), 0};
     ::setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
     ::setsockopt(socket_, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait);
-    if (::connect(socket_, reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0) return absent(path, errno);
+    if (::connect(socket_, reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0)
+      return absent(path, errno);
     return {};
   }
 
@@ -111,7 +112,8 @@ std::optional<AskFailed> find_control(const Invocation& invocation, const std::s
     return std::nullopt;
   }
   if (sockets.empty()) {
-    return AskFailed{Exit::kNoDaemon, fmt::format("no control socket in {}; name it with --control or -c", run_directory)};
+    return AskFailed{Exit::kNoDaemon,
+                     fmt::format("no control socket in {}; name it with --control or -c", run_directory)};
   }
   std::string all;
   for (const std::string& socket : sockets) all += fmt::format("\n  --control {}", socket);

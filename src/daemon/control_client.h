@@ -18,7 +18,8 @@ struct AskFailed {
 
 // Which control socket the invocation means: --control, else the one that -c names, else the only one in
 // `run_directory`. Several there: kUsage. None: kNoDaemon.
-std::optional<AskFailed> find_control(const Invocation& invocation, const std::string& run_directory, std::string& path);
+std::optional<AskFailed> find_control(const Invocation& invocation, const std::string& run_directory,
+                                      std::string& path);
 
 // Sends one question and waits for its answer. Blocking, with a deadline. Errors: kControlAbsent,
 // kControlRefused (what came is no answer).
@@ -27,8 +28,9 @@ Result<boost::json::object> ask(const std::string& path, const boost::json::obje
 // The usual place of control sockets.
 inline constexpr const char* kRunDirectory = "/run/sallyport";
 
-// Finds the socket and asks; complains to the standard error and sets `exit` when there is no answer. A refusal
-// is an answer: an object with `error`.
-std::optional<boost::json::object> ask_for(const Invocation& invocation, const boost::json::object& question, Exit& exit);
+// Finds the socket and asks; complains to the standard error and sets `exit` when there is no answer. A
+// refusal is an answer: an object with `error`.
+std::optional<boost::json::object> ask_for(const Invocation& invocation, const boost::json::object& question,
+                                           Exit& exit);
 
 }  // namespace sallyport::daemon

@@ -112,10 +112,11 @@ class ControlServer::Impl : public std::enable_shared_from_this<ControlServer::I
       arm();
       out = std::move(text);
       out.push_back('\n');
-      asio::async_write(socket, asio::buffer(out), [self = shared_from_this()](error_code failed, std::size_t) {
-        if (failed || self->closing) return self->leave();
-        self->read();
-      });
+      asio::async_write(socket, asio::buffer(out),
+                        [self = shared_from_this()](error_code failed, std::size_t) {
+                          if (failed || self->closing) return self->leave();
+                          self->read();
+                        });
     }
 
     stream_protocol::socket socket;
@@ -129,9 +130,12 @@ class ControlServer::Impl : public std::enable_shared_from_this<ControlServer::I
 
   Result<void> give_to(const std::string& group) {
     const struct group* row = ::getgrnam(group.c_str());
-    if (row == nullptr) return Error{Code::kConfigValue, fmt::format("there is no group `{}` (control_group)", group)};
-    if (::chown(path_.c_str(), static_cast<uid_t>(-1), row->gr_gid) != 0 || ::chmod(path_.c_str(), 0660) != 0) {
-      return Error{Code::kFileUnreadable, fmt::format("{}: {}", path_, std::generic_category().message(errno))};
+    if (row == nullptr)
+      return Error{Code::kConfigValue, fmt::format("there is no group `{}` (control_group)", group)};
+    if (::chown(path_.c_str(), static_cast<uid_t>(-1), row->gr_gid) != 0 ||
+        ::chmod(path_.c_str(), 0660) != 0) {
+      return Error{Code::kFileUnreadable,
+                   fmt::format("{}: {}", path_, std::generic_category().message(errno))};
     }
     return {};
   }
@@ -162,7 +166,8 @@ Result<void> make_way(const asio::any_io_executor& executor, const std::string& 
   }
   struct stat about {};
   if (::lstat(path.c_str(), &about) != 0) return {};
-  if (!S_ISSOCK(about.st_mode)) return Error{Code::kFileUnreadable, fmt::format("{}: exists and is no socket", path)};
+  if (!S_ISSOCK(about.st_mode))
+    return Error{Code::kFileUnreadable, fmt::format("{}: exists and is no socket", path)};
   stream_protocol::socket probe(executor);
   error_code failed;
   probe.connect(stream_protocol::endpoint(path), failed);
@@ -173,8 +178,9 @@ Result<void> make_way(const asio::any_io_executor& executor, const std::string& 
 
 }  // namespace
 
-Result<std::unique_ptr<ControlServer>> ControlServer::open(asio::any_io_executor executor, const std::string& path,
-                                                           const std::string& group, Answerer answer) {
+Result<std::unique_ptr<ControlServer>> ControlServer::open(asio::any_io_executor executor,
+                                                           const std::string& path, const std::string& group,
+                                                           Answerer answer) {
   if (path.size() >= sizeof(sockaddr_un{}.sun_path)) {
     return Error{Code::kConfigValue, fmt::format("{}: longer than a socket's path may be", path)};
   }

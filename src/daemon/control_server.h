@@ -22,8 +22,9 @@ class ControlServer {
   // Binds `path`; makes its directory if only that is absent. A socket there on which nobody answers is
   // replaced. `group`: empty, or the name of a group that may use it too. `answer` outlives the server.
   // Errors: kFileUnreadable; kControlRefused when another daemon answers there.
-  static Result<std::unique_ptr<ControlServer>> open(boost::asio::any_io_executor executor, const std::string& path,
-                                                     const std::string& group, Answerer answer);
+  static Result<std::unique_ptr<ControlServer>> open(boost::asio::any_io_executor executor,
+                                                     const std::string& path, const std::string& group,
+                                                     Answerer answer);
   // Drops every client and takes the socket away.
   ~ControlServer();
 

@@ -55,8 +55,8 @@ void CoreFilesInUse::reload_certificates(gate::Core& core, net::Driver& driver) 
   take(std::move(same), fresh.warnings, core, driver);
 }
 
-json::object CoreFilesInUse::take(PolicyFiles fresh, const std::vector<gate::Finding>& warnings, gate::Core& core,
-                                  net::Driver& driver) {
+json::object CoreFilesInUse::take(PolicyFiles fresh, const std::vector<gate::Finding>& warnings,
+                                  gate::Core& core, net::Driver& driver) {
   for (const gate::Finding& warning : warnings) {
     log_.log({LogLevel::kWarning, "config.warning", {{"what", warning.shown()}}});
   }
@@ -73,7 +73,8 @@ json::object CoreFilesInUse::take(PolicyFiles fresh, const std::vector<gate::Fin
     driver.wake();
   }
   const std::uint64_t generation_now = policy_.update.generation;
-  log_.log({LogLevel::kInfo, changed ? "reload.done" : "reload.unchanged",
+  log_.log({LogLevel::kInfo,
+            changed ? "reload.done" : "reload.unchanged",
             {{"generation", std::to_string(generation_now)}, {"sha256", sha256}}});
   return {{"changed", changed}, {"generation", generation_now}, {"sha256", sha256}, {"notes", notes()}};
 }

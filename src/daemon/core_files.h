@@ -18,8 +18,8 @@
 
 namespace sallyport::daemon {
 
-// Changes are whole or not at all: policy.toml, trusted_ca and the public certificates are judged together, and
-// the old ones go on serving while anything in the new ones is wrong.
+// Changes are whole or not at all: policy.toml, trusted_ca and the public certificates are judged together,
+// and the old ones go on serving while anything in the new ones is wrong.
 class CoreFilesInUse {
  public:
   // Everything lent outlives it. `policy`, with its generation, is what the core has been started with.
@@ -28,7 +28,8 @@ class CoreFilesInUse {
 
   // Reads all of it again (docs/control.md: the answer of `reload`).
   boost::json::object reload(gate::Core& core, net::Driver& driver);
-  // Reads the public certificates again, and nothing else: a policy that is being edited is none of its business.
+  // Reads the public certificates again, and nothing else: a policy that is being edited is none of its
+  // business.
   void reload_certificates(gate::Core& core, net::Driver& driver);
 
   // What the answering resolver asks about a name.

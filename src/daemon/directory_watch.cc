@@ -22,7 +22,10 @@ using boost::system::error_code;
 class DirectoryWatch::Impl : public std::enable_shared_from_this<DirectoryWatch::Impl> {
  public:
   Impl(asio::any_io_executor executor, int inotify, std::string directory, std::function<void()> changed)
-      : events_(executor, inotify), quiet_(executor), directory_(std::move(directory)), changed_(std::move(changed)) {}
+      : events_(executor, inotify),
+        quiet_(executor),
+        directory_(std::move(directory)),
+        changed_(std::move(changed)) {}
 
   // Adding a directory that is watched already changes nothing (inotify_add_watch(2)).
   bool watch() {
@@ -40,11 +43,12 @@ class DirectoryWatch::Impl : public std::enable_shared_from_this<DirectoryWatch:
   }
 
   void read() {
-    events_.async_read_some(asio::buffer(buffer_), [self = shared_from_this()](error_code failed, std::size_t) {
-      if (failed) return;
-      self->restart();
-      self->read();
-    });
+    events_.async_read_some(asio::buffer(buffer_),
+                            [self = shared_from_this()](error_code failed, std::size_t) {
+                              if (failed) return;
+                              self->restart();
+                              self->read();
+                            });
   }
 
   void close() {
@@ -76,12 +80,14 @@ Result<std::unique_ptr<DirectoryWatch>> DirectoryWatch::open(asio::any_io_execut
                                                              const std::string& directory,
                                                              std::function<void()> changed) {
   const int inotify = ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-  if (inotify < 0) return Error{Code::kFileUnreadable, fmt::format("inotify: {}", std::generic_category().message(errno))};
+  if (inotify < 0)
+    return Error{Code::kFileUnreadable, fmt::format("inotify: {}", std::generic_category().message(errno))};
   auto impl = std::make_shared<Impl>(executor, inotify, directory, std::move(changed));
   if (!impl->watch()) {
     const int error = errno;
     impl->close();
-    return Error{Code::kFileUnreadable, fmt::format("{}: {}", directory, std::generic_category().message(error))};
+    return Error{Code::kFileUnreadable,
+                 fmt::format("{}: {}", directory, std::generic_category().message(error))};
   }
   impl->read();
   return std::unique_ptr<DirectoryWatch>(new DirectoryWatch(std::move(impl)));

@@ -48,7 +48,8 @@ json::object error_object(const Error& error) {
 json::object refused_reload(const std::vector<gate::Finding>& errors, LogSink& log) {
   json::array lines;
   for (const gate::Finding& finding : errors) {
-    log.log({LogLevel::kError, "reload.refused",
+    log.log({LogLevel::kError,
+             "reload.refused",
              {{"code", std::string(code_row(finding.code).name)}, {"why", finding.shown()}}});
     lines.emplace_back(finding.shown());
   }
@@ -81,7 +82,8 @@ Now Door::now() {
 
 bool Door::judge(const std::vector<gate::Finding>& errors, const std::vector<gate::Finding>& warnings) {
   for (const gate::Finding& warning : warnings) {
-    log_.log({LogLevel::kWarning, "config.warning",
+    log_.log({LogLevel::kWarning,
+              "config.warning",
               {{"code", std::string(code_row(warning.code).name)}, {"what", warning.shown()}}});
   }
   return report(errors, {}, errors.empty());
@@ -89,7 +91,8 @@ bool Door::judge(const std::vector<gate::Finding>& errors, const std::vector<gat
 
 Exit Door::fail(const Error& error) {
   const CodeRow& row = code_row(error.code);
-  log_.log({LogLevel::kError, "door.failed",
+  log_.log({LogLevel::kError,
+            "door.failed",
             {{"code", std::string(row.name)}, {"why", fmt::format("{} {}", row.sentence, error.text)}}});
   return Exit::kFailed;
 }
@@ -103,7 +106,8 @@ Exit Door::serve(net::Driver& driver, const Interfaces& interfaces, Answers answ
   if (Result<void> started = driver.start(); !started) return fail(started.error());
   std::unique_ptr<MetricsServer> metrics;
   if (interfaces.metrics) {
-    auto opened = MetricsServer::open(io_.get_executor(), endpoint_of(*interfaces.metrics), [this] { return status(); });
+    auto opened = MetricsServer::open(io_.get_executor(), endpoint_of(*interfaces.metrics),
+                                      [this] { return status(); });
     if (!opened) return fail(opened.error());
     metrics = std::move(*opened);
   }

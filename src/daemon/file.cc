@@ -111,7 +111,8 @@ Result<void> replace_file(const std::string& path, std::string_view bytes, unsig
 Result<std::vector<std::string>> list_directory(const std::string& path) {
   std::error_code failed;
   std::vector<std::string> names;
-  for (std::filesystem::directory_iterator entry(path, failed), end; !failed && entry != end; entry.increment(failed)) {
+  for (std::filesystem::directory_iterator entry(path, failed), end; !failed && entry != end;
+       entry.increment(failed)) {
     std::string name = entry->path().filename().string();
     if (!name.starts_with('.')) names.push_back(std::move(name));
   }

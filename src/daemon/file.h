@@ -19,7 +19,8 @@ Result<std::string> read_file(const std::string& path, std::size_t bytes_max = l
 // durable. Errors: kFileUnreadable.
 Result<void> write_new_file(const std::string& path, std::string_view bytes, unsigned mode);
 
-// Replaces a file, or makes it: a new file beside it is made durable and renamed over it. Errors: kFileUnreadable.
+// Replaces a file, or makes it: a new file beside it is made durable and renamed over it. Errors:
+// kFileUnreadable.
 Result<void> replace_file(const std::string& path, std::string_view bytes, unsigned mode);
 
 // The names in a directory, sorted, without those that begin with a dot. Errors: kFileUnreadable.

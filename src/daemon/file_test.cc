@@ -135,7 +135,9 @@ TEST(FileRole, is_told_by_tables) {
 }
 
 TEST(Covers, a_wildcard_stands_for_one_label) {
-  const auto is = [](const char* name, const char* asked) { return covers({name}, *xmpp::Domain::parse(asked)); };
+  const auto is = [](const char* name, const char* asked) {
+    return covers({name}, *xmpp::Domain::parse(asked));
+  };
   EXPECT_TRUE(is("example.com", "example.com"));
   EXPECT_TRUE(is("*.example.com", "a.example.com"));
   EXPECT_FALSE(is("*.example.com", "example.com"));

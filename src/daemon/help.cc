@@ -98,7 +98,8 @@ std::string completion_values() {
       } else if (!option.choices.empty()) {
         std::set<std::string> choices;
         for (const std::string& choice : choices_of(option.choices)) choices.insert(choice);
-        out += fmt::format("    {}) COMPREPLY=($(compgen -W \"{}\" -- \"$cur\")); return ;;\n", label, join(choices));
+        out += fmt::format("    {}) COMPREPLY=($(compgen -W \"{}\" -- \"$cur\")); return ;;\n", label,
+                           join(choices));
       }
     }
   }
@@ -122,22 +123,30 @@ std::string manual_command(const Command& command) {
 std::string program_version() { return SALLYPORT_VERSION; }
 
 std::string manual_page() {
-  std::string out = fmt::format(".TH SALLYPORT 8 \"\" \"sallyport {}\" \"System administration\"\n", program_version());
+  std::string out =
+      fmt::format(".TH SALLYPORT 8 \"\" \"sallyport {}\" \"System administration\"\n", program_version());
   out += ".SH NAME\nsallyport \\- two\\-door gateway for XMPP federation\n";
   out += ".SH SYNOPSIS\n.B sallyport\n.I COMMAND\n[OPTIONS]\n";
-  out += ".SH DESCRIPTION\nOne program is both doors: the core inside, which dials, and the edge in the DMZ, which "
-         "listens. The commands that ask a running door find it by \\-\\-control PATH, else by \\-c FILE, else by the "
-         "one socket in /run/sallyport.\n.SH COMMANDS\n";
+  out +=
+      ".SH DESCRIPTION\nOne program is both doors: the core inside, which dials, and the edge in the DMZ, "
+      "which "
+      "listens. The commands that ask a running door find it by \\-\\-control PATH, else by \\-c FILE, else "
+      "by the "
+      "one socket in /run/sallyport.\n.SH COMMANDS\n";
   for (const Command& command : command_table()) out += manual_command(command);
   out += ".SH EXIT STATUS\n";
-  for (const auto& row : kExits) out += fmt::format(".TP\n.B {}\n{}\n", static_cast<int>(row.exit), row.meaning);
-  out += ".SH FILES\n/etc/sallyport/edge.toml, /etc/sallyport/core.toml, /etc/sallyport/policy.toml, /run/sallyport\n";
+  for (const auto& row : kExits)
+    out += fmt::format(".TP\n.B {}\n{}\n", static_cast<int>(row.exit), row.meaning);
+  out +=
+      ".SH FILES\n/etc/sallyport/edge.toml, /etc/sallyport/core.toml, /etc/sallyport/policy.toml, "
+      "/run/sallyport\n";
   return out;
 }
 
 std::string commands_markdown() {
   std::string out =
-      "# Commands\n\nWritten from the program's own table by `sallyport help --markdown`; a test compares the two.\n\n"
+      "# Commands\n\nWritten from the program's own table by `sallyport help --markdown`; a test compares "
+      "the two.\n\n"
       "| exit code | meaning |\n|---|---|\n";
   for (const auto& row : kExits) out += fmt::format("| {} | {} |\n", static_cast<int>(row.exit), row.meaning);
   for (const Command& command : command_table()) {
@@ -171,7 +180,8 @@ std::string bash_completion() {
     cases += completion_case(command);
   }
   std::string groups;
-  for (const auto& [group, words] : second) groups += fmt::format("    {}) words=\"{}\" ;;\n", group, join(words));
+  for (const auto& [group, words] : second)
+    groups += fmt::format("    {}) words=\"{}\" ;;\n", group, join(words));
   return fmt::format(
       "# bash completion for sallyport; written by `sallyport help --completion bash`\n_sallyport() {{\n"
       "  local cur=\"${{COMP_WORDS[COMP_CWORD]}}\" prev=\"${{COMP_WORDS[COMP_CWORD-1]}}\" words=\"\"\n"

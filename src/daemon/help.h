@@ -6,8 +6,8 @@
 
 namespace sallyport::daemon {
 
-std::string manual_page();       // roff, section 8
-std::string commands_markdown(); // docs/commands.md, whole
+std::string manual_page();        // roff, section 8
+std::string commands_markdown();  // docs/commands.md, whole
 std::string bash_completion();
 
 // The version of the program, as CMake knows it.

@@ -1,4 +1,5 @@
-// keygen, cert list, cert csr: what a door is known by on the link, and what its domains are known by outside.
+// keygen, cert list, cert csr: what a door is known by on the link, and what its domains are known by
+// outside.
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
@@ -20,7 +21,9 @@ namespace json = boost::json;
 
 UnixTime today() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
 
-std::string date(UnixTime time) { return fmt::format("{:%Y-%m-%d}", fmt::gmtime(time.time_since_epoch().count())); }
+std::string date(UnixTime time) {
+  return fmt::format("{:%Y-%m-%d}", fmt::gmtime(time.time_since_epoch().count()));
+}
 
 Exit show_pin(const Invocation& invocation) {
   const std::string path = invocation.value("--show");
@@ -36,11 +39,13 @@ Exit show_pin(const Invocation& invocation) {
 }
 
 // The served names that no certificate covers.
-std::vector<std::string> uncovered(const gate::PolicyConfig& policy, const std::vector<NamedCertificate>& found) {
+std::vector<std::string> uncovered(const gate::PolicyConfig& policy,
+                                   const std::vector<NamedCertificate>& found) {
   std::vector<std::string> names;
   for (const gate::Served& served : policy.served) {
     bool covered = false;
-    for (const NamedCertificate& one : found) covered = covered || covers(one.certificate.pem.names, served.name);
+    for (const NamedCertificate& one : found)
+      covered = covered || covers(one.certificate.pem.names, served.name);
     if (!covered) names.push_back(served.name.ascii());
   }
   return names;
@@ -116,7 +121,8 @@ Exit run_keygen(const Invocation& invocation) {
   if (!key) return failed(key.error());
   const Result<void> certificate = write_new_file(invocation.value("--out-cert"), made->certificate, 0644);
   if (!certificate) return failed(certificate.error());
-  print(invocation.has("--json") ? json::serialize(json::object{{"pin", made->pin}}) + "\n" : made->pin + "\n");
+  print(invocation.has("--json") ? json::serialize(json::object{{"pin", made->pin}}) + "\n"
+                                 : made->pin + "\n");
   return Exit::kGood;
 }
 
@@ -128,7 +134,8 @@ Exit run_cert_list(const Invocation& invocation) {
   std::vector<gate::Finding> errors;
   std::vector<gate::Finding> warnings;
   std::vector<NamedCertificate> found;
-  if (!core.value->certificates.empty()) found = load_certificates(core.value->certificates, today(), errors, warnings);
+  if (!core.value->certificates.empty())
+    found = load_certificates(core.value->certificates, today(), errors, warnings);
   const json::object answer = listed(found, uncovered(*policy.value, found));
   print(invocation.has("--json") ? json::serialize(answer) + "\n" : shown_list(answer));
   report(errors, warnings, errors.empty());

@@ -95,8 +95,9 @@ void warn_of_missing(const gate::PolicyConfig& policy, const std::vector<NamedCe
 }
 
 // One pair of files; nothing when it cannot be used.
-std::optional<NamedCertificate> load_pair(const std::string& chain_path, const std::string& key_path, UnixTime now,
-                                          std::vector<Finding>& errors, std::vector<Finding>& warnings) {
+std::optional<NamedCertificate> load_pair(const std::string& chain_path, const std::string& key_path,
+                                          UnixTime now, std::vector<Finding>& errors,
+                                          std::vector<Finding>& warnings) {
   const auto chain = named_file(chain_path, errors);
   auto key = named_file(key_path, errors);
   if (!chain || !key) return std::nullopt;
@@ -122,7 +123,8 @@ std::optional<FileRole> file_role_of(std::string_view text) {
     const auto header = table_header(text.substr(0, end));
     if (header && !header->array && header->name == "edge") return FileRole::kEdge;
     if (header && !header->array && header->name == "core") return FileRole::kCore;
-    if (header && std::ranges::find(kPolicyTables, header->name) != kPolicyTables.end()) return FileRole::kPolicy;
+    if (header && std::ranges::find(kPolicyTables, header->name) != kPolicyTables.end())
+      return FileRole::kPolicy;
     if (end == std::string_view::npos) break;
     text.remove_prefix(end + 1);
   }
@@ -230,7 +232,8 @@ Loaded<CoreFiles> load_core(const std::string& file, UnixTime now) {
 Loaded<PolicyFiles> load_policy(const gate::CoreConfig& core, UnixTime now) {
   Loaded<PolicyFiles> out;
   const auto text = named_file(core.policy, out.errors);
-  Loaded<gate::PolicyConfig> policy = text ? gate::parse_policy(*text, core.policy, core) : Loaded<gate::PolicyConfig>{};
+  Loaded<gate::PolicyConfig> policy =
+      text ? gate::parse_policy(*text, core.policy, core) : Loaded<gate::PolicyConfig>{};
   take_findings(out, policy);
   PolicyFiles files;
   if (!core.certificates.empty()) {
@@ -250,7 +253,8 @@ Loaded<PolicyFiles> load_policy(const gate::CoreConfig& core, UnixTime now) {
 }
 
 std::vector<NamedCertificate> load_certificates(const std::string& directory, UnixTime now,
-                                                std::vector<Finding>& errors, std::vector<Finding>& warnings) {
+                                                std::vector<Finding>& errors,
+                                                std::vector<Finding>& warnings) {
   std::vector<NamedCertificate> found;
   const Result<std::vector<std::string>> names = list_directory(directory);
   if (!names) {

@@ -59,8 +59,9 @@ std::string response(std::string_view status, std::string_view type, std::string
 std::string metrics_text(const json::object& status) {
   std::string out;
   family(out, "build", "info", "Which program this is.");
-  out += fmt::format("sallyport_build_info{{role=\"{}\",name=\"{}\",version=\"{}\"}} 1\n", label(field(status, "role")),
-                     label(field(status, "name")), label(field(status, "version")));
+  out += fmt::format("sallyport_build_info{{role=\"{}\",name=\"{}\",version=\"{}\"}} 1\n",
+                     label(field(status, "role")), label(field(status, "name")),
+                     label(field(status, "version")));
   family(out, "link_up", "gauge", "Whether the link to the other door is up.");
   for (const json::value& link : list_at(status, "links")) {
     if (!link.is_object()) continue;
@@ -70,14 +71,16 @@ std::string metrics_text(const json::object& status) {
   family(out, "policy_generation", "gauge", "The generation of the policy in force.");
   figures(out, status, {{"policy", "generation", "policy_generation"}});
   family(out, "streams", "gauge", "Streams that are open.");
-  figures(out, status, {{"streams", "in", "streams{state=\"in\"}"},
-                        {"streams", "out", "streams{state=\"out\"}"},
-                        {"streams", "negotiating", "streams{state=\"negotiating\"}"}});
+  figures(out, status,
+          {{"streams", "in", "streams{state=\"in\"}"},
+           {"streams", "out", "streams{state=\"out\"}"},
+           {"streams", "negotiating", "streams{state=\"negotiating\"}"}});
   family(out, "stanzas", "counter", "Stanzas, by what became of them.");
-  figures(out, status, {{"stanzas", "in", "stanzas_total{what=\"in\"}"},
-                        {"stanzas", "out", "stanzas_total{what=\"out\"}"},
-                        {"stanzas", "refused", "stanzas_total{what=\"refused\"}"},
-                        {"stanzas", "uncertain", "stanzas_total{what=\"uncertain\"}"}});
+  figures(out, status,
+          {{"stanzas", "in", "stanzas_total{what=\"in\"}"},
+           {"stanzas", "out", "stanzas_total{what=\"out\"}"},
+           {"stanzas", "refused", "stanzas_total{what=\"refused\"}"},
+           {"stanzas", "uncertain", "stanzas_total{what=\"uncertain\"}"}});
   family(out, "waiting_stanzas", "gauge", "Stanzas that wait for delivery.");
   figures(out, status, {{"waiting", "stanzas", "waiting_stanzas"}});
   family(out, "waiting_bytes", "gauge", "Their bytes.");
@@ -110,7 +113,8 @@ std::string http_response(std::string_view request, const std::function<json::ob
                               : response("503 Service Unavailable", kPlain, "no link\n");
   }
   if (path == "/metrics") {
-    return response("200 OK", "application/openmetrics-text; version=1.0.0; charset=utf-8", metrics_text(status()));
+    return response("200 OK", "application/openmetrics-text; version=1.0.0; charset=utf-8",
+                    metrics_text(status()));
   }
   return response("404 Not Found", kPlain, "/metrics, /livez, /readyz\n");
 }

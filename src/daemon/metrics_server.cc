@@ -29,7 +29,9 @@ class MetricsServer::Impl : public std::enable_shared_from_this<MetricsServer::I
     if (!failed) acceptor_.set_option(tcp::acceptor::reuse_address(true), failed);
     if (!failed) acceptor_.bind(at, failed);
     if (!failed) acceptor_.listen(16, failed);
-    if (failed) return Error{Code::kFileUnreadable, fmt::format("metrics on {}: {}", endpoint.text(), failed.message())};
+    if (failed)
+      return Error{Code::kFileUnreadable,
+                   fmt::format("metrics on {}: {}", endpoint.text(), failed.message())};
     return {};
   }
 

@@ -11,7 +11,8 @@ namespace json = boost::json;
 
 json::object status(std::string_view text) { return json::parse(text).as_object(); }
 
-constexpr std::string_view kUp = R"({"role":"edge","name":"vcse.example.com","version":"0.1.0","listening":true,
+constexpr std::string_view kUp =
+    R"({"role":"edge","name":"vcse.example.com","version":"0.1.0","listening":true,
   "links":[{"name":"core-1","state":"up"}],"policy":{"generation":3},"streams":{"in":1,"out":2,"negotiating":4},
   "stanzas":{"in":5,"out":6,"refused":7,"uncertain":8},"waiting":{"stanzas":9,"bytes":10}})";
 
@@ -19,8 +20,9 @@ TEST(Metrics, are_the_figures_of_the_status) {
   const std::string text = metrics_text(status(kUp));
   for (const char* line :
        {"sallyport_build_info{role=\"edge\",name=\"vcse.example.com\",version=\"0.1.0\"} 1\n",
-        "sallyport_link_up{link=\"core-1\"} 1\n", "sallyport_policy_generation 3\n", "sallyport_streams{state=\"out\"} 2\n",
-        "sallyport_stanzas_total{what=\"refused\"} 7\n", "sallyport_waiting_bytes 10\n"}) {
+        "sallyport_link_up{link=\"core-1\"} 1\n", "sallyport_policy_generation 3\n",
+        "sallyport_streams{state=\"out\"} 2\n", "sallyport_stanzas_total{what=\"refused\"} 7\n",
+        "sallyport_waiting_bytes 10\n"}) {
     EXPECT_NE(text.find(line), std::string::npos) << line << "in\n" << text;
   }
   EXPECT_TRUE(text.ends_with("# EOF\n"));
@@ -53,9 +55,11 @@ TEST(Http, answers_three_paths_and_nothing_else) {
                {"\r\n\r\n", "HTTP/1.1 400"},
                {"<stream:stream to='x'>\r\n\r\n", "HTTP/1.1 400"}};
   for (const auto& one : cases) {
-    EXPECT_TRUE(http_response(one.request, [] { return status(kUp); }).starts_with(one.begins)) << one.request;
+    EXPECT_TRUE(http_response(one.request, [] { return status(kUp); }).starts_with(one.begins))
+        << one.request;
   }
-  EXPECT_TRUE(http_response("GET /readyz HTTP/1.1\r\n\r\n", [] { return status("{}"); }).starts_with("HTTP/1.1 503"));
+  EXPECT_TRUE(
+      http_response("GET /readyz HTTP/1.1\r\n\r\n", [] { return status("{}"); }).starts_with("HTTP/1.1 503"));
 }
 
 }  // namespace

@@ -24,7 +24,9 @@ std::string names_of(const s2s::CertificateNames& names) {
 // "EXTERNAL, dialback, limits 262144": what a server offers, by the features' own words.
 std::string offers_of(const xmpp::Element& features) {
   std::string out;
-  const auto add = [&out](std::string_view word) { out += fmt::format("{}{}", out.empty() ? "" : ", ", word); };
+  const auto add = [&out](std::string_view word) {
+    out += fmt::format("{}{}", out.empty() ? "" : ", ", word);
+  };
   if (features.child(xmpp::ns::kTls, "starttls") != nullptr) add("STARTTLS");
   if (const xmpp::Element* sasl = features.child(xmpp::ns::kSasl, "mechanisms")) {
     for (const xmpp::Element& mechanism : sasl->children) add("SASL " + mechanism.text);
@@ -41,7 +43,9 @@ std::string offers_of(const xmpp::Element& features) {
 }  // namespace
 
 Probe::Probe(ProbeTarget target, Now now)
-    : target_(std::move(target)), deadline_(now.mono + limits::kNegotiationTimeout), direct_(target_.direct_tls) {}
+    : target_(std::move(target)),
+      deadline_(now.mono + limits::kNegotiationTimeout),
+      direct_(target_.direct_tls) {}
 
 void Probe::handle_accepted(gate::ConnId, const gate::Accepted&, Now) {}
 void Probe::handle_link(gate::ConnId, std::size_t, const gate::Endpoint&, Now) {}
@@ -146,7 +150,9 @@ void Probe::handle_timeout(Now now) {
   if (!done_ && now.mono >= deadline_) fail(phase_text(), {Code::kStreamNegotiationTimeout, ""});
 }
 
-std::optional<Time> Probe::poll_timeout() const { return done_ ? std::nullopt : std::optional<Time>(deadline_); }
+std::optional<Time> Probe::poll_timeout() const {
+  return done_ ? std::nullopt : std::optional<Time>(deadline_);
+}
 
 std::optional<gate::Output> Probe::poll() {
   if (dial_) {
@@ -188,7 +194,8 @@ void Probe::doubt(std::string_view what, const Error& error) {
   const CodeRow& row = code_row(error.code);
   steps_.push_back({{"what", what},
                     {"ok", false},
-                    {"detail", error.text.empty() ? std::string(row.sentence) : fmt::format("{} {}", row.sentence, error.text)},
+                    {"detail", error.text.empty() ? std::string(row.sentence)
+                                                  : fmt::format("{} {}", row.sentence, error.text)},
                     {"code", row.name}});
   good_ = false;
 }

@@ -8,10 +8,12 @@ namespace sallyport::daemon {
 namespace {
 
 constexpr std::string_view kHeader =
-    "<?xml version='1.0'?><stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' "
+    "<?xml version='1.0'?><stream:stream xmlns='jabber:server' "
+    "xmlns:stream='http://etherx.jabber.org/streams' "
     "id='s1' from='federated.com' version='1.0'>";
 constexpr std::string_view kPlainFeatures =
-    "<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls></stream:features>";
+    "<stream:features><starttls "
+    "xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls></stream:features>";
 constexpr std::string_view kSecureFeatures =
     "<stream:features><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>EXTERNAL</mechanism>"
     "</mechanisms><dialback xmlns='urn:xmpp:features:dialback'/></stream:features>";
@@ -28,7 +30,9 @@ class Met : public testing::Test {
     ASSERT_TRUE(std::holds_alternative<gate::Dial>(*probe_->poll()));
   }
   Now now(std::chrono::seconds later = {}) const { return {Time(later), UnixTime{}}; }
-  void connected() { probe_->handle_connected(2, {{*dns::Ip::parse("192.0.2.1"), 5269}, false, "SRV x"}, now()); }
+  void connected() {
+    probe_->handle_connected(2, {{*dns::Ip::parse("192.0.2.1"), 5269}, false, "SRV x"}, now());
+  }
   void says(std::string_view bytes) { probe_->handle_bytes(2, bytes, now()); }
   std::string written() {
     std::string all;
@@ -111,7 +115,8 @@ struct Trouble {
 TEST_F(Met, what_goes_wrong_is_named) {
   const Trouble cases[] = {
       {"stream error",
-       "<stream:error><host-unknown xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>",
+       "<stream:error><host-unknown "
+       "xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>",
        "features stream.error-by-peer"},
       {"no starttls", "<stream:features/>", "STARTTLS tls.required"},
       {"the end", "</stream:stream>", "features stream.closed-by-peer"},

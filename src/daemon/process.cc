@@ -78,7 +78,8 @@ void Notify::send(const std::string& text) {
   std::memcpy(to.sun_path, path_.data(), path_.size());
   if (path_[0] == '@') to.sun_path[0] = '\0';  // an abstract socket
   const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path_.size());
-  (void)::sendto(socket_, text.data(), text.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&to), size);
+  (void)::sendto(socket_, text.data(), text.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&to),
+                 size);
 }
 
 }  // namespace sallyport::daemon

@@ -80,8 +80,8 @@ std::string nft_lines(const PortRow& row, bool v6) {
   std::string out;
   for (const std::string_view protocol : {"tcp", "udp"}) {
     if (protocol == "udp" && !row.udp) continue;
-    out += fmt::format("    {}{}{} dport {{ {} }} ct state new counter accept comment \"{} -> {}: {}\"\n", from, to,
-                       protocol, fmt::join(row.ports, ", "), row.from, row.to, row.why);
+    out += fmt::format("    {}{}{} dport {{ {} }} ct state new counter accept comment \"{} -> {}: {}\"\n",
+                       from, to, protocol, fmt::join(row.ports, ", "), row.from, row.to, row.why);
   }
   return out;
 }
@@ -96,8 +96,8 @@ std::vector<std::string> texts_at(const json::object& object, std::string_view n
 
 }  // namespace
 
-std::vector<SrvRecord> srv_records(const std::vector<gate::EdgeRow>& edges, const std::vector<gate::Served>& all,
-                                   std::uint16_t port) {
+std::vector<SrvRecord> srv_records(const std::vector<gate::EdgeRow>& edges,
+                                   const std::vector<gate::Served>& all, std::uint16_t port) {
   std::vector<SrvRecord> records;
   for (const gate::Served& served : all) {
     for (const gate::EdgeRow& edge : edges) {
@@ -115,7 +115,8 @@ std::vector<PortRow> edge_ports(const gate::EdgeConfig& edge) {
   add_rows(rows, {"core", {}, "edge", {}, false, {}, "the link: XMPP between the doors"}, edge.traversal);
   add_rows(rows, {"federated server", {}, "edge", {}, false, {}, "s2s inbound"}, edge.s2s);
   rows.push_back({"edge", out, "federated server", {}, false, edge.outbound_ports, "s2s outbound"});
-  const PortRow dns{"edge", out, "its DNS resolver", {}, true, {53}, "SRV and addresses of federated servers"};
+  const PortRow dns{
+      "edge", out, "its DNS resolver", {}, true, {53}, "SRV and addresses of federated servers"};
   if (edge.resolver_servers.empty()) {
     rows.push_back(dns);
   } else {
@@ -139,14 +140,17 @@ std::vector<PortRow> core_ports(const gate::CoreConfig& core, const std::vector<
   if (!core.dns) return rows;
   std::vector<std::string> clients;
   for (const gate::Network& network : core.dns->clients) clients.push_back(text_of(network));
-  add_rows(rows, {"internal server", clients, "core", {}, true, {}, "the answering resolver"}, core.dns->listen);
-  add_rows(rows, {"core", self, "inside DNS", {}, true, {}, "the answering resolver's upstream"}, core.dns->upstream);
+  add_rows(rows, {"internal server", clients, "core", {}, true, {}, "the answering resolver"},
+           core.dns->listen);
+  add_rows(rows, {"core", self, "inside DNS", {}, true, {}, "the answering resolver's upstream"},
+           core.dns->upstream);
   return rows;
 }
 
 std::string nft_rules(const std::vector<PortRow>& rows) {
   std::string out =
-      "table inet sallyport {\n  chain forward {\n    type filter hook forward priority filter; policy drop;\n"
+      "table inet sallyport {\n  chain forward {\n    type filter hook forward priority filter; policy "
+      "drop;\n"
       "    ct state established,related accept\n";
   for (const PortRow& row : rows) {
     for (const bool v6 : {false, true}) {
@@ -161,7 +165,11 @@ std::string nft_rules(const std::vector<PortRow>& rows) {
 json::object records_answer(const std::vector<SrvRecord>& records) {
   json::array list;
   for (const SrvRecord& one : records) {
-    list.push_back({{"name", one.owner}, {"type", "SRV"}, {"priority", 0}, {"weight", 0}, {"port", one.port},
+    list.push_back({{"name", one.owner},
+                    {"type", "SRV"},
+                    {"priority", 0},
+                    {"weight", 0},
+                    {"port", one.port},
                     {"target", one.target}});
   }
   return {{"records", list}};
@@ -198,8 +206,13 @@ std::vector<PortRow> port_rows_of(const json::object& answer) {
   for (const json::value& one : list_at(answer, "ports")) {
     if (!one.is_object()) continue;
     const json::object& from = one.get_object();
-    PortRow row{field(from, "from"), texts_at(from, "from_addresses"), field(from, "to"),
-                texts_at(from, "to_addresses"), list_at(from, "protocols").size() > 1, {}, field(from, "why")};
+    PortRow row{field(from, "from"),
+                texts_at(from, "from_addresses"),
+                field(from, "to"),
+                texts_at(from, "to_addresses"),
+                list_at(from, "protocols").size() > 1,
+                {},
+                field(from, "why")};
     for (const json::value& port : list_at(from, "ports")) {
       boost::system::error_code unfit;
       const auto number = port.to_number<std::uint16_t>(unfit);

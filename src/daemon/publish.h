@@ -1,5 +1,5 @@
-// What others must be told or let through for the doors to work: SRV records for the world's DNS, and the port
-// table of the firewalls with the configured addresses. Pure.
+// What others must be told or let through for the doors to work: SRV records for the world's DNS, and the
+// port table of the firewalls with the configured addresses. Pure.
 #pragma once
 
 #include <boost/json/object.hpp>
@@ -12,20 +12,20 @@
 namespace sallyport::daemon {
 
 struct SrvRecord {
-  std::string owner;   // "_xmpp-server._tcp.example.com."
+  std::string owner;  // "_xmpp-server._tcp.example.com."
   std::uint16_t port;
   std::string target;  // "vcse.example.com."
 };
 // One per served name and edge (RFC 6120 3.2.1).
-std::vector<SrvRecord> srv_records(const std::vector<gate::EdgeRow>& edges, const std::vector<gate::Served>& all,
-                                   std::uint16_t port);
+std::vector<SrvRecord> srv_records(const std::vector<gate::EdgeRow>& edges,
+                                   const std::vector<gate::Served>& all, std::uint16_t port);
 
 struct PortRow {
-  std::string from;                      // "core"
+  std::string from;                         // "core"
   std::vector<std::string> from_addresses;  // empty: any, or not known here
   std::string to;
   std::vector<std::string> to_addresses;
-  bool udp = false;                      // besides TCP
+  bool udp = false;  // besides TCP
   std::vector<std::uint16_t> ports;
   std::string why;
 };

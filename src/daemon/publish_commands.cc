@@ -30,7 +30,8 @@ std::vector<std::string> files_of(const Invocation& invocation, std::initializer
 }
 
 // The answer of a running door; a refusal is complained about.
-std::optional<json::object> from_door(const Invocation& invocation, const json::object& question, Exit& exit) {
+std::optional<json::object> from_door(const Invocation& invocation, const json::object& question,
+                                      Exit& exit) {
   std::optional<json::object> answer = ask_for(invocation, question, exit);
   if (!answer || !answer->contains("error")) return answer;
   complain(show_error(object_at(*answer, "error")));
@@ -80,9 +81,9 @@ Exit run_dns_records(const Invocation& invocation) {
   }
   Exit exit = Exit::kConfiguration;
   const std::vector<std::string> files = files_of(invocation, {kCoreFile});
-  const auto answer = files.empty()
-                          ? from_door(invocation, {{"ask", "dns records"}, {"port", std::to_string(*port)}}, exit)
-                          : records_of_file(files.front(), *port);
+  const auto answer =
+      files.empty() ? from_door(invocation, {{"ask", "dns records"}, {"port", std::to_string(*port)}}, exit)
+                    : records_of_file(files.front(), *port);
   if (!answer) return exit;
   print(invocation.has("--json") ? json::serialize(*answer) + "\n" : show_records(*answer));
   return Exit::kGood;

@@ -12,8 +12,7 @@ gate::HostPort at(std::string_view text) { return *gate::HostPort::parse(text); 
 constexpr const char* kPin = "sha256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
 gate::EdgeConfig edge(std::string_view s2s = R"("203.0.113.5:5269", "[2001:db8::5]:5269")") {
-  const auto loaded = gate::parse_edge_config(
-      fmt::format(R"([edge]
+  const auto loaded = gate::parse_edge_config(fmt::format(R"([edge]
 name = "vcse.example.com"
 s2s = [{}]
 traversal = ["192.0.2.10:7400"]
@@ -28,15 +27,14 @@ servers = ["192.0.2.53:53"]
 [outbound]
 ports = [5269, 5270]
 )",
-                  s2s, kPin),
-      "edge.toml");
+                                                          s2s, kPin),
+                                              "edge.toml");
   EXPECT_TRUE(loaded.value);
   return loaded.value.value();
 }
 
 gate::CoreConfig core() {
-  const auto loaded = gate::parse_core_config(
-      fmt::format(R"([core]
+  const auto loaded = gate::parse_core_config(fmt::format(R"([core]
 name = "core.corp.example"
 s2s = ["10.0.0.5:5269"]
 policy = "policy.toml"
@@ -58,15 +56,20 @@ clients = ["10.0.0.0/8"]
 [certificates]
 directory = "certs"
 )",
-                  kPin),
-      "core.toml");
+                                                          kPin),
+                                              "core.toml");
   EXPECT_TRUE(loaded.value);
   return loaded.value.value();
 }
 
 std::vector<gate::Served> served() {
   return {{domain("example.com"), domain("example.com"), {at("10.0.0.20:5269")}, std::nullopt, false, 1},
-          {domain("chatroom1.example.com"), domain("conference-2.corp.example"), {at("10.0.0.20:5269")}, std::nullopt, true, 5}};
+          {domain("chatroom1.example.com"),
+           domain("conference-2.corp.example"),
+           {at("10.0.0.20:5269")},
+           std::nullopt,
+           true,
+           5}};
 }
 
 TEST(SrvRecords, each_name_points_at_each_edge_and_no_inside_name_shows) {
@@ -80,7 +83,8 @@ TEST(SrvRecords, each_name_points_at_each_edge_and_no_inside_name_shows) {
 
 TEST(Ports, of_an_edge_are_the_rows_of_its_side) {
   const std::string table = show_ports(edge_ports(edge()));
-  for (const char* part : {"edge (192.0.2.10)", "TCP 7400", "TCP 5269,5270", "UDP+TCP 53", "its DNS resolver (192.0.2.53)"}) {
+  for (const char* part :
+       {"edge (192.0.2.10)", "TCP 7400", "TCP 5269,5270", "UDP+TCP 53", "its DNS resolver (192.0.2.53)"}) {
     EXPECT_NE(table.find(part), std::string::npos) << part << "\nin\n" << table;
   }
   EXPECT_EQ(edge_ports(edge()).size(), 4u);
@@ -90,7 +94,8 @@ TEST(Ports, of_a_core_are_the_rows_of_its_side) {
   const auto rows = core_ports(core(), served());
   EXPECT_EQ(rows.size(), 5u);
   const std::string table = show_ports(rows);
-  for (const char* part : {"edge (192.0.2.10 192.0.2.11)", "internal server (10.0.0.0/8)", "inside DNS (10.0.0.1)"}) {
+  for (const char* part :
+       {"edge (192.0.2.10 192.0.2.11)", "internal server (10.0.0.0/8)", "inside DNS (10.0.0.1)"}) {
     EXPECT_NE(table.find(part), std::string::npos) << part << "\nin\n" << table;
   }
 }
@@ -109,7 +114,9 @@ TEST(NftRules, keep_the_families_apart_and_drop_the_rest) {
   EXPECT_NE(rules.find("ip daddr { 203.0.113.5 } tcp dport { 5269 }"), std::string::npos) << rules;
   EXPECT_NE(rules.find("ip6 daddr { 2001:db8::5 } tcp dport { 5269 }"), std::string::npos) << rules;
   EXPECT_EQ(rules.find("ip daddr { 2001"), std::string::npos);
-  EXPECT_NE(rules.find("ip saddr { 203.0.113.5 } ip daddr { 192.0.2.53 } udp dport { 53 }"), std::string::npos) << rules;
+  EXPECT_NE(rules.find("ip saddr { 203.0.113.5 } ip daddr { 192.0.2.53 } udp dport { 53 }"),
+            std::string::npos)
+      << rules;
 }
 
 TEST(NftRules, say_the_same_thing_once) {
@@ -121,8 +128,9 @@ TEST(NftRules, say_the_same_thing_once) {
 
 TEST(NftRules, a_listener_on_every_address_names_none) {
   const std::string rules = nft_rules(edge_ports(edge(R"("0.0.0.0:5269")")));
-  EXPECT_NE(rules.find("\n    tcp dport { 5269 } ct state new counter accept comment \"federated server -> edge"),
-            std::string::npos)
+  EXPECT_NE(
+      rules.find("\n    tcp dport { 5269 } ct state new counter accept comment \"federated server -> edge"),
+      std::string::npos)
       << rules;
 }
 

@@ -19,7 +19,8 @@ Exit failed(const Error& error) {
 }
 
 bool report(const std::vector<gate::Finding>& errors, const std::vector<gate::Finding>& warnings, bool good) {
-  for (const gate::Finding& finding : errors) std::fputs(fmt::format("error: {}\n", finding.shown()).c_str(), stderr);
+  for (const gate::Finding& finding : errors)
+    std::fputs(fmt::format("error: {}\n", finding.shown()).c_str(), stderr);
   for (const gate::Finding& finding : warnings) {
     std::fputs(fmt::format("warning: {}\n", finding.shown()).c_str(), stderr);
   }

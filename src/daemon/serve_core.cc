@@ -54,7 +54,8 @@ Result<Kept> open_state(const StateDirectory& state, const CoreFiles& files, Ran
   net::CaPem ca{files.ca_certificate, files.ca_key};
   if (ca.certificates.empty()) {
     if (Result<void> may = state.check_internal_ca(); !may) return std::move(may).error();
-    Result<net::CaPem> kept = net::open_internal_ca(state.path(), config.name.ascii(), inside, Door::now().civil);
+    Result<net::CaPem> kept =
+        net::open_internal_ca(state.path(), config.name.ascii(), inside, Door::now().civil);
     if (!kept) return std::move(kept).error();
     ca = std::move(*kept);
   }
@@ -101,7 +102,8 @@ Exit run_core(const Invocation& invocation) {
   if (!door.judge(loaded.errors, loaded.warnings)) return Exit::kConfiguration;
   CoreFiles& files = *loaded.value;
   const gate::CoreConfig& config = files.config;
-  if (config.admin) door.log().log({LogLevel::kWarning, "door.no-console", {{"what", "nothing listens for [admin] yet"}}});
+  if (config.admin)
+    door.log().log({LogLevel::kWarning, "door.no-console", {{"what", "nothing listens for [admin] yet"}}});
 
   const Result<StateDirectory> state = StateDirectory::open(config.state);
   if (!state) return door.fail(state.error());
@@ -121,10 +123,12 @@ Exit run_core(const Invocation& invocation) {
   if (!link_tls) return door.fail(link_tls.error());
 
   CoreFilesInUse in_use(files, files.policy, *state, *kept->minter, door.log());
-  gate::Core core({config, files.policy.update, kept->dialback_secret, program_version(), door.random().hex(8)},
-                  door.random(), door.log(), Door::now());
+  gate::Core core(
+      {config, files.policy.update, kept->dialback_secret, program_version(), door.random().hex(8)},
+      door.random(), door.log(), Door::now());
   wipe(kept->dialback_secret);
-  net::Driver driver({door.io(), core, dialer, s2s_tls, **link_tls, nullptr, door.log()}, driver_config(config));
+  net::Driver driver({door.io(), core, dialer, s2s_tls, **link_tls, nullptr, door.log()},
+                     driver_config(config));
   auto watch = DirectoryWatch::open(door.io().get_executor(), config.certificates,
                                     [&] { in_use.reload_certificates(core, driver); });
   if (!watch) return door.fail(watch.error());

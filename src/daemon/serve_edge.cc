@@ -35,7 +35,8 @@ json::object reload(Door& door, const std::string& file, const std::string& fing
   const bool changed = files.value->fingerprint != fingerprint;
   json::array notes;
   if (changed) notes.emplace_back(fmt::format("{} has changed; restart the edge to use it", file));
-  door.log().log({changed ? LogLevel::kWarning : LogLevel::kInfo, changed ? "reload.restart-needed" : "reload.unchanged",
+  door.log().log({changed ? LogLevel::kWarning : LogLevel::kInfo,
+                  changed ? "reload.restart-needed" : "reload.unchanged",
                   {{"file", file}}});
   return {{"changed", false}, {"notes", notes}};
 }
@@ -48,10 +49,11 @@ Exit run_edge(const Invocation& invocation) {
   gate::Loaded<EdgeFiles> files = load_edge(file, Door::now().civil);
   if (!door.judge(files.errors, files.warnings)) return Exit::kConfiguration;
   const gate::EdgeConfig& config = files.value->config;
-  if (!lock_memory()) door.log().log({LogLevel::kInfo, "door.memory-unlocked", {{"remedy", "LimitMEMLOCK=infinity"}}});
+  if (!lock_memory())
+    door.log().log({LogLevel::kInfo, "door.memory-unlocked", {{"remedy", "LimitMEMLOCK=infinity"}}});
 
-  auto resolver = net::Resolver::make(door.io().get_executor(),
-                                      {config.resolver_servers, config.trust_anchor, config.resolver_insecure});
+  auto resolver = net::Resolver::make(
+      door.io().get_executor(), {config.resolver_servers, config.trust_anchor, config.resolver_insecure});
   if (!resolver) return door.fail(resolver.error());
   net::DnsDialer dialer(**resolver, dial_setup(config), door.random());
   net::PushedCertificates pushed;
@@ -61,7 +63,8 @@ Exit run_edge(const Invocation& invocation) {
   if (!link_tls) return door.fail(link_tls.error());
 
   gate::Edge edge({config, program_version(), door.random().hex(8)}, door.random(), door.log(), Door::now());
-  net::Driver driver({door.io(), edge, dialer, s2s_tls, **link_tls, &pushed, door.log()}, driver_config(config));
+  net::Driver driver({door.io(), edge, dialer, s2s_tls, **link_tls, &pushed, door.log()},
+                     driver_config(config));
   Answers answers;
   answers.reload = [&] { return reload(door, file, files.value->fingerprint); };
   answers.ports = [&] { return ports_answer(edge_ports(config)); };

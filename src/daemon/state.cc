@@ -40,7 +40,8 @@ Result<StateDirectory> StateDirectory::open(const std::string& path) {
   const std::string lock_path = path + "/lock";
   const int lock = ::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (lock < 0) {
-    return Error{Code::kFileUnreadable, fmt::format("{}: {}", lock_path, std::generic_category().message(errno))};
+    return Error{Code::kFileUnreadable,
+                 fmt::format("{}: {}", lock_path, std::generic_category().message(errno))};
   }
   if (::flock(lock, LOCK_EX | LOCK_NB) != 0) {
     ::close(lock);
@@ -77,10 +78,11 @@ Result<std::string> StateDirectory::dialback_secret(const std::string& configure
 Result<void> StateDirectory::check_internal_ca() const {
   const bool kept = file_exists(path_ + "/generation") || file_exists(path_ + "/dialback.secret");
   if (!kept || file_exists(path_ + "/internal-ca.crt") || file_exists(path_ + "/internal-ca.key")) return {};
-  return Error{Code::kConfigMissing,
-               fmt::format("{0}/internal-ca.crt and .key are lost: bring them back from a copy, or empty {0} to begin "
-                           "anew with a CA that the servers inside do not know yet",
-                           path_)};
+  return Error{
+      Code::kConfigMissing,
+      fmt::format("{0}/internal-ca.crt and .key are lost: bring them back from a copy, or empty {0} to begin "
+                  "anew with a CA that the servers inside do not know yet",
+                  path_)};
 }
 
 Result<std::uint64_t> StateDirectory::generation(const std::string& fingerprint) const {
@@ -90,7 +92,8 @@ Result<std::uint64_t> StateDirectory::generation(const std::string& fingerprint)
     const Result<std::string> text = read_file(path, kSmallFileBytesMax);
     if (!text) return text.error();
     const auto parsed = parse_kept(*text);
-    if (!parsed) return Error{Code::kFileFormat, fmt::format("{}: is not a generation and a fingerprint", path)};
+    if (!parsed)
+      return Error{Code::kFileFormat, fmt::format("{}: is not a generation and a fingerprint", path)};
     kept = *parsed;
   }
   if (kept.generation > 0 && kept.fingerprint == fingerprint) return kept.generation;

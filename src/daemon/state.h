@@ -25,8 +25,8 @@ class StateDirectory {
   // than 32 characters).
   Result<std::string> dialback_secret(const std::string& configured, Random& random) const;
 
-  // Whether the private CA (net/internal_ca.h) may be made here: only while the core has kept nothing yet. One
-  // that was lost is not replaced in silence, since every server inside trusts it. To be asked before
+  // Whether the private CA (net/internal_ca.h) may be made here: only while the core has kept nothing yet.
+  // One that was lost is not replaced in silence, since every server inside trusts it. To be asked before
   // anything else is kept. Errors: kConfigMissing.
   Result<void> check_internal_ca() const;
 

@@ -38,7 +38,9 @@ std::string text_of(const json::value& value) {
   }
 }
 
-std::string line(std::string_view name, const std::string& value) { return fmt::format("{:<12}{}\n", name, shown(value)); }
+std::string line(std::string_view name, const std::string& value) {
+  return fmt::format("{:<12}{}\n", name, shown(value));
+}
 
 // "2 in, 1 out" of an object of numbers.
 std::string counted(const json::object& counts) {
@@ -91,7 +93,8 @@ void show_member(std::string& out, std::string_view name, const json::value& val
 
 }  // namespace
 
-std::string aligned(const std::vector<std::string>& heading, const std::vector<std::vector<std::string>>& rows) {
+std::string aligned(const std::vector<std::string>& heading,
+                    const std::vector<std::vector<std::string>>& rows) {
   if (rows.empty()) return {};
   std::vector<std::vector<std::string>> all{heading};
   for (const auto& row : rows) {
@@ -101,7 +104,8 @@ std::string aligned(const std::vector<std::string>& heading, const std::vector<s
   }
   std::vector<std::size_t> widths(heading.size(), 0);
   for (const auto& row : all) {
-    for (std::size_t i = 0; i < row.size() && i < widths.size(); ++i) widths[i] = std::max(widths[i], width_of(row[i]));
+    for (std::size_t i = 0; i < row.size() && i < widths.size(); ++i)
+      widths[i] = std::max(widths[i], width_of(row[i]));
   }
   std::string out;
   for (const auto& row : all) {
@@ -137,8 +141,8 @@ const json::array& list_at(const json::object& object, std::string_view name) {
 
 std::string show_status(const json::object& answer) {
   const json::object& policy = object_at(answer, "policy");
-  std::string out = line("door", fmt::format("{} {} (sallyport {})", field(answer, "role"), field(answer, "name"),
-                                             field(answer, "version")));
+  std::string out = line("door", fmt::format("{} {} (sallyport {})", field(answer, "role"),
+                                             field(answer, "name"), field(answer, "version")));
   out += line("since", field(answer, "since"));
   if (policy.contains("generation")) {
     out += line("policy", fmt::format("generation {}, {}, privacy {}, sha256 {}", field(policy, "generation"),
@@ -159,11 +163,12 @@ std::string show_status(const json::object& answer) {
 }
 
 std::string show_connections(const json::object& answer) {
-  const std::vector<std::string> names{"local",  "remote", "direction", "face",    "peer",  "phase",
-                                       "tls",    "cipher", "method",    "since",   "stanzas", "bytes",
-                                       "last_error"};
-  const std::vector<std::string> heading{"LOCAL", "REMOTE", "DIR",   "FACE",    "PEER",  "PHASE",     "TLS",
-                                         "CIPHER", "PROVED BY", "SINCE", "STANZAS", "BYTES", "LAST ERROR"};
+  const std::vector<std::string> names{"local",   "remote", "direction", "face",   "peer",
+                                       "phase",   "tls",    "cipher",    "method", "since",
+                                       "stanzas", "bytes",  "last_error"};
+  const std::vector<std::string> heading{"LOCAL",   "REMOTE", "DIR",       "FACE",      "PEER",
+                                         "PHASE",   "TLS",    "CIPHER",    "PROVED BY", "SINCE",
+                                         "STANZAS", "BYTES",  "LAST ERROR"};
   const std::string table = table_of(list_at(answer, "connections"), heading, names);
   return table.empty() ? "no connections\n" : table;
 }
@@ -174,8 +179,9 @@ std::string show_explain(const json::object& answer) {
     if (!one.is_object()) continue;
     const json::object& step = one.get_object();
     const std::string code = field(step, "code");
-    out += fmt::format("{:<4}{:<22}{}{}\n", field(step, "ok") == "yes" ? "ok" : "NO", shown(field(step, "what")),
-                       shown(field(step, "detail")), code == "-" ? "" : fmt::format(" [{}]", shown(code)));
+    out +=
+        fmt::format("{:<4}{:<22}{}{}\n", field(step, "ok") == "yes" ? "ok" : "NO", shown(field(step, "what")),
+                    shown(field(step, "detail")), code == "-" ? "" : fmt::format(" [{}]", shown(code)));
   }
   return out + fmt::format("\n{}\n", shown(field(answer, "result")));
 }
@@ -208,22 +214,27 @@ std::string show_dns(const json::object& answer) {
       if (!value.is_object()) continue;
       const json::object& record = value.get_object();
       const json::object& skipped = object_at(record, "skipped");
-      out += fmt::format("  {} {} {} {}{}\n", field(record, "priority"), field(record, "weight"), field(record, "port"),
-                         shown(field(record, "target")),
-                         skipped.empty() ? "" : fmt::format("  SKIPPED [{}] {}", field(skipped, "code"), shown(field(skipped, "text"))));
+      out += fmt::format("  {} {} {} {}{}\n", field(record, "priority"), field(record, "weight"),
+                         field(record, "port"), shown(field(record, "target")),
+                         skipped.empty() ? ""
+                                         : fmt::format("  SKIPPED [{}] {}", field(skipped, "code"),
+                                                       shown(field(skipped, "text"))));
     }
   }
   out += "tried in this order:\n";
   for (const json::value& one : list_at(answer, "plan")) {
     if (!one.is_object()) continue;
     const json::object& target = one.get_object();
-    out += fmt::format("  {}{}\n", shown(field(target, "target")), field(target, "direct_tls") == "yes" ? ", direct TLS" : "");
+    out += fmt::format("  {}{}\n", shown(field(target, "target")),
+                       field(target, "direct_tls") == "yes" ? ", direct TLS" : "");
     for (const json::value& value : list_at(target, "addresses")) {
       if (!value.is_object()) continue;
       const json::object& address = value.get_object();
       const json::object& refused = object_at(address, "refused");
       out += fmt::format("    {}{}\n", shown(field(address, "address")),
-                         refused.empty() ? "" : fmt::format("  REFUSED [{}] {}", field(refused, "code"), shown(field(refused, "text"))));
+                         refused.empty() ? ""
+                                         : fmt::format("  REFUSED [{}] {}", field(refused, "code"),
+                                                       shown(field(refused, "text"))));
     }
   }
   if (list_at(answer, "plan").empty()) out += "  nothing\n";
@@ -234,7 +245,8 @@ std::string show_error(const json::object& error) {
   std::string out = shown(field(error, "sentence"));
   if (const std::string text = field(error, "text"); text != "-") out += fmt::format(" {}", shown(text));
   out += fmt::format(" [{}]\n", shown(field(error, "code")));
-  if (const std::string remedy = field(error, "remedy"); remedy != "-") out += fmt::format("  {}\n", shown(remedy));
+  if (const std::string remedy = field(error, "remedy"); remedy != "-")
+    out += fmt::format("  {}\n", shown(remedy));
   return out;
 }
 

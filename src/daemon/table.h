@@ -10,7 +10,8 @@ namespace sallyport::daemon {
 
 // Rows below a heading, each column as wide as its widest cell, two spaces between; no spaces at a line's
 // end. Cells are shown as base/log.h's `shown` does. Empty when there are no rows.
-std::string aligned(const std::vector<std::string>& heading, const std::vector<std::vector<std::string>>& rows);
+std::string aligned(const std::vector<std::string>& heading,
+                    const std::vector<std::vector<std::string>>& rows);
 
 // A member as text: strings as they are, numbers and truths written out, "-" when absent or null. Lists are
 // joined with ", ".

@@ -28,10 +28,11 @@ TEST(Table, what_a_peer_chose_cannot_move_the_cursor) {
 }
 
 TEST(Field, is_text_whatever_it_is) {
-  const json::object object = parsed(R"({"s":"x","n":7,"t":true,"f":false,"l":["a",1],"e":[],"z":null,"q":""})");
-  const std::pair<const char*, const char*> cases[] = {{"s", "x"},    {"n", "7"}, {"t", "yes"}, {"f", "no"},
-                                                       {"l", "a, 1"}, {"e", "-"}, {"z", "-"},   {"q", "-"},
-                                                       {"absent", "-"}};
+  const json::object object =
+      parsed(R"({"s":"x","n":7,"t":true,"f":false,"l":["a",1],"e":[],"z":null,"q":""})");
+  const std::pair<const char*, const char*> cases[] = {{"s", "x"},  {"n", "7"},    {"t", "yes"},
+                                                       {"f", "no"}, {"l", "a, 1"}, {"e", "-"},
+                                                       {"z", "-"},  {"q", "-"},    {"absent", "-"}};
   for (const auto& [name, text] : cases) EXPECT_EQ(field(object, name), text) << name;
 }
 
@@ -41,8 +42,9 @@ TEST(Show, status_names_links_and_policy) {
     "privacy":"allow-list"},"links":[{"name":"vcse.example.com","state":"up","address":"192.0.2.10:7400",
     "since":"2026-11-22T20:00:01Z","last_error":null}],"streams":{"in":1,"out":2,"negotiating":0},
     "stanzas":{"in":4,"out":5,"refused":0,"uncertain":0},"waiting":{"stanzas":0,"bytes":0}})"));
-  for (const char* part : {"core core.corp.example (sallyport 0.1.0)", "generation 3", "allow-list", "0123456789abcdef\n",
-                           "1 in, 2 out, 0 negotiating", "vcse.example.com  up     192.0.2.10:7400"}) {
+  for (const char* part :
+       {"core core.corp.example (sallyport 0.1.0)", "generation 3", "allow-list", "0123456789abcdef\n",
+        "1 in, 2 out, 0 negotiating", "vcse.example.com  up     192.0.2.10:7400"}) {
     EXPECT_NE(out.find(part), std::string::npos) << part << "\nin\n" << out;
   }
 }
@@ -63,7 +65,8 @@ TEST(Show, answers_without_their_members_are_shown_all_the_same) {
 }
 
 TEST(Show, explain_marks_the_step_that_fails) {
-  const std::string out = show_explain(parsed(R"({"steps":[{"what":"local domain","ok":true,"detail":"example.com"},
+  const std::string out =
+      show_explain(parsed(R"({"steps":[{"what":"local domain","ok":true,"detail":"example.com"},
     {"what":"policy","ok":false,"detail":"no row matches","code":"policy.not-allowed"}],"result":"refused"})"));
   EXPECT_NE(out.find("ok  local domain"), std::string::npos);
   EXPECT_NE(out.find("NO  policy"), std::string::npos);
