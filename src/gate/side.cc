@@ -26,7 +26,7 @@ Side::Stream* Side::find(ConnId conn) {
 bool Side::is_proved(ConnId conn) const {
   const auto it = streams_.find(conn);
   if (it == streams_.end()) return true;
-  const auto* in = it->second.in();
+  const auto* in = std::get_if<s2s::Inbound>(&it->second.machine);
   return in == nullptr || !in->proofs().empty();
 }
 
