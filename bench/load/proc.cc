@@ -1,0 +1,76 @@
+#include "load/proc.h"
+
+#include <fstream>
+#include <sstream>
+
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+namespace bench {
+
+std::int64_t now_ns() {
+  timespec time{};
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return time.tv_sec * 1'000'000'000LL + time.tv_nsec;
+}
+
+Usage usage_of(int pid) {
+  Usage usage;
+  std::string folder = "/proc/" + std::to_string(pid);
+  std::ifstream stat(folder + "/stat");
+  std::string line;
+  std::getline(stat, line);
+  std::size_t behind_name = line.rfind(')');  // the name may hold anything
+  if (behind_name == std::string::npos) return usage;
+  std::istringstream fields(line.substr(behind_name + 1));
+  std::string skipped;
+  for (int field = 3; field < 14; ++field) fields >> skipped;  // proc(5): utime is field 14, stime 15
+  double user = 0;
+  double system = 0;
+  fields >> user >> system;
+  usage.cpu_s = (user + system) / static_cast<double>(sysconf(_SC_CLK_TCK));
+  std::ifstream status(folder + "/status");
+  while (std::getline(status, line)) {
+    if (line.starts_with("VmRSS:")) usage.rss_kb = std::stoull(line.substr(6));
+  }
+  return usage;
+}
+
+std::vector<Usage> usage_of(const std::vector<int>& pids) {
+  std::vector<Usage> all;
+  for (int pid : pids) all.push_back(usage_of(pid));
+  return all;
+}
+
+double own_cpu_s() {
+  timespec time{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
+}
+
+std::uint64_t listen_overflows() {
+  std::ifstream file("/proc/net/netstat");
+  std::string names;
+  std::string values;
+  while (std::getline(file, names) && std::getline(file, values)) {
+    if (!names.starts_with("TcpExt:")) continue;
+    std::istringstream name_words(names);
+    std::istringstream value_words(values);
+    std::string name;
+    std::string value;
+    while (name_words >> name && value_words >> value) {
+      if (name == "ListenOverflows") return std::stoull(value);
+    }
+  }
+  return 0;
+}
+
+void raise_descriptor_limit() {
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+}  // namespace bench

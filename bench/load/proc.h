@@ -1,0 +1,28 @@
+// What the kernel knows of processes, and clocks.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace bench {
+
+// Monotonic time in nanoseconds.
+std::int64_t now_ns();
+
+struct Usage {
+  double cpu_s = 0;          // user and system, all threads, from /proc/PID/stat
+  std::uint64_t rss_kb = 0;  // VmRSS
+};
+// Of a process that is gone: nothing.
+Usage usage_of(int pid);
+std::vector<Usage> usage_of(const std::vector<int>& pids);
+double own_cpu_s();
+
+// TcpExt counters of the network namespace: connections that a full accept queue dropped.
+std::uint64_t listen_overflows();
+
+// As many descriptors as the system lets us have.
+void raise_descriptor_limit();
+
+}  // namespace bench

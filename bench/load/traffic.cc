@@ -1,0 +1,303 @@
+#include "load/traffic.h"
+
+#include <algorithm>
+#include <cstdio>
+
+namespace bench {
+namespace {
+
+// Below what a door admits of connections that have proved nothing.
+constexpr std::size_t kOpeningMax = 32;
+// A gateway opens streams at the first stanza of a pair; this many pairs do so at a time.
+constexpr std::size_t kPrimingMax = 32;
+constexpr std::int64_t kSecond = 1'000'000'000;
+
+std::int64_t seconds(double s) { return static_cast<std::int64_t>(s * 1e9); }
+
+double percentile_ms(const std::vector<std::int64_t>& sorted, double part) {
+  if (sorted.empty()) return 0;
+  auto at = static_cast<std::size_t>(part * static_cast<double>(sorted.size() - 1));
+  return static_cast<double>(sorted[at]) / 1e6;
+}
+
+std::string quoted(const std::string& text) {
+  std::string out = "\"";
+  for (char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
+  }
+  return out + '"';
+}
+
+}  // namespace
+
+Traffic::Traffic(const Options& options)
+    : options_(options), pki_(options.folder), server_(server_context(pki_)),
+      host_{loop_, pki_, client_.get(), server_.get(), options.secret, {}, {}, {}} {
+  host_.on_ready = [this](Stream& stream) {
+    if (stream.user == &planned_) --opening_;
+  };
+  host_.on_bytes = [this](Stream& stream, std::string_view bytes) { handle_bytes(stream, bytes); };
+  host_.on_end = [this](Stream& stream, const std::string& why) {
+    if (failure_.empty()) failure_ = why;
+    marks_.erase(&stream);
+    auto node = streams_.extract(&stream);
+    if (!node.empty()) loop_.bury(std::move(node.mapped()));
+  };
+}
+
+// --- opening
+
+// Pairs on a grid of domains; a diagonal where there are as many of each as there are pairs.
+void Traffic::make_flows() {
+  std::size_t locals = options_.locals;
+  std::size_t remotes = options_.remotes;
+  flows_.reserve(2 * options_.pairs);
+  for (std::size_t pair = 0; pair < options_.pairs; ++pair) {
+    std::size_t local = pair % locals;
+    std::size_t remote = (locals >= remotes ? pair + pair / locals : pair / locals) % remotes;
+    if (options_.direction != Direction::kOut) make_flow(local, remote, Side::kInside);
+    if (options_.direction != Direction::kIn) make_flow(local, remote, Side::kWorld);
+  }
+}
+
+void Traffic::make_flow(std::size_t local, std::size_t remote, Side goal) {
+  std::string from = goal == Side::kInside ? options_.remote(remote) : options_.local(local);
+  std::string to = goal == Side::kInside ? options_.local(local) : options_.remote(remote);
+  std::size_t number = flows_.size();
+  flows_.emplace_back(goal, Stanzas(number, from, to, options_.stanza_bytes));
+  Side source = goal == Side::kInside ? Side::kWorld : Side::kInside;
+  if (options_.transport != Transport::kComponent) {
+    planned_.push_back({source, from, to, {number}});
+    return;
+  }
+  // A component is there for everything its domain sends, and to receive.
+  auto [found, is_new] = planned_by_domain_.try_emplace(from, planned_.size());
+  if (is_new) planned_.push_back({source, from, {}, {}});
+  planned_[found->second].flows.push_back(number);
+  if (planned_by_domain_.try_emplace(to, planned_.size()).second) planned_.push_back({goal, to, {}, {}});
+}
+
+void Traffic::listen() {
+  if (options_.transport == Transport::kComponent) return;
+  auto take = [this](std::unique_ptr<Stream> stream) {
+    Stream* key = stream.get();
+    streams_.emplace(key, std::move(stream));
+  };
+  if (options_.direction != Direction::kOut)
+    listeners_.push_back(std::make_unique<StreamListener>(host_, Side::kInside, options_.listen_inside, take));
+  if (options_.direction != Direction::kIn)
+    listeners_.push_back(std::make_unique<StreamListener>(host_, Side::kWorld, options_.listen_world, take));
+}
+
+void Traffic::open_some() {
+  while (opening_ < kOpeningMax && opened_ < planned_.size()) {
+    const Planned& plan = planned_[opened_];
+    const std::string& entry = plan.side == Side::kWorld ? options_.entry_in : options_.entry_out;
+    // 127.64.0.0/10, a new one for every 16 streams: doors bound what one address may open.
+    auto source = static_cast<std::uint32_t>(0x7f400001 + opened_ / 16);
+    auto stream = std::make_unique<Stream>(host_, plan.side, options_.transport, plan.own, plan.other,
+                                           address_of(entry), source);
+    stream->user = &planned_;
+    for (std::size_t flow : plan.flows) flows_[flow].sender = stream.get();
+    Stream* key = stream.get();
+    streams_.emplace(key, std::move(stream));
+    ++opened_;
+    ++opening_;
+  }
+}
+
+bool Traffic::open_all() {
+  std::int64_t end = now_ns() + seconds(options_.setup_s);
+  while (opened_ < planned_.size() || opening_ > 0) {
+    open_some();
+    loop_.turn(100);
+    if (failed()) return false;
+    if (now_ns() > end) {
+      give_up(std::to_string(opening_) + " streams are not ready");
+      return false;
+    }
+  }
+  return true;
+}
+
+// The first stanza of each flow, a few flows at a time.
+bool Traffic::prime() {
+  std::int64_t end = now_ns() + seconds(options_.setup_s);
+  std::size_t next = 0;
+  while (received_ < flows_.size()) {
+    for (; next < flows_.size() && next - received_ < kPrimingMax; ++next) {
+      Flow& flow = flows_[next];
+      scratch_.clear();
+      flow.stanzas.append(scratch_, flow.sent++);
+      flow.sender->write(scratch_);
+      flow.sender->flush();
+    }
+    loop_.turn(100);
+    if (failed()) return false;
+    if (bounced_ > 0 || now_ns() > end) {
+      give_up(std::to_string(flows_.size() - received_) + " of " + std::to_string(flows_.size()) +
+              " flows have passed no stanza, " + std::to_string(bounced_) + " were bounced");
+      return false;
+    }
+  }
+  return true;
+}
+
+void Traffic::give_up(const std::string& what) {
+  if (!failure_.empty()) return;
+  failure_ = what;
+  for (const auto& [stream, owned] : streams_) {
+    if (stream->is_ready()) continue;
+    failure_ += "; " + stream->shown();
+    if (failure_.size() > 500) break;
+  }
+}
+
+// --- stanzas
+
+void Traffic::handle_bytes(Stream& stream, std::string_view bytes) {
+  marks_[&stream].scan(bytes, [&](std::uint32_t flow, std::uint32_t number) { handle_mark(stream, flow, number); });
+}
+
+void Traffic::handle_mark(Stream& stream, std::uint32_t number_of_flow, std::uint32_t number) {
+  if (number_of_flow >= flows_.size() || stream.side() != flows_[number_of_flow].goal) {
+    ++bounced_;
+    return;
+  }
+  Flow& flow = flows_[number_of_flow];
+  if (number != flow.received) ++disordered_;
+  ++flow.received;
+  ++received_;
+  if (!flow.scheduled.empty()) {
+    std::int64_t scheduled = flow.scheduled.front();
+    flow.scheduled.pop_front();
+    if (measure_from_ != 0 && scheduled >= measure_from_) latencies_.push_back(now_ns() - scheduled);
+  }
+  if (!sending_ || flow.has_room) return;
+  flow.has_room = true;
+  with_room_.push_back(&flow);
+}
+
+void Traffic::fill(Flow& flow) {
+  std::size_t room = options_.window - (flow.sent - flow.received);
+  if (room < options_.per_record) return;
+  for (; room >= options_.per_record; room -= options_.per_record) {
+    scratch_.clear();
+    for (std::size_t i = 0; i < options_.per_record; ++i) flow.stanzas.append(scratch_, flow.sent++);
+    flow.sender->write(scratch_);
+  }
+  flow.sender->flush();
+}
+
+void Traffic::saturate_until(std::int64_t end) {
+  if (!sending_) {
+    sending_ = true;
+    for (Flow& flow : flows_) fill(flow);
+  }
+  loop_.wake_at(end);
+  while (now_ns() < end && !failed()) {
+    loop_.turn(-1);
+    std::vector<Flow*> turn;
+    turn.swap(with_room_);
+    for (Flow* flow : turn) {
+      flow->has_room = false;
+      fill(*flow);
+    }
+    turn.clear();
+    if (with_room_.empty()) with_room_.swap(turn);  // keeps its room
+  }
+}
+
+void Traffic::send_due(std::int64_t now) {
+  for (;; ++rate_sent_) {
+    auto due = rate_begun_ + static_cast<std::int64_t>(static_cast<double>(rate_sent_) * 1e9 / options_.rate);
+    if (due > now) {
+      loop_.wake_at(due);
+      return;
+    }
+    Flow& flow = flows_[rate_sent_ % flows_.size()];
+    scratch_.clear();
+    flow.stanzas.append(scratch_, flow.sent++);
+    flow.scheduled.push_back(due);
+    flow.sender->write(scratch_);
+    flow.sender->flush();
+  }
+}
+
+void Traffic::keep_rate_until(std::int64_t end) {
+  if (rate_begun_ == 0) rate_begun_ = now_ns();
+  for (std::int64_t now = now_ns(); now < end && !failed(); now = now_ns()) {
+    send_due(now);
+    loop_.turn(-1);
+  }
+}
+
+void Traffic::drain() {
+  sending_ = false;
+  std::uint64_t sent = 0;
+  for (const Flow& flow : flows_) sent += flow.sent;
+  std::int64_t end = now_ns() + 10 * kSecond;
+  while (received_ < sent && now_ns() < end && !failed()) loop_.turn(10);
+  if (received_ < sent) give_up(std::to_string(sent - received_) + " stanzas did not come out");
+}
+
+// --- results
+
+Traffic::Snapshot Traffic::snapshot() const {
+  return {now_ns(), received_, own_cpu_s(), usage_of(options_.watch)};
+}
+
+void Traffic::print(const Snapshot& begin, const Snapshot& end) {
+  auto stanzas = static_cast<double>(end.received - begin.received);
+  double elapsed_s = static_cast<double>(end.time - begin.time) / 1e9;
+  double cpu_s = 0;
+  std::string each;
+  for (std::size_t i = 0; i < options_.watch.size(); ++i) {
+    double used = end.usage[i].cpu_s - begin.usage[i].cpu_s;
+    cpu_s += used;
+    char text[160];
+    std::snprintf(text, sizeof text, "%s{\"pid\": %d, \"cpu_s\": %.2f, \"rss_kb\": %llu}", i == 0 ? "" : ", ",
+                  options_.watch[i], used, static_cast<unsigned long long>(end.usage[i].rss_kb));
+    each += text;
+  }
+  std::sort(latencies_.begin(), latencies_.end());
+  double hundred_thousands = stanzas / 1e5;
+  auto per = [&](double value) { return hundred_thousands > 0 ? value / hundred_thousands : 0; };
+  std::printf("{\"stanzas\": %.0f, \"seconds\": %.3f, \"stanzas_per_s\": %.0f, \"cpu_s\": %.2f, "
+              "\"cpu_s_per_100k\": %.4f, \"generator_cpu_s_per_100k\": %.4f, ",
+              stanzas, elapsed_s, stanzas / elapsed_s, cpu_s, per(cpu_s), per(end.own_cpu_s - begin.own_cpu_s));
+  std::printf("\"p50_ms\": %.3f, \"p99_ms\": %.3f, \"max_ms\": %.3f, ", percentile_ms(latencies_, 0.5),
+              percentile_ms(latencies_, 0.99), percentile_ms(latencies_, 1));
+  std::printf("\"bounced\": %llu, \"disordered\": %llu, \"processes\": [%s], \"failure\": %s}\n",
+              static_cast<unsigned long long>(bounced_), static_cast<unsigned long long>(disordered_), each.c_str(),
+              quoted(failure_).c_str());
+}
+
+int Traffic::run() {
+  make_flows();
+  listen();
+  Snapshot begin = snapshot();
+  Snapshot end = begin;
+  if (open_all() && prime()) {
+    std::fprintf(stderr, "ready\n");
+    bool is_rate = options_.mode == Mode::kRate;
+    auto go_until = [&](std::int64_t time) { is_rate ? keep_rate_until(time) : saturate_until(time); };
+    std::int64_t started = now_ns();
+    go_until(started + seconds(options_.warm_s));
+    std::fprintf(stderr, "measuring\n");
+    begin = snapshot();
+    measure_from_ = begin.time;
+    go_until(begin.time + seconds(options_.measure_s));
+    end = snapshot();
+    drain();
+  }
+  if (failure_.empty() && bounced_ > 0) failure_ = "stanzas came back";
+  if (failure_.empty() && disordered_ > 0) failure_ = "stanzas came out of order";
+  print(begin, end);
+  // What is still open ends with the process; nobody must hear of it.
+  host_.on_end = [](Stream&, const std::string&) {};
+  return failed() ? 1 : 0;
+}
+
+}  // namespace bench
