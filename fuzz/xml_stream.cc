@@ -30,8 +30,8 @@ std::string line(const StreamEvent& event) {
     std::string operator()(const Element& e) const { return e.xml(); }
     std::string operator()(const Stanza& s) const { return s.xml; }
     std::string operator()(const BadStanza& b) const {
-      return fmt::format("bad {} {} {} {} {}", code_row(b.error.code).name, b.from.text(), b.to, b.id,
-                         b.type);
+      return fmt::format("bad {} {} {} {} {}", code_row(b.error.code).name,
+                         b.from ? b.from->text() : b.from_domain.ascii(), b.to, b.id, b.type);
     }
     std::string operator()(const StreamFooter&) const { return "footer"; }
   };

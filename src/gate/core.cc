@@ -248,7 +248,9 @@ void Core::Impl::handle(SideOutput output, Now now) {
   } else if (auto* arrived = std::get_if<Arrived>(&output)) {
     outward(std::move(*arrived), now);
   } else if (auto* bad = std::get_if<ArrivedBad>(&output)) {
-    if (auto reply = answer_bad(bad->proof.pair(), bad->stanza)) side.send(bad->proof.pair(), std::move(*reply), 0, now);
+    ++stanzas.refused;
+    if (auto reply = answer_bad(bad->stanza, Sender::kInside))
+      side.send(bad->proof.pair(), std::move(*reply), 0, now);
   } else if (auto* handed = std::get_if<Handed>(&output)) {
     delivered(handed->ticket, now);
   } else if (auto* failed = std::get_if<Failed>(&output)) {

@@ -44,9 +44,12 @@ void Core::Impl::refuse_inward(const Pair& pair, const xmpp::Stanza& stanza, con
            {{"local", pair.local.ascii()}, {"remote", pair.remote.ascii()}, {"direction", "in"},
             {"id", stanza.id}, {"code", std::string(row.name)}, {"leg", leg}, {"text", error.text}}});
   if (!snapshot->rules().may_answer(pair, now.civil)) return;
-  const Code code = row.stanza_condition.empty() ? Code::kInternal : error.code;
+  // Who sent it is not known, whatever the edge says.
+  if (error.code == Code::kStanzaFromInvalid) return;
+  const auto condition = stanza_condition(error.code, Sender::kWorld);
   // The world is told what happened, not where inside: no address, no node name.
-  if (auto answer = xmpp::bounce(stanza, code, fmt::format("{}: {}", pair.local.unicode(), row.sentence)))
+  if (auto answer =
+          xmpp::bounce(stanza, condition, fmt::format("{}: {}", pair.local.unicode(), row.sentence)))
     enqueue(pair, std::move(*answer), std::nullopt, now);
 }
 

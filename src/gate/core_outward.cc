@@ -148,14 +148,19 @@ void Core::Impl::answer_inside(const xmpp::Stanza& stanza, const Error& error, c
   ++stanzas.refused;
   const auto& row = code_row(error.code);
   // An error is not answered (RFC 6120 8.3.1): that it did not arrive stands here only.
-  log.log({LogLevel::kInfo, stanza.is_error() ? "answer.lost" : "stanza.refused",
-           {{"local", stanza.from.domain().ascii()}, {"remote", stanza.to.domain().ascii()},
-            {"id", stanza.id}, {"code", std::string(row.name)}, {"leg", leg}, {"text", error.text}}});
-  const Error shown = row.stanza_condition.empty() ? Error{Code::kDeliveryTimeout, error.text} : error;
+  log.log({LogLevel::kInfo,
+           stanza.is_error() ? "answer.lost" : "stanza.refused",
+           {{"local", stanza.from.domain().ascii()},
+            {"remote", stanza.to.domain().ascii()},
+            {"id", stanza.id},
+            {"code", std::string(row.name)},
+            {"leg", leg},
+            {"text", error.text}}});
   const std::string text = fmt::format("{} -> {}: {}{}{}{} [{}]", leg, stanza.to.domain().unicode(), row.sentence,
                                        error.text.empty() ? "" : " (", error.text, error.text.empty() ? "" : ")",
                                        row.name);
-  if (auto answer = xmpp::bounce(stanza, shown.code, text)) deliver_inside(std::move(*answer), 0, now);
+  if (auto answer = xmpp::bounce(stanza, stanza_condition(error.code, Sender::kInside), text))
+    deliver_inside(std::move(*answer), 0, now);
 }
 
 // To an internal server: `stanza` in its outward form, from a remote domain to a local one.

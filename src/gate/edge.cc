@@ -157,7 +157,9 @@ void Edge::Impl::handle(SideOutput output, Now now) {
   } else if (auto* arrived = std::get_if<Arrived>(&output)) {
     inward(std::move(*arrived), now);
   } else if (auto* bad = std::get_if<ArrivedBad>(&output)) {
-    if (auto answer = answer_bad(bad->proof.pair(), bad->stanza)) side.send(bad->proof.pair(), std::move(*answer), 0, now);
+    ++refused;
+    if (auto answer = answer_bad(bad->stanza, Sender::kWorld))
+      side.send(bad->proof.pair(), std::move(*answer), 0, now);
   } else if (auto* handed = std::get_if<Handed>(&output)) {
     settle(handed->ticket, std::nullopt, now);
   } else if (auto* failed = std::get_if<Failed>(&output)) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/codes.h"
 #include "gate/slots.h"
 
 namespace sallyport::gate {
@@ -44,25 +45,162 @@ TEST(Reply, what_starts_and_what_answers) {
     EXPECT_EQ(is_answer(stanza(c.kind, c.type, c.xml)), c.answer) << xmpp::kind_name(c.kind) << " " << c.type << c.xml;
 }
 
-xmpp::BadStanza bad(StanzaKind kind, std::string type) {
-  return {{Code::kStanzaToInvalid, "a@b@c"}, kind, *xmpp::Jid::parse("b@partner.example/x"), "a@b@c", "7", std::move(type)};
+xmpp::BadStanza bad(StanzaKind kind, std::string type, Code code = Code::kStanzaToInvalid) {
+  return {{code, "localpart: it is too long"},
+          kind,
+          *xmpp::Domain::parse("partner.example"),
+          *xmpp::Jid::parse("b@partner.example/x"),
+          *xmpp::Domain::parse("example.com"),
+          "a b@example.com",
+          "7",
+          std::move(type)};
 }
 
-const xmpp::Pair kPair{*xmpp::Domain::parse("example.com"), *xmpp::Domain::parse("partner.example")};
-
 TEST(Reply, a_stanza_to_no_address_is_answered_by_the_domain) {
-  const auto answer = answer_bad(kPair, bad(StanzaKind::kMessage, "chat"));
-  ASSERT_TRUE(answer);
-  EXPECT_EQ(answer->type, "error");
-  EXPECT_EQ(answer->id, "7");
-  EXPECT_EQ(answer->from.text(), "example.com");
-  EXPECT_EQ(answer->to.text(), "b@partner.example/x");
-  EXPECT_NE(answer->xml.find("jid-malformed"), std::string::npos) << answer->xml;
+  for (const Sender sender : {Sender::kInside, Sender::kWorld}) {
+    const auto answer = answer_bad(bad(StanzaKind::kMessage, "chat"), sender);
+    ASSERT_TRUE(answer);
+    EXPECT_EQ(answer->type, "error");
+    EXPECT_EQ(answer->id, "7");
+    EXPECT_EQ(answer->from.text(), "example.com");
+    EXPECT_EQ(answer->to.text(), "b@partner.example/x");
+    EXPECT_NE(answer->xml.find("<error type='modify'><jid-malformed "), std::string::npos) << answer->xml;
+    EXPECT_NE(answer->xml.find("localpart: it is too long"), std::string::npos) << answer->xml;
+  }
 }
 
 TEST(Reply, an_error_to_no_address_is_not_answered) {
-  EXPECT_FALSE(answer_bad(kPair, bad(StanzaKind::kMessage, "error")));
-  EXPECT_FALSE(answer_bad(kPair, bad(StanzaKind::kIq, "result")));
+  EXPECT_FALSE(answer_bad(bad(StanzaKind::kMessage, "error"), Sender::kWorld));
+  EXPECT_FALSE(answer_bad(bad(StanzaKind::kIq, "result"), Sender::kWorld));
+  EXPECT_FALSE(answer_bad(bad(StanzaKind::kIq, "error"), Sender::kInside));
+}
+
+TEST(Reply, a_request_of_an_unknown_type_is_answered) {
+  const auto answer = answer_bad(bad(StanzaKind::kIq, "frob", Code::kStanzaTypeInvalid), Sender::kWorld);
+  ASSERT_TRUE(answer);
+  EXPECT_NE(answer->xml.find("<bad-request "), std::string::npos) << answer->xml;
+}
+
+TEST(Reply, a_stanza_from_no_address_is_not_answered) {
+  auto stanza = bad(StanzaKind::kIq, "get", Code::kStanzaFromInvalid);
+  stanza.from.reset();
+  EXPECT_FALSE(answer_bad(stanza, Sender::kWorld));
+  EXPECT_FALSE(answer_bad(stanza, Sender::kInside));
+}
+
+TEST(Reply, every_code_that_may_settle_a_stanza_has_a_condition) {
+  for (const CodeRow& row : code_table()) {
+    for (const Sender sender : {Sender::kInside, Sender::kWorld})
+      EXPECT_TRUE(xmpp::is_stanza_condition(stanza_condition(row.code, sender))) << row.name;
+  }
+}
+
+// RFC 6120 8.3.3. Outward a door or the other server failed; inward our own servers or doors did, or the
+// world's stanza is wrong.
+TEST(Reply, the_condition_says_what_the_sender_can_know) {
+  constexpr std::string_view kNotFound = "remote-server-not-found";
+  constexpr std::string_view kTimeout = "remote-server-timeout";
+  constexpr std::string_view kInternal = "internal-server-error";
+  constexpr std::string_view kUnavailable = "service-unavailable";
+  constexpr std::string_view kBusy = "resource-constraint";
+  constexpr std::string_view kNotAllowed = "not-allowed";
+  struct Case {
+    Code code;
+    std::string_view to_inside;
+    std::string_view to_world;
+  };
+  const Case cases[] = {
+      // The other server's stream is not what it should be.
+      {Code::kXmlNotWellFormed, kTimeout, kInternal},
+      {Code::kXmlRestricted, kTimeout, kInternal},
+      {Code::kXmlEncoding, kTimeout, kInternal},
+      {Code::kXmlVersion, kTimeout, kInternal},
+      {Code::kXmlTooLarge, kTimeout, "policy-violation"},
+      {Code::kXmlTooDeep, kTimeout, kInternal},
+      {Code::kXmlTooManyAttributes, kTimeout, kInternal},
+      {Code::kXmlTooManyChildren, kTimeout, kInternal},
+      {Code::kXmlNamespace, kTimeout, kInternal},
+      {Code::kXmlStreamInside, kTimeout, kInternal},
+      {Code::kXmlTextBetween, kTimeout, kInternal},
+      {Code::kStanzaAddressMissing, kTimeout, kInternal},
+      {Code::kStanzaFromInvalid, kTimeout, kInternal},
+      {Code::kStanzaToInvalid, "jid-malformed", "jid-malformed"},
+      {Code::kStanzaTypeInvalid, "bad-request", "bad-request"},
+      {Code::kStanzaIdInvalid, "bad-request", "bad-request"},
+      {Code::kStanzaUnknown, kTimeout, kInternal},
+      {Code::kStreamVersion, kTimeout, kInternal},
+      {Code::kStreamHostUnknown, kTimeout, kInternal},
+      {Code::kStreamHeaderChanged, kTimeout, kInternal},
+      {Code::kStreamHeaderInvalid, kTimeout, kInternal},
+      {Code::kStreamEarlyBytes, kTimeout, kInternal},
+      {Code::kStreamOrder, kTimeout, kInternal},
+      {Code::kStreamNotAuthorized, kTimeout, kInternal},
+      {Code::kStreamNegotiationTimeout, kTimeout, kTimeout},
+      {Code::kStreamIdle, kTimeout, kTimeout},
+      {Code::kStreamClosedByPeer, kTimeout, kTimeout},
+      {Code::kStreamErrorByPeer, kNotFound, kUnavailable},
+      {Code::kStreamLost, kTimeout, kTimeout},
+      {Code::kStreamShutdown, kTimeout, kTimeout},
+      {Code::kStreamTooMany, kBusy, kBusy},
+      {Code::kStreamNoOffer, kNotFound, kUnavailable},
+      {Code::kStreamReset, kTimeout, kTimeout},
+      {Code::kTlsRequired, kNotFound, kUnavailable},
+      {Code::kTlsHandshake, kNotFound, kUnavailable},
+      {Code::kTlsNoCertificate, kNotFound, kUnavailable},
+      {Code::kTlsUntrusted, kNotFound, kUnavailable},
+      {Code::kTlsNameMismatch, kNotFound, kUnavailable},
+      {Code::kTlsAlpn, kTimeout, kInternal},
+      {Code::kTlsNoLocalCertificate, kInternal, kInternal},
+      {Code::kTlsMintRate, kBusy, kBusy},
+      {Code::kSaslMechanism, kTimeout, kInternal},
+      {Code::kSaslRefused, kNotFound, kUnavailable},
+      {Code::kDialbackInvalid, kNotFound, kUnavailable},
+      {Code::kDialbackError, kNotFound, kUnavailable},
+      {Code::kDialbackUnreachable, kTimeout, kTimeout},
+      {Code::kDialbackTimeout, kTimeout, kTimeout},
+      {Code::kDialbackUnsolicited, kTimeout, kInternal},
+      {Code::kDialbackTooMany, kBusy, kBusy},
+      {Code::kDialbackMalformed, kTimeout, kInternal},
+      {Code::kPolicyDisabled, kNotAllowed, kNotAllowed},
+      {Code::kPolicyNotListed, kNotAllowed, kNotAllowed},
+      {Code::kPolicyDenied, kNotAllowed, kNotAllowed},
+      {Code::kPolicyDirection, kNotAllowed, kNotAllowed},
+      {Code::kPolicyExpired, kNotAllowed, kNotAllowed},
+      {Code::kPolicyInsideName, kNotAllowed, kNotAllowed},
+      {Code::kPolicyBelowLocal, kNotAllowed, kNotAllowed},
+      {Code::kPolicyNotLocal, kNotAllowed, "item-not-found"},
+      {Code::kPolicyNodeName, "item-not-found", "item-not-found"},
+      {Code::kDnsNoName, kNotFound, kUnavailable},
+      {Code::kDnsDecline, kNotFound, kUnavailable},
+      {Code::kDnsFailure, kTimeout, kTimeout},
+      {Code::kDnsBogus, kNotFound, kUnavailable},
+      {Code::kDnsMalformed, kTimeout, kTimeout},
+      {Code::kDnsTooMany, kTimeout, kInternal},
+      {Code::kDialPort, kNotFound, kUnavailable},
+      {Code::kDialAddress, kNotFound, kUnavailable},
+      {Code::kDialOwn, kNotFound, kUnavailable},
+      {Code::kDialRefused, kNotFound, kUnavailable},
+      {Code::kDialTimeout, kTimeout, kTimeout},
+      {Code::kDialInside, kUnavailable, kUnavailable},
+      {Code::kDialNoRoute, kNotFound, kUnavailable},
+      {Code::kLinkDead, kTimeout, kTimeout},
+      {Code::kLinkDown, kTimeout, kTimeout},
+      {Code::kLinkRefused, kTimeout, kTimeout},
+      {Code::kLinkBusy, kBusy, kBusy},
+      // An edge that refuses a push gives back what came before it.
+      {Code::kLinkDomain, kTimeout, kInternal},
+      {Code::kDeliveryTimeout, kTimeout, kTimeout},
+      {Code::kDeliveryQueueFull, kBusy, kBusy},
+      {Code::kDeliveryUncertain, kTimeout, kTimeout},
+      // Only a door that is broken or taken over settles with these.
+      {Code::kConfigValue, kInternal, kInternal},
+      {Code::kControlRefused, kInternal, kInternal},
+      {Code::kInternal, kInternal, kInternal},
+  };
+  for (const Case& c : cases) {
+    EXPECT_EQ(stanza_condition(c.code, Sender::kInside), c.to_inside) << code_row(c.code).name;
+    EXPECT_EQ(stanza_condition(c.code, Sender::kWorld), c.to_world) << code_row(c.code).name;
+  }
 }
 
 TEST(Slots, numbers_are_used_again_and_stale_ones_are_nobody) {

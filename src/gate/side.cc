@@ -295,6 +295,17 @@ bool Side::handle(ConnId conn, Stream& stream, s2s::InboundOutput output, Now no
     count(stream, deliver->proof.pair(), deliver->stanza.xml.size());
     emit(Arrived{conn, std::move(deliver->proof), std::move(deliver->stanza)});
   } else if (auto* bad = std::get_if<s2s::Unmovable>(&output)) {
+    const auto& pair = bad->proof.pair();
+    log_.log({LogLevel::kInfo,
+              bad->stanza.type == "error" ? "answer.lost" : "stanza.refused",
+              {{"face", face_},
+               {"direction", "in"},
+               {"local", pair.local.ascii()},
+               {"remote", pair.remote.ascii()},
+               {"peer", stream.peer.text()},
+               {"id", bad->stanza.id},
+               {"code", std::string(code_row(bad->stanza.error.code).name)},
+               {"text", bad->stanza.error.text}}});
     emit(ArrivedBad{std::move(bad->proof), std::move(bad->stanza)});
   } else if (auto* closed = std::get_if<s2s::Closed>(&output)) {
     end_stream(conn, closed->error, now);

@@ -57,7 +57,7 @@ struct Arrived {
   s2s::PeerProof proof;
   xmpp::Stanza stanza;
 };
-// A proved peer sent a stanza that cannot be moved; it may be answered.
+// A proved peer sent a stanza that cannot be moved; it stands in the log, and may be answered.
 struct ArrivedBad {
   s2s::PeerProof proof;
   xmpp::BadStanza stanza;

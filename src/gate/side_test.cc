@@ -52,6 +52,45 @@ TEST_F(SideTest, letting_go_of_what_was_not_held_says_nothing) {
   EXPECT_EQ(holds(), std::vector<bool>{true});
 }
 
+// RFC 6120 4.9.3.3 is for a stream; one user's bad name is no reason to end what many share.
+TEST_F(SideTest, a_stanza_that_cannot_be_moved_is_told_in_the_log_and_the_stream_goes_on) {
+  const std::string header =
+      "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' "
+      "from='far.example' to='example.com' version='1.0'>";
+  const auto says = [&](const std::string& bytes) { side.handle_bytes(1, bytes, now); };
+  s2s::TlsFacts facts;
+  facts.peer_certificate = true;
+  facts.chain = {};
+  facts.names.dns = {"far.example"};
+  side.handle_accepted(1, {}, now);
+  says(header);
+  says("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
+  side.handle_tls(1, facts, now);
+  says(header);
+  says("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>");
+  says(header);
+  ASSERT_TRUE(side.is_proved(1));
+  while (side.poll()) {
+  }
+  nobody.events.clear();
+  says(
+      "<message id='1' from='u v@far.example' to='a@example.com'/>"
+      "<message id='2' type='error' from='u@far.example' to='@example.com'/>"
+      "<message id='3' from='u@far.example' to='a@example.com'/>");
+  std::vector<std::string> told;
+  while (auto output = side.poll()) {
+    if (const auto* bad = std::get_if<ArrivedBad>(&*output)) told.push_back("bad " + bad->stanza.id);
+    if (const auto* good = std::get_if<Arrived>(&*output)) told.push_back("good " + good->stanza.id);
+  }
+  EXPECT_EQ(told, (std::vector<std::string>{"bad 1", "bad 2", "good 3"}));
+  ASSERT_EQ(nobody.events.size(), 2u);
+  EXPECT_EQ(
+      format_text(nobody.events[0], ""),
+      " info stanza.refused face=world direction=in local=example.com remote=far.example peer=[::]:0 id=1 "
+      "code=stanza.from-invalid text=\"localpart: U+0020 is not allowed\"");
+  EXPECT_EQ(nobody.events[1].name, "answer.lost");
+}
+
 TEST_F(SideTest, a_stanza_that_cannot_be_sent_is_given_back_and_an_answer_is_told_in_the_log) {
   const Pair pair{*xmpp::Domain::parse("example.com"), *xmpp::Domain::parse("far.example")};
   const xmpp::Stanza stanza{xmpp::StanzaKind::kMessage,

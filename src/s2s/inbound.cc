@@ -400,7 +400,8 @@ void Inbound::Impl::handle_stanza(xmpp::Stanza stanza) {
   }
   if (const auto ended = std::ranges::find_if(ended_, speaks, &Ended::proof); ended != ended_.end()) {
     outputs_.push_back(Unmovable{
-        ended->proof, {ended->error, stanza.kind, stanza.from, stanza.to.text(), stanza.id, stanza.type}});
+        ended->proof,
+        {ended->error, stanza.kind, from, stanza.from, to, stanza.to.text(), stanza.id, stanza.type}});
     return;
   }
   if (is_over()) return;
@@ -418,15 +419,19 @@ Error Inbound::Impl::judge_stray(const xmpp::Domain& from, const xmpp::Domain& t
 }
 
 void Inbound::Impl::handle_bad_stanza(xmpp::BadStanza stanza) {
-  const auto speaks = [&](const PeerProof& proof) { return proof.pair().remote == stanza.from.domain(); };
-  if (const auto proof = std::ranges::find_if(proofs_, speaks); proof != proofs_.end()) {
+  const Pair pair{stanza.to_domain, stanza.from_domain};
+  if (const auto proof = std::ranges::find(proofs_, pair, &PeerProof::pair); proof != proofs_.end()) {
     outputs_.push_back(Unmovable{*proof, std::move(stanza)});
     return;
   }
+  const auto ended = std::ranges::find(ended_, pair, [](const Ended& each) { return each.proof.pair(); });
+  if (ended != ended_.end()) {
+    stanza.error = ended->error;
+    outputs_.push_back(Unmovable{ended->proof, std::move(stanza)});
+    return;
+  }
   if (is_over()) return;
-  if (!tls_ && floor_ == TlsRule::kRequired) return fail({Code::kTlsRequired, "stanza"});
-  fail({proofs_.empty() ? Code::kStreamNotAuthorized : Code::kStanzaFromInvalid,
-        stanza.from.domain().ascii()});
+  fail(judge_stray(stanza.from_domain, stanza.to_domain));
 }
 
 // --- time and the end

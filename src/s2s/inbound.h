@@ -62,9 +62,9 @@ struct Deliver {
   PeerProof proof;
   xmpp::Stanza stanza;
 };
-// A stanza of a proved peer that cannot be moved: it is no stanza for anybody, or judge_again ended its pair
-// while others live on this stream. To be answered with stanza.error, never on this stream. Where `to` is no
-// address, the proof is that of some pair with the same remote domain.
+// A stanza of a proved pair that cannot be moved: it is no stanza from or for anybody, or judge_again ended
+// its pair while others live on this stream. To be answered with stanza.error, where its sender can be, and
+// never on this stream.
 struct Unmovable {
   PeerProof proof;
   xmpp::BadStanza stanza;

@@ -295,15 +295,45 @@ TEST(Inbound, a_stanza_needs_a_proof_for_both_its_domains) {
   }
 }
 
-TEST(Inbound, a_stanza_that_cannot_be_moved_is_answered_elsewhere) {
-  converse("no address", {}, authenticated(),
-           {says("<iq type='get' id='1' from='u@remote.example' to='@local.example'><x xmlns='y'/></iq>")
-                .yields({"Unmovable local.example<remote.example stanza.to-invalid"}),
-            says(kMessage).yields({kDeliver})});
-  converse("from a stranger", {}, authenticated(),
-           {says("<iq type='get' id='1' from='u@other.example' to='@local.example'><x xmlns='y'/></iq>")
-                .writes(stream_error("invalid-from"))
-                .yields({"Closed stanza.from-invalid"})});
+TEST(Inbound, a_stanza_that_cannot_be_moved_is_dropped_and_told_and_the_stream_goes_on) {
+  const std::string long_name(1024, 'u');
+  const std::string bad_to = "Unmovable local.example<remote.example stanza.to-invalid";
+  const std::string bad_from = "Unmovable local.example<remote.example stanza.from-invalid";
+  const std::tuple<const char*, std::string, std::string> cases[] = {
+      {"empty localpart of to", "<iq type='get' id='1' from='u@remote.example' to='@local.example'/>",
+       bad_to},
+      {"white space", "<message from='u@remote.example' to='v w@local.example'/>", bad_to},
+      {"too long", "<message from='u@remote.example' to='" + long_name + "@local.example'/>", bad_to},
+      {"resource of to", "<message from='u@remote.example' to='v@local.example/&#x7f;'/>", bad_to},
+      {"empty localpart of from", "<iq type='get' id='1' from='@remote.example' to='v@local.example'/>",
+       bad_from},
+      {"localpart of from", "<message from='u&#x2028;@remote.example' to='v@local.example'/>", bad_from},
+      {"from too long", "<message from='" + long_name + "@remote.example' to='v@local.example'/>", bad_from},
+      {"resource of from", "<message from='u@remote.example/' to='v@local.example'/>", bad_from},
+  };
+  for (const auto& [name, bytes, told] : cases) {
+    converse(name, {}, authenticated(), {says(bytes).yields({told}), says(kMessage).yields({kDeliver})});
+  }
+}
+
+TEST(Inbound, a_stanza_that_cannot_be_moved_needs_a_proof_as_any_other) {
+  const StrayCase cases[] = {
+      {"<message from='@other.example' to='v@local.example'/>", "invalid-from", "stanza.from-invalid"},
+      {"<message from='u@other.example' to='@local.example'/>", "invalid-from", "stanza.from-invalid"},
+      {"<message from='u@remote.example' to='@other-local.example'/>", "improper-addressing",
+       "stanza.to-invalid"},
+      {"<message from='u@remote.example' to='@nobody.example'/>", "host-unknown", "stream.host-unknown"},
+      {"<message from='u@remote.example' to='v@'/>", "improper-addressing", "stanza.to-invalid"},
+      {"<message from='u@' to='v@local.example'/>", "invalid-from", "stanza.from-invalid"},
+  };
+  for (const StrayCase& c : cases) {
+    converse(c.bytes, {}, authenticated(),
+             {says(c.bytes).writes(stream_error(c.condition)).yields({std::string("Closed ") + c.code})});
+  }
+  converse("before proof", {}, until_external(),
+           {says("<message from='@remote.example' to='v@local.example'/>")
+                .writes(stream_error("not-authorized"))
+                .yields({"Closed stream.not-authorized"})});
 }
 
 TEST(Inbound, a_proved_peer_has_more_room) {

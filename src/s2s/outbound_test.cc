@@ -238,7 +238,7 @@ TEST(Outbound, sasl_out_of_turn_ends_the_stream) {
 TEST(Outbound, the_peer_may_send_nothing_of_its_own) {
   for (const std::string& bytes :
        {std::string("<message from='u@remote.example' to='v@local.example'/>"),
-        std::string("<message from='u@remote.example' to='@'/>"),
+        std::string("<message from='u@remote.example' to='@local.example'/>"),
         std::string("<db:result from='remote.example' to='local.example'>k</db:result>"),
         std::string("<db:verify from='remote.example' to='local.example' id='1'>k</db:verify>"),
         std::string("<enabled xmlns='urn:xmpp:sm:3'/>")}) {

@@ -245,6 +245,12 @@ Result<Jid> Jid::parse(std::string_view text) {
   return Jid(std::move(local), *std::move(domain), std::move(resource));
 }
 
+Result<Domain> Jid::domain_of(std::string_view text) {
+  text = text.substr(0, text.find('/'));
+  const auto at = text.find('@');
+  return Domain::parse(at == std::string_view::npos ? text : text.substr(at + 1));
+}
+
 Jid Jid::of(const Domain& domain) { return {{}, domain, {}}; }
 
 Jid Jid::in(const Domain& domain) const { return {local_, domain, resource_}; }

@@ -48,6 +48,9 @@ class Jid {
  public:
   // Errors: kJidInvalid, with the part that is wrong.
   static Result<Jid> parse(std::string_view text);
+  // The domainpart alone of what may be no address: whose server it is sent by or to is known even where the
+  // rest is wrong. Errors: kJidInvalid.
+  static Result<Domain> domain_of(std::string_view text);
   // The bare domain as an address.
   static Jid of(const Domain& domain);
 

@@ -149,22 +149,24 @@ bool is_stream_condition(std::string_view name) {
   return std::ranges::find(kStreamConditions, name) != std::end(kStreamConditions);
 }
 
-std::optional<Stanza> bounce(const Stanza& stanza, Code code, std::string_view text) {
-  const auto condition = code_row(code).stanza_condition;
-  assert(!condition.empty());
+std::optional<Stanza> bounce(const Stanza& stanza, std::string_view condition, std::string_view text) {
+  assert(is_stanza_condition(condition));
   if (!may_be_answered(stanza.kind, stanza.type, stanza.to.has_resource())) return std::nullopt;
   return make_error(stanza.kind, stanza.to, stanza.from, stanza.id, condition, text);
 }
 
-std::optional<Stanza> bounce(const BadStanza& stanza, const Domain& from, std::string_view text) {
-  const auto condition = code_row(stanza.error.code).stanza_condition;
-  assert(!condition.empty());
+std::optional<Stanza> bounce(const BadStanza& stanza, std::string_view condition, std::string_view text) {
+  assert(is_stanza_condition(condition));
+  if (!stanza.from) return std::nullopt;
   // Whoever sends an IQ of an unknown type waits for an answer as for a request's.
   const bool occupant = stanza.to.find('/') != std::string::npos;
   const bool answered = stanza.kind == StanzaKind::kIq ? stanza.type != "result" && stanza.type != "error"
                                                        : may_be_answered(stanza.kind, stanza.type, occupant);
   if (!answered) return std::nullopt;
-  return make_error(stanza.kind, Jid::of(from), stanza.from, stanza.id, condition, text);
+  // RFC 6120 8.3.1: whoever waits for an answer waits for one from the address it wrote.
+  const auto to = Jid::parse(stanza.to);
+  return make_error(stanza.kind, to ? *to : Jid::of(stanza.to_domain), *stanza.from, stanza.id, condition,
+                    text);
 }
 
 }  // namespace sallyport::xmpp

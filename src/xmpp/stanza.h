@@ -38,15 +38,18 @@ struct Stanza {
   bool is_request() const { return kind == StanzaKind::kIq && (type == "get" || type == "set"); }
 };
 
-// A stanza that is well-formed XML, from an address, but cannot be moved: its `to` is no address,
-// its `id` is too long or, in a request, absent (RFC 6120 8.1.3), or it is an IQ or presence
-// whose `type` is unknown. (A message of an unknown type is a normal one: RFC 6121 5.2.2.) A `from`
-// that is missing or no address, or a missing `to`, ends the stream instead
-// (kStanzaFromInvalid, kStanzaAddressMissing).
+// A stanza that is well-formed XML, from one domain to another, but cannot be moved: the rest of its `from`
+// or `to` is no address (RFC 7622 3.3, 3.4), its `id` is too long or, in a request, absent (RFC 6120 8.1.3),
+// or it is an IQ or presence whose `type` is unknown. (A message of an unknown type is a normal one, RFC
+// 6121 5.2.2, while the link can carry its name.) One user's bad name is no reason to end a stream that many
+// share; a `from` or `to` that is missing or has no domain is (RFC 6120 8.1.1.2, 8.1.2.2:
+// kStanzaAddressMissing, kStanzaFromInvalid, kStanzaToInvalid).
 struct BadStanza {
   Error error;
   StanzaKind kind;
-  Jid from;
+  Domain from_domain;
+  std::optional<Jid> from;  // nothing when it is no address: then nobody can be answered
+  Domain to_domain;
   std::string to;  // as received
   std::string id;  // empty when absent, or too long to be echoed
   std::string type;
@@ -58,15 +61,15 @@ std::string_view stanza_error_type(std::string_view condition);
 // The stream error conditions of RFC 6120 4.9.3.
 bool is_stream_condition(std::string_view name);
 
-// The one error that answers `stanza`, with the code's condition and a text that
+// The one error that answers `stanza`, with a condition of RFC 6120 8.3.3 and a text that
 // names the leg, or nothing where no error may be sent: to an error (RFC 6120 8.3.1), to an IQ
 // result, or to a presence that no one waits for an answer to (RFC 6121: only subscription
 // requests, directed available presence to a room's occupant address, and probes are answered).
-// Precondition: the code has a stanza condition.
-std::optional<Stanza> bounce(const Stanza& stanza, Code code, std::string_view text);
+// Precondition: is_stanza_condition.
+std::optional<Stanza> bounce(const Stanza& stanza, std::string_view condition, std::string_view text);
 
-// The same for a stanza that cannot be moved, with the condition of its own code. Its `to` cannot
-// stand in a `from`, so the answer comes from `from`, the domain that the stream serves.
-std::optional<Stanza> bounce(const BadStanza& stanza, const Domain& from, std::string_view text);
+// The same for a stanza that cannot be moved. A `to` that is no address cannot stand in a `from`: then the
+// answer comes from its domain. Nothing where `from` is no address.
+std::optional<Stanza> bounce(const BadStanza& stanza, std::string_view condition, std::string_view text);
 
 }  // namespace sallyport::xmpp

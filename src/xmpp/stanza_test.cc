@@ -19,7 +19,7 @@ Stanza stanza(StanzaKind kind, std::string_view type, std::string_view to = "bob
 
 TEST(Bounce, an_error_carries_the_condition_and_a_text_and_changes_sides) {
   const auto error =
-      bounce(stanza(StanzaKind::kMessage, "chat"), Code::kDialRefused, "no server <accepted> it");
+      bounce(stanza(StanzaKind::kMessage, "chat"), "remote-server-not-found", "no server <accepted> it");
   ASSERT_TRUE(error);
   EXPECT_EQ(
       error->xml,
@@ -36,7 +36,7 @@ TEST(Bounce, an_error_is_in_canonical_form) {
   StanzaReader reader;
   for (const auto kind : {StanzaKind::kMessage, StanzaKind::kPresence, StanzaKind::kIq}) {
     const auto type = kind == StanzaKind::kIq ? "get" : kind == StanzaKind::kPresence ? "subscribe" : "";
-    const auto error = bounce(stanza(kind, type), Code::kDeliveryTimeout, "peer's \"reason\"\r\n& more");
+    const auto error = bounce(stanza(kind, type), "remote-server-timeout", "peer's \"reason\"\r\n& more");
     ASSERT_TRUE(error);
     const auto read = reader.read(error->xml);
     ASSERT_TRUE(read) << read.error().text;
@@ -47,7 +47,7 @@ TEST(Bounce, an_error_is_in_canonical_form) {
 
 TEST(Bounce, a_text_that_xml_cannot_hold_is_escaped) {
   for (const std::string_view text : {"a\x1b[2J", "a\xff", "a\xef\xbf\xbe"}) {
-    const auto error = bounce(stanza(StanzaKind::kMessage, ""), Code::kDialRefused, text);
+    const auto error = bounce(stanza(StanzaKind::kMessage, ""), "remote-server-not-found", text);
     ASSERT_TRUE(error);
     EXPECT_TRUE(StanzaReader().read(error->xml)) << text;
   }
@@ -79,29 +79,58 @@ TEST(Bounce, only_what_somebody_waits_for_is_answered) {
       {StanzaKind::kPresence, "error", "u@b.example/r", false},
   };
   for (const auto& c : cases) {
-    EXPECT_EQ(bounce(stanza(c.kind, c.type, c.to), Code::kDialTimeout, "x").has_value(), c.answered)
+    EXPECT_EQ(bounce(stanza(c.kind, c.type, c.to), "remote-server-timeout", "x").has_value(), c.answered)
         << kind_name(c.kind) << " " << c.type << " " << c.to;
   }
 }
 
-TEST(Bounce, a_bad_stanza_is_answered_by_the_domain_it_came_to) {
-  const auto local = Domain::parse("local.example").value();
-  const auto sender = Jid::parse("eve@remote.example/x").value();
-  const BadStanza bad{{Code::kStanzaToInvalid, ""}, StanzaKind::kMessage, sender, "a@@b", "7", ""};
-  const auto error = bounce(bad, local, "no address");
+BadStanza bad(Code code, StanzaKind kind, std::string to, std::string type) {
+  return {{code, ""},
+          kind,
+          Domain::parse("remote.example").value(),
+          Jid::parse("eve@remote.example/x").value(),
+          Domain::parse("local.example").value(),
+          std::move(to),
+          "7",
+          std::move(type)};
+}
+
+TEST(Bounce, a_stanza_to_no_address_is_answered_by_its_domain) {
+  const auto error = bounce(bad(Code::kStanzaToInvalid, StanzaKind::kMessage, "a b@local.example", ""),
+                            "jid-malformed", "no address");
   ASSERT_TRUE(error);
   EXPECT_EQ(error->from.text(), "local.example");
-  EXPECT_EQ(error->to, sender);
+  EXPECT_EQ(error->to.text(), "eve@remote.example/x");
   EXPECT_NE(error->xml.find("<jid-malformed "), std::string::npos);
   EXPECT_EQ(StanzaReader().read(error->xml).value().xml, error->xml);
+}
 
-  const Error type{Code::kStanzaTypeInvalid, ""};
-  EXPECT_TRUE(bounce(BadStanza{type, StanzaKind::kIq, sender, "a@b", "7", "frob"}, local, ""));
-  EXPECT_FALSE(bounce(BadStanza{type, StanzaKind::kPresence, sender, "a@b", "7", "frob"}, local, ""));
-  EXPECT_FALSE(bounce(BadStanza{{Code::kStanzaToInvalid, ""}, StanzaKind::kIq, sender, "@", "7", "result"},
-                      local, ""));
-  EXPECT_FALSE(bounce(BadStanza{{Code::kStanzaToInvalid, ""}, StanzaKind::kMessage, sender, "@", "", "error"},
-                      local, ""));
+TEST(Bounce, a_stanza_of_a_bad_type_is_answered_by_the_address_it_was_sent_to) {
+  const auto error =
+      bounce(bad(Code::kStanzaTypeInvalid, StanzaKind::kIq, "A@local.example/r", "frob"), "bad-request", "");
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->from.text(), "a@local.example/r");
+  EXPECT_NE(error->xml.find("<bad-request "), std::string::npos);
+}
+
+TEST(Bounce, a_bad_stanza_is_answered_where_its_sender_waits_for_it) {
+  const auto answered = [](StanzaKind kind, const char* to, const char* type) {
+    return bounce(bad(Code::kStanzaToInvalid, kind, to, type), "jid-malformed", "").has_value();
+  };
+  EXPECT_TRUE(answered(StanzaKind::kIq, "@local.example", "get"));
+  EXPECT_TRUE(answered(StanzaKind::kIq, "@local.example", "frob"));
+  EXPECT_FALSE(answered(StanzaKind::kIq, "@local.example", "result"));
+  EXPECT_FALSE(answered(StanzaKind::kIq, "@local.example", "error"));
+  EXPECT_FALSE(answered(StanzaKind::kMessage, "@local.example", "error"));
+  EXPECT_FALSE(answered(StanzaKind::kPresence, "@local.example", "frob"));
+  EXPECT_FALSE(answered(StanzaKind::kPresence, "@local.example", ""));
+  EXPECT_TRUE(answered(StanzaKind::kPresence, "a@local.example/\x7f", ""));
+}
+
+TEST(Bounce, a_stanza_from_no_address_is_not_answered) {
+  auto stanza = bad(Code::kStanzaFromInvalid, StanzaKind::kIq, "a@local.example", "get");
+  stanza.from.reset();
+  EXPECT_FALSE(bounce(stanza, "jid-malformed", ""));
 }
 
 TEST(Codes, every_condition_is_one_that_rfc_6120_knows) {

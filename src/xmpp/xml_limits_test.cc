@@ -239,6 +239,19 @@ TEST(XmlLimits, an_id_has_so_many_bytes_and_no_more) {
   EXPECT_EQ(std::get<BadStanza>(past).id, "");
 }
 
+TEST(XmlLimits, a_type_has_so_many_bytes_and_no_more) {
+  const auto with = [](std::size_t n) {
+    XmlStream stream(ParseLimits::authenticated());
+    stream.handle_bytes(fmt::format("{}<message from='a' to='b' type='{}'/>", kStream, std::string(n, 't')));
+    (void)stream.poll();
+    return stream.poll()->value();
+  };
+  EXPECT_TRUE(std::holds_alternative<Stanza>(with(limits::kLinkStringBytesMax)));
+  const auto past = with(limits::kLinkStringBytesMax + 1);
+  ASSERT_TRUE(std::holds_alternative<BadStanza>(past));
+  EXPECT_EQ(std::get<BadStanza>(past).error.code, Code::kStanzaTypeInvalid);
+}
+
 TEST(XmlLimits, a_proved_peer_gets_more_room_from_the_next_element_on) {
   XmlStream stream(ParseLimits::unauthenticated());
   stream.handle_bytes(kStream);

@@ -90,6 +90,7 @@ class XmlStream::Impl final : public XmlHandler {
   void start_header(QNameView name, AttributesView attributes);
   void start_first_level(QNameView name, AttributesView attributes);
   void start_stanza(StanzaKind kind, AttributesView attributes);
+  void start_bad_stanza(Error error, StanzaKind kind, const Addressing& a);
   void start_element(QNameView name, AttributesView attributes);
   void finish_first_level();
   bool has_content_namespace() const;
@@ -238,29 +239,20 @@ void XmlStream::Impl::start_stanza(StanzaKind kind, AttributesView attributes) {
   // RFC 6120 8.1.1.2, 8.1.2.2: between servers both are there.
   if (!a.from || !a.to) return parser_.stop({Code::kStanzaAddressMissing, a.from ? "no to" : "no from"});
   auto from = Jid::parse(*a.from);
-  if (!from) return parser_.stop({Code::kStanzaFromInvalid, from.error().text});
   auto to = Jid::parse(*a.to);
 
   std::optional<Error> bad;
   const bool request = kind == StanzaKind::kIq && (a.type == "get" || a.type == "set");
-  if (!to) {
+  if (!from) {
+    bad = Error{Code::kStanzaFromInvalid, from.error().text};
+  } else if (!to) {
     bad = Error{Code::kStanzaToInvalid, to.error().text};
-  } else if (!is_type_known(kind, a.type)) {
-    bad = Error{Code::kStanzaTypeInvalid, std::string(a.type)};
+  } else if (a.type.size() > limits::kLinkStringBytesMax || !is_type_known(kind, a.type)) {
+    bad = Error{Code::kStanzaTypeInvalid, std::string(a.type.substr(0, limits::kShownBytesMax))};
   } else if (a.id.size() > limits::kStanzaIdBytesMax || (request && a.id.empty())) {
     bad = Error{Code::kStanzaIdInvalid, a.id.empty() ? "no id" : "a long id"};
   }
-  if (bad) {
-    const bool id_fits = a.id.size() <= limits::kStanzaIdBytesMax;
-    bad_stanza_ = BadStanza{*std::move(bad),
-                            kind,
-                            *std::move(from),
-                            std::string(*a.to),
-                            std::string(id_fits ? a.id : std::string_view()),
-                            std::string(a.type)};
-    phase_ = Phase::kBadStanza;
-    return;
-  }
+  if (bad) return start_bad_stanza(*std::move(bad), kind, a);
   // RFC 6120 8.1.5: the stream's language is the stanza's unless it says another.
   const std::string_view lang = a.lang.value_or(header_.lang);
   stanza_ = Stanza{
@@ -274,6 +266,24 @@ void XmlStream::Impl::start_stanza(StanzaKind kind, AttributesView attributes) {
   if (!lang.empty()) writer_.attribute("xml:lang", lang);
   writer_.rest_of_root(attributes);
   check_canonical_size();
+}
+
+void XmlStream::Impl::start_bad_stanza(Error error, StanzaKind kind, const Addressing& a) {
+  auto from_domain = Jid::domain_of(*a.from);
+  if (!from_domain) return parser_.stop({Code::kStanzaFromInvalid, from_domain.error().text});
+  auto to_domain = Jid::domain_of(*a.to);
+  if (!to_domain) return parser_.stop({Code::kStanzaToInvalid, to_domain.error().text});
+  auto from = Jid::parse(*a.from);
+  const bool id_fits = a.id.size() <= limits::kStanzaIdBytesMax;
+  bad_stanza_ = BadStanza{std::move(error),
+                          kind,
+                          *std::move(from_domain),
+                          from ? std::optional(*std::move(from)) : std::nullopt,
+                          *std::move(to_domain),
+                          std::string(*a.to),
+                          std::string(id_fits ? a.id : std::string_view()),
+                          std::string(a.type)};
+  phase_ = Phase::kBadStanza;
 }
 
 void XmlStream::Impl::start_element(QNameView name, AttributesView attributes) {

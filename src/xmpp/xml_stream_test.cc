@@ -25,7 +25,8 @@ std::string line(const StreamEvent& event) {
     std::string operator()(const Stanza& s) const { return s.xml; }
     std::string operator()(const BadStanza& b) const {
       return fmt::format("bad {} {} from={} to={} id={} type={}", code_row(b.error.code).name,
-                         kind_name(b.kind), b.from.text(), b.to, b.id, b.type);
+                         kind_name(b.kind), b.from ? b.from->text() : "?@" + b.from_domain.ascii(), b.to,
+                         b.id, b.type);
     }
     std::string operator()(const StreamFooter&) const { return "footer"; }
   };
@@ -254,8 +255,27 @@ TEST(XmlStream, a_stanza_without_addresses_ends_the_stream_and_a_bad_one_is_told
       after_header("no to", "<message from='a'/>", "error stanza.address-missing\n"),
       after_header("bad from", "<message from='a@b@c' to='b'/>", "error stanza.from-invalid\n"),
       after_header("empty from", "<message from='' to='b'/>", "error stanza.from-invalid\n"),
-      after_header("bad to", "<message from='a' to='@'><body>x</body></message><presence from='a' to='b'/>",
-                   "bad stanza.to-invalid message from=a to=@ id= type=\n<presence from='a' to='b'/>\n"),
+      after_header("bad to", "<message from='a' to='b@c@d'/>", "error stanza.to-invalid\n"),
+      after_header("empty to", "<message from='a' to=''/>", "error stanza.to-invalid\n"),
+      after_header("an IP address", "<message from='u@192.0.2.1' to='b'/>", "error stanza.from-invalid\n"),
+      after_header("no domain behind a bad localpart", "<message from=' @/x' to='b'/>",
+                   "error stanza.from-invalid\n"),
+      after_header("both bad, one without a domain", "<message from=' @a' to='/x'/>",
+                   "error stanza.to-invalid\n"),
+      after_header("bad localpart of to",
+                   "<message from='a' to='@b'><body>x</body></message><presence from='a' to='b'/>",
+                   "bad stanza.to-invalid message from=a to=@b id= type=\n<presence from='a' to='b'/>\n"),
+      after_header(
+          "bad resource of to", "<message from='a' to='v@b/&#x7f;' id='1'/><presence from='a' to='b'/>",
+          "bad stanza.to-invalid message from=a to=v@b/\x7f id=1 type=\n<presence from='a' to='b'/>\n"),
+      after_header("bad localpart of from",
+                   "<message from='u v@a' to='b'><body>x</body></message><presence from='a' to='b'/>",
+                   "bad stanza.from-invalid message from=?@a to=b id= type=\n<presence from='a' to='b'/>\n"),
+      after_header("bad resource of from",
+                   "<iq from='u@a/' to='b' type='get' id='1'/><presence from='a' to='b'/>",
+                   "bad stanza.from-invalid iq from=?@a to=b id=1 type=get\n<presence from='a' to='b'/>\n"),
+      after_header("both bad", "<presence from='u@A/' to='@b'/>",
+                   "bad stanza.from-invalid presence from=?@a to=@b id= type=\n"),
       after_header("iq without type", "<iq from='a' to='b' id='1'/>",
                    "bad stanza.type-invalid iq from=a to=b id=1 type=\n"),
       after_header("presence of an unknown type", "<presence from='a' to='b' type='x'/>",
