@@ -167,7 +167,9 @@ void World::probe() {
 // --- looked at always
 
 void World::wrote(const Node& from, const Node& to, std::uint64_t flow, std::string_view bytes) {
-  if (from.is_edge || from.is_core) door_flows_.insert(flow);
+  const bool by_door = from.is_edge || from.is_core;
+  if (by_door && (to.is_edge || to.is_core)) link_flows_.insert(flow);
+  if (by_door) door_flows_.insert(flow);
   // On the outer side, and on the link towards it, no byte names the node (an attacker may guess one).
   if (!from.is_edge && !(from.is_core && to.is_edge)) return;
   if (from.is_edge && to.is_core) return;
@@ -182,7 +184,8 @@ void World::wrote(const Node& from, const Node& to, std::uint64_t flow, std::str
 void World::read(const Node&, std::uint64_t flow, std::string_view bytes) { ledger_.read(flow, bytes); }
 
 void World::lost(std::uint64_t flow, std::string_view bytes) {
-  ledger_.lost(flow, bytes, door_flows_.contains(flow));
+  // What a link loses is sent again: nothing is uncertain there.
+  if (!link_flows_.contains(flow)) ledger_.lost(flow, bytes, door_flows_.contains(flow));
 }
 
 void World::dialled(const Node& by, const gate::DialPlan& plan) {
