@@ -52,47 +52,37 @@ std::string percent_decoded(std::string_view text) {
   return decoded;
 }
 
-// Whether `text` is a spelling of the domain.
-bool spells(std::string_view text, const xmpp::Domain& domain) {
-  if (text.ends_with('.')) text.remove_suffix(1);
-  if (equal_ignoring_case(text, domain.ascii())) return true;
-  // In ASCII a domain has one spelling but for case; in other scripts the parser knows.
-  const bool ascii = std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x80; });
-  if (ascii || text.size() > limits::kJidPartBytesMax) return false;
-  const auto parsed = xmpp::Domain::parse(text);
-  return parsed && *parsed == domain;
-}
-
 // RFC 7622 3.3.1, and white space: what keeps prose with an `@` in it from being taken for an address.
 bool may_be_localpart(std::string_view text) {
   return !text.empty() && text.find_first_of("\"&':<>@ \t\n") == std::string_view::npos;
 }
 
-// What stands for the domain in [local@]domain, if that is an address of it.
-std::optional<std::string_view> domain_in(std::string_view bare, const xmpp::Domain& domain, bool in_uri) {
+using Names = AddressMap::Names;
+
+// An address whose domain is mapped.
+struct Found {
+  std::string_view domain;  // as it is written
+  const Names::Name* name;
+};
+
+std::optional<Found> domain_in(std::string_view bare, const Names& names, bool in_uri) {
   if (const auto at = bare.find('@'); at != std::string_view::npos) {
     if (!may_be_localpart(bare.substr(0, at))) return std::nullopt;
     bare.remove_prefix(at + 1);
   }
   const bool encoded = in_uri && bare.find('%') != std::string_view::npos;
-  const bool is_it = encoded ? spells(percent_decoded(bare), domain) : spells(bare, domain);
-  return is_it ? std::optional(bare) : std::nullopt;
+  const auto* name = encoded ? names.spelled(percent_decoded(bare)) : names.spelled(bare);
+  return name == nullptr ? std::nullopt : std::optional(Found{bare, name});
 }
-
-struct Names {
-  const xmpp::Domain& from;
-  std::string_view to_jid;
-  std::string_view to_uri;
-};
 
 // Appends `value` with the domain in `bare`, a part of it, replaced; what is in front of `done` has been
 // appended.
 bool replace_in(std::string& out, std::string_view bare, const char*& done, const Names& names, bool in_uri) {
-  const auto found = domain_in(bare, names.from, in_uri);
+  const auto found = domain_in(bare, names, in_uri);
   if (!found) return false;
-  out.append(done, found->data());
-  out.append(in_uri ? names.to_uri : names.to_jid);
-  done = found->data() + found->size();
+  out.append(done, found->domain.data());
+  out.append(in_uri ? found->name->domain.ascii() : found->name->unicode);
+  done = found->domain.data() + found->domain.size();
   return true;
 }
 
@@ -228,18 +218,51 @@ class Rewriter {
 
 }  // namespace
 
+void AddressMap::Names::add(const xmpp::Domain& from, const xmpp::Domain& to) {
+  by_domain_.emplace(from.ascii(), Name{to, to.unicode()});
+  dots_.insert(static_cast<std::size_t>(std::ranges::count(from.ascii(), '.')));
+}
+
+const AddressMap::Names::Name* AddressMap::Names::of(const xmpp::Domain& domain) const {
+  const auto at = by_domain_.find(domain.ascii());
+  return at == by_domain_.end() ? nullptr : &at->second;
+}
+
+const AddressMap::Names::Name* AddressMap::Names::spelled(std::string_view text) const {
+  if (text.ends_with('.')) text.remove_suffix(1);
+  if (text.size() > limits::kJidPartBytesMax) return nullptr;
+  // No other character separates labels, so most texts need no second look.
+  if (!dots_.contains(static_cast<std::size_t>(std::ranges::count(text, '.')))) return nullptr;
+  const bool ascii = std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+  if (!ascii) {
+    const auto parsed = xmpp::Domain::parse(text);
+    return parsed ? of(*parsed) : nullptr;
+  }
+  // In ASCII a domain has one spelling but for case; in other scripts the parser knows.
+  std::string lowered(text);
+  std::ranges::transform(lowered, lowered.begin(), lower);
+  const auto at = by_domain_.find(lowered);
+  return at == by_domain_.end() ? nullptr : &at->second;
+}
+
 AddressMap::AddressMap(xmpp::Domain from, xmpp::Domain to)
-    : from_(std::move(from)), to_(std::move(to)), to_unicode_(to_.unicode()) {}
+    : AddressMap(std::vector<Row>{{std::move(from), std::move(to)}}) {}
+
+AddressMap::AddressMap(const std::vector<Row>& rows) {
+  for (const auto& row : rows) names_.add(row.from, row.to);
+}
 
 Result<xmpp::Stanza> AddressMap::map(const xmpp::Stanza& stanza) const {
-  const Names names{from_, to_unicode_, to_.ascii()};
-  Rewriter rewriter(stanza.xml, names);
+  Rewriter rewriter(stanza.xml, names_);
   if (!rewriter.run()) return Error{Code::kXmlNotWellFormed, "not in the canonical form"};
-  const auto own = [&](const xmpp::Jid& jid) { return jid.domain() == from_ ? jid.in(to_) : jid; };
+  const auto own = [&](const xmpp::Jid& jid) {
+    const auto* name = names_.of(jid.domain());
+    return name == nullptr ? jid : jid.in(name->domain);
+  };
   xmpp::Stanza mapped{stanza.kind, own(stanza.from), own(stanza.to), {},
                       stanza.type, stanza.lang,      rewriter.take()};
-  append_mapped(mapped.id, stanza.id, names, " ");
-  if (mapped.xml.size() > limits::kCanonicalBytesMax)
+  append_mapped(mapped.id, stanza.id, names_, " ");
+  if (mapped.xml.size() > limits::kCanonicalBytesMax || mapped.id.size() > limits::kStanzaIdBytesMax)
     return Error{Code::kXmlTooLarge, "with the other name of its node"};
   return mapped;
 }

@@ -3,7 +3,10 @@
 #pragma once
 
 #include <deque>
+#include <functional>
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -15,21 +18,44 @@
 namespace sallyport::gate {
 
 // Rewrites a canonical stanza: each attribute value, and each run of text between two tags, that as a whole
-// is a JID or an xmpp: URI (RFC 5122) in the domain `from` becomes the same in the domain `to`, in any
+// is a JID or an xmpp: URI (RFC 5122) in the domain `from` of a row becomes the same in its `to`, in any
 // namespace; except prose in <body/> and <subject/>, XHTML, and encrypted payloads. Only the domainpart is
 // replaced: localpart, resourcepart and query stay byte for byte. The domain is recognised in upper case, as
-// U-labels or A-labels and with a trailing dot. A text that merely contains it among other words stays as it
-// is, and so do namespaces. The result is canonical. Errors: kXmlTooLarge; kXmlNotWellFormed where `xml` was
-// not canonical.
+// U-labels or A-labels, percent-encoded in a URI, and with a trailing dot. A text that merely contains it
+// among other words stays as it is, and so do namespaces. The result is canonical. Errors: kXmlTooLarge;
+// kXmlNotWellFormed where `xml` was not canonical.
 class AddressMap {
  public:
+  struct Row {
+    xmpp::Domain from;
+    xmpp::Domain to;
+  };
   AddressMap(xmpp::Domain from, xmpp::Domain to);
+  // Of several rows for one name the first counts. A stanza costs the same for one row and for a thousand.
+  explicit AddressMap(const std::vector<Row>& rows);
   Result<xmpp::Stanza> map(const xmpp::Stanza& stanza) const;
+  bool is_empty() const { return names_.is_empty(); }
+
+  // What stands instead of the domains that are mapped: the one definition of which spellings mean them.
+  class Names {
+   public:
+    struct Name {
+      xmpp::Domain domain;
+      std::string unicode;  // as JIDs in XML are written; URIs take the A-labels
+    };
+    void add(const xmpp::Domain& from, const xmpp::Domain& to);
+    // nullptr where the domain, or what `text` spells, is not mapped.
+    const Name* of(const xmpp::Domain& domain) const;
+    const Name* spelled(std::string_view text) const;
+    bool is_empty() const { return by_domain_.empty(); }
+
+   private:
+    std::map<std::string, Name, std::less<>> by_domain_;  // by A-labels
+    std::set<std::size_t> dots_;                          // how many the mapped domains have
+  };
 
  private:
-  xmpp::Domain from_;
-  xmpp::Domain to_;
-  std::string to_unicode_;  // as JIDs in XML are written; URIs take the A-labels
+  Names names_;
 };
 
 // One [[chat_node]] row whose node has another name than its alias.
@@ -50,6 +76,8 @@ class Aliases {
   // limits::kAliasesKnownMax pairs: the oldest knowledge is forgotten.
   void used(const xmpp::Domain& alias, const xmpp::Domain& remote);
   bool is_mapped_node(const xmpp::Domain& domain) const;
+  // Whether some node shows that domain another alias than its first.
+  bool has_own_names(const xmpp::Domain& remote) const;
 
  private:
   std::unordered_map<xmpp::Domain, xmpp::Domain> node_by_alias_;

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "base/limits.h"
 #include "gate/address_map.h"
 
@@ -32,6 +34,13 @@ void Aliases::used(const xmpp::Domain& alias, const xmpp::Domain& remote) {
   if (learnt_.size() <= limits::kAliasesKnownMax) return;
   known_.erase(learnt_.front());
   learnt_.pop_front();
+}
+
+bool Aliases::has_own_names(const xmpp::Domain& remote) const {
+  if (known_.empty()) return false;
+  return std::ranges::any_of(aliases_by_node_, [&](const auto& entry) {
+    return entry.second.size() > 1 && known_.contains({entry.first, remote});
+  });
 }
 
 bool Aliases::is_mapped_node(const xmpp::Domain& domain) const { return aliases_by_node_.contains(domain); }

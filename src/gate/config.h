@@ -131,6 +131,10 @@ struct Served {
   std::uint32_t line = 0;
 };
 
+// Every name that is inside besides what is served outward: [internal] names, the core, its edges, mapped
+// nodes.
+std::vector<policy::DomainPattern> inside_names(const CoreConfig& core, const std::vector<Served>& served);
+
 struct PolicyConfig {
   std::string file{};
   policy::RuleSet rules{};  // `inside` is filled from core.toml

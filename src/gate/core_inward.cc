@@ -62,10 +62,9 @@ void Core::Impl::not_delivered(Failed failed, Now now) {
   auto entry = arriving.take(failed.ticket);
   if (!entry) return;
   const xmpp::Domain remote = failed.stanza.from.domain();
-  auto outward_form = snapshot->outward(std::move(failed.stanza), remote);
-  if (outward_form) {
-    const Pair pair{outward_form->to.domain(), outward_form->from.domain()};
-    refuse_inward(pair, *outward_form, failed.error, setup.config.name.ascii(), now);
+  if (snapshot->outward(failed.stanza, remote)) {
+    const Pair pair{failed.stanza.to.domain(), failed.stanza.from.domain()};
+    refuse_inward(pair, failed.stanza, failed.error, setup.config.name.ascii(), now);
   }
   links[entry->edge].end->session().settle(entry->receipt, std::move(failed.error), now.mono);
 }

@@ -20,22 +20,29 @@ void Core::Impl::outward(Arrived arrived, Now now) {
   const xmpp::Domain remote = arrived.proof.pair().local;
   const xmpp::Domain& inside_name = arrived.proof.pair().remote;
   const xmpp::Domain local = snapshot->aliases().alias_of(inside_name, remote).value_or(inside_name);
-  auto stanza = snapshot->outward(std::move(arrived.stanza), remote);
-  if (!stanza) {
-    // Only growing beyond the limit can fail, and only where a mapped node is named: rare, and answered by none
-    // of the usual ways, since there is no outward form. It is counted and logged.
+  xmpp::Stanza& stanza = arrived.stanza;
+  if (auto mapped = snapshot->outward(stanza, remote); !mapped) {
+    // It grew beyond the limit under the node's other name. There is no outward form to be answered by the
+    // usual way, so the answer goes to the names that are known inside.
     ++stanzas.refused;
-    log.log({LogLevel::kWarning, "stanza.refused", {{"local", local.ascii()}, {"remote", remote.ascii()},
-             {"code", std::string(code_row(stanza.error().code).name)}}});
+    const auto& row = code_row(mapped.error().code);
+    log.log({LogLevel::kWarning,
+             "stanza.refused",
+             {{"local", local.ascii()},
+              {"remote", remote.ascii()},
+              {"id", stanza.id},
+              {"code", std::string(row.name)}}});
+    if (auto answer = xmpp::bounce(stanza, "policy-violation", row.sentence))
+      side.send(arrived.proof.pair(), std::move(*answer), 0, now);
     return;
   }
   const Pair pair{local, remote};
-  if (auto may = may_pass(pair, *stanza, policy::Direction::kOut, now); !may) {
+  if (auto may = may_pass(pair, stanza, policy::Direction::kOut, now); !may) {
     outgoing_of(pair).last_error = std::string(code_row(may.error().code).name);
-    answer_inside(*stanza, may.error(), setup.config.name.ascii(), now);
+    answer_inside(stanza, may.error(), setup.config.name.ascii(), now);
     return;
   }
-  enqueue(pair, std::move(*stanza), arrived.conn, now);
+  enqueue(pair, std::move(stanza), arrived.conn, now);
 }
 
 void Core::Impl::enqueue(const Pair& pair, xmpp::Stanza stanza, std::optional<ConnId> from, Now now) {
@@ -166,12 +173,11 @@ void Core::Impl::answer_inside(const xmpp::Stanza& stanza, const Error& error, c
 // To an internal server: `stanza` in its outward form, from a remote domain to a local one.
 void Core::Impl::deliver_inside(xmpp::Stanza stanza, Ticket ticket, Now now) {
   const Pair pair{stanza.from.domain(), snapshot->inside_of(stanza.to.domain())};
-  auto mapped = snapshot->inward(stanza);
-  if (!mapped) {
+  if (auto mapped = snapshot->inward(stanza); !mapped) {
     if (ticket != 0) side.emit_failure(ticket, mapped.error(), std::move(stanza));
     return;
   }
-  side.send(pair, std::move(*mapped), ticket, now);
+  side.send(pair, std::move(stanza), ticket, now);
 }
 
 }  // namespace sallyport::gate

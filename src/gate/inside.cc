@@ -1,12 +1,11 @@
 #include "gate/inside.h"
 
-#include <algorithm>
-
 namespace sallyport::gate {
 namespace {
 
-policy::RuleSet with_inside_names(policy::RuleSet rules, const CoreConfig& config) {
-  rules.inside = config.internal_names;
+policy::RuleSet with_inside_names(policy::RuleSet rules, const CoreConfig& config,
+                                  const std::vector<Served>& served) {
+  rules.inside = inside_names(config, served);
   return rules;
 }
 
@@ -17,23 +16,31 @@ std::vector<AliasRow> mapped_rows(const std::vector<Served>& served) {
   return rows;
 }
 
-// A cheap first look: most stanzas name no mapped node at all.
-bool mentions(const std::string& xml, const xmpp::Domain& domain) {
-  const std::string& name = domain.ascii();
-  const auto same = [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a + 32 : a) == b; };
-  const auto found = [&](std::string_view what) {
-    return std::search(xml.begin(), xml.end(), what.begin(), what.end(), same) != xml.end();
-  };
-  return found(name) || (name.find("xn--") != std::string::npos && found(domain.unicode()));
+AddressMap map_inward(const std::vector<AliasRow>& rows) {
+  std::vector<AddressMap::Row> mapped;
+  for (const auto& row : rows) mapped.push_back({row.alias, row.node});
+  return AddressMap(mapped);
+}
+
+// By the first alias of each node, or what `remote` knows it by.
+AddressMap map_outward(const std::vector<AliasRow>& rows, const Aliases* aliases = nullptr,
+                       const xmpp::Domain* remote = nullptr) {
+  std::vector<AddressMap::Row> mapped;
+  for (const auto& row : rows)
+    mapped.push_back(
+        {row.node, aliases ? aliases->alias_of(row.node, *remote).value_or(row.alias) : row.alias});
+  return AddressMap(mapped);
 }
 
 }  // namespace
 
 Snapshot::Snapshot(const CoreConfig& config, PolicyUpdate update)
     : update_(std::move(update)),
-      rules_(with_inside_names(update_.policy.rules, config)),
+      rules_(with_inside_names(update_.policy.rules, config, update_.policy.served)),
       aliases_(mapped_rows(update_.policy.served)),
-      rows_(mapped_rows(update_.policy.served)) {
+      rows_(mapped_rows(update_.policy.served)),
+      outward_(map_outward(rows_)),
+      inward_(map_inward(rows_)) {
   const auto& served = update_.policy.served;
   for (std::size_t i = 0; i < served.size(); ++i) {
     by_inside_.emplace(served[i].inside, i);
@@ -63,24 +70,21 @@ std::string Snapshot::encode_push() const {
   return push.encode();
 }
 
-Result<xmpp::Stanza> Snapshot::outward(xmpp::Stanza stanza, const xmpp::Domain& remote) const {
-  for (const auto& row : rows_) {
-    if (!mentions(stanza.xml, row.node)) continue;
-    auto mapped = AddressMap(row.node, aliases_.alias_of(row.node, remote).value_or(row.alias)).map(stanza);
-    if (!mapped) return mapped.error();
-    stanza = std::move(*mapped);
-  }
-  return stanza;
+Result<void> Snapshot::outward(xmpp::Stanza& stanza, const xmpp::Domain& remote) const {
+  if (outward_.is_empty()) return {};
+  auto mapped = aliases_.has_own_names(remote) ? map_outward(rows_, &aliases_, &remote).map(stanza)
+                                               : outward_.map(stanza);
+  if (!mapped) return mapped.error();
+  stanza = *std::move(mapped);
+  return {};
 }
 
-Result<xmpp::Stanza> Snapshot::inward(xmpp::Stanza stanza) const {
-  for (const auto& row : rows_) {
-    if (!mentions(stanza.xml, row.alias)) continue;
-    auto mapped = AddressMap(row.alias, row.node).map(stanza);
-    if (!mapped) return mapped.error();
-    stanza = std::move(*mapped);
-  }
-  return stanza;
+Result<void> Snapshot::inward(xmpp::Stanza& stanza) const {
+  if (inward_.is_empty()) return {};
+  auto mapped = inward_.map(stanza);
+  if (!mapped) return mapped.error();
+  stanza = *std::move(mapped);
+  return {};
 }
 
 xmpp::Domain Snapshot::inside_of(const xmpp::Domain& local) const {

@@ -33,10 +33,11 @@ class Snapshot {
   // What is sent to an edge, encoded. Holds private keys: wipe it after use.
   std::string encode_push() const;
 
-  // The stanza with every mapped node's inside name replaced by the alias that `remote` knows it by.
-  Result<xmpp::Stanza> outward(xmpp::Stanza stanza, const xmpp::Domain& remote) const;
+  // Replaces every mapped node's inside name by the alias that `remote` knows it by. On an error the stanza
+  // is as it was. Errors: kXmlTooLarge, and what AddressMap says.
+  Result<void> outward(xmpp::Stanza& stanza, const xmpp::Domain& remote) const;
   // The reverse.
-  Result<xmpp::Stanza> inward(xmpp::Stanza stanza) const;
+  Result<void> inward(xmpp::Stanza& stanza) const;
   // The inside name behind a local name (itself, when it is not a mapped alias).
   xmpp::Domain inside_of(const xmpp::Domain& local) const;
 
@@ -45,6 +46,8 @@ class Snapshot {
   policy::Rules rules_;
   Aliases aliases_;
   std::vector<AliasRow> rows_;
+  AddressMap outward_;
+  AddressMap inward_;
   std::map<xmpp::Domain, std::size_t> by_inside_;
   std::map<xmpp::Domain, std::size_t> by_name_;
 };

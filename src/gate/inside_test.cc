@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/limits.h"
+
 namespace sallyport::gate {
 namespace {
 
@@ -9,9 +11,10 @@ xmpp::Domain domain(std::string_view text) { return *xmpp::Domain::parse(text); 
 Pair pair(std::string_view world, std::string_view inside) { return {domain(world), domain(inside)}; }
 
 CoreConfig config() {
-  CoreConfig config{.name = domain("core.corp.example")};
+  CoreConfig config{.name = domain("core.example.org")};
   config.internal_names = {*policy::DomainPattern::parse("corp.example"),
                            *policy::DomainPattern::parse("*.corp.example")};
+  config.edges = {{domain("vcse.example.net"), {}, {}}, {domain("vcse-2.example.net"), {}, {}}};
   return config;
 }
 
@@ -96,6 +99,89 @@ TEST_F(InsideFace, a_mapped_node_is_known_outside_by_its_alias) {
             domain("chatroom1.example.com"));
   EXPECT_TRUE(snapshot_.aliases().is_mapped_node(domain("conference-2.corp.example")));
   EXPECT_FALSE(snapshot_.aliases().is_mapped_node(domain("rooms.example.com")));
+}
+
+TEST_F(InsideFace, the_names_of_the_doors_are_never_remote) {
+  for (const auto* name : {"core.example.org", "vcse.example.net", "vcse-2.example.net"}) {
+    PolicyUpdate open = update();
+    open.policy.rules.lists = {{.domain = *policy::DomainPattern::parse(name), .allow = true}};
+    open.policy.rules.routed = {domain(name)};
+    const Snapshot snapshot(config_, open);
+    const auto verdict = snapshot.rules().may_answer(pair("example.com", name), {});
+    ASSERT_FALSE(verdict) << name;
+    EXPECT_EQ(verdict.error().code, Code::kPolicyInsideName) << name;
+    inside_.use(&snapshot);
+    EXPECT_FALSE(inside_.serves(domain(name))) << name;
+    inside_.use(&snapshot_);
+  }
+  const Snapshot mapped(config_, update());
+  EXPECT_TRUE(mapped.rules().is_inside(domain("conference-2.corp.example")));
+  EXPECT_TRUE(mapped.rules().may_answer(pair("example.com", "partner.example"), {}));
+}
+
+// Every spelling that the parser takes for the name is translated, so none of them goes outward.
+TEST(Snapshot, a_node_is_translated_in_every_spelling_of_its_name) {
+  struct Case {
+    std::string_view alias, node, spelling;
+    bool uri = false;
+  };
+  const std::string_view ascii = "conference-2.corp.example", idn = "xn--rume-loa.corp.example";
+  const Case cases[] = {
+      {"chat.example.com", ascii, "conference-2.corp.example"},
+      {"chat.example.com", ascii, "Conference-2.CORP.example"},
+      {"chat.example.com", ascii, "conference-2.corp.example."},
+      {"chat.example.com", ascii, "\uff43onference-2.corp.example"},
+      {"chat.example.com", ascii, "\uff23ONFERENCE-\uff12.corp.example."},
+      {"chat.example.com", ascii, "%63onference-2.corp.example", true},
+      {"chat.example.com", ascii, "%43onference-2.corp%2Eexample", true},
+      {"chat.example.com", ascii, "%EF%BD%83onference-2.corp.example", true},
+      {"chat.example.com", idn, "xn--rume-loa.corp.example"},
+      {"chat.example.com", idn, "XN--RUME-LOA.corp.example"},
+      {"chat.example.com", idn, "r\u00e4ume.corp.example"},
+      {"chat.example.com", idn, "R\u00c4UME.Corp.example"},
+      {"chat.example.com", idn, "ra\u0308ume.corp.example"},
+      {"chat.example.com", idn, "\uff52\u00e4ume.corp.example."},
+      {"chat.example.com", idn, "r%C3%A4ume.corp.example", true},
+      {"chat.example.com", idn, "R%c3%84UME.corp.example", true},
+      {"chat.example.com", idn, "ra%CC%88ume.corp.example", true},
+  };
+  for (const Case& c : cases) {
+    ASSERT_TRUE(c.uri || *xmpp::Domain::parse(c.spelling) == domain(c.node)) << c.spelling;
+    PolicyUpdate one;
+    one.policy.served = {{domain(c.alias), domain(c.node), {}, std::nullopt, true, 1},
+                         {domain("far.example.com"), domain("far.corp.example"), {}, std::nullopt, true, 2}};
+    const Snapshot out(config(), one);
+    std::swap(one.policy.served[0].name, one.policy.served[0].inside);
+    const Snapshot in(config(), one);
+    const std::string scheme = c.uri ? "xmpp:" : "";
+    const std::string xml = "<message from='a.example' to='b.example'><x xmlns='urn:x' at='" + scheme +
+                            "room@" + std::string(c.spelling) + "/n'/></message>";
+    auto stanza = xmpp::StanzaReader().read(xml);
+    ASSERT_TRUE(stanza) << xml;
+    auto back = *stanza;
+    ASSERT_TRUE(out.outward(*stanza, domain("partner.example")));
+    EXPECT_NE(stanza->xml.find("at='" + scheme + "room@chat.example.com/n'"), std::string::npos)
+        << stanza->xml;
+    ASSERT_TRUE(in.inward(back));
+    EXPECT_EQ(back.xml, stanza->xml);
+  }
+}
+
+TEST(Snapshot, a_stanza_that_outgrows_its_limit_stays_as_it_was) {
+  PolicyUpdate one;
+  one.policy.served = {
+      {domain("a.very.long.alias.example.com"), domain("n.corp.example"), {}, std::nullopt, true, 1}};
+  const Snapshot snapshot(config(), one);
+  const std::string id = std::string(limits::kStanzaIdBytesMax - 16, 'i') + "@n.corp.example";
+  auto stanza =
+      xmpp::StanzaReader().read("<message from='r@n.corp.example' to='b.example' id='" + id + "'/>");
+  ASSERT_TRUE(stanza);
+  const auto before = *stanza;
+  const auto mapped = snapshot.outward(*stanza, domain("b.example"));
+  ASSERT_FALSE(mapped);
+  EXPECT_EQ(mapped.error().code, Code::kXmlTooLarge);
+  EXPECT_EQ(stanza->xml, before.xml);
+  EXPECT_EQ(stanza->from, before.from);
 }
 
 }  // namespace

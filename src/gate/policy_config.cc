@@ -19,8 +19,6 @@ using s2s::TlsRule;
 
 constexpr std::uint16_t kS2sPort = 5269;
 
-DomainPattern exactly(const xmpp::Domain& domain) { return DomainPattern::parse(domain.ascii()).value(); }
-
 std::optional<Authenticate> read_authenticate(TableReader& table) {
   return table.choice<Authenticate>(
       "authenticate", {{"certificate", Authenticate::kCertificate}, {"dialback", Authenticate::kDialback}});
@@ -144,16 +142,10 @@ class PolicyReader {
   }
 
   void fill_inside() {
-    auto& inside = config_.rules.inside;
-    inside = core_.internal_names;
-    inside.push_back(exactly(core_.name));
-    for (const auto& edge : core_.edges) inside.push_back(exactly(edge.name));
-    for (const auto& row : config_.served) {
-      if (row.inside != row.name) inside.push_back(exactly(row.inside));
-    }
+    config_.rules.inside = inside_names(core_, config_.served);
     policy::RuleSet names;
     names.local = config_.rules.local;
-    names.inside = inside;
+    names.inside = config_.rules.inside;
     inside_.emplace(std::move(names));
   }
 
@@ -282,6 +274,17 @@ class PolicyReader {
 };
 
 }  // namespace
+
+std::vector<DomainPattern> inside_names(const CoreConfig& core, const std::vector<Served>& served) {
+  const auto exactly = [](const xmpp::Domain& name) { return DomainPattern::parse(name.ascii()).value(); };
+  std::vector<DomainPattern> names = core.internal_names;
+  names.push_back(exactly(core.name));
+  for (const auto& edge : core.edges) names.push_back(exactly(edge.name));
+  for (const auto& row : served) {
+    if (row.inside != row.name) names.push_back(exactly(row.inside));
+  }
+  return names;
+}
 
 Loaded<PolicyConfig> parse_policy(std::string_view text, const std::string& file, const CoreConfig& core,
                                   std::optional<UnixTime> now) {

@@ -3,7 +3,9 @@
 namespace sallyport::gate {
 
 void World::use(Push push) {
-  policy::Rules rules(push.rules);
+  policy::RuleSet set = push.rules;
+  set.inside.push_back(policy::DomainPattern::parse(own_.ascii()).value());
+  policy::Rules rules(std::move(set));
   route::StaticRoutes routes(push.routes);
   state_.emplace(State{std::move(push), std::move(rules), std::move(routes)});
 }

@@ -15,6 +15,8 @@ namespace sallyport::gate {
 // Empty until the first push and after the last link is forgotten: then nothing is served.
 class World : public s2s::Judge, public Finder {
  public:
+  // `own` is this edge's name, the one inside name that it knows without being told: never a remote domain.
+  explicit World(const xmpp::Domain& own) : own_(own) {}
   void use(Push push);
   void forget();
   // `expires` in a row is judged against this.
@@ -37,6 +39,7 @@ class World : public s2s::Judge, public Finder {
     policy::Rules rules;
     route::StaticRoutes routes;
   };
+  xmpp::Domain own_;
   std::optional<State> state_;
   UnixTime now_{};
 };

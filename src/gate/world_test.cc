@@ -12,6 +12,8 @@ policy::ListRow row(std::string_view name, bool allow, policy::Direction directi
   return {*policy::DomainPattern::parse(name), allow, direction, {}, std::nullopt, 1};
 }
 
+const xmpp::Domain kOwn = domain("vcse.example.net");
+
 Push pushed() {
   Push push;
   push.generation = 3;
@@ -27,14 +29,14 @@ Push pushed() {
 }
 
 TEST(World, serves_and_admits_nobody_before_the_first_push) {
-  World world;
+  World world(kOwn);
   EXPECT_FALSE(world.serves(domain("example.com")));
   EXPECT_FALSE(world.admits(pair("example.com", "partner.example")));
   EXPECT_FALSE(world.find(pair("example.com", "partner.example")));
 }
 
 TEST(World, serves_local_domains_and_aliases_only) {
-  World world;
+  World world(kOwn);
   world.use(pushed());
   EXPECT_TRUE(world.serves(domain("example.com")));
   EXPECT_TRUE(world.serves(domain("chatroom1.example.com")));
@@ -57,14 +59,14 @@ TEST(World, admits_a_pair_when_either_side_may_start) {
       {"in no list", "other.example", false},
       {"routed, so allowed", "routed.example", true},
   };
-  World world;
+  World world(kOwn);
   world.use(pushed());
   for (const auto& c : cases)
     EXPECT_EQ(world.admits(pair("example.com", c.remote)).has_value(), c.admitted) << c.name;
 }
 
 TEST(World, a_static_route_without_fallback_is_the_whole_plan) {
-  World world;
+  World world(kOwn);
   world.use(pushed());
   const auto plan = world.find(pair("example.com", "routed.example"));
   ASSERT_TRUE(plan);
@@ -75,7 +77,7 @@ TEST(World, a_static_route_without_fallback_is_the_whole_plan) {
 }
 
 TEST(World, a_routed_host_name_is_judged_like_any_other_and_falls_back_to_dns_if_told_so) {
-  World world;
+  World world(kOwn);
   world.use(pushed());
   const auto plan = world.find(pair("example.com", "partner.example"));
   ASSERT_TRUE(plan);
@@ -85,7 +87,7 @@ TEST(World, a_routed_host_name_is_judged_like_any_other_and_falls_back_to_dns_if
 }
 
 TEST(World, a_domain_without_route_is_found_by_dns) {
-  World world;
+  World world(kOwn);
   world.use(pushed());
   const auto plan = world.find(pair("example.com", "in.example"));
   ASSERT_TRUE(plan);
@@ -94,7 +96,7 @@ TEST(World, a_domain_without_route_is_found_by_dns) {
 }
 
 TEST(World, less_than_required_tls_is_for_the_peer_that_was_named) {
-  World world;
+  World world(kOwn);
   world.use(pushed());
   EXPECT_EQ(world.tls_floor(domain("example.com"), domain("old.example")), s2s::TlsRule::kOptional);
   EXPECT_EQ(world.tls_floor(domain("example.com"), domain("partner.example")), s2s::TlsRule::kRequired);
@@ -102,11 +104,33 @@ TEST(World, less_than_required_tls_is_for_the_peer_that_was_named) {
 }
 
 TEST(World, forgets_everything_when_told_to) {
-  World world;
+  World world(kOwn);
   world.use(pushed());
   world.forget();
   EXPECT_FALSE(world.has_policy());
   EXPECT_FALSE(world.serves(domain("example.com")));
+}
+
+// Whatever the pushed policy says: a row for it, a route to it, no list at all.
+TEST(World, its_own_name_is_never_remote) {
+  for (const auto privacy :
+       {policy::Privacy::kAllowList, policy::Privacy::kDenyList, policy::Privacy::kOff}) {
+    Push push = pushed();
+    push.rules.privacy = privacy;
+    push.rules.lists.push_back(row("vcse.example.net", true));
+    push.rules.lists.push_back(row("*.example.net", true));
+    push.rules.routed.push_back(kOwn);
+    push.routes.push_back({kOwn, *route::HostPort::parse("198.51.100.7"), 0, false, 3});
+    World world(kOwn);
+    world.use(push);
+    const Pair own{domain("example.com"), kOwn};
+    ASSERT_FALSE(world.admits(own));
+    EXPECT_EQ(world.admits(own).error().code, Code::kPolicyInsideName);
+    ASSERT_FALSE(world.find(own));
+    EXPECT_EQ(world.find(own).error().code, Code::kPolicyInsideName);
+    EXPECT_FALSE(world.serves(kOwn));
+    EXPECT_TRUE(world.admits(pair("example.com", "other.example.net")));
+  }
 }
 
 }  // namespace
