@@ -110,6 +110,7 @@ class System:
 
     title = ""
     transport = "starttls"
+    window = 540  # stanzas in flight for each pair and direction
 
     def __init__(self, world):
         self.world, self.processes = world, []
@@ -137,7 +138,7 @@ class System:
 
     def words(self):
         """How the generator reaches it, and whose CPU is counted."""
-        return ["--folder", self.world.pki, "--transport", self.transport,
+        return ["--folder", self.world.pki, "--transport", self.transport, "--window", self.window,
                 "--listen-inside", INSIDE, "--listen-world", WORLD,
                 "--watch", ",".join(map(str, self.pids()))]
 

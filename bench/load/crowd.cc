@@ -1,4 +1,4 @@
-#include "load/crowd.h"
+#include "crowd.h"
 
 #include <cstdio>
 
@@ -11,7 +11,9 @@ constexpr double kSettleS = 1;
 }  // namespace
 
 Crowd::Crowd(const Options& options)
-    : options_(options), pki_(options.folder), server_(server_context(pki_)),
+    : options_(options),
+      pki_(options.folder),
+      server_(server_context(pki_)),
       host_{loop_, pki_, client_.get(), server_.get(), options.secret, {}, {}, {}},
       entry_(address_of(options.entry_in)) {
   host_.on_ready = [this](Stream& stream) {
@@ -33,7 +35,7 @@ void Crowd::open(std::size_t number) {
   // 127.64.0.0/10, a new one for every 16 streams: doors bound what one address may open.
   auto source = static_cast<std::uint32_t>(0x7f400001 + number / 16);
   auto stream = std::make_unique<Stream>(host_, Side::kWorld, options_.transport, options_.remote(number),
-                                         options_.local(0), entry_, source);
+                                         options_.to, entry_, source);
   Stream* key = stream.get();
   streams_.emplace(key, std::move(stream));
 }
@@ -76,7 +78,8 @@ void Crowd::print(const std::vector<Usage>& before, const std::vector<Usage>& af
     cpu_s += after[i].cpu_s - before[i].cpu_s;
     rss_kb += grown;
     char text[200];
-    std::snprintf(text, sizeof text, "%s{\"pid\": %d, \"cpu_s\": %.2f, \"rss_kb\": %llu, \"rss_grown_kb\": %.0f}",
+    std::snprintf(text, sizeof text,
+                  "%s{\"pid\": %d, \"cpu_s\": %.2f, \"rss_kb\": %llu, \"rss_grown_kb\": %.0f}",
                   i == 0 ? "" : ", ", options_.watch[i], after[i].cpu_s - before[i].cpu_s,
                   static_cast<unsigned long long>(after[i].rss_kb), grown);
     each += text;
@@ -84,10 +87,11 @@ void Crowd::print(const std::vector<Usage>& before, const std::vector<Usage>& af
   double streams = ready_ > 0 ? static_cast<double>(ready_) : 1;
   std::string why;
   for (char c : failure_) why += c == '"' || c == '\\' || static_cast<unsigned char>(c) < 0x20 ? '\'' : c;
-  std::printf("{\"streams\": %zu, \"failed\": %zu, \"seconds\": %.3f, \"cpu_s\": %.2f, \"cpu_ms_per_stream\": %.3f, "
-              "\"rss_kb_per_stream\": %.2f, \"listen_overflows\": %llu, \"processes\": [%s], \"failure\": \"%s\"}\n",
-              ready_, failed_, elapsed_s, cpu_s, cpu_s * 1e3 / streams, rss_kb / streams,
-              static_cast<unsigned long long>(overflows), each.c_str(), why.c_str());
+  std::printf(
+      "{\"streams\": %zu, \"failed\": %zu, \"seconds\": %.3f, \"cpu_s\": %.2f, \"cpu_ms_per_stream\": %.3f, "
+      "\"rss_kb_per_stream\": %.2f, \"listen_overflows\": %llu, \"processes\": [%s], \"failure\": \"%s\"}\n",
+      ready_, failed_, elapsed_s, cpu_s, cpu_s * 1e3 / streams, rss_kb / streams,
+      static_cast<unsigned long long>(overflows), each.c_str(), why.c_str());
 }
 
 }  // namespace bench

@@ -6,8 +6,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "load/proc.h"
-#include "load/stream.h"
+#include "proc.h"
+#include "stream.h"
 
 namespace bench {
 

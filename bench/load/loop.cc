@@ -1,4 +1,4 @@
-#include "load/loop.h"
+#include "loop.h"
 
 #include <array>
 
@@ -6,12 +6,13 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#include "load/pki.h"
+#include "pki.h"
 
 namespace bench {
 
 Loop::Loop()
-    : epoll_(epoll_create1(EPOLL_CLOEXEC)), timer_(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)) {
+    : epoll_(epoll_create1(EPOLL_CLOEXEC)),
+      timer_(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)) {
   must(epoll_ >= 0 && timer_ >= 0, "epoll");
   watch(timer_, EPOLLIN, nullptr);
 }

@@ -1,8 +1,8 @@
 // The load generator of Sallyport's benchmarks: plays the internal servers and the remote ones.
 #include <csignal>
 
-#include "load/crowd.h"
-#include "load/traffic.h"
+#include "crowd.h"
+#include "traffic.h"
 
 namespace {
 

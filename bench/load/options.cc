@@ -1,4 +1,4 @@
-#include "load/options.h"
+#include "options.h"
 
 #include <cstdio>
 #include <cstdlib>
@@ -24,8 +24,9 @@ words
   --pairs N  --locals N  --remotes N  --local-suffix DOMAIN  --remote-suffix DOMAIN
   --window N  --per-record N  --stanza-bytes N  --rate N
   --setup SECONDS  --warm SECONDS  --measure SECONDS
-  --count N  --at-once N  --hold SECONDS
+  --count N  --at-once N  --hold SECONDS  --to DOMAIN
   --folder FOLDER  --certificate STEM=NAME,NAME...  --secret TEXT
+  --components each|one       a component for each domain, or one on each side for all
   --watch PID[,PID]...        CPU and memory of these are in the result (JSON, standard output)
 )";
 
@@ -75,6 +76,7 @@ Setters setters_of(Options& options) {
   text("--listen-world", options.listen_world);
   text("--local-suffix", options.local_suffix);
   text("--remote-suffix", options.remote_suffix);
+  text("--to", options.to);
   text("--secret", options.secret);
   text("--folder", options.folder);
   count("--pairs", options.pairs);
@@ -91,6 +93,9 @@ Setters setters_of(Options& options) {
   real("--measure", options.measure_s);
   real("--hold", options.hold_s);
   set["--certificate"] = [&](const std::string& v) { options.names.push_back(v); };
+  set["--components"] = [&](const std::string& v) {
+    options.one_component = one_of<bool>("--components", v, {{"one", true}, {"each", false}});
+  };
   set["--watch"] = [&](const std::string& v) { options.watch = pids_of("--watch", v); };
   set["--transport"] = [&](const std::string& v) {
     options.transport = one_of<Transport>("--transport", v,
@@ -125,6 +130,7 @@ Options parse_options(int argc, char** argv) {
   }
   if (options.locals == 0) options.locals = options.pairs;
   if (options.remotes == 0) options.remotes = options.pairs;
+  if (options.to.empty()) options.to = options.local(0);
   if (options.pairs == 0 || options.per_record == 0 || options.at_once == 0) usage("none is not enough");
   if (options.window < options.per_record) usage("--window is smaller than --per-record");
   return options;

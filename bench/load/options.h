@@ -39,20 +39,24 @@ struct Options {
   std::size_t pairs = 8;
   std::size_t locals = 0;  // 0: as many as there are pairs
   std::size_t remotes = 0;
-  std::size_t window = 540;     // stanzas in flight for each pair and direction
-  std::size_t per_record = 1;   // stanzas written together, in one TLS record
+  std::size_t window = 540;    // stanzas in flight for each pair and direction
+  std::size_t per_record = 1;  // stanzas written together, in one TLS record
   std::size_t stanza_bytes = 290;
-  double rate = 1000;           // stanzas a second, all pairs together
+  double rate = 1000;  // stanzas a second, all pairs together
   double warm_s = 2;
   double measure_s = 5;
-  double setup_s = 60;          // until every stream is open and every pair has passed a stanza
-  std::size_t count = 500;      // set-up, idle: streams
-  std::size_t at_once = 1;      // set-up, idle: streams being opened at a time
-  double hold_s = 0;            // idle: after it was measured
-  std::string secret = "bench"; // of components
-  std::string folder;           // pki: written there; otherwise the CA is read from there
+  double setup_s = 60;           // until every stream is open and every pair has passed a stanza
+  std::size_t count = 500;       // set-up, idle: streams
+  std::string to;                // set-up, idle: the domain that they are opened to; else l0
+  std::size_t at_once = 1;       // set-up, idle: streams being opened at a time
+  double hold_s = 0;             // idle: after it was measured
+  std::string secret = "bench";  // of components
+  // One component on each side that speaks for all its domains. ejabberd registers every domain of a listener
+  // for each of its components, and would spread stanzas over them without order.
+  bool one_component = false;
+  std::string folder;              // pki: written there; otherwise the CA is read from there
   std::vector<std::string> names;  // pki: certificates, each "stem=name,name"
-  std::vector<int> watch;       // processes whose CPU and memory are reported
+  std::vector<int> watch;          // processes whose CPU and memory are reported
 
   std::string local(std::size_t i) const { return "l" + std::to_string(i) + "." + local_suffix; }
   std::string remote(std::size_t i) const { return "r" + std::to_string(i) + "." + remote_suffix; }

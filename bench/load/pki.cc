@@ -1,4 +1,4 @@
-#include "load/pki.h"
+#include "pki.h"
 
 #include <cerrno>
 #include <cstdio>

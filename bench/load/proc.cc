@@ -1,4 +1,4 @@
-#include "load/proc.h"
+#include "proc.h"
 
 #include <fstream>
 #include <sstream>

@@ -1,4 +1,4 @@
-#include "load/stanza.h"
+#include "stanza.h"
 
 #include <cstdio>
 #include <cstdlib>
@@ -16,7 +16,8 @@ std::string mark_of(std::size_t flow) {
 
 // Words, not one letter: nothing on the way may find them easier than what people write.
 std::string prose(std::size_t bytes) {
-  static constexpr std::string_view kWords = " the quick brown fox jumps over a lazy dog and is seen by nobody at all,";
+  static constexpr std::string_view kWords =
+      " the quick brown fox jumps over a lazy dog and is seen by nobody at all,";
   std::string text;
   while (text.size() < bytes) text.append(kWords.substr(0, bytes - text.size()));
   return text;

@@ -70,7 +70,8 @@ class Marks {
   static void read(const char* mark, F&& on_mark) {
     std::uint32_t flow = 0;
     std::uint32_t number = 0;
-    for (std::size_t i = 1; i <= kFlowDigits; ++i) flow = flow << 4 | static_cast<std::uint32_t>(hex_value(mark[i]));
+    for (std::size_t i = 1; i <= kFlowDigits; ++i)
+      flow = flow << 4 | static_cast<std::uint32_t>(hex_value(mark[i]));
     for (std::size_t i = 1 + kFlowDigits; i < kMarkBytes; ++i)
       number = number << 4 | static_cast<std::uint32_t>(hex_value(mark[i]));
     on_mark(flow, number);

@@ -1,4 +1,4 @@
-#include "load/stream.h"
+#include "stream.h"
 
 #include <algorithm>
 #include <array>
@@ -13,7 +13,8 @@
 namespace bench {
 namespace {
 
-constexpr std::string_view kTlsFeature = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls>";
+constexpr std::string_view kTlsFeature =
+    "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls>";
 constexpr std::string_view kSaslFeature =
     "<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>EXTERNAL</mechanism></mechanisms>";
 constexpr std::size_t kNegotiationBytesMax = 64 * 1024;
@@ -79,14 +80,24 @@ Owned<SSL_CTX> server_context(Pki& pki) {
 
 Stream::Stream(StreamHost& host, Side side, Transport transport, std::string own, std::string other,
                const sockaddr_in& to, std::uint32_t source)
-    : host_(host), side_(side), transport_(transport), accepting_(false), state_(State::kConnecting),
-      own_(std::move(own)), other_(std::move(other)), wire_(Wire::connect(to, source)) {
+    : host_(host),
+      side_(side),
+      transport_(transport),
+      accepting_(false),
+      state_(State::kConnecting),
+      own_(std::move(own)),
+      other_(std::move(other)),
+      wire_(Wire::connect(to, source)) {
   host_.loop.watch(wire_.descriptor(), EPOLLIN | EPOLLOUT, this);
 }
 
 Stream::Stream(StreamHost& host, Side side, int descriptor)
-    : host_(host), side_(side), transport_(Transport::kStartTls), accepting_(true),
-      state_(State::kFirstByte), wire_(descriptor) {
+    : host_(host),
+      side_(side),
+      transport_(Transport::kStartTls),
+      accepting_(true),
+      state_(State::kFirstByte),
+      wire_(descriptor) {
   int on = 1;
   ::setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   host_.loop.watch(descriptor, EPOLLIN, this);
@@ -98,7 +109,8 @@ Stream::~Stream() {
 
 std::string Stream::shown() const {
   return (own_.empty() ? std::string("?") : own_) + (accepting_ ? " <- " : " -> ") +
-         (other_.empty() ? std::string("?") : other_) + " in state " + std::to_string(static_cast<int>(state_));
+         (other_.empty() ? std::string("?") : other_) + " in state " +
+         std::to_string(static_cast<int>(state_));
 }
 
 void Stream::handle_ready(std::uint32_t events) {
@@ -292,7 +304,9 @@ bool Stream::step_header() {
   other_ = attribute(tag, "from");
   say_header();
   say("<stream:features>" +
-      std::string(!wire_.is_secure() ? kTlsFeature : authenticated_ ? std::string_view() : kSaslFeature) +
+      std::string(!wire_.is_secure() ? kTlsFeature
+                  : authenticated_   ? std::string_view()
+                                     : kSaslFeature) +
       "</stream:features>");
   state_ = State::kNegotiate;
   if (authenticated_) ready();
@@ -337,8 +351,10 @@ void Stream::end(const std::string& why) {
 
 StreamListener::StreamListener(StreamHost& host, Side side, const std::string& address,
                                std::function<void(std::unique_ptr<Stream>)> take)
-    : host_(host), side_(side),
-      descriptor_(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)), take_(std::move(take)) {
+    : host_(host),
+      side_(side),
+      descriptor_(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)),
+      take_(std::move(take)) {
   sockaddr_in at = address_of(address);
   int on = 1;
   ::setsockopt(descriptor_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);

@@ -7,9 +7,9 @@
 #include <string>
 #include <string_view>
 
-#include "load/loop.h"
-#include "load/options.h"
-#include "load/wire.h"
+#include "loop.h"
+#include "options.h"
+#include "wire.h"
 
 namespace bench {
 
@@ -33,7 +33,8 @@ struct StreamHost {
 
 class Stream : public Handler {
  public:
-  // We connect. `own` to `other`; as a component `own` alone counts. `source`: the address we come from, or 0.
+  // We connect. `own` to `other`; as a component `own` alone counts. `source`: the address we come from, or
+  // 0.
   Stream(StreamHost& host, Side side, Transport transport, std::string own, std::string other,
          const sockaddr_in& to, std::uint32_t source);
   // Somebody connected to us.
@@ -61,8 +62,8 @@ class Stream : public Handler {
     kConnecting,
     kFirstByte,  // accepted: TLS or XML?
     kHandshake,
-    kHeader,     // the peer's stream header
-    kFeatures,   // we connected
+    kHeader,    // the peer's stream header
+    kFeatures,  // we connected
     kProceed,
     kSuccess,
     kComponent,  // the answer to our handshake

@@ -1,4 +1,4 @@
-#include "load/traffic.h"
+#include "traffic.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -32,7 +32,9 @@ std::string quoted(const std::string& text) {
 }  // namespace
 
 Traffic::Traffic(const Options& options)
-    : options_(options), pki_(options.folder), server_(server_context(pki_)),
+    : options_(options),
+      pki_(options.folder),
+      server_(server_context(pki_)),
       host_{loop_, pki_, client_.get(), server_.get(), options.secret, {}, {}, {}} {
   host_.on_ready = [this](Stream& stream) {
     if (stream.user == &planned_) --opening_;
@@ -71,6 +73,10 @@ void Traffic::make_flow(std::size_t local, std::size_t remote, Side goal) {
     planned_.push_back({source, from, to, {number}});
     return;
   }
+  if (options_.one_component) {
+    from = goal == Side::kInside ? options_.remote(0) : options_.local(0);
+    to = goal == Side::kInside ? options_.local(0) : options_.remote(0);
+  }
   // A component is there for everything its domain sends, and to receive.
   auto [found, is_new] = planned_by_domain_.try_emplace(from, planned_.size());
   if (is_new) planned_.push_back({source, from, {}, {}});
@@ -85,7 +91,8 @@ void Traffic::listen() {
     streams_.emplace(key, std::move(stream));
   };
   if (options_.direction != Direction::kOut)
-    listeners_.push_back(std::make_unique<StreamListener>(host_, Side::kInside, options_.listen_inside, take));
+    listeners_.push_back(
+        std::make_unique<StreamListener>(host_, Side::kInside, options_.listen_inside, take));
   if (options_.direction != Direction::kIn)
     listeners_.push_back(std::make_unique<StreamListener>(host_, Side::kWorld, options_.listen_world, take));
 }
@@ -157,7 +164,8 @@ void Traffic::give_up(const std::string& what) {
 // --- stanzas
 
 void Traffic::handle_bytes(Stream& stream, std::string_view bytes) {
-  marks_[&stream].scan(bytes, [&](std::uint32_t flow, std::uint32_t number) { handle_mark(stream, flow, number); });
+  marks_[&stream].scan(bytes,
+                       [&](std::uint32_t flow, std::uint32_t number) { handle_mark(stream, flow, number); });
 }
 
 void Traffic::handle_mark(Stream& stream, std::uint32_t number_of_flow, std::uint32_t number) {
@@ -264,14 +272,16 @@ void Traffic::print(const Snapshot& begin, const Snapshot& end) {
   std::sort(latencies_.begin(), latencies_.end());
   double hundred_thousands = stanzas / 1e5;
   auto per = [&](double value) { return hundred_thousands > 0 ? value / hundred_thousands : 0; };
-  std::printf("{\"stanzas\": %.0f, \"seconds\": %.3f, \"stanzas_per_s\": %.0f, \"cpu_s\": %.2f, "
-              "\"cpu_s_per_100k\": %.4f, \"generator_cpu_s_per_100k\": %.4f, ",
-              stanzas, elapsed_s, stanzas / elapsed_s, cpu_s, per(cpu_s), per(end.own_cpu_s - begin.own_cpu_s));
+  std::printf(
+      "{\"stanzas\": %.0f, \"seconds\": %.3f, \"stanzas_per_s\": %.0f, \"cpu_s\": %.2f, "
+      "\"cpu_s_per_100k\": %.4f, \"generator_cpu_s_per_100k\": %.4f, ",
+      stanzas, elapsed_s, elapsed_s > 0 ? stanzas / elapsed_s : 0, cpu_s, per(cpu_s),
+      per(end.own_cpu_s - begin.own_cpu_s));
   std::printf("\"p50_ms\": %.3f, \"p99_ms\": %.3f, \"max_ms\": %.3f, ", percentile_ms(latencies_, 0.5),
               percentile_ms(latencies_, 0.99), percentile_ms(latencies_, 1));
   std::printf("\"bounced\": %llu, \"disordered\": %llu, \"processes\": [%s], \"failure\": %s}\n",
-              static_cast<unsigned long long>(bounced_), static_cast<unsigned long long>(disordered_), each.c_str(),
-              quoted(failure_).c_str());
+              static_cast<unsigned long long>(bounced_), static_cast<unsigned long long>(disordered_),
+              each.c_str(), quoted(failure_).c_str());
 }
 
 int Traffic::run() {
@@ -293,7 +303,8 @@ int Traffic::run() {
     drain();
   }
   if (failure_.empty() && bounced_ > 0) failure_ = "stanzas came back";
-  if (failure_.empty() && disordered_ > 0) failure_ = "stanzas came out of order";
+  if (failure_.empty() && disordered_ > 0)
+    failure_ = std::to_string(disordered_) + " stanzas came out of order";
   print(begin, end);
   // What is still open ends with the process; nobody must hear of it.
   host_.on_end = [](Stream&, const std::string&) {};

@@ -9,9 +9,9 @@
 #include <unordered_map>
 #include <vector>
 
-#include "load/proc.h"
-#include "load/stanza.h"
-#include "load/stream.h"
+#include "proc.h"
+#include "stanza.h"
+#include "stream.h"
 
 namespace bench {
 
@@ -24,8 +24,8 @@ struct Flow {
   Stream* sender = nullptr;
   std::uint32_t sent = 0;
   std::uint32_t received = 0;
-  std::uint32_t primed = 0;  // how often it was tried to pass its first stanza
-  bool has_room = false;     // it is on the list of those that may send again
+  std::uint32_t primed = 0;            // how often it was tried to pass its first stanza
+  bool has_room = false;               // it is on the list of those that may send again
   std::deque<std::int64_t> scheduled;  // of those in flight; fixed rate only
 };
 

@@ -1,4 +1,4 @@
-#include "load/wire.h"
+#include "wire.h"
 
 #include <cerrno>
 #include <cstdlib>
@@ -28,8 +28,8 @@ sockaddr_in address_of(const std::string& text) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
   std::size_t colon = text.rfind(':');
-  bool good = colon != std::string::npos &&
-              inet_pton(AF_INET, text.substr(0, colon).c_str(), &address.sin_addr) == 1;
+  bool good =
+      colon != std::string::npos && inet_pton(AF_INET, text.substr(0, colon).c_str(), &address.sin_addr) == 1;
   if (good) address.sin_port = htons(static_cast<std::uint16_t>(std::atoi(text.c_str() + colon + 1)));
   errno = EINVAL;
   must(good && address.sin_port != 0, ("`" + text + "` is not ADDRESS:PORT").c_str());

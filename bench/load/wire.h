@@ -1,5 +1,5 @@
-// A TCP connection with TLS on it or without. Nothing is sent before `flush`: what is written in one turn goes
-// to the socket in one call, each `write` in a TLS record of its own.
+// A TCP connection with TLS on it or without. Nothing is sent before `flush`: what is written in one turn
+// goes to the socket in one call, each `write` in a TLS record of its own.
 #pragma once
 
 #include <cstddef>
@@ -8,7 +8,7 @@
 
 #include <netinet/in.h>
 
-#include "load/pki.h"
+#include "pki.h"
 
 namespace bench {
 

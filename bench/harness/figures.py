@@ -1,0 +1,202 @@
+"""The figures: what is run, in which order, and what is kept of it."""
+
+import os
+import resource
+import subprocess
+import tempfile
+import time
+
+from lab.process import LabError
+
+from .haproxy import HAProxy
+from .peers import Ejabberd, Prosody, ProsodyStock
+from .sallyport import CORE, EDGE, Sallyport
+from .world import finish_load
+
+SYSTEMS = {"sallyport": Sallyport, "haproxy": HAProxy, "ejabberd": Ejabberd, "prosody": Prosody,
+           "prosody-stock": ProsodyStock}
+# Half of the stanzas inward, half outward, first: the figure that targets are about.
+DIRECTIONS = ("both", "in", "out")
+FILLED = 54  # stanzas of 290 bytes that fill a TLS record
+
+
+class Samples:
+    """Every value that was measured, by (figure, system); the order of rounds is kept."""
+
+    def __init__(self, say):
+        self.values, self.failures, self.say = {}, [], say
+
+    def add(self, figure, system, value):
+        self.values.setdefault((figure, system), []).append(value)
+        self.say(f"  {system:14} {figure:44} {value:.4g}")
+
+    def get(self, figure, system):
+        return self.values.get((figure, system), [])
+
+    def fail(self, what, error):
+        self.failures.append(f"{what}: {error}")
+        self.say(f"  FAILED {what}: {error}")
+
+
+class Plan:
+    """How long and how much; `quick` is for seeing that all of it works."""
+
+    def __init__(self, options):
+        quick = options.quick
+        self.seconds = options.seconds or (2 if quick else 6)
+        self.rate_seconds = 5 if quick else 15
+        self.warm = 1 if quick else 2
+        self.setup_count = 200 if quick else 1000
+        self.idle_count = 1000 if quick else 10_000
+        self.idle_count_peers = 200 if quick else 1000
+        # Both ends of every stream are the generator's.
+        descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        self.pairs_many = min(500 if quick else 10_000, (descriptors - 200) // 2)
+        self.rows_many = 10_000 if quick else 100_000
+        self.directions = DIRECTIONS[:1] if quick else DIRECTIONS
+
+
+def traffic(world, plan, samples, names):
+    """One round of saturation and of the fixed rate, each system in turn."""
+    for name in names:
+        try:
+            with SYSTEMS[name](world) as system:
+                _saturation(world, plan, samples, name, system)
+                result = world.load("rate", *system.words(), "--warm", plan.warm, "--measure", plan.rate_seconds)
+                samples.add("1,000/s: CPU s per 100k", name, result["cpu_s_per_100k"])
+                samples.add("1,000/s: p50 ms", name, result["p50_ms"])
+                samples.add("1,000/s: p99 ms", name, result["p99_ms"])
+        except LabError as error:
+            samples.fail(name, error)
+
+
+def _saturation(world, plan, samples, name, system):
+    for per_record in (1, FILLED):
+        if per_record > 1 and system.transport == "component":
+            continue  # there are no records on the way in
+        for direction in plan.directions:
+            result = world.load("saturate", *system.words(), "--direction", direction, "--per-record", per_record,
+                                "--warm", plan.warm, "--measure", plan.seconds)
+            figure = f"saturation, {per_record} per record, {direction}"
+            samples.add(f"{figure}: CPU s per 100k", name, result["cpu_s_per_100k"])
+            samples.add(f"{figure}: stanzas/s", name, result["stanzas_per_s"])
+
+
+def streams(world, plan, samples, names):
+    """Set-up and idle: real s2s, STARTTLS, EXTERNAL, from distinct domains."""
+    for name in names:
+        if name == "haproxy":
+            continue
+        try:
+            with SYSTEMS[name](world) as system:
+                words = system.stream_words() if hasattr(system, "stream_words") else system.words()
+                world.load("setup", *words, "--count", 50)  # what a process does once only
+                for at_once in (1, 500) if name == "sallyport" else (1,):
+                    result = world.load("setup", *words, "--count", plan.setup_count, "--at-once", at_once)
+                    samples.add(f"set-up, {at_once} at once: CPU ms per stream", name, result["cpu_ms_per_stream"])
+                    if at_once > 1:
+                        samples.add(f"set-up, {at_once} at once: accept-queue overflows", name,
+                                    result["listen_overflows"])
+        except LabError as error:
+            samples.fail(f"{name}, set-up", error)
+        try:
+            with SYSTEMS[name](world) as system:  # a new process: its heap has seen nothing yet
+                words = system.stream_words() if hasattr(system, "stream_words") else system.words()
+                count = plan.idle_count if name == "sallyport" else plan.idle_count_peers
+                result = world.load("idle", *words, "--count", count, "--at-once", 32, "--setup", 300)
+                samples.add("idle: RSS kB per stream", name, result["rss_kb_per_stream"])
+        except LabError as error:
+            samples.fail(f"{name}, idle", error)
+
+
+def growth(world, plan, samples):
+    """From one pair to many, from no row of a list to many; a reload under way."""
+    many = plan.pairs_many
+    side = max(1, int(many ** 0.5))
+    for direction in ("in", "out"):
+        for pairs, locals_count, remotes_count in ((1, 1, 1), (side * side, side, side)):
+            try:
+                with Sallyport(world, locals_count, remotes_count) as system:
+                    # At a fixed rate each stanza is read and written by itself, however many pairs there are.
+                    result = world.load(
+                        "rate", *system.words(), "--rate", 2000, "--direction", direction, "--pairs", pairs,
+                        "--locals", locals_count, "--remotes", remotes_count, "--setup", 400, "--warm", plan.warm,
+                        "--measure", plan.rate_seconds)
+                    samples.add(f"growth, {'1 pair' if pairs == 1 else 'many pairs'}, {direction}: CPU s per 100k",
+                                "sallyport", result["cpu_s_per_100k"])
+                    if pairs > 1:
+                        samples.add("growth: many pairs are", "sallyport", pairs)
+            except LabError as error:
+                samples.fail(f"growth, {pairs} pairs, {direction}", error)
+    for rows in (0, plan.rows_many):
+        try:
+            with Sallyport(world, rows=rows) as system:
+                result = world.load("saturate", *system.words(), "--warm", plan.warm, "--measure", plan.seconds)
+                samples.add(f"growth, {rows} rows: CPU s per 100k", "sallyport", result["cpu_s_per_100k"])
+        except LabError as error:
+            samples.fail(f"growth, {rows} rows", error)
+    _reload(world, plan, samples)
+
+
+def _reload(world, plan, samples):
+    """1,000/s all the while; a run without a reload says what the machine does by itself."""
+    try:
+        with Sallyport(world) as system:
+            for rows in (None, plan.rows_many):
+                words = ["rate", *system.words(), "--warm", 1, "--measure", 8]
+                load = world.begin_load(*words)
+                for line in load.stderr:
+                    if line.strip() == "measuring":
+                        break
+                if rows:
+                    system.write_policy(rows)
+                    time.sleep(1)
+                    begin = time.monotonic()
+                    said = system.ask("core", "reload")
+                    samples.add("reload of many rows: s", "sallyport", time.monotonic() - begin)
+                    samples.say("    " + said.strip().replace("\n", " | ")[:200])
+                result = finish_load(load, words)
+                what = "reload of many rows" if rows else "no reload"
+                samples.add(f"{what}: longest latency ms", "sallyport", result["max_ms"])
+                samples.add(f"{what}: p99 ms", "sallyport", result["p99_ms"])
+    except LabError as error:
+        samples.fail("reload", error)
+
+
+def start(world, samples):
+    """From exec to the listening socket, looked for every millisecond; and the program's size on disk."""
+    try:
+        system = Sallyport(world)
+        try:
+            for role, process, address in (("edge, for cores", system.edge, f"{EDGE}:7400"),
+                                           ("core, for servers", system.core, f"{CORE}:5269"),
+                                           ("edge, for servers, after the core's", None, f"{EDGE}:5269")):
+                if process:
+                    begin = time.monotonic()
+                    process.start()
+                while not _listens(system.processes, address):
+                    if time.monotonic() > begin + 10:
+                        raise LabError(f"nobody listens on {address}")
+                    time.sleep(0.001)
+                samples.add(f"start: {role}: ms", "sallyport", 1e3 * (time.monotonic() - begin))
+        finally:
+            system.stop()
+    except LabError as error:
+        samples.fail("start", error)
+    with tempfile.NamedTemporaryFile() as stripped:
+        subprocess.run(["strip", "-o", stripped.name, system.binary], check=True)
+        samples.add("stripped binary: MB", "sallyport", os.path.getsize(stripped.name) / 1e6)
+
+
+def _listens(processes, address):
+    """As the kernel tells a process of that namespace, without starting another."""
+    ip, port = address.split(":")
+    packed = "".join(f"{int(octet):02X}" for octet in reversed(ip.split("."))) + f":{int(port):04X}"
+    for process in processes:
+        try:
+            with open(f"/proc/{process.pid}/net/tcp") as table:
+                if any(packed == line.split()[1] and line.split()[3] == "0A" for line in table):
+                    return True
+        except (OSError, IndexError):
+            pass
+    return False
