@@ -193,8 +193,10 @@ inline constexpr std::size_t kCertificatesMax = 4'096;
 inline constexpr std::size_t kAliasesKnownMax = 16'384;
 
 // --- the control socket
-// A question: an order with a few words. A policy does not travel here.
+// A question: an order with a few words.
 inline constexpr std::size_t kControlQuestionBytesMax = 64 * 1024;
+// One to a core, which may carry a whole policy to compare or apply.
+inline constexpr std::size_t kControlPolicyBytesMax = kConfigFileBytesMax;
 // An answer: `connections` of a door with kStreamsMax streams.
 inline constexpr std::size_t kControlAnswerBytesMax = 64 * 1024 * 1024;
 // Clients at once: a person, a console, monitoring, and room to mend things.
@@ -207,10 +209,21 @@ inline constexpr std::size_t kMetricsClientsMax = 16;
 inline constexpr std::size_t kMetricsRequestBytesMax = 8 * 1024;
 inline constexpr auto kMetricsTimeout = 10s;
 
+// --- the log
+// Lines that wait for whoever reads them: some thousand; what comes on top is counted and lost.
+inline constexpr std::size_t kLogBacklogBytesMax = 512 * 1024;
+// A failure that goes on is said again after the first of these, then at twice the time before, up to the second.
+inline constexpr auto kRepeatAgainMin = 1min;
+inline constexpr auto kRepeatAgainMax = 1h;
+// Failures that are told apart, in one place; the one that was said longest ago is forgotten first.
+inline constexpr std::size_t kRepeatsMax = 64;
+
 // --- the process
 // A changed certificate directory is read when it has been quiet for this long: a chain
 // and its key are written one after the other.
 inline constexpr auto kDirectoryQuiet = 1s;
+// It is read again after this though nothing in it changed: certificates near their end by themselves.
+inline constexpr auto kCertificatesLookAgain = 24h;
 // From SIGTERM to the end: streams are closed cleanly within it (kCloseTimeout each, all at once).
 inline constexpr auto kDrainTimeout = 6s;
 // Then for what was cut off to let go.
@@ -231,7 +244,7 @@ inline constexpr int kCertificateDepthMax = 8;
 // A trust bundle: the whole Mozilla list is 220 kB.
 inline constexpr std::size_t kTrustBytesMax = 4 * 1024 * 1024;
 // A certificate that ends within this time is worth a warning; automatic renewal happens well before.
-inline constexpr auto kCertificateExpiryWarning = 24h * 10;
+inline constexpr auto kCertificateExpiryWarning = 24h * 14;
 // A peer that takes nothing of what waits for it is gone (ATTACKS C5).
 inline constexpr auto kWriteStallTimeout = 60s;
 // A connection on which nothing moves is probed after this long, so that one whose other end vanished is
