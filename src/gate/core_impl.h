@@ -8,6 +8,7 @@
 #include <set>
 #include <unordered_map>
 
+#include "base/repeats.h"
 #include "gate/core.h"
 #include "gate/inside.h"
 #include "gate/link_end.h"
@@ -88,7 +89,9 @@ class Core::Impl {
     std::optional<Time> give_up;  // what is unsettled is answered then
     std::uint64_t pushed_generation = 0;
     std::string last_error;
+    Repeats said;  // since it was ready last
   };
+  void say(Link& link, LogEvent event, const Error& error, Now now);
   void dial(std::size_t edge, Now now);
   void schedule(Link& link, bool final, Now now);
   void link_down(std::size_t edge, const Error& error, bool final, Now now);

@@ -1,5 +1,6 @@
 // The core's ends of the links: dialling, pushing, and the questions that only a core answers.
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -31,19 +32,24 @@ void Core::Impl::schedule(Link& link, bool final, Now now) {
   link.next_dial = now.mono + link.backoff + Duration(jitter);
 }
 
+// A link that does not come up is dialled for ever; each of its reasons is said, but not each time.
+void Core::Impl::say(Link& link, LogEvent event, const Error& error, Now now) {
+  const std::string code(code_row(error.code).name);
+  const auto times = link.said.happened(event.name + " " + code, now.mono);
+  if (!times) return;
+  event.fields.emplace_back("code", code);
+  event.fields.emplace_back("text", error.text);
+  if (*times > 1) event.fields.emplace_back("times", std::to_string(*times));
+  log.log(std::move(event));
+}
+
 void Core::Impl::link_down(std::size_t edge, const Error& error, bool final, Now now) {
   Link& link = links[edge];
   // The session's word for what was said already.
   if (!link.ready && !link.last_error.empty() && error.code == Code::kLinkDown) return;
-  const std::string text = fmt::format("{}: {}", code_row(error.code).name, error.text);
-  // A link that stays down says so once.
-  if (link.ready || link.last_error != text) {
-    log.log({LogLevel::kWarning, "link.down",
-             {{"edge", setup.config.edges[edge].name.ascii()},
-              {"code", std::string(code_row(error.code).name)}, {"text", error.text}}});
-  }
-  link.ready = false;
-  link.last_error = text;
+  if (std::exchange(link.ready, false)) link.said.clear();
+  say(link, {LogLevel::kWarning, "link.down", {{"edge", setup.config.edges[edge].name.ascii()}}}, error, now);
+  link.last_error = fmt::format("{}: {}", code_row(error.code).name, error.text);
   if (!link.give_up && !link.dead) link.give_up = now.mono + limits::kLinkSessionKept;
   if (!link.dialling && link.next_dial <= now.mono) schedule(link, final, now);
 }
@@ -63,9 +69,11 @@ void Core::Impl::handle(link::Event event, std::size_t edge, Now now) {
     link.backoff = {};
     link.dead = false;
     link.give_up.reset();
-    log.log({LogLevel::kInfo, "link.up",
-             {{"edge", setup.config.edges[edge].name.ascii()}, {"peer", link.end->peer().text()},
-              {"version", up->peer_version}, {"resumed", up->resumed ? "yes" : "no"}}});
+    if (link.said.happened("link.up", now.mono)) {
+      log.log({LogLevel::kInfo, "link.up",
+               {{"edge", setup.config.edges[edge].name.ascii()}, {"peer", link.end->peer().text()},
+                {"version", up->peer_version}, {"resumed", up->resumed ? "yes" : "no"}}});
+    }
     if (up->resumed && link.pushed_generation == snapshot->update().generation) {
       set_ready(edge, now);
     } else {
@@ -74,10 +82,8 @@ void Core::Impl::handle(link::Event event, std::size_t edge, Now now) {
   } else if (auto* done = std::get_if<link::PushDone>(&event)) {
     if (done->generation != snapshot->update().generation) return;  // a newer one is on its way
     if (!done->result) {
-      log.log({LogLevel::kError, "policy.refused",
-               {{"edge", setup.config.edges[edge].name.ascii()},
-                {"code", std::string(code_row(done->result.error().code).name)},
-                {"text", done->result.error().text}}});
+      say(link, {LogLevel::kError, "policy.refused", {{"edge", setup.config.edges[edge].name.ascii()}}},
+          done->result.error(), now);
       session.refuse(done->result.error());
       return;
     }

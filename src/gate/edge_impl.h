@@ -6,6 +6,7 @@
 #include <set>
 #include <unordered_map>
 
+#include "base/repeats.h"
 #include "gate/edge.h"
 #include "gate/link_end.h"
 #include "gate/side.h"
@@ -30,6 +31,7 @@ class Edge::Impl {
 
   // --- edge_link.cc
   void handle_link(ConnId conn, std::size_t peer, const Endpoint& endpoint, Now now);
+  void say(LogEvent event, const Error& error, Now now);
   void refuse_link(ConnId conn, Error error, Now now);
   void handle(link::Event event, Now now);
   void handle_push(link::Pushed pushed, Now now);
@@ -90,6 +92,7 @@ class Edge::Impl {
   std::map<ConnId, std::string> farewells;
   std::deque<Output> outputs;
   std::string last_link_error;
+  Repeats said;  // since a link served last
   std::uint64_t refused = 0;
   UnixTime since{};
 };

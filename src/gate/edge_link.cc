@@ -26,9 +26,19 @@ void Edge::Impl::handle_link(ConnId conn, std::size_t peer, const Endpoint& endp
   link->handle_link(conn, endpoint, now);
 }
 
+// A core that cannot be served dials for ever; each reason is said, but not each time.
+void Edge::Impl::say(LogEvent event, const Error& error, Now now) {
+  const std::string code(code_row(error.code).name);
+  const auto times = said.happened(event.name + " " + code, now.mono);
+  if (!times) return;
+  event.fields.emplace_back("code", code);
+  event.fields.emplace_back("text", error.text);
+  if (*times > 1) event.fields.emplace_back("times", std::to_string(*times));
+  log.log(std::move(event));
+}
+
 void Edge::Impl::refuse_link(ConnId conn, Error error, Now now) {
-  log.log({LogLevel::kWarning, "link.refused",
-           {{"code", std::string(code_row(error.code).name)}, {"text", error.text}}});
+  say({LogLevel::kWarning, "link.refused", {}}, error, now);
   link::Session session({link::Role::kEdge, setup.config.name.ascii(), setup.version, setup.instance});
   session.handle_connected(now.mono);
   session.refuse(std::move(error));
@@ -72,9 +82,11 @@ void Edge::Impl::handle(link::Event event, Now now) {
     handle_push(std::move(*pushed), now);
   } else if (auto* up = std::get_if<link::Up>(&event)) {
     last_link_error.clear();
-    log.log({LogLevel::kInfo, "link.up",
-             {{"core", setup.config.cores[*core].name}, {"peer", link->peer().text()},
-              {"version", up->peer_version}, {"resumed", up->resumed ? "yes" : "no"}}});
+    if (said.happened("link.up " + setup.config.cores[*core].name, now.mono)) {
+      log.log({LogLevel::kInfo, "link.up",
+               {{"core", setup.config.cores[*core].name}, {"peer", link->peer().text()},
+                {"version", up->peer_version}, {"resumed", up->resumed ? "yes" : "no"}}});
+    }
     // A session that goes on has its policy; a new one gets it before anything is served.
     if (up->resumed && world.has_policy()) listen(true);
     if (!up->resumed) drop_early();
@@ -94,11 +106,11 @@ void Edge::Impl::handle(link::Event event, Now now) {
   }
 }
 
-void Edge::Impl::link_lost(const Error& error, Now) {
+void Edge::Impl::link_lost(const Error& error, Now now) {
   last_link_error = fmt::format("{}: {}", code_row(error.code).name, error.text);
   if (listening) {
-    log.log({LogLevel::kWarning, "link.down",
-             {{"code", std::string(code_row(error.code).name)}, {"text", error.text}}});
+    said.clear();
+    say({LogLevel::kWarning, "link.down", {}}, error, now);
   }
   listen(false);
 }
@@ -143,9 +155,8 @@ void Edge::Impl::handle_push(link::Pushed pushed, Now now) {
   wipe(pushed.bytes);
   Result<void> verdict = push ? may_bring(*push) : Result<void>(push.error());
   if (!verdict) {
-    log.log({LogLevel::kError, "policy.refused",
-             {{"generation", std::to_string(pushed.generation)},
-              {"code", std::string(code_row(verdict.error().code).name)}, {"text", verdict.error().text}}});
+    say({LogLevel::kError, "policy.refused", {{"generation", std::to_string(pushed.generation)}}},
+        verdict.error(), now);
     for (auto& each : std::exchange(early, {}))
       side.emit_failure(each.ticket, verdict.error(), std::move(each.stanza));
     link->session().push_done(pushed.generation, verdict.error());

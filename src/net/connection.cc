@@ -33,8 +33,8 @@ bool is_retry(int error) { return error == EAGAIN || error == EWOULDBLOCK || err
 
 }  // namespace
 
-Connection::Connection(ConnectionHost& host, gate::ConnId id, tcp::socket socket)
-    : host_(host), id_(id), socket_(std::move(socket)) {
+Connection::Connection(ConnectionHost& host, gate::ConnId id, tcp::socket socket, const dns::Endpoint& peer)
+    : host_(host), id_(id), socket_(std::move(socket)), peer_(peer) {
   if (socket_.is_open()) set_socket_options();
 }
 
@@ -45,8 +45,6 @@ void Connection::adopt(tcp::socket socket) {
 
 void Connection::set_socket_options() {
   boost::system::error_code ignored;
-  auto remote = socket_.remote_endpoint(ignored);
-  if (!ignored) peer_ = from_asio(remote);
   socket_.native_non_blocking(true, ignored);
   socket_.set_option(tcp::no_delay(true), ignored);
   socket_.set_option(asio::socket_base::keep_alive(true), ignored);

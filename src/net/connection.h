@@ -55,7 +55,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
  public:
   enum class Phase : std::uint8_t { kOpening, kPlain, kHandshake, kSecure, kClosing };
 
-  Connection(ConnectionHost& host, gate::ConnId id, tcp::socket socket);
+  // `peer`: who was accepted; of a connection to be dialled nobody yet.
+  Connection(ConnectionHost& host, gate::ConnId id, tcp::socket socket, const dns::Endpoint& peer);
 
   // --- its life, as one of four coroutines, to be spawned with `cancellation()`; each ends with handle_end
 

@@ -118,9 +118,9 @@ void Driver::refuse(const dns::Endpoint& peer, std::string_view listener) {
                  {"listener", std::string(listener)}}});
 }
 
-Driver::Entry& Driver::add(gate::ConnId conn, tcp::socket socket) {
+Driver::Entry& Driver::add(gate::ConnId conn, tcp::socket socket, const dns::Endpoint& peer) {
   auto& host = static_cast<ConnectionHost&>(*this);
-  Entry entry{std::make_shared<Connection>(host, conn, std::move(socket)), nullptr, false};
+  Entry entry{std::make_shared<Connection>(host, conn, std::move(socket), peer), nullptr, false};
   return connections_.emplace(conn, std::move(entry)).first->second;
 }
 
@@ -140,7 +140,7 @@ void Driver::handle_s2s_accepted(tcp::socket socket) {
   ++counters_.accepted;
   gate::ConnId conn = next_accepted_;
   next_accepted_ += 2;
-  Entry& entry = add(conn, std::move(socket));
+  Entry& entry = add(conn, std::move(socket), peer);
   entry.counted = &unproved_;
   spawn(entry.connection, Connection::live_accepted(entry.connection));
 }
@@ -155,7 +155,7 @@ void Driver::handle_traversal_accepted(tcp::socket socket) {
   }
   gate::ConnId conn = next_accepted_;
   next_accepted_ += 2;
-  Entry& entry = add(conn, std::move(socket));
+  Entry& entry = add(conn, std::move(socket), peer);
   entry.counted = &handshakes_;
   entry.is_link = true;
   spawn(entry.connection, Connection::live_link_accepted(entry.connection, config_.core_pins));
@@ -221,11 +221,14 @@ void Driver::handle_end(gate::ConnId conn, const std::optional<Error>& why) {
   uncount(entry);
   if (!why || !entry.is_link) return;
   ++counters_.link_refused;
-  log_stranger({LogLevel::kWarning,
-                "link.handshake",
-                {{"code", std::string(code_row(why->code).name)},
-                 {"peer", entry.connection->peer().text()},
-                 {"text", why->text}}});
+  const dns::Endpoint& peer = entry.connection->peer();
+  const std::string code(code_row(why->code).name);
+  const auto times = handshakes_said_.happened(counted_as(peer.ip).text() + " " + code, now().mono);
+  if (!times) return;
+  LogEvent event{
+      LogLevel::kWarning, "link.handshake", {{"code", code}, {"peer", peer.text()}, {"text", why->text}}};
+  if (*times > 1) event.fields.emplace_back("times", std::to_string(*times));
+  log_stranger(std::move(event));
 }
 
 void Driver::listen(bool on) {
@@ -322,7 +325,7 @@ Connection* Driver::find(gate::ConnId conn) {
 
 void Driver::apply(gate::Dial output) {
   ++counters_.dialled;
-  Entry& entry = add(output.conn, tcp::socket(parts_.io));
+  Entry& entry = add(output.conn, tcp::socket(parts_.io), {});
   spawn(entry.connection, Connection::live_dialled(entry.connection, std::move(output.plan)));
 }
 
@@ -331,7 +334,7 @@ void Driver::apply(gate::DialLink output) {
   gate::DialPlan plan;
   // Written by our administrator, as a name or not: a DMZ is a private network more often than not.
   plan.steps.push_back({target.address, true});
-  Entry& entry = add(output.conn, tcp::socket(parts_.io));
+  Entry& entry = add(output.conn, tcp::socket(parts_.io), {});
   entry.is_link = true;
   spawn(entry.connection,
         Connection::live_link_dialled(entry.connection, std::move(plan), output.edge, target.pins));

@@ -21,6 +21,7 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/repeats.h"
 #include "gate/event.h"
 #include "net/connection.h"
 #include "net/listener.h"
@@ -125,7 +126,7 @@ class Driver : private ConnectionHost {
   // Looks which of those that are counted have proved something since.
   void count_again();
   void refuse(const dns::Endpoint& peer, std::string_view listener);
-  Entry& add(gate::ConnId conn, tcp::socket socket);
+  Entry& add(gate::ConnId conn, tcp::socket socket, const dns::Endpoint& peer);
   void spawn(std::shared_ptr<Connection> connection, asio::awaitable<void> life);
   void listen(bool on);
   void arm_timer();
@@ -164,6 +165,7 @@ class Driver : private ConnectionHost {
   std::chrono::seconds stranger_second_{};
   std::size_t stranger_lines_ = 0;
   std::uint64_t stranger_unsaid_ = 0;
+  Repeats handshakes_said_;  // by address and code: a core that cannot link tries for ever
   std::array<char, limits::kReadBytes> read_buffer_;
 };
 

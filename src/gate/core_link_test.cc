@@ -1,0 +1,119 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "base/limits.h"
+#include "gate/config.h"
+#include "gate/core.h"
+
+namespace sallyport::gate {
+namespace {
+
+using namespace std::chrono_literals;
+
+class Lines : public LogSink {
+ public:
+  void log(LogEvent event) override {
+    std::string line = event.name;
+    for (const auto& [key, value] : event.fields) {
+      if (key == "code" || key == "times") line += " " + value;
+    }
+    lines_.push_back(std::move(line));
+  }
+  std::ptrdiff_t count(std::string_view line) const { return std::ranges::count(lines_, line); }
+  std::ptrdiff_t beginning(std::string_view begin) const {
+    return std::ranges::count_if(lines_, [&](const std::string& line) { return line.starts_with(begin); });
+  }
+
+ private:
+  std::vector<std::string> lines_;
+};
+
+class Counting : public Random {
+ public:
+  void fill(std::uint8_t* out, std::size_t size) override {
+    for (std::size_t i = 0; i < size; ++i) out[i] = next_ += 37;
+  }
+
+ private:
+  std::uint8_t next_ = 0;
+};
+
+// A core whose one edge is not there.
+class CoreLinkTest : public testing::Test {
+ protected:
+  CoreLinkTest() {
+    constexpr std::string_view kCore = R"([core]
+name = "core.corp.example"
+s2s = ["10.0.0.5:5269"]
+control = "core.sock"
+state = "state"
+policy = "policy.toml"
+[identity]
+certificate = "core.crt"
+key = "core.key"
+[[edge]]
+name = "vcse.example.com"
+address = "192.0.2.10:7400"
+pins = ["sha256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="]
+[certificates]
+directory = "certs"
+[internal]
+names = ["corp.example", "*.corp.example"]
+)";
+    auto config = parse_core_config(kCore, "core.toml");
+    EXPECT_TRUE(config.value) << (config.errors.empty() ? "" : config.errors.front().shown());
+    auto policy =
+        parse_policy("[federation]\n[[domain]]\nname = \"example.com\"\nservers = [\"10.0.0.20:5269\"]\n",
+                     "policy.toml", *config.value);
+    EXPECT_TRUE(policy.value) << (policy.errors.empty() ? "" : policy.errors.front().shown());
+    PolicyUpdate update;
+    update.policy = std::move(*policy.value);
+    update.generation = 1;
+    core_ = std::make_unique<Core>(CoreSetup{*config.value, std::move(update), "secret", "1", "i"}, random_,
+                                   log_, now_);
+  }
+  // The next dialling of the edge, whenever it comes, fails like this.
+  void dial_fails(Code code, const std::string& text) {
+    for (int i = 0; i < 10; ++i) {
+      while (auto output = core_->poll()) {
+        if (const auto* dial = std::get_if<DialLink>(&*output)) {
+          core_->handle_dial_failed(dial->conn, {code, text}, now_);
+          return;
+        }
+      }
+      now_.mono = *core_->poll_timeout();
+      core_->handle_timeout(now_);
+    }
+    FAIL() << "it does not dial";
+  }
+
+  Lines log_;
+  Counting random_;
+  Now now_{};
+  std::unique_ptr<Core> core_;
+};
+
+TEST_F(CoreLinkTest, an_edge_that_is_not_there_is_said_once_and_not_at_each_try) {
+  for (int i = 0; i < 8; ++i) dial_fails(Code::kDialRefused, "try " + std::to_string(i));
+  EXPECT_EQ(log_.beginning("link.down"), 1);
+  EXPECT_EQ(log_.count("link.down dial.refused"), 1);
+}
+
+TEST_F(CoreLinkTest, causes_that_alternate_are_each_said_once) {
+  for (int i = 0; i < 8; ++i) dial_fails(i % 2 == 0 ? Code::kDialRefused : Code::kTlsHandshake, "no");
+  EXPECT_EQ(log_.count("link.down dial.refused"), 1);
+  EXPECT_EQ(log_.count("link.down tls.handshake"), 1);
+  EXPECT_EQ(log_.beginning("link.down"), 2);
+}
+
+TEST_F(CoreLinkTest, what_goes_on_is_said_again_with_how_often) {
+  const Time start = now_.mono;
+  while (now_.mono < start + limits::kRepeatAgainMin + limits::kLinkReconnectMax)
+    dial_fails(Code::kDialRefused, "no");
+  EXPECT_EQ(log_.beginning("link.down"), 2);
+  EXPECT_EQ(log_.beginning("link.down dial.refused "), 1);
+}
+
+}  // namespace
+}  // namespace sallyport::gate
