@@ -48,7 +48,7 @@ class Outlook {
     auto resolver = net::Resolver::make(io_.get_executor(), resolving);
     if (!resolver) return failed(resolver.error());
     resolver_ = std::move(*resolver);
-    dialer_.emplace(*resolver_, dialling, random_);
+    dialer_.emplace(resolver_, dialling, random_);
     return std::nullopt;
   }
 
@@ -79,7 +79,7 @@ class Outlook {
   LogWriter log_;
   net::PushedCertificates pushed_;
   net::S2sTls s2s_tls_;
-  std::unique_ptr<net::Resolver> resolver_;
+  std::shared_ptr<net::Resolver> resolver_;
   std::optional<net::DnsDialer> dialer_;
 };
 

@@ -23,6 +23,8 @@
 namespace sallyport::daemon {
 namespace {
 
+namespace json = boost::json;
+
 net::DriverConfig driver_config(const gate::CoreConfig& config) {
   net::DriverConfig out;
   out.s2s = endpoints_of(config.s2s);
@@ -84,11 +86,20 @@ Result<std::unique_ptr<net::DnsServer>> open_dns(Door& door, const gate::CoreCon
       std::move(answering), door.random());
 }
 
-Answers answers_of(const CoreFiles& files, CoreFilesInUse& in_use, gate::Core& core, net::Driver& driver) {
+// What the system's resolver is, is read again too (resolv.conf(5), hosts(5)).
+json::object reload(Door& door, CoreFilesInUse& in_use, gate::Core& core, net::Driver& driver,
+                    net::DnsDialer& dialer) {
+  auto resolver = net::Resolver::make(door.io().get_executor(), {});
+  if (!resolver) return refused_reload({finding_of("/etc/resolv.conf", resolver.error())}, door.log());
+  json::object answer = in_use.reload(core, driver);
+  if (!answer.contains("errors")) dialer.use(std::move(*resolver));
+  return answer;
+}
+
+Answers answers_of(Door& door, const CoreFiles& files, CoreFilesInUse& in_use, gate::Core& core,
+                   net::Driver& driver, net::DnsDialer& dialer) {
   Answers answers;
-  answers.reload = [&] { return in_use.reload(core, driver); };
-  answers.dns_records = [&](std::uint16_t port) {
-    return records_answer(srv_records(files.config.edges, in_use.served(), port));
+  answers.reload = [&] { return reload(door, in_use, core, driver, dialer); };
   };
   answers.ports = [&] { return ports_answer(core_ports(files.config, in_use.served())); };
   return answers;
@@ -113,7 +124,7 @@ Exit run_core(const Invocation& invocation) {
 
   auto resolver = net::Resolver::make(door.io().get_executor(), {});
   if (!resolver) return door.fail(resolver.error());
-  net::DnsDialer dialer(**resolver, inside_dialling(), door.random());
+  net::DnsDialer dialer(std::move(*resolver), inside_dialling(), door.random());
   net::S2sTls s2s_tls(*kept->minter);
   s2s_tls.trust_nothing();
   if (!files.server_ca.empty()) {
@@ -135,7 +146,7 @@ Exit run_core(const Invocation& invocation) {
   const auto dns = open_dns(door, config, in_use);
   if (!dns) return door.fail(dns.error());
   return door.serve(driver, {config.control, config.control_group, config.metrics},
-                    answers_of(files, in_use, core, driver));
+                    answers_of(door, files, in_use, core, driver, dialer));
 }
 
 }  // namespace sallyport::daemon

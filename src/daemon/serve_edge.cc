@@ -28,13 +28,25 @@ net::DriverConfig driver_config(const gate::EdgeConfig& config) {
   return out;
 }
 
-// Nothing of edge.toml changes while the edge runs: it says whether the file still is what it was.
-json::object reload(Door& door, const std::string& file, const std::string& fingerprint) {
+net::ResolverSetup resolving(const gate::EdgeConfig& config) {
+  return {config.resolver_servers, config.trust_anchor, config.resolver_insecure};
+}
+
+// [resolver], or the system's resolv.conf where there is none, is taken anew; of the rest of edge.toml
+// nothing changes while the edge runs, and it says whether the file still is what it was.
+json::object reload(Door& door, const std::string& file, const std::string& fingerprint,
+                    net::DnsDialer& dialer) {
   const gate::Loaded<EdgeFiles> files = load_edge(file, Door::now().civil);
   if (!files.value) return refused_reload(files.errors, door.log());
+  auto resolver = net::Resolver::make(door.io().get_executor(), resolving(files.value->config));
+  if (!resolver) return refused_reload({finding_of(file, resolver.error())}, door.log());
+  dialer.use(std::move(*resolver));
   const bool changed = files.value->fingerprint != fingerprint;
   json::array notes;
-  if (changed) notes.emplace_back(fmt::format("{} has changed; restart the edge to use it", file));
+  if (changed) {
+    notes.emplace_back(
+        fmt::format("{} has changed; [resolver] is in use, restart the edge to use the rest", file));
+  }
   door.log().log({changed ? LogLevel::kWarning : LogLevel::kInfo,
                   changed ? "reload.restart-needed" : "reload.unchanged",
                   {{"file", file}}});
@@ -52,10 +64,9 @@ Exit run_edge(const Invocation& invocation) {
   if (!lock_memory())
     door.log().log({LogLevel::kInfo, "door.memory-unlocked", {{"remedy", "LimitMEMLOCK=infinity"}}});
 
-  auto resolver = net::Resolver::make(
-      door.io().get_executor(), {config.resolver_servers, config.trust_anchor, config.resolver_insecure});
+  auto resolver = net::Resolver::make(door.io().get_executor(), resolving(config));
   if (!resolver) return door.fail(resolver.error());
-  net::DnsDialer dialer(**resolver, dial_setup(config), door.random());
+  net::DnsDialer dialer(std::move(*resolver), dial_setup(config), door.random());
   net::PushedCertificates pushed;
   net::S2sTls s2s_tls(pushed);
   s2s_tls.trust_system();
@@ -66,7 +77,7 @@ Exit run_edge(const Invocation& invocation) {
   net::Driver driver({door.io(), edge, dialer, s2s_tls, **link_tls, &pushed, door.log()},
                      driver_config(config));
   Answers answers;
-  answers.reload = [&] { return reload(door, file, files.value->fingerprint); };
+  answers.reload = [&] { return reload(door, file, files.value->fingerprint, dialer); };
   answers.ports = [&] { return ports_answer(edge_ports(config)); };
   return door.serve(driver, {config.control, config.control_group, config.metrics}, std::move(answers));
 }

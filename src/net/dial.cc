@@ -70,8 +70,11 @@ std::vector<dns::Ip> machine_addresses() {
   return out;
 }
 
-DnsDialer::DnsDialer(Resolver& resolver, DialSetup setup, Random& random)
-    : resolver_(resolver), setup_(std::move(setup)), random_(random), judge_(setup_.allow_networks) {}
+DnsDialer::DnsDialer(std::shared_ptr<Resolver> resolver, DialSetup setup, Random& random)
+    : resolver_(std::move(resolver)),
+      setup_(std::move(setup)),
+      random_(random),
+      judge_(setup_.allow_networks) {}
 
 void DnsDialer::set_own_listeners(std::vector<dns::Endpoint> own) { judge_.set_own(std::move(own)); }
 
@@ -113,7 +116,7 @@ asio::awaitable<std::optional<Dialled>> DnsDialer::try_step(const gate::DialPlan
 asio::awaitable<std::optional<Dialled>> DnsDialer::try_dns(const xmpp::Domain& domain, Attempt& attempt) {
   dns::Targets targets;
   {
-    Resolver::Questions questions(resolver_);
+    Resolver::Questions questions(*resolver_);
     using enum dns::RecordType;
     const auto direct =
         questions.ask(std::string(dns::kDirectTlsService) + domain.ascii(), kSrv, attempt.deadline);
@@ -137,7 +140,7 @@ asio::awaitable<std::optional<Dialled>> DnsDialer::try_dns(const xmpp::Domain& d
 }
 
 asio::awaitable<std::optional<Dialled>> DnsDialer::try_host(const dns::Target& target, Attempt& attempt) {
-  Resolver::Questions questions(resolver_);
+  Resolver::Questions questions(*resolver_);
   const auto six = questions.ask(target.host, dns::RecordType::kAaaa, attempt.deadline);
   const auto four = questions.ask(target.host, dns::RecordType::kA, attempt.deadline);
   co_await questions.wait(Clock::time_point::max());

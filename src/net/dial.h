@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -44,8 +45,10 @@ Error lookup_error(const dns::AddressAnswer& v6, const dns::AddressAnswer& v4, c
 
 class DnsDialer : public Dialer {
  public:
-  // `resolver` and `random` outlive it.
-  DnsDialer(Resolver& resolver, DialSetup setup, Random& random);
+  // `random` outlives it.
+  DnsDialer(std::shared_ptr<Resolver> resolver, DialSetup setup, Random& random);
+  // Asks this one from now on; questions under way are answered by the one that was asked.
+  void use(std::shared_ptr<Resolver> resolver) { resolver_ = std::move(resolver); }
 
   asio::awaitable<Result<Dialled>> dial(gate::DialPlan plan, Duration time_max) override;
   void set_own_listeners(std::vector<dns::Endpoint> own) override;
@@ -53,7 +56,7 @@ class DnsDialer : public Dialer {
   // The judgement that a dial would make of this address now.
   Result<void> judge(const dns::Endpoint& endpoint, bool written_as_v6) const;
   const DialSetup& setup() const { return setup_; }
-  Resolver& resolver() { return resolver_; }
+  Resolver& resolver() { return *resolver_; }
   Random& random() { return random_; }
 
  private:
@@ -65,7 +68,7 @@ class DnsDialer : public Dialer {
                                                         const dns::Target& target, bool trusted,
                                                         Attempt& attempt);
 
-  Resolver& resolver_;
+  std::shared_ptr<Resolver> resolver_;
   DialSetup setup_;
   Random& random_;
   AddressJudge judge_;

@@ -94,7 +94,7 @@ class DialTest : public testing::Test {
     DialSetup setup;
     setup.ports = {one_.port(), dead_port_};
     for (const auto& text : allow) setup.allow_networks.push_back(*gate::Network::parse(text));
-    dialer_ = std::make_unique<DnsDialer>(*resolver_, setup, random_);
+    dialer_ = std::make_unique<DnsDialer>(resolver_, setup, random_);
   }
 
   // asio wants results that can be made from nothing; a Result cannot.
@@ -160,7 +160,7 @@ class DialTest : public testing::Test {
   Listener two_{io_, "127.1.0.2", one_.port()};
   std::uint16_t dead_port_ = 0;
   std::unique_ptr<Nsd> nsd_;
-  std::unique_ptr<Resolver> resolver_;
+  std::shared_ptr<Resolver> resolver_;
   Counting random_;
   std::unique_ptr<DnsDialer> dialer_;
   std::vector<tcp::socket> waiting_;
@@ -195,6 +195,23 @@ TEST_F(DialTest, each_zone_leads_where_rfc_6120_says_or_to_its_code) {
       {"fallback.example", "dial.refused"},
   };
   for (const auto& row : rows) EXPECT_EQ(said(row.domain), row.expected) << row.domain;
+}
+
+TEST_F(DialTest, another_resolver_takes_over_and_questions_under_way_are_answered_by_the_old_one) {
+  const Nsd other("one.example. A 127.1.0.1\n");
+  ResolverSetup setup;
+  setup.servers = {{"127.0.0.1", other.port(), true}};
+  Slot<Dialled> out;
+  auto ended = asio::co_spawn(io_, run(*dialer_, to("good.example"), 5s, out), asio::use_future);
+  io_.restart();
+  io_.poll_one();
+  dialer_->use(*Resolver::make(io_.get_executor(), setup));
+  const std::weak_ptr<Resolver> old = std::exchange(resolver_, nullptr);
+  EXPECT_FALSE(old.expired()) << "it has questions to answer";
+  finish(std::move(ended));
+  ASSERT_TRUE(*out) << (*out).error().text;
+  EXPECT_TRUE(old.expired());
+  EXPECT_EQ(said("good.example"), "dns.no-name") << "the new one knows nothing of it";
 }
 
 TEST_F(DialTest, nothing_special_is_dialled_when_nothing_is_allowed) {
@@ -271,7 +288,7 @@ TEST_F(DialTest, a_source_address_is_used_for_its_family) {
   setup.ports = {one_.port()};
   setup.allow_networks = {*gate::Network::parse("127.1.0.0/24")};
   setup.bind = {*dns::Ip::parse("::1"), *dns::Ip::parse("127.1.0.77")};
-  dialer_ = std::make_unique<DnsDialer>(*resolver_, setup, random_);
+  dialer_ = std::make_unique<DnsDialer>(resolver_, setup, random_);
   const auto dialled = dial(to("good.example"));
   ASSERT_TRUE(dialled);
   EXPECT_EQ(dialled->socket.local_endpoint().address().to_string(), "127.1.0.77");

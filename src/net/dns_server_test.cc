@@ -274,7 +274,7 @@ class WholeWayTest : public DnsServerTest {
   }
 
   std::unique_ptr<Nsd> nsd_;
-  std::unique_ptr<Resolver> resolver_;
+  std::shared_ptr<Resolver> resolver_;
 };
 
 TEST_F(WholeWayTest, libunbound_is_content_with_every_answer) {

@@ -142,7 +142,7 @@ Result<void> Resolver::configure(ub_ctx* context, const ResolverSetup& setup) {
   return check(ub_ctx_hosts(context, nullptr), Code::kFileUnreadable, "/etc/hosts");
 }
 
-Result<std::unique_ptr<Resolver>> Resolver::make(asio::any_io_executor executor, const ResolverSetup& setup) {
+Result<std::shared_ptr<Resolver>> Resolver::make(asio::any_io_executor executor, const ResolverSetup& setup) {
   Context context(ub_ctx_create());
   if (!context) return {Code::kInternal, "libunbound did not start"};
   // What it would say on stderr comes back as an error or an answer's text.
@@ -160,7 +160,7 @@ Result<std::unique_ptr<Resolver>> Resolver::make(asio::any_io_executor executor,
   // A copy, because asio closes what it watches and libunbound closes its own.
   const int fd = ::dup(ub_fd(context.get()));
   if (fd < 0) return {Code::kInternal, "no descriptor left for libunbound"};
-  return std::unique_ptr<Resolver>(new Resolver(std::move(executor), std::move(context), fd));
+  return std::shared_ptr<Resolver>(new Resolver(std::move(executor), std::move(context), fd));
 }
 
 Resolver::Resolver(asio::any_io_executor executor, Context context, int fd)
@@ -213,10 +213,11 @@ void Resolver::answered(void* data, int error, ub_result* result) {
   pending.wake->cancel();
 }
 
-Resolver::Questions::Questions(Resolver& resolver) : resolver_(resolver), wake_(resolver.executor_) {}
+Resolver::Questions::Questions(Resolver& resolver)
+    : resolver_(resolver.shared_from_this()), wake_(resolver.executor_) {}
 
 Resolver::Questions::~Questions() {
-  for (auto& pending : asked_) resolver_.withdraw(*pending);
+  for (auto& pending : asked_) resolver_->withdraw(*pending);
 }
 
 std::size_t Resolver::Questions::ask(const std::string& name, dns::RecordType type,
@@ -224,9 +225,9 @@ std::size_t Resolver::Questions::ask(const std::string& name, dns::RecordType ty
   deadline = std::min(deadline, Clock::now() + limits::kDnsTimeout);
   // An absolute name, or libunbound would try search domains of the system.
   const auto absolute = name.ends_with('.') ? name : name + ".";
-  asked_.push_back(
-      std::make_unique<Pending>(Pending{&resolver_, &wake_, absolute, type, deadline, 0, false, {}, {}}));
-  resolver_.begin(*asked_.back());
+  asked_.push_back(std::make_unique<Pending>(
+      Pending{resolver_.get(), &wake_, absolute, type, deadline, 0, false, {}, {}}));
+  resolver_->begin(*asked_.back());
   return asked_.size() - 1;
 }
 
@@ -241,7 +242,7 @@ bool Resolver::Questions::is_all_done() const { return done_count() == asked_.si
 void Resolver::Questions::expire(Clock::time_point now) {
   for (auto& pending : asked_) {
     if (!pending->under_way || pending->deadline > now) continue;
-    resolver_.withdraw(*pending);
+    resolver_->withdraw(*pending);
     pending->fail("no answer in time");
   }
 }

@@ -34,20 +34,21 @@ struct ResolverSetup {
   std::vector<std::string> insecure;     // no validation at and below these names
 };
 
-class Resolver {
+// Shared: whoever has Questions keeps it, so that another can take its place while they are under way.
+class Resolver : public std::enable_shared_from_this<Resolver> {
   struct Pending;
 
  public:
   // Errors: kConfigValue (a server that is no IP address, an unusable name), kFileUnreadable (trust anchor,
   // resolv.conf), kInternal.
-  static Result<std::unique_ptr<Resolver>> make(asio::any_io_executor executor, const ResolverSetup& setup);
-  // Ends libunbound's thread. No Questions may be left.
+  static Result<std::shared_ptr<Resolver>> make(asio::any_io_executor executor, const ResolverSetup& setup);
+  // Ends libunbound's thread.
   ~Resolver();
   Resolver(const Resolver&) = delete;
   Resolver& operator=(const Resolver&) = delete;
 
   // Several questions under way at once, waited for together by one coroutine. Destroying it withdraws what
-  // is not answered. The Resolver outlives it. At most limits::kDnsQuestionsMax are under way in one
+  // is not answered. At most limits::kDnsQuestionsMax are under way in one
   // Resolver; one more fails at once.
   class Questions {
    public:
@@ -76,7 +77,7 @@ class Resolver {
     std::size_t done_count() const;
     void expire(Clock::time_point now);
 
-    Resolver& resolver_;
+    std::shared_ptr<Resolver> resolver_;
     asio::steady_timer wake_;
     std::vector<std::unique_ptr<Pending>> asked_;
   };

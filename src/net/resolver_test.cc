@@ -87,7 +87,7 @@ class ResolverTest : public testing::Test {
 
   static inline Nsd* nsd_ = nullptr;
   asio::io_context io_;
-  std::unique_ptr<Resolver> resolver_;
+  std::shared_ptr<Resolver> resolver_;
 };
 
 TEST_F(ResolverTest, srv_records_come_with_lower_case_targets) {
