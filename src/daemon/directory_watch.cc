@@ -24,6 +24,7 @@ class DirectoryWatch::Impl : public std::enable_shared_from_this<DirectoryWatch:
   Impl(asio::any_io_executor executor, int inotify, std::string directory, std::function<void()> changed)
       : events_(executor, inotify),
         quiet_(executor),
+        again_(executor),
         directory_(std::move(directory)),
         changed_(std::move(changed)) {}
 
@@ -56,6 +57,16 @@ class DirectoryWatch::Impl : public std::enable_shared_from_this<DirectoryWatch:
     error_code ignored;
     events_.close(ignored);
     quiet_.cancel();
+    again_.cancel();
+  }
+
+  void look_again() {
+    again_.expires_after(limits::kCertificatesLookAgain);
+    again_.async_wait([self = shared_from_this()](error_code cancelled) {
+      if (cancelled || !self->changed_) return;
+      self->changed_();
+      self->look_again();
+    });
   }
 
  private:
@@ -71,6 +82,7 @@ class DirectoryWatch::Impl : public std::enable_shared_from_this<DirectoryWatch:
 
   asio::posix::stream_descriptor events_;
   asio::steady_timer quiet_;
+  asio::steady_timer again_;
   std::string directory_;
   std::function<void()> changed_;
   std::array<char, 4096> buffer_{};
@@ -90,6 +102,7 @@ Result<std::unique_ptr<DirectoryWatch>> DirectoryWatch::open(asio::any_io_execut
                  fmt::format("{}: {}", directory, std::generic_category().message(error))};
   }
   impl->read();
+  impl->look_again();
   return std::unique_ptr<DirectoryWatch>(new DirectoryWatch(std::move(impl)));
 }
 

@@ -95,7 +95,7 @@ std::vector<std::string> warnings_of(const std::vector<X509Ptr>& chain, const Ju
   if (now > judged.not_after) {
     warnings.emplace_back("expired");
   } else if (now + limits::kCertificateExpiryWarning > judged.not_after) {
-    warnings.emplace_back("expires within 10 days");
+    warnings.emplace_back("expires within 14 days");
   }
   for (std::size_t i = 1; i < chain.size(); ++i) {
     if (X509_check_issued(chain[i].get(), chain[i - 1].get()) != X509_V_OK) {
@@ -104,8 +104,10 @@ std::vector<std::string> warnings_of(const std::vector<X509Ptr>& chain, const Ju
       break;
     }
   }
-  X509* last = chain.back().get();
-  if (chain.size() == 1 && X509_check_issued(last, last) != X509_V_OK) {
+  X509* leaf = chain.front().get();
+  if (X509_check_issued(leaf, leaf) == X509_V_OK) {
+    warnings.emplace_back("self-signed: partners that want a certificate will refuse it");
+  } else if (chain.size() == 1) {
     warnings.emplace_back("the chain ends with the leaf: peers will miss the intermediate certificates");
   }
   std::uint32_t usage = X509_get_extended_key_usage(chain.front().get());

@@ -70,7 +70,7 @@ struct JudgedCertificate {
   UnixTime not_after;
   std::string pin;
   // What is wrong without making it unusable: outside its dates, near their end
-  // (limits::kCertificateExpiryWarning), chain out of order or incomplete, not for servers.
+  // (limits::kCertificateExpiryWarning), self-signed, chain out of order or incomplete, not for servers.
   std::vector<std::string> warnings;
 };
 // Errors: kFileFormat, as Credential::parse; also no DNS name inside.

@@ -26,6 +26,7 @@ TEST(Certificate, what_is_unusable_is_an_error_and_what_is_odd_a_warning) {
   TestAuthority root;
   Made good = root.issue({.dns = {"a.example"}});
   Made other = root.issue({.dns = {"b.example"}});
+  Made alone = TestAuthority::self_signed({.dns = {"a.example"}});
   Made nameless = root.issue({.common_name = "a.example"});
   struct Row {
     const char* name;
@@ -42,6 +43,7 @@ TEST(Certificate, what_is_unusable_is_an_error_and_what_is_odd_a_warning) {
       {"no key", good.certificate, "", "not a PEM private key", ""},
       {"a common name only", nameless.certificate, nameless.key, "no DNS name", ""},
       {"a leaf only", good.certificate, good.key, "", "intermediate"},
+      {"self-signed", alone.certificate, alone.key, "", "self-signed"},
       {"out of order", good.certificate + other.certificate, good.key, "", "out of order"},
       {"too large", std::string(limits::kCertificateChainBytesMax + 1, 'x'), good.key, "too large", ""},
   };
@@ -69,7 +71,7 @@ TEST(Certificate, dates_and_purpose_are_warnings) {
   } rows[] = {
       {{.dns = {"a.example"}, .from_days = 1}, "not valid yet"},
       {{.dns = {"a.example"}, .from_days = -9, .to_days = -1}, "expired"},
-      {{.dns = {"a.example"}, .to_days = 9}, "expires within"},
+      {{.dns = {"a.example"}, .to_days = 13}, "expires within"},
       {{.dns = {"a.example"}, .usage = "clientAuth"}, "does not allow servers"},
   };
   for (const Row& row : rows) {
@@ -79,6 +81,19 @@ TEST(Certificate, dates_and_purpose_are_warnings) {
     ASSERT_EQ(judged->warnings.size(), 1U) << row.warning;
     EXPECT_NE(judged->warnings.front().find(row.warning), std::string::npos);
   }
+}
+
+TEST(Certificate, its_end_is_warned_of_two_weeks_before_and_not_earlier) {
+  TestAuthority root;
+  const Made made = root.issue({.dns = {"a.example"}});
+  const std::string chain = made.certificate + root.pem();
+  const UnixTime end = judge_certificate(chain, made.key, civil_now())->not_after;
+  const auto warnings = [&](UnixTime now) { return judge_certificate(chain, made.key, now)->warnings; };
+  EXPECT_TRUE(warnings(end - limits::kCertificateExpiryWarning).empty());
+  EXPECT_EQ(warnings(end - limits::kCertificateExpiryWarning + std::chrono::seconds(1)),
+            std::vector<std::string>{"expires within 14 days"});
+  EXPECT_EQ(warnings(end), std::vector<std::string>{"expires within 14 days"});
+  EXPECT_EQ(warnings(end + std::chrono::seconds(1)), std::vector<std::string>{"expired"});
 }
 
 TEST(Certificate, an_encrypted_key_is_refused_without_asking_anybody) {
