@@ -2,10 +2,16 @@
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <climits>
+#include <utility>
+
+#include "base/limits.h"
 
 namespace sallyport::daemon {
 namespace {
@@ -30,19 +36,49 @@ std::string log_time(std::chrono::system_clock::time_point time) {
   return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(system_clock::to_time_t(second)), milli);
 }
 
+LogWriter::~LogWriter() { write(limits::kStopTimeout); }
+
 void LogWriter::log(LogEvent event) {
   if (event.level > level_) return;
+  write({});
+  if (lost_ > 0 && backlog_.size() <= limits::kLogBacklogBytesMax / 2) {
+    add({LogLevel::kWarning, "log.lost", {{"lines", std::to_string(std::exchange(lost_, 0))}}});
+  }
+  // What comes after a lost line is lost too until that is said, so that there is one gap and not many.
+  if (lost_ > 0 || backlog_.size() >= limits::kLogBacklogBytesMax) {
+    ++lost_;
+  } else {
+    add(event);
+    write({});
+  }
+}
+
+void LogWriter::add(const LogEvent& event) {
   const std::string time = log_time(std::chrono::system_clock::now());
-  std::string line = format_ == LogFormat::kJson ? format_json(event, time) : format_text(event, time);
-  line.push_back('\n');
-  std::string_view rest = line;
-  // One write per line, so that lines of several writers do not mix. What cannot be written is lost:
-  // a log that is full must not stop the door.
-  while (!rest.empty()) {
-    const ssize_t wrote = ::write(descriptor_, rest.data(), rest.size());
+  backlog_ += format_ == LogFormat::kJson ? format_json(event, time) : format_text(event, time);
+  backlog_ += '\n';
+}
+
+// A pipe or a socket that is ready takes PIPE_BUF bytes without blocking (poll(2), pipe(7)); what is written
+// in one piece does not mix with the lines of others. Waits no longer than `patience` for a reader.
+void LogWriter::write(std::chrono::milliseconds patience) {
+  const auto until = std::chrono::steady_clock::now() + patience;
+  while (!backlog_.empty()) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
+    pollfd ready{descriptor_, POLLOUT, 0};
+    const int found =
+        ::poll(&ready, 1, patience.count() == 0 ? 0 : static_cast<int>(std::max(left.count(), 0L)));
+    if (found < 0 && errno == EINTR) continue;
+    if (found == 0) return;
+    const std::size_t line_end = std::string_view(backlog_).substr(0, PIPE_BUF).rfind('\n');
+    const std::size_t size =
+        line_end == std::string::npos ? std::min<std::size_t>(backlog_.size(), PIPE_BUF) : line_end + 1;
+    const ssize_t wrote = ::write(descriptor_, backlog_.data(), size);
     if (wrote < 0 && errno == EINTR) continue;
+    // Full after all, a full disk, a reader that has gone: a log must not stop the door, and it may come
+    // back.
     if (wrote <= 0) return;
-    rest.remove_prefix(static_cast<std::size_t>(wrote));
+    backlog_.erase(0, static_cast<std::size_t>(wrote));
   }
 }
 
