@@ -2,8 +2,12 @@
 #include <fmt/format.h>
 
 #include <boost/json.hpp>
+#include <charconv>
 
+#include "base/limits.h"
 #include "daemon/control_client.h"
+#include "daemon/file.h"
+#include "daemon/load.h"
 #include "daemon/report.h"
 #include "daemon/run.h"
 #include "daemon/table.h"
@@ -13,9 +17,9 @@ namespace {
 
 namespace json = boost::json;
 
-// Asks, prints, and says how it went: 1 when the door refused, or when `good` says no of its answer.
+// Asks, prints, and says how it went: 1 when the door refused, `bad` when `good` says no of its answer.
 Exit put(const Invocation& invocation, const json::object& question, std::string (*show)(const json::object&),
-         bool (*good)(const json::object&) = nullptr) {
+         bool (*good)(const json::object&) = nullptr, Exit bad = Exit::kFailed) {
   Exit exit = Exit::kGood;
   const std::optional<json::object> answer = ask_for(invocation, question, exit);
   if (!answer) return exit;
@@ -27,7 +31,8 @@ Exit put(const Invocation& invocation, const json::object& question, std::string
   } else {
     print(show(*answer));
   }
-  return refused || (good != nullptr && !good(*answer)) ? Exit::kFailed : Exit::kGood;
+  if (refused) return Exit::kFailed;
+  return good != nullptr && !good(*answer) ? bad : Exit::kGood;
 }
 
 bool is_ok(const json::object& answer) { return field(answer, "result") == "ok"; }
@@ -46,6 +51,33 @@ std::string show_reload(const json::object& answer) {
   std::string out;
   for (const json::value& error : list_at(answer, "errors")) out += std::string(error.as_string()) + "\n";
   return out + "refused; what was in force stays in force\n";
+}
+
+std::string show_apply(const json::object& answer) {
+  std::string out;
+  for (const json::value& change : list_at(answer, "changes")) out += show_policy_change(change.get_object());
+  return out + show_reload(answer);
+}
+
+// The question with a file's text; an invalid one ends with kConfiguration.
+Exit put_policy(const Invocation& invocation, json::object question,
+                std::string (*show)(const json::object&)) {
+  const std::string& path = invocation.arguments[0];
+  const Result<std::string> text = read_file(path, limits::kControlPolicyBytesMax);
+  if (!text) {
+    report({finding_of(path, {Code::kConfigMissing, text.error().text})}, {}, false);
+    return Exit::kConfiguration;
+  }
+  question["name"] = path;
+  question["text"] = *text;
+  // JSON carries UTF-8 alone, and so does TOML: better said here, with the file's name.
+  boost::system::error_code failed;
+  (void)json::parse(json::serialize(question["text"]), failed);
+  if (failed) {
+    report({finding_of(path, {Code::kConfigSyntax, "is not UTF-8"})}, {}, false);
+    return Exit::kConfiguration;
+  }
+  return put(invocation, question, show, is_without_errors, Exit::kConfiguration);
 }
 
 std::string show_drain(const json::object&) { return "draining\n"; }
@@ -76,6 +108,25 @@ Exit run_policy_test(const Invocation& invocation) {
   return put(invocation,
              {{"ask", "policy test"}, {"from", invocation.arguments[0]}, {"to", invocation.arguments[1]}},
              show_policy_test, is_ok);
+}
+
+Exit run_policy_diff(const Invocation& invocation) {
+  return put_policy(invocation, {{"ask", "policy diff"}}, show_policy_diff);
+}
+
+Exit run_policy_apply(const Invocation& invocation) {
+  json::object question{{"ask", "policy apply"}};
+  if (invocation.has("--if-generation")) {
+    const std::string number = invocation.value("--if-generation");
+    std::uint64_t generation = 0;
+    const auto [end, failed] = std::from_chars(number.data(), number.data() + number.size(), generation);
+    if (failed != std::errc{} || end != number.data() + number.size()) {
+      complain(fmt::format("--if-generation: `{}` is no number", number));
+      return Exit::kUsage;
+    }
+    question["generation"] = generation;
+  }
+  return put_policy(invocation, std::move(question), show_apply);
 }
 
 Exit run_reload(const Invocation& invocation) {

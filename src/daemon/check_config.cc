@@ -47,7 +47,7 @@ bool same_file(const std::string& a, const std::string& b) {
 
 // A policy is judged by the core.toml whose inside names it must respect: one that is given beside it, else
 // the core.toml in its folder. False when there is neither.
-bool judge_policy(const Given& policy, const std::vector<Given>& all, Judged& into) {
+bool judge_policy(const Given& policy, const std::vector<Given>& all, UnixTime now, Judged& into) {
   const auto given = std::ranges::find(all, FileRole::kCore, &Given::role);
   const std::string path = given != all.end()
                                ? given->path
@@ -57,7 +57,7 @@ bool judge_policy(const Given& policy, const std::vector<Given>& all, Judged& in
   if (given == all.end()) into.errors.insert(into.errors.end(), core.errors.begin(), core.errors.end());
   // A core that is given is judged with the policy that it names.
   if (core.value && (given == all.end() || !same_file(core.value->policy, policy.path))) {
-    take(into, gate::parse_policy(policy.text, policy.path, *core.value));
+    take(into, gate::parse_policy(policy.text, policy.path, *core.value, now));
   }
   return true;
 }
@@ -103,7 +103,7 @@ Exit run_check_config(const Invocation& invocation) {
   for (const Given& file : given) {
     if (file.role == FileRole::kEdge) take(judged, load_edge(file.path, now));
     if (file.role == FileRole::kCore) take(judged, load_core(file.path, now));
-    if (file.role == FileRole::kPolicy && !judge_policy(file, given, judged)) {
+    if (file.role == FileRole::kPolicy && !judge_policy(file, given, now, judged)) {
       complain(fmt::format("{}: give the core.toml beside it, which knows the inside names.", file.path));
       return Exit::kUsage;
     }

@@ -49,6 +49,10 @@ constexpr Argument kFromTo[] = {{"FROM", "The sender's address, or its domain."}
 constexpr Argument kLevel[] = {
     {"LEVEL", "error, warning, info or debug.", true, false, "error|warning|info|debug"}};
 
+constexpr Argument kPolicyFile[] = {{"FILE", "The new policy.toml."}};
+constexpr Option kPolicyApply[] = {
+    {"--if-generation", "", "N", "Only if this generation is in force, so that nobody's change is undone."}};
+
 constexpr Option kFromDaemon{"--control", "", "PATH", "Ask the running door whose socket this is, instead."};
 constexpr Option kDnsRecords[] = {
     {"--config", "-c", "FILE",
@@ -90,7 +94,7 @@ constexpr Command kCommands[] = {
      "Stays in the foreground, logs to the standard error, tells systemd when it is ready, ends on SIGTERM. "
      "It "
      "serves nothing until a core has dialled in and pushed its policy; its s2s port refuses connections "
-     "until then.",
+     "until then. SIGHUP and `sallyport reload` read [resolver] or resolv.conf again.",
      {},
      kServeOptions,
      false,
@@ -100,7 +104,7 @@ constexpr Command kCommands[] = {
      "Run the inner door: it dials the edges and serves the servers inside.",
      "Stays in the foreground, logs to the standard error, tells systemd when it is ready, ends on SIGTERM. "
      "SIGHUP "
-     "and `sallyport reload` read the policy, the public certificates and trusted_ca again.",
+     "and `sallyport reload` read the policy, the public certificates, trusted_ca and resolv.conf again.",
      {},
      kServeOptions,
      false,
@@ -156,6 +160,21 @@ constexpr Command kCommands[] = {
      true,
      true,
      run_policy_test},
+    {"policy diff",
+     "Show what would change if FILE took the place of the policy in force.",
+     "Asks the core, which judges FILE as it would judge its own policy.toml. Shows each row that would come "
+     "(+), go "
+     "(-) or change (~), and the generation that is in force.",
+     kPolicyFile,
+     {},
+     true,
+     true,
+     run_policy_diff},
+    {"policy apply", "Put FILE in the place of the policy in force, and of the core's policy.toml.",
+     "Asks the core, which judges FILE, replaces its policy.toml and takes it into use, or refuses the whole "
+     "and "
+     "changes nothing. Also refused while policy.toml holds an edit that was never reloaded.",
+     kPolicyFile, kPolicyApply, true, true, run_policy_apply},
     {"dns records",
      "Print the SRV records to publish, for each domain, alias and edge.",
      "",

@@ -34,8 +34,11 @@ std::string error_answer(const Error& error) {
 // The listener and its clients. The handlers hold it, so it outlives the server by as long as they take.
 class ControlServer::Impl : public std::enable_shared_from_this<ControlServer::Impl> {
  public:
-  Impl(asio::any_io_executor executor, std::string path, Answerer answer)
-      : acceptor_(executor), path_(std::move(path)), answer_(std::move(answer)) {}
+  Impl(asio::any_io_executor executor, std::string path, std::size_t question_bytes_max, Answerer answer)
+      : acceptor_(executor),
+        path_(std::move(path)),
+        question_bytes_max_(question_bytes_max),
+        answer_(std::move(answer)) {}
 
   Result<void> bind(const std::string& group) {
     const mode_t before = ::umask(0177);
@@ -70,7 +73,11 @@ class ControlServer::Impl : public std::enable_shared_from_this<ControlServer::I
  private:
   struct Client : std::enable_shared_from_this<Client> {
     Client(stream_protocol::socket s, Impl& server, std::uint64_t number)
-        : socket(std::move(s)), deadline(socket.get_executor()), owner(server.weak_from_this()), id(number) {}
+        : socket(std::move(s)),
+          deadline(socket.get_executor()),
+          owner(server.weak_from_this()),
+          id(number),
+          bytes_max(server.question_bytes_max_) {}
 
     void end() {
       error_code ignored;
@@ -90,7 +97,7 @@ class ControlServer::Impl : public std::enable_shared_from_this<ControlServer::I
     }
     void read() {
       arm();
-      asio::async_read_until(socket, asio::dynamic_buffer(in, limits::kControlQuestionBytesMax), '\n',
+      asio::async_read_until(socket, asio::dynamic_buffer(in, bytes_max), '\n',
                              [self = shared_from_this()](error_code failed, std::size_t size) {
                                if (failed == asio::error::not_found) return self->refuse();
                                if (failed) return self->leave();
@@ -123,6 +130,7 @@ class ControlServer::Impl : public std::enable_shared_from_this<ControlServer::I
     asio::steady_timer deadline;
     std::weak_ptr<Impl> owner;
     std::uint64_t id;
+    std::size_t bytes_max;
     std::string in;
     std::string out;
     bool closing = false;
@@ -149,6 +157,7 @@ class ControlServer::Impl : public std::enable_shared_from_this<ControlServer::I
 
   stream_protocol::acceptor acceptor_;
   std::string path_;
+  std::size_t question_bytes_max_;
   Answerer answer_;
   std::unordered_map<std::uint64_t, std::shared_ptr<Client>> clients_;
   std::uint64_t last_id_ = 0;
@@ -180,12 +189,12 @@ Result<void> make_way(const asio::any_io_executor& executor, const std::string& 
 
 Result<std::unique_ptr<ControlServer>> ControlServer::open(asio::any_io_executor executor,
                                                            const std::string& path, const std::string& group,
-                                                           Answerer answer) {
+                                                           std::size_t question_bytes_max, Answerer answer) {
   if (path.size() >= sizeof(sockaddr_un{}.sun_path)) {
     return Error{Code::kConfigValue, fmt::format("{}: longer than a socket's path may be", path)};
   }
   if (Result<void> way = make_way(executor, path); !way) return std::move(way).error();
-  auto impl = std::make_shared<Impl>(executor, path, std::move(answer));
+  auto impl = std::make_shared<Impl>(executor, path, question_bytes_max, std::move(answer));
   if (Result<void> bound = impl->bind(group); !bound) {
     impl->close();
     return std::move(bound).error();

@@ -20,11 +20,12 @@ using Answerer = std::function<std::string(std::string_view)>;
 class ControlServer {
  public:
   // Binds `path`; makes its directory if only that is absent. A socket there on which nobody answers is
-  // replaced. `group`: empty, or the name of a group that may use it too. `answer` outlives the server.
-  // Errors: kFileUnreadable; kControlRefused when another daemon answers there.
+  // replaced. `group`: empty, or the name of a group that may use it too. `question_bytes_max`: a longer line
+  // is refused. `answer` outlives the server. Errors: kFileUnreadable; kControlRefused when another daemon
+  // answers there.
   static Result<std::unique_ptr<ControlServer>> open(boost::asio::any_io_executor executor,
                                                      const std::string& path, const std::string& group,
-                                                     Answerer answer);
+                                                     std::size_t question_bytes_max, Answerer answer);
   // Drops every client and takes the socket away.
   ~ControlServer();
 

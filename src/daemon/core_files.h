@@ -28,6 +28,11 @@ class CoreFilesInUse {
 
   // Reads all of it again (docs/control.md: the answer of `reload`).
   boost::json::object reload(gate::Core& core, net::Driver& driver);
+  // What would change if the policy in `question` took the place of the one in force.
+  boost::json::object diff(const boost::json::object& question) const;
+  // Puts it in that place, in the policy's file too: whole, or not at all. Refused (kControlGeneration) when
+  // the generation in force is not `question`'s, or the file holds what was never taken.
+  boost::json::object apply(const boost::json::object& question, gate::Core& core, net::Driver& driver);
   // Reads the public certificates again, and nothing else: a policy that is being edited is none of its
   // business.
   void reload_certificates(gate::Core& core, net::Driver& driver);
@@ -40,6 +45,7 @@ class CoreFilesInUse {
   boost::json::object take(PolicyFiles fresh, const std::vector<gate::Finding>& warnings, gate::Core& core,
                            net::Driver& driver);
   boost::json::array notes() const;
+  Result<void> may_apply(const boost::json::object& question) const;
   void note_names();
 
   const CoreFiles& files_;

@@ -100,8 +100,11 @@ Exit Door::fail(const Error& error) {
 Exit Door::serve(net::Driver& driver, const Interfaces& interfaces, Answers answers) {
   driver_ = &driver;
   answers_ = std::move(answers);
-  auto control = ControlServer::open(io_.get_executor(), interfaces.control, interfaces.control_group,
-                                     [this](std::string_view question) { return answer(question); });
+  const std::size_t question_bytes_max =
+      answers_.policy_apply ? limits::kControlPolicyBytesMax : limits::kControlQuestionBytesMax;
+  auto control =
+      ControlServer::open(io_.get_executor(), interfaces.control, interfaces.control_group,
+                          question_bytes_max, [this](std::string_view question) { return answer(question); });
   if (!control) return fail(control.error());
   if (Result<void> started = driver.start(); !started) return fail(started.error());
   std::unique_ptr<MetricsServer> metrics;
@@ -137,6 +140,10 @@ std::string Door::answer(std::string_view question) {
   const json::object& asked = value.get_object();
   const std::string ask = text_at(asked, "ask");
   if (ask == "reload") return json::serialize(answers_.reload ? answers_.reload() : unanswered());
+  if (ask == "policy diff")
+    return json::serialize(answers_.policy_diff ? answers_.policy_diff(asked) : unanswered());
+  if (ask == "policy apply")
+    return json::serialize(answers_.policy_apply ? answers_.policy_apply(asked) : unanswered());
   if (ask == "log level") return json::serialize(set_log_level(asked));
   if (ask == "ports") return json::serialize(answers_.ports ? answers_.ports() : unanswered());
   if (ask == "dns records") {

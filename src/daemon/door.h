@@ -27,6 +27,9 @@ namespace sallyport::daemon {
 // object, or with an `error`.
 struct Answers {
   std::function<boost::json::object()> reload;
+  // The question with its text: only a core, which has the policy's file.
+  std::function<boost::json::object(const boost::json::object&)> policy_diff;
+  std::function<boost::json::object(const boost::json::object&)> policy_apply;
   std::function<boost::json::object(std::uint16_t port)> dns_records;
   std::function<boost::json::object()> ports;
 };

@@ -64,6 +64,28 @@ Result<void> create(const std::string& path, std::string_view bytes, unsigned mo
   return write_all(file, path, bytes);
 }
 
+// The new file has its owner before it has its place.
+Result<void> replace(const std::string& path, std::string_view bytes, unsigned mode,
+                     const struct stat* like) {
+  const std::string beside = fmt::format("{}.new.{}", path, ::getpid());
+  ::unlink(beside.c_str());
+  Result<void> done = create(beside, bytes, mode);
+  struct stat made {};
+  if (done && like != nullptr && ::stat(beside.c_str(), &made) != 0) done = unreadable(beside, errno);
+  const bool foreign = like != nullptr && (made.st_uid != like->st_uid || made.st_gid != like->st_gid);
+  if (done && foreign && ::chown(beside.c_str(), like->st_uid, like->st_gid) != 0) {
+    done = unreadable(path + ": keeping its owner", errno);
+  }
+  // A change of owner takes bits away.
+  if (done && foreign && ::chmod(beside.c_str(), mode) != 0) done = unreadable(beside, errno);
+  if (done && ::rename(beside.c_str(), path.c_str()) != 0) done = unreadable(path, errno);
+  if (!done) {
+    ::unlink(beside.c_str());
+    return done;
+  }
+  return sync_directory(parent_of(path));
+}
+
 }  // namespace
 
 Result<std::string> read_file(const std::string& path, std::size_t bytes_max) {
@@ -94,18 +116,16 @@ Result<void> write_new_file(const std::string& path, std::string_view bytes, uns
 }
 
 Result<void> replace_file(const std::string& path, std::string_view bytes, unsigned mode) {
-  const std::string beside = fmt::format("{}.new.{}", path, ::getpid());
-  ::unlink(beside.c_str());
-  if (Result<void> written = create(beside, bytes, mode); !written) {
-    ::unlink(beside.c_str());
-    return written;
-  }
-  if (::rename(beside.c_str(), path.c_str()) != 0) {
-    const Error error = unreadable(path, errno);
-    ::unlink(beside.c_str());
-    return error;
-  }
-  return sync_directory(parent_of(path));
+  return replace(path, bytes, mode, nullptr);
+}
+
+Result<void> rewrite_file(const std::string& path, std::string_view bytes) {
+  std::error_code failed;
+  const std::string real = std::filesystem::canonical(path, failed).string();
+  if (failed) return unreadable(path, failed.value());
+  struct stat about {};
+  if (::stat(real.c_str(), &about) != 0) return unreadable(real, errno);
+  return replace(real, bytes, about.st_mode & 07777, &about);
 }
 
 Result<std::vector<std::string>> list_directory(const std::string& path) {

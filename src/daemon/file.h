@@ -23,6 +23,11 @@ Result<void> write_new_file(const std::string& path, std::string_view bytes, uns
 // kFileUnreadable.
 Result<void> replace_file(const std::string& path, std::string_view bytes, unsigned mode);
 
+// Replaces a file that exists in the same way, keeping its permissions, owner and group; of a symbolic link,
+// the file that it leads to. Errors: kFileUnreadable, also where the owner cannot be kept: nothing is
+// replaced then.
+Result<void> rewrite_file(const std::string& path, std::string_view bytes);
+
 // The names in a directory, sorted, without those that begin with a dot. Errors: kFileUnreadable.
 Result<std::vector<std::string>> list_directory(const std::string& path);
 

@@ -1,8 +1,13 @@
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <filesystem>
+#include <memory>
+#include <utility>
 
 #include "daemon/file.h"
 #include "daemon/load.h"
@@ -51,6 +56,26 @@ TEST_F(Files, a_replaced_file_is_whole_and_leaves_nothing_beside_it) {
   ASSERT_TRUE(replace_file(at("a"), "two", 0600));
   EXPECT_EQ(*read_file(at("a")), "two");
   EXPECT_EQ(*list_directory(path_), std::vector<std::string>{"a"});
+}
+
+TEST_F(Files, a_rewritten_file_keeps_its_mode_and_owner_and_stays_where_links_lead) {
+  ASSERT_TRUE(write_new_file(at("real"), "one", 0640));
+  std::filesystem::create_symlink("real", at("link"));
+  if (::getuid() == 0) {
+    ASSERT_EQ(::chown(at("real").c_str(), 1, 2), 0);
+  }
+  ASSERT_TRUE(rewrite_file(at("link"), "two"));
+  EXPECT_EQ(*read_file(at("real")), "two");
+  EXPECT_TRUE(std::filesystem::is_symlink(at("link")));
+  struct stat about {};
+  ASSERT_EQ(::stat(at("real").c_str(), &about), 0);
+  EXPECT_EQ(about.st_mode & 07777, 0640u);
+  if (::getuid() == 0) {
+    EXPECT_EQ(about.st_uid, 1u);
+    EXPECT_EQ(about.st_gid, 2u);
+  }
+  EXPECT_EQ(*list_directory(path_), (std::vector<std::string>{"link", "real"}));
+  EXPECT_FALSE(rewrite_file(at("none"), "x"));
 }
 
 TEST_F(Files, reading_stops_at_the_limit) {
@@ -164,6 +189,98 @@ TEST(LogWriter, writes_a_line_for_what_is_at_or_above_its_level) {
   ::close(pipe[0]);
   EXPECT_TRUE(text.ends_with(" info x.shown a=1\n")) << text;
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 1);
+}
+
+// A pipe that nobody reads unless the test does.
+class LogPipe : public testing::Test {
+ protected:
+  LogPipe() {
+    EXPECT_EQ(::pipe2(ends_, O_CLOEXEC), 0);
+    ::fcntl(ends_[0], F_SETFL, O_NONBLOCK);
+    log_ = std::make_unique<LogWriter>(ends_[1], LogFormat::kText, LogLevel::kInfo);
+  }
+  ~LogPipe() override {
+    log_.reset();
+    ::close(ends_[0]);
+    ::close(ends_[1]);
+  }
+  void say(int lines, std::size_t size = 200) {
+    for (int i = 0; i < lines; ++i) log_->log({LogLevel::kInfo, "x.line", {{"a", std::string(size, 'x')}}});
+  }
+  // All that the pipe holds now.
+  std::string read() {
+    std::string text;
+    std::string piece(64 * 1024, '\0');
+    for (ssize_t got = 0; (got = ::read(ends_[0], piece.data(), piece.size())) > 0;)
+      text.append(piece, 0, static_cast<std::size_t>(got));
+    return text;
+  }
+  // Reads, and has one more line said, until that line comes.
+  std::string read_on() {
+    std::string text;
+    for (int i = 0; i < 100 && !text.ends_with("info x.last\n"); ++i) {
+      log_->log({LogLevel::kInfo, "x.last", {}});
+      text += read();
+    }
+    return text;
+  }
+  static std::ptrdiff_t count(const std::string& text, std::string_view word) {
+    std::ptrdiff_t found = 0;
+    for (std::size_t at = 0; (at = text.find(word, at)) != std::string::npos; ++at) ++found;
+    return found;
+  }
+
+  int ends_[2]{};
+  std::unique_ptr<LogWriter> log_;
+};
+
+TEST_F(LogPipe, what_a_slow_reader_has_no_room_for_waits_whole_and_in_order) {
+  // 400 kB, where a pipe holds 64 KiB.
+  for (int i = 0; i < 1'600; ++i) {
+    log_->log({LogLevel::kInfo, "x.line", {{"n", std::to_string(i)}, {"a", std::string(200, 'x')}}});
+  }
+  const std::string text = read_on();
+  std::size_t at = 0;
+  for (int i = 0; i < 1'600; ++i) {
+    const std::size_t found = text.find(" info x.line n=" + std::to_string(i) + " ", at);
+    ASSERT_NE(found, std::string::npos) << i;
+    at = found;
+  }
+  EXPECT_EQ(count(text, "log.lost"), 0);
+}
+
+TEST_F(LogPipe, a_reader_that_does_not_read_stops_nothing_and_is_told_once_how_much_it_missed) {
+  say(10'000);
+  const std::string text = read_on();
+  const std::size_t told = text.find(" warning log.lost lines=");
+  ASSERT_NE(told, std::string::npos);
+  EXPECT_EQ(count(text, "log.lost"), 1);
+  const long lost = std::stol(text.substr(told + std::string_view(" warning log.lost lines=").size()));
+  EXPECT_GE(lost, 10'000 - count(text, " x.line "));
+  EXPECT_GT(count(text, " x.line "), 1'000);
+}
+
+TEST_F(LogPipe, a_line_longer_than_the_room_that_is_left_does_not_wait) {
+  // The last page of the pipe is nearly full when a line of several pages comes.
+  while (::fcntl(ends_[1], F_GETFL) >= 0) {
+    pollfd ready{ends_[1], POLLOUT, 0};
+    if (::poll(&ready, 1, 0) != 1) break;
+    ASSERT_EQ(::write(ends_[1], std::string(4096, '\n').data(), 4096), 4096);
+  }
+  char page[4096];
+  ASSERT_EQ(::read(ends_[0], page, sizeof page), 4096);
+  LogEvent long_one{LogLevel::kInfo, "x.long", {}};
+  for (int i = 0; i < 100; ++i) long_one.fields.emplace_back("a", std::string(200, 'y'));
+  log_->log(long_one);
+  const std::string text = read_on();
+  EXPECT_EQ(count(text, "y"), 20'000);
+  EXPECT_EQ(count(text, "log.lost"), 0);
+}
+
+TEST_F(LogPipe, nobody_at_the_other_end_stops_nothing) {
+  ::close(std::exchange(ends_[0], -1));
+  std::signal(SIGPIPE, SIG_IGN);
+  say(10'000);
 }
 
 }  // namespace

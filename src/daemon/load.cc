@@ -1,6 +1,7 @@
 #include "daemon/load.h"
 
 #include <fmt/format.h>
+#include <grp.h>
 
 #include <algorithm>
 #include <array>
@@ -62,6 +63,12 @@ std::string load_authorities(const std::string& path, std::vector<Finding>& erro
   return std::move(*pem);
 }
 
+void check_group(const std::string& file, const std::string& group, std::vector<Finding>& errors) {
+  if (group.empty() || ::getgrnam(group.c_str()) != nullptr) return;
+  errors.push_back(
+      finding_of(file, {Code::kConfigValue, fmt::format("there is no group `{}` (control_group)", group)}));
+}
+
 // A word on a table header's line: "[ edge ]" -> "edge", "[[core]] # x" -> "core" (array).
 struct TableHeader {
   std::string name;
@@ -81,19 +88,6 @@ std::optional<TableHeader> table_header(std::string_view line) {
   return TableHeader{name, array};
 }
 
-void warn_of_missing(const gate::PolicyConfig& policy, const std::vector<NamedCertificate>& certificates,
-                     const std::string& directory, std::vector<Finding>& warnings) {
-  for (const gate::Served& served : policy.served) {
-    const bool found = std::ranges::any_of(certificates, [&](const NamedCertificate& one) {
-      return covers(one.certificate.pem.names, served.name);
-    });
-    if (found) continue;
-    warnings.push_back({Code::kConfigMissing, policy.file, served.line, 1,
-                        fmt::format("no certificate in `{}` names {}: remote servers will find no TLS for it",
-                                    directory, served.name.ascii())});
-  }
-}
-
 // One pair of files; nothing when it cannot be used.
 std::optional<NamedCertificate> load_pair(const std::string& chain_path, const std::string& key_path,
                                           UnixTime now, std::vector<Finding>& errors,
@@ -111,6 +105,29 @@ std::optional<NamedCertificate> load_pair(const std::string& chain_path, const s
     warnings.push_back(finding_of(chain_path, {Code::kFileFormat, warning}));
   }
   return NamedCertificate{chain_path, std::move(*judged)};
+}
+
+// Without a text what else is wrong is found all the same.
+void judge_policy_files(const std::optional<std::string>& text, const gate::CoreConfig& core, UnixTime now,
+                        Loaded<PolicyFiles>& out) {
+  Loaded<gate::PolicyConfig> policy =
+      text ? gate::parse_policy(*text, core.policy, core, now) : Loaded<gate::PolicyConfig>{};
+  take_findings(out, policy);
+  PolicyFiles files;
+  if (!core.certificates.empty()) {
+    std::vector<NamedCertificate> found = load_certificates(core.certificates, now, out.errors, out.warnings);
+    for (NamedCertificate& one : found) files.update.certificates.push_back(std::move(one.certificate.pem));
+  }
+  if (policy.value)
+    warn_of_uncovered(*policy.value, files.update.certificates, core.certificates, out.warnings);
+  if (policy.value && !policy.value->trusted_ca.empty()) {
+    files.update.trusted_ca = load_authorities(policy.value->trusted_ca, out.errors);
+  }
+  if (!out.errors.empty() || !policy.value) return;
+  files.update.policy = std::move(*policy.value);
+  files.update.policy_sha256 = sha256(*text);
+  files.fingerprint = fingerprint_of(files.update);
+  out.value = std::move(files);
 }
 
 }  // namespace
@@ -199,6 +216,7 @@ Loaded<EdgeFiles> load_edge(const std::string& file, UnixTime) {
   Loaded<gate::EdgeConfig> config = gate::parse_edge_config(*text, file);
   take_findings(out, config);
   if (!config.value) return out;
+  check_group(file, config.value->control_group, out.errors);
   Identity identity = load_identity(config.value->identity, out.errors);
   if (!config.value->trust_anchor.empty()) (void)named_file(config.value->trust_anchor, out.errors);
   if (!out.errors.empty()) return out;
@@ -215,6 +233,7 @@ Loaded<CoreFiles> load_core(const std::string& file, UnixTime now) {
   take_findings(out, config);
   if (!config.value) return out;
   CoreFiles files{std::move(*config.value), sha256(*text), {}, {}, {}, {}, {}};
+  check_group(file, files.config.control_group, out.errors);
   files.identity = load_identity(files.config.identity, out.errors);
   if (!files.config.server_ca.empty()) files.server_ca = load_authorities(files.config.server_ca, out.errors);
   if (!files.config.ca_certificate.empty()) {
@@ -232,23 +251,13 @@ Loaded<CoreFiles> load_core(const std::string& file, UnixTime now) {
 Loaded<PolicyFiles> load_policy(const gate::CoreConfig& core, UnixTime now) {
   Loaded<PolicyFiles> out;
   const auto text = named_file(core.policy, out.errors);
-  Loaded<gate::PolicyConfig> policy =
-      text ? gate::parse_policy(*text, core.policy, core) : Loaded<gate::PolicyConfig>{};
-  take_findings(out, policy);
-  PolicyFiles files;
-  if (!core.certificates.empty()) {
-    std::vector<NamedCertificate> found = load_certificates(core.certificates, now, out.errors, out.warnings);
-    if (policy.value) warn_of_missing(*policy.value, found, core.certificates, out.warnings);
-    for (NamedCertificate& one : found) files.update.certificates.push_back(std::move(one.certificate.pem));
-  }
-  if (policy.value && !policy.value->trusted_ca.empty()) {
-    files.update.trusted_ca = load_authorities(policy.value->trusted_ca, out.errors);
-  }
-  if (!out.errors.empty() || !policy.value) return out;
-  files.update.policy = std::move(*policy.value);
-  files.update.policy_sha256 = sha256(*text);
-  files.fingerprint = fingerprint_of(files.update);
-  out.value = std::move(files);
+  judge_policy_files(text, core, now, out);
+  return out;
+}
+
+Loaded<PolicyFiles> judge_policy(const std::string& text, const gate::CoreConfig& core, UnixTime now) {
+  Loaded<PolicyFiles> out;
+  judge_policy_files(text, core, now, out);
   return out;
 }
 
@@ -281,6 +290,19 @@ std::vector<NamedCertificate> load_certificates(const std::string& directory, Un
     return a.certificate.not_after > b.certificate.not_after;
   });
   return found;
+}
+
+void warn_of_uncovered(const gate::PolicyConfig& policy,
+                       const std::vector<gate::CertificatePem>& certificates, const std::string& directory,
+                       std::vector<Finding>& warnings) {
+  for (const gate::Served& served : policy.served) {
+    const bool found =
+        std::ranges::any_of(certificates, [&](const auto& one) { return covers(one.names, served.name); });
+    if (found) continue;
+    warnings.push_back({Code::kConfigMissing, policy.file, served.line, 1,
+                        fmt::format("no certificate in `{}` names {}: remote servers will find no TLS for it",
+                                    directory, served.name.ascii())});
+  }
 }
 
 net::DialSetup dial_setup(const gate::EdgeConfig& config) {

@@ -74,6 +74,8 @@ gate::Loaded<gate::EdgeConfig> load_edge_config(const std::string& file);
 gate::Loaded<gate::PolicyConfig> load_policy_config(const gate::CoreConfig& core);
 // policy.toml, the public certificates, trusted_ca.
 gate::Loaded<PolicyFiles> load_policy(const gate::CoreConfig& core, UnixTime now);
+// The same as if this text stood in the policy's file.
+gate::Loaded<PolicyFiles> judge_policy(const std::string& text, const gate::CoreConfig& core, UnixTime now);
 
 // The (chain, key) pairs of the certificates directory: NAME.crt + NAME.key, NAME/fullchain.pem +
 // NAME/privkey.pem; those that stay valid longest first. Findings go to `into`.
@@ -84,6 +86,10 @@ struct NamedCertificate {
 std::vector<NamedCertificate> load_certificates(const std::string& directory, UnixTime now,
                                                 std::vector<gate::Finding>& errors,
                                                 std::vector<gate::Finding>& warnings);
+// Served names that none of these certificates names, as warnings.
+void warn_of_uncovered(const gate::PolicyConfig& policy,
+                       const std::vector<gate::CertificatePem>& certificates, const std::string& directory,
+                       std::vector<gate::Finding>& warnings);
 // How an edge dials the world.
 net::DialSetup dial_setup(const gate::EdgeConfig& config);
 // Whether one of a certificate's names covers the domain: equal, or a wildcard for its first label.

@@ -22,6 +22,8 @@ Exit run_connections(const Invocation& invocation);
 Exit run_explain(const Invocation& invocation);
 Exit run_policy_show(const Invocation& invocation);
 Exit run_policy_test(const Invocation& invocation);
+Exit run_policy_diff(const Invocation& invocation);
+Exit run_policy_apply(const Invocation& invocation);
 Exit run_reload(const Invocation& invocation);
 Exit run_drain(const Invocation& invocation);
 Exit run_log_level(const Invocation& invocation);

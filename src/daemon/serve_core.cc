@@ -100,6 +100,10 @@ Answers answers_of(Door& door, const CoreFiles& files, CoreFilesInUse& in_use, g
                    net::Driver& driver, net::DnsDialer& dialer) {
   Answers answers;
   answers.reload = [&] { return reload(door, in_use, core, driver, dialer); };
+  answers.policy_diff = [&](const json::object& question) { return in_use.diff(question); };
+  answers.policy_apply = [&](const json::object& question) { return in_use.apply(question, core, driver); };
+  answers.dns_records = [&](std::uint16_t port) {
+    return records_answer(srv_records(files.config.edges, in_use.served(), port));
   };
   answers.ports = [&] { return ports_answer(core_ports(files.config, in_use.served())); };
   return answers;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 
 #include "base/log.h"
@@ -66,6 +67,20 @@ std::string table_of(const json::array& list, const std::vector<std::string>& he
     if (row.is_object()) rows.push_back(cells(row.get_object(), names));
   }
   return aligned(heading, rows);
+}
+
+// As `shown`, but whole: what is compared must not end where it begins to differ.
+std::string harmless(std::string_view text) {
+  constexpr std::size_t kPiece = 128;
+  std::string out;
+  while (!text.empty()) {
+    std::size_t size = std::min(kPiece, text.size());
+    while (size < text.size() && size > kPiece - 4 && (static_cast<unsigned char>(text[size]) & 0xc0) == 0x80)
+      --size;
+    out += shown(text.substr(0, size));
+    text.remove_prefix(size);
+  }
+  return out;
 }
 
 void show_member(std::string& out, std::string_view name, const json::value& value, int depth) {
@@ -190,6 +205,33 @@ std::string show_policy(const json::object& answer) {
   std::string out;
   for (const auto& member : answer) show_member(out, member.key(), member.value(), 0);
   return out.empty() ? "none yet\n" : out;
+}
+
+std::string show_policy_change(const json::object& change) {
+  const std::string was = field(change, "was");
+  const std::string becomes = field(change, "becomes");
+  const std::string table = field(change, "table");
+  const std::string row = table == "federation" ? fmt::format("[federation] {}", field(change, "row"))
+                                                : fmt::format("[[{}]] {}", table, field(change, "row"));
+  if (!change.contains("was")) return fmt::format("+ {}: {}\n", harmless(row), harmless(becomes));
+  if (!change.contains("becomes")) return fmt::format("- {}: {}\n", harmless(row), harmless(was));
+  return fmt::format("~ {}: {} -> {}\n", harmless(row), harmless(was), harmless(becomes));
+}
+
+std::string show_policy_diff(const json::object& answer) {
+  std::string out;
+  for (const json::value& error : list_at(answer, "errors"))
+    out += fmt::format("error: {}\n", harmless(text_of(error)));
+  if (!out.empty()) return out;
+  for (const json::value& change : list_at(answer, "changes")) {
+    if (change.is_object()) out += show_policy_change(change.get_object());
+  }
+  if (out.empty())
+    out = field(answer, "changed") == "yes" ? "the same rows, written otherwise\n" : "no difference\n";
+  for (const json::value& warning : list_at(answer, "warnings"))
+    out += fmt::format("warning: {}\n", harmless(text_of(warning)));
+  return out + fmt::format("in force: generation {}, sha256 {}\n", field(answer, "generation"),
+                           field(answer, "sha256"));
 }
 
 std::string show_policy_test(const json::object& answer) {

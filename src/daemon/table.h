@@ -25,6 +25,9 @@ std::string show_status(const boost::json::object& answer);
 std::string show_connections(const boost::json::object& answer);
 std::string show_explain(const boost::json::object& answer);
 std::string show_policy(const boost::json::object& answer);
+// One of the `changes` of `policy diff` and `policy apply`: "+" has come, "-" has gone, "~" is otherwise.
+std::string show_policy_change(const boost::json::object& change);
+std::string show_policy_diff(const boost::json::object& answer);
 std::string show_policy_test(const boost::json::object& answer);
 // What `check dns` found (net/dial_explain.h).
 std::string show_dns(const boost::json::object& answer);

@@ -64,6 +64,27 @@ TEST(Show, answers_without_their_members_are_shown_all_the_same) {
   EXPECT_EQ(show_explain(wrong), "\n-\n");
 }
 
+TEST(Show, policy_changes_have_their_sign_and_come_whole) {
+  const std::string list(600, 'x');
+  const std::string out = show_policy_diff(parsed(R"({"changed":true,"generation":3,"sha256":"ab","changes":[
+    {"table":"federation","row":"privacy","was":"allow-list","becomes":"off"},
+    {"table":"allow","row":"a.example","becomes":"direction = both"},
+    {"table":"deny","row":"b.example","was":"comment = \u202e\n)" +
+                                                  list + R"("}],"warnings":["w"]})"));
+  EXPECT_EQ(out,
+            "~ [federation] privacy: allow-list -> off\n+ [[allow]] a.example: direction = both\n"
+            "- [[deny]] b.example: comment = \\u202e\\u000a" +
+                list + "\nwarning: w\nin force: generation 3, sha256 ab\n");
+}
+
+TEST(Show, policies_without_a_difference_say_so) {
+  EXPECT_TRUE(show_policy_diff(parsed(R"({"changed":false,"changes":[]})")).starts_with("no difference\n"));
+  EXPECT_TRUE(show_policy_diff(parsed(R"({"changed":true,"changes":[]})"))
+                  .starts_with("the same rows, written otherwise\n"));
+  EXPECT_EQ(show_policy_diff(parsed(R"({"errors":["policy.toml:3:1: no"]})")),
+            "error: policy.toml:3:1: no\n");
+}
+
 TEST(Show, explain_marks_the_step_that_fails) {
   const std::string out =
       show_explain(parsed(R"({"steps":[{"what":"local domain","ok":true,"detail":"example.com"},

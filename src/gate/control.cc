@@ -98,7 +98,8 @@ json::object rules_object(const policy::RuleSet& rules) {
                        {"list", row.allow ? "allow" : "deny"},
                        {"direction", direction_name(row.direction)}};
     if (!row.comment.empty()) entry["comment"] = row.comment;
-    if (row.expires) entry["expires"] = rfc3339(*row.expires).substr(0, 10);
+    // As it is written: the last day, not the first second after it.
+    if (row.expires) entry["expires"] = rfc3339(*row.expires - std::chrono::seconds(1)).substr(0, 10);
     lists.push_back(std::move(entry));
   }
   object["lists"] = std::move(lists);

@@ -1,11 +1,13 @@
 """Two doors on loopback: they link, answer, take changes live, and end when they are told to."""
 
+import grp
 import json
 import os
 import signal
 import socket
 import stat
 import subprocess
+import time
 import urllib.error
 import urllib.request
 
@@ -55,6 +57,22 @@ def test_the_world_is_let_in_only_while_a_core_is_linked(place):
 def test_the_sockets_are_the_owners_alone(doors):
     for role in ("core", "edge"):
         assert stat.S_IMODE(os.stat(doors / f"run/{role}.sock").st_mode) == 0o600
+
+
+def test_the_socket_is_for_the_control_group_too(place):
+    group = grp.getgrgid(os.getgid()).gr_name
+    text = (place / "edge.toml").read_text()
+    (place / "edge.toml").write_text(text.replace("[identity]", f'control_group = "{group}"\n[identity]', 1))
+    place.start("edge")
+    about = os.stat(place / "run/edge.sock")
+    assert stat.S_IMODE(about.st_mode) == 0o660 and about.st_gid == os.getgid()
+
+
+def test_a_control_group_that_does_not_exist_is_a_configuration_error(place):
+    text = (place / "edge.toml").read_text()
+    (place / "edge.toml").write_text(text.replace("[identity]", 'control_group = "no-such-group"\n[identity]', 1))
+    done = run("edge", "-c", place / "edge.toml")
+    assert done.exit == 3 and "no-such-group" in done.err
 
 
 def test_the_state_is_private_and_lasts(doors):
@@ -135,8 +153,134 @@ def test_the_log_level_changes_while_the_door_runs(doors):
     assert doors.ask("edge", "log", "level", "loud").exit == 2
 
 
+def new_policy(doors, extra):
+    """A file for `policy diff` and `policy apply`: what is in force, and more."""
+    before = (doors / "policy.toml").read_text()
+    (doors / "new.toml").write_text(before + extra)
+    return doors / "new.toml"
+
+
+def test_policy_diff_shows_what_would_change_and_changes_nothing(doors):
+    new = new_policy(doors, '[[allow]]\ndomain = "new.example"\n[[deny]]\ndomain = "*.bad.example"\ndirection = "in"\n')
+    shown = doors.ask("core", "policy", "diff", new)
+    assert shown.exit == 0, shown.err
+    assert shown.out.startswith("+ [[allow]] new.example: direction = both\n+ [[deny]] *.bad.example: direction = in\n")
+    told = doors.ask("core", "policy", "diff", new, "--json").json
+    assert told["generation"] == 1 and told["changed"] and len(told["changes"]) == 2
+    assert doors.ask("core", "policy", "test", "example.com", "new.example").exit == 1
+    same = doors.ask("core", "policy", "diff", doors / "policy.toml")
+    assert same.exit == 0 and same.out.startswith("no difference\n")
+    back = new_policy(doors, "# only words\n")
+    assert doors.ask("core", "policy", "diff", back).out.startswith("the same rows")
+
+
+def test_policy_apply_writes_the_file_and_is_live(doors):
+    os.chmod(doors / "policy.toml", 0o640)
+    new = new_policy(doors, '[[allow]]\ndomain = "new.example"\n')
+    done = doors.ask("core", "policy", "apply", new, "--if-generation", "1")
+    assert done.exit == 0 and done.out.startswith("+ [[allow]] new.example: direction = both\nin force: generation 2"), done.out
+    assert (doors / "policy.toml").read_bytes() == new.read_bytes()
+    assert stat.S_IMODE(os.stat(doors / "policy.toml").st_mode) == 0o640
+    assert doors.ask("core", "policy", "test", "example.com", "new.example").exit == 0
+    wait_for("the edge has it", lambda: doors.status("edge")["policy"]["generation"] == 2)
+    # What it wrote is what it reads again.
+    assert doors.ask("core", "reload", "--json").json["changed"] is False
+    again = doors.ask("core", "policy", "apply", new, "--json")
+    assert again.exit == 0 and again.json["changed"] is False and again.json["generation"] == 2
+
+
+@pytest.mark.parametrize("extra, exit_code, word", [
+    ('[[allow]]\ndmoain = "x.example"\n', 3, "`dmoain`"), ('[[allow]]\ndomain = "corp.example"\n', 3, "corp.example"),
+    ('[federation]\ntrusted_ca = "absent.pem"\n', 3, "absent.pem"), ('# \udcff\n', 3, "UTF-8")])
+def test_a_bad_policy_is_not_applied(doors, extra, exit_code, word):
+    before = (doors / "policy.toml").read_bytes()
+    (doors / "new.toml").write_bytes(before + extra.encode("utf-8", "surrogateescape"))
+    for order in ("apply", "diff"):
+        done = doors.ask("core", "policy", order, doors / "new.toml")
+        assert done.exit == exit_code and word in done.out + done.err, done.out + done.err
+        if "[[allow]]" in extra:
+            assert f"{doors / 'new.toml'}:" in done.out, "the file is called what its author calls it"
+    assert (doors / "policy.toml").read_bytes() == before
+    assert doors.status("core")["policy"]["generation"] == 1
+    assert sorted(name for name in os.listdir(doors.folder) if name.startswith("policy")) == ["policy.toml"]
+
+
+def test_two_who_change_the_policy_do_not_undo_each_other(doors):
+    mine = new_policy(doors, '[[allow]]\ndomain = "mine.example"\n')
+    (doors / "theirs.toml").write_text((doors / "policy.toml").read_text() + '[[allow]]\ndomain = "theirs.example"\n')
+    assert doors.ask("core", "policy", "apply", doors / "theirs.toml", "--if-generation", "1").exit == 0
+    late = doors.ask("core", "policy", "apply", mine, "--if-generation", "1")
+    assert late.exit == 1 and "control.generation" in late.err, late.err
+    assert b"theirs.example" in (doors / "policy.toml").read_bytes()
+    # Nor is an edit by hand written over before somebody has had it judged.
+    with open(doors / "policy.toml", "a") as text:
+        text.write('[[allow]]\ndomain = "by-hand.example"\n')
+    over = doors.ask("core", "policy", "apply", mine)
+    assert over.exit == 1 and "control.generation" in over.err, over.err
+    assert doors.ask("core", "reload").exit == 0
+    assert doors.ask("core", "policy", "apply", mine).exit == 0
+    assert doors.ask("core", "policy", "apply", mine, "--if-generation", "x").exit == 2
+
+
+def test_a_policy_that_went_astray_is_made_again(doors):
+    new = new_policy(doors, '[[allow]]\ndomain = "new.example"\n')
+    (doors / "policy.toml").unlink()
+    assert doors.ask("core", "policy", "apply", new).exit == 0
+    assert (doors / "policy.toml").read_bytes() == new.read_bytes()
+
+
+def test_a_large_policy_travels(doors):
+    rows = "".join(f'[[allow]]\ndomain = "partner-{i}.example"\n' for i in range(20_000))
+    new = new_policy(doors, rows)
+    assert len(doors.ask("core", "policy", "diff", new, "--json").json["changes"]) == 20_000
+    assert doors.ask("core", "policy", "apply", new).exit == 0
+    wait_for("the edge has it", lambda: doors.status("edge")["policy"]["generation"] == 2)
+
+
+def test_an_edge_that_is_not_there_is_said_once_for_each_cause(place):
+    place.start("core")
+    wait_for("the first words", lambda: "link.down" in place.log("core"))
+    time.sleep(3)
+    lines = [line for line in place.log("core").splitlines() if " link." in line]
+    assert len(lines) == 1 and "code=dial.refused" in lines[0], lines
+    place.start("edge")
+    place.wait_linked()
+    assert place.log("core").count(" link.up ") == 1
+
+
+def test_a_core_that_the_edge_does_not_know_is_said_once_with_its_address(place):
+    (place / "edge.toml").write_text((place / "edge.toml").read_text().replace(place.core_pin, place.edge_pin))
+    place.start("edge")
+    place.start("core")
+    wait_for("the edge says it", lambda: "link.handshake" in place.log("edge"))
+    time.sleep(3)
+    lines = [line for line in place.log("edge").splitlines() if " link.handshake " in line]
+    assert len(lines) == 1 and "peer=127.0.0.1:" in lines[0], lines
+    lines = [line for line in place.log("core").splitlines() if " link." in line]
+    assert 1 <= len(lines) == len({line.split("code=")[1].split(" ")[0] for line in lines}), lines
+
+
+def test_certificates_are_warned_of_when_the_core_starts_and_when_they_change(place):
+    place.start("core")
+    assert "self-signed" in place.log("core")
+    place.certificate("example.com", ["example.com"], days=5)
+    wait_for("what is wrong now", lambda: "expires within 14 days" in place.log("core"))
+    assert "names chatroom1.example.com" in place.log("core").split("expires within 14 days")[1]
+
+
+def test_the_edge_takes_its_resolver_anew_or_refuses_it(doors):
+    text = (doors / "edge.toml").read_text()
+    (doors / "edge.toml").write_text(text.replace('"127.0.0.1:9"', '"127.0.0.1:10"'))
+    done = doors.ask("edge", "reload")
+    assert done.exit == 0 and "[resolver] is in use" in done.out, done.out
+    (doors / "edge.toml").write_text(text.replace('"127.0.0.1:9"', '"resolver.example:53"'))
+    assert doors.ask("edge", "reload").exit == 1
+    assert doors.status("edge")["links"][0]["state"] == "up"
+
+
 def test_questions_for_the_core_are_refused_by_the_edge(doors):
-    for words in (("explain", "a@example.com", "b@partner.example"), ("dns", "records")):
+    for words in (("explain", "a@example.com", "b@partner.example"), ("dns", "records"),
+                  ("policy", "diff", doors / "policy.toml"), ("policy", "apply", doors / "policy.toml")):
         done = doors.ask("edge", *words)
         assert done.exit == 1 and "control.refused" in done.err, (words, done.err)
 
@@ -171,11 +315,18 @@ def question(path, text):
 
 
 @pytest.mark.parametrize("text", [b"\n", b"x\n", b"[]\n", b"{}\n", b'{"ask":7}\n', b'{"ask":"frobnicate"}\n',
-                                  b'{"ask":"log level"}\n', b"\xff\xfe\n", b'{"ask":"explain"}\n', b"x" * 70000])
+                                  b'{"ask":"log level"}\n', b"\xff\xfe\n", b'{"ask":"explain"}\n', b"x" * 60000 + b"\n"])
 def test_nonsense_on_the_control_socket_is_refused_and_the_door_goes_on(doors, text):
     for role in ("core", "edge"):
         assert "error" in question(doors / f"run/{role}.sock", text)
         assert doors.ask(role, "status").exit == 0
+
+
+@pytest.mark.parametrize("role, size", [("edge", 64 * 1024), ("core", 64 * 1024 * 1024)])
+def test_a_question_longer_than_the_limit_is_refused(doors, role, size):
+    done = question(doors / f"run/{role}.sock", b"x" * (size + 1))
+    assert "longer than the limit" in done["error"]["text"]
+    assert doors.ask(role, "status").exit == 0
 
 
 def test_several_questions_fit_into_one_connection(doors):

@@ -106,6 +106,15 @@ def test_a_name_without_a_certificate_is_warned_of(place):
     assert done.exit == 0 and "other.example" in done.err and "warning" in done.err
 
 
+def test_rows_that_have_expired_are_warned_of(place):
+    place.write_policy('expires = 2001-01-31\n[[allow]]\ndomain = "later.example"\nexpires = 2999-12-31\n')
+    shutil.copy(place / "policy.toml", place / "other.toml")
+    for words in ((place / "core.toml",), (place / "policy.toml",), (place / "core.toml", place / "other.toml")):
+        done = run("check", "config", *words)
+        assert done.exit == 0 and "expired" in done.err, done.err
+        assert "later.example" not in done.err
+
+
 def test_a_policy_is_judged_by_the_core_beside_it(place, tmp_path):
     assert run("check", "config", place / "policy.toml").exit == 0
     place.write_policy('[[allow]]\ndomain = "corp.example"\n')
