@@ -1,0 +1,56 @@
+// Both doors in one process, joined by a link in memory, with servers at the far ends: everything that a
+// stanza costs but sockets and TLS, the same in each run.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "far_end.h"
+#include "gate/core.h"
+#include "gate/edge.h"
+
+namespace bench {
+
+class Doors : private sallyport::Random, private sallyport::LogSink {
+ public:
+  Doors();
+
+  // A stream on which stanzas go in, proved: inward from the remote server, outward from the internal one.
+  using Line = std::pair<int, sallyport::gate::ConnId>;
+  Line open(bool inward);
+  // Gives a door what it reads on that stream in one turn, and lets both work until nothing is left to do.
+  void feed(const Line& line, std::string_view bytes);
+  // Stanzas that came out, anywhere.
+  std::uint64_t delivered() const;
+  void advance(sallyport::Duration by);
+
+ private:
+  static constexpr int kEdge = 0;
+  static constexpr int kCore = 1;
+  struct Wire {
+    std::unique_ptr<FarEnd> far;  // none: the link
+    std::uint64_t written = 0;
+  };
+
+  void fill(std::uint8_t* out, std::size_t size) override;
+  void log(sallyport::LogEvent event) override;
+  sallyport::gate::Role& role(int door);
+  void run();
+  bool drain(int door);
+  void obey(int door, sallyport::gate::Output output);
+  void write(int door, sallyport::gate::ConnId conn);
+  void secure(int door, const sallyport::gate::BeginTls& order);
+  void reply(int door, sallyport::gate::ConnId conn);
+
+  sallyport::Now now_{};
+  std::uint64_t seed_ = 1;
+  std::map<Line, Wire> wires_;
+  sallyport::gate::ConnId link_[2] = {1, 0};
+  sallyport::gate::ConnId last_accepted_ = 1;
+  std::string bytes_;
+  std::unique_ptr<sallyport::gate::Edge> edge_;
+  std::unique_ptr<sallyport::gate::Core> core_;
+};
+
+}  // namespace bench
