@@ -454,8 +454,8 @@ std::vector<ConnectionRow> Side::connections() const {
     if (!out.last_error) continue;
     const std::string shown_error =
         fmt::format("{}: {}", code_row(out.last_error->code).name, out.last_error->text);
-    const auto it = std::ranges::find_if(rows, [&](const ConnectionRow& row) {
-      return row.outgoing && row.pair == pair;
+    const auto it = std::ranges::find_if(rows, [&wanted = pair](const ConnectionRow& row) {
+      return row.outgoing && row.pair == wanted;
     });
     if (it != rows.end()) {
       it->last_error = shown_error;
