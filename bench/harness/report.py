@@ -77,6 +77,11 @@ def ratio_rows(samples):
         if ours and base:
             middle = statistics.median(ours) / statistics.median(base)
             yield f"{many} / {few.split(':')[0]}", number(middle), "1.2", middle <= 1.2
+    during, before = (samples.get(f"{what}: longest latency ms", "sallyport")
+                      for what in ("reload of many rows", "no reload"))
+    if during and before:
+        pause = max(0, statistics.median(during) - statistics.median(before))
+        yield "reload of many rows: longest latency over that without, ms", number(pause), "10", pause <= 10
     for figure, most in BOUNDS:
         ours = samples.get(figure, "sallyport")
         if ours:
