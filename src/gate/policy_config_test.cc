@@ -262,6 +262,9 @@ TEST(PolicyConfig, every_fault_is_told_with_its_place) {
         "3:16: `authenticate` in [federation] is `none`; expected one of \"certificate\", \"dialback\" "
         "[config.value]",
         "4:11: `enabled` in [federation] must be true or false [config.value]"}},
+      {"a header that no key begins", "[[$allow]]\n", {"1:"}},
+      {"a header of nothing", "[[\n", {"1:"}},
+      {"a dotted header that ends", "[a.\n", {"1:"}},
       {"a key written twice", "[federation]\nenabled = true\nenabled = false\n", {"3:"}},
   };
   for (const auto& c : cases) {
