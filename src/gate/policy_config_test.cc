@@ -263,6 +263,7 @@ TEST(PolicyConfig, every_fault_is_told_with_its_place) {
         "[config.value]",
         "4:11: `enabled` in [federation] must be true or false [config.value]"}},
       {"a header that no key begins", "[[$allow]]\n", {"1:"}},
+      {"a letter that is no key's behind a key", "[federation]\nna\u00efve = true\n", {"2:"}},
       {"a header of nothing", "[[\n", {"1:"}},
       {"a dotted header that ends", "[a.\n", {"1:"}},
       {"a key written twice", "[federation]\nenabled = true\nenabled = false\n", {"3:"}},
