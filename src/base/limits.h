@@ -109,7 +109,8 @@ inline constexpr std::size_t kDnsMessageBytesMax = 65'535;
 inline constexpr std::size_t kDnsDatagramBytesMax = 1'232;
 // How long "there is no such name" is believed: a partner that was just set up should not wait longer.
 inline constexpr auto kDnsNegativeTtlMax = 60s;
-// The answering resolver: one upstream server, then the next; an internal server's TCP connection without a question.
+// The answering resolver: one upstream server, then the next; an internal server's TCP connection without a
+// question.
 inline constexpr auto kDnsUpstreamTimeout = 3s;
 inline constexpr auto kDnsStreamIdle = 20s;
 // Questions and connections of internal servers at once: each may hold a socket of ours.
@@ -212,7 +213,8 @@ inline constexpr auto kMetricsTimeout = 10s;
 // --- the log
 // Lines that wait for whoever reads them: some thousand; what comes on top is counted and lost.
 inline constexpr std::size_t kLogBacklogBytesMax = 512 * 1024;
-// A failure that goes on is said again after the first of these, then at twice the time before, up to the second.
+// A failure that goes on is said again after the first of these, then at twice the time before, up to the
+// second.
 inline constexpr auto kRepeatAgainMin = 1min;
 inline constexpr auto kRepeatAgainMax = 1h;
 // Failures that are told apart, in one place; the one that was said longest ago is forgotten first.
@@ -234,7 +236,6 @@ inline constexpr auto kMintedLifetime = 24h * 7;
 inline constexpr std::size_t kMintedCacheMax = 4'096;
 inline constexpr std::size_t kMintsPerSecondMax = 50;
 
-
 // --- TLS and sockets
 // A peer's certificate chain as it crosses the wire, and one of ours: four RSA-4096 certificates
 // with a hundred names each stay below; part of what an unauthenticated peer may cost (ATTACKS C3).
@@ -252,12 +253,13 @@ inline constexpr auto kWriteStallTimeout = 60s;
 inline constexpr auto kProbeAfter = 60s;
 inline constexpr auto kProbeEvery = 20s;
 inline constexpr int kProbesMax = 3;
-// After our last byte, for the peer's end of the connection: closing at once could destroy what it has not read yet.
+// After our last byte, for the peer's end of the connection: closing at once could destroy what it has not
+// read yet.
 inline constexpr auto kLingerTimeout = 2s;
 // What is read and thrown away meanwhile.
 inline constexpr std::size_t kLingerBytesMax = 256 * 1024;
-// When the bound of connections that have proved nothing is met, it is looked at which of them have meanwhile, at
-// most this often.
+// When the bound of connections that have proved nothing is met, it is looked at which of them have
+// meanwhile, at most this often.
 inline constexpr auto kCountAgainAfter = 100ms;
 // Handshakes under way on the traversal listener: a handful of cores dial it, anybody may knock (ATTACKS C7).
 inline constexpr std::size_t kTraversalHandshakesMax = 64;

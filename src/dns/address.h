@@ -30,7 +30,15 @@ struct Endpoint {
 
 // The special-purpose registries (RFC 6890 and its successors), as far as connecting there matters.
 enum class AddressKind : std::uint8_t {
-  kGlobal, kUnspecified, kLoopback, kPrivate, kLinkLocal, kCgnat, kUniqueLocal, kMulticast, kReserved,
+  kGlobal,
+  kUnspecified,
+  kLoopback,
+  kPrivate,
+  kLinkLocal,
+  kCgnat,
+  kUniqueLocal,
+  kMulticast,
+  kReserved,
   kMapped,  // an IPv6 address that carries an IPv4 one: v4-mapped written as IPv6, NAT64, 6to4, Teredo
 };
 // `written_as_v6`: the address came as an AAAA record or an IPv6 literal, so a v4-mapped one is a trick.

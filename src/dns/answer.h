@@ -42,7 +42,8 @@ std::optional<Message> answer(const Message& query, const Answering& answering);
 // A response with that code and nothing in it, also to a query that could be read only in part.
 Message refusal(const Head& query, Rcode code);
 
-// The message as a datagram of at most `bytes_max`: when it does not fit, truncated to its question and OPT (RFC 2181 9).
+// The message as a datagram of at most `bytes_max`: when it does not fit, truncated to its question and OPT
+// (RFC 2181 9).
 std::string build_datagram(const Message& message, std::size_t bytes_max);
 
 }  // namespace sallyport::dns

@@ -21,8 +21,8 @@ class Name {
   Name() : wire_(1, '\0') {}
   // "a.example", "a.example.", "."; any bytes but dots in labels. Errors: kDnsMalformed.
   static Result<Name> parse(std::string_view text);
-  // Reads a name at `at` in `message`, following pointers, and moves `at` behind it. A pointer may only lead to what
-  // stands before the name or pointer that it is part of, so there is an end. Errors: kDnsMalformed.
+  // Reads a name at `at` in `message`, following pointers, and moves `at` behind it. A pointer may only lead
+  // to what stands before the name or pointer that it is part of, so there is an end. Errors: kDnsMalformed.
   static Result<Name> read(std::string_view message, std::size_t& at);
 
   const std::string& wire() const { return wire_; }
@@ -77,8 +77,8 @@ struct Message {
   // limits::kDnsMessageBytesMax.
   static Result<Message> parse(std::string_view bytes);
   // Owner names that are the first question's become a pointer to it; nothing else is compressed. What this
-  // returns, parse reads back as the same message. At most limits::kDnsMessageBytesMax bytes of records are the
-  // caller's duty.
+  // returns, parse reads back as the same message. At most limits::kDnsMessageBytesMax bytes of records are
+  // the caller's duty.
   std::string build() const;
   bool operator==(const Message&) const = default;
 };
@@ -89,7 +89,8 @@ struct Edns {
   std::uint8_t version = 0;
   bool dnssec_ok = false;
 };
-// Absent: the query has none. Errors: kDnsMalformed, when it has two or one that is not the root's (RFC 6891 6.1.1).
+// Absent: the query has none. Errors: kDnsMalformed, when it has two or one that is not the root's (RFC
+// 6891 6.1.1).
 Result<std::optional<Edns>> edns_of(const Message& query);
 
 // What a datagram to whoever asked may hold (RFC 6891 6.2.5: never less than 512).

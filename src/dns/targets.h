@@ -47,7 +47,8 @@ struct Targets {
 // ones that a record may lead to ([outbound] ports). The two answers are one list (XEP-0368 rule 1).
 //  - either answer bogus: nothing is tried (RFC 7673 3.1: an attacker may have removed the other);
 //  - no record in either: the domain itself at 5269 (RFC 6120 3.2.2);
-//  - records, but none that may be tried: nothing, no fallback (RFC 6120 3.2.1 step 7; XEP-0368 "Implementation Notes").
+//  - records, but none that may be tried: nothing, no fallback (RFC 6120 3.2.1 step 7; XEP-0368
+//  "Implementation Notes").
 Targets order_targets(const xmpp::Domain& domain, const SrvAnswer& direct, const SrvAnswer& starttls,
                       std::span<const std::uint16_t> ports, Random& random);
 

@@ -10,7 +10,8 @@
 // toml++ 3.3 asserts of a table header's first character what only its next lines check (`[[$a]]`).
 #define TOML_ASSERT(expr) static_assert(true)
 #define TOML_ENABLE_FORMATTERS 0
-// And its tables of white space call unreachable what is no white space: a letter with an accent behind a key.
+// And its tables of white space call unreachable what is no white space: a letter with an accent behind a
+// key.
 #include <toml++/impl/preprocessor.h>
 #undef TOML_UNREACHABLE
 #define TOML_UNREACHABLE return false

@@ -1,8 +1,8 @@
 #include "gate/control.h"
 
-#include <boost/json.hpp>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <boost/json.hpp>
 
 namespace sallyport::gate {
 
@@ -67,18 +67,24 @@ json::array connection_rows(const Side& side, std::string_view face, bool turn_p
 
 std::string_view privacy_name(policy::Privacy privacy) {
   switch (privacy) {
-    case policy::Privacy::kAllowList: return "allow-list";
-    case policy::Privacy::kDenyList: return "deny-list";
-    case policy::Privacy::kOff: return "off";
+    case policy::Privacy::kAllowList:
+      return "allow-list";
+    case policy::Privacy::kDenyList:
+      return "deny-list";
+    case policy::Privacy::kOff:
+      return "off";
   }
   return "";
 }
 
 std::string_view direction_name(policy::Direction direction) {
   switch (direction) {
-    case policy::Direction::kIn: return "in";
-    case policy::Direction::kOut: return "out";
-    case policy::Direction::kBoth: return "both";
+    case policy::Direction::kIn:
+      return "in";
+    case policy::Direction::kOut:
+      return "out";
+    case policy::Direction::kBoth:
+      return "both";
   }
   return "";
 }
@@ -107,10 +113,12 @@ json::object rules_object(const policy::RuleSet& rules) {
   for (const auto& peer : rules.peers) {
     json::object entry{{"domain", peer.domain.text()}};
     if (peer.authenticate)
-      entry["authenticate"] = *peer.authenticate == s2s::Authenticate::kCertificate ? "certificate" : "dialback";
+      entry["authenticate"] =
+          *peer.authenticate == s2s::Authenticate::kCertificate ? "certificate" : "dialback";
     if (peer.tls)
-      entry["tls"] = *peer.tls == s2s::TlsRule::kRequired ? "required"
-                     : *peer.tls == s2s::TlsRule::kOptional ? "optional" : "none";
+      entry["tls"] = *peer.tls == s2s::TlsRule::kRequired   ? "required"
+                     : *peer.tls == s2s::TlsRule::kOptional ? "optional"
+                                                            : "none";
     peers.push_back(std::move(entry));
   }
   object["peers"] = std::move(peers);

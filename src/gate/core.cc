@@ -44,7 +44,8 @@ void Core::Impl::apply(PolicyUpdate update, Now now) {
   auto next = std::make_unique<Snapshot>(setup.config, std::move(update));
   inside.use(next.get());
   snapshot = std::move(next);
-  log.log({LogLevel::kInfo, "policy.applied",
+  log.log({LogLevel::kInfo,
+           "policy.applied",
            {{"generation", std::to_string(snapshot->update().generation)},
             {"sha256", to_hex(snapshot->update().policy_sha256)}}});
   for (auto& [pair, out] : outgoing) {
@@ -189,9 +190,7 @@ void Core::drain(Now now) {
   impl_->turn(now);
 }
 
-bool Core::is_drained() const {
-  return impl_->draining && impl_->side.is_empty() && impl_->sent.size() == 0;
-}
+bool Core::is_drained() const { return impl_->draining && impl_->side.is_empty() && impl_->sent.size() == 0; }
 
 bool Core::is_proved(ConnId conn) const { return impl_->side.is_proved(conn); }
 

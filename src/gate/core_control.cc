@@ -1,8 +1,8 @@
 // What people ask of a core (docs/control.md).
 #include <algorithm>
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
+#include <boost/json.hpp>
 
 #include "gate/control.h"
 #include "gate/core_impl.h"
@@ -16,7 +16,9 @@ std::string Core::Impl::status() const {
   for (std::size_t i = 0; i < links.size(); ++i) {
     const Link& link = links[i];
     json::object row{{"name", setup.config.edges[i].name.ascii()},
-                     {"state", link.ready ? "up" : link.end->session().is_up() ? "pushing" : "down"},
+                     {"state", link.ready                    ? "up"
+                               : link.end->session().is_up() ? "pushing"
+                                                             : "down"},
                      {"address", setup.config.edges[i].address.text()},
                      {"generation", link.pushed_generation}};
     if (link.end->conn()) row["since"] = rfc3339(link.end->since());
@@ -41,7 +43,9 @@ std::string Core::Impl::status() const {
                               {"privacy", privacy_name(update.policy.rules.privacy)}}},
       {"links", std::move(rows)},
       {"streams", json::object{{"in", census.in}, {"out", census.out}, {"negotiating", census.negotiating}}},
-      {"stanzas", json::object{{"in", stanzas.in}, {"out", stanzas.out}, {"refused", stanzas.refused},
+      {"stanzas", json::object{{"in", stanzas.in},
+                               {"out", stanzas.out},
+                               {"refused", stanzas.refused},
                                {"uncertain", stanzas.uncertain + side.counters().uncertain}}},
       {"waiting", json::object{{"stanzas", waiting}, {"bytes", bytes}}}});
 }
@@ -49,10 +53,18 @@ std::string Core::Impl::status() const {
 std::string Core::Impl::connections() const {
   json::array rows = connection_rows(side, "inside", true);
   for (const auto& [pair, out] : outgoing) {
-    json::object row{{"local", pair.local.ascii()}, {"remote", pair.remote.ascii()}, {"direction", "out"},
-                     {"face", "link"},              {"peer", ""},                    {"phase", ""},
-                     {"proved", true},              {"tls", ""},                     {"cipher", ""},
-                     {"method", "link"},            {"stanzas", out.stanzas},        {"bytes", out.bytes},
+    json::object row{{"local", pair.local.ascii()},
+                     {"remote", pair.remote.ascii()},
+                     {"direction", "out"},
+                     {"face", "link"},
+                     {"peer", ""},
+                     {"phase", ""},
+                     {"proved", true},
+                     {"tls", ""},
+                     {"cipher", ""},
+                     {"method", "link"},
+                     {"stanzas", out.stanzas},
+                     {"bytes", out.bytes},
                      {"last_error", out.last_error}};
     row["phase"] = out.edge && links[*out.edge].ready ? "ready" : "waiting";
     if (out.edge) row["peer"] = setup.config.edges[*out.edge].name.ascii();
@@ -111,14 +123,16 @@ std::string Core::Impl::explain(const std::string& from, const std::string& to, 
   if (!ends) return refusal(ends.error());
   const Pair& pair = ends->pair;
   const bool out = ends->start == policy::Direction::kOut;
-  step("names", true, fmt::format("local {}, remote {}, {}", pair.local.ascii(), pair.remote.ascii(),
-                                  out ? "outward" : "inward"));
+  step("names", true,
+       fmt::format("local {}, remote {}, {}", pair.local.ascii(), pair.remote.ascii(),
+                   out ? "outward" : "inward"));
   const auto verdict = snapshot->rules().judge(pair, ends->start, now.civil);
   step("policy", verdict.result.has_value(), verdict.because,
        verdict.result ? std::string_view{} : code_row(verdict.result.error().code).name);
   const auto peer = snapshot->rules().peer(pair.remote);
-  step("proof", true, fmt::format("the remote domain is proved by {}",
-                                  peer.authenticate == s2s::Authenticate::kCertificate ? "certificate" : "dialback"));
+  step("proof", true,
+       fmt::format("the remote domain is proved by {}",
+                   peer.authenticate == s2s::Authenticate::kCertificate ? "certificate" : "dialback"));
   std::string linked;
   for (std::size_t i = 0; i < links.size(); ++i)
     if (links[i].ready) linked += (linked.empty() ? "" : ", ") + setup.config.edges[i].name.ascii();
@@ -126,7 +140,8 @@ std::string Core::Impl::explain(const std::string& from, const std::string& to, 
        linked.empty() ? code_row(Code::kLinkDown).name : std::string_view{});
   std::string route = "DNS SRV, asked by the edge";
   for (const auto& row : snapshot->update().policy.routes)
-    if (snapshot->update().policy.static_routes && row.domain == pair.remote) route = "static route " + row.address.text();
+    if (snapshot->update().policy.static_routes && row.domain == pair.remote)
+      route = "static route " + row.address.text();
   step("route", true, route);
   if (const auto it = outgoing.find(pair); it != outgoing.end() && !it->second.last_error.empty())
     step("last outward error", true, it->second.last_error);
@@ -134,8 +149,8 @@ std::string Core::Impl::explain(const std::string& from, const std::string& to, 
     std::string servers;
     for (const auto& server : served->servers) servers += (servers.empty() ? "" : ", ") + server.text();
     const auto error = side.last_error({pair.remote, served->inside});
-    step("inside server", !error, error ? fmt::format("{}: {} {}", servers, code_row(error->code).sentence, error->text)
-                                        : servers,
+    step("inside server", !error,
+         error ? fmt::format("{}: {} {}", servers, code_row(error->code).sentence, error->text) : servers,
          error ? code_row(error->code).name : std::string_view{});
   }
   return json::serialize(json::object{{"local", pair.local.ascii()},
@@ -151,15 +166,19 @@ std::string Core::Impl::policy_show() const {
   object["sha256"] = to_hex(update.policy_sha256);
   json::array routes;
   for (const auto& row : update.policy.routes)
-    routes.push_back(json::object{{"domain", row.domain.ascii()}, {"address", row.address.text()},
-                                  {"priority", row.priority}, {"fallback", row.fallback_dns ? "dns" : "none"}});
+    routes.push_back(json::object{{"domain", row.domain.ascii()},
+                                  {"address", row.address.text()},
+                                  {"priority", row.priority},
+                                  {"fallback", row.fallback_dns ? "dns" : "none"}});
   object["static_routes"] = std::move(routes);
   json::array served;
   for (const auto& row : update.policy.served) {
     json::array servers;
     for (const auto& server : row.servers) servers.push_back(json::value(server.text()));
-    served.push_back(json::object{{"name", row.name.ascii()}, {"inside", row.inside.ascii()},
-                                  {"servers", std::move(servers)}, {"alias", row.is_alias}});
+    served.push_back(json::object{{"name", row.name.ascii()},
+                                  {"inside", row.inside.ascii()},
+                                  {"servers", std::move(servers)},
+                                  {"alias", row.is_alias}});
   }
   object["served"] = std::move(served);
   return json::serialize(object);

@@ -74,7 +74,8 @@ class Core::Impl {
   };
   void inward(link::Received received, std::size_t edge, Now now);
   Result<xmpp::Stanza> judge_inward(const link::Received& received, Now now);
-  void refuse_inward(const Pair& pair, const xmpp::Stanza& stanza, const Error& error, const std::string& leg, Now now);
+  void refuse_inward(const Pair& pair, const xmpp::Stanza& stanza, const Error& error, const std::string& leg,
+                     Now now);
   void delivered(Ticket ticket, Now now);
   void not_delivered(Failed failed, Now now);
 

@@ -40,9 +40,15 @@ void Core::Impl::refuse_inward(const Pair& pair, const xmpp::Stanza& stanza, con
                                const std::string& leg, Now now) {
   ++stanzas.refused;
   const auto& row = code_row(error.code);
-  log.log({LogLevel::kInfo, stanza.is_error() ? "answer.lost" : "stanza.refused",
-           {{"local", pair.local.ascii()}, {"remote", pair.remote.ascii()}, {"direction", "in"},
-            {"id", stanza.id}, {"code", std::string(row.name)}, {"leg", leg}, {"text", error.text}}});
+  log.log({LogLevel::kInfo,
+           stanza.is_error() ? "answer.lost" : "stanza.refused",
+           {{"local", pair.local.ascii()},
+            {"remote", pair.remote.ascii()},
+            {"direction", "in"},
+            {"id", stanza.id},
+            {"code", std::string(row.name)},
+            {"leg", leg},
+            {"text", error.text}}});
   if (!snapshot->rules().may_answer(pair, now.civil)) return;
   // Who sent it is not known, whatever the edge says.
   if (error.code == Code::kStanzaFromInvalid) return;

@@ -70,9 +70,12 @@ void Core::Impl::handle(link::Event event, std::size_t edge, Now now) {
     link.dead = false;
     link.give_up.reset();
     if (link.said.happened("link.up", now.mono)) {
-      log.log({LogLevel::kInfo, "link.up",
-               {{"edge", setup.config.edges[edge].name.ascii()}, {"peer", link.end->peer().text()},
-                {"version", up->peer_version}, {"resumed", up->resumed ? "yes" : "no"}}});
+      log.log({LogLevel::kInfo,
+               "link.up",
+               {{"edge", setup.config.edges[edge].name.ascii()},
+                {"peer", link.end->peer().text()},
+                {"version", up->peer_version},
+                {"resumed", up->resumed ? "yes" : "no"}}});
     }
     if (up->resumed && link.pushed_generation == snapshot->update().generation) {
       set_ready(edge, now);
@@ -109,7 +112,8 @@ void Core::Impl::set_ready(std::size_t edge, Now now) {
   pump_all(now);
 }
 
-// The link is declared dead and another one lives: its pairs go there, in order, before what waited behind them.
+// The link is declared dead and another one lives: its pairs go there, in order, before what waited behind
+// them.
 void Core::Impl::move_away(std::size_t edge, Now now) {
   auto unsettled = links[edge].end->session().abandon();
   for (auto it = unsettled.rbegin(); it != unsettled.rend(); ++it) {
@@ -141,8 +145,8 @@ std::string Core::Impl::inside_key(const Pair& pair, const std::string& stream_i
   return s2s::dialback_key(inside_secret, pair, stream_id);
 }
 
-// The secret never leaves the core (DESIGN invariant 2): a key for a pair that policy allows, and a verdict for any
-// local domain, since refusing one would only hide that it is ours.
+// The secret never leaves the core (DESIGN invariant 2): a key for a pair that policy allows, and a verdict
+// for any local domain, since refusing one would only hide that it is ours.
 void Core::Impl::answer(const link::Asked& asked, std::size_t edge, Now now) {
   auto& session = links[edge].end->session();
   if (const auto* key = std::get_if<link::KeyAsk>(&asked.ask)) {

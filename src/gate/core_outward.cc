@@ -55,7 +55,8 @@ void Core::Impl::enqueue(const Pair& pair, xmpp::Stanza stanza, std::optional<Co
   out.bytes += size;
   out.queue.push_back({std::move(stanza), now.mono + limits::kDeliveryTimeout});
   pump(pair, out, now);
-  if (from && out.bytes > limits::kPairQueueHoldBytes && out.held.insert(*from).second) side.hold(*from, true);
+  if (from && out.bytes > limits::kPairQueueHoldBytes && out.held.insert(*from).second)
+    side.hold(*from, true);
   arm(pair, out);
 }
 
@@ -67,8 +68,8 @@ std::optional<std::size_t> Core::Impl::choose_edge(const Pair& pair) const {
   for (std::size_t i = 0; i < links.size(); ++i) {
     if (!links[i].ready) continue;
     if (links.size() == 1) return i;
-    const auto weight = sha256(fmt::format("{} {} {}", setup.config.edges[i].name.ascii(), pair.local.ascii(),
-                                           pair.remote.ascii()));
+    const auto weight = sha256(
+        fmt::format("{} {} {}", setup.config.edges[i].name.ascii(), pair.local.ascii(), pair.remote.ascii()));
     if (!best || weight > best_weight) best = i, best_weight = weight;
   }
   return best;
@@ -115,8 +116,8 @@ void Core::Impl::expire(Now now) {
     Outgoing& out = outgoing[pair];
     out.armed = false;
     while (!out.queue.empty() && out.queue.front().deadline <= now.mono) {
-      const Error error = any_ready() ? Error{Code::kDeliveryTimeout, "no credit from the edge"}
-                                      : Error{Code::kLinkDown, {}};
+      const Error error =
+          any_ready() ? Error{Code::kDeliveryTimeout, "no credit from the edge"} : Error{Code::kLinkDown, {}};
       out.last_error = std::string(code_row(error.code).name);
       answer_inside(out.queue.front().stanza, error, setup.config.name.ascii(), now);
       out.bytes -= out.queue.front().stanza.xml.size();
@@ -151,7 +152,8 @@ void Core::Impl::settled(link::Settled settled, std::size_t edge, Now now) {
 }
 
 // RFC 6120 8.3: one error, which names the leg that failed.
-void Core::Impl::answer_inside(const xmpp::Stanza& stanza, const Error& error, const std::string& leg, Now now) {
+void Core::Impl::answer_inside(const xmpp::Stanza& stanza, const Error& error, const std::string& leg,
+                               Now now) {
   ++stanzas.refused;
   const auto& row = code_row(error.code);
   // An error is not answered (RFC 6120 8.3.1): that it did not arrive stands here only.
@@ -163,9 +165,9 @@ void Core::Impl::answer_inside(const xmpp::Stanza& stanza, const Error& error, c
             {"code", std::string(row.name)},
             {"leg", leg},
             {"text", error.text}}});
-  const std::string text = fmt::format("{} -> {}: {}{}{}{} [{}]", leg, stanza.to.domain().unicode(), row.sentence,
-                                       error.text.empty() ? "" : " (", error.text, error.text.empty() ? "" : ")",
-                                       row.name);
+  const std::string text =
+      fmt::format("{} -> {}: {}{}{}{} [{}]", leg, stanza.to.domain().unicode(), row.sentence,
+                  error.text.empty() ? "" : " (", error.text, error.text.empty() ? "" : ")", row.name);
   if (auto answer = xmpp::bounce(stanza, stanza_condition(error.code, Sender::kInside), text))
     deliver_inside(std::move(*answer), 0, now);
 }

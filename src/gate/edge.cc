@@ -180,7 +180,8 @@ void Edge::Impl::handle(SideOutput output, Now now) {
       side.handle_key_checked(check->conn, check->pair, check->stream_id, Error{Code::kLinkDown, {}}, now);
       return;
     }
-    const auto id = link->session().ask(link::VerdictAsk{check->pair, check->stream_id, std::move(check->key)});
+    const auto id =
+        link->session().ask(link::VerdictAsk{check->pair, check->stream_id, std::move(check->key)});
     asked.emplace(id, Asked{check->conn, std::move(check->pair), std::move(check->stream_id), true});
   }
 }
@@ -273,10 +274,12 @@ std::string Edge::Impl::status(Now) const {
       {"policy", std::move(policy)},
       {"links", std::move(links)},
       {"streams", json::object{{"in", census.in}, {"out", census.out}, {"negotiating", census.negotiating}}},
-      {"stanzas", json::object{{"in", counters.stanzas_in}, {"out", counters.stanzas_out},
-                               {"refused", refused}, {"uncertain", counters.uncertain}}},
-      {"waiting", json::object{{"stanzas", side.waiting()},
-                               {"bytes", link ? link->session().unsettled_bytes() : 0}}}});
+      {"stanzas", json::object{{"in", counters.stanzas_in},
+                               {"out", counters.stanzas_out},
+                               {"refused", refused},
+                               {"uncertain", counters.uncertain}}},
+      {"waiting",
+       json::object{{"stanzas", side.waiting()}, {"bytes", link ? link->session().unsettled_bytes() : 0}}}});
 }
 
 }  // namespace sallyport::gate

@@ -66,7 +66,8 @@ void Edge::Impl::handle(link::Event event, Now now) {
   if (auto* received = std::get_if<link::Received>(&event)) {
     const auto ticket = outward.put({sessions, received->receipt});
     if (draining) {
-      side.emit_failure(ticket, {Code::kStreamShutdown, "this edge is being drained"}, std::move(received->stanza));
+      side.emit_failure(ticket, {Code::kStreamShutdown, "this edge is being drained"},
+                        std::move(received->stanza));
       return;
     }
     if (world.has_policy()) {
@@ -83,9 +84,12 @@ void Edge::Impl::handle(link::Event event, Now now) {
   } else if (auto* up = std::get_if<link::Up>(&event)) {
     last_link_error.clear();
     if (said.happened("link.up " + setup.config.cores[*core].name, now.mono)) {
-      log.log({LogLevel::kInfo, "link.up",
-               {{"core", setup.config.cores[*core].name}, {"peer", link->peer().text()},
-                {"version", up->peer_version}, {"resumed", up->resumed ? "yes" : "no"}}});
+      log.log({LogLevel::kInfo,
+               "link.up",
+               {{"core", setup.config.cores[*core].name},
+                {"peer", link->peer().text()},
+                {"version", up->peer_version},
+                {"resumed", up->resumed ? "yes" : "no"}}});
     }
     // A session that goes on has its policy; a new one gets it before anything is served.
     if (up->resumed && world.has_policy()) listen(true);
@@ -100,9 +104,10 @@ void Edge::Impl::handle(link::Event event, Now now) {
     forget(now);
   } else if (auto* question = std::get_if<link::Asked>(&event)) {
     if (auto* control = std::get_if<link::ControlAsk>(&question->ask))
-      link->session().answer(question->id, control->json == R"({"ask":"status"})"
-                                               ? link::Answer(status(now))
-                                               : link::Answer(Error{Code::kControlRefused, "not across the link"}));
+      link->session().answer(question->id,
+                             control->json == R"({"ask":"status"})"
+                                 ? link::Answer(status(now))
+                                 : link::Answer(Error{Code::kControlRefused, "not across the link"}));
   }
 }
 
@@ -162,7 +167,8 @@ void Edge::Impl::handle_push(link::Pushed pushed, Now now) {
     link->session().push_done(pushed.generation, verdict.error());
     return;
   }
-  log.log({LogLevel::kInfo, "policy.applied",
+  log.log({LogLevel::kInfo,
+           "policy.applied",
            {{"generation", std::to_string(push->generation)}, {"sha256", to_hex(push->policy_sha256)}}});
   // Keys go to the TLS layer and stay nowhere else.
   outputs.push_back(UseTrust{push->trusted_ca});
@@ -187,8 +193,8 @@ void Edge::Impl::handle_answer(link::Answered answered, Now now) {
     side.handle_key(question.conn, question.pair, question.stream_id, std::move(answered.answer), now);
     return;
   }
-  Result<bool> valid = answered.answer ? Result<bool>(*answered.answer == "valid")
-                                       : Result<bool>(answered.answer.error());
+  Result<bool> valid =
+      answered.answer ? Result<bool>(*answered.answer == "valid") : Result<bool>(answered.answer.error());
   side.handle_key_checked(question.conn, question.pair, question.stream_id, std::move(valid), now);
 }
 

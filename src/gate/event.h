@@ -100,7 +100,8 @@ struct UseTrust {
   std::string pem;
 };
 
-using Output = std::variant<Dial, DialLink, BeginTls, Flush, Hold, Disconnect, Listen, UseCertificates, UseTrust>;
+using Output =
+    std::variant<Dial, DialLink, BeginTls, Flush, Hold, Disconnect, Listen, UseCertificates, UseTrust>;
 
 // --- what a role is
 
@@ -145,8 +146,9 @@ class Role {
   virtual void drain(Now now) = 0;
   virtual bool is_drained() const = 0;
 
-  // Whether the peer of an accepted connection has proved a domain of its own. Those that have not are counted by
-  // the driver, by address and in all (limits::kUnauthenticatedPerAddressMax, kUnauthenticatedMax; ATTACKS C3).
+  // Whether the peer of an accepted connection has proved a domain of its own. Those that have not are
+  // counted by the driver, by address and in all (limits::kUnauthenticatedPerAddressMax, kUnauthenticatedMax;
+  // ATTACKS C3).
   virtual bool is_proved(ConnId) const { return true; }
 };
 

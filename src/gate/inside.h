@@ -1,8 +1,8 @@
 // What the core's inside face asks of the policy in force: which domains of the world an internal server may
 // open a stream to, which internal servers there are, and at which addresses.
 //
-// On this face `pair.local` is a domain of the world (the core speaks for it) and `pair.remote` an inside name:
-// a local domain, an alias served under its own name, or the inside name of a mapped chat node.
+// On this face `pair.local` is a domain of the world (the core speaks for it) and `pair.remote` an inside
+// name: a local domain, an alias served under its own name, or the inside name of a mapped chat node.
 #pragma once
 
 #include <map>

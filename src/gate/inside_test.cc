@@ -22,8 +22,18 @@ PolicyUpdate update() {
   PolicyUpdate update;
   const auto server = *route::HostPort::parse("10.0.0.20:5269");
   update.policy.served = {
-      {domain("example.com"), domain("example.com"), {server, *route::HostPort::parse("10.0.0.21")}, std::nullopt, false, 1},
-      {domain("chatroom1.example.com"), domain("conference-2.corp.example"), {server}, Trust::kDialback, true, 2},
+      {domain("example.com"),
+       domain("example.com"),
+       {server, *route::HostPort::parse("10.0.0.21")},
+       std::nullopt,
+       false,
+       1},
+      {domain("chatroom1.example.com"),
+       domain("conference-2.corp.example"),
+       {server},
+       Trust::kDialback,
+       true,
+       2},
       {domain("rooms.example.com"), domain("rooms.example.com"), {server}, std::nullopt, true, 3}};
   update.policy.rules.local = {{domain("example.com"), false},
                                {domain("chatroom1.example.com"), true},

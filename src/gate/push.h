@@ -31,11 +31,11 @@ struct CertificatePem {
 
 struct Push {
   std::uint64_t generation = 0;
-  Digest256 policy_sha256{};     // of the policy file's bytes; what both doors show
+  Digest256 policy_sha256{};  // of the policy file's bytes; what both doors show
   // `inside` and the rows' comments stay on the core: an edge does not need them.
   policy::RuleSet rules;
   std::vector<route::StaticRoute> routes;  // empty while static_routes is off
-  std::string trusted_ca;        // PEM; empty: the edge's system store
+  std::string trusted_ca;                  // PEM; empty: the edge's system store
   std::vector<CertificatePem> certificates;
 
   // Holds private keys: whoever has the bytes wipes them.

@@ -11,7 +11,12 @@ namespace {
 using xmpp::StanzaKind;
 
 xmpp::Stanza stanza(StanzaKind kind, std::string type, std::string xml = {}) {
-  return {kind, *xmpp::Jid::parse("a@example.com"), *xmpp::Jid::parse("b@partner.example/x"), "1", std::move(type), {},
+  return {kind,
+          *xmpp::Jid::parse("a@example.com"),
+          *xmpp::Jid::parse("b@partner.example/x"),
+          "1",
+          std::move(type),
+          {},
           std::move(xml)};
 }
 
@@ -39,10 +44,12 @@ TEST(Reply, what_starts_and_what_answers) {
       {StanzaKind::kPresence, "subscribe", "", false},
       {StanzaKind::kPresence, "probe", "", false},
       {StanzaKind::kPresence, "", "<presence><x xmlns='http://jabber.org/protocol/muc'/></presence>", false},
-      {StanzaKind::kPresence, "", "<presence><x xmlns='http://jabber.org/protocol/muc#user'/></presence>", true},
+      {StanzaKind::kPresence, "", "<presence><x xmlns='http://jabber.org/protocol/muc#user'/></presence>",
+       true},
   };
   for (const auto& c : cases)
-    EXPECT_EQ(is_answer(stanza(c.kind, c.type, c.xml)), c.answer) << xmpp::kind_name(c.kind) << " " << c.type << c.xml;
+    EXPECT_EQ(is_answer(stanza(c.kind, c.type, c.xml)), c.answer)
+        << xmpp::kind_name(c.kind) << " " << c.type << c.xml;
 }
 
 xmpp::BadStanza bad(StanzaKind kind, std::string type, Code code = Code::kStanzaToInvalid) {

@@ -34,8 +34,10 @@ bool Side::is_proved(ConnId conn) const {
 
 void Side::handle_accepted(ConnId conn, const Accepted& accepted, Now now) {
   if (streams_.size() >= limits::kStreamsMax) {
-    log_.log({LogLevel::kWarning, "stream.refused",
-              {{"face", face_}, {"peer", accepted.peer.text()},
+    log_.log({LogLevel::kWarning,
+              "stream.refused",
+              {{"face", face_},
+               {"peer", accepted.peer.text()},
                {"code", std::string(code_row(Code::kStreamTooMany).name)}}});
     emit(Output{Disconnect{conn}});
     return;
@@ -102,7 +104,8 @@ bool Side::handle_written(ConnId conn, std::uint64_t bytes_total, Now now) {
     stream->recent_ends.push_back(done.end);
     stream->in_flight.pop_front();
   }
-  while (!stream->recent_ends.empty() && stream->recent_ends.front() + limits::kWriteWindowBytes < bytes_total)
+  while (!stream->recent_ends.empty() &&
+         stream->recent_ends.front() + limits::kWriteWindowBytes < bytes_total)
     stream->recent_ends.pop_front();
   if (stream->blocked && stream->end() - bytes_total <= limits::kWriteQueueBytesMax / 2) {
     stream->blocked = false;
@@ -135,7 +138,8 @@ void Side::handle_timeout(Now now) {
 std::optional<Time> Side::poll_timeout() const {
   std::optional<Time> first;
   if (!timers_.empty()) first = timers_.begin()->first;
-  if (!deadlines_.empty() && (!first || deadlines_.begin()->first < *first)) first = deadlines_.begin()->first;
+  if (!deadlines_.empty() && (!first || deadlines_.begin()->first < *first))
+    first = deadlines_.begin()->first;
   return first;
 }
 
@@ -279,16 +283,25 @@ bool Side::handle(ConnId conn, Stream& stream, s2s::InboundOutput output, Now no
     emit(AskCheck{conn, std::move(check->pair), std::move(check->stream_id), std::move(check->key)});
   } else if (auto* admitted = std::get_if<s2s::Admitted>(&output)) {
     const auto& pair = admitted->proof.pair();
-    log_.log({LogLevel::kInfo, "pair.proved",
-              {{"face", face_}, {"direction", "in"}, {"local", pair.local.ascii()},
-               {"remote", pair.remote.ascii()}, {"peer", stream.peer.text()},
+    log_.log({LogLevel::kInfo,
+              "pair.proved",
+              {{"face", face_},
+               {"direction", "in"},
+               {"local", pair.local.ascii()},
+               {"remote", pair.remote.ascii()},
+               {"peer", stream.peer.text()},
                {"method", std::string(s2s::method_name(admitted->proof.method()))}}});
   } else if (auto* refused = std::get_if<s2s::PairRefused>(&output)) {
     ++counters_.refused_streams;
-    log_.log({LogLevel::kInfo, "pair.refused",
-              {{"face", face_}, {"direction", "in"}, {"local", refused->pair.local.ascii()},
-               {"remote", refused->pair.remote.ascii()}, {"peer", stream.peer.text()},
-               {"code", std::string(code_row(refused->error.code).name)}, {"text", refused->error.text}}});
+    log_.log({LogLevel::kInfo,
+              "pair.refused",
+              {{"face", face_},
+               {"direction", "in"},
+               {"local", refused->pair.local.ascii()},
+               {"remote", refused->pair.remote.ascii()},
+               {"peer", stream.peer.text()},
+               {"code", std::string(code_row(refused->error.code).name)},
+               {"text", refused->error.text}}});
   } else if (auto* deliver = std::get_if<s2s::Deliver>(&output)) {
     ++counters_.stanzas_in;
     counters_.bytes_in += deliver->stanza.xml.size();
@@ -364,7 +377,8 @@ void Side::break_stream(ConnId conn, Stream& stream, const Error& error, Now now
   }
 }
 
-// The stream is over. Where its connection lives, the machine has said goodbye and its last bytes still go out.
+// The stream is over. Where its connection lives, the machine has said goodbye and its last bytes still go
+// out.
 void Side::end_stream(ConnId conn, const std::optional<Error>& error, Now now) {
   Stream& stream = *find(conn);
   if (stream.timer) timers_.erase({*stream.timer, conn});
@@ -397,7 +411,7 @@ void Side::log_end(ConnId conn, Stream& stream, const std::optional<Error>& erro
   add("conn", std::to_string(conn));
   add("direction", stream.in() != nullptr ? "in" : "out");
   add("peer", stream.peer.port != 0 ? stream.peer.text() : "");
-  auto pairs = stream.in() != nullptr ? stream.in()->proofs()
+  auto pairs = stream.in() != nullptr    ? stream.in()->proofs()
                : stream.out() != nullptr ? stream.out()->proofs()
                                          : std::vector<s2s::PeerProof>{};
   if (!pairs.empty()) {
@@ -454,9 +468,8 @@ std::vector<ConnectionRow> Side::connections() const {
     if (!out.last_error) continue;
     const std::string shown_error =
         fmt::format("{}: {}", code_row(out.last_error->code).name, out.last_error->text);
-    const auto it = std::ranges::find_if(rows, [&wanted = pair](const ConnectionRow& row) {
-      return row.outgoing && row.pair == wanted;
-    });
+    const auto it = std::ranges::find_if(
+        rows, [&wanted = pair](const ConnectionRow& row) { return row.outgoing && row.pair == wanted; });
     if (it != rows.end()) {
       it->last_error = shown_error;
     } else {
@@ -476,9 +489,12 @@ Side::Census Side::census() const {
   for (const auto& [conn, stream] : streams_) {
     const auto* in = std::get_if<s2s::Inbound>(&stream.machine);
     const auto* out = std::get_if<s2s::Outbound>(&stream.machine);
-    if (in != nullptr && !in->proofs().empty()) ++census.in;
-    else if (out != nullptr && !out->proofs().empty()) ++census.out;
-    else ++census.negotiating;
+    if (in != nullptr && !in->proofs().empty())
+      ++census.in;
+    else if (out != nullptr && !out->proofs().empty())
+      ++census.out;
+    else
+      ++census.negotiating;
   }
   return census;
 }

@@ -127,8 +127,10 @@ class Side {
   // Queues the stanza for the pair and opens a stream if there is none. It ends in Handed or Failed,
   // the latter by limits::kDeliveryTimeout at most while it has not reached a stream.
   void send(const Pair& pair, xmpp::Stanza stanza, Ticket ticket, Now now);
-  void handle_key(ConnId conn, const Pair& pair, const std::string& stream_id, Result<std::string> key, Now now);
-  void handle_key_checked(ConnId conn, const Pair& pair, const std::string& stream_id, Result<bool> valid, Now now);
+  void handle_key(ConnId conn, const Pair& pair, const std::string& stream_id, Result<std::string> key,
+                  Now now);
+  void handle_key_checked(ConnId conn, const Pair& pair, const std::string& stream_id, Result<bool> valid,
+                          Now now);
   // Stops or resumes reading what comes on a connection (back-pressure). Counted: it is read again when each
   // pair that wanted it held has let go, since a stream may carry several.
   void hold(ConnId conn, bool on);
@@ -223,7 +225,8 @@ class Side {
     Result<void> serves(const xmpp::Domain& local) const override { return judge_.serves(local); }
     Result<void> admits(const Pair& pair) const override { return judge_.admits(pair); }
     s2s::PeerRules rules(const Pair& pair) const override;
-    s2s::TlsRule tls_floor(const xmpp::Domain& local, const std::optional<xmpp::Domain>& remote) const override {
+    s2s::TlsRule tls_floor(const xmpp::Domain& local,
+                           const std::optional<xmpp::Domain>& remote) const override {
       return judge_.tls_floor(local, remote);
     }
     std::set<Pair> without_external;

@@ -61,9 +61,13 @@ void Side::on_ready(ConnId conn, const s2s::PeerProof& proof, Now now) {
   Stream& stream = *find(conn);
   out.ready = proof;
   out.last_error.reset();
-  log_.log({LogLevel::kInfo, "pair.proved",
-            {{"face", face_}, {"direction", "out"}, {"local", proof.pair().local.ascii()},
-             {"remote", proof.pair().remote.ascii()}, {"peer", stream.peer.text()},
+  log_.log({LogLevel::kInfo,
+            "pair.proved",
+            {{"face", face_},
+             {"direction", "out"},
+             {"local", proof.pair().local.ascii()},
+             {"remote", proof.pair().remote.ascii()},
+             {"peer", stream.peer.text()},
              {"method", std::string(s2s::method_name(proof.method()))}}});
   emit(PairOpened{proof.pair()});
   write_queue(out, now);
@@ -121,7 +125,8 @@ void Side::pair_ended(ConnId conn, Stream& stream, const std::optional<Error>& e
   recover(out, stream);
   if (was_of_use) out.attempts = 0, out.avoid.clear();
   // A refused dial behind a server that failed says less than that failure did.
-  const bool dial_after_failure = !out.avoid.empty() && std::holds_alternative<std::monostate>(stream.machine);
+  const bool dial_after_failure =
+      !out.avoid.empty() && std::holds_alternative<std::monostate>(stream.machine);
   if (error && !(dial_after_failure && out.last_error)) out.last_error = error;
 
   if (out.queue.empty()) {
@@ -177,16 +182,21 @@ void Side::fail_queue(OutPair& out, const Error& error) {
   }
 }
 
-// To whoever waits for its outcome. Without one it is an answer, and an answer is not answered: its end stands
-// in the log only.
+// To whoever waits for its outcome. Without one it is an answer, and an answer is not answered: its end
+// stands in the log only.
 void Side::give_back(Queued& queued, const Error& error) {
   if (queued.ticket != 0) {
     emit(Failed{queued.ticket, error, std::move(queued.stanza)});
     return;
   }
-  log_.log({LogLevel::kWarning, "answer.lost",
-            {{"face", face_}, {"from", queued.stanza.from.domain().ascii()}, {"to", queued.stanza.to.domain().ascii()},
-             {"id", queued.stanza.id}, {"code", std::string(code_row(error.code).name)}, {"text", error.text}}});
+  log_.log({LogLevel::kWarning,
+            "answer.lost",
+            {{"face", face_},
+             {"from", queued.stanza.from.domain().ascii()},
+             {"to", queued.stanza.to.domain().ascii()},
+             {"id", queued.stanza.id},
+             {"code", std::string(code_row(error.code).name)},
+             {"text", error.text}}});
 }
 
 void Side::expire(Now now) {

@@ -21,7 +21,8 @@ void Side::verify(ConnId asker, const s2s::VerifyKey& request, Now now) {
     return;
   }
   if (verifiers_.size() >= limits::kVerificationsMax) {
-    answer_verification(verification, Error{Code::kDialbackTooMany, "this door verifies too many keys at once"}, now);
+    answer_verification(verification,
+                        Error{Code::kDialbackTooMany, "this door verifies too many keys at once"}, now);
     return;
   }
   auto plan = finder_.find(request.pair);
@@ -50,8 +51,8 @@ void Side::answer_verification(const Verification& verification, Result<s2s::Ver
 void Side::fail_verifications(Stream& stream, const Error& error, Now now) {
   for (auto& verification : std::exchange(stream.verifications, {})) {
     answer_verification(verification,
-                        Error{Code::kDialbackUnreachable,
-                              std::string(code_row(error.code).name) + (error.text.empty() ? "" : ": " + error.text)},
+                        Error{Code::kDialbackUnreachable, std::string(code_row(error.code).name) +
+                                                              (error.text.empty() ? "" : ": " + error.text)},
                         now);
   }
 }

@@ -40,7 +40,8 @@ Result<DialPlan> World::find(const Pair& pair) const {
   if (auto may = admits(pair); !may && !state_->rules.judge(pair, policy::Direction::kOut, now_).result)
     return may.error();
   DialPlan plan;
-  for (const auto& row : state_->routes.of(pair.remote)) plan.steps.push_back({row.address, row.address.is_ip});
+  for (const auto& row : state_->routes.of(pair.remote))
+    plan.steps.push_back({row.address, row.address.is_ip});
   if (plan.steps.empty() || state_->routes.falls_back(pair.remote)) plan.dns = pair.remote;
   return plan;
 }

@@ -8,7 +8,8 @@ namespace {
 xmpp::Domain domain(std::string_view text) { return *xmpp::Domain::parse(text); }
 Pair pair(std::string_view local, std::string_view remote) { return {domain(local), domain(remote)}; }
 
-policy::ListRow row(std::string_view name, bool allow, policy::Direction direction = policy::Direction::kBoth) {
+policy::ListRow row(std::string_view name, bool allow,
+                    policy::Direction direction = policy::Direction::kBoth) {
   return {*policy::DomainPattern::parse(name), allow, direction, {}, std::nullopt, 1};
 }
 

@@ -15,6 +15,6 @@
 #include <variant>
 #include <vector>
 
-#include <boost/asio.hpp>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <boost/asio.hpp>

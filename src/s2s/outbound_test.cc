@@ -328,8 +328,9 @@ TEST(Outbound, an_idle_stream_is_closed) {
 }
 
 TEST(Outbound, a_stream_that_we_close_while_it_opens_negotiates_no_more) {
-  ask_only("closing", {}, {connected()},
-           {closes().writes({kFooter}), says(header(1) + features(kOffersTls)), says(kFooter).yields({"Closed"})});
+  ask_only(
+      "closing", {}, {connected()},
+      {closes().writes({kFooter}), says(header(1) + features(kOffersTls)), says(kFooter).yields({"Closed"})});
 }
 
 TEST(Outbound, nothing_is_written_before_there_is_a_connection) {

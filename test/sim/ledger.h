@@ -36,8 +36,8 @@ class Ledger {
     bool reliable = true;  // false: its own server breaks its streams at will
     unsigned delivered = 0;
     unsigned errors = 0;
-    unsigned failed = 0;     // its own server gave it back
-    bool uncertain = false;  // was lost in a cut, or may have been
+    unsigned failed = 0;          // its own server gave it back
+    bool uncertain = false;       // was lost in a cut, or may have been
     bool lost_elsewhere = false;  // and not on a stream that a door wrote
     std::optional<Time> done{};
   };

@@ -112,8 +112,8 @@ class World : private Watch, private Users, private LogSink {
   std::uint64_t instances_ = 0;
   bool dial_refused_ = false;  // dial.example, by a live change of policy
   std::map<std::uint64_t, std::string> tails_;
-  std::set<std::uint64_t> door_flows_;  // written by a door
-  std::set<std::uint64_t> link_flows_;  // and read by the other
+  std::set<std::uint64_t> door_flows_;           // written by a door
+  std::set<std::uint64_t> link_flows_;           // and read by the other
   std::vector<std::pair<Time, Time>> restarts_;  // died, and up again
   std::optional<Stanza> swapped_{};
   bool broke_ = false;

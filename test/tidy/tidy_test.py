@@ -151,6 +151,18 @@ class WholeTree(unittest.TestCase):
             self.assertEqual(done.returncode, 1)
             self.assertIn("docs/codes.md", done.stdout)
 
+    @unittest.skipUnless(shutil.which("clang-format"), "without clang-format nothing is compared")
+    def test_a_file_laid_out_otherwise_is_found_at_its_first_line(self):
+        with tempfile.TemporaryDirectory() as folder:
+            root = pathlib.Path(folder)
+            shutil.copy(ROOT / ".clang-format", root)
+            (root / "good.cc").write_text("int a = 1;\n", encoding="utf-8")
+            (root / "bad.cc").write_text("int a = 1;\nint b=2;\nint  c;\n", encoding="utf-8")
+            found = tidy.check_format(root, [pathlib.Path("good.cc"), pathlib.Path("bad.cc")])
+            version = subprocess.run(["clang-format", "--version"], stdout=subprocess.PIPE, universal_newlines=True,
+                                     check=True).stdout
+            self.assertEqual([row[:2] for row in found], [("bad.cc", 2)] if tidy.FORMATTER in version else [])
+
 
 if __name__ == "__main__":
     unittest.main()
