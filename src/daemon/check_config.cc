@@ -10,6 +10,7 @@
 #include "daemon/load.h"
 #include "daemon/report.h"
 #include "daemon/run.h"
+#include "gate/config_toml.h"
 
 namespace sallyport::daemon {
 namespace {
@@ -38,6 +39,14 @@ std::optional<FileRole> role_named(const std::string& name) {
   if (name == "core") return FileRole::kCore;
   if (name == "policy") return FileRole::kPolicy;
   return std::nullopt;
+}
+
+// By its tables; of a file that is no TOML, whose tables cannot all be seen, by its name too, and an edge's
+// where that says nothing either: its fault has a place whatever it was to be.
+std::optional<FileRole> role_of(const std::string& path, const std::string& text) {
+  if (const auto role = file_role_of(text)) return role;
+  if (const auto role = role_named(std::filesystem::path(path).stem().string())) return role;
+  return gate::parse_toml(text).error.empty() ? std::nullopt : std::optional(FileRole::kEdge);
 }
 
 bool same_file(const std::string& a, const std::string& b) {
@@ -92,7 +101,8 @@ Exit run_check_config(const Invocation& invocation) {
       judged.errors.push_back(finding_of(path, {Code::kConfigMissing, text.error().text}));
       continue;
     }
-    const auto role = invocation.has("--role") ? role_named(invocation.value("--role")) : file_role_of(*text);
+    const auto role =
+        invocation.has("--role") ? role_named(invocation.value("--role")) : role_of(path, *text);
     if (!role) {
       complain(fmt::format(
           "{}: neither edge.toml, core.toml nor policy.toml by its tables; say which with --role.", path));

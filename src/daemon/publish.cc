@@ -7,6 +7,7 @@
 #include <array>
 #include <boost/json.hpp>
 #include <map>
+#include <optional>
 
 #include "base/log.h"
 #include "daemon/table.h"
@@ -68,15 +69,32 @@ std::vector<std::string> literals_of(const std::vector<std::string>& addresses) 
   return out;
 }
 
-// The lines of one row for one family. An address list that has nothing of this family makes no line.
+// The world is what is not private: a rule that lets it in must not let the networks inside in, nor lead
+// there.
+constexpr std::string_view kWorld = "federated server";
+constexpr std::string_view kPrivateV4 =
+    "10.0.0.0/8, 100.64.0.0/10, 127.0.0.0/8, 169.254.0.0/16, 172.16.0.0/12, 192.168.0.0/16";
+constexpr std::string_view kPrivateV6 = "::1, fc00::/7, fe80::/10";
+
+// What a rule says of one party, or nothing where it has no address of this family.
+std::string party_of(const std::string& name, const std::vector<std::string>& literals, std::string_view side,
+                     bool v6) {
+  if (!literals.empty() || name != kWorld) return matched(literals, side, v6);
+  return fmt::format("{} {} != {{ {} }} ", v6 ? "ip6" : "ip", side, v6 ? kPrivateV6 : kPrivateV4);
+}
+
+// The party whose address must be known and is not: without it a rule would open more than it says.
+std::optional<std::string> unknown_party(const PortRow& row) {
+  if (row.from != kWorld && literals_of(row.from_addresses).empty()) return row.from;
+  if (row.to != kWorld && literals_of(row.to_addresses).empty()) return row.to;
+  return std::nullopt;
+}
+
+// The lines of one row for one family.
 std::string nft_lines(const PortRow& row, bool v6) {
-  const std::vector<std::string> from_all = literals_of(row.from_addresses);
-  const std::vector<std::string> to_all = literals_of(row.to_addresses);
-  const std::string from = matched(from_all, "saddr", v6);
-  const std::string to = matched(to_all, "daddr", v6);
-  if ((!from_all.empty() && from.empty()) || (!to_all.empty() && to.empty())) return {};
-  // Nothing known on either side: one line serves both families.
-  if (from_all.empty() && to_all.empty() && v6) return {};
+  const std::string from = party_of(row.from, literals_of(row.from_addresses), "saddr", v6);
+  const std::string to = party_of(row.to, literals_of(row.to_addresses), "daddr", v6);
+  if (from.empty() || to.empty()) return {};
   std::string out;
   for (const std::string_view protocol : {"tcp", "udp"}) {
     if (protocol == "udp" && !row.udp) continue;
@@ -115,6 +133,12 @@ std::vector<PortRow> edge_ports(const gate::EdgeConfig& edge) {
   add_rows(rows, {"core", {}, "edge", {}, false, {}, "the link: XMPP between the doors"}, edge.traversal);
   add_rows(rows, {"federated server", {}, "edge", {}, false, {}, "s2s inbound"}, edge.s2s);
   rows.push_back({"edge", out, "federated server", {}, false, edge.outbound_ports, "s2s outbound"});
+  std::vector<std::string> allowed;
+  for (const gate::Network& network : edge.allow_networks) allowed.push_back(text_of(network));
+  if (!allowed.empty()) {
+    rows.push_back({"edge", out, "federated server", allowed, false, edge.outbound_ports,
+                    "s2s outbound, allow_networks"});
+  }
   const PortRow dns{
       "edge", out, "its DNS resolver", {}, true, {53}, "SRV and addresses of federated servers"};
   if (edge.resolver_servers.empty()) {
@@ -131,11 +155,12 @@ std::vector<PortRow> core_ports(const gate::CoreConfig& core, const std::vector<
   std::vector<HostPort> edges;
   for (const gate::EdgeRow& edge : core.edges) edges.push_back(edge.address);
   add_rows(rows, {"core", self, "edge", {}, false, {}, "the link: XMPP between the doors"}, edges);
-  add_rows(rows, {"internal server", {}, "core", {}, false, {}, "s2s on the private side"}, core.s2s);
   std::vector<HostPort> servers;
   for (const gate::Served& served : all) {
     servers.insert(servers.end(), served.servers.begin(), served.servers.end());
   }
+  add_rows(rows, {"internal server", hosts_of(servers), "core", {}, false, {}, "s2s on the private side"},
+           core.s2s);
   add_rows(rows, {"core", self, "internal server", {}, false, {}, "s2s on the private side"}, servers);
   if (!core.dns) return rows;
   std::vector<std::string> clients;
@@ -152,12 +177,18 @@ std::string nft_rules(const std::vector<PortRow>& rows) {
       "table inet sallyport {\n  chain forward {\n    type filter hook forward priority filter; policy "
       "drop;\n"
       "    ct state established,related accept\n";
+  // The core's file and the edge's both name the link: once is enough.
+  const auto add = [&out](const std::string& lines) {
+    if (out.find(lines) == std::string::npos) out += lines;
+  };
   for (const PortRow& row : rows) {
-    for (const bool v6 : {false, true}) {
-      const std::string lines = nft_lines(row, v6);
-      // The core's file and the edge's both name the link: once is enough.
-      if (out.find(lines) == std::string::npos) out += lines;
+    if (const auto unknown = unknown_party(row)) {
+      add(fmt::format("    # left out, for want of an address of \"{}\" in the files: {} -> {}, {} {}: {}\n",
+                      *unknown, row.from, row.to, row.udp ? "UDP+TCP" : "TCP", fmt::join(row.ports, ","),
+                      row.why));
+      continue;
     }
+    for (const bool v6 : {false, true}) add(nft_lines(row, v6));
   }
   return out + "  }\n}\n";
 }

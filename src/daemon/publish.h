@@ -33,6 +33,8 @@ std::vector<PortRow> edge_ports(const gate::EdgeConfig& edge);
 std::vector<PortRow> core_ports(const gate::CoreConfig& core, const std::vector<gate::Served>& all);
 
 // The rows as an nftables ruleset for a router between the zones: what it names passes, all else is dropped.
+// A row is left out, with a comment that says so, where the address of a party other than the world is not
+// known: such a rule would let more pass than it says. The world is every address that is not private.
 std::string nft_rules(const std::vector<PortRow>& rows);
 
 // The answers of `dns records` and `ports` (docs/control.md), and what people see of them.

@@ -126,12 +126,38 @@ TEST(NftRules, say_the_same_thing_once) {
   EXPECT_EQ(nft_rules(rows), nft_rules(edge_ports(edge())));
 }
 
-TEST(NftRules, a_listener_on_every_address_names_none) {
+TEST(NftRules, a_row_without_an_address_is_left_out_and_said) {
   const std::string rules = nft_rules(edge_ports(edge(R"("0.0.0.0:5269")")));
-  EXPECT_NE(
-      rules.find("\n    tcp dport { 5269 } ct state new counter accept comment \"federated server -> edge"),
-      std::string::npos)
-      << rules;
+  EXPECT_EQ(rules.find("accept comment \"federated server -> edge"), std::string::npos) << rules;
+  EXPECT_EQ(rules.find("accept comment \"edge -> "), std::string::npos) << rules;
+  // Which core may dial is in the core's file.
+  EXPECT_EQ(rules.find("accept comment \"core -> edge"), std::string::npos) << rules;
+  for (const char* part :
+       {"# left out, for want of an address of \"edge\" in the files: federated server -> edge, TCP 5269",
+        "# left out, for want of an address of \"core\" in the files: core -> edge, TCP 7400"}) {
+    EXPECT_NE(rules.find(part), std::string::npos) << part << "\nin\n" << rules;
+  }
+}
+
+TEST(NftRules, nothing_passes_between_the_world_and_private_networks) {
+  auto rows = edge_ports(edge());
+  const auto inner = core_ports(core(), served());
+  rows.insert(rows.end(), inner.begin(), inner.end());
+  const std::string rules = nft_rules(rows);
+  std::size_t accepted = 0;
+  for (std::size_t at = 0; (at = rules.find(" accept comment", at)) != std::string::npos; ++at) {
+    const std::size_t begin = rules.rfind('\n', at) + 1;
+    const std::string line = rules.substr(begin, at - begin);
+    ++accepted;
+    EXPECT_NE(line.find("saddr"), std::string::npos) << line;
+    EXPECT_NE(line.find("daddr"), std::string::npos) << line;
+  }
+  EXPECT_EQ(accepted, 13u) << rules;
+  for (const char* part :
+       {"ip saddr { 203.0.113.5 } ip daddr != { 10.0.0.0/8,", "ip6 saddr { 2001:db8::5 } ip6 daddr != { ::1,",
+        "ip saddr != { 10.0.0.0/8,", "ip saddr { 10.0.0.20 } ip daddr { 10.0.0.5 } tcp dport { 5269 }"}) {
+    EXPECT_NE(rules.find(part), std::string::npos) << part << "\nin\n" << rules;
+  }
 }
 
 }  // namespace

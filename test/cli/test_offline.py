@@ -71,6 +71,13 @@ def test_good_files_are_good(place):
     assert run("check", "config", "-c", place / "core.toml").exit == 0
 
 
+@pytest.mark.parametrize("name", ["edge.toml", "core.toml", "other.toml"])
+def test_a_fault_in_the_first_line_has_its_place_too(place, name):
+    (place / name).write_text('[edge\nname = "x"\n')
+    done = run("check", "config", place / name)
+    assert done.exit == 3 and f"{name}:1:6: " in done.err, done.err
+
+
 def test_an_unknown_key_is_named_with_its_place_and_the_nearest_one(place):
     text = (place / "edge.toml").read_text().replace("name      =", "nmae      =", 1)
     (place / "edge.toml").write_text(text)
