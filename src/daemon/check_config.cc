@@ -41,8 +41,8 @@ std::optional<FileRole> role_named(const std::string& name) {
   return std::nullopt;
 }
 
-// By its tables; of a file that is no TOML, whose tables cannot all be seen, by its name too, and an edge's
-// where that says nothing either: its fault has a place whatever it was to be.
+// By its tables, else by its name. A file that is no TOML, whose tables cannot all be seen, is judged as an
+// edge's where its name says nothing either: its fault has a place whatever it was to be.
 std::optional<FileRole> role_of(const std::string& path, const std::string& text) {
   if (const auto role = file_role_of(text)) return role;
   if (const auto role = role_named(std::filesystem::path(path).stem().string())) return role;

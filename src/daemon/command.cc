@@ -62,8 +62,7 @@ constexpr Option kDnsRecords[] = {
     {"--port", "", "PORT", "The s2s port that the edges are reached at; 5269 by default."}};
 constexpr Option kPorts[] = {{"--config", "-c", "FILE",
                               "An edge.toml or core.toml, or both. Without it or --control: those in "
-                              "/etc/sallyport, else the one socket in "
-                              "/run/sallyport.",
+                              "/etc/sallyport, else the one socket in /run/sallyport.",
                               false, true},
                              kFromDaemon,
                              {"--nft", "", "", "As rules for nftables."}};
@@ -92,8 +91,7 @@ constexpr Command kCommands[] = {
     {"edge",
      "Run the outer door: it meets the world on its s2s port.",
      "Stays in the foreground, logs to the standard error, tells systemd when it is ready, ends on SIGTERM. "
-     "It "
-     "serves nothing until a core has dialled in and pushed its policy; its s2s port refuses connections "
+     "It serves nothing until a core has dialled in and pushed its policy; its s2s port refuses connections "
      "until then. SIGHUP and `sallyport reload` read [resolver] or resolv.conf again.",
      {},
      kServeOptions,
@@ -103,8 +101,8 @@ constexpr Command kCommands[] = {
     {"core",
      "Run the inner door: it dials the edges and serves the servers inside.",
      "Stays in the foreground, logs to the standard error, tells systemd when it is ready, ends on SIGTERM. "
-     "SIGHUP "
-     "and `sallyport reload` read the policy, the public certificates, trusted_ca and resolv.conf again.",
+     "SIGHUP and `sallyport reload` read the policy, the public certificates, trusted_ca and resolv.conf "
+     "again.",
      {},
      kServeOptions,
      false,
@@ -112,14 +110,12 @@ constexpr Command kCommands[] = {
      run_core},
     {"check config", "Judge configuration files and all that they name.",
      "Every error is shown with file, line and column. With core.toml the policy, the certificates and the "
-     "keys "
-     "that it names are judged too. A policy.toml is judged by the core.toml given beside it, or in its "
+     "keys that it names are judged too. A policy.toml is judged by the core.toml given beside it, or in its "
      "folder.",
      kFiles, kCheckConfig, false, true, run_check_config},
     {"check dns", "Show how DNS leads to a domain's servers, and what would be skipped.",
      "Asks for the SRV records (RFC 6120 3.2, XEP-0368) and addresses and shows them in the order in which "
-     "an edge "
-     "would try them, with the reason for each target that it would not.",
+     "an edge would try them, with the reason for each target that it would not.",
      kDomain, kCheckDns, false, true, run_check_dns},
     {"check tls", "Open TLS to one server and judge whether it can prove a domain.",
      "Speaks server-to-server XMPP up to the end of the TLS handshake and the features after it.", kHostPort,
@@ -163,8 +159,7 @@ constexpr Command kCommands[] = {
     {"policy diff",
      "Show what would change if FILE took the place of the policy in force.",
      "Asks the core, which judges FILE as it would judge its own policy.toml. Shows each row that would come "
-     "(+), go "
-     "(-) or change (~), and the generation that is in force.",
+     "(+), go (-) or change (~), and the generation that is in force.",
      kPolicyFile,
      {},
      true,
@@ -172,8 +167,7 @@ constexpr Command kCommands[] = {
      run_policy_diff},
     {"policy apply", "Put FILE in the place of the policy in force, and of the core's policy.toml.",
      "Asks the core, which judges FILE, replaces its policy.toml and takes it into use, or refuses the whole "
-     "and "
-     "changes nothing. Also refused while policy.toml holds an edit that was never reloaded.",
+     "and changes nothing. Also refused while policy.toml holds an edit that was never reloaded.",
      kPolicyFile, kPolicyApply, true, true, run_policy_apply},
     {"dns records",
      "Print the SRV records to publish, for each domain, alias and edge.",
@@ -204,8 +198,7 @@ constexpr Command kCommands[] = {
     {"keygen",
      "Make the identity that a door has on the link, and print its pin.",
      "ECDSA P-256. Only the key counts: the other door's configuration names its pin. With --show, prints "
-     "the pin "
-     "of a certificate that exists.",
+     "the pin of a certificate that exists.",
      {},
      kKeygen,
      false,
@@ -243,8 +236,7 @@ constexpr Command kCommands[] = {
 constexpr Option kControl{"--control", "", "PATH", "The door's control socket."};
 constexpr Option kControlConfig{
     "--config", "-c", "FILE",
-    "Its configuration file, which names the socket. Without either: the one socket in "
-    "/run/sallyport."};
+    "Its configuration file, which names the socket. Without either: the one socket in /run/sallyport."};
 constexpr Option kJson{"--json", "", "", "As JSON."};
 
 }  // namespace

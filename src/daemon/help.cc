@@ -129,10 +129,8 @@ std::string manual_page() {
   out += ".SH SYNOPSIS\n.B sallyport\n.I COMMAND\n[OPTIONS]\n";
   out +=
       ".SH DESCRIPTION\nOne program is both doors: the core inside, which dials, and the edge in the DMZ, "
-      "which "
-      "listens. The commands that ask a running door find it by \\-\\-control PATH, else by \\-c FILE, else "
-      "by the "
-      "one socket in /run/sallyport.\n.SH COMMANDS\n";
+      "which listens. The commands that ask a running door find it by \\-\\-control PATH, else by \\-c FILE, "
+      "else by the one socket in /run/sallyport.\n.SH COMMANDS\n";
   for (const Command& command : command_table()) out += manual_command(command);
   out += ".SH EXIT STATUS\n";
   for (const auto& row : kExits)
