@@ -28,7 +28,7 @@ std::string line(const StreamEvent& event) {
       return fmt::format("header {} {} {} {} {} {}", h.from, h.to, h.id, h.version, h.lang, h.dialback);
     }
     std::string operator()(const Element& e) const { return e.xml(); }
-    std::string operator()(const Stanza& s) const { return s.xml; }
+    std::string operator()(const Stanza& s) const { return std::string(s.xml()); }
     std::string operator()(const BadStanza& b) const {
       return fmt::format("bad {} {} {} {} {}", code_row(b.error.code).name,
                          b.from ? b.from->text() : b.from_domain.ascii(), b.to, b.id, b.type);
@@ -79,12 +79,12 @@ Told read(std::string_view bytes, const ParseLimits& limits, std::optional<std::
 
 void check_stanza(const Stanza& stanza) {
   static StanzaReader reader;
-  const auto again = reader.read(stanza.xml);
+  const auto again = reader.read(stanza.xml());
   require(again.has_value(), "a canonical stanza is read");
-  require(again->xml == stanza.xml, "a canonical stanza is read as itself");
-  require(again->from == stanza.from && again->to == stanza.to && again->kind == stanza.kind,
+  require(again->xml() == stanza.xml(), "a canonical stanza is read as itself");
+  require(again->from() == stanza.from() && again->to() == stanza.to() && again->kind() == stanza.kind(),
           "addresses are kept");
-  require(again->id == stanza.id && again->type == stanza.type && again->lang == stanza.lang,
+  require(again->id() == stanza.id() && again->type() == stanza.type() && again->lang() == stanza.lang(),
           "attributes are kept");
 }
 

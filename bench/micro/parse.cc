@@ -65,7 +65,7 @@ void canonical_stanza_judged_again(benchmark::State& state) {
   StanzaReader reader;
   for (auto _ : state) {
     for (const Stanza& stanza : stanzas) {
-      auto again = reader.read(stanza.xml);
+      auto again = reader.read(stanza.xml());
       if (!again) state.SkipWithError("it is refused");
       benchmark::DoNotOptimize(again);
     }

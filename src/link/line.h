@@ -8,7 +8,7 @@
 #include "base/result.h"
 #include "link/frame.h"
 #include "link/replay_log.h"
-#include "link/ring.h"
+#include "base/ring.h"
 #include "link/session.h"
 
 namespace sallyport::link {

@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "link/ring.h"
+#include "base/ring.h"
 
 namespace sallyport::link {
 

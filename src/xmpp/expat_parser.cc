@@ -140,10 +140,4 @@ void ExpatParser::stop(Error error) {
   XML_StopParser(parser_.get(), XML_FALSE);
 }
 
-void ExpatParser::reset() {
-  error_.reset();
-  XML_ParserReset(parser_.get(), kEncoding);
-  set_up();
-}
-
 }  // namespace sallyport::xmpp

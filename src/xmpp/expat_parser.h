@@ -76,9 +76,6 @@ class ExpatParser {
   void stop(Error error);
   bool stopped() const { return error_.has_value(); }
 
-  // As new: forgets the document and every name it has seen.
-  void reset();
-
  private:
   struct Callbacks;
   struct Free {

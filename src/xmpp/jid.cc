@@ -25,7 +25,7 @@ bool is_ascii(std::string_view text) {
 }
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 // Calls `f` with each label; ends at the first that is refused.
 template <typename F>
@@ -189,7 +189,48 @@ Result<std::string> parse_resource(std::string_view text) {
   return resource;
 }
 
+constexpr std::array<bool, 256> table_of(auto is_member) {
+  std::array<bool, 256> table{};
+  for (std::size_t c = 0; c < table.size(); ++c) table[c] = is_member(static_cast<char>(c));
+  return table;
+}
+
+// What stays as it is in a localpart: printable ASCII but capitals and what XMPP excludes.
+constexpr auto kPlainLocal = table_of([](char c) {
+  return c > 0x20 && c < 0x7f && !(c >= 'A' && c <= 'Z') &&
+         std::string_view("\"&'/:<>@").find(c) == std::string_view::npos;
+});
+constexpr auto kPlainResource = table_of([](char c) { return c >= 0x20 && c < 0x7f; });
+constexpr auto kLdh = table_of([](char c) { return (c >= 'a' && c <= 'z') || is_digit(c) || c == '-'; });
+
+// How many bytes from the front are in the table.
+std::size_t run_of(const std::array<bool, 256>& table, std::string_view text) {
+  std::size_t size = 0;
+  while (size < text.size() && table[static_cast<unsigned char>(text[size])]) ++size;
+  return size;
+}
+
+bool is_plain_part(const std::array<bool, 256>& table, std::string_view part) {
+  return !part.empty() && part.size() <= limits::kJidPartBytesMax && run_of(table, part) == part.size();
+}
+
 }  // namespace
+
+// check_ascii_name for the usual case; labels with hyphens third and fourth are left to it.
+bool Domain::is_plain(std::string_view text) {
+  if (text.empty() || text.size() > limits::kDomainBytesMax) return false;
+  while (true) {
+    const std::size_t size = run_of(kLdh, text);
+    const std::string_view label = text.substr(0, size);
+    if (label.empty() || size > limits::kDomainLabelBytesMax || label.front() == '-' || label.back() == '-')
+      return false;
+    if (size >= 4 && label[2] == '-' && label[3] == '-') return false;
+    // A last label of digits alone would end an IP address.
+    if (size == text.size()) return !std::ranges::all_of(label, is_digit);
+    if (text[size] != '.') return false;
+    text.remove_prefix(size + 1);
+  }
+}
 
 Result<Domain> Domain::parse(std::string_view text) {
   // RFC 7622 3.2: the root label's dot is not part of the address.
@@ -249,6 +290,26 @@ Result<Domain> Jid::domain_of(std::string_view text) {
   text = text.substr(0, text.find('/'));
   const auto at = text.find('@');
   return Domain::parse(at == std::string_view::npos ? text : text.substr(at + 1));
+}
+
+std::optional<std::string_view> Jid::plain_domain_of(std::string_view text) {
+  if (const auto slash = text.find('/'); slash != std::string_view::npos) {
+    if (!is_plain_part(kPlainResource, text.substr(slash + 1))) return std::nullopt;
+    text = text.substr(0, slash);
+  }
+  if (const auto at = text.find('@'); at != std::string_view::npos) {
+    if (!is_plain_part(kPlainLocal, text.substr(0, at))) return std::nullopt;
+    text = text.substr(at + 1);
+  }
+  return Domain::is_plain(text) ? std::optional(text) : std::nullopt;
+}
+
+Jid Jid::of_canonical(std::string_view text, std::string_view domain) {
+  const std::string_view bare = text.substr(0, text.find('/'));
+  const std::string_view resource = bare.size() < text.size() ? text.substr(bare.size() + 1) : std::string_view();
+  const auto at = bare.find('@');
+  const std::string_view local = at == std::string_view::npos ? std::string_view() : bare.substr(0, at);
+  return {std::string(local), Domain(std::string(domain)), std::string(resource)};
 }
 
 Jid Jid::of(const Domain& domain) { return {{}, domain, {}}; }

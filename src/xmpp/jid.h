@@ -6,6 +6,7 @@
 
 #include <compare>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -24,12 +25,15 @@ class Domain {
   const std::string& ascii() const { return ascii_; }
   // As it is written in XML (U-labels, RFC 7622 3.2).
   std::string unicode() const;
+  // Whether `text` is the ASCII form of a domain as it stands, without tables: "yes" is sure, "no" is not.
+  static bool is_plain(std::string_view text);
   // True for "conference.example.com" below "example.com"; not for itself.
   bool is_below(const Domain& parent) const;
 
   auto operator<=>(const Domain&) const = default;
 
  private:
+  friend class Jid;
   explicit Domain(std::string ascii) : ascii_(std::move(ascii)) {}
   std::string ascii_;
 };
@@ -51,6 +55,10 @@ class Jid {
   // The domainpart alone of what may be no address: whose server it is sent by or to is known even where the
   // rest is wrong. Errors: kJidInvalid.
   static Result<Domain> domain_of(std::string_view text);
+  // Finds the domainpart of an address that is plain ASCII and has its canonical form already, as nearly all
+  // have: no table is asked, nothing allocated. Nothing where that is not so, which says nothing about whether
+  // it is an address.
+  static std::optional<std::string_view> plain_domain_of(std::string_view text);
   // The bare domain as an address.
   static Jid of(const Domain& domain);
 
@@ -67,7 +75,10 @@ class Jid {
   auto operator<=>(const Jid&) const = default;
 
  private:
+  friend class Stanza;
   Jid(std::string local, Domain domain, std::string resource);
+  // What `text()` was, with the domain's ASCII form beside it: proved before, not judged again.
+  static Jid of_canonical(std::string_view text, std::string_view domain);
   std::string local_;
   Domain domain_;
   std::string resource_;

@@ -105,7 +105,7 @@ void append_attribute(std::string& out, std::string_view name, std::string_view 
 }
 
 // The error in canonical form (RFC 6120 8.3.2).
-Stanza make_error(StanzaKind kind, const Jid& from, const Jid& to, const std::string& id,
+Stanza make_error(StanzaKind kind, const Jid& from, const Jid& to, std::string_view id,
                   std::string_view condition, std::string_view text) {
   std::string xml = "<";
   xml.append(kind_name(kind));
@@ -121,10 +121,62 @@ Stanza make_error(StanzaKind kind, const Jid& from, const Jid& to, const std::st
     xml.append("</text>");
   }
   xml.append("</error></").append(kind_name(kind)).append(">");
-  return {kind, from, to, id, "error", {}, std::move(xml)};
+  return {kind, from, to, id, "error", {}, xml};
 }
 
 }  // namespace
+
+Span Stanza::append(std::string_view text) {
+  const Span span{static_cast<std::uint32_t>(bytes_.size()), static_cast<std::uint32_t>(text.size())};
+  bytes_.append(text);
+  return span;
+}
+
+// The domain, canonical too, stands in the text as it is, but where that has U-labels.
+Stanza::Address Stanza::append(std::string_view text, std::string_view domain) {
+  const Span whole = append(text);
+  const std::string_view bare = text.substr(0, text.find('/'));
+  const auto at = bare.find('@');
+  const std::size_t begin = at == std::string_view::npos ? 0 : at + 1;
+  if (bare.substr(begin) != domain) return {whole, append(domain)};
+  return {whole,
+          {static_cast<std::uint32_t>(whole.at + begin), static_cast<std::uint32_t>(domain.size())}};
+}
+
+Stanza::Stanza(StanzaKind kind, const Jid& from, const Jid& to, std::string_view id, std::string_view type,
+               std::string_view lang, std::string_view xml)
+    : bytes_(xml), xml_size_(static_cast<std::uint32_t>(xml.size())), kind_(kind) {
+  from_ = append(from.text(), from.domain().ascii());
+  to_ = append(to.text(), to.domain().ascii());
+  id_ = append(id);
+  type_ = append(type);
+  lang_ = append(lang);
+}
+
+Result<Stanza> Stanza::assemble(StanzaKind kind, std::string_view from, std::string_view to,
+                                std::string_view id, std::string_view type, std::string_view lang,
+                                std::string_view xml) {
+  const auto from_domain = Jid::plain_domain_of(from);
+  const auto to_domain = Jid::plain_domain_of(to);
+  if (!from_domain || !to_domain) {
+    auto from_jid = Jid::parse(from);
+    if (!from_jid) return std::move(from_jid).error();
+    auto to_jid = Jid::parse(to);
+    if (!to_jid) return std::move(to_jid).error();
+    return Stanza(kind, *from_jid, *to_jid, id, type, lang, xml);
+  }
+  Stanza stanza;
+  stanza.bytes_.reserve(xml.size() + from.size() + to.size() + id.size() + type.size() + lang.size());
+  stanza.kind_ = kind;
+  stanza.xml_size_ = static_cast<std::uint32_t>(xml.size());
+  stanza.bytes_.append(xml);
+  stanza.from_ = stanza.append(from, *from_domain);
+  stanza.to_ = stanza.append(to, *to_domain);
+  stanza.id_ = stanza.append(id);
+  stanza.type_ = stanza.append(type);
+  stanza.lang_ = stanza.append(lang);
+  return stanza;
+}
 
 std::string_view kind_name(StanzaKind kind) {
   switch (kind) {
@@ -136,6 +188,19 @@ std::string_view kind_name(StanzaKind kind) {
       return "iq";
   }
   return {};
+}
+
+bool is_type_known(StanzaKind kind, std::string_view type) {
+  switch (kind) {
+    case StanzaKind::kMessage:
+      return true;  // what is not understood is "normal"
+    case StanzaKind::kIq:
+      return type == "get" || type == "set" || type == "result" || type == "error";
+    case StanzaKind::kPresence:
+      return type.empty() || type == "error" || type == "probe" || type == "subscribe" ||
+             type == "subscribed" || type == "unavailable" || type == "unsubscribe" || type == "unsubscribed";
+  }
+  return false;
 }
 
 bool is_stanza_condition(std::string_view name) { return find_condition(name) != nullptr; }
@@ -151,8 +216,8 @@ bool is_stream_condition(std::string_view name) {
 
 std::optional<Stanza> bounce(const Stanza& stanza, std::string_view condition, std::string_view text) {
   assert(is_stanza_condition(condition));
-  if (!may_be_answered(stanza.kind, stanza.type, stanza.to.has_resource())) return std::nullopt;
-  return make_error(stanza.kind, stanza.to, stanza.from, stanza.id, condition, text);
+  if (!may_be_answered(stanza.kind(), stanza.type(), stanza.to_has_resource())) return std::nullopt;
+  return make_error(stanza.kind(), stanza.to(), stanza.from(), stanza.id(), condition, text);
 }
 
 std::optional<Stanza> bounce(const BadStanza& stanza, std::string_view condition, std::string_view text) {

@@ -15,8 +15,17 @@ namespace sallyport::xmpp {
 enum class StanzaKind : std::uint8_t { kMessage, kPresence, kIq };
 std::string_view kind_name(StanzaKind kind);  // "message", "presence", "iq"
 
+// RFC 6120 8.2.3; RFC 6121 4.7.1, 5.2.2. Of a message every type is known: what is not understood is "normal".
+bool is_type_known(StanzaKind kind, std::string_view type);
+
+// Where the parts of a text stand in it.
+struct Span {
+  std::uint32_t at = 0;
+  std::uint32_t size = 0;
+};
+
 // A stanza in its one canonical, stream-independent form. Made only by
-// xml_stream's parser (which judges every byte) and by the functions below.
+// xml_stream's parser (which judges every byte), by the link, and by the functions below.
 //
 // `xml` is the stanza as it stands in a stream whose default namespace is
 // jabber:server and that declares nothing else: no prefix is used but `xml:` and
@@ -24,18 +33,65 @@ std::string_view kind_name(StanzaKind kind);  // "message", "presence", "iq"
 // inherited from the stream header; from and to are canonical addresses; attribute
 // values stand in single quotes; empty elements are closed at once. The whole
 // definition: docs/canonical-form.md.
-struct Stanza {
-  StanzaKind kind = StanzaKind::kMessage;
-  Jid from;
-  Jid to;
-  std::string id;    // empty when absent
-  std::string type;  // empty when absent: message "normal", presence available
-  std::string lang;  // effective xml:lang, empty when none
-  std::string xml;
+//
+// All of it lies in one buffer, so that a stanza moves through the doors for the price of a pointer. Views
+// live as long as the stanza stays where it is.
+class Stanza {
+ public:
+  // By value: for what is not on the way of every stanza. `id`, `type` and `lang` as below.
+  Stanza(StanzaKind kind, const Jid& from, const Jid& to, std::string_view id, std::string_view type,
+         std::string_view lang, std::string_view xml);
 
-  bool is_error() const { return type == "error"; }
+  // What the link carries of a stanza (link::frame::Stanza), put together again. Errors: kJidInvalid, where
+  // `from` or `to` is no address.
+  static Result<Stanza> assemble(StanzaKind kind, std::string_view from, std::string_view to,
+                                 std::string_view id, std::string_view type, std::string_view lang,
+                                 std::string_view xml);
+
+  StanzaKind kind() const { return kind_; }
+  std::string_view xml() const { return std::string_view(bytes_).substr(0, xml_size_); }
+  std::string_view id() const { return view(id_); }      // empty when absent
+  std::string_view type() const { return view(type_); }  // empty when absent: message "normal", presence available
+  std::string_view lang() const { return view(lang_); }  // effective xml:lang, empty when none
+
+  // The addresses, as canonical text (Jid::text) and their domainparts as identities (Domain::ascii).
+  std::string_view from_text() const { return view(from_.text); }
+  std::string_view to_text() const { return view(to_.text); }
+  std::string_view from_domain() const { return view(from_.domain); }
+  std::string_view to_domain() const { return view(to_.domain); }
+  // Whether it goes from the one domain to the other.
+  bool is_between(const Domain& from, const Domain& to) const {
+    return from_domain() == from.ascii() && to_domain() == to.ascii();
+  }
+  // The same as values.
+  Jid from() const { return Jid::of_canonical(from_text(), from_domain()); }
+  Jid to() const { return Jid::of_canonical(to_text(), to_domain()); }
+  bool to_has_resource() const { return to_text().find('/') != std::string_view::npos; }
+
+  bool is_error() const { return type() == "error"; }
   // An IQ that wants an answer (RFC 6120 8.2.3).
-  bool is_request() const { return kind == StanzaKind::kIq && (type == "get" || type == "set"); }
+  bool is_request() const { return kind_ == StanzaKind::kIq && (type() == "get" || type() == "set"); }
+
+ private:
+  friend class PlainReader;
+
+  struct Address {
+    Span text;
+    Span domain;  // within the text, unless that has U-labels
+  };
+  Stanza() = default;
+  std::string_view view(Span span) const { return std::string_view(bytes_).substr(span.at, span.size); }
+  Span append(std::string_view text);
+  Address append(std::string_view text, std::string_view domain);
+
+  std::string bytes_;  // `xml`, then what stands in it otherwise than meant, or not at all
+  std::uint32_t xml_size_ = 0;
+  StanzaKind kind_ = StanzaKind::kMessage;
+  Address from_;
+  Address to_;
+  Span id_;
+  Span type_;
+  Span lang_;
 };
 
 // A stanza that is well-formed XML, from one domain to another, but cannot be moved: the rest of its `from`

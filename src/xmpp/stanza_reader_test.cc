@@ -15,11 +15,11 @@ TEST(StanzaReader, a_canonical_stanza_is_read_as_itself) {
   for (int round = 0; round < 3; ++round) {
     const auto stanza = reader.read(kStanza);
     ASSERT_TRUE(stanza);
-    EXPECT_EQ(stanza->xml, kStanza);
-    EXPECT_EQ(stanza->from.text(), "u@a.example");
-    EXPECT_EQ(stanza->to.text(), "b.example");
-    EXPECT_EQ(stanza->id, "1");
-    EXPECT_EQ(stanza->kind, StanzaKind::kMessage);
+    EXPECT_EQ(stanza->xml(), kStanza);
+    EXPECT_EQ(stanza->from().text(), "u@a.example");
+    EXPECT_EQ(stanza->to().text(), "b.example");
+    EXPECT_EQ(stanza->id(), "1");
+    EXPECT_EQ(stanza->kind(), StanzaKind::kMessage);
   }
 }
 
@@ -59,7 +59,7 @@ TEST(StanzaReader, what_is_not_exactly_one_stanza_is_refused_and_the_next_is_rea
 }
 
 TEST(StanzaReader, what_is_not_canonical_comes_out_so) {
-  EXPECT_EQ(StanzaReader().read("<message to=\"B\" from='a' ><x></x></message>")->xml,
+  EXPECT_EQ(StanzaReader().read("<message to=\"B\" from='a' ><x></x></message>")->xml(),
             "<message from='a' to='b'><x/></message>");
 }
 
@@ -86,9 +86,9 @@ TEST(StanzaReader, the_largest_stanza_that_a_stream_lets_through_is_read) {
         fmt::format("{} x=\"{}\"/>", open, quotes)}) {
     const auto stanza = through(in);
     StanzaReader reader;
-    const auto read = reader.read(stanza.xml);
+    const auto read = reader.read(stanza.xml());
     ASSERT_TRUE(read) << read.error().text;
-    EXPECT_EQ(read->xml, stanza.xml);
+    EXPECT_EQ(read->xml(), stanza.xml());
   }
 }
 

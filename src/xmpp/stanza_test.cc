@@ -22,14 +22,14 @@ TEST(Bounce, an_error_carries_the_condition_and_a_text_and_changes_sides) {
       bounce(stanza(StanzaKind::kMessage, "chat"), "remote-server-not-found", "no server <accepted> it");
   ASSERT_TRUE(error);
   EXPECT_EQ(
-      error->xml,
+      error->xml(),
       "<message from='bob@remote.example/home' to='alice@local.example/desk' id='i&apos;1' type='error'>"
       "<error type='cancel'><remote-server-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>"
       "<text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas' xml:lang='en'>no server &lt;accepted&gt; it</text>"
       "</error></message>");
   EXPECT_TRUE(error->is_error());
-  EXPECT_EQ(error->from.text(), "bob@remote.example/home");
-  EXPECT_EQ(error->id, "i'1");
+  EXPECT_EQ(error->from().text(), "bob@remote.example/home");
+  EXPECT_EQ(error->id(), "i'1");
 }
 
 TEST(Bounce, an_error_is_in_canonical_form) {
@@ -38,10 +38,10 @@ TEST(Bounce, an_error_is_in_canonical_form) {
     const auto type = kind == StanzaKind::kIq ? "get" : kind == StanzaKind::kPresence ? "subscribe" : "";
     const auto error = bounce(stanza(kind, type), "remote-server-timeout", "peer's \"reason\"\r\n& more");
     ASSERT_TRUE(error);
-    const auto read = reader.read(error->xml);
+    const auto read = reader.read(error->xml());
     ASSERT_TRUE(read) << read.error().text;
-    EXPECT_EQ(read->xml, error->xml);
-    EXPECT_EQ(read->kind, kind);
+    EXPECT_EQ(read->xml(), error->xml());
+    EXPECT_EQ(read->kind(), kind);
   }
 }
 
@@ -49,7 +49,7 @@ TEST(Bounce, a_text_that_xml_cannot_hold_is_escaped) {
   for (const std::string_view text : {"a\x1b[2J", "a\xff", "a\xef\xbf\xbe"}) {
     const auto error = bounce(stanza(StanzaKind::kMessage, ""), "remote-server-not-found", text);
     ASSERT_TRUE(error);
-    EXPECT_TRUE(StanzaReader().read(error->xml)) << text;
+    EXPECT_TRUE(StanzaReader().read(error->xml())) << text;
   }
 }
 
@@ -99,18 +99,18 @@ TEST(Bounce, a_stanza_to_no_address_is_answered_by_its_domain) {
   const auto error = bounce(bad(Code::kStanzaToInvalid, StanzaKind::kMessage, "a b@local.example", ""),
                             "jid-malformed", "no address");
   ASSERT_TRUE(error);
-  EXPECT_EQ(error->from.text(), "local.example");
-  EXPECT_EQ(error->to.text(), "eve@remote.example/x");
-  EXPECT_NE(error->xml.find("<jid-malformed "), std::string::npos);
-  EXPECT_EQ(StanzaReader().read(error->xml).value().xml, error->xml);
+  EXPECT_EQ(error->from().text(), "local.example");
+  EXPECT_EQ(error->to().text(), "eve@remote.example/x");
+  EXPECT_NE(error->xml().find("<jid-malformed "), std::string::npos);
+  EXPECT_EQ(StanzaReader().read(error->xml()).value().xml(), error->xml());
 }
 
 TEST(Bounce, a_stanza_of_a_bad_type_is_answered_by_the_address_it_was_sent_to) {
   const auto error =
       bounce(bad(Code::kStanzaTypeInvalid, StanzaKind::kIq, "A@local.example/r", "frob"), "bad-request", "");
   ASSERT_TRUE(error);
-  EXPECT_EQ(error->from.text(), "a@local.example/r");
-  EXPECT_NE(error->xml.find("<bad-request "), std::string::npos);
+  EXPECT_EQ(error->from().text(), "a@local.example/r");
+  EXPECT_NE(error->xml().find("<bad-request "), std::string::npos);
 }
 
 TEST(Bounce, a_bad_stanza_is_answered_where_its_sender_waits_for_it) {

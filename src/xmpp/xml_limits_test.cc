@@ -295,8 +295,8 @@ TEST(XmlLimits, a_parser_made_anew_on_the_way_changes_nothing) {
     const auto event = good.poll();
     ASSERT_TRUE(event && event->has_value()) << i;
     const auto& stanza = std::get<Stanza>(event->value());
-    ASSERT_EQ(stanza.lang, "de");
-    ASSERT_TRUE(stanza.xml.ends_with(expected_end)) << stanza.xml;
+    ASSERT_EQ(stanza.lang(), "de");
+    ASSERT_TRUE(stanza.xml().ends_with(expected_end)) << stanza.xml();
     ASSERT_FALSE(good.poll());
   }
 }

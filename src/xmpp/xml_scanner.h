@@ -46,6 +46,11 @@ class XmlScanner {
   // From the next first-level element on.
   void raise_limits(const ParseLimits& limits) { next_limits_ = limits; }
 
+  // The bounds of the next first-level element.
+  const ParseLimits& next_limits() const { return next_limits_; }
+  // A whole first-level element within them went past another way. Precondition: between_elements().
+  void pass_element() { used_ = 0; }
+
   // True behind the header, between first-level elements.
   bool between_elements() const { return state_ == State::kBetween; }
   // Bytes of the header or first-level element that is not whole yet.

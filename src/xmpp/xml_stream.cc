@@ -1,14 +1,15 @@
 #include "xmpp/xml_stream.h"
 
 #include <algorithm>
-#include <deque>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/limits.h"
+#include "base/ring.h"
 #include "xmpp/canonical.h"
 #include "xmpp/expat_parser.h"
+#include "xmpp/plain_stanza.h"
 
 namespace sallyport::xmpp {
 namespace {
@@ -19,20 +20,6 @@ std::optional<StanzaKind> kind_of(QNameView name) {
     if (name.local == kind_name(kind)) return kind;
   }
   return std::nullopt;
-}
-
-// RFC 6120 8.2.3; RFC 6121 4.7.1, 5.2.2.
-bool is_type_known(StanzaKind kind, std::string_view type) {
-  switch (kind) {
-    case StanzaKind::kMessage:
-      return true;  // what is not understood is "normal"
-    case StanzaKind::kIq:
-      return type == "get" || type == "set" || type == "result" || type == "error";
-    case StanzaKind::kPresence:
-      return type.empty() || type == "error" || type == "probe" || type == "subscribe" ||
-             type == "subscribed" || type == "unavailable" || type == "unsubscribe" || type == "unsubscribed";
-  }
-  return false;
 }
 
 // The attributes of a stanza's own tag that are judged here.
@@ -61,13 +48,15 @@ struct Addressing {
 // holds its address.
 class XmlStream::Impl final : public XmlHandler {
  public:
-  explicit Impl(const ParseLimits& limits) : scanner_(limits), parser_(*this) {}
+  explicit Impl(const ParseLimits& limits) : scanner_(limits) {}
 
-  void handle_bytes(std::string_view bytes);
+  std::size_t handle_some(std::string_view bytes);
   std::optional<Result<StreamEvent>> poll();
   void raise_limits(const ParseLimits& limits) { scanner_.raise_limits(limits); }
   bool between_elements() const { return !error_ && scanner_.between_elements(); }
   std::size_t pending_bytes() const { return scanner_.pending_bytes(); }
+  bool can_rest() const { return parser_.has_value() && is_between(); }
+  void rest();
 
   void handle_namespace(std::string_view prefix, std::string_view space) override;
   void handle_start(QNameView name, AttributesView attributes) override;
@@ -84,9 +73,13 @@ class XmlStream::Impl final : public XmlHandler {
     kPriming,  // the header is read again, by a parser made anew
   };
 
+  // Nothing is half-parsed, and stanzas may follow.
+  bool is_between() const { return phase_ == Phase::kBetween && depth_ == 1 && between_elements(); }
+  std::size_t read_plain(std::string_view bytes);
+  std::size_t read_piece(std::string_view bytes);
   void feed(std::string_view bytes);
   void fail(Error error);
-  void renew_parser();
+  void make_parser();
   void start_header(QNameView name, AttributesView attributes);
   void start_first_level(QNameView name, AttributesView attributes);
   void start_stanza(StanzaKind kind, AttributesView attributes);
@@ -97,7 +90,7 @@ class XmlStream::Impl final : public XmlHandler {
   void check_canonical_size();
 
   XmlScanner scanner_;
-  ExpatParser parser_;
+  std::optional<ExpatParser> parser_;  // none while nothing needs it
   CanonicalWriter writer_;
   std::string held_;              // the beginning of a tag that is not whole
   std::string header_bytes_;      // as received, to prime a new parser with
@@ -109,37 +102,75 @@ class XmlStream::Impl final : public XmlHandler {
   std::optional<std::string> header_default_;
   bool header_has_server_prefix_ = false;
 
-  std::optional<Stanza> stanza_;
+  // What the present stanza says of itself.
+  struct Head {
+    StanzaKind kind;
+    Jid from;
+    Jid to;
+    std::string id;
+    std::string type;
+    std::string lang;
+  };
+  std::optional<Head> head_;
   std::optional<BadStanza> bad_stanza_;
   Element element_;
   std::vector<Element*> open_;  // from element_ down to the innermost open one
 
-  std::deque<StreamEvent> events_;
+  Ring<StreamEvent> events_;
   std::optional<Error> error_;
   bool error_told_ = false;
 };
 
-void XmlStream::Impl::handle_bytes(std::string_view bytes) {
-  while (!bytes.empty() && !error_) {
-    const auto step = scanner_.scan(bytes);
-    if (step.complete > 0) {
-      feed(held_);
-      held_.clear();
-      feed(bytes.substr(0, step.complete));
-    }
-    if (error_) return;
-    if (step.error) return fail(*step.error);
-    held_.append(bytes.substr(step.complete, step.scanned - step.complete));
-    if (step.boundary && parsed_bytes_ > limits::kParserReuseBytesMax) renew_parser();
-    bytes.remove_prefix(step.scanned);
+std::size_t XmlStream::Impl::handle_some(std::string_view bytes) {
+  if (error_) return bytes.size();  // it takes no more
+  const std::size_t events = events_.size();
+  std::size_t taken = 0;
+  while (taken < bytes.size() && !error_ && events_.size() == events) {
+    const std::string_view rest = bytes.substr(taken);
+    const std::size_t plain = read_plain(rest);
+    taken += plain > 0 ? plain : read_piece(rest);
   }
+  return taken;
+}
+
+// The quick road: how many bytes it took, 0 where the parser must read.
+std::size_t XmlStream::Impl::read_plain(std::string_view bytes) {
+  if (!is_between() || bytes.front() != '<' || header_default_ != ns::kServer) return 0;
+  auto found = PlainReader::read(bytes, scanner_.next_limits(), header_.lang);
+  if (!found) return 0;
+  scanner_.pass_element();
+  events_.emplace_back(std::move(found->stanza));
+  return found->size;
+}
+
+// Up to the end of the header or of a first-level element, or of white space in front of one.
+std::size_t XmlStream::Impl::read_piece(std::string_view bytes) {
+  const std::size_t space = is_between() ? std::min(bytes.find_first_not_of(" \t\r\n"), bytes.size()) : 0;
+  const auto step = scanner_.scan(space > 0 ? bytes.substr(0, space) : bytes);
+  if (step.complete > 0 && space == 0) {
+    feed(held_);
+    held_.clear();
+    feed(bytes.substr(0, step.complete));
+  }
+  if (error_) return bytes.size();
+  if (step.error) {
+    fail(*step.error);
+    return bytes.size();
+  }
+  held_.append(bytes.substr(step.complete, step.scanned - step.complete));
+  if (!step.boundary) return step.scanned;
+  // The scanner saw the end of something that the parser did not: it waits for the rest of a character.
+  if (phase_ != Phase::kBetween) fail({Code::kXmlNotWellFormed, "a character ends early"});
+  if (parsed_bytes_ > limits::kParserReuseBytesMax && is_between()) parser_.reset();
+  return step.scanned;
 }
 
 void XmlStream::Impl::feed(std::string_view bytes) {
-  if (error_) return;
+  if (error_ || bytes.empty()) return;
+  if (!parser_) make_parser();
   if (phase_ == Phase::kHeader) header_bytes_.append(bytes);
   parsed_bytes_ += bytes.size();
-  if (auto parsed = parser_.parse(bytes); !parsed) fail(std::move(parsed).error());
+  if (auto parsed = parser_->parse(bytes); !parsed) fail(std::move(parsed).error());
 }
 
 void XmlStream::Impl::fail(Error error) {
@@ -147,20 +178,30 @@ void XmlStream::Impl::fail(Error error) {
   held_.clear();
 }
 
-void XmlStream::Impl::renew_parser() {
-  if (!scanner_.between_elements()) return;
-  parser_.reset();
+// The first one reads the header; a later one has read it again and stands behind it.
+void XmlStream::Impl::make_parser() {
+  parser_.emplace(*this);
   parsed_bytes_ = 0;
+  if (phase_ == Phase::kHeader) return;
   depth_ = 0;
   phase_ = Phase::kPriming;
-  if (auto parsed = parser_.parse(header_bytes_); !parsed) fail(std::move(parsed).error());
+  if (auto parsed = parser_->parse(header_bytes_); !parsed) fail(std::move(parsed).error());
   phase_ = Phase::kBetween;
+}
+
+void XmlStream::Impl::rest() {
+  if (!can_rest()) return;
+  parser_.reset();
+  writer_ = CanonicalWriter();
+  element_ = Element();
+  std::string().swap(held_);
+  header_bytes_.shrink_to_fit();
 }
 
 std::optional<Result<StreamEvent>> XmlStream::Impl::poll() {
   if (!events_.empty()) {
-    Result<StreamEvent> event = std::move(events_.front());
-    events_.pop_front();
+    std::optional<Result<StreamEvent>> event(std::in_place, std::move(events_.front()));
+    events_.drop_front();
     return event;
   }
   if (!error_ || std::exchange(error_told_, true)) return std::nullopt;
@@ -169,7 +210,7 @@ std::optional<Result<StreamEvent>> XmlStream::Impl::poll() {
 
 void XmlStream::Impl::handle_namespace(std::string_view prefix, std::string_view space) {
   if (space.size() > limits::kNamespaceBytesMax)
-    return parser_.stop({Code::kXmlTooLarge, "a namespace name"});
+    return parser_->stop({Code::kXmlTooLarge, "a namespace name"});
   if (phase_ != Phase::kHeader) return;
   if (prefix.empty()) header_default_ = space;
   if (!prefix.empty() && space == ns::kServer) header_has_server_prefix_ = true;
@@ -188,7 +229,7 @@ void XmlStream::Impl::handle_start(QNameView name, AttributesView attributes) {
     default:
       break;
   }
-  if (name.space == ns::kStreams) return parser_.stop({Code::kXmlStreamInside, std::string(name.local)});
+  if (name.space == ns::kStreams) return parser_->stop({Code::kXmlStreamInside, std::string(name.local)});
   if (phase_ == Phase::kStanza) {
     writer_.start(name, attributes);
     check_canonical_size();
@@ -206,10 +247,10 @@ bool XmlStream::Impl::has_content_namespace() const {
 
 void XmlStream::Impl::start_header(QNameView name, AttributesView attributes) {
   if (!name.is(ns::kStreams, "stream")) {
-    return parser_.stop({Code::kXmlNamespace, "the first element is not a stream header"});
+    return parser_->stop({Code::kXmlNamespace, "the first element is not a stream header"});
   }
   if (!has_content_namespace()) {
-    return parser_.stop({Code::kXmlNamespace, "the default namespace is not jabber:server"});
+    return parser_->stop({Code::kXmlNamespace, "the default namespace is not jabber:server"});
   }
   for (const auto [attribute, value] : attributes) {
     if (attribute.space == ns::kXml && attribute.local == "lang") header_.lang = value;
@@ -220,7 +261,7 @@ void XmlStream::Impl::start_header(QNameView name, AttributesView attributes) {
     if (attribute.local == "version") header_.version = value;
   }
   if (header_.lang.size() > limits::kHeaderLangBytesMax) {
-    return parser_.stop({Code::kXmlTooLarge, "the header's xml:lang"});
+    return parser_->stop({Code::kXmlTooLarge, "the header's xml:lang"});
   }
   events_.emplace_back(header_);
   phase_ = Phase::kBetween;
@@ -237,7 +278,7 @@ void XmlStream::Impl::start_first_level(QNameView name, AttributesView attribute
 void XmlStream::Impl::start_stanza(StanzaKind kind, AttributesView attributes) {
   const Addressing a(attributes);
   // RFC 6120 8.1.1.2, 8.1.2.2: between servers both are there.
-  if (!a.from || !a.to) return parser_.stop({Code::kStanzaAddressMissing, a.from ? "no to" : "no from"});
+  if (!a.from || !a.to) return parser_->stop({Code::kStanzaAddressMissing, a.from ? "no to" : "no from"});
   auto from = Jid::parse(*a.from);
   auto to = Jid::parse(*a.to);
 
@@ -255,12 +296,12 @@ void XmlStream::Impl::start_stanza(StanzaKind kind, AttributesView attributes) {
   if (bad) return start_bad_stanza(*std::move(bad), kind, a);
   // RFC 6120 8.1.5: the stream's language is the stanza's unless it says another.
   const std::string_view lang = a.lang.value_or(header_.lang);
-  stanza_ = Stanza{
-      kind, *std::move(from), *std::move(to), std::string(a.id), std::string(a.type), std::string(lang), {}};
+  head_ = Head{kind, *std::move(from), *std::move(to), std::string(a.id), std::string(a.type),
+               std::string(lang)};
   phase_ = Phase::kStanza;
   writer_.begin(kind_name(kind));
-  writer_.attribute("from", stanza_->from.text());
-  writer_.attribute("to", stanza_->to.text());
+  writer_.attribute("from", head_->from.text());
+  writer_.attribute("to", head_->to.text());
   if (!a.id.empty()) writer_.attribute("id", a.id);
   if (!a.type.empty()) writer_.attribute("type", a.type);
   if (!lang.empty()) writer_.attribute("xml:lang", lang);
@@ -270,9 +311,9 @@ void XmlStream::Impl::start_stanza(StanzaKind kind, AttributesView attributes) {
 
 void XmlStream::Impl::start_bad_stanza(Error error, StanzaKind kind, const Addressing& a) {
   auto from_domain = Jid::domain_of(*a.from);
-  if (!from_domain) return parser_.stop({Code::kStanzaFromInvalid, from_domain.error().text});
+  if (!from_domain) return parser_->stop({Code::kStanzaFromInvalid, from_domain.error().text});
   auto to_domain = Jid::domain_of(*a.to);
-  if (!to_domain) return parser_.stop({Code::kStanzaToInvalid, to_domain.error().text});
+  if (!to_domain) return parser_->stop({Code::kStanzaToInvalid, to_domain.error().text});
   auto from = Jid::parse(*a.from);
   const bool id_fits = a.id.size() <= limits::kStanzaIdBytesMax;
   bad_stanza_ = BadStanza{std::move(error),
@@ -306,7 +347,7 @@ void XmlStream::Impl::handle_end(QNameView name) {
   if (phase_ == Phase::kStanza) {
     writer_.end(name);
     check_canonical_size();
-    if (parser_.stopped()) return;
+    if (parser_->stopped()) return;
   } else if (phase_ == Phase::kElement) {
     open_.pop_back();
   }
@@ -316,8 +357,8 @@ void XmlStream::Impl::handle_end(QNameView name) {
 void XmlStream::Impl::finish_first_level() {
   switch (phase_) {
     case Phase::kStanza:
-      stanza_->xml = writer_.xml();
-      events_.emplace_back(*std::move(stanza_));
+      events_.emplace_back(
+          Stanza(head_->kind, head_->from, head_->to, head_->id, head_->type, head_->lang, writer_.xml()));
       break;
     case Phase::kBadStanza:
       events_.emplace_back(*std::move(bad_stanza_));
@@ -340,7 +381,7 @@ void XmlStream::Impl::handle_text(std::string_view text) {
 
 void XmlStream::Impl::check_canonical_size() {
   if (writer_.xml().size() > limits::kCanonicalBytesMax) {
-    parser_.stop({Code::kXmlTooLarge, "a stanza in canonical form"});
+    parser_->stop({Code::kXmlTooLarge, "a stanza in canonical form"});
   }
 }
 
@@ -348,29 +389,37 @@ XmlStream::XmlStream(const ParseLimits& limits) : impl_(std::make_unique<Impl>(l
 XmlStream::~XmlStream() = default;
 XmlStream::XmlStream(XmlStream&&) noexcept = default;
 XmlStream& XmlStream::operator=(XmlStream&&) noexcept = default;
-void XmlStream::handle_bytes(std::string_view bytes) { impl_->handle_bytes(bytes); }
+void XmlStream::handle_bytes(std::string_view bytes) {
+  while (!bytes.empty()) bytes.remove_prefix(impl_->handle_some(bytes));
+}
+std::size_t XmlStream::handle_some(std::string_view bytes) { return impl_->handle_some(bytes); }
+bool XmlStream::can_rest() const { return impl_->can_rest(); }
+void XmlStream::rest() { impl_->rest(); }
 std::optional<Result<StreamEvent>> XmlStream::poll() { return impl_->poll(); }
 void XmlStream::raise_limits(const ParseLimits& limits) { impl_->raise_limits(limits); }
 bool XmlStream::between_elements() const { return impl_->between_elements(); }
 std::size_t XmlStream::pending_bytes() const { return impl_->pending_bytes(); }
 
-// A stream whose header is ours: the context that canonical bytes are written for.
+// A canonical stanza is larger than it arrived, and declares namespaces where it uses them: the element's
+// own, and one for each attribute; and an inherited xml:lang.
+constexpr ParseLimits kCanonicalLimits{limits::kCanonicalBytesMax, limits::kDepthMax,
+                                       2 * limits::kAttributesMax + 2, limits::kChildrenMax};
+
 class StanzaReader::Impl {
  public:
-  Impl() : stream_(fresh()) {}
-
   Result<Stanza> read(std::string_view bytes) {
+    if (auto plain = PlainReader::read(bytes, kCanonicalLimits, {}); plain && plain->size == bytes.size())
+      return std::move(plain->stanza);
+    if (!stream_) stream_ = fresh();
     auto stanza = read_once(bytes);
-    if (!stanza) stream_ = fresh();
+    if (!stanza) stream_.reset();
     return stanza;
   }
 
  private:
+  // A stream whose header is ours: the context that canonical bytes are written for.
   static XmlStream fresh() {
-    // A canonical stanza is larger than it arrived, and declares namespaces where it uses them: the element's
-    // own, and one for each attribute; and an inherited xml:lang.
-    XmlStream stream({limits::kCanonicalBytesMax, limits::kDepthMax, 2 * limits::kAttributesMax + 2,
-                      limits::kChildrenMax});
+    XmlStream stream(kCanonicalLimits);
     stream.handle_bytes("<s:stream xmlns:s='http://etherx.jabber.org/streams' xmlns='jabber:server'>");
     (void)stream.poll();
     return stream;
@@ -379,20 +428,20 @@ class StanzaReader::Impl {
   Result<Stanza> read_once(std::string_view bytes) {
     const bool framed = bytes.starts_with('<') && bytes.ends_with('>');
     if (!framed) return Error{Code::kStanzaUnknown, "not one element"};
-    stream_.handle_bytes(bytes);
-    auto first = stream_.poll();
+    stream_->handle_bytes(bytes);
+    auto first = stream_->poll();
     if (!first) return Error{Code::kStanzaUnknown, "not a whole element"};
     if (!*first) return std::move(*first).error();
     if (const auto* bad = std::get_if<BadStanza>(&**first)) return bad->error;
     auto* stanza = std::get_if<Stanza>(&**first);
     if (stanza == nullptr) return Error{Code::kStanzaUnknown, "not a stanza"};
-    if (auto second = stream_.poll(); second || !stream_.between_elements()) {
+    if (auto second = stream_->poll(); second || !stream_->between_elements()) {
       return Error{Code::kStanzaUnknown, "more than one element"};
     }
     return std::move(*stanza);
   }
 
-  XmlStream stream_;
+  std::optional<XmlStream> stream_;
 };
 
 StanzaReader::StanzaReader() : impl_(std::make_unique<Impl>()) {}

@@ -50,6 +50,9 @@ class XmlStream {
   // Parses all of `bytes`. Events that came whole before an error are there to be polled;
   // the error comes after them, from `poll`. May be called with any split of the input.
   void handle_bytes(std::string_view bytes);
+  // The same for the front of `bytes`, up to the end of the first event or error; how many were taken. All of
+  // them: no event yet. Precondition: everything was polled.
+  std::size_t handle_some(std::string_view bytes);
 
   // The next event in order; an error once, as the last; nothing when more bytes are needed.
   std::optional<Result<StreamEvent>> poll();
@@ -63,6 +66,11 @@ class XmlStream {
 
   // Bytes held for a first-level element that is not whole yet.
   std::size_t pending_bytes() const;
+
+  // An XML parser is kept although nothing half-parsed needs it. `rest` gives up that and what else a busy time
+  // left (an idle stream in 10,000 should hold nothing); the next bytes that need it make it anew.
+  bool can_rest() const;
+  void rest();
 
  private:
   class Impl;

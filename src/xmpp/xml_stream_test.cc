@@ -22,7 +22,7 @@ std::string line(const StreamEvent& event) {
                          h.lang, h.dialback ? " db" : "");
     }
     std::string operator()(const Element& e) const { return "element " + e.xml(); }
-    std::string operator()(const Stanza& s) const { return s.xml; }
+    std::string operator()(const Stanza& s) const { return std::string(s.xml()); }
     std::string operator()(const BadStanza& b) const {
       return fmt::format("bad {} {} from={} to={} id={} type={}", code_row(b.error.code).name,
                          kind_name(b.kind), b.from ? b.from->text() : "?@" + b.from_domain.ascii(), b.to,

@@ -269,7 +269,7 @@ std::vector<std::string> canonical(const Author::Stream& stream, Author& author)
     rest.remove_prefix(size);
     while (auto event = parser.poll()) {
       if (!*event) return {fmt::format("{}: {}", code_row(event->error().code).name, event->error().text)};
-      if (const auto* stanza = std::get_if<Stanza>(&**event)) all.push_back(stanza->xml);
+      if (const auto* stanza = std::get_if<Stanza>(&**event)) all.push_back(std::string(stanza->xml()));
     }
   }
   return all;

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-namespace sallyport::link {
+namespace sallyport {
 
 template <typename T>
 class Ring {
@@ -18,41 +18,65 @@ class Ring {
   // Precondition for all that read: the element exists.
   T& front() { return *cells_[begin_]; }
   T& back() { return (*this)[size_ - 1]; }
+  const T& back() const { return (*this)[size_ - 1]; }
   T& operator[](std::size_t i) { return *cells_[(begin_ + i) & (cells_.size() - 1)]; }
   const T& operator[](std::size_t i) const { return *cells_[(begin_ + i) & (cells_.size() - 1)]; }
 
-  T& push_back(T value) {
+  // In place: `args` make the element where it will stand.
+  template <typename... Args>
+  T& emplace_back(Args&&... args) {
     if (size_ == cells_.size()) grow();
     auto& cell = cells_[(begin_ + size_) & (cells_.size() - 1)];
-    cell.emplace(std::move(value));
+    cell.emplace(std::forward<Args>(args)...);
     ++size_;
     return *cell;
+  }
+  T& push_back(T value) { return emplace_back(std::move(value)); }
+  T& push_front(T value) {
+    if (size_ == cells_.size()) grow();
+    begin_ = (begin_ + cells_.size() - 1) & (cells_.size() - 1);
+    cells_[begin_].emplace(std::move(value));
+    ++size_;
+    return *cells_[begin_];
   }
 
   T pop_front() {
     T value = std::move(*cells_[begin_]);
+    drop_front();
+    return value;
+  }
+  void drop_front() {
     cells_[begin_].reset();
     begin_ = (begin_ + 1) & (cells_.size() - 1);
-    if (--size_ == 0 && cells_.size() > kKeptCells) clear();
-    return value;
+    if (--size_ == 0 && cells_.size() * sizeof(Cell) > kKeptBytes) clear();
+  }
+  void drop_back() {
+    back_cell().reset();
+    if (--size_ == 0 && cells_.size() * sizeof(Cell) > kKeptBytes) clear();
   }
 
   void clear() { *this = Ring(); }
 
  private:
-  static constexpr std::size_t kKeptCells = 64;
+  using Cell = std::optional<T>;
+  // What an empty queue may keep: there may be tens of thousands of them.
+  static constexpr std::size_t kKeptBytes = 1024;
+
+  static constexpr std::size_t kFirstCells = 4 * sizeof(Cell) > kKeptBytes ? 1 : 4;
+
+  Cell& back_cell() { return cells_[(begin_ + size_ - 1) & (cells_.size() - 1)]; }
 
   // The number of cells is a power of two, so that wrapping is a mask.
   void grow() {
-    std::vector<std::optional<T>> cells(cells_.empty() ? 4 : 2 * cells_.size());
+    std::vector<Cell> cells(cells_.empty() ? kFirstCells : 2 * cells_.size());
     for (std::size_t i = 0; i < size_; ++i) cells[i].emplace(std::move((*this)[i]));
     cells_ = std::move(cells);
     begin_ = 0;
   }
 
-  std::vector<std::optional<T>> cells_;
+  std::vector<Cell> cells_;
   std::size_t begin_ = 0;
   std::size_t size_ = 0;
 };
 
-}  // namespace sallyport::link
+}  // namespace sallyport

@@ -1,0 +1,342 @@
+#include "xmpp/plain_stanza.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "base/limits.h"
+#include "xmpp/xml.h"
+
+namespace sallyport::xmpp {
+namespace {
+
+// Deeper, or with more attributes, there are few: the parser takes them.
+constexpr std::size_t kDepthPlainMax = 16;
+constexpr std::size_t kAttributesPlainMax = 16;
+
+constexpr std::string_view kXmlnsSpace = "http://www.w3.org/2000/xmlns/";
+
+// What a byte may be part of.
+enum Class : std::uint8_t {
+  kText = 1,       // text as it stands
+  kValue = 2,      // an attribute value in single quotes as it stands
+  kBareValue = 4,  // a value in either quotes
+  kNameStart = 8,
+  kName = 16,
+};
+
+constexpr std::array<std::uint8_t, 256> make_classes() {
+  std::array<std::uint8_t, 256> classes{};
+  for (int c = 0x20; c < 0x80; ++c) {
+    const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+    const bool digit = c >= '0' && c <= '9';
+    std::uint8_t mask = 0;
+    if (c != '<' && c != '&' && c != '>') {
+      mask |= kText;
+      if (c != '\'') mask |= kValue;
+      if (c != '\'' && c != '"' && c != 0x7f) mask |= kBareValue;
+    }
+    if (letter) mask |= kNameStart | kName;
+    if (digit || c == '-' || c == '.') mask |= kName;
+    classes[static_cast<std::size_t>(c)] = mask;
+  }
+  classes['\t'] = classes['\n'] = kText;
+  return classes;
+}
+constexpr auto kClasses = make_classes();
+
+bool is_in(char c, Class what) { return (kClasses[static_cast<unsigned char>(c)] & what) != 0; }
+
+// The size of the character that begins there, which is not ASCII; 0 where it is none that XML takes (XML
+// 1.0 2.2, RFC 3629 3).
+std::size_t character_at(std::string_view text) {
+  const auto byte = [&](std::size_t i) -> unsigned {
+    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u;
+  };
+  const auto follows = [&](std::size_t i) { return (byte(i) & 0xC0) == 0x80; };
+  const unsigned first = byte(0);
+  if (first >= 0xC2 && first <= 0xDF) return follows(1) ? 2 : 0;
+  if (first >= 0xE0 && first <= 0xEF) {
+    const bool overlong = first == 0xE0 && byte(1) < 0xA0;
+    const bool surrogate = first == 0xED && byte(1) >= 0xA0;
+    const bool no_character = first == 0xEF && byte(1) == 0xBF && byte(2) >= 0xBE;
+    return follows(1) && follows(2) && !overlong && !surrogate && !no_character ? 3 : 0;
+  }
+  if (first >= 0xF0 && first <= 0xF4) {
+    const bool overlong = first == 0xF0 && byte(1) < 0x90;
+    const bool beyond = first == 0xF4 && byte(1) >= 0x90;
+    return follows(1) && follows(2) && follows(3) && !overlong && !beyond ? 4 : 0;
+  }
+  return 0;
+}
+
+// Reads from the front of what is left; each step says whether what it looked for stood there.
+class Walk {
+ public:
+  explicit Walk(std::string_view bytes) : rest_(bytes) {}
+
+  const char* place() const { return rest_.data(); }
+  bool word(std::string_view what) {
+    if (!rest_.starts_with(what)) return false;
+    rest_.remove_prefix(what.size());
+    return true;
+  }
+  std::string_view run(Class what) {
+    std::size_t size = 0;
+    while (size < rest_.size() && is_in(rest_[size], what)) ++size;
+    return take(size);
+  }
+  // Empty: none.
+  std::string_view name() {
+    if (rest_.empty() || !is_in(rest_.front(), kNameStart)) return {};
+    return run(kName);
+  }
+  // Of text, or of a value up to the quote that ends it: all that is in canonical form.
+  bool canonical(Class what) {
+    for (;;) {
+      run(what);
+      if (rest_.empty()) return true;
+      const char c = rest_.front();
+      if (c == '&') {
+        if (!reference(what)) return false;
+      } else if (static_cast<unsigned char>(c) >= 0x80) {
+        const std::size_t size = character_at(rest_);
+        if (size == 0) return false;
+        rest_.remove_prefix(size);
+      } else {
+        return true;
+      }
+    }
+  }
+
+ private:
+  std::string_view take(std::size_t size) {
+    const std::string_view taken = rest_.substr(0, size);
+    rest_.remove_prefix(size);
+    return taken;
+  }
+  bool reference(Class what) {
+    if (word("&amp;") || word("&lt;") || word("&gt;") || word("&#13;")) return true;
+    return what == kValue && (word("&apos;") || word("&#9;") || word("&#10;"));
+  }
+
+  std::string_view rest_;
+};
+
+// The stanza's own tag.
+struct Root {
+  struct Attribute {
+    std::string_view name;
+    std::string_view value;
+  };
+  StanzaKind kind;
+  std::string_view from;
+  std::string_view to;
+  std::string_view id;
+  std::string_view type;
+  std::optional<std::string_view> lang;
+  std::array<Attribute, kAttributesPlainMax> others;
+  std::size_t others_size = 0;
+  std::size_t size = 0;  // of all
+
+  bool read(Walk& walk);
+
+ private:
+  bool read_kind(Walk& walk);
+  bool place(std::string_view name, std::string_view value);
+
+  bool space_said_ = false;  // the content namespace, which stands in no canonical stanza
+};
+
+bool Root::read_kind(Walk& walk) {
+  if (!walk.word("<")) return false;
+  const std::string_view name = walk.name();
+  for (const auto each : {StanzaKind::kMessage, StanzaKind::kPresence, StanzaKind::kIq}) {
+    if (name != kind_name(each)) continue;
+    kind = each;
+    return true;
+  }
+  return false;
+}
+
+// Whether it is its first of that name.
+bool Root::place(std::string_view name, std::string_view value) {
+  const auto once = [value](std::string_view& field) {
+    if (field.data() != nullptr) return false;
+    field = value;
+    return true;
+  };
+  if (name == "xmlns") return value == ns::kServer && !std::exchange(space_said_, true);
+  if (name == "from") return once(from);
+  if (name == "to") return once(to);
+  if (name == "id") return once(id);
+  if (name == "type") return once(type);
+  if (name == "xml:lang") {
+    if (lang) return false;
+    lang = value;
+    return true;
+  }
+  for (std::size_t i = 0; i < others_size; ++i)
+    if (others[i].name == name) return false;
+  others[others_size++] = {name, value};
+  return true;
+}
+
+// Up to what ends the tag.
+bool Root::read(Walk& walk) {
+  if (!read_kind(walk)) return false;
+  while (walk.word(" ")) {
+    if (++size > kAttributesPlainMax) return false;
+    const bool is_lang = walk.word("xml:lang");
+    const std::string_view name = is_lang ? "xml:lang" : walk.name();
+    if (name.empty() || !walk.word("=")) return false;
+    const std::string_view quote = walk.word("'") ? "'" : "\"";
+    if (quote == "\"" && !walk.word(quote)) return false;
+    const std::string_view value = walk.run(kBareValue);
+    if (!walk.word(quote) || !place(name, value)) return false;
+  }
+  return from.data() != nullptr && to.data() != nullptr;
+}
+
+// The elements inside, down to the end tag of the stanza.
+class Content {
+ public:
+  Content(Walk& walk, const ParseLimits& limits, std::string_view root)
+      : walk_(walk), limits_(limits), depth_(1) {
+    open_[0] = {root, ns::kServer};
+  }
+
+  // From behind the `>` of the stanza's own tag to behind its end tag.
+  bool read() {
+    const char* content = walk_.place();
+    while (depth_ > 0) {
+      if (!walk_.canonical(kText)) return false;
+      if (walk_.word("</")) {
+        // Without content it would be written `<name/>`.
+        if (walk_.place() == content + 2) return false;
+        if (!walk_.word(open_[depth_ - 1].name) || !walk_.word(">")) return false;
+        --depth_;
+      } else {
+        if (!walk_.word("<") || !element()) return false;
+        content = opened_ ? walk_.place() : nullptr;
+      }
+    }
+    return true;
+  }
+
+ private:
+  struct Open {
+    std::string_view name;
+    std::string_view space;
+  };
+
+  // A start tag or an empty element, from behind the `<`.
+  bool element() {
+    const std::string_view name = walk_.name();
+    if (name.empty() || ++children_ > limits_.children || depth_ >= limits_.depth) return false;
+    std::string_view space = open_[depth_ - 1].space;
+    names_size_ = 0;
+    if (walk_.word(" xmlns='")) {
+      const std::string_view said = walk_.run(kBareValue);
+      if (!walk_.word("'") || said == space || !may_be_default(said)) return false;
+      space = said;
+      names_[names_size_++] = "xmlns";
+    }
+    while (walk_.word(" ")) {
+      if (!attribute()) return false;
+    }
+    opened_ = walk_.word(">");
+    if (!opened_) return walk_.word("/>");
+    if (depth_ == kDepthPlainMax) return false;
+    open_[depth_++] = {name, space};
+    return true;
+  }
+
+  static bool may_be_default(std::string_view space) {
+    return !space.empty() && space.size() <= limits::kNamespaceBytesMax && space != ns::kStreams &&
+           space != ns::kXml && space != kXmlnsSpace;
+  }
+
+  bool attribute() {
+    const bool is_lang = walk_.word("xml:lang");
+    const std::string_view name = is_lang ? "xml:lang" : walk_.name();
+    if (name.empty() || name == "xmlns" || names_size_ == kAttributesPlainMax) return false;
+    const auto end = names_.begin() + static_cast<std::ptrdiff_t>(names_size_);
+    if (std::find(names_.begin(), end, name) != end) return false;
+    names_[names_size_++] = name;
+    return walk_.word("='") && walk_.canonical(kValue) && walk_.word("'");
+  }
+
+  Walk& walk_;
+  const ParseLimits& limits_;
+  std::array<Open, kDepthPlainMax> open_;
+  std::size_t depth_;
+  std::size_t children_ = 1;  // the stanza itself
+  std::array<std::string_view, kAttributesPlainMax> names_;
+  std::size_t names_size_ = 0;
+  bool opened_ = false;
+};
+
+bool is_bare(std::string_view text) {
+  return std::ranges::all_of(text, [](char c) { return is_in(c, kBareValue); });
+}
+
+bool is_sound(const Root& root) {
+  const bool request = root.kind == StanzaKind::kIq && (root.type == "get" || root.type == "set");
+  return root.type.size() <= limits::kLinkStringBytesMax && is_type_known(root.kind, root.type) &&
+         root.id.size() <= limits::kStanzaIdBytesMax && !(request && root.id.empty());
+}
+
+}  // namespace
+
+std::optional<PlainReader::Found> PlainReader::read(std::string_view bytes, const ParseLimits& limits,
+                                                    std::string_view stream_lang) {
+  Walk walk(bytes.substr(0, limits.element_bytes));
+  Root root;
+  if (!root.read(walk) || root.size > limits.attributes || !is_sound(root)) return std::nullopt;
+  const char* behind_root = walk.place();
+  if (!walk.word("/>") &&
+      !(walk.word(">") && Content(walk, limits, kind_name(root.kind)).read())) {
+    return std::nullopt;
+  }
+  const auto from_domain = Jid::plain_domain_of(root.from);
+  const auto to_domain = Jid::plain_domain_of(root.to);
+  if (!from_domain || !to_domain) return std::nullopt;
+
+  const std::string_view lang = root.lang.value_or(stream_lang);
+  if (!is_bare(lang)) return std::nullopt;
+
+  Stanza stanza;
+  const auto rest_size = static_cast<std::size_t>(walk.place() - behind_root);
+  std::string& out = stanza.bytes_;
+  // Every attribute again, and the words that may come on top.
+  out.reserve(static_cast<std::size_t>(walk.place() - bytes.data()) + lang.size() + 16);
+  const auto write = [&](std::string_view name, std::string_view value) {
+    out.append(name);
+    const Span span = stanza.append(value);
+    out.push_back('\'');
+    return span;
+  };
+  const auto address = [&](std::string_view name, std::string_view text, std::string_view domain) {
+    const Span span = write(name, text);
+    return Stanza::Address{span,
+                           {static_cast<std::uint32_t>(span.at + (domain.data() - text.data())),
+                            static_cast<std::uint32_t>(domain.size())}};
+  };
+  stanza.kind_ = root.kind;
+  out.append("<").append(kind_name(root.kind));
+  stanza.from_ = address(" from='", root.from, *from_domain);
+  stanza.to_ = address(" to='", root.to, *to_domain);
+  if (!root.id.empty()) stanza.id_ = write(" id='", root.id);
+  if (!root.type.empty()) stanza.type_ = write(" type='", root.type);
+  if (!lang.empty()) stanza.lang_ = write(" xml:lang='", lang);
+  for (std::size_t i = 0; i < root.others_size; ++i) {
+    out.append(" ").append(root.others[i].name);
+    write("='", root.others[i].value);
+  }
+  out.append(behind_root, rest_size);
+  stanza.xml_size_ = static_cast<std::uint32_t>(out.size());
+  return Found{std::move(stanza), static_cast<std::size_t>(walk.place() - bytes.data())};
+}
+
+}  // namespace sallyport::xmpp

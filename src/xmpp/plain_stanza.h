@@ -1,0 +1,34 @@
+// The quick road: most stanzas that servers write need no XML parser to be judged. This reads those and
+// leaves every other to the parser, so it may say "no" as it likes; where it says "yes", the stanza is
+// the very one that parser and CanonicalWriter would have made of these bytes. fuzz/plain_stanza.cc holds the
+// two against each other.
+//
+// Plain is what is, from behind the stanza's own tag to its end, in canonical form already
+// (docs/canonical-form.md): no prefix but `xml:lang`, names of ASCII, each namespace said once and first, single quotes,
+// no empty pair of tags, no reference but those that the form writes. Of the stanza's own tag, which is written anew, only
+// the values must be plain ASCII without references, the addresses canonical; its attributes may stand in any order
+// and in either quotes. Depth and attributes of an element are bounded more tightly than by `limits`.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string_view>
+
+#include "xmpp/stanza.h"
+#include "xmpp/xml_scanner.h"
+
+namespace sallyport::xmpp {
+
+class PlainReader {
+ public:
+  struct Found {
+    Stanza stanza;
+    std::size_t size;  // of `bytes`, from the front
+  };
+  // `bytes` begins with a first-level element of a stream whose default namespace is jabber:server.
+  // `stream_lang`: the header's xml:lang. Nothing where no whole plain stanza within `limits` stands there.
+  static std::optional<Found> read(std::string_view bytes, const ParseLimits& limits,
+                                   std::string_view stream_lang);
+};
+
+}  // namespace sallyport::xmpp
