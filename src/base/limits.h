@@ -43,6 +43,8 @@ inline constexpr std::size_t kReferenceBytesMax = 12;
 // What one Expat parser reads before it is made anew between two elements: it keeps every name
 // that it ever saw.
 inline constexpr std::size_t kParserReuseBytesMax = 256 * 1024;
+// A stream keeps its Expat parser, 12 kB, this long after the last bytes; most stanzas do without.
+inline constexpr auto kParserKept = 2s;
 
 // --- addresses (RFC 7622 3.1: each part at most 1023 octets after preparation)
 inline constexpr std::size_t kJidPartBytesMax = 1023;

@@ -108,8 +108,8 @@ std::string describe(const Output& output) {
         } else if constexpr (std::is_same_v<T, PairRefused>) {
           return fmt::format("PairRefused {} {}", text(o.pair), text(o.error));
         } else if constexpr (std::is_same_v<T, Deliver>) {
-          return fmt::format("Deliver {} {}>{}", xmpp::kind_name(o.stanza.kind), o.stanza.from.text(),
-                             o.stanza.to.text());
+          return fmt::format("Deliver {} {}>{}", xmpp::kind_name(o.stanza.kind()), o.stanza.from().text(),
+                             o.stanza.to().text());
         } else if constexpr (std::is_same_v<T, Unmovable>) {
           return fmt::format("Unmovable {} {}", text(o.proof.pair()), text(o.stanza.error));
         } else if constexpr (std::is_same_v<T, NeedKey>) {
@@ -250,8 +250,8 @@ class Trial {
             proved_.insert(o.proof.pair());
           } else if constexpr (std::is_same_v<T, Deliver>) {
             EXPECT_TRUE(proved_.contains(o.proof.pair()));
-            EXPECT_EQ(o.stanza.from.domain(), o.proof.pair().remote);
-            EXPECT_EQ(o.stanza.to.domain(), o.proof.pair().local);
+            EXPECT_EQ(o.stanza.from().domain(), o.proof.pair().remote);
+            EXPECT_EQ(o.stanza.to().domain(), o.proof.pair().local);
           }
         },
         output);

@@ -5,6 +5,7 @@
 // code can construct one.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -29,18 +30,23 @@ enum class Method : std::uint8_t {
 };
 std::string_view method_name(Method method);  // "external", "dialback", "dialback+certificate", "address"
 
-// Proof that the peer of one stream may speak for `pair().remote` towards `pair().local`.
+// Proof that the peer of one stream may speak for `pair().remote` towards `pair().local`. A value; one goes with
+// every stanza, so copies share what it says, which never changes.
 class PeerProof {
  public:
-  const Pair& pair() const { return pair_; }
-  Method method() const { return method_; }
+  const Pair& pair() const { return facts_->pair; }
+  Method method() const { return facts_->method; }
 
  private:
-  PeerProof(Pair pair, Method method) : pair_(std::move(pair)), method_(method) {}
+  struct Facts {
+    Pair pair;
+    Method method;
+  };
+  PeerProof(Pair pair, Method method)
+      : facts_(std::make_shared<const Facts>(Facts{std::move(pair), method})) {}
   friend class CertificateIdentity;
   friend class DialbackIdentity;
-  Pair pair_;
-  Method method_;
+  std::shared_ptr<const Facts> facts_;
 };
 
 // Whether a trusted chain names the domain: DNS-ID, SRV-ID `_xmpp-server`, or XmppAddr

@@ -1,9 +1,9 @@
 #include "s2s/inbound.h"
 
 #include <algorithm>
-#include <deque>
 
 #include "base/limits.h"
+#include "base/ring.h"
 #include "s2s/sasl_external.h"
 #include "s2s/starttls.h"
 
@@ -27,8 +27,8 @@ class Inbound::Impl final : public StreamMachine {
 
   std::optional<InboundOutput> poll() {
     if (outputs_.empty()) return std::nullopt;
-    InboundOutput output = std::move(outputs_.front());
-    outputs_.pop_front();
+    std::optional<InboundOutput> output(std::move(outputs_.front()));
+    outputs_.drop_front();
     return output;
   }
 
@@ -96,7 +96,7 @@ class Inbound::Impl final : public StreamMachine {
   std::vector<Ended> ended_;
   std::optional<Error> refusal_;  // of the last pair that the peer tried
   std::optional<Time> linger_until_;
-  std::deque<InboundOutput> outputs_;
+  Ring<InboundOutput> outputs_;
 };
 
 // --- header and features
@@ -389,23 +389,23 @@ void Inbound::Impl::judge_again(Time now) {
 // --- stanzas
 
 void Inbound::Impl::handle_stanza(xmpp::Stanza stanza) {
-  const xmpp::Domain& from = stanza.from.domain();
-  const xmpp::Domain& to = stanza.to.domain();
   const auto speaks = [&](const PeerProof& proof) {
-    return proof.pair().remote == from && proof.pair().local == to;
+    return stanza.is_between(proof.pair().remote, proof.pair().local);
   };
   if (const auto proof = std::ranges::find_if(proofs_, speaks); proof != proofs_.end()) {
-    outputs_.push_back(Deliver{*proof, std::move(stanza)});
+    outputs_.emplace_back(std::in_place_type<Deliver>, *proof, std::move(stanza));
     return;
   }
+  const xmpp::Jid from = stanza.from();
+  const xmpp::Jid to = stanza.to();
   if (const auto ended = std::ranges::find_if(ended_, speaks, &Ended::proof); ended != ended_.end()) {
-    outputs_.push_back(Unmovable{
-        ended->proof,
-        {ended->error, stanza.kind, from, stanza.from, to, stanza.to.text(), stanza.id, stanza.type}});
+    outputs_.push_back(Unmovable{ended->proof,
+                                 {ended->error, stanza.kind(), from.domain(), from, to.domain(), to.text(),
+                                  std::string(stanza.id()), std::string(stanza.type())}});
     return;
   }
   if (is_over()) return;
-  fail(judge_stray(from, to));
+  fail(judge_stray(from.domain(), to.domain()));
 }
 
 // RFC 6120 8.1.2.2, 8.1.1.2: which of its addresses is the wrong one.
@@ -447,6 +447,7 @@ std::optional<Time> Inbound::Impl::poll_timeout() const {
       proofs_.empty() ? accepted_at_ + limits::kNegotiationTimeout : last_moved_ + limits::kStreamIdleTimeout;
   if (is_tls_awaited()) at = std::min(at, accepted_at_ + limits::kTlsTimeout);
   if (linger_until_) at = std::min(at, *linger_until_);
+  if (rest_deadline()) at = std::min(at, *rest_deadline());
   for (const auto* list : {&verifying_, &checking_}) {
     for (const Pending& pending : *list) at = std::min(at, pending.deadline);
   }
@@ -457,6 +458,7 @@ void Inbound::Impl::handle_timeout(Time now) {
   if (phase_ == Phase::kClosed) return;
   now_ = now;
   if (phase_ == Phase::kClosing) return handle_close_timeout();
+  handle_rest_timeout();
   expire_questions();
   if (is_over()) return;
   if (is_tls_awaited() && now >= accepted_at_ + limits::kTlsTimeout) {

@@ -59,6 +59,7 @@ struct PairRefused {
   Error error;
 };
 struct Deliver {
+  Deliver(PeerProof by, xmpp::Stanza what) : proof(std::move(by)), stanza(std::move(what)) {}
   PeerProof proof;
   xmpp::Stanza stanza;
 };

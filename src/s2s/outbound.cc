@@ -1,9 +1,9 @@
 #include "s2s/outbound.h"
 
 #include <algorithm>
-#include <deque>
 
 #include "base/limits.h"
+#include "base/ring.h"
 #include "s2s/sasl_external.h"
 #include "s2s/starttls.h"
 
@@ -33,8 +33,8 @@ class Outbound::Impl final : public StreamMachine {
 
   std::optional<OutboundOutput> poll() {
     if (outputs_.empty()) return std::nullopt;
-    OutboundOutput output = std::move(outputs_.front());
-    outputs_.pop_front();
+    std::optional<OutboundOutput> output(std::move(outputs_.front()));
+    outputs_.drop_front();
     return output;
   }
 
@@ -112,7 +112,7 @@ class Outbound::Impl final : public StreamMachine {
   std::optional<Error> sasl_refusal_;
   std::vector<PairState> pairs_;
   std::vector<Question> questions_;
-  std::deque<OutboundOutput> outputs_;
+  Ring<OutboundOutput> outputs_;
 };
 
 // --- the ladder
@@ -357,7 +357,7 @@ bool Outbound::Impl::send(const PeerProof& proof, const xmpp::Stanza& stanza, Ti
   const auto same = [&proof](const PeerProof& mine) { return mine.pair() == proof.pair(); };
   if (std::ranges::none_of(proofs_, same)) return false;
   now_ = last_moved_ = now;
-  write(stanza.xml);
+  write(stanza.xml());
   return true;
 }
 
@@ -438,6 +438,7 @@ std::optional<Time> Outbound::Impl::poll_timeout() const {
     const bool tls_awaited = !tls_ && (phase_ != Phase::kFeatures || tls_asked_);
     at = started_at_ + (tls_awaited ? Duration(limits::kTlsTimeout) : Duration(limits::kNegotiationTimeout));
   }
+  if (rest_deadline()) at = std::min(at, *rest_deadline());
   for (const PairState& state : pairs_) {
     if (state.step == Step::kKey || state.step == Step::kAsked) at = std::min(at, state.deadline);
   }
@@ -452,6 +453,7 @@ void Outbound::Impl::handle_timeout(Time now) {
   if (!due || now < *due) return;
   now_ = now;
   if (phase_ == Phase::kClosing) return handle_close_timeout();
+  handle_rest_timeout();
   expire();
   if (is_over()) return;
   if (is_negotiating()) {

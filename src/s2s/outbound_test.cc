@@ -277,7 +277,7 @@ TEST(Outbound, stanzas_are_sent_as_they_stand_on_ready_pairs_only) {
   EXPECT_TRUE(out.is_quiet());
   EXPECT_TRUE(out.send(proof, *stanza, lone.trial->now()));
   EXPECT_FALSE(out.is_quiet());
-  EXPECT_EQ(lone.trial->take().written, stanza->xml);
+  EXPECT_EQ(lone.trial->take().written, stanza->xml());
   EXPECT_TRUE(out.is_quiet());
   // No longer: the rules changed.
   lone.judge.usual.tls = TlsRule::kRequired;

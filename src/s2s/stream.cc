@@ -116,15 +116,17 @@ void StreamMachine::handle_bytes(std::string_view bytes, Time now) {
   // Plain bytes after the agreement on TLS (CVE-2011-0411's class). A stream error would fall into the
   // handshake.
   if (phase_ == Phase::kTls) return fail({Code::kStreamEarlyBytes, {}});
-  last_byte_ = bytes.back();
-  parser_->handle_bytes(bytes);
-  while (phase_ != Phase::kClosed) {
+  rest_ = bytes;
+  while (!rest_.empty() && phase_ != Phase::kClosed) {
+    rest_.remove_prefix(parser_->handle_some(rest_));
     // A restart in `dispatch` puts a new parser here, which has nothing to give.
-    std::optional<Result<xmpp::StreamEvent>> event = parser_->poll();
-    if (!event) return;
-    if (!*event) return fail(std::move(*event).error());
-    dispatch(std::move(**event));
+    while (auto event = parser_->poll()) {
+      if (!*event) return fail(std::move(*event).error());
+      dispatch(std::move(**event));
+      if (phase_ == Phase::kClosed) return;
+    }
   }
+  if (!rest_at_ && parser_->can_rest()) rest_at_ = now + limits::kParserKept;
 }
 
 void StreamMachine::dispatch(xmpp::StreamEvent event) {
@@ -185,6 +187,7 @@ bool StreamMachine::take_output(std::string& out) {
 void StreamMachine::restart() {
   parser_.emplace(xmpp::ParseLimits::unauthenticated());
   open_ = false;
+  rest_ = {};
 }
 
 void StreamMachine::open(const HeaderFields& fields) {
@@ -193,9 +196,8 @@ void StreamMachine::open(const HeaderFields& fields) {
 }
 
 bool StreamMachine::something_follows(bool white_space) {
-  // An element ends with `>`, so any other last byte stands behind it.
-  if (white_space && last_byte_ != '>') return true;
-  return parser_->poll().has_value() || !parser_->between_elements();
+  if (white_space) return !rest_.empty();
+  return rest_.find_first_not_of(" \t\r\n") != std::string_view::npos;
 }
 
 void StreamMachine::fail(Error error) {
@@ -227,6 +229,16 @@ void StreamMachine::finish(std::optional<Error> error) {
 std::optional<Time> StreamMachine::close_deadline() const {
   if (phase_ != Phase::kClosing) return std::nullopt;
   return closing_since_ + limits::kCloseTimeout;
+}
+
+void StreamMachine::handle_rest_timeout() {
+  if (!rest_at_ || now_ < *rest_at_) return;
+  rest_at_.reset();
+  if (now_ < last_moved_ + limits::kParserKept) {
+    rest_at_ = last_moved_ + limits::kParserKept;
+  } else {
+    parser_->rest();
+  }
 }
 
 void StreamMachine::handle_close_timeout() {

@@ -124,6 +124,9 @@ class StreamMachine {
   bool is_over() const { return phase_ == Phase::kClosing || phase_ == Phase::kClosed; }
   std::optional<Time> close_deadline() const;
   void handle_close_timeout();
+  // When the parser may be given up if nothing moves until then; nothing where there is none to give up.
+  const std::optional<Time>& rest_deadline() const { return rest_at_; }
+  void handle_rest_timeout();
 
   Phase phase_;
   Time now_;
@@ -139,7 +142,8 @@ class StreamMachine {
   void handle_footer();
 
   bool open_ = false;      // our header is written
-  char last_byte_ = '\0';  // of the bytes in hand
+  std::string_view rest_;  // of the bytes in hand: what the parser has not seen
+  std::optional<Time> rest_at_;
   Time closing_since_;
   std::optional<Error> close_reason_;
 };
