@@ -161,9 +161,9 @@ class Abuse {
     xml_.assign(choices_.byte() * 300U, 'x');
     frame::Stanza s;
     s.channel = channel;
-    s.from = inward ? std::string_view(remote_address_) : "alice@example.com";
-    s.to = inward ? "alice@example.com" : std::string_view(remote_address_);
-    s.xml = xml_;
+    s.from() = inward ? std::string_view(remote_address_) : "alice@example.com";
+    s.to() = inward ? "alice@example.com" : std::string_view(remote_address_);
+    s.xml() = xml_;
     return s;
   }
   frame::Frame plain() {
@@ -263,9 +263,9 @@ class Abuse {
     }
     require(r.receipt.sequence > last_[r.receipt.channel], "in order, and none twice");
     last_[r.receipt.channel] = r.receipt.sequence;
-    const xmpp::Domain& far = role_ == Role::kCore ? r.stanza.from.domain() : r.stanza.to.domain();
-    require(far == r.pair.remote, "a stanza is of its pair");
-    const std::size_t bytes = r.stanza.xml.size() + limits::kStanzaOverheadBytes;
+    const xmpp::Domain& far = role_ == Role::kCore ? r.stanza.from().domain() : r.stanza.to().domain();
+    require(far == r.pair().remote, "a stanza is of its pair");
+    const std::size_t bytes = r.stanza.xml().size() + limits::kStanzaOverheadBytes;
     open_.emplace(r.receipt, bytes);
     open_bytes_ += bytes;
     require(open_bytes_ <= limits::kLinkCreditBytes, "the link's credit bounds what is held");

@@ -253,18 +253,19 @@ AddressMap::AddressMap(const std::vector<Row>& rows) {
 }
 
 Result<xmpp::Stanza> AddressMap::map(const xmpp::Stanza& stanza) const {
-  Rewriter rewriter(stanza.xml, names_);
+  Rewriter rewriter(stanza.xml(), names_);
   if (!rewriter.run()) return Error{Code::kXmlNotWellFormed, "not in the canonical form"};
   const auto own = [&](const xmpp::Jid& jid) {
     const auto* name = names_.of(jid.domain());
     return name == nullptr ? jid : jid.in(name->domain);
   };
-  xmpp::Stanza mapped{stanza.kind, own(stanza.from), own(stanza.to), {},
-                      stanza.type, stanza.lang,      rewriter.take()};
-  append_mapped(mapped.id, stanza.id, names_, " ");
-  if (mapped.xml.size() > limits::kCanonicalBytesMax || mapped.id.size() > limits::kStanzaIdBytesMax)
+  std::string id;
+  append_mapped(id, stanza.id(), names_, " ");
+  const std::string xml = rewriter.take();
+  if (xml.size() > limits::kCanonicalBytesMax || id.size() > limits::kStanzaIdBytesMax)
     return Error{Code::kXmlTooLarge, "with the other name of its node"};
-  return mapped;
+  return xmpp::Stanza(stanza.kind(), own(stanza.from()), own(stanza.to()), id, stanza.type(), stanza.lang(),
+                      xml);
 }
 
 }  // namespace sallyport::gate

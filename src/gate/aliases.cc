@@ -13,11 +13,13 @@ Aliases::Aliases(std::vector<AliasRow> rows) {
 }
 
 std::optional<xmpp::Domain> Aliases::node_of(const xmpp::Domain& alias) const {
+  if (node_by_alias_.empty()) return std::nullopt;
   const auto at = node_by_alias_.find(alias);
   return at == node_by_alias_.end() ? std::nullopt : std::optional(at->second);
 }
 
 std::optional<xmpp::Domain> Aliases::alias_of(const xmpp::Domain& node, const xmpp::Domain& remote) const {
+  if (aliases_by_node_.empty()) return std::nullopt;
   const auto aliases = aliases_by_node_.find(node);
   if (aliases == aliases_by_node_.end()) return std::nullopt;
   const auto known = known_.find({node, remote});
@@ -25,6 +27,7 @@ std::optional<xmpp::Domain> Aliases::alias_of(const xmpp::Domain& node, const xm
 }
 
 void Aliases::used(const xmpp::Domain& alias, const xmpp::Domain& remote) {
+  if (node_by_alias_.empty()) return;
   const auto node = node_by_alias_.find(alias);
   if (node == node_by_alias_.end()) return;
   if (aliases_by_node_.at(node->second).size() == 1) return;
@@ -43,6 +46,8 @@ bool Aliases::has_own_names(const xmpp::Domain& remote) const {
   });
 }
 
-bool Aliases::is_mapped_node(const xmpp::Domain& domain) const { return aliases_by_node_.contains(domain); }
+bool Aliases::is_mapped_node(const xmpp::Domain& domain) const {
+  return !aliases_by_node_.empty() && aliases_by_node_.contains(domain);
+}
 
 }  // namespace sallyport::gate

@@ -44,20 +44,21 @@ void Core::Impl::apply(PolicyUpdate update, Now now) {
   auto next = std::make_unique<Snapshot>(setup.config, std::move(update));
   inside.use(next.get());
   snapshot = std::move(next);
+  judged.clear();
   log.log({LogLevel::kInfo,
            "policy.applied",
            {{"generation", std::to_string(snapshot->update().generation)},
             {"sha256", to_hex(snapshot->update().policy_sha256)}}});
   for (auto& [pair, out] : outgoing) {
-    for (auto it = out.queue.begin(); it != out.queue.end();) {
-      const auto may = may_pass(pair, it->stanza, policy::Direction::kOut, now);
+    for (std::size_t left = out.queue.size(); left > 0; --left) {
+      Waiting waiting = out.queue.pop_front();
+      const auto may = may_pass(pair, waiting.stanza, policy::Direction::kOut, now);
       if (may) {
-        ++it;
+        out.queue.push_back(std::move(waiting));
         continue;
       }
-      answer_inside(it->stanza, may.error(), setup.config.name.ascii(), now);
-      out.bytes -= it->stanza.xml.size();
-      it = out.queue.erase(it);
+      answer_inside(waiting.stanza, may.error(), setup.config.name.ascii(), now);
+      out.bytes -= waiting.stanza.xml().size();
     }
     if (out.bytes <= limits::kPairQueueHoldBytes / 2) release(out);
   }
@@ -190,7 +191,7 @@ void Core::drain(Now now) {
   impl_->turn(now);
 }
 
-bool Core::is_drained() const { return impl_->draining && impl_->side.is_empty() && impl_->sent.size() == 0; }
+bool Core::is_drained() const { return impl_->draining && impl_->side.is_empty() && impl_->unsettled == 0; }
 
 bool Core::is_proved(ConnId conn) const { return impl_->side.is_proved(conn); }
 
@@ -241,7 +242,7 @@ void Core::Impl::turn(Now now) {
   }
 }
 
-void Core::Impl::handle(SideOutput output, Now now) {
+void Core::Impl::handle(SideOutput&& output, Now now) {
   if (auto* pass = std::get_if<Output>(&output)) {
     outputs.push_back(std::move(*pass));
   } else if (auto* arrived = std::get_if<Arrived>(&output)) {

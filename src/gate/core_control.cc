@@ -143,7 +143,7 @@ std::string Core::Impl::explain(const std::string& from, const std::string& to, 
     if (snapshot->update().policy.static_routes && row.domain == pair.remote)
       route = "static route " + row.address.text();
   step("route", true, route);
-  if (const auto it = outgoing.find(pair); it != outgoing.end() && !it->second.last_error.empty())
+  if (const auto* it = outgoing.find(pair); it != nullptr && !it->second.last_error.empty())
     step("last outward error", true, it->second.last_error);
   if (const Served* served = snapshot->served_outward(pair.local)) {
     std::string servers;

@@ -6,7 +6,6 @@
 #include <map>
 #include <memory>
 #include <set>
-#include <unordered_map>
 
 #include "base/repeats.h"
 #include "gate/core.h"
@@ -23,7 +22,7 @@ class Core::Impl {
 
   // --- core.cc
   void turn(Now now);
-  void handle(SideOutput output, Now now);
+  void handle(SideOutput&& output, Now now);
   std::optional<Time> next_timeout() const;
   void handle_timeout(Now now);
   void apply(PolicyUpdate update, Now now);
@@ -35,22 +34,19 @@ class Core::Impl {
   };
   // What goes out for one pair, before it has credit.
   struct Outgoing {
-    std::deque<Waiting> queue;
+    Ring<Waiting> queue;
     std::size_t bytes = 0;
     std::optional<std::size_t> edge;  // that carries the pair until its link is declared dead
     std::set<ConnId> held;
-    std::size_t unsettled = 0;  // in `sent`
+    // What settlements of its stanzas come back with; 0 while none was sent.
+    Ticket ticket = 0;
+    std::size_t unsettled = 0;
     bool armed = false;
     std::uint64_t stanzas = 0;
     std::uint64_t refused = 0;
     std::string last_error;
   };
-  // What was sent to an edge and is not settled: enough of it to answer its sender.
-  struct Sent {
-    Pair pair;
-    xmpp::Stanza head;  // without xml
-    std::size_t edge;
-  };
+  using OutgoingEntry = xmpp::PairMap<Outgoing>::Entry;
   void outward(Arrived arrived, Now now);
   void enqueue(const Pair& pair, xmpp::Stanza stanza, std::optional<ConnId> from, Now now);
   void pump(const Pair& pair, Outgoing& out, Now now);
@@ -58,21 +54,22 @@ class Core::Impl {
   void release(Outgoing& out);
   void arm(const Pair& pair, Outgoing& out);
   void expire(Now now);
-  Outgoing& outgoing_of(const Pair& pair);
-  std::optional<Sent> take_sent(Ticket ticket);
+  OutgoingEntry& outgoing_of(const Pair& pair);
+  // One stanza less is unsettled; nullptr for a ticket that is nobody's.
+  OutgoingEntry* note_settled(Ticket ticket);
   void settled(link::Settled settled, std::size_t edge, Now now);
   std::optional<std::size_t> choose_edge(const Pair& pair) const;
   // The one error for a stanza that an internal user sent; nothing where none may be sent.
   void answer_inside(const xmpp::Stanza& stanza, const Error& error, const std::string& leg, Now now);
   void deliver_inside(xmpp::Stanza stanza, Ticket ticket, Now now);
-  Result<void> may_pass(const Pair& pair, const xmpp::Stanza& stanza, policy::Direction start, Now now) const;
+  Result<void> may_pass(const Pair& pair, const xmpp::Stanza& stanza, policy::Direction start, Now now);
 
   // --- core_inward.cc
   struct Arriving {
     std::size_t edge;
     link::Receipt receipt;
   };
-  void inward(link::Received received, std::size_t edge, Now now);
+  void inward(link::Received&& received, std::size_t edge, Now now);
   Result<xmpp::Stanza> judge_inward(const link::Received& received, Now now);
   void refuse_inward(const Pair& pair, const xmpp::Stanza& stanza, const Error& error, const std::string& leg,
                      Now now);
@@ -96,7 +93,7 @@ class Core::Impl {
   void dial(std::size_t edge, Now now);
   void schedule(Link& link, bool final, Now now);
   void link_down(std::size_t edge, const Error& error, bool final, Now now);
-  void handle(link::Event event, std::size_t edge, Now now);
+  void handle(link::Event&& event, std::size_t edge, Now now);
   void push(std::size_t edge);
   void set_ready(std::size_t edge, Now now);
   void answer(const link::Asked& asked, std::size_t edge, Now now);
@@ -122,10 +119,18 @@ class Core::Impl {
   Side side;
   std::vector<Link> links;
   xmpp::StanzaReader reader;
-  std::unordered_map<Pair, Outgoing> outgoing;
+  xmpp::PairMap<Outgoing> outgoing;
   Sweep sweep_outgoing{limits::kPairsRememberedMax};
   std::set<std::pair<Time, Pair>> deadlines;
-  Slots<Sent> sent;
+  Slots<OutgoingEntry*> tickets;
+  std::size_t unsettled = 0;  // of all pairs
+  // Who may start within this second, by the policy in force: most stanzas need not be judged anew.
+  struct Judged {
+    UnixTime second{};
+    bool in = false;
+    bool out = false;
+  };
+  xmpp::PairMap<Judged> judged;
   Slots<Arriving> arriving;
   std::deque<Output> outputs;
   std::map<ConnId, std::string> farewells;

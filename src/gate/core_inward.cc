@@ -8,25 +8,27 @@
 namespace sallyport::gate {
 
 Result<xmpp::Stanza> Core::Impl::judge_inward(const link::Received& received, Now now) {
-  const Pair& pair = received.pair;
-  auto stanza = reader.read(received.stanza.xml);
+  const Pair& pair = received.pair();
+  auto stanza = reader.read(received.stanza.xml());
   if (!stanza) return stanza.error();
-  if (stanza->from.domain() != pair.remote) return Error{Code::kStanzaFromInvalid, stanza->from.text()};
-  if (stanza->to.domain() != pair.local) return Error{Code::kStanzaToInvalid, stanza->to.text()};
+  if (stanza->from_domain() != pair.remote.ascii())
+    return Error{Code::kStanzaFromInvalid, std::string(stanza->from_text())};
+  if (stanza->to_domain() != pair.local.ascii())
+    return Error{Code::kStanzaToInvalid, std::string(stanza->to_text())};
   if (snapshot->aliases().is_mapped_node(pair.local)) return Error{Code::kPolicyNodeName, pair.local.ascii()};
   if (auto may = may_pass(pair, *stanza, policy::Direction::kIn, now); !may) return may.error();
   return stanza;
 }
 
-void Core::Impl::inward(link::Received received, std::size_t edge, Now now) {
+void Core::Impl::inward(link::Received&& received, std::size_t edge, Now now) {
   ++stanzas.in;
-  const Pair pair = received.pair;
+  const Pair& pair = received.pair();
   auto& session = links[edge].end->session();
   auto stanza = judge_inward(received, now);
   if (!stanza) {
     const Error error = stanza.error();
     // What the edge calls its addresses is good enough to answer a proved pair, not to deliver.
-    if (received.stanza.from.domain() == pair.remote && received.stanza.to.domain() == pair.local)
+    if (received.stanza.is_between(pair.remote, pair.local))
       refuse_inward(pair, received.stanza, error, setup.config.name.ascii(), now);
     session.settle(received.receipt, error, now.mono);
     return;
@@ -45,7 +47,7 @@ void Core::Impl::refuse_inward(const Pair& pair, const xmpp::Stanza& stanza, con
            {{"local", pair.local.ascii()},
             {"remote", pair.remote.ascii()},
             {"direction", "in"},
-            {"id", stanza.id},
+            {"id", std::string(stanza.id())},
             {"code", std::string(row.name)},
             {"leg", leg},
             {"text", error.text}}});
@@ -67,9 +69,9 @@ void Core::Impl::delivered(Ticket ticket, Now now) {
 void Core::Impl::not_delivered(Failed failed, Now now) {
   auto entry = arriving.take(failed.ticket);
   if (!entry) return;
-  const xmpp::Domain remote = failed.stanza.from.domain();
+  const xmpp::Domain remote = failed.stanza.from().domain();
   if (snapshot->outward(failed.stanza, remote)) {
-    const Pair pair{failed.stanza.to.domain(), failed.stanza.from.domain()};
+    const Pair pair{failed.stanza.to().domain(), failed.stanza.from().domain()};
     refuse_inward(pair, failed.stanza, failed.error, setup.config.name.ascii(), now);
   }
   links[entry->edge].end->session().settle(entry->receipt, std::move(failed.error), now.mono);

@@ -54,7 +54,7 @@ void Core::Impl::link_down(std::size_t edge, const Error& error, bool final, Now
   if (!link.dialling && link.next_dial <= now.mono) schedule(link, final, now);
 }
 
-void Core::Impl::handle(link::Event event, std::size_t edge, Now now) {
+void Core::Impl::handle(link::Event&& event, std::size_t edge, Now now) {
   Link& link = links[edge];
   auto& session = link.end->session();
   if (auto* received = std::get_if<link::Received>(&event)) {
@@ -62,7 +62,7 @@ void Core::Impl::handle(link::Event event, std::size_t edge, Now now) {
   } else if (auto* settlement = std::get_if<link::Settled>(&event)) {
     settled(std::move(*settlement), edge, now);
   } else if (auto* writable = std::get_if<link::Writable>(&event)) {
-    if (const auto it = outgoing.find(writable->pair); it != outgoing.end()) pump(it->first, it->second, now);
+    if (auto* found = outgoing.find(writable->pair)) pump(found->first, found->second, now);
   } else if (auto* asked = std::get_if<link::Asked>(&event)) {
     answer(*asked, edge, now);
   } else if (auto* up = std::get_if<link::Up>(&event)) {
@@ -115,11 +115,11 @@ void Core::Impl::set_ready(std::size_t edge, Now now) {
 // The link is declared dead and another one lives: its pairs go there, in order, before what waited behind
 // them.
 void Core::Impl::move_away(std::size_t edge, Now now) {
-  auto unsettled = links[edge].end->session().abandon();
-  for (auto it = unsettled.rbegin(); it != unsettled.rend(); ++it) {
-    take_sent(it->ticket);
+  auto abandoned = links[edge].end->session().abandon();
+  for (auto it = abandoned.rbegin(); it != abandoned.rend(); ++it) {
+    note_settled(it->ticket);
     Outgoing& out = outgoing[it->pair];
-    out.bytes += it->stanza.xml.size();
+    out.bytes += it->stanza.xml().size();
     out.queue.push_front({std::move(it->stanza), now.mono + limits::kDeliveryTimeout});
     if (it->sent) ++stanzas.uncertain;
   }
@@ -135,7 +135,7 @@ void Core::Impl::move_away(std::size_t edge, Now now) {
 void Core::Impl::give_up(std::size_t edge, Now now) {
   links[edge].give_up.reset();
   for (auto& entry : links[edge].end->session().abandon()) {
-    take_sent(entry.ticket);
+    note_settled(entry.ticket);
     if (entry.sent) ++stanzas.uncertain;
     answer_inside(entry.stanza, {Code::kLinkDown, {}}, setup.config.name.ascii(), now);
   }

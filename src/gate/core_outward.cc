@@ -9,9 +9,15 @@ namespace sallyport::gate {
 
 // The direction says who may start; what only answers passes where either side may.
 Result<void> Core::Impl::may_pass(const Pair& pair, const xmpp::Stanza& stanza, policy::Direction start,
-                                  Now now) const {
+                                  Now now) {
+  if (judged.size() >= limits::kPairsRememberedMax && judged.find(pair) == nullptr) judged.clear();
+  Judged& before = judged[pair];
+  if (before.second != now.civil) before = {now.civil};
+  bool& may_start = start == policy::Direction::kIn ? before.in : before.out;
+  if (may_start) return {};
   auto verdict = snapshot->rules().judge(pair, start, now.civil);
-  if (verdict.result) return {};
+  may_start = verdict.result.has_value();
+  if (may_start) return {};
   if (is_answer(stanza) && snapshot->rules().may_answer(pair, now.civil)) return {};
   return verdict.result;
 }
@@ -30,7 +36,7 @@ void Core::Impl::outward(Arrived arrived, Now now) {
              "stanza.refused",
              {{"local", local.ascii()},
               {"remote", remote.ascii()},
-              {"id", stanza.id},
+              {"id", std::string(stanza.id())},
               {"code", std::string(row.name)}}});
     if (auto answer = xmpp::bounce(stanza, "policy-violation", row.sentence))
       side.send(arrived.proof.pair(), std::move(*answer), 0, now);
@@ -38,7 +44,7 @@ void Core::Impl::outward(Arrived arrived, Now now) {
   }
   const Pair pair{local, remote};
   if (auto may = may_pass(pair, stanza, policy::Direction::kOut, now); !may) {
-    outgoing_of(pair).last_error = std::string(code_row(may.error().code).name);
+    outgoing_of(pair).second.last_error = std::string(code_row(may.error().code).name);
     answer_inside(stanza, may.error(), setup.config.name.ascii(), now);
     return;
   }
@@ -46,14 +52,14 @@ void Core::Impl::outward(Arrived arrived, Now now) {
 }
 
 void Core::Impl::enqueue(const Pair& pair, xmpp::Stanza stanza, std::optional<ConnId> from, Now now) {
-  Outgoing& out = outgoing_of(pair);
-  const std::size_t size = stanza.xml.size();
+  Outgoing& out = outgoing_of(pair).second;
+  const std::size_t size = stanza.xml().size();
   if (out.bytes + size > limits::kPairQueueBytesMax || out.queue.size() >= limits::kPairQueueStanzasMax) {
     answer_inside(stanza, {Code::kDeliveryQueueFull, {}}, setup.config.name.ascii(), now);
     return;
   }
   out.bytes += size;
-  out.queue.push_back({std::move(stanza), now.mono + limits::kDeliveryTimeout});
+  out.queue.emplace_back(Waiting{std::move(stanza), now.mono + limits::kDeliveryTimeout});
   pump(pair, out, now);
   if (from && out.bytes > limits::kPairQueueHoldBytes && out.held.insert(*from).second)
     side.hold(*from, true);
@@ -80,16 +86,16 @@ void Core::Impl::pump(const Pair& pair, Outgoing& out, Now now) {
   if (!out.edge) out.edge = choose_edge(pair);
   if (!out.edge || !links[*out.edge].ready) return;
   auto& session = links[*out.edge].end->session();
-  while (!out.queue.empty() && session.can_send(pair, out.queue.front().stanza.xml.size())) {
+  while (!out.queue.empty() && session.can_send(pair, out.queue.front().stanza.xml().size())) {
     xmpp::Stanza& stanza = out.queue.front().stanza;
-    out.bytes -= stanza.xml.size();
-    const auto ticket = sent.put(
-        {pair, {stanza.kind, stanza.from, stanza.to, stanza.id, stanza.type, stanza.lang, {}}, *out.edge});
+    out.bytes -= stanza.xml().size();
+    if (out.ticket == 0) out.ticket = tickets.put(outgoing.find(pair));
     ++stanzas.out;
     ++out.stanzas;
     ++out.unsettled;
-    session.send(pair, std::move(stanza), ticket, now.mono);
-    out.queue.pop_front();
+    ++unsettled;
+    session.send(pair, std::move(stanza), out.ticket, now.mono);
+    out.queue.drop_front();
   }
   if (out.bytes <= limits::kPairQueueHoldBytes / 2) release(out);
 }
@@ -120,35 +126,39 @@ void Core::Impl::expire(Now now) {
           any_ready() ? Error{Code::kDeliveryTimeout, "no credit from the edge"} : Error{Code::kLinkDown, {}};
       out.last_error = std::string(code_row(error.code).name);
       answer_inside(out.queue.front().stanza, error, setup.config.name.ascii(), now);
-      out.bytes -= out.queue.front().stanza.xml.size();
-      out.queue.pop_front();
+      out.bytes -= out.queue.front().stanza.xml().size();
+      out.queue.drop_front();
     }
     if (out.bytes <= limits::kPairQueueHoldBytes / 2) release(out);
     arm(pair, out);
   }
 }
 
-Core::Impl::Outgoing& Core::Impl::outgoing_of(const Pair& pair) {
-  sweep_outgoing(outgoing, [](const Outgoing& out) {
-    return out.queue.empty() && out.held.empty() && out.unsettled == 0;
+Core::Impl::OutgoingEntry& Core::Impl::outgoing_of(const Pair& pair) {
+  sweep_outgoing(outgoing, [this](const Outgoing& out) {
+    const bool idle = out.queue.empty() && out.held.empty() && out.unsettled == 0;
+    if (idle) tickets.take(out.ticket);
+    return idle;
   });
-  return outgoing[pair];
+  return outgoing.get(pair);
 }
 
-std::optional<Core::Impl::Sent> Core::Impl::take_sent(Ticket ticket) {
-  auto entry = sent.take(ticket);
-  if (entry) --outgoing[entry->pair].unsettled;
-  return entry;
+Core::Impl::OutgoingEntry* Core::Impl::note_settled(Ticket ticket) {
+  OutgoingEntry** found = tickets.get(ticket);
+  if (found == nullptr) return nullptr;
+  --(*found)->second.unsettled;
+  --unsettled;
+  return *found;
 }
 
 void Core::Impl::settled(link::Settled settled, std::size_t edge, Now now) {
-  auto entry = take_sent(settled.ticket);
-  if (!entry || !settled.outcome) return;
-  Outgoing& out = outgoing[entry->pair];
+  OutgoingEntry* entry = note_settled(settled.ticket);
+  if (entry == nullptr || !settled.outcome) return;
+  Outgoing& out = entry->second;
   const Error& error = *settled.outcome;
   out.last_error = fmt::format("{}: {}", code_row(error.code).name, error.text);
   ++out.refused;
-  answer_inside(entry->head, error, setup.config.edges[edge].name.ascii(), now);
+  answer_inside(*settled.stanza, error, setup.config.edges[edge].name.ascii(), now);
 }
 
 // RFC 6120 8.3: one error, which names the leg that failed.
@@ -159,14 +169,14 @@ void Core::Impl::answer_inside(const xmpp::Stanza& stanza, const Error& error, c
   // An error is not answered (RFC 6120 8.3.1): that it did not arrive stands here only.
   log.log({LogLevel::kInfo,
            stanza.is_error() ? "answer.lost" : "stanza.refused",
-           {{"local", stanza.from.domain().ascii()},
-            {"remote", stanza.to.domain().ascii()},
-            {"id", stanza.id},
+           {{"local", std::string(stanza.from_domain())},
+            {"remote", std::string(stanza.to_domain())},
+            {"id", std::string(stanza.id())},
             {"code", std::string(row.name)},
             {"leg", leg},
             {"text", error.text}}});
   const std::string text =
-      fmt::format("{} -> {}: {}{}{}{} [{}]", leg, stanza.to.domain().unicode(), row.sentence,
+      fmt::format("{} -> {}: {}{}{}{} [{}]", leg, stanza.to().domain().unicode(), row.sentence,
                   error.text.empty() ? "" : " (", error.text, error.text.empty() ? "" : ")", row.name);
   if (auto answer = xmpp::bounce(stanza, stanza_condition(error.code, Sender::kInside), text))
     deliver_inside(std::move(*answer), 0, now);
@@ -174,7 +184,7 @@ void Core::Impl::answer_inside(const xmpp::Stanza& stanza, const Error& error, c
 
 // To an internal server: `stanza` in its outward form, from a remote domain to a local one.
 void Core::Impl::deliver_inside(xmpp::Stanza stanza, Ticket ticket, Now now) {
-  const Pair pair{stanza.from.domain(), snapshot->inside_of(stanza.to.domain())};
+  const Pair pair{stanza.from().domain(), snapshot->inside_of(stanza.to().domain())};
   if (auto mapped = snapshot->inward(stanza); !mapped) {
     if (ticket != 0) side.emit_failure(ticket, mapped.error(), std::move(stanza));
     return;

@@ -152,7 +152,7 @@ void Edge::Impl::turn(Now now) {
   }
 }
 
-void Edge::Impl::handle(SideOutput output, Now now) {
+void Edge::Impl::handle(SideOutput&& output, Now now) {
   if (auto* pass = std::get_if<Output>(&output)) {
     outputs.push_back(std::move(*pass));
   } else if (auto* arrived = std::get_if<Arrived>(&output)) {
@@ -200,7 +200,7 @@ void Edge::Impl::inward(Arrived arrived, Now now) {
     in.provenance_of = arrived.conn;
     in.provenance = {std::string(s2s::method_name(arrived.proof.method())), side.peer_text(arrived.conn)};
   }
-  if (in.queue.empty() && link && link->session().can_send(pair, arrived.stanza.xml.size())) {
+  if (in.queue.empty() && link && link->session().can_send(pair, arrived.stanza.xml().size())) {
     link->session().send(pair, std::move(arrived.stanza), 0, now.mono, in.provenance);
     return;
   }
@@ -209,12 +209,12 @@ void Edge::Impl::inward(Arrived arrived, Now now) {
 }
 
 void Edge::Impl::pump_inward(const Pair& pair, Now now) {
-  const auto it = inward_pairs.find(pair);
-  if (it == inward_pairs.end() || !link) return;
-  Inward& in = it->second;
-  while (!in.queue.empty() && link->session().can_send(pair, in.queue.front().xml.size())) {
+  auto* found = inward_pairs.find(pair);
+  if (found == nullptr || !link) return;
+  Inward& in = found->second;
+  while (!in.queue.empty() && link->session().can_send(pair, in.queue.front().xml().size())) {
     link->session().send(pair, std::move(in.queue.front()), 0, now.mono, in.provenance);
-    in.queue.pop_front();
+    in.queue.drop_front();
   }
   if (!in.queue.empty()) return;
   for (const ConnId conn : in.held) side.hold(conn, false);

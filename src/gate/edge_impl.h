@@ -4,7 +4,6 @@
 #include <deque>
 #include <map>
 #include <set>
-#include <unordered_map>
 
 #include "base/repeats.h"
 #include "gate/edge.h"
@@ -23,7 +22,7 @@ class Edge::Impl {
   // What every input is followed by: outputs of the face and events of the session are carried to each
   // other until both are silent.
   void turn(Now now);
-  void handle(SideOutput output, Now now);
+  void handle(SideOutput&& output, Now now);
   // A stanza of the world, proved: onto the channel, or it waits and its stream is not read.
   void inward(Arrived arrived, Now now);
   void settle(Ticket ticket, link::Outcome outcome, Now now);
@@ -33,7 +32,7 @@ class Edge::Impl {
   void handle_link(ConnId conn, std::size_t peer, const Endpoint& endpoint, Now now);
   void say(LogEvent event, const Error& error, Now now);
   void refuse_link(ConnId conn, Error error, Now now);
-  void handle(link::Event event, Now now);
+  void handle(link::Event&& event, Now now);
   void handle_push(link::Pushed pushed, Now now);
   Result<void> may_bring(const Push& push) const;
   void drop_early();
@@ -47,7 +46,7 @@ class Edge::Impl {
 
   // What came from the world for one pair and has no credit yet.
   struct Inward {
-    std::deque<xmpp::Stanza> queue;
+    Ring<xmpp::Stanza> queue;
     std::set<ConnId> held;
     ConnId provenance_of = 0;
     link::Provenance provenance;
@@ -86,7 +85,7 @@ class Edge::Impl {
   };
   std::deque<Early> early;
   std::uint64_t sessions = 0;
-  std::unordered_map<Pair, Inward> inward_pairs;
+  xmpp::PairMap<Inward> inward_pairs;
   Sweep sweep_inward{limits::kPairsRememberedMax};
   std::map<std::uint64_t, Asked> asked;
   std::map<ConnId, std::string> farewells;

@@ -62,7 +62,7 @@ void Edge::Impl::close_link(Now now) {
   listen(false);
 }
 
-void Edge::Impl::handle(link::Event event, Now now) {
+void Edge::Impl::handle(link::Event&& event, Now now) {
   if (auto* received = std::get_if<link::Received>(&event)) {
     const auto ticket = outward.put({sessions, received->receipt});
     if (draining) {
@@ -71,9 +71,9 @@ void Edge::Impl::handle(link::Event event, Now now) {
       return;
     }
     if (world.has_policy()) {
-      side.send(received->pair, std::move(received->stanza), ticket, now);
+      side.send(received->pair(), std::move(received->stanza), ticket, now);
     } else {
-      early.push_back({std::move(received->pair), std::move(received->stanza), ticket});
+      early.push_back({received->pair(), std::move(received->stanza), ticket});
     }
   } else if (auto* writable = std::get_if<link::Writable>(&event)) {
     pump_inward(writable->pair, now);

@@ -170,10 +170,10 @@ TEST(Snapshot, a_node_is_translated_in_every_spelling_of_its_name) {
     ASSERT_TRUE(stanza) << xml;
     auto back = *stanza;
     ASSERT_TRUE(out.outward(*stanza, domain("partner.example")));
-    EXPECT_NE(stanza->xml.find("at='" + scheme + "room@chat.example.com/n'"), std::string::npos)
-        << stanza->xml;
+    EXPECT_NE(stanza->xml().find("at='" + scheme + "room@chat.example.com/n'"), std::string::npos)
+        << stanza->xml();
     ASSERT_TRUE(in.inward(back));
-    EXPECT_EQ(back.xml, stanza->xml);
+    EXPECT_EQ(back.xml(), stanza->xml());
   }
 }
 
@@ -190,8 +190,8 @@ TEST(Snapshot, a_stanza_that_outgrows_its_limit_stays_as_it_was) {
   const auto mapped = snapshot.outward(*stanza, domain("b.example"));
   ASSERT_FALSE(mapped);
   EXPECT_EQ(mapped.error().code, Code::kXmlTooLarge);
-  EXPECT_EQ(stanza->xml, before.xml);
-  EXPECT_EQ(stanza->from, before.from);
+  EXPECT_EQ(stanza->xml(), before.xml());
+  EXPECT_EQ(stanza->from(), before.from());
 }
 
 }  // namespace

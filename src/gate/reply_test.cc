@@ -67,12 +67,12 @@ TEST(Reply, a_stanza_to_no_address_is_answered_by_the_domain) {
   for (const Sender sender : {Sender::kInside, Sender::kWorld}) {
     const auto answer = answer_bad(bad(StanzaKind::kMessage, "chat"), sender);
     ASSERT_TRUE(answer);
-    EXPECT_EQ(answer->type, "error");
-    EXPECT_EQ(answer->id, "7");
-    EXPECT_EQ(answer->from.text(), "example.com");
-    EXPECT_EQ(answer->to.text(), "b@partner.example/x");
-    EXPECT_NE(answer->xml.find("<error type='modify'><jid-malformed "), std::string::npos) << answer->xml;
-    EXPECT_NE(answer->xml.find("localpart: it is too long"), std::string::npos) << answer->xml;
+    EXPECT_EQ(answer->type(), "error");
+    EXPECT_EQ(answer->id(), "7");
+    EXPECT_EQ(answer->from().text(), "example.com");
+    EXPECT_EQ(answer->to().text(), "b@partner.example/x");
+    EXPECT_NE(answer->xml().find("<error type='modify'><jid-malformed "), std::string::npos) << answer->xml();
+    EXPECT_NE(answer->xml().find("localpart: it is too long"), std::string::npos) << answer->xml();
   }
 }
 
@@ -85,7 +85,7 @@ TEST(Reply, an_error_to_no_address_is_not_answered) {
 TEST(Reply, a_request_of_an_unknown_type_is_answered) {
   const auto answer = answer_bad(bad(StanzaKind::kIq, "frob", Code::kStanzaTypeInvalid), Sender::kWorld);
   ASSERT_TRUE(answer);
-  EXPECT_NE(answer->xml.find("<bad-request "), std::string::npos) << answer->xml;
+  EXPECT_NE(answer->xml().find("<bad-request "), std::string::npos) << answer->xml();
 }
 
 TEST(Reply, a_stanza_from_no_address_is_not_answered) {

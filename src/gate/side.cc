@@ -100,16 +100,16 @@ bool Side::handle_written(ConnId conn, std::uint64_t bytes_total, Now now) {
   stream->written_bytes = bytes_total;
   while (!stream->in_flight.empty() && stream->in_flight.front().end <= bytes_total) {
     const auto& done = stream->in_flight.front();
-    if (done.queued.ticket != 0) emit(Handed{done.queued.ticket});
+    if (done.queued.ticket != 0) outputs_.emplace_back(Handed{done.queued.ticket});
     stream->recent_ends.push_back(done.end);
-    stream->in_flight.pop_front();
+    stream->in_flight.drop_front();
   }
   while (!stream->recent_ends.empty() &&
          stream->recent_ends.front() + limits::kWriteWindowBytes < bytes_total)
-    stream->recent_ends.pop_front();
+    stream->recent_ends.drop_front();
   if (stream->blocked && stream->end() - bytes_total <= limits::kWriteQueueBytesMax / 2) {
     stream->blocked = false;
-    if (stream->target) pump(*stream->target, now);
+    if (auto* out = stream->target ? pairs_.find(*stream->target) : nullptr) pump(out->first, out->second, now);
   }
   return true;
 }
@@ -160,8 +160,8 @@ bool Side::take_output(ConnId conn, std::string& out) {
 
 std::optional<SideOutput> Side::poll() {
   if (outputs_.empty()) return std::nullopt;
-  auto output = std::move(outputs_.front());
-  outputs_.pop_front();
+  std::optional<SideOutput> output(std::move(outputs_.front()));
+  outputs_.drop_front();
   return output;
 }
 
@@ -261,9 +261,11 @@ void Side::set_timer(ConnId conn, Stream& stream) {
   std::optional<Time> next;
   if (auto* in = stream.in()) next = in->poll_timeout();
   if (auto* out = stream.out()) next = out->poll_timeout();
-  if (next == stream.timer) return;
+  // A timer that is too early is left alone: it looks again when it fires, which is cheaper than moving it
+  // with every byte.
+  if (!next || (stream.timer && *stream.timer <= *next)) return;
   if (stream.timer) timers_.erase({*stream.timer, conn});
-  if (next) timers_.emplace(*next, conn);
+  timers_.emplace(*next, conn);
   stream.timer = next;
 }
 
@@ -274,7 +276,7 @@ void Side::begin_tls(ConnId conn, const s2s::StartTls& start, bool accepting) {
                        start.server_name ? start.server_name->ascii() : std::string{}, start.direct}});
 }
 
-bool Side::handle(ConnId conn, Stream& stream, s2s::InboundOutput output, Now now) {
+bool Side::handle(ConnId conn, Stream& stream, s2s::InboundOutput&& output, Now now) {
   if (auto* start = std::get_if<s2s::StartTls>(&output)) {
     begin_tls(conn, *start, true);
   } else if (auto* request = std::get_if<s2s::VerifyKey>(&output)) {
@@ -304,9 +306,10 @@ bool Side::handle(ConnId conn, Stream& stream, s2s::InboundOutput output, Now no
                {"text", refused->error.text}}});
   } else if (auto* deliver = std::get_if<s2s::Deliver>(&output)) {
     ++counters_.stanzas_in;
-    counters_.bytes_in += deliver->stanza.xml.size();
-    count(stream, deliver->proof.pair(), deliver->stanza.xml.size());
-    emit(Arrived{conn, std::move(deliver->proof), std::move(deliver->stanza)});
+    counters_.bytes_in += deliver->stanza.xml().size();
+    count(stream, deliver->proof.pair(), deliver->stanza.xml().size());
+    outputs_.emplace_back(std::in_place_type<Arrived>, conn, std::move(deliver->proof),
+                          std::move(deliver->stanza));
   } else if (auto* bad = std::get_if<s2s::Unmovable>(&output)) {
     const auto& pair = bad->proof.pair();
     log_.log({LogLevel::kInfo,
@@ -327,7 +330,7 @@ bool Side::handle(ConnId conn, Stream& stream, s2s::InboundOutput output, Now no
   return true;
 }
 
-bool Side::handle(ConnId conn, Stream& stream, s2s::OutboundOutput output, Now now) {
+bool Side::handle(ConnId conn, Stream& stream, s2s::OutboundOutput&& output, Now now) {
   if (auto* start = std::get_if<s2s::StartTls>(&output)) {
     begin_tls(conn, *start, false);
   } else if (auto* need = std::get_if<s2s::NeedKey>(&output)) {
@@ -511,8 +514,8 @@ std::string Side::peer_text(ConnId conn) const {
 }
 
 std::optional<Error> Side::last_error(const Pair& pair) const {
-  const auto it = pairs_.find(pair);
-  return it == pairs_.end() ? std::nullopt : it->second.last_error;
+  const auto* found = pairs_.find(pair);
+  return found == nullptr ? std::nullopt : found->second.last_error;
 }
 
 }  // namespace sallyport::gate

@@ -7,7 +7,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -21,10 +20,12 @@
 #include "base/bytes.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/ring.h"
 #include "gate/event.h"
 #include "gate/slots.h"
 #include "s2s/inbound.h"
 #include "s2s/outbound.h"
+#include "xmpp/pair_map.h"
 
 namespace sallyport::gate {
 
@@ -53,6 +54,8 @@ struct AskCheck {  // answered by Side::handle_key_checked
   std::string key;
 };
 struct Arrived {
+  Arrived(ConnId on, s2s::PeerProof by, xmpp::Stanza what)
+      : conn(on), proof(std::move(by)), stanza(std::move(what)) {}
   ConnId conn;
   s2s::PeerProof proof;
   xmpp::Stanza stanza;
@@ -195,8 +198,8 @@ class Side {
     std::string buffer;               // machine output not yet taken
     std::uint64_t taken_bytes = 0;    // handed to the driver
     std::uint64_t written_bytes = 0;  // handed to the socket
-    std::deque<InFlight> in_flight;
-    std::deque<std::uint64_t> recent_ends;  // of stanzas handed to the socket, one write window back
+    Ring<InFlight> in_flight;
+    Ring<std::uint64_t> recent_ends;  // of stanzas handed to the socket, one write window back
     std::vector<Traffic> traffic;
     bool flush_due = false;
     int holds = 0;
@@ -209,7 +212,7 @@ class Side {
   };
   // What is to be sent for one pair.
   struct OutPair {
-    std::deque<Queued> queue;
+    Ring<Queued> queue;
     std::optional<ConnId> conn;
     std::optional<s2s::PeerProof> ready;
     std::vector<Endpoint> avoid;
@@ -243,8 +246,8 @@ class Side {
   void collect_bytes(ConnId conn, Stream& stream);
   void set_timer(ConnId conn, Stream& stream);
   // False once the stream has ended.
-  bool handle(ConnId conn, Stream& stream, s2s::InboundOutput output, Now now);
-  bool handle(ConnId conn, Stream& stream, s2s::OutboundOutput output, Now now);
+  bool handle(ConnId conn, Stream& stream, s2s::InboundOutput&& output, Now now);
+  bool handle(ConnId conn, Stream& stream, s2s::OutboundOutput&& output, Now now);
   void begin_tls(ConnId conn, const s2s::StartTls& start, bool accepting);
   void end_stream(ConnId conn, const std::optional<Error>& error, Now now);
   void break_stream(ConnId conn, Stream& stream, const Error& error, Now now);
@@ -253,9 +256,10 @@ class Side {
   void emit(SideOutput output) { outputs_.push_back(std::move(output)); }
 
   // side_outbound.cc: pairs and what is sent on them
-  void pump(const Pair& pair, Now now);
+  void pump(const Pair& pair, OutPair& out, Now now);
   void open(const Pair& pair, OutPair& out, Now now);
   void write_queue(OutPair& out, Now now);
+  bool write(const s2s::PeerProof& proof, ConnId conn, Stream& stream, Queued& queued, Now now);
   void on_ready(ConnId conn, const s2s::PeerProof& proof, Now now);
   void pair_ended(ConnId conn, Stream& stream, const std::optional<Error>& error, Now now);
   bool may_retry(const Pair& pair, OutPair& out, const Stream& stream, const Error& error);
@@ -277,13 +281,13 @@ class Side {
   Random& random_;
   LogSink& log_;
   Streams streams_;
-  std::map<Pair, OutPair> pairs_;
+  xmpp::PairMap<OutPair> pairs_;
   Sweep sweep_{limits::kPairsRememberedMax};
   std::map<Pair, ConnId> verifiers_;
   std::set<std::pair<Time, ConnId>> timers_;
   std::set<std::pair<Time, Pair>> deadlines_;
   std::map<ConnId, std::string> last_words_;
-  std::deque<SideOutput> outputs_;
+  Ring<SideOutput> outputs_;
   SideCounters counters_;
 };
 

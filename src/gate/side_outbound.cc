@@ -9,11 +9,15 @@ namespace sallyport::gate {
 
 void Side::send(const Pair& pair, xmpp::Stanza stanza, Ticket ticket, Now now) {
   sweep_(pairs_, [](const OutPair& each) { return each.queue.empty() && !each.conn; });
-  OutPair& out = pairs_[pair];
-  const Time deadline = now.mono + limits::kDeliveryTimeout;
-  out.queue.push_back({std::move(stanza), ticket, deadline});
-  pump(pair, now);
-  arm(pair, out);
+  auto& [key, out] = pairs_.get(pair);
+  Queued queued{std::move(stanza), ticket, now.mono + limits::kDeliveryTimeout};
+  if (out.ready && out.queue.empty()) {
+    Stream& stream = *find(*out.conn);
+    if (!stream.blocked && write(*out.ready, *out.conn, stream, queued, now)) return;
+  }
+  out.queue.push_back(std::move(queued));
+  pump(key, out, now);
+  arm(key, out);
 }
 
 // A deadline is kept only while something waits: a stanza that goes straight through costs none.
@@ -23,8 +27,7 @@ void Side::arm(const Pair& pair, OutPair& out) {
   deadlines_.emplace(out.queue.front().deadline, pair);
 }
 
-void Side::pump(const Pair& pair, Now now) {
-  OutPair& out = pairs_[pair];
+void Side::pump(const Pair& pair, OutPair& out, Now now) {
   if (out.queue.empty()) return;
   if (out.ready) {
     write_queue(out, now);
@@ -55,9 +58,9 @@ void Side::open(const Pair& pair, OutPair& out, Now now) {
 }
 
 void Side::on_ready(ConnId conn, const s2s::PeerProof& proof, Now now) {
-  const auto it = pairs_.find(proof.pair());
-  if (it == pairs_.end() || it->second.conn != conn) return;
-  OutPair& out = it->second;
+  auto* found = pairs_.find(proof.pair());
+  if (found == nullptr || found->second.conn != conn) return;
+  OutPair& out = found->second;
   Stream& stream = *find(conn);
   out.ready = proof;
   out.last_error.reset();
@@ -75,28 +78,30 @@ void Side::on_ready(ConnId conn, const s2s::PeerProof& proof, Now now) {
 
 void Side::write_queue(OutPair& out, Now now) {
   Stream& stream = *find(*out.conn);
-  const Pair pair = out.ready->pair();
-  while (!out.queue.empty() && !stream.blocked) {
-    // A stream that is closing takes nothing more; when it has ended, what waits gets a new one.
-    if (!stream.out()->send(*out.ready, out.queue.front().stanza, now.mono)) break;
-    Queued queued = std::move(out.queue.front());
-    out.queue.pop_front();
-    collect_bytes(*out.conn, stream);
-    ++counters_.stanzas_out;
-    counters_.bytes_out += queued.stanza.xml.size();
-    count(stream, pair, queued.stanza.xml.size());
-    stream.in_flight.push_back({stream.end(), std::move(queued)});
-    stream.blocked = stream.end() - stream.written_bytes > limits::kWriteQueueBytesMax;
-  }
-  set_timer(*out.conn, stream);
+  while (!out.queue.empty() && !stream.blocked &&
+         write(*out.ready, *out.conn, stream, out.queue.front(), now))
+    out.queue.drop_front();
+}
+
+// False where the stream takes nothing more, since it is closing; when it has ended, what waits gets a new one.
+bool Side::write(const s2s::PeerProof& proof, ConnId conn, Stream& stream, Queued& queued, Now now) {
+  if (!stream.out()->send(proof, queued.stanza, now.mono)) return false;
+  collect_bytes(conn, stream);
+  const std::size_t size = queued.stanza.xml().size();
+  ++counters_.stanzas_out;
+  counters_.bytes_out += size;
+  count(stream, proof.pair(), size);
+  stream.in_flight.emplace_back(InFlight{stream.end(), std::move(queued)});
+  stream.blocked = stream.end() - stream.written_bytes > limits::kWriteQueueBytesMax;
+  return true;
 }
 
 // What the stream took but did not bring to the socket goes back to the head of the queue: a stanza that
 // was not handed over whole cannot have been read by anyone. Of those that were, the last ones are uncertain.
 void Side::recover(OutPair& out, Stream& stream) {
   if (stream.broken) {
-    for (const auto end : stream.recent_ends)
-      if (end + limits::kWriteWindowBytes > stream.written_bytes) ++counters_.uncertain;
+    for (std::size_t i = 0; i < stream.recent_ends.size(); ++i)
+      if (stream.recent_ends[i] + limits::kWriteWindowBytes > stream.written_bytes) ++counters_.uncertain;
   } else if (!stream.in_flight.empty() && stream.in_flight.back().end > stream.taken_bytes) {
     stream.buffer.clear();  // they will be sent elsewhere, so not here
   }
@@ -108,16 +113,16 @@ void Side::recover(OutPair& out, Stream& stream) {
       ++counters_.uncertain;
       if (last.queued.ticket != 0) emit(Handed{last.queued.ticket});
     }
-    stream.in_flight.pop_back();
+    stream.in_flight.drop_back();
   }
 }
 
 // The pair's stream is of no more use. What waits is sent on a new one, or given back.
 void Side::pair_ended(ConnId conn, Stream& stream, const std::optional<Error>& error, Now now) {
   const Pair pair = *stream.target;
-  const auto it = pairs_.find(pair);
-  if (it == pairs_.end() || it->second.conn != conn) return;
-  OutPair& out = it->second;
+  auto* found = pairs_.find(pair);
+  if (found == nullptr || found->second.conn != conn) return;
+  OutPair& out = found->second;
   const bool was_ready = out.ready.has_value();
   const bool was_of_use = !stream.traffic.empty();
   out.conn.reset();
@@ -178,7 +183,7 @@ bool Side::may_retry(const Pair& pair, OutPair& out, const Stream& stream, const
 void Side::fail_queue(OutPair& out, const Error& error) {
   while (!out.queue.empty()) {
     give_back(out.queue.front(), error);
-    out.queue.pop_front();
+    out.queue.drop_front();
   }
 }
 
@@ -192,9 +197,9 @@ void Side::give_back(Queued& queued, const Error& error) {
   log_.log({LogLevel::kWarning,
             "answer.lost",
             {{"face", face_},
-             {"from", queued.stanza.from.domain().ascii()},
-             {"to", queued.stanza.to.domain().ascii()},
-             {"id", queued.stanza.id},
+             {"from", std::string(queued.stanza.from_domain())},
+             {"to", std::string(queued.stanza.to_domain())},
+             {"id", std::string(queued.stanza.id())},
              {"code", std::string(code_row(error.code).name)},
              {"text", error.text}}});
 }
@@ -203,15 +208,15 @@ void Side::expire(Now now) {
   while (!deadlines_.empty() && deadlines_.begin()->first <= now.mono) {
     const Pair pair = deadlines_.begin()->second;
     deadlines_.erase(deadlines_.begin());
-    const auto it = pairs_.find(pair);
-    if (it == pairs_.end()) continue;
-    OutPair& out = it->second;
+    auto* found = pairs_.find(pair);
+    if (found == nullptr) continue;
+    OutPair& out = found->second;
     out.armed = false;
     while (!out.queue.empty() && out.queue.front().deadline <= now.mono) {
       const Error error = out.last_error.value_or(
           Error{Code::kDeliveryTimeout, out.ready ? "the stream takes no more" : "no stream became ready"});
       give_back(out.queue.front(), error);
-      out.queue.pop_front();
+      out.queue.drop_front();
     }
     arm(pair, out);
   }

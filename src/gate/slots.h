@@ -32,6 +32,11 @@ class Slots {
     free_.push_back(number);
     return std::exchange(values_[number - 1], std::nullopt);
   }
+  // Looks at the value and leaves it; nullptr for a number that is not in use.
+  T* get(std::uint64_t number) {
+    if (number == 0 || number > values_.size() || !values_[number - 1]) return nullptr;
+    return &*values_[number - 1];
+  }
   std::size_t size() const { return size_; }
 
  private:
@@ -49,7 +54,8 @@ class Sweep {
   template <typename Map, typename IsIdle>
   void operator()(Map& map, IsIdle is_idle) {
     if (map.size() < next_) return;
-    std::erase_if(map, [&](const auto& entry) { return is_idle(entry.second); });
+    using std::erase_if;
+    erase_if(map, [&](const auto& entry) { return is_idle(entry.second); });
     next_ = std::max(most_, 2 * map.size());
   }
 

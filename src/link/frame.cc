@@ -380,6 +380,14 @@ void append(std::string& out, const Frame& frame) {
   end_frame(out, start, type_of(frame));
 }
 
+// Most frames are stanzas: without the detour of a variant.
+void append(std::string& out, const Stanza& stanza) {
+  const std::size_t start = begin_frame(out);
+  Appender appender(out);
+  write(appender, stanza);
+  end_frame(out, start, Type::kStanza);
+}
+
 SettleWriter::SettleWriter(std::string& out) : out_(out), start_(begin_frame(out)) {}
 
 void SettleWriter::add(const Run& run) {

@@ -200,6 +200,7 @@ Result<Frame> decode(const Raw& raw);
 // Appends the whole frame, header included. Precondition: the payload is within
 // payload_bytes_max, and each string within what `decode` accepts.
 void append(std::string& out, const Frame& frame);
+void append(std::string& out, const Stanza& stanza);
 
 // Writes one SETTLE frame run by run, without a vector: begin at construction, end with `finish`.
 class SettleWriter {

@@ -18,20 +18,22 @@ Result<void> Receiver::handle_open(const frame::Open& open) {
   auto local = xmpp::Domain::parse(open.local);
   auto remote = xmpp::Domain::parse(open.remote);
   if (!local || !remote) return frame_error("OPEN", open.channel, "a domain is not valid");
-  xmpp::Pair pair{*std::move(local), *std::move(remote)};
-  Provenance provenance{std::string(open.method), std::string(open.peer_address)};
+  const auto opening = std::make_shared<const Opening>(
+      Opening{{*std::move(local), *std::move(remote)},
+              {std::string(open.method), std::string(open.peer_address)}});
 
   if (const auto found = channels_.find(open.channel); found != channels_.end()) {
-    if (found->second.pair != pair) return frame_error("OPEN", open.channel, "open with another pair");
-    found->second.provenance = std::move(provenance);
+    if (found->second.opening->pair != opening->pair)
+      return frame_error("OPEN", open.channel, "open with another pair");
+    found->second.opening = opening;
     return {};
   }
   if (open.channel != last_id_ + 1) return frame_error("OPEN", open.channel, "out of turn");
   if (channels_.size() >= limits::kChannelsMax) return frame_error("OPEN", open.channel, "too many");
-  if (!by_pair_.emplace(pair, open.channel).second)
+  if (!by_pair_.emplace(opening->pair, open.channel).second)
     return frame_error("OPEN", open.channel, "the pair has one open");
   last_id_ = open.channel;
-  channels_.emplace(open.channel, Channel(std::move(pair), std::move(provenance)));
+  channels_.emplace(open.channel, Channel(opening));
   return {};
 }
 
@@ -39,7 +41,7 @@ Result<void> Receiver::handle_close(const frame::Close& close) {
   const auto found = channels_.find(close.channel);
   if (found == channels_.end()) return frame_error("CLOSE", close.channel, "not open");
   if (!found->second.slots.empty()) return frame_error("CLOSE", close.channel, "not settled");
-  by_pair_.erase(found->second.pair);
+  by_pair_.erase(found->second.opening->pair);
   channels_.erase(found);
   return {};
 }
@@ -58,23 +60,17 @@ Result<void> Receiver::admit(const Channel& channel, std::uint64_t id, std::uint
 // An address that is none, or not of the pair, spoils its stanza only: ended for it, the link would bring
 // it again after each reconnect.
 Result<xmpp::Stanza> Receiver::judge(const Channel& channel, const frame::Stanza& f) const {
-  auto from = xmpp::Jid::parse(f.from);
-  if (!from) return std::move(from).error();
-  auto to = xmpp::Jid::parse(f.to);
-  if (!to) return std::move(to).error();
+  auto stanza = xmpp::Stanza::assemble(static_cast<xmpp::StanzaKind>(f.kind), f.from, f.to, f.id, f.type,
+                                       f.lang, f.xml);
+  if (!stanza) return stanza;
   const bool inward = line_.role == Role::kCore;
-  const xmpp::Domain& sender = inward ? channel.pair.remote : channel.pair.local;
-  const xmpp::Domain& recipient = inward ? channel.pair.local : channel.pair.remote;
-  if (from->domain() != sender || to->domain() != recipient) {
+  const xmpp::Pair& pair = channel.opening->pair;
+  const xmpp::Domain& sender = inward ? pair.remote : pair.local;
+  const xmpp::Domain& recipient = inward ? pair.local : pair.remote;
+  if (!stanza->is_between(sender, recipient)) {
     return {Code::kJidInvalid, "an address is not of the channel's pair"};
   }
-  return xmpp::Stanza{.kind = static_cast<xmpp::StanzaKind>(f.kind),
-                      .from = *std::move(from),
-                      .to = *std::move(to),
-                      .id = std::string(f.id),
-                      .type = std::string(f.type),
-                      .lang = std::string(f.lang),
-                      .xml = std::string(f.xml)};
+  return stanza;
 }
 
 Result<void> Receiver::handle_stanza(const frame::Stanza& f, Time now) {
@@ -93,7 +89,7 @@ Result<void> Receiver::handle_stanza(const frame::Stanza& f, Time now) {
     return {};
   }
   const Receipt receipt{epoch_, f.channel, channel.first_sequence + channel.slots.size() - 1};
-  line_.events.push_back(Received{channel.pair, receipt, *std::move(stanza), channel.provenance});
+  line_.events.emplace_back(std::in_place_type<Received>, channel.opening, receipt, *std::move(stanza));
   return {};
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <unordered_map>
 #include <vector>
@@ -44,9 +45,8 @@ class Receiver {
     Outcome outcome;
   };
   struct Channel {
-    explicit Channel(xmpp::Pair p, Provenance how) : pair(std::move(p)), provenance(std::move(how)) {}
-    xmpp::Pair pair;
-    Provenance provenance;
+    explicit Channel(std::shared_ptr<const Opening> by) : opening(std::move(by)) {}
+    std::shared_ptr<const Opening> opening;  // the latest
     Ring<Slot> slots;                  // received, and its settlement not written
     std::uint64_t first_sequence = 1;  // of the front slot
     std::uint32_t window = limits::kChannelWindowInitialBytes;

@@ -17,25 +17,25 @@ std::string on_channel(std::string_view frame, std::uint64_t channel) {
   return std::string(frame) + " on channel " + std::to_string(channel);
 }
 
-frame::Stanza frame_of(std::uint64_t channel, const xmpp::Stanza& stanza, const std::string& from,
-                       const std::string& to) {
+frame::Stanza frame_of(std::uint64_t channel, const xmpp::Stanza& stanza) {
   // A language tag longer than any real one is left to the bytes, where it stands too.
   const std::string_view lang =
-      stanza.lang.size() <= limits::kLinkStringBytesMax ? stanza.lang : std::string_view();
+      stanza.lang().size() <= limits::kLinkStringBytesMax ? stanza.lang() : std::string_view();
   return {.channel = channel,
-          .kind = static_cast<std::uint8_t>(stanza.kind),
-          .from = from,
-          .to = to,
-          .id = stanza.id,
-          .type = stanza.type,
+          .kind = static_cast<std::uint8_t>(stanza.kind()),
+          .from = stanza.from_text(),
+          .to = stanza.to_text(),
+          .id = stanza.id(),
+          .type = stanza.type(),
           .lang = lang,
-          .xml = stanza.xml};
+          .xml = stanza.xml()};
 }
 
 // What the parser accepts always fits; an alias that made a stanza longer may not.
 bool fits_a_frame(const xmpp::Stanza& stanza) {
-  return stanza.xml.size() <= limits::kCanonicalBytesMax && stanza.id.size() <= limits::kStanzaIdBytesMax &&
-         stanza.type.size() <= limits::kLinkStringBytesMax;
+  return stanza.xml().size() <= limits::kCanonicalBytesMax &&
+         stanza.id().size() <= limits::kStanzaIdBytesMax &&
+         stanza.type().size() <= limits::kLinkStringBytesMax;
 }
 
 }  // namespace
@@ -44,28 +44,26 @@ bool Sender::channel_has_room(const Channel& channel, std::uint32_t credit) cons
   return channel.in_flight == 0 || channel.in_flight + credit <= channel.window;
 }
 
-bool Sender::has_room(const xmpp::Pair& pair, std::uint32_t credit) const {
+// `channel`: of the pair, nullptr when it has none.
+bool Sender::has_room(const Channel* channel, std::uint32_t credit) const {
   if (!line_.up || !link_has_room(credit)) return false;
-  const auto found = channels_.find(pair);
-  const bool is_open = found != channels_.end() && found->second.id != 0;
+  const bool is_open = channel != nullptr && channel->id != 0;
   if (!is_open && open_.size() >= limits::kChannelsMax && idle_front_ == nullptr) return false;
-  if (found == channels_.end()) return true;
-  const Channel& channel = found->second;
-  return channel.sent == channel.slots.size() && channel_has_room(channel, credit);
+  if (channel == nullptr) return true;
+  return channel->sent == channel->slots.size() && channel_has_room(*channel, credit);
+}
+
+const Sender::Channel* Sender::find(const xmpp::Pair& pair) {
+  const auto* found = channels_.find(pair);
+  return found == nullptr ? nullptr : &found->second;
 }
 
 bool Sender::can_send(const xmpp::Pair& pair, std::size_t stanza_bytes) {
   const std::uint32_t credit = credit_of(stanza_bytes);
-  if (has_room(pair, credit)) return true;
+  if (has_room(find(pair), credit)) return true;
   waiting_.insert_or_assign(pair, credit);
   if (line_.up && (!link_has_room(credit) || open_.size() >= limits::kChannelsMax)) link_was_full_ = true;
   return false;
-}
-
-Sender::Channel& Sender::channel_of(const xmpp::Pair& pair) {
-  const auto found = channels_.find(pair);
-  if (found != channels_.end()) return found->second;
-  return channels_.emplace(pair, Channel(pair)).first->second;
 }
 
 std::uint64_t Sender::note_provenance(Channel& channel, const Provenance& provenance) {
@@ -85,13 +83,14 @@ void Sender::forget_provenances(Channel& channel) {
 
 void Sender::send(const xmpp::Pair& pair, xmpp::Stanza stanza, Ticket ticket, const Provenance& provenance) {
   if (!fits_a_frame(stanza)) {
-    line_.events.push_back(Settled{ticket, Error{Code::kXmlTooLarge, "longer than the link carries"}});
+    Error error{Code::kXmlTooLarge, "longer than the link carries"};
+    line_.events.emplace_back(Settled{ticket, std::move(error), std::move(stanza)});
     return;
   }
-  Channel& channel = channel_of(pair);
+  Channel& channel = channels_.get(pair, pair).second;
   stop_idling(channel);
   const std::uint64_t provenance_number = note_provenance(channel, provenance);
-  const std::uint32_t credit = credit_of(stanza.xml.size());
+  const std::uint32_t credit = credit_of(stanza.xml().size());
   held_bytes_ += credit;
   channel.slots.push_back({.ticket = ticket,
                            .order = ++last_order_,
@@ -129,7 +128,8 @@ void Sender::close(Channel& channel) {
   stop_idling(channel);
   if (channel.in_backlog) std::erase(backlog_, &channel);
   open_.erase(channel.id);
-  channels_.erase(channels_.find(channel.pair));
+  const xmpp::Pair pair = channel.pair;
+  channels_.erase(pair);
 }
 
 void Sender::write(Channel& channel, const Slot& slot) {
@@ -137,9 +137,7 @@ void Sender::write(Channel& channel, const Slot& slot) {
     frame::append(line_.out, frame::Void{channel.id});
     return;
   }
-  const std::string from = slot.stanza->from.text();
-  const std::string to = slot.stanza->to.text();
-  frame::append(line_.out, frame_of(channel.id, *slot.stanza, from, to));
+  frame::append(line_.out, frame_of(channel.id, *slot.stanza));
 }
 
 // Sends what the channel's window and the link have room for.
@@ -209,15 +207,18 @@ Result<void> Sender::settle(const frame::Run& run, Time now) {
   const Outcome outcome =
       run.outcome.code.empty() ? Outcome() : Outcome(error_of(run.outcome, Code::kInternal));
   for (std::uint64_t i = 0; i < run.count; ++i) {
-    Slot slot = channel.slots.pop_front();
+    Slot& slot = channel.slots.front();
     ++channel.first_sequence;
     --channel.sent;
     --channel.acked;
     channel.in_flight -= slot.credit;
     in_flight_ -= slot.credit;
-    if (!slot.stanza) continue;
-    held_bytes_ -= slot.credit;
-    line_.events.push_back(Settled{slot.ticket, outcome});
+    if (slot.stanza) {
+      held_bytes_ -= slot.credit;
+      line_.events.emplace_back(
+          Settled{slot.ticket, outcome, outcome ? std::move(slot.stanza) : std::nullopt});
+    }
+    channel.slots.drop_front();
   }
   forget_provenances(channel);
   pump(channel);
@@ -314,8 +315,8 @@ std::vector<Unsettled> Sender::abandon() {
 }
 
 bool Sender::withdraw(const xmpp::Pair& pair, Ticket ticket) {
-  const auto found = channels_.find(pair);
-  if (found == channels_.end()) return false;
+  auto* found = channels_.find(pair);
+  if (found == nullptr) return false;
   Channel& channel = found->second;
   for (std::size_t i = line_.up ? channel.sent : 0; i < channel.slots.size(); ++i) {
     if (!channel.slots[i].stanza || channel.slots[i].ticket != ticket) continue;
@@ -330,7 +331,7 @@ bool Sender::withdraw(const xmpp::Pair& pair, Ticket ticket) {
 void Sender::tell_writable(const Channel& channel) {
   if (waiting_.empty()) return;
   const auto found = waiting_.find(channel.pair);
-  if (found == waiting_.end() || !has_room(channel.pair, found->second)) return;
+  if (found == waiting_.end() || !has_room(&channel, found->second)) return;
   line_.events.push_back(Writable{channel.pair});
   waiting_.erase(found);
 }
@@ -338,7 +339,7 @@ void Sender::tell_writable(const Channel& channel) {
 void Sender::tell_all_writable() {
   link_was_full_ = false;
   for (auto at = waiting_.begin(); at != waiting_.end();) {
-    if (!has_room(at->first, at->second)) {
+    if (!has_room(find(at->first), at->second)) {
       ++at;
       continue;
     }

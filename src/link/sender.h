@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "link/line.h"
+#include "xmpp/pair_map.h"
 
 namespace sallyport::link {
 
@@ -74,12 +75,12 @@ class Sender {
     Channel* idle_next = nullptr;
   };
 
-  Channel& channel_of(const xmpp::Pair& pair);
+  const Channel* find(const xmpp::Pair& pair);
   static std::uint64_t note_provenance(Channel& channel, const Provenance& provenance);
   static void forget_provenances(Channel& channel);
   bool channel_has_room(const Channel& channel, std::uint32_t credit) const;
   bool link_has_room(std::uint32_t credit) const { return in_flight_ + credit <= limits::kLinkCreditBytes; }
-  bool has_room(const xmpp::Pair& pair, std::uint32_t credit) const;
+  bool has_room(const Channel* channel, std::uint32_t credit) const;
   bool open(Channel& channel, std::uint64_t provenance);
   void close(Channel& channel);
   void pump(Channel& channel);
@@ -93,8 +94,8 @@ class Sender {
   void stop_idling(Channel& channel);
 
   Line& line_;
-  // Nodes of the map do not move: the other containers point to them.
-  std::unordered_map<xmpp::Pair, Channel> channels_;
+  // Entries do not move: the other containers point to them.
+  xmpp::PairMap<Channel> channels_;
   std::unordered_map<std::uint64_t, Channel*> open_;
   std::uint64_t last_id_ = 0;
   std::uint64_t last_order_ = 0;

@@ -31,7 +31,7 @@ namespace sallyport::link {
 
 enum class Role : std::uint8_t { kCore, kEdge };
 
-// The sender's own name for a stanza it gave to `send`; comes back in Settled.
+// The sender's own name for a stanza it gave to `send`, or for several; comes back in Settled with each.
 using Ticket = std::uint64_t;
 
 // The receiver's handle for a stanza that waits for `settle`. One of an earlier session that was not
@@ -90,17 +90,28 @@ struct Dead {};
 // stanzas forgotten. What the edge itself sent and was not settled stays, to be given up with
 // `abandon` (the owner should: after this it would be sent anew, and may arrive twice).
 struct Forgotten {};
-struct Received {
+// What a channel was opened with; shared by the stanzas that came on it until it is opened again.
+struct Opening {
   xmpp::Pair pair;
+  Provenance provenance;
+};
+struct Received {
+  Received(std::shared_ptr<const Opening> by, const Receipt& number, xmpp::Stanza what)
+      : opening(std::move(by)), receipt(number), stanza(std::move(what)) {}
+  const xmpp::Pair& pair() const { return opening->pair; }
+  // Meaningful on the core only.
+  const Provenance& provenance() const { return opening->provenance; }
+
+  std::shared_ptr<const Opening> opening;
   Receipt receipt;
   // As sent; the core must judge `xml` again, the edge may write it as it stands.
   xmpp::Stanza stanza;
-  // Of the channel's latest opening; meaningful on the core only.
-  Provenance provenance;
 };
 struct Settled {
   Ticket ticket;
   Outcome outcome;
+  // Given back when it was refused, to be answered.
+  std::optional<xmpp::Stanza> stanza{};
 };
 // `can_send` said no for the pair and would now say yes. Said once; ask again before sending.
 struct Writable {

@@ -172,7 +172,7 @@ struct Link {
 // The ids of received stanzas, in order.
 inline std::vector<std::string> ids(const std::vector<Received>& received) {
   std::vector<std::string> result;
-  for (const Received& r : received) result.push_back(r.stanza.id);
+  for (const Received& r : received) result.emplace_back(r.stanza.id());
   return result;
 }
 // "7:" for delivered, "7:dns.no-name" for refused, in order.

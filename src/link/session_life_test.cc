@@ -180,7 +180,7 @@ TEST(LinkLife, a_new_process_gets_everything_anew_in_order_within_its_window) {
       const auto received = fresh.take<Received>();
       EXPECT_LE(received.size(), 3U) << "a new channel has the initial window";
       for (const Received& r : received) {
-        got.push_back(r.stanza.id);
+        got.emplace_back(r.stanza.id());
         fresh.session.settle(r.receipt, std::nullopt, link.now);
       }
       link.pass(limits::kSettleDelay);
@@ -312,7 +312,7 @@ TEST(LinkGiveUp, a_settlement_of_what_was_abandoned_is_ignored) {
     EXPECT_EQ(unsettled[i].sent, i != 3);
   }
   EXPECT_EQ(unsettled[1].pair, other);
-  EXPECT_EQ(unsettled[2].stanza.id, "c");
+  EXPECT_EQ(unsettled[2].stanza.id(), "c");
   EXPECT_EQ(link.core.session.unsettled_bytes(), 0U);
   EXPECT_TRUE(link.core.session.abandon().empty());
   link.connect();

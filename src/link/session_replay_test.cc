@@ -82,7 +82,7 @@ struct Dialogue : Link {
       auto& all = side == &open_at_edge ? at_edge : at_core;
       for (auto r = side->rbegin(); r != side->rend(); ++r) {
         const auto found = std::ranges::find(all, *r, &Received::receipt);
-        end.session.settle(*r, verdict_on(found->stanza.id), now);
+        end.session.settle(*r, verdict_on(std::string(found->stanza.id())), now);
       }
       side->clear();
     }
@@ -125,7 +125,7 @@ void play(Dialogue& d, bool at_once) {
 Strings ids_of(const std::vector<Received>& received, const xmpp::Pair& p) {
   Strings result;
   for (const Received& r : received) {
-    if (r.pair == p) result.push_back(r.stanza.id);
+    if (r.pair() == p) result.emplace_back(r.stanza.id());
   }
   return result;
 }
@@ -142,7 +142,7 @@ void expect_all_once(const Dialogue& d) {
   EXPECT_EQ(core, (Strings{"0:dial.timeout", "1:", "2:", "3:dial.timeout", "4:"}));
   EXPECT_EQ(edge, (Strings{"10:", "11:", "12:dial.timeout"}));
   for (const Received& r : d.at_core) {
-    EXPECT_EQ(r.provenance.method, r.stanza.id == "10" ? "external" : "dialback") << r.stanza.id;
+    EXPECT_EQ(r.provenance().method, r.stanza.id() == "10" ? "external" : "dialback") << r.stanza.id();
   }
 }
 
@@ -270,7 +270,7 @@ class Walk {
     const std::string id = std::to_string(next_);
     const std::size_t sizes[] = {0, 500, 20'000, 400'000};
     xmpp::Stanza s = stanza(to, id, p.outward, sizes[dice_.below(dice_.one_in(5) ? 4 : 2)]);
-    if (!p.end->session.can_send(to, s.xml.size())) return;
+    if (!p.end->session.can_send(to, s.xml().size())) return;
     const auto ticket = static_cast<Ticket>(next_++);
     p.unsettled.emplace(ticket, Party::Sent{to, id});
     p.end->session.send(to, std::move(s), ticket, now_,
@@ -306,14 +306,14 @@ class Walk {
       p.open.clear();  // stale
       p.times_received.clear();
     }
-    const std::string name = r.pair.remote.ascii();
-    const int number = std::stoi(r.stanza.id);
+    const std::string name = r.pair().remote.ascii();
+    const int number = std::stoi(std::string(r.stanza.id()));
     const auto last = p.last_of_pair.find(name);
     ASSERT_TRUE(last == p.last_of_pair.end() || last->second < number) << "out of order: " << number;
     p.last_of_pair[name] = number;
-    ASSERT_EQ(++p.times_received[r.stanza.id], 1) << "doubled: " << number;
+    ASSERT_EQ(++p.times_received[std::string(r.stanza.id())], 1) << "doubled: " << number;
     ever_received_.insert(number);
-    p.open.emplace_back(r.receipt, r.stanza.id);
+    p.open.emplace_back(r.receipt, r.stanza.id());
   }
   void note_settled(Party& p, const Settled& s) {
     const auto found = p.unsettled.find(s.ticket);

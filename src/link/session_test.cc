@@ -40,15 +40,15 @@ TEST(LinkStanza, arrives_as_it_was_sent_and_is_settled) {
   link.exchange();
   auto received = link.edge.take<Received>();
   ASSERT_EQ(received.size(), 1U);
-  EXPECT_EQ(received[0].pair, kPair);
+  EXPECT_EQ(received[0].pair(), kPair);
   const xmpp::Stanza& got = received[0].stanza;
-  EXPECT_EQ(got.kind, sent.kind);
-  EXPECT_EQ(got.from, sent.from);
-  EXPECT_EQ(got.to, sent.to);
-  EXPECT_EQ(got.id, sent.id);
-  EXPECT_EQ(got.type, sent.type);
-  EXPECT_EQ(got.lang, sent.lang);
-  EXPECT_EQ(got.xml, sent.xml);
+  EXPECT_EQ(got.kind(), sent.kind());
+  EXPECT_EQ(got.from(), sent.from());
+  EXPECT_EQ(got.to(), sent.to());
+  EXPECT_EQ(got.id(), sent.id());
+  EXPECT_EQ(got.type(), sent.type());
+  EXPECT_EQ(got.lang(), sent.lang());
+  EXPECT_EQ(got.xml(), sent.xml());
   EXPECT_GT(link.core.session.unsettled_bytes(), 0U);
 
   link.edge.session.settle(received[0].receipt, std::nullopt, link.now);
@@ -69,10 +69,10 @@ TEST(LinkStanza, goes_inward_with_its_provenance) {
   link.exchange();
   const auto received = link.core.take<Received>();
   ASSERT_EQ(ids(received), (Strings{"a", "b", "c", "d"}));
-  EXPECT_EQ(received[1].provenance.method, "external");
-  EXPECT_EQ(received[2].provenance.method, "dialback");
-  EXPECT_EQ(received[2].provenance.peer_address, "198.51.100.8:40000");
-  EXPECT_EQ(received[3].provenance.method, "external");
+  EXPECT_EQ(received[1].provenance().method, "external");
+  EXPECT_EQ(received[2].provenance().method, "dialback");
+  EXPECT_EQ(received[2].provenance().peer_address, "198.51.100.8:40000");
+  EXPECT_EQ(received[3].provenance().method, "external");
 }
 
 TEST(LinkSettlement, leaves_in_order_whatever_order_it_is_made_in) {
@@ -204,7 +204,7 @@ TEST(LinkSettlement, unacknowledged_settlements_are_bounded_and_none_is_lost) {
   link.exchange();
   // No two outcomes are the same, so each costs a run of its own.
   for (const Received& r : link.edge.take<Received>()) {
-    link.edge.session.settle(r.receipt, Error{Code::kDnsNoName, r.stanza.id + text}, link.now);
+    link.edge.session.settle(r.receipt, Error{Code::kDnsNoName, std::string(r.stanza.id()) + text}, link.now);
   }
   link.now += limits::kSettleDelay;
   std::string bytes;
@@ -285,7 +285,7 @@ TEST(LinkCredit, one_stanza_of_any_legal_size_always_goes_alone) {
   link.core.session.send(kPair, stanza(kPair, "a", true, limits::kCanonicalBytesMax), 1, link.now);
   EXPECT_FALSE(link.core.session.can_send(kPair, 0));
   link.exchange();
-  EXPECT_EQ(link.edge.take<Received>()[0].stanza.xml.size(), limits::kCanonicalBytesMax);
+  EXPECT_EQ(link.edge.take<Received>()[0].stanza.xml().size(), limits::kCanonicalBytesMax);
 }
 
 TEST(LinkCredit, a_stanza_too_large_for_a_frame_is_refused_and_not_sent) {
@@ -334,7 +334,7 @@ TEST(LinkCredit, a_grant_is_held_to_the_limit_and_survives_a_cut) {
   link.exchange();
   EXPECT_TRUE(link.core.session.is_up());
   const std::size_t rest =
-      at_bound(limits::kChannelWindowMaxBytes) - limits::kStanzaOverheadBytes - stanza(kPair, "a").xml.size();
+      at_bound(limits::kChannelWindowMaxBytes) - limits::kStanzaOverheadBytes - stanza(kPair, "a").xml().size();
   EXPECT_FALSE(link.core.session.can_send(kPair, rest + 1));
   EXPECT_TRUE(link.core.session.can_send(kPair, rest));
 }

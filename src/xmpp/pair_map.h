@@ -50,9 +50,9 @@ class PairMap {
     map_.erase(pair);
   }
   template <typename Predicate>
-  void erase_if(Predicate predicate) {
-    last_ = nullptr;
-    std::erase_if(map_, predicate);
+  friend void erase_if(PairMap& map, Predicate predicate) {
+    map.last_ = nullptr;
+    std::erase_if(map.map_, predicate);
   }
   void clear() {
     last_ = nullptr;

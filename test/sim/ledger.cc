@@ -70,28 +70,28 @@ std::string Ledger::story(std::uint64_t number) const {
 }
 
 void Ledger::arrived(const std::string& server, const xmpp::Stanza& stanza) {
-  if (stanza.xml.find(">forged<") != stanza.xml.npos)
-    throw Violation("proof", "a forged stanza reached " + server + ": " + stanza.xml);
-  const auto at = stanza.xml.find(kMark);
-  if (at == stanza.xml.npos && stanza.is_error()) {
-    if (!stanza.id.starts_with("s"))
-      throw Violation("answers", "an error for nothing reached " + server + ": " + stanza.xml);
-    const auto number = number_of(std::string_view(stanza.id).substr(1));
-    Entry* entry = entry_of(std::string_view(stanza.id).substr(1));
+  if (stanza.xml().find(">forged<") != stanza.xml().npos)
+    throw Violation("proof", "a forged stanza reached " + server + ": " + stanza.xml());
+  const auto at = stanza.xml().find(kMark);
+  if (at == stanza.xml().npos && stanza.is_error()) {
+    if (!stanza.id().starts_with("s"))
+      throw Violation("answers", "an error for nothing reached " + server + ": " + stanza.xml());
+    const auto number = number_of(std::string_view(stanza.id()).substr(1));
+    Entry* entry = entry_of(std::string_view(stanza.id()).substr(1));
     if (entry == nullptr)
-      throw Violation("answers", "an error for nothing reached " + server + ": " + stanza.xml);
+      throw Violation("answers", "an error for nothing reached " + server + ": " + stanza.xml());
     return count_error(*entry, number, stanza);
   }
-  const auto digits = at == stanza.xml.npos ? std::string_view() : digits_at(stanza.xml, at + kMark.size());
+  const auto digits = at == stanza.xml().npos ? std::string_view() : digits_at(stanza.xml(), at + kMark.size());
   Entry* entry = entry_of(digits);
-  if (entry == nullptr) throw Violation("proof", "nobody sent what reached " + server + ": " + stanza.xml);
+  if (entry == nullptr) throw Violation("proof", "nobody sent what reached " + server + ": " + stanza.xml());
   count_delivery(*entry, number_of(digits), stanza);
 }
 
 void Ledger::count_delivery(Entry& entry, std::uint64_t number, const xmpp::Stanza& stanza) {
   if (entry.forged) violated("proof", number, "a forged stanza was delivered");
-  if (outward(stanza.from.text()) != entry.from || outward(stanza.to.text()) != entry.to)
-    violated("addresses", number, "it arrived as " + stanza.from.text() + " -> " + stanza.to.text());
+  if (outward(stanza.from().text()) != entry.from || outward(stanza.to().text()) != entry.to)
+    violated("addresses", number, "it arrived as " + stanza.from().text() + " -> " + stanza.to().text());
   judge_policy(entry, number);
   // Only what somebody must answer for is missed.
   if (entry.sort == Sort::kMessage && entry.reliable && std::exchange(forget_next_, false)) return;
@@ -114,8 +114,8 @@ void Ledger::count_error(Entry& entry, std::uint64_t number, const xmpp::Stanza&
   ++answered_;
   if (entry.sort == Sort::kError || entry.sort == Sort::kResult)
     violated("no error for an error", number, "an answer was answered");
-  if (outward(stanza.to.text()) != entry.from)
-    violated("addresses", number, "its answer went to " + stanza.to.text());
+  if (outward(stanza.to().text()) != entry.from)
+    violated("addresses", number, "its answer went to " + stanza.to().text());
   const bool excused = promise_ == Promise::kAtLeastOnce && died_between(entry.sent, schedule_.now());
   if (++entry.errors > 1 && !excused) violated("delivered or answered", number, "it was answered twice");
   if (!entry.done) entry.done = schedule_.now();
@@ -126,9 +126,9 @@ void Ledger::count_error(Entry& entry, std::uint64_t number, const xmpp::Stanza&
 }
 
 void Ledger::failed(const xmpp::Stanza& stanza) {
-  const auto at = stanza.xml.find(kMark);
-  if (at == stanza.xml.npos) return;
-  const auto digits = digits_at(stanza.xml, at + kMark.size());
+  const auto at = stanza.xml().find(kMark);
+  if (at == stanza.xml().npos) return;
+  const auto digits = digits_at(stanza.xml(), at + kMark.size());
   Entry* entry = entry_of(digits);
   if (entry == nullptr) return;
   ++entry->failed;

@@ -53,7 +53,7 @@ class Server : public gate::Role, private s2s::Judge, private gate::Finder {
   Server(ServerConfig config, Users& users, Chance& chance, LogSink& log);
   ~Server() override;
 
-  // From a user of `pair.local`; the server's own words for it are in `stanza.xml`.
+  // From a user of `pair.local`; the server's own words for it are in `stanza.xml()`.
   void send(const Pair& pair, Stanza stanza, Now now);
   const ServerConfig& config() const { return config_; }
   std::uint64_t uncertain() const { return side_.counters().uncertain; }

@@ -117,19 +117,19 @@ void World::attack() {
 }
 
 void World::arrived(const ServerConfig& at, const Pair& pair, const Stanza& stanza) {
-  if (stanza.from.domain() != pair.remote)
+  if (stanza.from().domain() != pair.remote)
     throw Violation("proof",
-                    at.name + " was given a stanza of another domain than was proved: " + stanza.xml);
-  if (std::ranges::find(at.domains, stanza.to.domain()) == at.domains.end()) {
+                    at.name + " was given a stanza of another domain than was proved: " + stanza.xml());
+  if (std::ranges::find(at.domains, stanza.to().domain()) == at.domains.end()) {
     if (at.hostile) return;
-    throw Violation("addresses", at.name + " was given a stanza that is not for it: " + stanza.xml);
+    throw Violation("addresses", at.name + " was given a stanza that is not for it: " + stanza.xml());
   }
   if (options_.broken == "order" && broke_) {
     if (!swapped_) {
       swapped_ = stanza;
       return;
     }
-    if (swapped_->from == stanza.from && swapped_->to == stanza.to) {
+    if (swapped_->from == stanza.from() && swapped_->to == stanza.to()) {
       deliver(at, stanza);
       deliver(at, *std::exchange(swapped_, std::nullopt));
       broke_ = false;
@@ -142,24 +142,24 @@ void World::arrived(const ServerConfig& at, const Pair& pair, const Stanza& stan
 
 void World::deliver(const ServerConfig& at, const Stanza& stanza) {
   if (options_.trace)
-    note(fmt::format("{} receives {} {} -> {} {}", at.name, stanza.id, stanza.from.text(), stanza.to.text(),
-                     stanza.type));
+    note(fmt::format("{} receives {} {} -> {} {}", at.name, stanza.id(), stanza.from().text(), stanza.to().text(),
+                     stanza.type()));
   ledger_.arrived(at.name, stanza);
   if (!stanza.is_request()) return;
   // The answer, after a while, by whoever was asked.
   const auto& users = at.next_hop ? inside_ : outside_;
   for (const User& user : users) {
-    if (user.domain != stanza.to.domain().ascii()) continue;
+    if (user.domain != stanza.to().domain().ascii()) continue;
     const User self = user;
     schedule_.in(chance_.between(0us, 20'000us), [this, self, stanza] {
-      post(Sort::kResult, self, stanza.to.text(), stanza.from.text(), stanza.id, 0);
+      post(Sort::kResult, self, stanza.to().text(), stanza.from().text(), stanza.id(), 0);
     });
   }
 }
 
 void World::failed(const ServerConfig& at, const Stanza& stanza, const Error& error) {
   if (options_.trace)
-    note(fmt::format("{} gives back {}: {} {}", at.name, stanza.id, code_row(error.code).name, error.text));
+    note(fmt::format("{} gives back {}: {} {}", at.name, stanza.id(), code_row(error.code).name, error.text));
   ledger_.failed(stanza);
 }
 
