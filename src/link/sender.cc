@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cassert>
 
+#include <fmt/format.h>
+
 namespace sallyport::link {
 namespace {
 
@@ -14,7 +16,7 @@ std::uint32_t credit_of(std::size_t stanza_bytes) {
 Error frame_error(std::string text) { return {Code::kLinkFrame, std::move(text)}; }
 
 std::string on_channel(std::string_view frame, std::uint64_t channel) {
-  return std::string(frame) + " on channel " + std::to_string(channel);
+  return fmt::format("{} on channel {}", frame, channel);
 }
 
 frame::Stanza frame_of(std::uint64_t channel, const xmpp::Stanza& stanza) {
