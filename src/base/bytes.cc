@@ -44,39 +44,9 @@ int base64_value(char c) {
 
 }  // namespace
 
-void Appender::u8(std::uint8_t v) { out_.push_back(static_cast<char>(v)); }
 void Appender::u16(std::uint16_t v) { append_big_endian(out_, v); }
 void Appender::u32(std::uint32_t v) { append_big_endian(out_, v); }
 void Appender::u64(std::uint64_t v) { append_big_endian(out_, v); }
-
-void Appender::varint(std::uint64_t v) {
-  while (v >= 0x80) {
-    u8(static_cast<std::uint8_t>(v | 0x80));
-    v >>= 7;
-  }
-  u8(static_cast<std::uint8_t>(v));
-}
-
-void Appender::string(std::string_view bytes) {
-  varint(bytes.size());
-  raw(bytes);
-}
-
-std::optional<std::string_view> Cursor::raw(std::size_t size) {
-  if (failed_ || size > rest_.size()) {
-    failed_ = true;
-    return std::nullopt;
-  }
-  const auto bytes = rest_.substr(0, size);
-  rest_.remove_prefix(size);
-  return bytes;
-}
-
-std::optional<std::uint8_t> Cursor::u8() {
-  const auto bytes = raw(1);
-  if (!bytes) return std::nullopt;
-  return read_big_endian<std::uint8_t>(*bytes);
-}
 
 std::optional<std::uint16_t> Cursor::u16() {
   const auto bytes = raw(2);
@@ -96,7 +66,7 @@ std::optional<std::uint64_t> Cursor::u64() {
   return read_big_endian<std::uint64_t>(*bytes);
 }
 
-std::optional<std::uint64_t> Cursor::varint() {
+std::optional<std::uint64_t> Cursor::long_varint() {
   std::uint64_t v = 0;
   for (int i = 0; i < kVarintBytesMax; ++i) {
     const auto byte = u8();
@@ -113,16 +83,6 @@ std::optional<std::uint64_t> Cursor::varint() {
   }
   failed_ = true;
   return std::nullopt;
-}
-
-std::optional<std::string_view> Cursor::string() {
-  const auto size = varint();
-  if (!size) return std::nullopt;
-  if (*size > rest_.size()) {
-    failed_ = true;
-    return std::nullopt;
-  }
-  return raw(static_cast<std::size_t>(*size));
 }
 
 std::string to_hex(std::string_view bytes) {

@@ -16,15 +16,21 @@ namespace sallyport {
 class Appender {
  public:
   explicit Appender(std::string& out) : out_(out) {}
-  void u8(std::uint8_t v);
+  void u8(std::uint8_t v) { out_.push_back(static_cast<char>(v)); }
   void u16(std::uint16_t v);
   void u32(std::uint32_t v);
   void u64(std::uint64_t v);
   // As many bytes as 7-bit groups are needed, least significant first.
-  void varint(std::uint64_t v);
+  void varint(std::uint64_t v) {
+    for (; v >= 0x80; v >>= 7) u8(static_cast<std::uint8_t>(v | 0x80));
+    u8(static_cast<std::uint8_t>(v));
+  }
   void raw(std::string_view bytes) { out_.append(bytes); }
   // A varint length, then the bytes.
-  void string(std::string_view bytes);
+  void string(std::string_view bytes) {
+    varint(bytes.size());
+    raw(bytes);
+  }
 
  private:
   std::string& out_;
@@ -35,19 +41,39 @@ class Appender {
 class Cursor {
  public:
   explicit Cursor(std::string_view in) : rest_(in) {}
-  std::optional<std::uint8_t> u8();
+  std::optional<std::uint8_t> u8() {
+    const auto byte = raw(1);
+    return byte ? std::optional(static_cast<std::uint8_t>(byte->front())) : std::nullopt;
+  }
   std::optional<std::uint16_t> u16();
   std::optional<std::uint32_t> u32();
   std::optional<std::uint64_t> u64();
-  std::optional<std::uint64_t> varint();
+  std::optional<std::uint64_t> varint() {
+    // Nearly all are lengths below 128.
+    if (!failed_ && !rest_.empty() && static_cast<unsigned char>(rest_.front()) < 0x80) return u8();
+    return long_varint();
+  }
   // Views into the input.
-  std::optional<std::string_view> raw(std::size_t size);
-  std::optional<std::string_view> string();
+  std::optional<std::string_view> raw(std::size_t size) {
+    if (failed_ || size > rest_.size()) {
+      failed_ = true;
+      return std::nullopt;
+    }
+    const std::string_view bytes(rest_.data(), size);
+    rest_.remove_prefix(size);
+    return bytes;
+  }
+  std::optional<std::string_view> string() {
+    const auto size = varint();
+    return size ? raw(*size) : std::nullopt;
+  }
   bool at_end() const { return !failed_ && rest_.empty(); }
   bool failed() const { return failed_; }
   std::string_view rest() const { return rest_; }
 
  private:
+  std::optional<std::uint64_t> long_varint();
+
   std::string_view rest_;
   bool failed_ = false;
 };

@@ -61,7 +61,8 @@ class Core::Impl {
   std::optional<std::size_t> choose_edge(const Pair& pair) const;
   // The one error for a stanza that an internal user sent; nothing where none may be sent.
   void answer_inside(const xmpp::Stanza& stanza, const Error& error, const std::string& leg, Now now);
-  void deliver_inside(xmpp::Stanza stanza, Ticket ticket, Now now);
+  // `pair` as policy sees it.
+  void deliver_inside(const Pair& pair, xmpp::Stanza stanza, Ticket ticket, Now now);
   Result<void> may_pass(const Pair& pair, const xmpp::Stanza& stanza, policy::Direction start, Now now);
 
   // --- core_inward.cc
@@ -124,12 +125,14 @@ class Core::Impl {
   std::set<std::pair<Time, Pair>> deadlines;
   Slots<OutgoingEntry*> tickets;
   std::size_t unsettled = 0;  // of all pairs
-  // Who may start within this second, by the policy in force: most stanzas need not be judged anew.
+  // What the policy in force says of a pair within this second: most stanzas need not be judged anew.
   struct Judged {
     UnixTime second{};
-    bool in = false;
+    bool in = false;  // may start
     bool out = false;
+    std::optional<Pair> inside;  // as the inside face sees it, once asked for
   };
+  Judged& judged_of(const Pair& pair, Now now);
   xmpp::PairMap<Judged> judged;
   Slots<Arriving> arriving;
   std::deque<Output> outputs;

@@ -34,7 +34,7 @@ void Core::Impl::inward(link::Received&& received, std::size_t edge, Now now) {
     return;
   }
   snapshot->aliases().used(pair.local, pair.remote);
-  deliver_inside(std::move(*stanza), arriving.put({edge, received.receipt}), now);
+  deliver_inside(pair, std::move(*stanza), arriving.put({edge, received.receipt}), now);
 }
 
 // The error goes back on the pair's own way out, to a proved and allowed pair only.

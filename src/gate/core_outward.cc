@@ -10,9 +10,7 @@ namespace sallyport::gate {
 // The direction says who may start; what only answers passes where either side may.
 Result<void> Core::Impl::may_pass(const Pair& pair, const xmpp::Stanza& stanza, policy::Direction start,
                                   Now now) {
-  if (judged.size() >= limits::kPairsRememberedMax && judged.find(pair) == nullptr) judged.clear();
-  Judged& before = judged[pair];
-  if (before.second != now.civil) before = {now.civil};
+  Judged& before = judged_of(pair, now);
   bool& may_start = start == policy::Direction::kIn ? before.in : before.out;
   if (may_start) return {};
   auto verdict = snapshot->rules().judge(pair, start, now.civil);
@@ -22,8 +20,16 @@ Result<void> Core::Impl::may_pass(const Pair& pair, const xmpp::Stanza& stanza, 
   return verdict.result;
 }
 
+Core::Impl::Judged& Core::Impl::judged_of(const Pair& pair, Now now) {
+  // Forgotten all at once: each costs one more judgement.
+  if (judged.size() >= limits::kPairsRememberedMax && judged.find(pair) == nullptr) judged.clear();
+  Judged& found = judged[pair];
+  if (found.second != now.civil) found = {.second = now.civil, .inside = std::nullopt};
+  return found;
+}
+
 void Core::Impl::outward(Arrived arrived, Now now) {
-  const xmpp::Domain remote = arrived.proof.pair().local;
+  const xmpp::Domain& remote = arrived.proof.pair().local;
   const xmpp::Domain& inside_name = arrived.proof.pair().remote;
   const xmpp::Domain local = snapshot->aliases().alias_of(inside_name, remote).value_or(inside_name);
   xmpp::Stanza& stanza = arrived.stanza;
@@ -179,17 +185,18 @@ void Core::Impl::answer_inside(const xmpp::Stanza& stanza, const Error& error, c
       fmt::format("{} -> {}: {}{}{}{} [{}]", leg, stanza.to().domain().unicode(), row.sentence,
                   error.text.empty() ? "" : " (", error.text, error.text.empty() ? "" : ")", row.name);
   if (auto answer = xmpp::bounce(stanza, stanza_condition(error.code, Sender::kInside), text))
-    deliver_inside(std::move(*answer), 0, now);
+    deliver_inside({stanza.from().domain(), stanza.to().domain()}, std::move(*answer), 0, now);
 }
 
 // To an internal server: `stanza` in its outward form, from a remote domain to a local one.
-void Core::Impl::deliver_inside(xmpp::Stanza stanza, Ticket ticket, Now now) {
-  const Pair pair{stanza.from().domain(), snapshot->inside_of(stanza.to().domain())};
+void Core::Impl::deliver_inside(const Pair& pair, xmpp::Stanza stanza, Ticket ticket, Now now) {
+  Judged& known = judged_of(pair, now);
+  if (!known.inside) known.inside = Pair{pair.remote, snapshot->inside_of(pair.local)};
   if (auto mapped = snapshot->inward(stanza); !mapped) {
     if (ticket != 0) side.emit_failure(ticket, mapped.error(), std::move(stanza));
     return;
   }
-  side.send(pair, std::move(stanza), ticket, now);
+  side.send(*known.inside, std::move(stanza), ticket, now);
 }
 
 }  // namespace sallyport::gate

@@ -60,17 +60,11 @@ Result<void> Receiver::admit(const Channel& channel, std::uint64_t id, std::uint
 // An address that is none, or not of the pair, spoils its stanza only: ended for it, the link would bring
 // it again after each reconnect.
 Result<xmpp::Stanza> Receiver::judge(const Channel& channel, const frame::Stanza& f) const {
-  auto stanza = xmpp::Stanza::assemble(static_cast<xmpp::StanzaKind>(f.kind), f.from, f.to, f.id, f.type,
-                                       f.lang, f.xml);
-  if (!stanza) return stanza;
   const bool inward = line_.role == Role::kCore;
   const xmpp::Pair& pair = channel.opening->pair;
-  const xmpp::Domain& sender = inward ? pair.remote : pair.local;
-  const xmpp::Domain& recipient = inward ? pair.local : pair.remote;
-  if (!stanza->is_between(sender, recipient)) {
-    return {Code::kJidInvalid, "an address is not of the channel's pair"};
-  }
-  return stanza;
+  return xmpp::Stanza::assemble(
+      {static_cast<xmpp::StanzaKind>(f.kind), f.from, f.to, f.id, f.type, f.lang, f.xml},
+      inward ? pair.remote : pair.local, inward ? pair.local : pair.remote, channel.plain);
 }
 
 Result<void> Receiver::handle_stanza(const frame::Stanza& f, Time now) {

@@ -45,8 +45,12 @@ class Receiver {
     Outcome outcome;
   };
   struct Channel {
-    explicit Channel(std::shared_ptr<const Opening> by) : opening(std::move(by)) {}
+    explicit Channel(std::shared_ptr<const Opening> by)
+        : opening(std::move(by)),
+          plain(xmpp::Domain::is_plain(opening->pair.local.ascii()) &&
+                xmpp::Domain::is_plain(opening->pair.remote.ascii())) {}
     std::shared_ptr<const Opening> opening;  // the latest
+    bool plain;
     Ring<Slot> slots;                  // received, and its settlement not written
     std::uint64_t first_sequence = 1;  // of the front slot
     std::uint32_t window = limits::kChannelWindowInitialBytes;

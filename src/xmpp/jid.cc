@@ -201,7 +201,6 @@ constexpr auto kPlainLocal = table_of([](char c) {
          std::string_view("\"&'/:<>@").find(c) == std::string_view::npos;
 });
 constexpr auto kPlainResource = table_of([](char c) { return c >= 0x20 && c < 0x7f; });
-constexpr auto kLdh = table_of([](char c) { return (c >= 'a' && c <= 'z') || is_digit(c) || c == '-'; });
 
 // How many bytes from the front are in the table.
 std::size_t run_of(const std::array<bool, 256>& table, std::string_view text) {
@@ -216,20 +215,30 @@ bool is_plain_part(const std::array<bool, 256>& table, std::string_view part) {
 
 }  // namespace
 
-// check_ascii_name for the usual case; labels with hyphens third and fourth are left to it.
+// check_ascii_name in one pass; labels with hyphens third and fourth are left to it.
 bool Domain::is_plain(std::string_view text) {
   if (text.empty() || text.size() > limits::kDomainBytesMax) return false;
-  while (true) {
-    const std::size_t size = run_of(kLdh, text);
-    const std::string_view label = text.substr(0, size);
-    if (label.empty() || size > limits::kDomainLabelBytesMax || label.front() == '-' || label.back() == '-')
+  std::size_t label = 0;       // where it begins
+  bool digits_only = true;     // so far, in this label: the last one would end an IP address
+  const auto ends_well = [&](std::size_t end) {
+    return end > label && end - label <= limits::kDomainLabelBytesMax && text[end - 1] != '-';
+  };
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c >= 'a' && c <= 'z') {
+      digits_only = false;
+    } else if (c == '.') {
+      if (!ends_well(i)) return false;
+      label = i + 1;
+      digits_only = true;
+    } else if (c == '-') {
+      if (i == label || (i == label + 3 && text[i - 1] == '-')) return false;
+      digits_only = false;
+    } else if (!is_digit(c)) {
       return false;
-    if (size >= 4 && label[2] == '-' && label[3] == '-') return false;
-    // A last label of digits alone would end an IP address.
-    if (size == text.size()) return !std::ranges::all_of(label, is_digit);
-    if (text[size] != '.') return false;
-    text.remove_prefix(size + 1);
+    }
   }
+  return ends_well(text.size()) && !digits_only;
 }
 
 Result<Domain> Domain::parse(std::string_view text) {
@@ -292,7 +301,7 @@ Result<Domain> Jid::domain_of(std::string_view text) {
   return Domain::parse(at == std::string_view::npos ? text : text.substr(at + 1));
 }
 
-std::optional<std::string_view> Jid::plain_domain_of(std::string_view text) {
+std::optional<std::string_view> Jid::plain_domain_of(std::string_view text, std::string_view known) {
   if (const auto slash = text.find('/'); slash != std::string_view::npos) {
     if (!is_plain_part(kPlainResource, text.substr(slash + 1))) return std::nullopt;
     text = text.substr(0, slash);
@@ -301,7 +310,8 @@ std::optional<std::string_view> Jid::plain_domain_of(std::string_view text) {
     if (!is_plain_part(kPlainLocal, text.substr(0, at))) return std::nullopt;
     text = text.substr(at + 1);
   }
-  return Domain::is_plain(text) ? std::optional(text) : std::nullopt;
+  if (text.empty() || (text != known && !Domain::is_plain(text))) return std::nullopt;
+  return text;
 }
 
 Jid Jid::of_canonical(std::string_view text, std::string_view domain) {

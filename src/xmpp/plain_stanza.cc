@@ -2,7 +2,13 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
+#include <cstring>
 #include <utility>
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "base/limits.h"
 #include "xmpp/xml.h"
@@ -70,39 +76,67 @@ std::size_t character_at(std::string_view text) {
   return 0;
 }
 
+// The first byte from `at` on that is no plain character of text: a control, not ASCII, or one that means
+// something in some place. Sixteen at a time where the machine can.
+const char* end_of_quiet(const char* at, const char* end) {
+#ifdef __SSE2__
+  for (; end - at >= 16; at += 16) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+    const auto is = [&bytes](char c) { return _mm_cmpeq_epi8(bytes, _mm_set1_epi8(c)); };
+    // As signed numbers, bytes that are not ASCII are below the space, too.
+    const __m128i low = _mm_cmplt_epi8(bytes, _mm_set1_epi8(' '));
+    const __m128i markup = _mm_or_si128(_mm_or_si128(is('<'), is('>')), is('&'));
+    const __m128i other = _mm_or_si128(_mm_or_si128(is('\''), is('"')), is('\x7f'));
+    const auto mask =
+        static_cast<unsigned>(_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(low, markup), other)));
+    if (mask != 0) return at + std::countr_zero(mask);
+  }
+#endif
+  while (at != end && is_in(*at, kBareValue)) ++at;
+  return at;
+}
+
 // Reads from the front of what is left; each step says whether what it looked for stood there.
 class Walk {
  public:
-  explicit Walk(std::string_view bytes) : rest_(bytes) {}
+  explicit Walk(std::string_view bytes) : at_(bytes.data()), end_(at_ + bytes.size()) {}
 
-  const char* place() const { return rest_.data(); }
+  const char* place() const { return at_; }
+  template <std::size_t kSize>
+  bool word(const char (&what)[kSize]) {
+    return word(std::string_view(what, kSize - 1));
+  }
   bool word(std::string_view what) {
-    if (!rest_.starts_with(what)) return false;
-    rest_.remove_prefix(what.size());
+    if (static_cast<std::size_t>(end_ - at_) < what.size()) return false;
+    if (std::memcmp(at_, what.data(), what.size()) != 0) return false;
+    at_ += what.size();
     return true;
   }
   std::string_view run(Class what) {
-    std::size_t size = 0;
-    while (size < rest_.size() && is_in(rest_[size], what)) ++size;
-    return take(size);
+    const char* begin = at_;
+    do at_ = end_of_quiet(at_, end_);
+    while (at_ != end_ && is_in(*at_, what) && ++at_ != end_);
+    return {begin, static_cast<std::size_t>(at_ - begin)};
   }
   // Empty: none.
   std::string_view name() {
-    if (rest_.empty() || !is_in(rest_.front(), kNameStart)) return {};
-    return run(kName);
+    const char* begin = at_;
+    if (at_ == end_ || !is_in(*at_, kNameStart)) return {};
+    while (++at_ != end_ && is_in(*at_, kName)) {
+    }
+    return {begin, static_cast<std::size_t>(at_ - begin)};
   }
   // Of text, or of a value up to the quote that ends it: all that is in canonical form.
   bool canonical(Class what) {
     for (;;) {
       run(what);
-      if (rest_.empty()) return true;
-      const char c = rest_.front();
-      if (c == '&') {
+      if (at_ == end_) return true;
+      if (*at_ == '&') {
         if (!reference(what)) return false;
-      } else if (static_cast<unsigned char>(c) >= 0x80) {
-        const std::size_t size = character_at(rest_);
+      } else if (static_cast<unsigned char>(*at_) >= 0x80) {
+        const std::size_t size = character_at({at_, static_cast<std::size_t>(end_ - at_)});
         if (size == 0) return false;
-        rest_.remove_prefix(size);
+        at_ += size;
       } else {
         return true;
       }
@@ -110,24 +144,29 @@ class Walk {
   }
 
  private:
-  std::string_view take(std::size_t size) {
-    const std::string_view taken = rest_.substr(0, size);
-    rest_.remove_prefix(size);
-    return taken;
-  }
   bool reference(Class what) {
     if (word("&amp;") || word("&lt;") || word("&gt;") || word("&#13;")) return true;
     return what == kValue && (word("&apos;") || word("&#9;") || word("&#10;"));
   }
 
-  std::string_view rest_;
+  const char* at_;
+  const char* end_;
+};
+
+// A view that is nothing until it is set: arrays of them cost nothing to have.
+struct Piece {
+  const char* data;
+  std::size_t size;
+
+  void operator=(std::string_view text) { data = text.data(), size = text.size(); }
+  operator std::string_view() const { return {data, size}; }
 };
 
 // The stanza's own tag.
 struct Root {
   struct Attribute {
-    std::string_view name;
-    std::string_view value;
+    Piece name;
+    Piece value;
   };
   StanzaKind kind;
   std::string_view from;
@@ -177,8 +216,9 @@ bool Root::place(std::string_view name, std::string_view value) {
     return true;
   }
   for (std::size_t i = 0; i < others_size; ++i)
-    if (others[i].name == name) return false;
-  others[others_size++] = {name, value};
+    if (std::string_view(others[i].name) == name) return false;
+  others[others_size].name = name;
+  others[others_size++].value = value;
   return true;
 }
 
@@ -203,7 +243,8 @@ class Content {
  public:
   Content(Walk& walk, const ParseLimits& limits, std::string_view root)
       : walk_(walk), limits_(limits), depth_(1) {
-    open_[0] = {root, ns::kServer};
+    open_[0].name = root;
+    open_[0].space = ns::kServer;
   }
 
   // From behind the `>` of the stanza's own tag to behind its end tag.
@@ -226,8 +267,8 @@ class Content {
 
  private:
   struct Open {
-    std::string_view name;
-    std::string_view space;
+    Piece name;
+    Piece space;
   };
 
   // A start tag or an empty element, from behind the `<`.
@@ -240,7 +281,7 @@ class Content {
       const std::string_view said = walk_.run(kBareValue);
       if (!walk_.word("'") || said == space || !may_be_default(said)) return false;
       space = said;
-      names_[names_size_++] = "xmlns";
+      names_[names_size_++] = std::string_view("xmlns");
     }
     while (walk_.word(" ")) {
       if (!attribute()) return false;
@@ -248,7 +289,8 @@ class Content {
     opened_ = walk_.word(">");
     if (!opened_) return walk_.word("/>");
     if (depth_ == kDepthPlainMax) return false;
-    open_[depth_++] = {name, space};
+    open_[depth_].name = name;
+    open_[depth_++].space = space;
     return true;
   }
 
@@ -261,8 +303,8 @@ class Content {
     const bool is_lang = walk_.word("xml:lang");
     const std::string_view name = is_lang ? "xml:lang" : walk_.name();
     if (name.empty() || name == "xmlns" || names_size_ == kAttributesPlainMax) return false;
-    const auto end = names_.begin() + static_cast<std::ptrdiff_t>(names_size_);
-    if (std::find(names_.begin(), end, name) != end) return false;
+    for (std::size_t i = 0; i < names_size_; ++i)
+      if (std::string_view(names_[i]) == name) return false;
     names_[names_size_++] = name;
     return walk_.word("='") && walk_.canonical(kValue) && walk_.word("'");
   }
@@ -272,7 +314,7 @@ class Content {
   std::array<Open, kDepthPlainMax> open_;
   std::size_t depth_;
   std::size_t children_ = 1;  // the stanza itself
-  std::array<std::string_view, kAttributesPlainMax> names_;
+  std::array<Piece, kAttributesPlainMax> names_;
   std::size_t names_size_ = 0;
   bool opened_ = false;
 };
@@ -289,6 +331,12 @@ bool is_sound(const Root& root) {
 
 }  // namespace
 
+std::optional<std::string_view> PlainReader::KnownDomain::domain_of(std::string_view address) {
+  const auto domain = Jid::plain_domain_of(address, last_);
+  if (domain && *domain != last_) last_ = *domain;
+  return domain;
+}
+
 std::optional<PlainReader::Found> PlainReader::read(std::string_view bytes, const ParseLimits& limits,
                                                     std::string_view stream_lang) {
   Walk walk(bytes.substr(0, limits.element_bytes));
@@ -299,8 +347,8 @@ std::optional<PlainReader::Found> PlainReader::read(std::string_view bytes, cons
       !(walk.word(">") && Content(walk, limits, kind_name(root.kind)).read())) {
     return std::nullopt;
   }
-  const auto from_domain = Jid::plain_domain_of(root.from);
-  const auto to_domain = Jid::plain_domain_of(root.to);
+  const auto from_domain = from_.domain_of(root.from);
+  const auto to_domain = to_.domain_of(root.to);
   if (!from_domain || !to_domain) return std::nullopt;
 
   const std::string_view lang = root.lang.value_or(stream_lang);
@@ -331,7 +379,7 @@ std::optional<PlainReader::Found> PlainReader::read(std::string_view bytes, cons
   if (!root.type.empty()) stanza.type_ = write(" type='", root.type);
   if (!lang.empty()) stanza.lang_ = write(" xml:lang='", lang);
   for (std::size_t i = 0; i < root.others_size; ++i) {
-    out.append(" ").append(root.others[i].name);
+    out.append(" ").append(std::string_view(root.others[i].name));
     write("='", root.others[i].value);
   }
   out.append(behind_root, rest_size);

@@ -12,6 +12,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "xmpp/stanza.h"
@@ -27,8 +28,19 @@ class PlainReader {
   };
   // `bytes` begins with a first-level element of a stream whose default namespace is jabber:server.
   // `stream_lang`: the header's xml:lang. Nothing where no whole plain stanza within `limits` stands there.
-  static std::optional<Found> read(std::string_view bytes, const ParseLimits& limits,
-                                   std::string_view stream_lang);
+  std::optional<Found> read(std::string_view bytes, const ParseLimits& limits, std::string_view stream_lang);
+
+ private:
+  // A stream has few domains on each side: the last one need not be judged again.
+  class KnownDomain {
+   public:
+    std::optional<std::string_view> domain_of(std::string_view address);
+
+   private:
+    std::string last_;
+  };
+  KnownDomain from_;
+  KnownDomain to_;
 };
 
 }  // namespace sallyport::xmpp

@@ -132,50 +132,48 @@ Span Stanza::append(std::string_view text) {
   return span;
 }
 
-// The domain, canonical too, stands in the text as it is, but where that has U-labels.
 Stanza::Address Stanza::append(std::string_view text, std::string_view domain) {
   const Span whole = append(text);
-  const std::string_view bare = text.substr(0, text.find('/'));
-  const auto at = bare.find('@');
-  const std::size_t begin = at == std::string_view::npos ? 0 : at + 1;
-  if (bare.substr(begin) != domain) return {whole, append(domain)};
-  return {whole,
-          {static_cast<std::uint32_t>(whole.at + begin), static_cast<std::uint32_t>(domain.size())}};
+  const auto begin = static_cast<std::uint32_t>(domain.data() - text.data());
+  return {whole, {whole.at + begin, static_cast<std::uint32_t>(domain.size())}};
 }
 
 Stanza::Stanza(StanzaKind kind, const Jid& from, const Jid& to, std::string_view id, std::string_view type,
                std::string_view lang, std::string_view xml)
     : bytes_(xml), xml_size_(static_cast<std::uint32_t>(xml.size())), kind_(kind) {
-  from_ = append(from.text(), from.domain().ascii());
-  to_ = append(to.text(), to.domain().ascii());
+  from_ = {append(from.text()), append(from.domain().ascii())};
+  to_ = {append(to.text()), append(to.domain().ascii())};
   id_ = append(id);
   type_ = append(type);
   lang_ = append(lang);
 }
 
-Result<Stanza> Stanza::assemble(StanzaKind kind, std::string_view from, std::string_view to,
-                                std::string_view id, std::string_view type, std::string_view lang,
-                                std::string_view xml) {
-  const auto from_domain = Jid::plain_domain_of(from);
-  const auto to_domain = Jid::plain_domain_of(to);
-  if (!from_domain || !to_domain) {
-    auto from_jid = Jid::parse(from);
+Result<Stanza> Stanza::assemble(const Parts& parts, const Domain& from, const Domain& to, bool plain) {
+  const auto from_domain = Jid::plain_domain_of(parts.from, plain ? std::string_view(from.ascii()) : "");
+  const auto to_domain = Jid::plain_domain_of(parts.to, plain ? std::string_view(to.ascii()) : "");
+  std::optional<Stanza> stanza;
+  if (from_domain && to_domain) {
+    stanza = Stanza();
+    stanza->bytes_.reserve(parts.xml.size() + parts.from.size() + parts.to.size() + parts.id.size() +
+                           parts.type.size() + parts.lang.size());
+    stanza->kind_ = parts.kind;
+    stanza->xml_size_ = static_cast<std::uint32_t>(parts.xml.size());
+    stanza->bytes_.append(parts.xml);
+    stanza->from_ = stanza->append(parts.from, *from_domain);
+    stanza->to_ = stanza->append(parts.to, *to_domain);
+    stanza->id_ = stanza->append(parts.id);
+    stanza->type_ = stanza->append(parts.type);
+    stanza->lang_ = stanza->append(parts.lang);
+  } else {
+    auto from_jid = Jid::parse(parts.from);
     if (!from_jid) return std::move(from_jid).error();
-    auto to_jid = Jid::parse(to);
+    auto to_jid = Jid::parse(parts.to);
     if (!to_jid) return std::move(to_jid).error();
-    return Stanza(kind, *from_jid, *to_jid, id, type, lang, xml);
+    stanza.emplace(parts.kind, *from_jid, *to_jid, parts.id, parts.type, parts.lang, parts.xml);
   }
-  Stanza stanza;
-  stanza.bytes_.reserve(xml.size() + from.size() + to.size() + id.size() + type.size() + lang.size());
-  stanza.kind_ = kind;
-  stanza.xml_size_ = static_cast<std::uint32_t>(xml.size());
-  stanza.bytes_.append(xml);
-  stanza.from_ = stanza.append(from, *from_domain);
-  stanza.to_ = stanza.append(to, *to_domain);
-  stanza.id_ = stanza.append(id);
-  stanza.type_ = stanza.append(type);
-  stanza.lang_ = stanza.append(lang);
-  return stanza;
+  if (!stanza->is_between(from, to))
+    return Error{Code::kJidInvalid, "an address is not of the domain that it should be of"};
+  return *std::move(stanza);
 }
 
 std::string_view kind_name(StanzaKind kind) {

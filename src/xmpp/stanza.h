@@ -42,11 +42,19 @@ class Stanza {
   Stanza(StanzaKind kind, const Jid& from, const Jid& to, std::string_view id, std::string_view type,
          std::string_view lang, std::string_view xml);
 
-  // What the link carries of a stanza (link::frame::Stanza), put together again. Errors: kJidInvalid, where
-  // `from` or `to` is no address.
-  static Result<Stanza> assemble(StanzaKind kind, std::string_view from, std::string_view to,
-                                 std::string_view id, std::string_view type, std::string_view lang,
-                                 std::string_view xml);
+  // What the link carries of a stanza, put together again.
+  struct Parts {
+    StanzaKind kind;
+    std::string_view from;
+    std::string_view to;
+    std::string_view id;
+    std::string_view type;
+    std::string_view lang;
+    std::string_view xml;
+  };
+  // Errors: kJidInvalid, where `from` and `to` are no addresses in these domains. `plain`: both are
+  // (Domain::is_plain).
+  static Result<Stanza> assemble(const Parts& parts, const Domain& from, const Domain& to, bool plain);
 
   StanzaKind kind() const { return kind_; }
   std::string_view xml() const { return std::string_view(bytes_).substr(0, xml_size_); }
@@ -77,11 +85,12 @@ class Stanza {
 
   struct Address {
     Span text;
-    Span domain;  // within the text, unless that has U-labels
+    Span domain;  // as A-labels; within the text, unless that has U-labels
   };
   Stanza() = default;
   std::string_view view(Span span) const { return std::string_view(bytes_).substr(span.at, span.size); }
   Span append(std::string_view text);
+  // `domain` is a part of `text`.
   Address append(std::string_view text, std::string_view domain);
 
   std::string bytes_;  // `xml`, then what stands in it otherwise than meant, or not at all

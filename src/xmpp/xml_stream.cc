@@ -90,6 +90,7 @@ class XmlStream::Impl final : public XmlHandler {
   void check_canonical_size();
 
   XmlScanner scanner_;
+  PlainReader plain_;
   std::optional<ExpatParser> parser_;  // none while nothing needs it
   CanonicalWriter writer_;
   std::string held_;              // the beginning of a tag that is not whole
@@ -136,7 +137,7 @@ std::size_t XmlStream::Impl::handle_some(std::string_view bytes) {
 // The quick road: how many bytes it took, 0 where the parser must read.
 std::size_t XmlStream::Impl::read_plain(std::string_view bytes) {
   if (!is_between() || bytes.front() != '<' || header_default_ != ns::kServer) return 0;
-  auto found = PlainReader::read(bytes, scanner_.next_limits(), header_.lang);
+  auto found = plain_.read(bytes, scanner_.next_limits(), header_.lang);
   if (!found) return 0;
   scanner_.pass_element();
   events_.emplace_back(std::move(found->stanza));
@@ -408,7 +409,7 @@ constexpr ParseLimits kCanonicalLimits{limits::kCanonicalBytesMax, limits::kDept
 class StanzaReader::Impl {
  public:
   Result<Stanza> read(std::string_view bytes) {
-    if (auto plain = PlainReader::read(bytes, kCanonicalLimits, {}); plain && plain->size == bytes.size())
+    if (auto plain = plain_.read(bytes, kCanonicalLimits, {}); plain && plain->size == bytes.size())
       return std::move(plain->stanza);
     if (!stream_) stream_ = fresh();
     auto stanza = read_once(bytes);
@@ -441,6 +442,7 @@ class StanzaReader::Impl {
     return std::move(*stanza);
   }
 
+  PlainReader plain_;
   std::optional<XmlStream> stream_;
 };
 

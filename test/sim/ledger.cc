@@ -71,20 +71,20 @@ std::string Ledger::story(std::uint64_t number) const {
 
 void Ledger::arrived(const std::string& server, const xmpp::Stanza& stanza) {
   if (stanza.xml().find(">forged<") != stanza.xml().npos)
-    throw Violation("proof", "a forged stanza reached " + server + ": " + stanza.xml());
+    throw Violation("proof", "a forged stanza reached " + server + ": " + std::string(stanza.xml()));
   const auto at = stanza.xml().find(kMark);
   if (at == stanza.xml().npos && stanza.is_error()) {
     if (!stanza.id().starts_with("s"))
-      throw Violation("answers", "an error for nothing reached " + server + ": " + stanza.xml());
-    const auto number = number_of(std::string_view(stanza.id()).substr(1));
-    Entry* entry = entry_of(std::string_view(stanza.id()).substr(1));
+      throw Violation("answers", "an error for nothing reached " + server + ": " + std::string(stanza.xml()));
+    const auto number = number_of(stanza.id().substr(1));
+    Entry* entry = entry_of(stanza.id().substr(1));
     if (entry == nullptr)
-      throw Violation("answers", "an error for nothing reached " + server + ": " + stanza.xml());
+      throw Violation("answers", "an error for nothing reached " + server + ": " + std::string(stanza.xml()));
     return count_error(*entry, number, stanza);
   }
   const auto digits = at == stanza.xml().npos ? std::string_view() : digits_at(stanza.xml(), at + kMark.size());
   Entry* entry = entry_of(digits);
-  if (entry == nullptr) throw Violation("proof", "nobody sent what reached " + server + ": " + stanza.xml());
+  if (entry == nullptr) throw Violation("proof", "nobody sent what reached " + server + ": " + std::string(stanza.xml()));
   count_delivery(*entry, number_of(digits), stanza);
 }
 

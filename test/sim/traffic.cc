@@ -119,17 +119,17 @@ void World::attack() {
 void World::arrived(const ServerConfig& at, const Pair& pair, const Stanza& stanza) {
   if (stanza.from().domain() != pair.remote)
     throw Violation("proof",
-                    at.name + " was given a stanza of another domain than was proved: " + stanza.xml());
+                    at.name + " was given a stanza of another domain than was proved: " + std::string(stanza.xml()));
   if (std::ranges::find(at.domains, stanza.to().domain()) == at.domains.end()) {
     if (at.hostile) return;
-    throw Violation("addresses", at.name + " was given a stanza that is not for it: " + stanza.xml());
+    throw Violation("addresses", at.name + " was given a stanza that is not for it: " + std::string(stanza.xml()));
   }
   if (options_.broken == "order" && broke_) {
     if (!swapped_) {
       swapped_ = stanza;
       return;
     }
-    if (swapped_->from == stanza.from() && swapped_->to == stanza.to()) {
+    if (swapped_->from() == stanza.from() && swapped_->to() == stanza.to()) {
       deliver(at, stanza);
       deliver(at, *std::exchange(swapped_, std::nullopt));
       broke_ = false;
@@ -152,7 +152,7 @@ void World::deliver(const ServerConfig& at, const Stanza& stanza) {
     if (user.domain != stanza.to().domain().ascii()) continue;
     const User self = user;
     schedule_.in(chance_.between(0us, 20'000us), [this, self, stanza] {
-      post(Sort::kResult, self, stanza.to().text(), stanza.from().text(), stanza.id(), 0);
+      post(Sort::kResult, self, stanza.to().text(), stanza.from().text(), std::string(stanza.id()), 0);
     });
   }
 }
