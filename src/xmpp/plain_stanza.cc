@@ -249,12 +249,13 @@ class Content {
 
   // From behind the `>` of the stanza's own tag to behind its end tag.
   bool read() {
-    const char* content = walk_.place();
+    const char* content = walk_.place();  // of the element opened last, until something is in it
     while (depth_ > 0) {
       if (!walk_.canonical(kText)) return false;
+      const char* here = walk_.place();
       if (walk_.word("</")) {
         // Without content it would be written `<name/>`.
-        if (walk_.place() == content + 2) return false;
+        if (here == content) return false;
         if (!walk_.word(open_[depth_ - 1].name) || !walk_.word(">")) return false;
         --depth_;
       } else {
