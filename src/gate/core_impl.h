@@ -71,7 +71,8 @@ class Core::Impl {
     link::Receipt receipt;
   };
   void inward(link::Received&& received, std::size_t edge, Now now);
-  Result<xmpp::Stanza> judge_inward(const link::Received& received, Now now);
+  // Puts what its bytes say in the place of the stanza as sent, unless the link has done so.
+  Result<void> judge_inward(link::Received& received, Now now);
   void refuse_inward(const Pair& pair, const xmpp::Stanza& stanza, const Error& error, const std::string& leg,
                      Now now);
   void delivered(Ticket ticket, Now now);

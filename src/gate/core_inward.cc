@@ -7,26 +7,27 @@
 
 namespace sallyport::gate {
 
-Result<xmpp::Stanza> Core::Impl::judge_inward(const link::Received& received, Now now) {
+Result<void> Core::Impl::judge_inward(link::Received& received, Now now) {
   const Pair& pair = received.pair();
-  auto stanza = reader.read(received.stanza.xml());
-  if (!stanza) return stanza.error();
-  if (stanza->from_domain() != pair.remote.ascii())
-    return Error{Code::kStanzaFromInvalid, std::string(stanza->from_text())};
-  if (stanza->to_domain() != pair.local.ascii())
-    return Error{Code::kStanzaToInvalid, std::string(stanza->to_text())};
+  if (!received.judged) {
+    auto stanza = reader.read(received.stanza.xml());
+    if (!stanza) return stanza.error();
+    if (stanza->from_domain() != pair.remote.ascii())
+      return Error{Code::kStanzaFromInvalid, std::string(stanza->from_text())};
+    if (stanza->to_domain() != pair.local.ascii())
+      return Error{Code::kStanzaToInvalid, std::string(stanza->to_text())};
+    received.stanza = *std::move(stanza);
+  }
   if (snapshot->aliases().is_mapped_node(pair.local)) return Error{Code::kPolicyNodeName, pair.local.ascii()};
-  if (auto may = may_pass(pair, *stanza, policy::Direction::kIn, now); !may) return may.error();
-  return stanza;
+  return may_pass(pair, received.stanza, policy::Direction::kIn, now);
 }
 
 void Core::Impl::inward(link::Received&& received, std::size_t edge, Now now) {
   ++stanzas.in;
   const Pair& pair = received.pair();
   auto& session = links[edge].end->session();
-  auto stanza = judge_inward(received, now);
-  if (!stanza) {
-    const Error error = stanza.error();
+  if (auto judgement = judge_inward(received, now); !judgement) {
+    const Error error = std::move(judgement).error();
     // What the edge calls its addresses is good enough to answer a proved pair, not to deliver.
     if (received.stanza.is_between(pair.remote, pair.local))
       refuse_inward(pair, received.stanza, error, setup.config.name.ascii(), now);
@@ -34,7 +35,7 @@ void Core::Impl::inward(link::Received&& received, std::size_t edge, Now now) {
     return;
   }
   snapshot->aliases().used(pair.local, pair.remote);
-  deliver_inside(pair, std::move(*stanza), arriving.put({edge, received.receipt}), now);
+  deliver_inside(pair, std::move(received.stanza), arriving.put({edge, received.receipt}), now);
 }
 
 // The error goes back on the pair's own way out, to a proved and allowed pair only.

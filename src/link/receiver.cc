@@ -59,12 +59,21 @@ Result<void> Receiver::admit(const Channel& channel, std::uint64_t id, std::uint
 
 // An address that is none, or not of the pair, spoils its stanza only: ended for it, the link would bring
 // it again after each reconnect.
-Result<xmpp::Stanza> Receiver::judge(const Channel& channel, const frame::Stanza& f) const {
+Result<Receiver::Judged> Receiver::judge(const Channel& channel, const frame::Stanza& f) {
   const bool inward = line_.role == Role::kCore;
   const xmpp::Pair& pair = channel.opening->pair;
-  return xmpp::Stanza::assemble(
-      {static_cast<xmpp::StanzaKind>(f.kind), f.from, f.to, f.id, f.type, f.lang, f.xml},
-      inward ? pair.remote : pair.local, inward ? pair.local : pair.remote, channel.plain);
+  const xmpp::Domain& from = inward ? pair.remote : pair.local;
+  const xmpp::Domain& to = inward ? pair.local : pair.remote;
+  if (inward) {
+    // Nothing that an edge says beside the bytes is looked at where they speak for themselves.
+    auto read = reader_.read_plain(f.xml);
+    if (read && read->is_between(from, to)) return Judged{*std::move(read), true};
+  }
+  auto stanza = xmpp::Stanza::assemble(
+      {static_cast<xmpp::StanzaKind>(f.kind), f.from, f.to, f.id, f.type, f.lang, f.xml}, from, to,
+      channel.plain);
+  if (!stanza) return std::move(stanza).error();
+  return Judged{*std::move(stanza), false};
 }
 
 Result<void> Receiver::handle_stanza(const frame::Stanza& f, Time now) {
@@ -83,7 +92,8 @@ Result<void> Receiver::handle_stanza(const frame::Stanza& f, Time now) {
     return {};
   }
   const Receipt receipt{epoch_, f.channel, channel.first_sequence + channel.slots.size() - 1};
-  line_.events.emplace_back(std::in_place_type<Received>, channel.opening, receipt, *std::move(stanza));
+  line_.events.emplace_back(std::in_place_type<Received>, channel.opening, receipt,
+                            std::move(stanza->stanza), stanza->judged);
   return {};
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "link/line.h"
+#include "xmpp/xml_stream.h"
 
 namespace sallyport::link {
 
@@ -61,11 +62,16 @@ class Receiver {
 
   bool log_has_room() const { return line_.log.settlement_bytes() < limits::kSettleLogBytesMax; }
   Result<void> admit(const Channel& channel, std::uint64_t id, std::uint32_t credit) const;
-  Result<xmpp::Stanza> judge(const Channel& channel, const frame::Stanza& f) const;
+  struct Judged {
+    xmpp::Stanza stanza;
+    bool judged;  // as in Received
+  };
+  Result<Judged> judge(const Channel& channel, const frame::Stanza& f);
   void settle_slot(std::uint64_t id, Channel& channel, std::size_t index, Outcome outcome, Time now);
   bool write_runs(std::uint64_t id, Channel& channel, frame::SettleWriter& writer);
 
   Line& line_;
+  xmpp::StanzaReader reader_;
   std::uint32_t epoch_ = 1;
   std::uint64_t last_id_ = 0;
   std::unordered_map<std::uint64_t, Channel> channels_;

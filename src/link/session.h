@@ -96,16 +96,18 @@ struct Opening {
   Provenance provenance;
 };
 struct Received {
-  Received(std::shared_ptr<const Opening> by, const Receipt& number, xmpp::Stanza what)
-      : opening(std::move(by)), receipt(number), stanza(std::move(what)) {}
+  Received(std::shared_ptr<const Opening> by, const Receipt& number, xmpp::Stanza what, bool is_judged)
+      : opening(std::move(by)), receipt(number), stanza(std::move(what)), judged(is_judged) {}
   const xmpp::Pair& pair() const { return opening->pair; }
   // Meaningful on the core only.
   const Provenance& provenance() const { return opening->provenance; }
 
   std::shared_ptr<const Opening> opening;
   Receipt receipt;
-  // As sent; the core must judge `xml` again, the edge may write it as it stands.
+  // On the edge as sent: the core's word. On the core, where `judged`, what its bytes say, read anew here and
+  // of the channel's pair; else as sent, and `xml` is still to be judged.
   xmpp::Stanza stanza;
+  bool judged;
 };
 struct Settled {
   Ticket ticket;

@@ -408,9 +408,14 @@ constexpr ParseLimits kCanonicalLimits{limits::kCanonicalBytesMax, limits::kDept
 
 class StanzaReader::Impl {
  public:
+  std::optional<Stanza> read_plain(std::string_view bytes) {
+    auto found = plain_.read(bytes, kCanonicalLimits, {});
+    if (!found || found->size != bytes.size()) return std::nullopt;
+    return std::move(found->stanza);
+  }
+
   Result<Stanza> read(std::string_view bytes) {
-    if (auto plain = plain_.read(bytes, kCanonicalLimits, {}); plain && plain->size == bytes.size())
-      return std::move(plain->stanza);
+    if (auto plain = read_plain(bytes)) return *std::move(plain);
     if (!stream_) stream_ = fresh();
     auto stanza = read_once(bytes);
     if (!stanza) stream_.reset();
@@ -451,5 +456,6 @@ StanzaReader::~StanzaReader() = default;
 StanzaReader::StanzaReader(StanzaReader&&) noexcept = default;
 StanzaReader& StanzaReader::operator=(StanzaReader&&) noexcept = default;
 Result<Stanza> StanzaReader::read(std::string_view bytes) { return impl_->read(bytes); }
+std::optional<Stanza> StanzaReader::read_plain(std::string_view bytes) { return impl_->read_plain(bytes); }
 
 }  // namespace sallyport::xmpp
