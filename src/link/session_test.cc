@@ -75,6 +75,61 @@ TEST(LinkStanza, goes_inward_with_its_provenance) {
   EXPECT_EQ(received[3].provenance().method, "external");
 }
 
+TEST(LinkStanza, on_a_core_bytes_that_speak_for_themselves_are_believed_and_nothing_beside_them) {
+  const std::string xml =
+      "<message from='bob@partner.example/x' to='alice@example.com' id='in-the-bytes' type='chat'><body>x</body>"
+      "</message>";
+  const std::string of_another =
+      "<message from='eve@other.example' to='alice@example.com' id='in-the-bytes'/>";
+  const auto bob = *xmpp::Jid::parse("bob@partner.example/x");
+  const auto alice = *xmpp::Jid::parse("alice@example.com");
+  const struct {
+    const char* name;
+    std::string bytes;
+    bool judged;
+    std::string id;
+  } cases[] = {
+      {"plain", xml, true, "in-the-bytes"},
+      {"the parser must judge", "<message id=\"in-the-bytes\"><!-- --></message>", false, "beside"},
+      {"more than one", xml + xml, false, "beside"},
+      {"of another domain", of_another, false, "beside"},
+  };
+  for (const auto& c : cases) {
+    Link link;
+    link.up();
+    link.edge.session.send(kPair, {xmpp::StanzaKind::kMessage, bob, alice, "beside", "", "", c.bytes}, 1, link.now);
+    link.core.session.send(kPair, {xmpp::StanzaKind::kMessage, alice, bob, "beside", "", "", c.bytes}, 2, link.now);
+    link.exchange();
+    const auto inward = link.core.take<Received>();
+    ASSERT_EQ(inward.size(), 1U) << c.name;
+    EXPECT_EQ(inward[0].judged, c.judged) << c.name;
+    EXPECT_EQ(inward[0].stanza.id(), c.id) << c.name;
+    EXPECT_EQ(inward[0].stanza.xml(), c.bytes) << c.name;
+    // An edge takes the core's word.
+    const auto outward = link.edge.take<Received>();
+    ASSERT_EQ(outward.size(), 1U) << c.name;
+    EXPECT_FALSE(outward[0].judged) << c.name;
+    EXPECT_EQ(outward[0].stanza.id(), "beside") << c.name;
+  }
+}
+
+TEST(LinkSettlement, gives_a_refused_stanza_back_and_forgets_a_delivered_one) {
+  Link link;
+  link.up();
+  link.send_out("a", 1);
+  link.send_out("b", 2);
+  link.exchange();
+  const auto received = link.edge.take<Received>();
+  link.edge.session.settle(received[0].receipt, std::nullopt, link.now);
+  link.edge.session.settle(received[1].receipt, Error{Code::kDnsNoName, ""}, link.now);
+  link.pass(limits::kSettleDelay);
+  const auto settled = link.core.take<Settled>();
+  ASSERT_EQ(outcomes(settled), (Strings{"1:", "2:dns.no-name"}));
+  EXPECT_FALSE(settled[0].stanza);
+  ASSERT_TRUE(settled[1].stanza);
+  EXPECT_EQ(settled[1].stanza->id(), "b");
+}
+
 TEST(LinkSettlement, leaves_in_order_whatever_order_it_is_made_in) {
   Link link;
   link.up();
