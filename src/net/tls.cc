@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "base/limits.h"
+#include "net/handshake_library.h"
 #include "net/openssl.h"
 
 namespace sallyport::net {
@@ -35,7 +36,7 @@ Passing& passing() {
 // --- contexts
 
 SSL_CTX* new_context(int version_min) {
-  SSL_CTX* context = SSL_CTX_new(TLS_method());
+  SSL_CTX* context = SSL_CTX_new_ex(handshake_library(), nullptr, TLS_method());
   SSL_CTX_set_min_proto_version(context, version_min);
   // Without the buffers an idle connection needs a third of the memory (DESIGN "Facts learned").
   SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
