@@ -95,8 +95,10 @@ inline constexpr std::size_t kOpenAttemptsMax = 4;
 // Pairs that a door remembers something of (a last error, a back-off) though nothing waits or flows for
 // them: names cost a peer nothing. As many as there may be channels.
 inline constexpr std::size_t kPairsRememberedMax = 65'536;
-// What is read from one socket in one turn.
+// What is read from one socket in one turn; in TLS up to a record more, which began in an earlier turn.
 inline constexpr std::size_t kReadBytes = 16 * 1024;
+// What is encrypted for one socket at a time: four full TLS records in one call to the system.
+inline constexpr std::size_t kWriteBytes = 64 * 1024;
 
 // --- finding servers
 inline constexpr std::size_t kSrvRecordsMax = 32;
@@ -270,6 +272,12 @@ inline constexpr std::size_t kTraversalHandshakesPerAddressMax = 8;
 inline constexpr auto kLinkTlsTimeout = 5s;
 // Connections that the system accepts for us before we take them.
 inline constexpr int kListenBacklog = 511;
+// Ciphertext that waits for one socket: what was written at a time, and room for the answers to key updates
+// (RFC 8446 4.6.3), which a peer may ask for without ever reading one.
+inline constexpr std::size_t kSealedBytesMax = 2 * kWriteBytes;
+// A door that has done nothing for this long is quiet: what comes next is worked off at once, because
+// nothing is ready beside it that it could share a write with.
+inline constexpr auto kQuietAfter = 200us;
 // When no file descriptor is left, accepting rests this long.
 inline constexpr auto kAcceptRest = 100ms;
 // Lines that strangers can cause in our log, each second; the rest are counted.

@@ -24,6 +24,8 @@ namespace {
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 // A TLS record of type handshake (RFC 8446 5.1); an XML stream begins with `<` or white space.
 constexpr char kTlsHandshakeByte = 0x16;
+// A buffer up to this size goes round between connections and their roles: it holds some stanzas.
+constexpr std::size_t kSpareBytes = 4 * 1024;
 
 Error lost(std::string_view doing, int error) {
   return Error{Code::kStreamLost, std::string(doing) + ": " + std::strerror(error)};
@@ -73,7 +75,7 @@ asio::awaitable<void> Connection::live_accepted(std::shared_ptr<Connection> self
   self->host_.role().handle_accepted(self->id_, accepted, self->host_.now());
   self->fed();
   if (self->direct_tls_ && !co_await self->secure()) co_return;
-  co_await self->pump();
+  self->open();
 }
 
 asio::awaitable<void> Connection::live_dialled(std::shared_ptr<Connection> self, gate::DialPlan plan) {
@@ -94,7 +96,7 @@ asio::awaitable<void> Connection::live_dialled(std::shared_ptr<Connection> self,
   gate::Connected connected{dialled->peer, dialled->direct_tls, std::move(dialled->how)};
   self->host_.role().handle_connected(self->id_, connected, self->host_.now());
   self->fed();
-  co_await self->pump();
+  self->open();
 }
 
 asio::awaitable<void> Connection::live_link_accepted(std::shared_ptr<Connection> self,
@@ -109,7 +111,7 @@ asio::awaitable<void> Connection::live_link_accepted(std::shared_ptr<Connection>
   self->host_.handle_known(self->id_);
   self->host_.role().handle_link(self->id_, self->tls_->pinned_row(), self->peer_, self->host_.now());
   self->fed();
-  co_await self->pump();
+  self->open();
 }
 
 asio::awaitable<void> Connection::live_link_dialled(std::shared_ptr<Connection> self, gate::DialPlan plan,
@@ -137,8 +139,16 @@ asio::awaitable<void> Connection::live_link_dialled(std::shared_ptr<Connection> 
   self->phase_ = Phase::kSecure;
   self->host_.role().handle_link(self->id_, edge, self->peer_, self->host_.now());
   self->fed();
-  co_await self->pump();
+  self->open();
 }
+
+asio::awaitable<void> Connection::live_secured(std::shared_ptr<Connection> self) {
+  // GCC 12 lays the frame out wrongly when this await stands in the condition.
+  bool is_secure = co_await self->secure();
+  if (is_secure) self->open();
+}
+
+asio::awaitable<void> Connection::live_closing(std::shared_ptr<Connection> self) { co_await self->close(); }
 
 asio::awaitable<Result<Dialled>> Connection::dial(gate::DialPlan plan, Duration time_max) {
   if (disconnect_wanted_) co_return Error{Code::kDialRefused, "given up"};
@@ -164,39 +174,61 @@ asio::awaitable<bool> Connection::first_byte() {
   }
 }
 
-asio::awaitable<void> Connection::pump() {
+// --- while it is plain or secure
+
+void Connection::open() {
   // A Flush that came too early, while dialling or in the handshake, is made good.
   flush();
+  turn();
+}
+
+void Connection::turn() {
   for (;;) {
-    if (disconnect_wanted_) {
-      co_await close();
-      co_return;
-    }
-    if (tls_wanted_) {
-      if (!co_await secure()) co_return;
-      flush();
-      continue;
-    }
+    if (disconnect_wanted_) return host_.spawn(shared_from_this(), live_closing(shared_from_this()));
+    if (tls_wanted_) return host_.spawn(shared_from_this(), live_secured(shared_from_this()));
     // The role's answer to what it was last given (TLS, a hold, the end) comes before more of it.
     if (fed_batch_ == host_.batch()) {
       host_.drain();
       continue;
     }
     if (held_) {
-      if (broken_ || has_hung_up()) co_return disconnected(broken_.value_or(lost("waiting", ECONNRESET)));
+      if (broken_ || has_hung_up()) return disconnected(broken_.value_or(lost("waiting", ECONNRESET)));
       // Nothing comes with this but an error, so it sleeps until woken, and still notices a reset.
-      co_await wait(tcp::socket::wait_error);
-      continue;
+      return turn_on(tcp::socket::wait_error);
     }
     Read read = read_turn();
-    if (read == Read::kEnded) co_return disconnected(*read_error_);
-    if (read == Read::kDrained && broken_) co_return disconnected(*broken_);
+    if (read == Read::kEnded) return disconnected(*read_error_);
+    if (read == Read::kDrained && broken_) return disconnected(*broken_);
     if (read == Read::kMore) {
-      co_await asio::post(socket_.get_executor(), asio::use_awaitable);
-    } else {
-      co_await wait(tcp::socket::wait_read);
+      host_.fed();
+      return turn_again();
     }
+    // What it leads to is written, on a quiet door, before the next wait is set up.
+    if (fed_batch_ == host_.batch()) host_.settle();
+    if (disconnect_wanted_ || tls_wanted_ || held_ || broken_) continue;
+    return turn_on(tcp::socket::wait_read);
   }
+}
+
+void Connection::turn_on(tcp::socket::wait_type what) {
+  socket_.async_wait(what, [self = shared_from_this()](const boost::system::error_code&) {
+    try {
+      self->turn();
+    } catch (...) {
+      self->host_.handle_failure(*self, std::current_exception());
+    }
+  });
+}
+
+// Behind the others that have something to read.
+void Connection::turn_again() {
+  asio::post(socket_.get_executor(), [self = shared_from_this()] {
+    try {
+      self->turn();
+    } catch (...) {
+      self->host_.handle_failure(*self, std::current_exception());
+    }
+  });
 }
 
 // --- TLS
@@ -210,16 +242,20 @@ Result<std::unique_ptr<Tls>> Connection::make_tls() {
   return host_.s2s_tls().connect(descriptor, order.own, order.server_name, order.direct, now);
 }
 
+// RFC 6120 5.4.2.3: `<proceed/>` is with the socket before the handshake begins.
+asio::awaitable<Result<void>> Connection::say_before_tls() {
+  Deadline deadline(socket_, limits::kTlsTimeout);
+  while (!write_taken() && !broken_ && !disconnect_wanted_ && !deadline.has_passed()) {
+    co_await wait(tcp::socket::wait_write);
+  }
+  if (broken_ || !unsent_.empty()) co_return broken_.value_or(Error{Code::kTlsHandshake, "timed out"});
+  co_return Result<void>();
+}
+
 asio::awaitable<bool> Connection::secure() {
   Result<void> shaken;
-  {
-    // RFC 6120 5.4.2.3: `<proceed/>` is with the socket before the handshake begins.
-    Deadline deadline(socket_, limits::kTlsTimeout);
-    while (!write_taken() && !broken_ && !disconnect_wanted_ && !deadline.has_passed()) {
-      co_await wait(tcp::socket::wait_write);
-    }
-    if (broken_ || !unsent_.empty()) shaken = broken_.value_or(Error{Code::kTlsHandshake, "timed out"});
-  }
+  // Mostly it is there already, and no deadline is needed.
+  if (!write_taken() || broken_) shaken = co_await say_before_tls();
   if (shaken && !disconnect_wanted_) {
     phase_ = Phase::kHandshake;
     Result<std::unique_ptr<Tls>> tls = make_tls();
@@ -272,7 +308,7 @@ Connection::Read Connection::read_turn() {
   Read read = phase_ == Phase::kSecure ? read_secure(buffer, size) : read_plain(buffer, size);
   if (size > 0) {
     host_.role().handle_bytes(id_, std::string_view(buffer.data(), size), host_.now());
-    fed();
+    fed_batch_ = host_.batch();
     // What came before the end is the role's first; the next turn says the end.
     if (read == Read::kEnded) return Read::kMore;
   }
@@ -292,16 +328,12 @@ Connection::Read Connection::read_plain(std::span<char> buffer, std::size_t& siz
 }
 
 Connection::Read Connection::read_secure(std::span<char> buffer, std::size_t& size) {
-  // Records are small when stanzas are: they are joined until the socket has no more.
-  while (size < buffer.size()) {
-    Tls::Moved moved = tls_->read(buffer.data() + size, buffer.size() - size);
-    size += moved.bytes;
-    if (moved.step == TlsStep::kWantRead || moved.step == TlsStep::kWantWrite) return Read::kDrained;
-    if (moved.step == TlsStep::kDone) continue;
-    read_error_ = tls_->error();
-    return Read::kEnded;
-  }
-  return Read::kMore;
+  Tls::Moved moved = tls_->read(buffer.data(), buffer.size());
+  size = moved.bytes;
+  if (moved.step == TlsStep::kDone) return Read::kMore;
+  if (moved.step == TlsStep::kWantRead) return Read::kDrained;
+  read_error_ = tls_->error();
+  return Read::kEnded;
 }
 
 // --- writing
@@ -328,8 +360,6 @@ bool Connection::write_taken() {
   }
   unsent_at_ = 0;
   unsent_.clear();
-  // An idle connection keeps no buffer of a busier time.
-  if (unsent_.capacity() > limits::kReadBytes) std::string().swap(unsent_);
   return true;
 }
 
@@ -350,9 +380,13 @@ void Connection::take_rest() {
 
 void Connection::write_some() {
   std::uint64_t before = written_total_;
+  if (unsent_.empty()) unsent_.swap(host_.write_buffer());
   while (write_taken() && may_take()) {
     if (!host_.role().take_output(id_, unsent_, host_.now())) break;
   }
+  // A connection keeps no buffer, least of all one of a busier time.
+  if (unsent_.empty() && unsent_.capacity() <= kSpareBytes) unsent_.swap(host_.write_buffer());
+  if (unsent_.empty()) unsent_.shrink_to_fit();
   if (written_total_ != before && !disconnect_wanted_) {
     host_.role().handle_written(id_, written_total_, host_.now());
     host_.fed();
@@ -397,7 +431,8 @@ void Connection::flush() {
 void Connection::hold(bool on) {
   if (held_ == on) return;
   held_ = on;
-  wake();
+  // One that waits to read finds out when there is something to read.
+  if (!on) wake();
 }
 
 void Connection::begin_tls(const gate::BeginTls& order) {

@@ -1,10 +1,12 @@
-// One connection, from its first byte to its last: a coroutine owns its socket and its TLS and moves
-// bytes between them and the role. It knows nothing of XMPP or of the link protocol.
+// One connection, from its first byte to its last: it owns its socket and its TLS and moves bytes between
+// them and the role. It knows nothing of XMPP or of the link protocol.
 //
-// Its life: opening (dialling, or waiting for the first byte), plain, handshake, secure, closing. Every wait
-// outside plain and secure has a deadline; there the role's timeouts rule, and the system's probes find an
-// end that vanished. The driver's orders (flush, hold, begin_tls, disconnect) change its state and wake the
-// coroutine.
+// Its life: opening (dialling, or waiting for the first byte), plain, handshake, secure, closing. What comes
+// once and in an order (opening, handshake, closing) is a coroutine, and every wait in it has a deadline.
+// While the connection is plain or secure there is none, neither its frames nor its cost: the reactor calls
+// `turn` when there is something to read; the role's timeouts rule, and the system's probes find an end that
+// vanished. The driver's orders (flush, hold, begin_tls, disconnect) change its state and wake whichever of
+// the two has it; never both.
 //
 // What waits to be written is bounded by the role, which is told what was written (handle_written) and gives
 // no more than limits::kWriteQueueBytesMax beyond that. The connection takes from the role only when all that
@@ -12,6 +14,7 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <span>
@@ -28,6 +31,8 @@
 
 namespace sallyport::net {
 
+class Connection;
+
 // What a connection needs of the driver around it, which outlives it.
 class ConnectionHost {
  public:
@@ -39,8 +44,15 @@ class ConnectionHost {
   virtual Now now() const = 0;
   // Scratch for one read; what is in it is the role's to look at during handle_bytes only.
   virtual std::span<char> read_buffer() = 0;
+  // Scratch for one write, empty: its room goes round instead of being kept by each connection.
+  virtual std::string& write_buffer() = 0;
   // The role was given something: drain it at the end of this batch of events.
   virtual void fed() = 0;
+  // The same at the end of what one event was: drain it now if there is no batch to speak of.
+  virtual void settle() = 0;
+  // Runs a part of the connection's life. A failure in it, or in `turn`, ends that connection alone.
+  virtual void spawn(std::shared_ptr<Connection> connection, asio::awaitable<void> life) = 0;
+  virtual void handle_failure(Connection& connection, std::exception_ptr failure) = 0;
   // Drains it now.
   virtual void drain() = 0;
   // Counts drains.
@@ -58,7 +70,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // `peer`: who was accepted; of a connection to be dialled nobody yet.
   Connection(ConnectionHost& host, gate::ConnId id, tcp::socket socket, const dns::Endpoint& peer);
 
-  // --- its life, as one of four coroutines, to be spawned with `cancellation()`; each ends with handle_end
+  // --- how it begins, as one of four coroutines, to be spawned with `cancellation()`
 
   // Accepted on an s2s listener: looks at the first byte, then is announced to the role.
   static asio::awaitable<void> live_accepted(std::shared_ptr<Connection> self);
@@ -87,11 +99,21 @@ class Connection : public std::enable_shared_from_this<Connection> {
  private:
   enum class Read : std::uint8_t { kMore, kDrained, kEnded };
 
-  asio::awaitable<void> pump();
+  // --- while it is plain or secure
+  // Begins that, and goes on with it after a handshake.
+  void open();
+  // Reads once, and does what the role or the end of the connection asks for.
+  void turn();
+  void turn_on(tcp::socket::wait_type what);
+  void turn_again();
+  static asio::awaitable<void> live_secured(std::shared_ptr<Connection> self);
+  static asio::awaitable<void> live_closing(std::shared_ptr<Connection> self);
+
   asio::awaitable<Result<Dialled>> dial(gate::DialPlan plan, Duration time_max);
   asio::awaitable<bool> first_byte();
   // Hands the socket to TLS, as the role ordered or as the first byte did; false when the connection is over.
   asio::awaitable<bool> secure();
+  asio::awaitable<Result<void>> say_before_tls();
   asio::awaitable<Result<void>> shake_hands(Duration time_max);
   asio::awaitable<void> write_all();
   asio::awaitable<void> close();

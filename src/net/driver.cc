@@ -1,5 +1,7 @@
 #include "net/driver.h"
 
+#include <ctime>
+
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
@@ -30,7 +32,10 @@ Driver::~Driver() { stop(); }
 
 Now Driver::now() const {
   auto mono = std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch());
-  return Now{Time(mono), std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now())};
+  // Asked for with every event, and seconds are all that is wanted: the clock that reads no counter.
+  timespec civil{};
+  ::clock_gettime(CLOCK_REALTIME_COARSE, &civil);
+  return Now{Time(mono), UnixTime(std::chrono::seconds(civil.tv_sec))};
 }
 
 Result<void> Driver::start() {
@@ -163,22 +168,7 @@ void Driver::handle_traversal_accepted(tcp::socket socket) {
 
 void Driver::spawn(std::shared_ptr<Connection> connection, asio::awaitable<void> life) {
   auto ended = [this, connection](std::exception_ptr failure) {
-    if (!failure || stopped_) return;
-    // No coroutine of ours throws; if the library does, that connection is over and the others go on.
-    std::string text = "unknown";
-    try {
-      std::rethrow_exception(failure);
-    } catch (const std::exception& error) {
-      text = error.what();
-    } catch (...) {
-    }
-    parts_.log.log({LogLevel::kError,
-                    "net.failed",
-                    {{"code", std::string(code_row(Code::kInternal).name)}, {"text", text}}});
-    parts_.role.handle_disconnected(connection->id(), {Code::kInternal, text}, now());
-    connection->abandon();
-    handle_end(connection->id(), std::nullopt);
-    fed();
+    if (failure) handle_failure(*connection, failure);
   };
   // Posted: a life that begins while the role is drained must not give it anything before that is over.
   asio::post(parts_.io,
@@ -186,6 +176,25 @@ void Driver::spawn(std::shared_ptr<Connection> connection, asio::awaitable<void>
                asio::co_spawn(io, std::move(life),
                               asio::bind_cancellation_slot(connection->cancellation(), std::move(ended)));
              });
+}
+
+// Nothing of ours throws; if the library does, that connection is over and the others go on.
+void Driver::handle_failure(Connection& connection, std::exception_ptr failure) {
+  if (stopped_) return;
+  std::string text = "unknown";
+  try {
+    std::rethrow_exception(failure);
+  } catch (const std::exception& error) {
+    text = error.what();
+  } catch (...) {
+  }
+  parts_.log.log({LogLevel::kError,
+                  "net.failed",
+                  {{"code", std::string(code_row(Code::kInternal).name)}, {"text", text}}});
+  parts_.role.handle_disconnected(connection.id(), {Code::kInternal, text}, now());
+  connection.abandon();
+  handle_end(connection.id(), std::nullopt);
+  fed();
 }
 
 void Driver::handle_known(gate::ConnId conn) {
@@ -278,6 +287,12 @@ void Driver::fed() {
   });
 }
 
+void Driver::settle() {
+  if (drain_posted_ || draining_ || stopped_) return;
+  if (now().mono < drained_at_ + limits::kQuietAfter) return fed();
+  drain();
+}
+
 void Driver::drain() {
   if (draining_ || stopped_) return;
   draining_ = true;
@@ -288,14 +303,16 @@ void Driver::drain() {
       was_idle = false;
       std::visit([this](auto&& wanted) { apply(std::move(wanted)); }, std::move(*output));
     }
-    std::vector<gate::ConnId> to_flush = std::exchange(to_flush_, {});
-    for (gate::ConnId conn : to_flush) {
+    flushing_.swap(to_flush_);
+    for (gate::ConnId conn : flushing_) {
       if (Connection* connection = find(conn)) connection->flush();
     }
     // Writing tells the role what was written, and that may make it want more.
-    if (was_idle && to_flush.empty()) break;
+    if (was_idle && flushing_.empty()) break;
+    flushing_.clear();
   }
   draining_ = false;
+  drained_at_ = now().mono;
   arm_timer();
 }
 

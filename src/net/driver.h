@@ -2,7 +2,8 @@
 // wants.
 //
 // One thread, one io_context. After each batch of events the role is drained once: its outputs are carried
-// out, then everything that is to be written is written. The role's rules (gate/event.h) are kept here:
+// out, then everything that is to be written is written. On a quiet door an event is a batch by itself. The
+// role's rules (gate/event.h) are kept here:
 // nothing comes for a connection after its Disconnect or its end, and outputs for a connection that is over
 // are ignored.
 #pragma once
@@ -102,7 +103,11 @@ class Driver : private ConnectionHost {
   S2sTls& s2s_tls() override { return parts_.s2s_tls; }
   LinkTls& link_tls() override { return parts_.link_tls; }
   std::span<char> read_buffer() override { return read_buffer_; }
+  std::string& write_buffer() override { return write_buffer_; }
   void fed() override;
+  void settle() override;
+  void spawn(std::shared_ptr<Connection> connection, asio::awaitable<void> life) override;
+  void handle_failure(Connection& connection, std::exception_ptr failure) override;
   void drain() override;
   std::uint64_t batch() const override { return batch_; }
   void handle_known(gate::ConnId conn) override;
@@ -127,7 +132,6 @@ class Driver : private ConnectionHost {
   void count_again();
   void refuse(const dns::Endpoint& peer, std::string_view listener);
   Entry& add(gate::ConnId conn, tcp::socket socket, const dns::Endpoint& peer);
-  void spawn(std::shared_ptr<Connection> connection, asio::awaitable<void> life);
   void listen(bool on);
   void arm_timer();
   void log_stranger(LogEvent event);
@@ -149,6 +153,7 @@ class Driver : private ConnectionHost {
   std::vector<std::unique_ptr<Listener>> traversal_listeners_;
   std::unordered_map<gate::ConnId, Entry> connections_;
   std::vector<gate::ConnId> to_flush_;
+  std::vector<gate::ConnId> flushing_;
   Counted unproved_;
   std::unordered_set<gate::ConnId> unproved_ids_;  // those of them that the role knows
   Time counted_again_{};
@@ -158,6 +163,7 @@ class Driver : private ConnectionHost {
   std::optional<Time> armed_for_;
   gate::ConnId next_accepted_ = 1;
   std::uint64_t batch_ = 0;
+  Time drained_at_{};
   bool drain_posted_ = false;
   bool draining_ = false;
   bool listening_ = false;
@@ -166,7 +172,9 @@ class Driver : private ConnectionHost {
   std::size_t stranger_lines_ = 0;
   std::uint64_t stranger_unsaid_ = 0;
   Repeats handshakes_said_;  // by address and code: a core that cannot link tries for ever
-  std::array<char, limits::kReadBytes> read_buffer_;
+  // What was read in one turn: its records, and the end of one that began before.
+  std::array<char, limits::kReadBytes + kTlsRecordBytesMax> read_buffer_;
+  std::string write_buffer_;
 };
 
 }  // namespace sallyport::net

@@ -133,8 +133,40 @@ TEST_F(DriverTest, a_megabyte_under_hold_arrives_whole_in_turns_of_a_bounded_siz
     client_.want(gate::Hold{2, false});
     ASSERT_TRUE(run_until([&] { return client_.role.received_[2].size() == before + much.size(); }));
     EXPECT_EQ(client_.role.received_[2].substr(before), much);
-    EXPECT_LE(client_.role.largest_, limits::kReadBytes);
+    EXPECT_LE(client_.role.largest_, limits::kReadBytes + kTlsRecordBytesMax);
   }
+}
+
+TEST_F(DriverTest, records_that_are_there_together_are_given_at_once) {
+  gate::ConnId conn = connect_secure();
+  server_.want(gate::Hold{conn, true});
+  ASSERT_TRUE(run_until([&] { return server_.role.wants_.empty(); }));
+  // Each is written by itself, so that each is a record.
+  for (int i = 0; i < 10; ++i) {
+    client_.say(2, "stanza");
+    ASSERT_TRUE(run_until([&] { return client_.role.written_[2] == 5U + 6U * (i + 1U); }));
+  }
+  int times = 0;
+  server_.role.on_bytes = [&](gate::ConnId, std::string_view bytes) {
+    ++times;
+    EXPECT_EQ(bytes.size(), 60U);
+  };
+  server_.want(gate::Hold{conn, false});
+  ASSERT_TRUE(run_until([&] { return server_.role.received_[conn].size() == 65; }));
+  EXPECT_EQ(times, 1);
+}
+
+TEST_F(DriverTest, on_a_quiet_door_what_comes_is_answered_within_its_own_event) {
+  gate::ConnId conn = connect();
+  server_.role.on_bytes = [&](gate::ConnId, std::string_view) { server_.role.say(conn, "answer"); };
+  client_.say(2, "question");
+  ASSERT_TRUE(run_until([&] { return client_.role.written_[2] == 13U; }));
+  auto quiet_at = std::chrono::steady_clock::now() + limits::kQuietAfter;
+  while (std::chrono::steady_clock::now() < quiet_at) continue;
+  EXPECT_EQ(server_.role.written_[conn], 0U);
+  ASSERT_TRUE(run_until([&] { return server_.role.received_[conn] == "helloquestion"; }));
+  // No further turn of the loop was needed.
+  EXPECT_EQ(server_.role.written_[conn], 6U);
 }
 
 TEST_F(DriverTest, disconnect_writes_what_is_left_first) {

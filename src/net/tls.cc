@@ -1,5 +1,6 @@
 #include "net/tls.h"
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -8,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "base/limits.h"
+#include "net/handshake_library.h"
 #include "net/openssl.h"
 
 namespace sallyport::net {
@@ -18,55 +20,26 @@ namespace {
 constexpr unsigned char kAlpn[] = "\x0bxmpp-server";
 constexpr unsigned kAlpnSize = sizeof kAlpn - 1;
 
-// --- a BIO on a descriptor. OpenSSL's own would raise SIGPIPE on a broken connection.
-
-int descriptor_of(BIO* bio) { return static_cast<int>(reinterpret_cast<std::intptr_t>(BIO_get_data(bio))); }
-
 bool is_retry(int error) { return error == EAGAIN || error == EWOULDBLOCK || error == EINTR; }
 
-int bio_write(BIO* bio, const char* bytes, int size) {
-  BIO_clear_retry_flags(bio);
-  ssize_t sent = ::send(descriptor_of(bio), bytes, static_cast<std::size_t>(size), MSG_NOSIGNAL);
-  if (sent < 0 && is_retry(errno)) BIO_set_retry_write(bio);
-  return static_cast<int>(sent);
-}
-
-int bio_read(BIO* bio, char* to, int size) {
-  BIO_clear_retry_flags(bio);
-  ssize_t received = ::recv(descriptor_of(bio), to, static_cast<std::size_t>(size), 0);
-  if (received < 0 && is_retry(errno)) BIO_set_retry_read(bio);
-  return static_cast<int>(received);
-}
-
-long bio_control(BIO*, int command, long, void*) { return command == BIO_CTRL_FLUSH ? 1 : 0; }
-
-int bio_create(BIO* bio) {
-  BIO_set_init(bio, 1);
-  return 1;
-}
-
-BIO* descriptor_bio(int descriptor) {
-  static BIO_METHOD* const kMethod = [] {
-    BIO_METHOD* method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "descriptor");
-    BIO_meth_set_write(method, bio_write);
-    BIO_meth_set_read(method, bio_read);
-    BIO_meth_set_ctrl(method, bio_control);
-    BIO_meth_set_create(method, bio_create);
-    return method;
-  }();
-  BIO* bio = BIO_new(kMethod);
-  BIO_set_data(bio, reinterpret_cast<void*>(static_cast<std::intptr_t>(descriptor)));
-  return bio;
+// Ciphertext of this thread on its way between a socket and OpenSSL. Empty, or of no meaning, between two
+// calls.
+struct Passing {
+  std::array<char, limits::kReadBytes> in;
+  std::string out;
+};
+Passing& passing() {
+  thread_local Passing ciphertext;
+  return ciphertext;
 }
 
 // --- contexts
 
 SSL_CTX* new_context(int version_min) {
-  SSL_CTX* context = SSL_CTX_new(TLS_method());
+  SSL_CTX* context = SSL_CTX_new_ex(handshake_library(), nullptr, TLS_method());
   SSL_CTX_set_min_proto_version(context, version_min);
   // Without the buffers an idle connection needs a third of the memory (DESIGN "Facts learned").
-  SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
-                                SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET |
                                    SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
@@ -112,8 +85,10 @@ std::string offered_protocols(const unsigned char* in, unsigned size) {
 
 // --- one connection
 
-Tls::Tls(SSL_CTX* context, int descriptor, bool accepting) : ssl_(SSL_new(context)), accepting_(accepting) {
-  BIO* bio = descriptor_bio(descriptor);
+Tls::Tls(SSL_CTX* context, int descriptor, bool accepting)
+    : ssl_(SSL_new(context)), descriptor_(descriptor), accepting_(accepting) {
+  BIO* bio = BIO_new(wire());
+  BIO_set_data(bio, this);
   SSL_set_bio(ssl_, bio, bio);
   SSL_set_app_data(ssl_, this);
   if (accepting) {
@@ -127,22 +102,91 @@ Tls::~Tls() { SSL_free(ssl_); }
 
 Tls& Tls::of(SSL* ssl) { return *static_cast<Tls*>(SSL_get_app_data(ssl)); }
 
+// OpenSSL's own BIO on a socket would receive once for each record, send once for each record, and raise
+// SIGPIPE on a broken connection.
+const BIO_METHOD* Tls::wire() {
+  static BIO_METHOD* const kMethod = [] {
+    BIO_METHOD* method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "wire");
+    BIO_meth_set_read(method, wire_read);
+    BIO_meth_set_write(method, wire_write);
+    BIO_meth_set_ctrl(method,
+                      [](BIO*, int command, long, void*) -> long { return command == BIO_CTRL_FLUSH; });
+    BIO_meth_set_create(method, [](BIO* bio) {
+      BIO_set_init(bio, 1);
+      return 1;
+    });
+    return method;
+  }();
+  return kMethod;
+}
+
+int Tls::wire_read(BIO* bio, char* to, int size) {
+  Tls& tls = *static_cast<Tls*>(BIO_get_data(bio));
+  BIO_clear_retry_flags(bio);
+  if (tls.done_) {
+    std::size_t given = tls.incoming_.copy(to, static_cast<std::size_t>(size));
+    tls.incoming_.remove_prefix(given);
+    if (given > 0) return static_cast<int>(given);
+    BIO_set_retry_read(bio);
+    return -1;
+  }
+  ssize_t received = ::recv(tls.descriptor_, to, static_cast<std::size_t>(size), 0);
+  if (received < 0 && is_retry(errno)) BIO_set_retry_read(bio);
+  return static_cast<int>(received);
+}
+
+// Takes all; send_sealed follows each call that may have come here.
+int Tls::wire_write(BIO* bio, const char* bytes, int size) {
+  Tls& tls = *static_cast<Tls*>(BIO_get_data(bio));
+  std::string& to = tls.sealed_.empty() ? passing().out : tls.sealed_;
+  if (to.size() + static_cast<std::size_t>(size) > limits::kSealedBytesMax) {
+    errno = ENOBUFS;
+    return -1;
+  }
+  to.append(bytes, static_cast<std::size_t>(size));
+  return size;
+}
+
+TlsStep Tls::send_sealed() {
+  std::string& fresh = passing().out;
+  std::string_view left = sealed_.empty() ? fresh : std::string_view(sealed_).substr(sealed_at_);
+  while (!left.empty()) {
+    ssize_t sent = ::send(descriptor_, left.data(), left.size(), MSG_NOSIGNAL);
+    if (sent < 0) break;
+    left.remove_prefix(static_cast<std::size_t>(sent));
+  }
+  int saved_errno = errno;
+  if (left.empty()) {
+    sealed_at_ = 0;
+    if (!sealed_.empty()) std::string().swap(sealed_);
+  } else if (sealed_.empty()) {
+    sealed_.assign(left);
+    sealed_at_ = 0;
+  } else {
+    sealed_at_ = sealed_.size() - left.size();
+  }
+  fresh.clear();
+  if (left.empty()) return TlsStep::kDone;
+  return is_retry(saved_errno) ? TlsStep::kWantWrite : lost("writing", std::strerror(saved_errno));
+}
+
+TlsStep Tls::lost(std::string_view doing, std::string_view why) {
+  error_ = Error{done_ ? Code::kStreamLost : Code::kTlsHandshake, std::string(doing) + ": "};
+  error_.text += why;
+  return TlsStep::kEnded;
+}
+
 TlsStep Tls::step_of(int result, std::string_view doing) {
   int saved_errno = errno;
+  // The one answer that is no news comes often, and needs no look at OpenSSL's queue of errors.
+  if (SSL_want_read(ssl_) != 0 && BIO_should_read(SSL_get_rbio(ssl_)) != 0) return TlsStep::kWantRead;
   switch (SSL_get_error(ssl_, result)) {
-    case SSL_ERROR_WANT_READ:
-      return TlsStep::kWantRead;
-    case SSL_ERROR_WANT_WRITE:
-      return TlsStep::kWantWrite;
     case SSL_ERROR_ZERO_RETURN:
       error_ = Error{done_ ? Code::kStreamLost : Code::kTlsHandshake, "the peer closed TLS"};
       return TlsStep::kEnded;
     case SSL_ERROR_SYSCALL:
-      error_.code = done_ ? Code::kStreamLost : Code::kTlsHandshake;
-      error_.text =
-          std::string(doing) + ": " +
-          (result < 0 && saved_errno != 0 ? std::strerror(saved_errno) : "the peer closed the connection");
-      return TlsStep::kEnded;
+      return lost(doing, result < 0 && saved_errno != 0 ? std::strerror(saved_errno)
+                                                        : "the peer closed the connection");
     default:
       error_ = Error{done_ ? Code::kStreamLost : Code::kTlsHandshake,
                      std::string(doing) + ": " + openssl_reasons()};
@@ -155,39 +199,82 @@ TlsStep Tls::handshake() {
   ERR_clear_error();
   errno = 0;
   int result = SSL_do_handshake(ssl_);
-  if (result != 1) return step_of(result, "handshake");
+  TlsStep step = result == 1 ? TlsStep::kDone : step_of(result, "handshake");
+  // Also what says that it failed.
+  TlsStep sent = send_sealed();
+  if (step == TlsStep::kFailed || step == TlsStep::kEnded) return step;
+  if (sent != TlsStep::kDone) return sent;
+  if (step != TlsStep::kDone) return step;
   done_ = true;
   // The certificate and its key are not needed after the handshake; a wiped key must not live on here.
   SSL_certs_clear(ssl_);
   return TlsStep::kDone;
 }
 
+// Until `to` is full (kDone) or nothing whole is left (kWantRead).
+TlsStep Tls::decrypt(char* to, std::size_t size, std::size_t& moved) {
+  while (moved < size) {
+    if (incoming_.empty() && SSL_has_pending(ssl_) == 0) return TlsStep::kWantRead;
+    std::size_t bytes = 0;
+    errno = 0;
+    int result = SSL_read_ex(ssl_, to + moved, size - moved, &bytes);
+    if (result != 1) return step_of(-1, "reading");
+    moved += bytes;
+  }
+  return TlsStep::kDone;
+}
+
 Tls::Moved Tls::read(char* to, std::size_t size) {
-  ERR_clear_error();
-  errno = 0;
   std::size_t moved = 0;
-  int result = SSL_read_ex(ssl_, to, size, &moved);
-  if (result == 1) return {TlsStep::kDone, moved};
-  return {step_of(result == 0 ? -1 : result, "reading"), 0};
+  TlsStep step = TlsStep::kWantRead;
+  if (has_more_) {
+    std::string carried = std::exchange(carried_, {});
+    incoming_ = carried;
+    step = decrypt(to, size, moved);
+    carried_.assign(incoming_);
+    incoming_ = {};
+  }
+  if (step == TlsStep::kWantRead) {
+    std::array<char, limits::kReadBytes>& in = passing().in;
+    ssize_t received = ::recv(descriptor_, in.data(), in.size(), 0);
+    if (received == 0) return {lost("reading", "the peer closed the connection"), moved};
+    if (received < 0 && !is_retry(errno)) return {lost("reading", std::strerror(errno)), moved};
+    if (received > 0) {
+      incoming_ = {in.data(), static_cast<std::size_t>(received)};
+      step = decrypt(to, size, moved);
+      carried_.assign(incoming_);
+      incoming_ = {};
+    }
+    has_more_ = step == TlsStep::kDone;
+    if (step == TlsStep::kWantRead && received == static_cast<ssize_t>(in.size())) step = TlsStep::kDone;
+  }
+  // OpenSSL answers a request for new keys while it reads.
+  if (!passing().out.empty()) send_sealed();
+  return {step, moved};
 }
 
 Tls::Moved Tls::write(std::string_view bytes) {
-  ERR_clear_error();
+  if (!sealed_.empty()) {
+    TlsStep step = send_sealed();
+    if (step != TlsStep::kDone) return {step, 0};
+  }
+  // Of an earlier call, which was offered the same bytes.
+  if (sealed_bytes_ > 0) return {TlsStep::kDone, std::exchange(sealed_bytes_, 0)};
   errno = 0;
   std::size_t moved = 0;
-  int result = SSL_write_ex(ssl_, bytes.data(), bytes.size(), &moved);
-  if (result == 1) return {TlsStep::kDone, moved};
-  return {step_of(result == 0 ? -1 : result, "writing"), 0};
+  int result = SSL_write_ex(ssl_, bytes.data(), std::min(bytes.size(), limits::kWriteBytes), &moved);
+  if (result != 1) return {step_of(-1, "writing"), 0};
+  TlsStep step = send_sealed();
+  if (step == TlsStep::kDone) return {step, moved};
+  sealed_bytes_ = moved;
+  return {step, 0};
 }
 
 TlsStep Tls::close() {
   if (!done_) return TlsStep::kDone;
   ERR_clear_error();
-  errno = 0;
-  int result = SSL_shutdown(ssl_);
-  if (result >= 0) return TlsStep::kDone;
-  TlsStep step = step_of(result, "closing");
-  return step == TlsStep::kWantWrite ? step : TlsStep::kDone;
+  SSL_shutdown(ssl_);
+  return send_sealed() == TlsStep::kWantWrite ? TlsStep::kWantWrite : TlsStep::kDone;
 }
 
 s2s::TlsFacts Tls::facts() const {

@@ -21,10 +21,15 @@
 #include "s2s/tls_facts.h"
 #include "xmpp/jid.h"
 
+struct bio_st;
+struct bio_method_st;
 struct ssl_ctx_st;
 struct x509_store_ctx_st;
 
 namespace sallyport::net {
+
+// A record's text (RFC 8446 5.1).
+inline constexpr std::size_t kTlsRecordBytesMax = 16 * 1024;
 
 // What stopped a call: nothing, the socket, the peer's end of the TLS or TCP connection, or an error.
 enum class TlsStep : std::uint8_t { kDone, kWantRead, kWantWrite, kEnded, kFailed };
@@ -40,12 +45,19 @@ class Tls {
   TlsStep handshake();
 
   struct Moved {
-    TlsStep step;  // kDone: `bytes` were moved, at least one
+    TlsStep step;
     std::size_t bytes;
   };
+  // Receives once, at most limits::kReadBytes, and decrypts all of it: small records that came together are
+  // joined in `to`. Bytes may come with every step: kWantRead says that the socket has no more for now,
+  // kDone that it may have.
   Moved read(char* to, std::size_t size);
-  // May take a part only. After kWantRead or kWantWrite the next call must offer the same bytes.
+  // kDone: that many of the bytes, at least one, are with the socket; at most limits::kWriteBytes go at a
+  // time, in full records and one call to the system. After kWantWrite the next call must offer the same
+  // bytes.
   Moved write(std::string_view bytes);
+  // Ciphertext that waits for the socket.
+  std::size_t unsent_bytes() const { return sealed_.size() - sealed_at_; }
   // Says close_notify. kDone also when it cannot be said any more.
   TlsStep close();
 
@@ -62,8 +74,16 @@ class Tls {
   friend class LinkTls;
   Tls(ssl_ctx_st* context, int descriptor, bool accepting);
   TlsStep step_of(int result, std::string_view doing);
+  TlsStep lost(std::string_view doing, std::string_view why);
+  TlsStep decrypt(char* to, std::size_t size, std::size_t& moved);
+  TlsStep send_sealed();
   void refuse(Error error) { refusal_ = std::move(error); }
   Result<void> show_for(const xmpp::Domain& own);
+
+  // What OpenSSL reads from and writes to.
+  static const bio_method_st* wire();
+  static int wire_read(bio_st* bio, char* to, int size);
+  static int wire_write(bio_st* bio, const char* bytes, int size);
 
   static Tls& of(ssl_st* ssl);
   static int handle_server_name(ssl_st* ssl, int* alert, void* unused);
@@ -74,8 +94,19 @@ class Tls {
   static int handle_pin(x509_store_ctx_st* chain, void* unused);
 
   ssl_st* ssl_;
+  int descriptor_;
   bool accepting_;
   bool done_ = false;
+  // There may be decrypted bytes, or whole records, that no read has had room for.
+  bool has_more_ = true;
+  // Ciphertext that was received and that OpenSSL has not taken yet; what is left between two reads is kept
+  // in `carried_`.
+  std::string_view incoming_;
+  std::string carried_;
+  // Ciphertext that the socket did not take, and how many bytes of the last write are in it.
+  std::string sealed_;
+  std::size_t sealed_at_ = 0;
+  std::size_t sealed_bytes_ = 0;
   // Accepting Direct TLS: the certificate is chosen by SNI, from here.
   CertificateSource* by_server_name_ = nullptr;
   UnixTime now_{};
