@@ -39,8 +39,8 @@ struct Link {
     while (auto event = session.poll()) {
       if (auto* received = std::get_if<link::Received>(&*event)) {
         session.settle(received->receipt, std::nullopt, now);
-      } else if (std::holds_alternative<link::Settled>(*event)) {
-        ++settled;
+      } else if (const auto* done = std::get_if<link::Settled>(&*event)) {
+        settled += done->count;
       }
     }
     return settled;

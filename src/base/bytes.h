@@ -2,6 +2,7 @@
 // comparisons that take the same time whatever they compare.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -35,6 +36,17 @@ class Appender {
  private:
   std::string& out_;
 };
+
+// Room for `more` bytes in a buffer that is being filled. One that goes on filling is made large at once: it would
+// grow by copying itself, again and again, else.
+inline void make_room(std::string& out, std::size_t more) {
+  constexpr std::size_t kSome = 4 * 1024;
+  constexpr std::size_t kMuch = 16 * 1024;
+  const std::size_t wanted = out.size() + more;
+  if (out.capacity() >= wanted) return;
+  if (out.empty()) return out.reserve(wanted);
+  out.reserve(wanted <= kSome ? kSome : std::max(2 * out.size(), wanted + kMuch));
+}
 
 // Reads what Appender wrote. Every call past the end, and every varint longer than
 // ten bytes or not in its shortest form, fails and leaves the cursor failed.

@@ -1,5 +1,6 @@
 // A queue on one growing array: in the steady state neither push nor pop allocates, which
-// std::deque does for large elements. Memory that a burst took is given back when it is empty again.
+// std::deque does for large elements. Memory that a burst took is given back when it is empty again, but for
+// kKeptBytes: little where there may be tens of thousands of them, much where there is one.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +10,7 @@
 
 namespace sallyport {
 
-template <typename T>
+template <typename T, std::size_t kKeptBytes = 1024>
 class Ring {
  public:
   bool empty() const { return size_ == 0; }
@@ -59,8 +60,6 @@ class Ring {
 
  private:
   using Cell = std::optional<T>;
-  // What an empty queue may keep: there may be tens of thousands of them.
-  static constexpr std::size_t kKeptBytes = 1024;
 
   static constexpr std::size_t kFirstCells = 4 * sizeof(Cell) > kKeptBytes ? 1 : 4;
 

@@ -34,7 +34,7 @@ class Core::Impl {
   };
   // What goes out for one pair, before it has credit.
   struct Outgoing {
-    Ring<Waiting> queue;
+    Ring<Waiting, 4096> queue;
     std::size_t bytes = 0;
     std::optional<std::size_t> edge;  // that carries the pair until its link is declared dead
     std::set<ConnId> held;
@@ -55,8 +55,8 @@ class Core::Impl {
   void arm(const Pair& pair, Outgoing& out);
   void expire(Now now);
   OutgoingEntry& outgoing_of(const Pair& pair);
-  // One stanza less is unsettled; nullptr for a ticket that is nobody's.
-  OutgoingEntry* note_settled(Ticket ticket);
+  // So many stanzas less are unsettled; nullptr for a ticket that is nobody's.
+  OutgoingEntry* note_settled(Ticket ticket, std::uint64_t count = 1);
   void settled(link::Settled settled, std::size_t edge, Now now);
   std::optional<std::size_t> choose_edge(const Pair& pair) const;
   // The one error for a stanza that an internal user sent; nothing where none may be sent.

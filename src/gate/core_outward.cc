@@ -149,16 +149,16 @@ Core::Impl::OutgoingEntry& Core::Impl::outgoing_of(const Pair& pair) {
   return outgoing.get(pair);
 }
 
-Core::Impl::OutgoingEntry* Core::Impl::note_settled(Ticket ticket) {
+Core::Impl::OutgoingEntry* Core::Impl::note_settled(Ticket ticket, std::uint64_t count) {
   OutgoingEntry** found = tickets.get(ticket);
   if (found == nullptr) return nullptr;
-  --(*found)->second.unsettled;
-  --unsettled;
+  (*found)->second.unsettled -= count;
+  unsettled -= count;
   return *found;
 }
 
 void Core::Impl::settled(link::Settled settled, std::size_t edge, Now now) {
-  OutgoingEntry* entry = note_settled(settled.ticket);
+  OutgoingEntry* entry = note_settled(settled.ticket, settled.count);
   if (entry == nullptr || !settled.outcome) return;
   Outgoing& out = entry->second;
   const Error& error = *settled.outcome;

@@ -74,9 +74,14 @@ bool Side::handle_dial_failed(ConnId conn, const Error& error, Now now) {
 bool Side::handle_bytes(ConnId conn, std::string_view bytes, Now now) {
   Stream* stream = find(conn);
   if (stream == nullptr) return false;
-  if (auto* in = stream->in()) in->handle_bytes(bytes, now.mono);
-  if (auto* out = stream->out()) out->handle_bytes(bytes, now.mono);
-  after(conn, now);
+  while (stream != nullptr && !bytes.empty()) {
+    std::size_t taken = bytes.size();
+    if (auto* in = stream->in()) taken = in->handle_some(bytes, now.mono);
+    if (auto* out = stream->out()) taken = out->handle_some(bytes, now.mono);
+    bytes.remove_prefix(taken);
+    if (!bytes.empty()) stream = drain(conn, now);
+  }
+  if (stream != nullptr) after(conn, now);
   return true;
 }
 
@@ -234,6 +239,13 @@ void Side::close_all(const Error& reason, Now now) {
 
 // What every input to a stream's machine is followed by: its outputs, its bytes, its timer.
 void Side::after(ConnId conn, Now now) {
+  Stream* stream = drain(conn, now);
+  if (stream == nullptr) return;
+  collect_bytes(conn, *stream);
+  set_timer(conn, *stream);
+}
+
+Side::Stream* Side::drain(ConnId conn, Now now) {
   while (Stream* stream = find(conn)) {
     bool more = false;
     if (auto* in = stream->in()) {
@@ -241,12 +253,9 @@ void Side::after(ConnId conn, Now now) {
     } else if (auto* out = stream->out()) {
       if (auto output = out->poll()) more = handle(conn, *stream, std::move(*output), now);
     }
-    if (more) continue;
-    if (find(conn) == nullptr) return;
-    collect_bytes(conn, *stream);
-    set_timer(conn, *stream);
-    return;
+    if (!more) return find(conn);
   }
+  return nullptr;
 }
 
 void Side::collect_bytes(ConnId conn, Stream& stream) {

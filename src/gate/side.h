@@ -198,7 +198,7 @@ class Side {
     std::string buffer;               // machine output not yet taken
     std::uint64_t taken_bytes = 0;    // handed to the driver
     std::uint64_t written_bytes = 0;  // handed to the socket
-    Ring<InFlight> in_flight;
+    Ring<InFlight, 16 * 1024> in_flight;
     Ring<std::uint64_t> recent_ends;  // of stanzas handed to the socket, one write window back
     std::vector<Traffic> traffic;
     bool flush_due = false;
@@ -243,6 +243,8 @@ class Side {
   // side.cc: any stream
   Stream* find(ConnId conn);
   void after(ConnId conn, Now now);
+  // Deals with what the stream's machine gives; nullptr once the stream has ended.
+  Stream* drain(ConnId conn, Now now);
   void collect_bytes(ConnId conn, Stream& stream);
   void set_timer(ConnId conn, Stream& stream);
   // False once the stream has ended.
@@ -287,7 +289,7 @@ class Side {
   std::set<std::pair<Time, ConnId>> timers_;
   std::set<std::pair<Time, Pair>> deadlines_;
   std::map<ConnId, std::string> last_words_;
-  Ring<SideOutput> outputs_;
+  Ring<SideOutput, 256 * 1024> outputs_;
   SideCounters counters_;
 };
 

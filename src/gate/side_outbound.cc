@@ -85,9 +85,10 @@ void Side::write_queue(OutPair& out, Now now) {
 
 // False where the stream takes nothing more, since it is closing; when it has ended, what waits gets a new one.
 bool Side::write(const s2s::PeerProof& proof, ConnId conn, Stream& stream, Queued& queued, Now now) {
+  const std::size_t size = queued.stanza.xml().size();
+  make_room(stream.buffer, size);
   if (!stream.out()->send(proof, queued.stanza, now.mono)) return false;
   collect_bytes(conn, stream);
-  const std::size_t size = queued.stanza.xml().size();
   ++counters_.stanzas_out;
   counters_.bytes_out += size;
   count(stream, proof.pair(), size);

@@ -380,8 +380,11 @@ void append(std::string& out, const Frame& frame) {
   end_frame(out, start, type_of(frame));
 }
 
-// Most frames are stanzas: without the detour of a variant.
+// Most frames are stanzas: without the detour of a variant, and with room made once.
 void append(std::string& out, const Stanza& stanza) {
+  const std::size_t most = kHeaderBytes + 7 * kVarintBytesMax + 1 + stanza.from.size() + stanza.to.size() +
+                           stanza.id.size() + stanza.type.size() + stanza.lang.size() + stanza.xml.size();
+  make_room(out, most);
   const std::size_t start = begin_frame(out);
   Appender appender(out);
   write(appender, stanza);

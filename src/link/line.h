@@ -18,7 +18,7 @@ struct Line {
   bool up = false;  // frames may be written
   std::string out = {};
   ReplayLog log = {};
-  Ring<Event> events = {};
+  Ring<Event, 256 * 1024> events = {};
 
   // Appends a numbered frame that is not a stanza, and keeps it.
   void append_numbered(const frame::Frame& f) {

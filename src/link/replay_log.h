@@ -56,7 +56,7 @@ class ReplayLog {
  private:
   std::uint64_t acknowledged() const { return sent_ - entries_.size(); }
 
-  Ring<LogEntry> entries_;
+  Ring<LogEntry, 64 * 1024> entries_;
   std::uint64_t sent_ = 0;
   std::size_t settlement_bytes_ = 0;
 };

@@ -208,6 +208,11 @@ Result<void> Sender::settle(const frame::Run& run, Time now) {
   if (run.count > channel.acked) return frame_error(on_channel("SETTLE", run.channel) + " of more than came");
   const Outcome outcome =
       run.outcome.code.empty() ? Outcome() : Outcome(error_of(run.outcome, Code::kInternal));
+  Settled delivered{0, std::nullopt, std::nullopt, 0};
+  const auto tell_delivered = [&] {
+    if (delivered.count > 0) line_.events.push_back(delivered);
+    delivered.count = 0;
+  };
   for (std::uint64_t i = 0; i < run.count; ++i) {
     Slot& slot = channel.slots.front();
     ++channel.first_sequence;
@@ -217,11 +222,17 @@ Result<void> Sender::settle(const frame::Run& run, Time now) {
     in_flight_ -= slot.credit;
     if (slot.stanza) {
       held_bytes_ -= slot.credit;
-      line_.events.emplace_back(
-          Settled{slot.ticket, outcome, outcome ? std::move(slot.stanza) : std::nullopt});
+      if (outcome) {
+        line_.events.emplace_back(Settled{slot.ticket, outcome, std::move(slot.stanza)});
+      } else {
+        if (slot.ticket != delivered.ticket) tell_delivered();
+        delivered.ticket = slot.ticket;
+        ++delivered.count;
+      }
     }
     channel.slots.drop_front();
   }
+  tell_delivered();
   forget_provenances(channel);
   pump(channel);
   if (channel.slots.empty()) become_idle(channel, now);

@@ -56,7 +56,7 @@ class Sender {
     explicit Channel(xmpp::Pair p) : pair(std::move(p)) { provenances.push_back({}); }
     xmpp::Pair pair;
     std::uint64_t id = 0;  // 0: not open
-    Ring<Slot> slots;
+    Ring<Slot, 16 * 1024> slots;
     std::size_t sent = 0;              // of the slots, from the front
     std::size_t acked = 0;             // of those, from the front
     std::uint64_t first_sequence = 1;  // of the front slot

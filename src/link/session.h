@@ -114,6 +114,8 @@ struct Settled {
   Outcome outcome;
   // Given back when it was refused, to be answered.
   std::optional<xmpp::Stanza> stanza{};
+  // Delivered ones of one ticket that follow each other come as one.
+  std::uint64_t count = 1;
 };
 // `can_send` said no for the pair and would now say yes. Said once; ask again before sending.
 struct Writable {

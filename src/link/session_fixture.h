@@ -179,8 +179,9 @@ inline std::vector<std::string> ids(const std::vector<Received>& received) {
 inline std::vector<std::string> outcomes(const std::vector<Settled>& settled) {
   std::vector<std::string> result;
   for (const Settled& s : settled) {
-    result.push_back(std::to_string(s.ticket) + ":" +
-                     (s.outcome ? std::string(code_row(s.outcome->code).name) : ""));
+    for (std::uint64_t i = 0; i < s.count; ++i)
+      result.push_back(std::to_string(s.ticket) + ":" +
+                       (s.outcome ? std::string(code_row(s.outcome->code).name) : ""));
   }
   return result;
 }

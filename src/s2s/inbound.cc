@@ -50,6 +50,7 @@ class Inbound::Impl final : public StreamMachine {
   void handle_bad_stanza(xmpp::BadStanza stanza) override;
   void write_header() override;
   void handle_end(std::optional<Error> error) override;
+  bool has_outputs() const override { return !outputs_.empty(); }
 
   Result<void> judge_header(const xmpp::StreamHeader& header);
   void write_features();
@@ -525,6 +526,7 @@ Inbound::Inbound(Inbound&&) noexcept = default;
 Inbound& Inbound::operator=(Inbound&&) noexcept = default;
 
 void Inbound::handle_bytes(std::string_view bytes, Time now) { impl_->handle_bytes(bytes, now); }
+std::size_t Inbound::handle_some(std::string_view bytes, Time now) { return impl_->handle_some(bytes, now); }
 void Inbound::handle_tls(const TlsFacts& facts, Time now) { impl_->handle_tls(facts, now); }
 void Inbound::handle_verified(const Pair& pair, const std::string& stream_id, Result<VerifyAnswer> answer,
                               Time now) {

@@ -83,6 +83,8 @@ class Inbound {
   Inbound& operator=(Inbound&&) noexcept;
 
   void handle_bytes(std::string_view bytes, Time now);
+  // The same for the front of `bytes`, up to the first output; how many were taken.
+  std::size_t handle_some(std::string_view bytes, Time now);
   // The handshake succeeded. A failed one: handle_disconnected with the reason.
   void handle_tls(const TlsFacts& facts, Time now);
   // A failed verification carries kDialbackUnreachable, kDialbackTimeout or whatever the leg said.

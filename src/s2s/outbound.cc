@@ -66,6 +66,7 @@ class Outbound::Impl final : public StreamMachine {
   void handle_bad_stanza(xmpp::BadStanza) override { violate("stanza"); }
   void write_header() override;
   void handle_end(std::optional<Error> error) override;
+  bool has_outputs() const override { return !outputs_.empty(); }
 
   // Without bidi (XEP-0288) a server only answers on the stream that we opened.
   void violate(std::string_view what) {
@@ -510,6 +511,7 @@ Outbound& Outbound::operator=(Outbound&&) noexcept = default;
 
 void Outbound::handle_connected(Time now) { impl_->handle_connected(now); }
 void Outbound::handle_bytes(std::string_view bytes, Time now) { impl_->handle_bytes(bytes, now); }
+std::size_t Outbound::handle_some(std::string_view bytes, Time now) { return impl_->handle_some(bytes, now); }
 void Outbound::handle_tls(const TlsFacts& facts, Time now) { impl_->handle_tls(facts, now); }
 void Outbound::handle_key(const Pair& pair, const std::string& stream_id, Result<std::string> key, Time now) {
   impl_->handle_key(pair, stream_id, std::move(key), now);

@@ -57,6 +57,8 @@ class Outbound {
   // The TCP connection is up: the header goes out, or StartTls for Direct TLS.
   void handle_connected(Time now);
   void handle_bytes(std::string_view bytes, Time now);
+  // The same for the front of `bytes`, up to the first output; how many were taken.
+  std::size_t handle_some(std::string_view bytes, Time now);
   void handle_tls(const TlsFacts& facts, Time now);
   // A refused key (policy on the core says no, the link is down) fails the pair.
   void handle_key(const Pair& pair, const std::string& stream_id, Result<std::string> key, Time now);

@@ -3,6 +3,7 @@
 #include <charconv>
 #include <chrono>
 #include <type_traits>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -111,22 +112,33 @@ StreamMachine::StreamMachine(Phase phase, Time now)
     : phase_(phase), now_(now), last_moved_(now), parser_(xmpp::ParseLimits::unauthenticated()) {}
 
 void StreamMachine::handle_bytes(std::string_view bytes, Time now) {
-  if (phase_ == Phase::kClosed || bytes.empty()) return;
+  while (!bytes.empty()) bytes.remove_prefix(handle_some(bytes, now));
+}
+
+std::size_t StreamMachine::handle_some(std::string_view bytes, Time now) {
+  if (phase_ == Phase::kClosed || bytes.empty()) return bytes.size();
   now_ = last_moved_ = now;
   // Plain bytes after the agreement on TLS (CVE-2011-0411's class). A stream error would fall into the
   // handshake.
-  if (phase_ == Phase::kTls) return fail({Code::kStreamEarlyBytes, {}});
+  if (phase_ == Phase::kTls) {
+    fail({Code::kStreamEarlyBytes, {}});
+    return bytes.size();
+  }
   rest_ = bytes;
-  while (!rest_.empty() && phase_ != Phase::kClosed) {
+  do {
     rest_.remove_prefix(parser_->handle_some(rest_));
     // A restart in `dispatch` puts a new parser here, which has nothing to give.
     while (auto event = parser_->poll()) {
-      if (!*event) return fail(std::move(*event).error());
-      dispatch(std::move(**event));
-      if (phase_ == Phase::kClosed) return;
+      if (*event) {
+        dispatch(std::move(**event));
+      } else {
+        fail(std::move(*event).error());
+      }
+      if (phase_ == Phase::kClosed) return bytes.size();
     }
-  }
+  } while (!rest_.empty() && !has_outputs());
   if (!rest_at_ && parser_->can_rest()) rest_at_ = now + limits::kParserKept;
+  return bytes.size() - std::exchange(rest_, {}).size();
 }
 
 void StreamMachine::dispatch(xmpp::StreamEvent event) {

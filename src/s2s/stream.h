@@ -81,6 +81,9 @@ class StreamMachine {
   StreamMachine& operator=(const StreamMachine&) = delete;
 
   void handle_bytes(std::string_view bytes, Time now);
+  // The same for the front of `bytes`, up to the first output to be polled; how many were taken. So a queue of
+  // outputs need not hold all that one read brings.
+  std::size_t handle_some(std::string_view bytes, Time now);
   // The connection is gone: what was awaited fails, Closed is the last output, no byte is written.
   void handle_disconnected(std::optional<Error> why);
   // With a reason: a stream error, and the end. Without: the closing handshake (RFC 6120 4.4). Where no
@@ -105,6 +108,7 @@ class StreamMachine {
   virtual void write_header() = 0;
   // The end, once: fails what waits, then gives Closed.
   virtual void handle_end(std::optional<Error> error) = 0;
+  virtual bool has_outputs() const = 0;
 
   // A new stream on the same connection: no knowledge from the parser of the old one is kept (RFC
   // 6120 4.3.3).
