@@ -10,6 +10,8 @@ from lab.process import listens
 
 from .world import INSIDE, WORLD, System
 
+# Where nothing is passed on: for handshakes alone.
+BARE = 5290
 OUTER, INNER = "127.0.0.3", "127.0.0.4"
 
 
@@ -40,6 +42,10 @@ class HAProxy(System):
     def words(self):
         return super().words() + ["--entry-in", f"{OUTER}:5269", "--entry-out", f"{INNER}:5269"]
 
+    def stream_words(self):
+        """A handshake in which the client shows its certificate, and no more: there is no stream to set up."""
+        return super().words() + ["--transport", "tls", "--entry-in", f"{OUTER}:{BARE}"]
+
     def _config(self, at, rows):
         text = """\
 global
@@ -57,5 +63,9 @@ defaults
 listen p{port}
   bind {at}:{port} ssl crt {self.folder}/both.pem backlog 4096
   server next {target} ssl verify none
+"""
+        text += f"""\
+listen bare
+  bind {at}:{BARE} ssl crt {self.folder}/both.pem ca-file {self.world.pki}/ca.crt verify optional backlog 4096
 """
         return text

@@ -18,7 +18,7 @@ modes
   pki        writes ca.crt, ca.key and certificates into --folder
 
 words
-  --transport starttls|direct|component    --direction in|out|both
+  --transport starttls|direct|tls|component  --direction in|out|both
   --entry-in ADDRESS:PORT     --entry-out ADDRESS:PORT      where stanzas go in
   --listen-inside A:P         --listen-world A:P            the servers that we play
   --pairs N  --locals N  --remotes N  --local-suffix DOMAIN  --remote-suffix DOMAIN
@@ -101,6 +101,7 @@ Setters setters_of(Options& options) {
     options.transport = one_of<Transport>("--transport", v,
                                           {{"starttls", Transport::kStartTls},
                                            {"direct", Transport::kDirectTls},
+                                           {"tls", Transport::kBareTls},
                                            {"component", Transport::kComponent}});
   };
   set["--direction"] = [&](const std::string& v) {

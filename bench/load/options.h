@@ -18,6 +18,7 @@ enum class Mode : std::uint8_t {
 enum class Transport : std::uint8_t {
   kStartTls,   // s2s, RFC 6120 5
   kDirectTls,  // s2s, XEP-0368
+  kBareTls,    // a TLS handshake and nothing on it: what set-up costs one who reads nothing
   kComponent,  // XEP-0114, plain TCP: how the generator attaches to Prosody and ejabberd
 };
 

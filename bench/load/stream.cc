@@ -134,7 +134,7 @@ void Stream::connected() {
   ::getsockopt(wire_.descriptor(), SOL_SOCKET, SO_ERROR, &error, &size);
   if (error != 0) return end(std::string("connecting: ") + std::strerror(error));
   host_.loop.change(wire_.descriptor(), EPOLLIN, this);
-  if (transport_ == Transport::kDirectTls) {
+  if (transport_ == Transport::kDirectTls || transport_ == Transport::kBareTls) {
     start_tls(false);
     return shake_hands();
   }
@@ -163,6 +163,7 @@ void Stream::shake_hands() {
   Wire::Step step = wire_.handshake();
   if (step == Wire::Step::kAgain) return;
   if (step == Wire::Step::kEnded) return end("TLS: " + wire_.error());
+  if (transport_ == Transport::kBareTls) return ready();
   if (accepting_) {
     state_ = State::kHeader;
   } else {
