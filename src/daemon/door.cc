@@ -11,6 +11,7 @@
 #include "daemon/metrics.h"
 #include "daemon/report.h"
 #include "net/certificate.h"
+#include "net/record_memory.h"
 
 namespace sallyport::daemon {
 
@@ -69,6 +70,7 @@ std::vector<dns::Endpoint> endpoints_of(const std::vector<gate::HostPort>& addre
 Door::Door(const Invocation& invocation)
     : log_(2, format_of(invocation), level_of(invocation)), signals_(io_), drain_timer_(io_) {
   harden_process();
+  net::reuse_record_memory();
   net::lock_secret_memory();
 }
 
