@@ -70,7 +70,8 @@ names = ["corp.example", "*.corp.example"]
     PolicyUpdate update;
     update.policy = std::move(*policy.value);
     update.generation = 1;
-    core_ = std::make_unique<Core>(CoreSetup{*config.value, std::move(update), "secret", "1", "i"}, random_,
+    auto prepared = PreparedPolicy::make(*config.value, std::move(update));
+    core_ = std::make_unique<Core>(CoreSetup{*config.value, std::move(prepared), "secret", "1", "i"}, random_,
                                    log_, now_);
   }
   // The next dialling of the edge, whenever it comes, fails like this.

@@ -4,10 +4,12 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
 
+#include "base/bytes.h"
 #include "link/line.h"
 
 namespace sallyport::link {
@@ -22,7 +24,7 @@ class Control {
   // As in Session.
   std::uint64_t ask(Ask ask);
   void answer(std::uint64_t id, Answer answer);
-  void push(std::uint64_t generation, std::string bytes);
+  void push(std::uint64_t generation, std::shared_ptr<const SecretBytes> bytes);
   void push_done(std::uint64_t generation, const Result<void>& result);
 
   // Frames. Errors: kLinkFrame.
@@ -42,7 +44,7 @@ class Control {
  private:
   struct Outgoing {
     std::uint64_t generation;
-    std::string bytes;
+    std::shared_ptr<const SecretBytes> bytes;
     bool announced = false;
     std::size_t written = 0;
   };
@@ -52,7 +54,6 @@ class Control {
     std::string bytes;
   };
 
-  void drop_outgoing();
   void drop_incoming();
   void deliver_if_whole();
 

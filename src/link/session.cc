@@ -415,7 +415,7 @@ std::size_t Session::unsettled_bytes() const { return impl_->sender().unsettled_
 
 std::uint64_t Session::ask(Ask ask) { return impl_->control().ask(std::move(ask)); }
 void Session::answer(std::uint64_t id, Answer answer) { impl_->control().answer(id, std::move(answer)); }
-void Session::push(std::uint64_t generation, std::string bytes) {
+void Session::push(std::uint64_t generation, std::shared_ptr<const SecretBytes> bytes) {
   impl_->control().push(generation, std::move(bytes));
 }
 void Session::push_done(std::uint64_t generation, Result<void> result) {

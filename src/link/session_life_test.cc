@@ -435,6 +435,10 @@ TEST(LinkAsk, an_answer_that_no_frame_takes_becomes_a_refusal) {
 
 // --- pushes
 
+std::shared_ptr<const SecretBytes> secret(std::string bytes) {
+  return std::make_shared<const SecretBytes>(std::move(bytes));
+}
+
 std::string large(std::size_t bytes) {
   std::string text(bytes, '\0');
   for (std::size_t i = 0; i < bytes; ++i) text[i] = static_cast<char>(i * 7 + i / 251);
@@ -447,7 +451,7 @@ TEST(LinkPush, arrives_whole_and_is_confirmed) {
         limits::kPushTurnBytes, 3 * limits::kPushTurnBytes + 5}) {
     Link link;
     link.up();
-    link.core.session.push(4, large(bytes));
+    link.core.session.push(4, secret(large(bytes)));
     link.exchange();
     const auto pushed = link.edge.take<Pushed>();
     ASSERT_EQ(pushed.size(), 1U) << bytes;
@@ -466,7 +470,7 @@ TEST(LinkPush, arrives_whole_and_is_confirmed) {
 TEST(LinkPush, a_refusal_comes_back_with_its_reason) {
   Link link;
   link.up();
-  link.core.session.push(4, "x");
+  link.core.session.push(4, secret("x"));
   link.exchange();
   link.edge.session.push_done(4, Error{Code::kLinkDomain, "example.org"});
   link.exchange();
@@ -476,7 +480,7 @@ TEST(LinkPush, a_refusal_comes_back_with_its_reason) {
 TEST(LinkPush, larger_than_the_limit_is_refused_at_home) {
   Link link;
   link.up();
-  link.core.session.push(1, std::string(limits::kPushBytesMax + 1, 'x'));
+  link.core.session.push(1, secret(std::string(limits::kPushBytesMax + 1, 'x')));
   EXPECT_EQ(link.core.take<PushDone>()[0].result.error().code, Code::kLinkPushTooLarge);
   link.exchange();
   EXPECT_TRUE(link.edge.take<Pushed>().empty());
@@ -485,7 +489,7 @@ TEST(LinkPush, larger_than_the_limit_is_refused_at_home) {
 TEST(LinkPush, at_the_limit_goes) {
   Link link;
   link.up();
-  link.core.session.push(1, std::string(limits::kPushBytesMax, 'x'));
+  link.core.session.push(1, secret(std::string(limits::kPushBytesMax, 'x')));
   link.exchange();
   EXPECT_EQ(link.edge.take<Pushed>()[0].bytes.size(), limits::kPushBytesMax);
 }
@@ -493,7 +497,7 @@ TEST(LinkPush, at_the_limit_goes) {
 TEST(LinkPush, stanzas_go_between_its_turns) {
   Link link;
   link.up();
-  link.core.session.push(1, large(10 * limits::kPushTurnBytes));
+  link.core.session.push(1, secret(large(10 * limits::kPushTurnBytes)));
   std::string turn;
   ASSERT_TRUE(link.core.session.take_output(turn, link.now));
   EXPECT_LT(turn.size(), limits::kPushTurnBytes + 1000);
@@ -506,7 +510,7 @@ TEST(LinkPush, stanzas_go_between_its_turns) {
 
 TEST(LinkPush, begins_again_after_a_cut_until_it_is_done) {
   Link link;
-  link.core.session.push(4, large(100'000));  // before there is a connection
+  link.core.session.push(4, secret(large(100'000)));  // before there is a connection
   link.up();
   EXPECT_EQ(link.edge.take<Pushed>().size(), 1U);
   link.cut();
@@ -526,11 +530,11 @@ TEST(LinkPush, begins_again_after_a_cut_until_it_is_done) {
 TEST(LinkPush, a_newer_one_replaces_it_and_only_the_newer_is_confirmed) {
   Link link;
   link.up();
-  link.core.session.push(4, large(2 * limits::kPushTurnBytes));
+  link.core.session.push(4, secret(large(2 * limits::kPushTurnBytes)));
   std::string turn;
   ASSERT_TRUE(link.core.session.take_output(turn, link.now));
   link.edge.session.handle_bytes(turn, link.now);
-  link.core.session.push(5, "new");
+  link.core.session.push(5, secret("new"));
   link.edge.session.push_done(4, {});
   link.exchange();
   const auto pushed = link.edge.take<Pushed>();

@@ -59,8 +59,10 @@ std::string shown_row(const ListRow& row) {
 // Names are looked up as they stand and then label by label upwards, so a judgement costs as many
 // look-ups as the name has labels. The keys are views into `set`, which never changes or moves.
 class Rules::Index {
+  const std::shared_ptr<const RuleSet> owner_;
+
  public:
-  explicit Index(RuleSet rules) : set(std::move(rules)) {
+  explicit Index(std::shared_ptr<const RuleSet> rules) : owner_(std::move(rules)), set(*owner_) {
     exact_.reserve(set.lists.size() + set.routed.size());
     for (std::uint32_t i = 0; i < set.lists.size(); ++i) add(slot(set.lists[i].domain), i);
     for (const auto& domain : set.routed) exact_[domain.ascii()].routed = true;
@@ -105,7 +107,7 @@ class Rules::Index {
 
   Verdict judge_direction(const xmpp::Domain& remote, Direction start, UnixTime now) const;
 
-  const RuleSet set;
+  const RuleSet& set;
 
  private:
   using Names = std::unordered_set<std::string_view>;
@@ -202,7 +204,8 @@ Verdict Rules::Index::judge_direction(const xmpp::Domain& remote, Direction star
   return {{}, fmt::format("no row matches (privacy is {})", privacy_name(set.privacy))};
 }
 
-Rules::Rules(RuleSet set) : index_(std::make_unique<Index>(std::move(set))) {}
+Rules::Rules(RuleSet set) : Rules(std::make_shared<const RuleSet>(std::move(set))) {}
+Rules::Rules(std::shared_ptr<const RuleSet> set) : index_(std::make_unique<Index>(std::move(set))) {}
 Rules::~Rules() = default;
 Rules::Rules(Rules&&) noexcept = default;
 Rules& Rules::operator=(Rules&&) noexcept = default;

@@ -92,6 +92,8 @@ class Rules {
  public:
   // Builds the look-up tables: judging costs the same for ten rows and 100,000.
   explicit Rules(RuleSet set);
+  // The same of a set that somebody else has too: 100,000 rows are not copied.
+  explicit Rules(std::shared_ptr<const RuleSet> set);
   ~Rules();
   Rules(Rules&&) noexcept;
   Rules& operator=(Rules&&) noexcept;
