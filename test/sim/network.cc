@@ -126,7 +126,7 @@ void Network::obey(std::size_t number, gate::Output output) {
   }
 }
 
-// At once, or as long after it as a machine may need for a large one.
+// The first push of a process at once; each other one as long after it as a machine may need for a large one.
 void Network::prepare(std::size_t number, gate::Prepare order) {
   const auto work = std::make_shared<gate::PushWork>(std::move(order.work));
   const auto done = [this, number, id = order.id, starts = nodes_[number].starts, work] {
@@ -142,8 +142,8 @@ void Network::prepare(std::size_t number, gate::Prepare order) {
     }
     drain(number);
   };
-  if (chance_.one_in(2)) return done();
-  schedule_.in(chance_.between(0us, 300'000us), done);
+  if (order.id == 1) return done();
+  schedule_.in(300ms, done);
 }
 
 void Network::arm(std::size_t number) {
