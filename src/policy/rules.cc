@@ -79,11 +79,13 @@ class Rules::Index {
 
   bool is_local(const xmpp::Domain& domain) const { return local_.contains(domain.ascii()); }
 
-  bool is_inside(const xmpp::Domain& domain) const {
-    const std::string_view name = domain.ascii();
-    if (local_.contains(name) || inside_.contains(name)) return true;
-    for (auto up = parent(name); !up.empty(); up = parent(up)) {
-      if (inside_below_.contains(up)) return true;
+  bool is_inside(std::string_view name) const {
+    return local_.contains(name) || inside_.contains(name) || is_below_inside(parent(name));
+  }
+  // Whether all names below `name` are inside names.
+  bool is_below_inside(std::string_view name) const {
+    for (; !name.empty(); name = parent(name)) {
+      if (inside_below_.contains(name)) return true;
     }
     return false;
   }
@@ -215,7 +217,11 @@ Result<void> Rules::is_local(const xmpp::Domain& domain) const {
   return Error{Code::kPolicyNotLocal, domain.ascii()};
 }
 
-bool Rules::is_inside(const xmpp::Domain& domain) const { return index_->is_inside(domain); }
+bool Rules::is_inside(const xmpp::Domain& domain) const { return index_->is_inside(domain.ascii()); }
+
+bool Rules::is_inside(const DomainPattern& pattern) const {
+  return pattern.is_wildcard() ? index_->is_below_inside(pattern.base()) : index_->is_inside(pattern.base());
+}
 
 Verdict Rules::judge(const xmpp::Pair& pair, Direction start, UnixTime now) const {
   if (!index_->set.enabled) return {Error{Code::kPolicyDisabled, {}}, "federation is switched off"};
