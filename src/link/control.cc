@@ -116,9 +116,10 @@ void Control::push(std::uint64_t generation, std::shared_ptr<const SecretBytes> 
   outgoing_ = Outgoing{generation, std::move(bytes)};
 }
 
-void Control::flush_push() {
-  if (!outgoing_) return;
+void Control::flush_push(Time now) {
+  if (!outgoing_ || outgoing_->is_written() || now < outgoing_->next_turn) return;
   Outgoing& push = *outgoing_;
+  push.next_turn = now + limits::kPushTurnEvery;
   const std::string_view bytes = push.bytes->view();
   if (!push.announced) {
     frame::append(line_.out, frame::Push{push.generation, bytes.size()});
@@ -130,6 +131,11 @@ void Control::flush_push() {
     frame::append(line_.out, frame::PushChunk{chunk});
     push.written += chunk.size();
   }
+}
+
+std::optional<Time> Control::poll_timeout() const {
+  if (!outgoing_ || outgoing_->is_written()) return std::nullopt;
+  return outgoing_->next_turn;
 }
 
 void Control::push_done(std::uint64_t generation, const Result<void>& result) {
@@ -166,8 +172,7 @@ void Control::deliver_if_whole() {
 
 Result<void> Control::handle_push_done(const frame::PushDone& f) {
   if (line_.role == Role::kEdge) return {Code::kLinkFrame, "PUSH_DONE to an edge"};
-  const bool current = outgoing_ && outgoing_->announced && outgoing_->generation == f.generation &&
-                       outgoing_->written == outgoing_->bytes->view().size();
+  const bool current = outgoing_ && outgoing_->generation == f.generation && outgoing_->is_written();
   if (!current) return {};  // of a push that a newer one has replaced
   outgoing_.reset();
   Result<void> result;
@@ -190,6 +195,7 @@ void Control::resume() {
   if (!outgoing_) return;
   outgoing_->announced = false;
   outgoing_->written = 0;
+  outgoing_->next_turn = {};
 }
 
 void Control::drop_incoming() {

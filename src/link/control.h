@@ -38,8 +38,10 @@ class Control {
   void disconnect();
   // The line is up: a push that is not done begins again.
   void resume();
-  // Writes the next turn of a push, if any.
-  void flush_push();
+  // Writes the next turn of a push, if any is due.
+  void flush_push(Time now);
+  // When the next one is.
+  std::optional<Time> poll_timeout() const;
 
  private:
   struct Outgoing {
@@ -47,6 +49,9 @@ class Control {
     std::shared_ptr<const SecretBytes> bytes;
     bool announced = false;
     std::size_t written = 0;
+    Time next_turn{};
+
+    bool is_written() const { return announced && written == bytes->view().size(); }
   };
   struct Incoming {
     std::uint64_t generation;

@@ -173,7 +173,7 @@ class Session {
   std::optional<Time> poll_timeout() const;
 
   // Bytes for the connection: appended to `out`; true when there were any. Settlements that are
-  // due ride along. A push goes out in turns of limits::kPushTurnBytes: write, then call again.
+  // due ride along. A push goes out in turns of limits::kPushTurnBytes, which poll_timeout calls for.
   bool take_output(std::string& out, Time now);
   std::optional<Event> poll();
 

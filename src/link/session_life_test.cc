@@ -445,6 +445,9 @@ std::string large(std::size_t bytes) {
   return text;
 }
 
+// For the turns of the largest.
+constexpr Duration kPushTime = limits::kPushTurnEvery * (limits::kPushBytesMax / limits::kPushTurnBytes + 1);
+
 TEST(LinkPush, arrives_whole_and_is_confirmed) {
   for (const std::size_t bytes :
        {std::size_t{0}, std::size_t{1}, limits::kPushChunkBytes, limits::kPushChunkBytes + 1,
@@ -452,7 +455,7 @@ TEST(LinkPush, arrives_whole_and_is_confirmed) {
     Link link;
     link.up();
     link.core.session.push(4, secret(large(bytes)));
-    link.exchange();
+    link.pass(kPushTime);
     const auto pushed = link.edge.take<Pushed>();
     ASSERT_EQ(pushed.size(), 1U) << bytes;
     EXPECT_EQ(pushed[0].generation, 4U);
@@ -490,8 +493,22 @@ TEST(LinkPush, at_the_limit_goes) {
   Link link;
   link.up();
   link.core.session.push(1, secret(std::string(limits::kPushBytesMax, 'x')));
-  link.exchange();
+  link.pass(kPushTime);
   EXPECT_EQ(link.edge.take<Pushed>()[0].bytes.size(), limits::kPushBytesMax);
+}
+
+TEST(LinkPush, a_turn_is_due_when_the_one_before_is_over_for_a_moment) {
+  Link link;
+  link.up();
+  link.core.session.push(1, secret(large(2 * limits::kPushTurnBytes)));
+  std::string turn;
+  ASSERT_TRUE(link.core.session.take_output(turn, link.now));
+  EXPECT_FALSE(link.core.session.take_output(turn, link.now));
+  EXPECT_EQ(link.core.session.poll_timeout(), link.now + limits::kPushTurnEvery);
+  link.now += limits::kPushTurnEvery;
+  ASSERT_TRUE(link.core.session.take_output(turn, link.now));
+  EXPECT_GT(turn.size(), 2 * limits::kPushTurnBytes);
+  EXPECT_NE(link.core.session.poll_timeout(), link.now + limits::kPushTurnEvery);
 }
 
 TEST(LinkPush, stanzas_go_between_its_turns) {
@@ -502,6 +519,7 @@ TEST(LinkPush, stanzas_go_between_its_turns) {
   ASSERT_TRUE(link.core.session.take_output(turn, link.now));
   EXPECT_LT(turn.size(), limits::kPushTurnBytes + 1000);
   link.send_out("a", 1);
+  link.now += limits::kPushTurnEvery;
   std::string next;
   ASSERT_TRUE(link.core.session.take_output(next, link.now));
   EXPECT_EQ(frames_in(next)[frame::Type::kStanza], 1);
