@@ -179,8 +179,8 @@ inline constexpr std::size_t kPushBytesMax = 64 * 1024 * 1024;
 // One frame of a push, and what goes between two looks at the stanzas that wait.
 inline constexpr std::size_t kPushChunkBytes = 64 * 1024;
 inline constexpr std::size_t kPushTurnBytes = 4 * kPushChunkBytes;
-// Between two such turns: else one look at the loop would find room for the next in the socket again and again,
-// and a push of megabytes would go out in one piece. 256 MB/s are enough.
+// Between two such turns: else one look at the loop would find room for the next in the socket again and
+// again, and a push of megabytes would go out in one piece. 256 MB/s are enough.
 inline constexpr auto kPushTurnEvery = 1ms;
 
 // --- delivery
