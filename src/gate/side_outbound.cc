@@ -13,7 +13,8 @@ void Side::send(const Pair& pair, xmpp::Stanza stanza, Ticket ticket, Now now) {
   Queued queued{std::move(stanza), ticket, now.mono + limits::kDeliveryTimeout};
   if (out.ready && out.queue.empty()) {
     Stream& stream = *find(*out.conn);
-    if (!stream.blocked && write(*out.ready, *out.conn, stream, queued, now)) return;
+    const bool may = !stream.blocked && stream.judged == policies_;
+    if (may && write(*out.ready, *out.conn, stream, queued, now)) return;
   }
   out.queue.push_back(std::move(queued));
   pump(key, out, now);
