@@ -226,7 +226,8 @@ class Abuse {
         session_.answer(choices_.number(), std::string("x"));
         break;
       case 2:
-        session_.push(choices_.number(), std::string(choices_.byte() * 3'000U, 'p'));
+        session_.push(choices_.number(),
+                      std::make_shared<const SecretBytes>(std::string(choices_.byte() * 3'000U, 'p')));
         break;
       default:
         session_.push_done(choices_.number(), {});

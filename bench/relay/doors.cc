@@ -35,7 +35,8 @@ gate::CoreSetup core_setup() {
   pem.chain = "chain";
   pem.key = "key";
   update.certificates.push_back(std::move(pem));
-  return {std::move(config), std::move(update), "secret", "0", "core"};
+  auto policy = gate::PreparedPolicy::make(config, std::move(update));
+  return {std::move(config), std::move(policy), "secret", "0", "core"};
 }
 
 gate::EdgeSetup edge_setup() {
@@ -136,6 +137,10 @@ void Doors::obey(int door, gate::Output output) {
     role(door).handle_connected(dial->conn, {at("127.0.0.30"), false, "bench"}, now_);
   } else if (auto* order = std::get_if<gate::BeginTls>(&output)) {
     secure(door, *order);
+  } else if (auto* push = std::get_if<gate::Prepare>(&output)) {
+    auto decoded = gate::decode_push(std::move(push->work));
+    if (!decoded) std::exit(1);
+    edge_->handle_prepared(push->id, gate::PreparedPush{std::move(decoded->policy), nullptr}, now_);
   } else if (auto* over = std::get_if<gate::Disconnect>(&output)) {
     write(door, over->conn);
     wires_.erase({door, over->conn});

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace sallyport {
 
@@ -105,6 +106,24 @@ bool equal_constant_time(std::string_view a, std::string_view b);
 
 // Overwrites the bytes with zeros in a way that the compiler keeps, and empties the string.
 void wipe(std::string& secret);
+
+// Bytes with a secret in them: moved, never copied, wiped when they end.
+class SecretBytes {
+ public:
+  SecretBytes() = default;
+  explicit SecretBytes(std::string bytes) : bytes_(std::move(bytes)) {}
+  SecretBytes(SecretBytes&&) noexcept = default;
+  SecretBytes& operator=(SecretBytes&& other) noexcept {
+    bytes_.swap(other.bytes_);
+    return *this;
+  }
+  ~SecretBytes() { wipe(bytes_); }
+
+  std::string_view view() const { return bytes_; }
+
+ private:
+  std::string bytes_;
+};
 
 // Randomness, injected: getrandom(2) in the daemon, seeded in the simulation.
 class Random {

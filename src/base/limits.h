@@ -95,6 +95,9 @@ inline constexpr std::size_t kOpenAttemptsMax = 4;
 // Pairs that a door remembers something of (a last error, a back-off) though nothing waits or flows for
 // them: names cost a peer nothing. As many as there may be channels.
 inline constexpr std::size_t kPairsRememberedMax = 65'536;
+// Streams that are judged again in one turn when policy has changed: those that end by it cost most, some ten
+// microseconds each, and stanzas do not wait longer than a few milliseconds for them.
+inline constexpr std::size_t kJudgedPerTurn = 256;
 // What is read from one socket in one turn; in TLS up to a record more, which began in an earlier turn.
 inline constexpr std::size_t kReadBytes = 16 * 1024;
 // What is encrypted for one socket at a time: four full TLS records in one call to the system.
@@ -176,6 +179,9 @@ inline constexpr std::size_t kPushBytesMax = 64 * 1024 * 1024;
 // One frame of a push, and what goes between two looks at the stanzas that wait.
 inline constexpr std::size_t kPushChunkBytes = 64 * 1024;
 inline constexpr std::size_t kPushTurnBytes = 4 * kPushChunkBytes;
+// Between two such turns: else one look at the loop would find room for the next in the socket again and
+// again, and a push of megabytes would go out in one piece. 256 MB/s are enough.
+inline constexpr auto kPushTurnEvery = 1ms;
 
 // --- delivery
 // A stanza that waits longer than this on the core is answered.
@@ -230,6 +236,11 @@ inline constexpr std::size_t kRepeatsMax = 64;
 inline constexpr auto kDirectoryQuiet = 1s;
 // It is read again after this though nothing in it changed: certificates near their end by themselves.
 inline constexpr auto kCertificatesLookAgain = 24h;
+// How much the thread beside the loops yields to them (nice(2)): enough that a loop runs as soon as it has
+// something to do, not so much that a busy machine never reloads.
+inline constexpr int kAsideNice = 5;
+// Findings of a reload that are logged; the rest are counted, and stand in the answer to whoever asked.
+inline constexpr std::size_t kFindingsLoggedMax = 100;
 // From SIGTERM to the end: streams are closed cleanly within it (kCloseTimeout each, all at once).
 inline constexpr auto kDrainTimeout = 6s;
 // Then for what was cut off to let go.

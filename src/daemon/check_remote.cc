@@ -59,7 +59,7 @@ class Outlook {
     auto link_tls = net::LinkTls::make(identity->certificate, identity->key);
     if (!link_tls) return false;
     Probe probe(std::move(target), Door::now());
-    net::Driver driver({io_, probe, *dialer_, s2s_tls_, **link_tls, nullptr, log_}, {});
+    net::Driver driver({io_, probe, *dialer_, s2s_tls_, **link_tls, nullptr, aside_, log_}, {});
     if (!driver.start()) return false;
     while (!probe.is_done() && io_.run_one() > 0) {
     }
@@ -78,6 +78,7 @@ class Outlook {
   SystemRandom random_;
   LogWriter log_;
   net::PushedCertificates pushed_;
+  net::Aside aside_;
   net::S2sTls s2s_tls_;
   std::shared_ptr<net::Resolver> resolver_;
   std::optional<net::DnsDialer> dialer_;

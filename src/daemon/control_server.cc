@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <system_error>
 #include <unordered_map>
+#include <utility>
 
 #include "base/limits.h"
 #include "daemon/file.h"
@@ -111,9 +112,19 @@ class ControlServer::Impl : public std::enable_shared_from_this<ControlServer::I
     void answer(std::size_t size) {
       const auto server = owner.lock();
       if (!server || server->closed_) return;
-      const std::string question = in.substr(0, size - 1);
-      in.erase(0, size);
-      write(server->answer_(question));
+      std::string question = take_line(size);
+      // The time that an answer takes is not the client's.
+      deadline.cancel();
+      server->answer_(std::move(question), [self = shared_from_this()](std::string answer) {
+        const auto still = self->owner.lock();
+        if (still && !still->closed_ && self->socket.is_open()) self->write(std::move(answer));
+      });
+    }
+    // Without its line feed. A policy is long and comes alone: it is not copied.
+    std::string take_line(std::size_t size) {
+      std::string rest = in.substr(size);
+      in.resize(size - 1);
+      return std::exchange(in, std::move(rest));
     }
     void write(std::string text) {
       arm();

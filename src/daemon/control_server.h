@@ -8,14 +8,15 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <string_view>
 
 #include "base/result.h"
 
 namespace sallyport::daemon {
 
-// A question's line in, the answer's line out, both without the line feed.
-using Answerer = std::function<std::string(std::string_view)>;
+// A question's line in, the answer's line out, both without the line feed. The answer may come later, on the
+// same executor, and comes once; others are answered meanwhile.
+using Reply = std::function<void(std::string)>;
+using Answerer = std::function<void(std::string question, Reply reply)>;
 
 class ControlServer {
  public:

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <boost/json.hpp>
+#include <utility>
 
 #include "daemon/door.h"
 #include "daemon/file.h"
@@ -12,32 +13,84 @@ namespace sallyport::daemon {
 
 namespace json = boost::json;
 
-CoreFilesInUse::CoreFilesInUse(const CoreFiles& files, PolicyFiles policy, const StateDirectory& state,
-                               net::Minter& minter, LogSink& log)
-    : files_(files), policy_(std::move(policy)), state_(state), minter_(minter), log_(log) {
-  note_names();
-}
-
-void CoreFilesInUse::note_names() {
-  policy::RuleSet names;
-  names.local = policy_.update.policy.rules.local;
-  names.inside = policy_.update.policy.rules.inside;
-  names_.emplace(std::move(names));
-  renamed_.clear();
-  for (const gate::Served& one : served()) {
-    if (one.inside != one.name) renamed_.insert(one.name);
-  }
-}
+CoreFilesInUse::CoreFilesInUse(Parts parts, std::shared_ptr<const gate::PreparedPolicy> policy,
+                               std::string fingerprint)
+    : parts_(std::move(parts)), policy_(std::move(policy)), fingerprint_(std::move(fingerprint)) {}
 
 dns::NameKind CoreFilesInUse::kind_of(const xmpp::Domain& name) const {
-  if (renamed_.contains(name)) return dns::NameKind::kRenamedAlias;
-  return names_->is_inside(name) ? dns::NameKind::kInside : dns::NameKind::kOutside;
+  const gate::Served* served = policy_->served_outward(name);
+  if (served != nullptr && served->inside != served->name) return dns::NameKind::kRenamedAlias;
+  return policy_->rules().is_inside(name) ? dns::NameKind::kInside : dns::NameKind::kOutside;
 }
 
-json::object CoreFilesInUse::reload(gate::Core& core, net::Driver& driver) {
-  gate::Loaded<PolicyFiles> fresh = load_policy(files_.config, Door::now().civil);
-  if (!fresh.value) return refused_reload(fresh.errors, log_);
-  return take(std::move(*fresh.value), fresh.warnings, core, driver);
+// --- orders, on the loop
+
+void CoreFilesInUse::reload(Reply reply) {
+  order(
+      Kind::kReload, [this] { return read_all(); }, std::move(reply));
+}
+
+void CoreFilesInUse::diff(json::object question, Reply reply) {
+  const auto asked = std::make_shared<const json::object>(std::move(question));
+  order(
+      Kind::kPolicy, [this, asked] { return compare(*asked); }, std::move(reply));
+}
+
+void CoreFilesInUse::apply(json::object question, Reply reply) {
+  const auto asked = std::make_shared<const json::object>(std::move(question));
+  order(
+      Kind::kPolicy, [this, asked] { return replace(*asked); }, std::move(reply));
+}
+
+void CoreFilesInUse::reload_certificates() {
+  order(
+      Kind::kCertificates, [this] { return read_certificates(); }, [](const Answer&) {});
+}
+
+void CoreFilesInUse::order(Kind kind, std::function<Outcome()> work, Reply reply) {
+  const bool joins = kind != Kind::kPolicy && !orders_.empty() && orders_.back().kind == kind;
+  if (!joins) orders_.push_back({kind, std::move(work), {}});
+  orders_.back().replies.push_back(std::move(reply));
+  begin();
+}
+
+void CoreFilesInUse::begin() {
+  if (busy_ || orders_.empty()) return;
+  busy_ = true;
+  Order order = std::move(orders_.front());
+  orders_.pop_front();
+  parts_.aside.run(
+      parts_.loop, std::move(order.work),
+      [this, replies = std::move(order.replies)](Outcome outcome) { finish(std::move(outcome), replies); });
+}
+
+void CoreFilesInUse::finish(Outcome outcome, const std::vector<Reply>& replies) {
+  if (outcome.fresh) {
+    fingerprint_ = std::move(outcome.fingerprint);
+    policy_ = std::move(outcome.fresh);
+    parts_.use(policy_);
+  }
+  for (LogEvent& event : outcome.log.events) parts_.log.log(std::move(event));
+  for (const Reply& reply : replies) reply(outcome.answer);
+  busy_ = false;
+  begin();
+}
+
+// --- what they take, beside the loop
+
+CoreFilesInUse::Outcome CoreFilesInUse::refused(const std::vector<gate::Finding>& errors) const {
+  Outcome outcome;
+  outcome.answer = {json::serialize(refused_reload(errors, outcome.log)), true};
+  return outcome;
+}
+
+CoreFilesInUse::Outcome CoreFilesInUse::read_all() const {
+  gate::Loaded<PolicyFiles> fresh = load_policy(parts_.files.config, Door::now().civil);
+  if (!fresh.value) return refused(fresh.errors);
+  Outcome outcome;
+  const json::object answer = take(std::move(*fresh.value), fresh.warnings, outcome);
+  outcome.answer = {json::serialize(answer), answer.contains("errors")};
+  return outcome;
 }
 
 namespace {
@@ -70,22 +123,31 @@ json::array listed(const std::vector<gate::PolicyChange>& changes) {
 
 }  // namespace
 
-json::object CoreFilesInUse::diff(const json::object& question) const {
-  const std::string& file = files_.config.policy;
-  gate::Loaded<PolicyFiles> fresh = judge_policy(text_at(question, "text"), files_.config, Door::now().civil);
-  if (!fresh.value) return {{"errors", listed(std::move(fresh.errors), file, text_at(question, "name"))}};
-  const gate::PolicyUpdate& now = policy_.update;
+CoreFilesInUse::Outcome CoreFilesInUse::compare(const json::object& question) const {
+  const gate::CoreConfig& config = parts_.files.config;
+  const std::string name = text_at(question, "name");
+  gate::Loaded<PolicyFiles> fresh = judge_policy(text_at(question, "text"), config, Door::now().civil);
+  Outcome outcome;
+  if (!fresh.value) {
+    outcome.answer = {
+        json::serialize(json::object{{"errors", listed(std::move(fresh.errors), config.policy, name)}}),
+        true};
+    return outcome;
+  }
+  const gate::PolicyUpdate& now = policy_->update();
   const gate::PolicyUpdate& then = fresh.value->update;
-  return {{"changed", then.policy_sha256 != now.policy_sha256},
-          {"generation", now.generation},
-          {"sha256", to_hex(now.policy_sha256)},
-          {"becomes_sha256", to_hex(then.policy_sha256)},
-          {"changes", listed(gate::compare_policies(now.policy, then.policy))},
-          {"warnings", listed(std::move(fresh.warnings), file, text_at(question, "name"))}};
+  outcome.answer.json =
+      json::serialize(json::object{{"changed", then.policy_sha256 != now.policy_sha256},
+                                   {"generation", now.generation},
+                                   {"sha256", to_hex(now.policy_sha256)},
+                                   {"becomes_sha256", to_hex(then.policy_sha256)},
+                                   {"changes", listed(gate::compare_policies(now.policy, then.policy))},
+                                   {"warnings", listed(std::move(fresh.warnings), config.policy, name)}});
+  return outcome;
 }
 
 Result<void> CoreFilesInUse::may_apply(const json::object& question) const {
-  const std::uint64_t in_force = policy_.update.generation;
+  const std::uint64_t in_force = policy_->update().generation;
   if (const json::value* wanted = question.if_contains("generation")) {
     boost::system::error_code failed;
     const auto number = wanted->to_number<std::uint64_t>(failed);
@@ -94,79 +156,81 @@ Result<void> CoreFilesInUse::may_apply(const json::object& question) const {
                                                     failed ? "what was named" : std::to_string(number))};
     }
   }
-  const Result<std::string> text = read_file(files_.config.policy);
-  if (text && sha256(*text) != policy_.update.policy_sha256) {
+  const std::string& file = parts_.files.config.policy;
+  const Result<std::string> text = read_file(file);
+  if (text && sha256(*text) != policy_->update().policy_sha256) {
     return {Code::kControlGeneration,
-            fmt::format("{} has been edited since it was taken: reload it, or move it away",
-                        files_.config.policy)};
+            fmt::format("{} has been edited since it was taken: reload it, or move it away", file)};
   }
   return {};
 }
 
-json::object CoreFilesInUse::apply(const json::object& question, gate::Core& core, net::Driver& driver) {
-  if (Result<void> may = may_apply(question); !may) return error_object(may.error());
+CoreFilesInUse::Outcome CoreFilesInUse::replace(const json::object& question) const {
+  Outcome outcome;
+  const auto answered = [&outcome](const json::object& answer, bool refused) {
+    outcome.answer = {json::serialize(answer), refused};
+    return std::move(outcome);
+  };
+  if (Result<void> may = may_apply(question); !may) return answered(error_object(may.error()), true);
   const std::string text = text_at(question, "text");
-  const std::string& file = files_.config.policy;
-  gate::Loaded<PolicyFiles> fresh = judge_policy(text, files_.config, Door::now().civil);
-  if (!fresh.value) return {{"errors", listed(std::move(fresh.errors), file, text_at(question, "name"))}};
-  const json::array changes =
-      listed(gate::compare_policies(policy_.update.policy, fresh.value->update.policy));
+  const std::string name = text_at(question, "name");
+  const std::string& file = parts_.files.config.policy;
+  gate::Loaded<PolicyFiles> fresh = judge_policy(text, parts_.files.config, Door::now().civil);
+  if (!fresh.value) return answered({{"errors", listed(std::move(fresh.errors), file, name)}}, true);
+  json::array changes = listed(gate::compare_policies(policy_->update().policy, fresh.value->update.policy));
   Result<void> written = file_exists(file) ? rewrite_file(file, text) : replace_file(file, text, 0640);
-  if (!written) return error_object(written.error());
-  log_.log({LogLevel::kInfo, "policy.written", {{"file", file}, {"from", text_at(question, "name")}}});
-  json::object answer = take(std::move(*fresh.value), fresh.warnings, core, driver);
-  answer["changes"] = changes;
-  answer["warnings"] = listed(std::move(fresh.warnings), file, text_at(question, "name"));
-  return answer;
+  if (!written) return answered(error_object(written.error()), true);
+  outcome.log.log({LogLevel::kInfo, "policy.written", {{"file", file}, {"from", name}}});
+  json::object answer = take(std::move(*fresh.value), fresh.warnings, outcome);
+  answer["changes"] = std::move(changes);
+  answer["warnings"] = listed(std::move(fresh.warnings), file, name);
+  return answered(answer, answer.contains("errors"));
 }
 
-void CoreFilesInUse::reload_certificates(gate::Core& core, net::Driver& driver) {
-  gate::Loaded<PolicyFiles> fresh;
-  PolicyFiles same = policy_;
+CoreFilesInUse::Outcome CoreFilesInUse::read_certificates() const {
+  const std::string& directory = parts_.files.config.certificates;
+  gate::Loaded<PolicyFiles> found;
+  PolicyFiles same{policy_->update(), {}};
   same.update.certificates.clear();
   for (NamedCertificate& one :
-       load_certificates(files_.config.certificates, Door::now().civil, fresh.errors, fresh.warnings)) {
+       load_certificates(directory, Door::now().civil, found.errors, found.warnings)) {
     same.update.certificates.push_back(std::move(one.certificate.pem));
   }
-  warn_of_uncovered(same.update.policy, same.update.certificates, files_.config.certificates, fresh.warnings);
-  if (!fresh.errors.empty()) {
-    refused_reload(fresh.errors, log_);
-    return;
-  }
+  if (!found.errors.empty()) return refused(found.errors);
+  warn_of_uncovered(same.update.policy, same.update.certificates, directory, found.warnings);
   same.fingerprint = fingerprint_of(same.update);
-  take(std::move(same), fresh.warnings, core, driver);
+  Outcome outcome;
+  take(std::move(same), found.warnings, outcome);
+  return outcome;
 }
 
 json::object CoreFilesInUse::take(PolicyFiles fresh, const std::vector<gate::Finding>& warnings,
-                                  gate::Core& core, net::Driver& driver) {
-  for (const gate::Finding& warning : warnings) {
-    log_.log({LogLevel::kWarning, "config.warning", {{"what", warning.shown()}}});
-  }
-  const bool changed = fresh.fingerprint != policy_.fingerprint;
+                                  Outcome& outcome) const {
+  log_warnings(warnings, outcome.log);
+  const bool changed = fresh.fingerprint != fingerprint_;
   const std::string sha256 = to_hex(fresh.update.policy_sha256);
+  std::uint64_t generation = policy_->update().generation;
   if (changed) {
-    const Result<std::uint64_t> generation = state_.generation(fresh.fingerprint);
-    if (!generation) return refused_reload({finding_of(state_.path(), generation.error())}, log_);
-    policy_ = std::move(fresh);
-    policy_.update.generation = *generation;
-    note_names();
-    minter_.set_inside(policy_.update.policy.rules.inside);
-    core.apply(policy_.update, Door::now());
-    driver.wake();
+    const Result<std::uint64_t> next = parts_.state.generation(fresh.fingerprint);
+    if (!next) return refused_reload({finding_of(parts_.state.path(), next.error())}, outcome.log);
+    generation = fresh.update.generation = *next;
+    outcome.fresh = gate::PreparedPolicy::make(parts_.files.config, std::move(fresh.update));
+    outcome.fingerprint = std::move(fresh.fingerprint);
   }
-  const std::uint64_t generation_now = policy_.update.generation;
-  log_.log({LogLevel::kInfo,
-            changed ? "reload.done" : "reload.unchanged",
-            {{"generation", std::to_string(generation_now)}, {"sha256", sha256}}});
-  return {{"changed", changed}, {"generation", generation_now}, {"sha256", sha256}, {"notes", notes()}};
+  outcome.log.log({LogLevel::kInfo,
+                   changed ? "reload.done" : "reload.unchanged",
+                   {{"generation", std::to_string(generation)}, {"sha256", sha256}}});
+  return {
+      {"changed", changed}, {"generation", generation}, {"sha256", sha256}, {"notes", notes(outcome.log)}};
 }
 
-json::array CoreFilesInUse::notes() const {
+json::array CoreFilesInUse::notes(LogSink& log) const {
   json::array notes;
-  const Result<std::string> text = read_file(files_.config.file);
-  if (text && sha256(*text) != files_.config_sha256) {
-    notes.emplace_back(fmt::format("{} has changed; restart the core to use it", files_.config.file));
-    log_.log({LogLevel::kWarning, "reload.restart-needed", {{"file", files_.config.file}}});
+  const std::string& file = parts_.files.config.file;
+  const Result<std::string> text = read_file(file);
+  if (text && sha256(*text) != parts_.files.config_sha256) {
+    notes.emplace_back(fmt::format("{} has changed; restart the core to use it", file));
+    log.log({LogLevel::kWarning, "reload.restart-needed", {{"file", file}}});
   }
   return notes;
 }

@@ -1,9 +1,14 @@
 // What a running core has read, and how it takes changes of it into use.
+//
+// Reading, judging and making ready happen beside the loop, one order after the other; the loop changes a
+// pointer and answers. Whoever asks something else meanwhile is answered meanwhile.
 #pragma once
 
+#include <boost/asio/any_io_executor.hpp>
 #include <boost/json/object.hpp>
-#include <optional>
-#include <set>
+#include <deque>
+#include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -11,10 +16,8 @@
 #include "daemon/load.h"
 #include "daemon/state.h"
 #include "dns/answer.h"
-#include "gate/core.h"
-#include "net/driver.h"
-#include "net/mint.h"
-#include "policy/rules.h"
+#include "gate/prepared_policy.h"
+#include "net/aside.h"
 
 namespace sallyport::daemon {
 
@@ -22,39 +25,81 @@ namespace sallyport::daemon {
 // and the old ones go on serving while anything in the new ones is wrong.
 class CoreFilesInUse {
  public:
-  // Everything lent outlives it. `policy`, with its generation, is what the core has been started with.
-  CoreFilesInUse(const CoreFiles& files, PolicyFiles policy, const StateDirectory& state, net::Minter& minter,
-                 LogSink& log);
+  struct Parts {
+    const CoreFiles& files;
+    const StateDirectory& state;
+    LogSink& log;
+    net::Aside& aside;
+    boost::asio::any_io_executor loop;
+    // Takes a policy into use, on the loop.
+    std::function<void(const std::shared_ptr<const gate::PreparedPolicy>&)> use;
+  };
+  struct Answer {
+    std::string json;
+    bool refused = false;  // nothing has changed
+  };
+  using Reply = std::function<void(const Answer&)>;
 
-  // Reads all of it again (docs/control.md: the answer of `reload`).
-  boost::json::object reload(gate::Core& core, net::Driver& driver);
+  // Everything lent outlives it; the loop and `aside` run nothing any more when it ends. `policy` is what the
+  // core has been started with, and `fingerprint` that of what it was made from.
+  CoreFilesInUse(Parts parts, std::shared_ptr<const gate::PreparedPolicy> policy, std::string fingerprint);
+
+  // Orders, carried out in turn; the replies come on the loop. (docs/control.md has the answers.)
+  // Reads all of it again. One that has not begun serves whoever asks for another.
+  void reload(Reply reply);
   // What would change if the policy in `question` took the place of the one in force.
-  boost::json::object diff(const boost::json::object& question) const;
+  void diff(boost::json::object question, Reply reply);
   // Puts it in that place, in the policy's file too: whole, or not at all. Refused (kControlGeneration) when
   // the generation in force is not `question`'s, or the file holds what was never taken.
-  boost::json::object apply(const boost::json::object& question, gate::Core& core, net::Driver& driver);
+  void apply(boost::json::object question, Reply reply);
   // Reads the public certificates again, and nothing else: a policy that is being edited is none of its
   // business.
-  void reload_certificates(gate::Core& core, net::Driver& driver);
+  void reload_certificates();
 
   // What the answering resolver asks about a name.
   dns::NameKind kind_of(const xmpp::Domain& name) const;
-  const std::vector<gate::Served>& served() const { return policy_.update.policy.served; }
+  const std::vector<gate::Served>& served() const { return policy_->update().policy.served; }
 
  private:
-  boost::json::object take(PolicyFiles fresh, const std::vector<gate::Finding>& warnings, gate::Core& core,
-                           net::Driver& driver);
-  boost::json::array notes() const;
-  Result<void> may_apply(const boost::json::object& question) const;
-  void note_names();
+  // What an order comes to beside the loop.
+  struct Outcome {
+    struct Lines : LogSink {
+      void log(LogEvent event) override { events.push_back(std::move(event)); }
+      std::vector<LogEvent> events;
+    };
+    Answer answer;
+    Lines log;
+    std::shared_ptr<const gate::PreparedPolicy> fresh;  // null: what is in force stays
+    std::string fingerprint;
+  };
+  enum class Kind : std::uint8_t { kReload, kCertificates, kPolicy };
+  struct Order {
+    Kind kind;
+    std::function<Outcome()> work;
+    std::vector<Reply> replies;
+  };
 
-  const CoreFiles& files_;
-  PolicyFiles policy_;
-  std::optional<policy::Rules> names_;  // those that are local or inside; no rows
-  std::set<xmpp::Domain> renamed_;      // aliases whose node has another name
-  const StateDirectory& state_;
-  net::Minter& minter_;
-  LogSink& log_;
+  void order(Kind kind, std::function<Outcome()> work, Reply reply);
+  void begin();
+  void finish(Outcome outcome, const std::vector<Reply>& replies);
+
+  // Beside the loop.
+  Outcome read_all() const;
+  Outcome compare(const boost::json::object& question) const;
+  Outcome replace(const boost::json::object& question) const;
+  Outcome read_certificates() const;
+  boost::json::object take(PolicyFiles fresh, const std::vector<gate::Finding>& warnings,
+                           Outcome& outcome) const;
+  Outcome refused(const std::vector<gate::Finding>& errors) const;
+  boost::json::array notes(LogSink& log) const;
+  Result<void> may_apply(const boost::json::object& question) const;
+
+  Parts parts_;
+  // Read beside the loop too: they change in `finish` alone, while no order is under way.
+  std::shared_ptr<const gate::PreparedPolicy> policy_;
+  std::string fingerprint_;
+  std::deque<Order> orders_;  // that have not begun
+  bool busy_ = false;
 };
 
 }  // namespace sallyport::daemon

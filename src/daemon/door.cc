@@ -2,9 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <charconv>
 #include <csignal>
+#include <span>
+#include <utility>
 
 #include "base/limits.h"
 #include "daemon/load.h"
@@ -46,15 +49,29 @@ json::object error_object(const Error& error) {
            {{"code", row.name}, {"sentence", row.sentence}, {"text", error.text}, {"remedy", row.remedy}}}};
 }
 
-json::object refused_reload(const std::vector<gate::Finding>& errors, LogSink& log) {
-  json::array lines;
-  for (const gate::Finding& finding : errors) {
-    log.log({LogLevel::kError,
-             "reload.refused",
-             {{"code", std::string(code_row(finding.code).name)}, {"why", finding.shown()}}});
-    lines.emplace_back(finding.shown());
+namespace {
+
+void log_findings(const std::vector<gate::Finding>& findings, LogLevel level, const std::string& name,
+                  const std::string& field, LogSink& log) {
+  const std::size_t said = std::min(findings.size(), limits::kFindingsLoggedMax);
+  for (const gate::Finding& finding : std::span(findings).first(said)) {
+    log.log({level, name, {{"code", std::string(code_row(finding.code).name)}, {field, finding.shown()}}});
   }
-  return {{"errors", lines}};
+  if (said == findings.size()) return;
+  log.log({level, name, {{field, fmt::format("and {} more of that kind", findings.size() - said)}}});
+}
+
+}  // namespace
+
+json::object refused_reload(const std::vector<gate::Finding>& errors, LogSink& log) {
+  log_findings(errors, LogLevel::kError, "reload.refused", "why", log);
+  json::array lines;
+  for (const gate::Finding& finding : errors) lines.emplace_back(finding.shown());
+  return {{"errors", std::move(lines)}};
+}
+
+void log_warnings(const std::vector<gate::Finding>& warnings, LogSink& log) {
+  log_findings(warnings, LogLevel::kWarning, "config.warning", "what", log);
 }
 
 dns::Endpoint endpoint_of(const gate::HostPort& address) {
@@ -83,11 +100,7 @@ Now Door::now() {
 }
 
 bool Door::judge(const std::vector<gate::Finding>& errors, const std::vector<gate::Finding>& warnings) {
-  for (const gate::Finding& warning : warnings) {
-    log_.log({LogLevel::kWarning,
-              "config.warning",
-              {{"code", std::string(code_row(warning.code).name)}, {"what", warning.shown()}}});
-  }
+  log_warnings(warnings, log_);
   return report(errors, {}, errors.empty());
 }
 
@@ -104,9 +117,9 @@ Exit Door::serve(net::Driver& driver, const Interfaces& interfaces, Answers answ
   answers_ = std::move(answers);
   const std::size_t question_bytes_max =
       answers_.policy_apply ? limits::kControlPolicyBytesMax : limits::kControlQuestionBytesMax;
-  auto control =
-      ControlServer::open(io_.get_executor(), interfaces.control, interfaces.control_group,
-                          question_bytes_max, [this](std::string_view question) { return answer(question); });
+  auto control = ControlServer::open(
+      io_.get_executor(), interfaces.control, interfaces.control_group, question_bytes_max,
+      [this](std::string question, Reply reply) { take_question(std::move(question), std::move(reply)); });
   if (!control) return fail(control.error());
   if (Result<void> started = driver.start(); !started) return fail(started.error());
   std::unique_ptr<MetricsServer> metrics;
@@ -123,6 +136,7 @@ Exit Door::serve(net::Driver& driver, const Interfaces& interfaces, Answers answ
   io_.run();
   // Whoever looks for the socket from here on finds no daemon.
   control->reset();
+  aside_.stop();
   metrics.reset();
   driver.stop();
   signals_.cancel();
@@ -133,23 +147,44 @@ Exit Door::serve(net::Driver& driver, const Interfaces& interfaces, Answers answ
   return Exit::kGood;
 }
 
-std::string Door::answer(std::string_view question) {
+Door::Asked Door::read(std::string question) {
   error_code failed;
-  const json::value value = json::parse(question, failed);
-  if (failed || !value.is_object()) {
-    return json::serialize(error_object({Code::kControlRefused, "a question is a JSON object"}));
-  }
-  const json::object& asked = value.get_object();
-  const std::string ask = text_at(asked, "ask");
-  if (ask == "reload") return json::serialize(answers_.reload ? answers_.reload() : unanswered());
-  if (ask == "policy diff")
-    return json::serialize(answers_.policy_diff ? answers_.policy_diff(asked) : unanswered());
-  if (ask == "policy apply")
-    return json::serialize(answers_.policy_apply ? answers_.policy_apply(asked) : unanswered());
-  if (ask == "log level") return json::serialize(set_log_level(asked));
+  json::value value = json::parse(question, failed);
+  Asked asked{std::move(question), std::nullopt};
+  if (!failed && value.is_object()) asked.object = std::move(value.get_object());
+  return asked;
+}
+
+void Door::take_question(std::string question, Reply reply) {
+  if (question.size() <= limits::kControlQuestionBytesMax) return answer(read(std::move(question)), reply);
+  // A whole policy: stanzas do not wait until it is parsed.
+  aside_.run(
+      io_.get_executor(), [text = std::move(question)]() mutable { return read(std::move(text)); },
+      [this, reply = std::move(reply)](Asked asked) { answer(std::move(asked), reply); });
+}
+
+void Door::answer(Asked asked, const Reply& reply) {
+  const std::string ask = asked.object ? text_at(*asked.object, "ask") : std::string();
+  if (ask == "reload" && answers_.reload) return answers_.reload(reply);
+  if (ask == "policy diff" && answers_.policy_diff)
+    return answers_.policy_diff(std::move(*asked.object), reply);
+  if (ask == "policy apply" && answers_.policy_apply)
+    return answers_.policy_apply(std::move(*asked.object), reply);
+  reply(answer_at_once(asked, ask));
+}
+
+std::string Door::answer_at_once(const Asked& asked, const std::string& ask) {
+  const auto refusal = [](std::string_view text) {
+    return json::serialize(error_object({Code::kControlRefused, std::string(text)}));
+  };
+  if (!asked.object) return refusal("a question is a JSON object");
+  if (asked.text.size() > limits::kControlQuestionBytesMax)
+    return refusal("the question is longer than the limit");
+  if (ask == "reload" || ask == "policy diff" || ask == "policy apply") return json::serialize(unanswered());
+  if (ask == "log level") return json::serialize(set_log_level(*asked.object));
   if (ask == "ports") return json::serialize(answers_.ports ? answers_.ports() : unanswered());
   if (ask == "dns records") {
-    const std::string text = text_at(asked, "port");
+    const std::string text = text_at(*asked.object, "port");
     std::uint16_t port = 5269;
     std::from_chars(text.data(), text.data() + text.size(), port);
     return json::serialize(answers_.dns_records ? answers_.dns_records(port) : unanswered());
@@ -158,7 +193,7 @@ std::string Door::answer(std::string_view question) {
     driver_->drain_streams();
     return json::serialize(json::object{{"draining", true}});
   }
-  return driver_->control(question);
+  return driver_->control(asked.text);
 }
 
 json::object Door::status() {
@@ -185,8 +220,9 @@ void Door::wait_for_signal() {
 void Door::handle_signal(int signal) {
   if (signal == SIGHUP) {
     notify_.reloading();
-    if (answers_.reload) answers_.reload();
-    notify_.ready("serving");
+    answers_.reload([this](const std::string&) {
+      if (!draining_) notify_.ready("serving");
+    });
     return;
   }
   if (draining_) return end();

@@ -19,17 +19,18 @@
 #include "daemon/log_writer.h"
 #include "daemon/process.h"
 #include "gate/config.h"
+#include "net/aside.h"
 #include "net/driver.h"
 
 namespace sallyport::daemon {
 
 // What a door's process answers itself, since the role sees no files (docs/control.md). Each answers with an
-// object, or with an `error`.
+// object, or with an `error`; what takes long answers when it is done.
 struct Answers {
-  std::function<boost::json::object()> reload;
+  std::function<void(Reply)> reload;
   // The question with its text: only a core, which has the policy's file.
-  std::function<boost::json::object(const boost::json::object&)> policy_diff;
-  std::function<boost::json::object(const boost::json::object&)> policy_apply;
+  std::function<void(boost::json::object, Reply)> policy_diff;
+  std::function<void(boost::json::object, Reply)> policy_apply;
   std::function<boost::json::object(std::uint16_t port)> dns_records;
   std::function<boost::json::object()> ports;
 };
@@ -49,6 +50,7 @@ class Door {
 
   boost::asio::io_context& io() { return io_; }
   LogWriter& log() { return log_; }
+  net::Aside& aside() { return aside_; }
   SystemRandom& random() { return random_; }
   // Both clocks.
   static Now now();
@@ -63,7 +65,14 @@ class Door {
   Exit serve(net::Driver& driver, const Interfaces& interfaces, Answers answers);
 
  private:
-  std::string answer(std::string_view question);
+  struct Asked {
+    std::string text;
+    std::optional<boost::json::object> object;  // nothing: the text is no JSON object
+  };
+  static Asked read(std::string question);
+  void take_question(std::string question, Reply reply);
+  void answer(Asked asked, const Reply& reply);
+  std::string answer_at_once(const Asked& asked, const std::string& ask);
   boost::json::object status();
   boost::json::object set_log_level(const boost::json::object& question);
   void wait_for_signal();
@@ -72,6 +81,7 @@ class Door {
   void end();
 
   boost::asio::io_context io_{1};
+  net::Aside aside_;
   LogWriter log_;
   SystemRandom random_;
   Notify notify_;
@@ -85,8 +95,11 @@ class Door {
 
 // `{"error":{…}}` as an object.
 boost::json::object error_object(const Error& error);
-// The answer of a refused reload: each error as one line of text.
+// The answer of a refused reload: each error as one line of text. The first limits::kFindingsLoggedMax are
+// logged.
 boost::json::object refused_reload(const std::vector<gate::Finding>& errors, LogSink& log);
+// The first limits::kFindingsLoggedMax of them, and how many more there are.
+void log_warnings(const std::vector<gate::Finding>& warnings, LogSink& log);
 // A listener's address as the driver takes it; the configuration has judged that it is one.
 dns::Endpoint endpoint_of(const gate::HostPort& address);
 std::vector<dns::Endpoint> endpoints_of(const std::vector<gate::HostPort>& addresses);

@@ -39,15 +39,13 @@ Exit show_pin(const Invocation& invocation) {
 }
 
 // The served names that no certificate covers.
-std::vector<std::string> uncovered(const gate::PolicyConfig& policy,
-                                   const std::vector<NamedCertificate>& found) {
+std::vector<std::string> names_without(const gate::PolicyConfig& policy,
+                                       const std::vector<NamedCertificate>& found) {
+  NameSet covered;
+  for (const NamedCertificate& one : found)
+    covered.insert(one.certificate.pem.names.begin(), one.certificate.pem.names.end());
   std::vector<std::string> names;
-  for (const gate::Served& served : policy.served) {
-    bool covered = false;
-    for (const NamedCertificate& one : found)
-      covered = covered || covers(one.certificate.pem.names, served.name);
-    if (!covered) names.push_back(served.name.ascii());
-  }
+  for (const gate::Served* served : uncovered(policy, covered)) names.push_back(served->name.ascii());
   return names;
 }
 
@@ -136,7 +134,7 @@ Exit run_cert_list(const Invocation& invocation) {
   std::vector<NamedCertificate> found;
   if (!core.value->certificates.empty())
     found = load_certificates(core.value->certificates, today(), errors, warnings);
-  const json::object answer = listed(found, uncovered(*policy.value, found));
+  const json::object answer = listed(found, names_without(*policy.value, found));
   print(invocation.has("--json") ? json::serialize(answer) + "\n" : shown_list(answer));
   report(errors, warnings, errors.empty());
   return errors.empty() ? Exit::kGood : Exit::kFailed;

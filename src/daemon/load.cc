@@ -292,16 +292,27 @@ std::vector<NamedCertificate> load_certificates(const std::string& directory, Un
   return found;
 }
 
+std::vector<const gate::Served*> uncovered(const gate::PolicyConfig& policy, const NameSet& names) {
+  const auto covered = [&names](const std::string& name) {
+    const std::size_t dot = name.find('.');
+    return names.contains(name) || (dot != std::string::npos && names.contains("*" + name.substr(dot)));
+  };
+  std::vector<const gate::Served*> rows;
+  for (const gate::Served& served : policy.served) {
+    if (!covered(served.name.ascii())) rows.push_back(&served);
+  }
+  return rows;
+}
+
 void warn_of_uncovered(const gate::PolicyConfig& policy,
                        const std::vector<gate::CertificatePem>& certificates, const std::string& directory,
                        std::vector<Finding>& warnings) {
-  for (const gate::Served& served : policy.served) {
-    const bool found =
-        std::ranges::any_of(certificates, [&](const auto& one) { return covers(one.names, served.name); });
-    if (found) continue;
-    warnings.push_back({Code::kConfigMissing, policy.file, served.line, 1,
+  NameSet names;
+  for (const gate::CertificatePem& one : certificates) names.insert(one.names.begin(), one.names.end());
+  for (const gate::Served* served : uncovered(policy, names)) {
+    warnings.push_back({Code::kConfigMissing, policy.file, served->line, 1,
                         fmt::format("no certificate in `{}` names {}: remote servers will find no TLS for it",
-                                    directory, served.name.ascii())});
+                                    directory, served->name.ascii())});
   }
 }
 
@@ -313,14 +324,6 @@ net::DialSetup dial_setup(const gate::EdgeConfig& config) {
     if (const auto ip = dns::Ip::parse(address)) setup.bind.push_back(*ip);
   }
   return setup;
-}
-
-bool covers(const std::vector<std::string>& names, const xmpp::Domain& domain) {
-  return std::ranges::any_of(names, [&](const std::string& name) {
-    if (!name.starts_with("*.")) return name == domain.ascii();
-    const std::size_t dot = domain.ascii().find('.');
-    return dot != std::string::npos && std::string_view(domain.ascii()).substr(dot + 1) == name.substr(2);
-  });
 }
 
 }  // namespace sallyport::daemon

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "gate/config.h"
@@ -86,13 +87,13 @@ struct NamedCertificate {
 std::vector<NamedCertificate> load_certificates(const std::string& directory, UnixTime now,
                                                 std::vector<gate::Finding>& errors,
                                                 std::vector<gate::Finding>& warnings);
-// Served names that none of these certificates names, as warnings.
+// The rows whose name none of these certificates' names covers: equal, or a wildcard for its first label.
+using NameSet = std::unordered_set<std::string>;
+std::vector<const gate::Served*> uncovered(const gate::PolicyConfig& policy, const NameSet& names);
+// The same as warnings.
 void warn_of_uncovered(const gate::PolicyConfig& policy,
                        const std::vector<gate::CertificatePem>& certificates, const std::string& directory,
                        std::vector<gate::Finding>& warnings);
 // How an edge dials the world.
 net::DialSetup dial_setup(const gate::EdgeConfig& config);
-// Whether one of a certificate's names covers the domain: equal, or a wildcard for its first label.
-bool covers(const std::vector<std::string>& names, const xmpp::Domain& domain);
-
 }  // namespace sallyport::daemon

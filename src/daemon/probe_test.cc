@@ -37,7 +37,7 @@ class Met : public testing::Test {
   std::string written() {
     std::string all;
     for (auto output = probe_->poll(); output; output = probe_->poll()) {
-      last_ = *output;
+      last_ = std::move(*output);
       std::string some;
       while (probe_->take_output(2, some, now())) {
         all += some;

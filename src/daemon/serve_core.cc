@@ -87,21 +87,30 @@ Result<std::unique_ptr<net::DnsServer>> open_dns(Door& door, const gate::CoreCon
 }
 
 // What the system's resolver is, is read again too (resolv.conf(5), hosts(5)).
-json::object reload(Door& door, CoreFilesInUse& in_use, gate::Core& core, net::Driver& driver,
-                    net::DnsDialer& dialer) {
+void reload(Door& door, CoreFilesInUse& in_use, net::DnsDialer& dialer, const Reply& reply) {
   auto resolver = net::Resolver::make(door.io().get_executor(), {});
-  if (!resolver) return refused_reload({finding_of("/etc/resolv.conf", resolver.error())}, door.log());
-  json::object answer = in_use.reload(core, driver);
-  if (!answer.contains("errors")) dialer.use(std::move(*resolver));
-  return answer;
+  if (!resolver) {
+    reply(json::serialize(refused_reload({finding_of("/etc/resolv.conf", resolver.error())}, door.log())));
+    return;
+  }
+  in_use.reload([&dialer, resolver = std::move(*resolver), reply](const CoreFilesInUse::Answer& answer) {
+    if (!answer.refused) dialer.use(resolver);
+    reply(answer.json);
+  });
 }
 
-Answers answers_of(Door& door, const CoreFiles& files, CoreFilesInUse& in_use, gate::Core& core,
-                   net::Driver& driver, net::DnsDialer& dialer) {
+Answers answers_of(Door& door, const CoreFiles& files, CoreFilesInUse& in_use, net::DnsDialer& dialer) {
+  const auto told = [](const Reply& reply) {
+    return [reply](const CoreFilesInUse::Answer& answer) { reply(answer.json); };
+  };
   Answers answers;
-  answers.reload = [&] { return reload(door, in_use, core, driver, dialer); };
-  answers.policy_diff = [&](const json::object& question) { return in_use.diff(question); };
-  answers.policy_apply = [&](const json::object& question) { return in_use.apply(question, core, driver); };
+  answers.reload = [&](const Reply& reply) { reload(door, in_use, dialer, reply); };
+  answers.policy_diff = [&in_use, told](json::object question, const Reply& reply) {
+    in_use.diff(std::move(question), told(reply));
+  };
+  answers.policy_apply = [&in_use, told](json::object question, const Reply& reply) {
+    in_use.apply(std::move(question), told(reply));
+  };
   answers.dns_records = [&](std::uint16_t port) {
     return records_answer(srv_records(files.config.edges, in_use.served(), port));
   };
@@ -137,20 +146,26 @@ Exit run_core(const Invocation& invocation) {
   auto link_tls = net::LinkTls::make(files.identity.certificate, files.identity.key);
   if (!link_tls) return door.fail(link_tls.error());
 
-  CoreFilesInUse in_use(files, files.policy, *state, *kept->minter, door.log());
-  gate::Core core(
-      {config, files.policy.update, kept->dialback_secret, program_version(), door.random().hex(8)},
-      door.random(), door.log(), Door::now());
+  auto policy = gate::PreparedPolicy::make(config, std::move(files.policy.update));
+  gate::Core core({config, policy, kept->dialback_secret, program_version(), door.random().hex(8)},
+                  door.random(), door.log(), Door::now());
   wipe(kept->dialback_secret);
-  net::Driver driver({door.io(), core, dialer, s2s_tls, **link_tls, nullptr, door.log()},
+  net::Driver driver({door.io(), core, dialer, s2s_tls, **link_tls, nullptr, door.aside(), door.log()},
                      driver_config(config));
+  const auto use = [&](const std::shared_ptr<const gate::PreparedPolicy>& fresh) {
+    kept->minter->set_inside(fresh->update().policy.rules.inside);
+    core.apply(fresh, Door::now());
+    driver.wake();
+  };
+  CoreFilesInUse in_use({files, *state, door.log(), door.aside(), door.io().get_executor(), use},
+                        std::move(policy), files.policy.fingerprint);
   auto watch = DirectoryWatch::open(door.io().get_executor(), config.certificates,
-                                    [&] { in_use.reload_certificates(core, driver); });
+                                    [&] { in_use.reload_certificates(); });
   if (!watch) return door.fail(watch.error());
   const auto dns = open_dns(door, config, in_use);
   if (!dns) return door.fail(dns.error());
   return door.serve(driver, {config.control, config.control_group, config.metrics},
-                    answers_of(door, files, in_use, core, driver, dialer));
+                    answers_of(door, files, in_use, dialer));
 }
 
 }  // namespace sallyport::daemon

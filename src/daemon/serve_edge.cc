@@ -74,10 +74,12 @@ Exit run_edge(const Invocation& invocation) {
   if (!link_tls) return door.fail(link_tls.error());
 
   gate::Edge edge({config, program_version(), door.random().hex(8)}, door.random(), door.log(), Door::now());
-  net::Driver driver({door.io(), edge, dialer, s2s_tls, **link_tls, &pushed, door.log()},
+  net::Driver driver({door.io(), edge, dialer, s2s_tls, **link_tls, &pushed, door.aside(), door.log()},
                      driver_config(config));
   Answers answers;
-  answers.reload = [&] { return reload(door, file, files.value->fingerprint, dialer); };
+  answers.reload = [&](const Reply& reply) {
+    reply(json::serialize(reload(door, file, files.value->fingerprint, dialer)));
+  };
   answers.ports = [&] { return ports_answer(edge_ports(config)); };
   return door.serve(driver, {config.control, config.control_group, config.metrics}, std::move(answers));
 }

@@ -5,6 +5,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -64,10 +65,30 @@ struct AliasRow {
   xmpp::Domain node;
 };
 
+// The rows, by alias and by node. Immutable.
+class AliasNames {
+ public:
+  explicit AliasNames(std::vector<AliasRow> rows);
+  const std::vector<AliasRow>& rows() const { return rows_; }
+  // nullptr when the domain is no mapped alias.
+  const xmpp::Domain* node_of(const xmpp::Domain& alias) const;
+  // In the order of the rows; nullptr when the domain is no mapped node.
+  const std::vector<xmpp::Domain>* aliases_of(const xmpp::Domain& node) const;
+  // The nodes with several aliases.
+  const std::vector<xmpp::Domain>& with_several() const { return with_several_; }
+
+ private:
+  std::vector<AliasRow> rows_;
+  std::unordered_map<xmpp::Domain, xmpp::Domain> node_by_alias_;
+  std::unordered_map<xmpp::Domain, std::vector<xmpp::Domain>> aliases_by_node_;
+  std::vector<xmpp::Domain> with_several_;
+};
+
 // Which alias a node shows to which remote domain: the first row, unless the pair is known to use another.
+// The names are shared; what is known belongs to one role.
 class Aliases {
  public:
-  explicit Aliases(std::vector<AliasRow> rows);
+  explicit Aliases(std::shared_ptr<const AliasNames> names) : names_(std::move(names)) {}
   // Alias to node; nothing when the domain is no mapped alias.
   std::optional<xmpp::Domain> node_of(const xmpp::Domain& alias) const;
   // Node to the alias that `remote` knows it by; nothing when the domain is no mapped node.
@@ -80,8 +101,7 @@ class Aliases {
   bool has_own_names(const xmpp::Domain& remote) const;
 
  private:
-  std::unordered_map<xmpp::Domain, xmpp::Domain> node_by_alias_;
-  std::unordered_map<xmpp::Domain, std::vector<xmpp::Domain>> aliases_by_node_;  // in the order of the rows
+  std::shared_ptr<const AliasNames> names_;
   // By node and remote domain, and in the order in which they were learnt.
   std::unordered_map<xmpp::Pair, xmpp::Domain> known_;
   std::deque<xmpp::Pair> learnt_;

@@ -282,9 +282,13 @@ TEST(AddressMap, bytes_that_are_not_canonical_are_refused_wherever_they_are_cut)
   }
 }
 
+Aliases aliases_of(std::vector<AliasRow> rows) {
+  return Aliases(std::make_shared<const AliasNames>(std::move(rows)));
+}
+
 TEST(Aliases, names_translate_by_their_rows) {
-  const Aliases aliases({{domain("a1.example.com"), domain("node-1.corp.example")},
-                         {domain("a2.example.com"), domain("node-2.corp.example")}});
+  const Aliases aliases = aliases_of({{domain("a1.example.com"), domain("node-1.corp.example")},
+                                      {domain("a2.example.com"), domain("node-2.corp.example")}});
   EXPECT_EQ(aliases.node_of(domain("a2.example.com")), domain("node-2.corp.example"));
   EXPECT_EQ(aliases.node_of(domain("node-2.corp.example")), std::nullopt);
   EXPECT_EQ(aliases.alias_of(domain("node-1.corp.example"), domain("x.example")), domain("a1.example.com"));
@@ -295,7 +299,7 @@ TEST(Aliases, names_translate_by_their_rows) {
 
 TEST(Aliases, the_first_row_shows_unless_the_pair_is_known_to_use_another) {
   const auto node = domain("node.corp.example");
-  Aliases aliases({{domain("a1.example.com"), node}, {domain("a2.example.com"), node}});
+  Aliases aliases = aliases_of({{domain("a1.example.com"), node}, {domain("a2.example.com"), node}});
   const auto shown_to = [&](std::string_view remote) {
     return aliases.alias_of(node, domain(remote))->ascii();
   };
@@ -312,7 +316,7 @@ TEST(Aliases, the_first_row_shows_unless_the_pair_is_known_to_use_another) {
 TEST(Aliases, the_oldest_knowledge_is_forgotten_past_the_limit) {
   const auto node = domain("node.corp.example");
   const auto second = domain("a2.example.com");
-  Aliases aliases({{domain("a1.example.com"), node}, {second, node}});
+  Aliases aliases = aliases_of({{domain("a1.example.com"), node}, {second, node}});
   const auto remote = [](std::size_t i) { return domain(fmt::format("r{}.example", i)); };
   for (std::size_t i = 0; i < limits::kAliasesKnownMax; ++i) aliases.used(second, remote(i));
   EXPECT_EQ(aliases.alias_of(node, remote(0)), second);

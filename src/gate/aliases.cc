@@ -5,33 +5,43 @@
 
 namespace sallyport::gate {
 
-Aliases::Aliases(std::vector<AliasRow> rows) {
-  for (auto& row : rows) {
-    aliases_by_node_[row.node].push_back(row.alias);
-    node_by_alias_.emplace(std::move(row.alias), std::move(row.node));
+AliasNames::AliasNames(std::vector<AliasRow> rows) : rows_(std::move(rows)) {
+  for (const auto& row : rows_) {
+    auto& aliases = aliases_by_node_[row.node];
+    aliases.push_back(row.alias);
+    if (aliases.size() == 2) with_several_.push_back(row.node);
+    node_by_alias_.emplace(row.alias, row.node);
   }
 }
 
-std::optional<xmpp::Domain> Aliases::node_of(const xmpp::Domain& alias) const {
-  if (node_by_alias_.empty()) return std::nullopt;
+const xmpp::Domain* AliasNames::node_of(const xmpp::Domain& alias) const {
+  if (node_by_alias_.empty()) return nullptr;
   const auto at = node_by_alias_.find(alias);
-  return at == node_by_alias_.end() ? std::nullopt : std::optional(at->second);
+  return at == node_by_alias_.end() ? nullptr : &at->second;
+}
+
+const std::vector<xmpp::Domain>* AliasNames::aliases_of(const xmpp::Domain& node) const {
+  if (aliases_by_node_.empty()) return nullptr;
+  const auto at = aliases_by_node_.find(node);
+  return at == aliases_by_node_.end() ? nullptr : &at->second;
+}
+
+std::optional<xmpp::Domain> Aliases::node_of(const xmpp::Domain& alias) const {
+  const auto* node = names_->node_of(alias);
+  return node == nullptr ? std::nullopt : std::optional(*node);
 }
 
 std::optional<xmpp::Domain> Aliases::alias_of(const xmpp::Domain& node, const xmpp::Domain& remote) const {
-  if (aliases_by_node_.empty()) return std::nullopt;
-  const auto aliases = aliases_by_node_.find(node);
-  if (aliases == aliases_by_node_.end()) return std::nullopt;
+  const auto* aliases = names_->aliases_of(node);
+  if (aliases == nullptr) return std::nullopt;
   const auto known = known_.find({node, remote});
-  return known == known_.end() ? aliases->second.front() : known->second;
+  return known == known_.end() ? aliases->front() : known->second;
 }
 
 void Aliases::used(const xmpp::Domain& alias, const xmpp::Domain& remote) {
-  if (node_by_alias_.empty()) return;
-  const auto node = node_by_alias_.find(alias);
-  if (node == node_by_alias_.end()) return;
-  if (aliases_by_node_.at(node->second).size() == 1) return;
-  const xmpp::Pair pair{node->second, remote};
+  const auto* node = names_->node_of(alias);
+  if (node == nullptr || names_->aliases_of(*node)->size() == 1) return;
+  const xmpp::Pair pair{*node, remote};
   if (const auto [known, fresh] = known_.insert_or_assign(pair, alias); !fresh) return;
   learnt_.push_back(pair);
   if (learnt_.size() <= limits::kAliasesKnownMax) return;
@@ -41,13 +51,13 @@ void Aliases::used(const xmpp::Domain& alias, const xmpp::Domain& remote) {
 
 bool Aliases::has_own_names(const xmpp::Domain& remote) const {
   if (known_.empty()) return false;
-  return std::ranges::any_of(aliases_by_node_, [&](const auto& entry) {
-    return entry.second.size() > 1 && known_.contains({entry.first, remote});
+  return std::ranges::any_of(names_->with_several(), [&](const xmpp::Domain& node) {
+    return known_.contains({node, remote});
   });
 }
 
 bool Aliases::is_mapped_node(const xmpp::Domain& domain) const {
-  return !aliases_by_node_.empty() && aliases_by_node_.contains(domain);
+  return names_->aliases_of(domain) != nullptr;
 }
 
 }  // namespace sallyport::gate

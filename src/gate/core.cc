@@ -18,7 +18,7 @@ Core::Impl::Impl(CoreSetup setup_in, Random& random_in, LogSink& log_in, Now now
     : setup(std::move(setup_in)),
       log(log_in),
       random(random_in),
-      snapshot(std::make_unique<Snapshot>(setup.config, std::move(setup.policy))),
+      snapshot(std::make_unique<Snapshot>(std::move(setup.policy))),
       inside(setup.config),
       side("inside", inside, inside, ids, random_in, log_in),
       // Keys on the inside face are made from a secret of their own: no internal server can have the core
@@ -35,36 +35,40 @@ Core::Impl::Impl(CoreSetup setup_in, Random& random_in, LogSink& log_in, Now now
   }
 }
 
-void Core::apply(PolicyUpdate update, Now now) {
-  impl_->apply(std::move(update), now);
+void Core::apply(std::shared_ptr<const PreparedPolicy> policy, Now now) {
+  impl_->apply(std::move(policy), now);
   impl_->turn(now);
 }
 
-void Core::Impl::apply(PolicyUpdate update, Now now) {
-  auto next = std::make_unique<Snapshot>(setup.config, std::move(update));
-  inside.use(next.get());
-  snapshot = std::move(next);
+void Core::Impl::apply(std::shared_ptr<const PreparedPolicy> policy, Now now) {
+  auto old = std::exchange(snapshot, std::make_unique<Snapshot>(std::move(policy)));
+  inside.use(snapshot.get());
   judged.clear();
+  outputs.push_back(Discard{old->policy()});
   log.log({LogLevel::kInfo,
            "policy.applied",
            {{"generation", std::to_string(snapshot->update().generation)},
             {"sha256", to_hex(snapshot->update().policy_sha256)}}});
-  for (auto& [pair, out] : outgoing) {
-    for (std::size_t left = out.queue.size(); left > 0; --left) {
-      Waiting waiting = out.queue.pop_front();
-      const auto may = may_pass(pair, waiting.stanza, policy::Direction::kOut, now);
-      if (may) {
-        out.queue.push_back(std::move(waiting));
-        continue;
-      }
-      answer_inside(waiting.stanza, may.error(), setup.config.name.ascii(), now);
-      out.bytes -= waiting.stanza.xml().size();
-    }
-    if (out.bytes <= limits::kPairQueueHoldBytes / 2) release(out);
-  }
+  for (auto& [pair, out] : outgoing) judge_again(pair, out, now);
   side.judge_again(now);
   for (std::size_t i = 0; i < links.size(); ++i)
     if (links[i].end->session().is_up()) push(i);
+}
+
+// What waits was judged by the old policy, and is not judged again when there is credit for it.
+void Core::Impl::judge_again(const Pair& pair, Outgoing& out, Now now) {
+  // Where the pair may start all of it may go: one judgement for thousands of stanzas.
+  if (out.queue.empty() || snapshot->rules().judge(pair, policy::Direction::kOut, now.civil).result) return;
+  for (std::size_t left = out.queue.size(); left > 0; --left) {
+    Waiting waiting = out.queue.pop_front();
+    if (const auto may = may_pass(pair, waiting.stanza, policy::Direction::kOut, now)) {
+      out.queue.push_back(std::move(waiting));
+    } else {
+      out.bytes -= waiting.stanza.xml().size();
+      answer_inside(waiting.stanza, may.error(), setup.config.name.ascii(), now);
+    }
+  }
+  if (out.bytes <= limits::kPairQueueHoldBytes / 2) release(out);
 }
 
 // --- inputs

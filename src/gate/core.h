@@ -4,27 +4,18 @@
 
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "base/bytes.h"
 #include "base/log.h"
 #include "gate/config.h"
 #include "gate/event.h"
+#include "gate/prepared_policy.h"
 
 namespace sallyport::gate {
 
-// Everything that may change while the core runs: read from files by the daemon, judged before.
-struct PolicyUpdate {
-  PolicyConfig policy;
-  Digest256 policy_sha256{};  // of the policy file's bytes
-  std::uint64_t generation = 0;
-  std::vector<CertificatePem> certificates;
-  std::string trusted_ca;  // PEM text; empty: the edge's system store
-};
-
 struct CoreSetup {
   CoreConfig config;
-  PolicyUpdate policy;
+  std::shared_ptr<const PreparedPolicy> policy;
   std::string dialback_secret;
   std::string version;
   std::string instance;
@@ -36,9 +27,9 @@ class Core : public Role {
   Core(CoreSetup setup, Random& random, LogSink& log, Now now);
   ~Core() override;
 
-  // Takes a new policy into use, whole: pushes it to every edge, ends exactly the pairs it no longer
-  // admits. Every other stream goes on.
-  void apply(PolicyUpdate update, Now now);
+  // Takes a new policy into use, whole and at once: pushes it to every edge, ends exactly the pairs it no
+  // longer admits. Every other stream goes on. The old one leaves as a Discard.
+  void apply(std::shared_ptr<const PreparedPolicy> policy, Now now);
 
   void handle_accepted(ConnId conn, const Accepted& accepted, Now now) override;
   void handle_connected(ConnId conn, const Connected& connected, Now now) override;

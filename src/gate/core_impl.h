@@ -25,7 +25,7 @@ class Core::Impl {
   void handle(SideOutput&& output, Now now);
   std::optional<Time> next_timeout() const;
   void handle_timeout(Now now);
-  void apply(PolicyUpdate update, Now now);
+  void apply(std::shared_ptr<const PreparedPolicy> policy, Now now);
 
   // --- core_outward.cc: `pair` as policy sees it, local first
   struct Waiting {
@@ -52,6 +52,7 @@ class Core::Impl {
   void pump(const Pair& pair, Outgoing& out, Now now);
   void pump_all(Now now);
   void release(Outgoing& out);
+  void judge_again(const Pair& pair, Outgoing& out, Now now);
   void arm(const Pair& pair, Outgoing& out);
   void expire(Now now);
   OutgoingEntry& outgoing_of(const Pair& pair);

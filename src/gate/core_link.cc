@@ -101,7 +101,7 @@ void Core::Impl::handle(link::Event&& event, std::size_t edge, Now now) {
 }
 
 void Core::Impl::push(std::size_t edge) {
-  links[edge].end->session().push(snapshot->update().generation, snapshot->encode_push());
+  links[edge].end->session().push(snapshot->update().generation, snapshot->policy()->push());
 }
 
 void Core::Impl::set_ready(std::size_t edge, Now now) {

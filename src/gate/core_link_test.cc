@@ -67,11 +67,10 @@ names = ["corp.example", "*.corp.example"]
         parse_policy("[federation]\n[[domain]]\nname = \"example.com\"\nservers = [\"10.0.0.20:5269\"]\n",
                      "policy.toml", *config.value);
     EXPECT_TRUE(policy.value) << (policy.errors.empty() ? "" : policy.errors.front().shown());
-    PolicyUpdate update;
-    update.policy = std::move(*policy.value);
-    update.generation = 1;
-    core_ = std::make_unique<Core>(CoreSetup{*config.value, std::move(update), "secret", "1", "i"}, random_,
-                                   log_, now_);
+    config_.emplace(*config.value);
+    update_.policy = std::move(*policy.value);
+    update_.generation = 1;
+    core_ = std::make_unique<Core>(CoreSetup{*config_, prepared(), "secret", "1", "i"}, random_, log_, now_);
   }
   // The next dialling of the edge, whenever it comes, fails like this.
   void dial_fails(Code code, const std::string& text) {
@@ -88,6 +87,10 @@ names = ["corp.example", "*.corp.example"]
     FAIL() << "it does not dial";
   }
 
+  std::shared_ptr<const PreparedPolicy> prepared() const { return PreparedPolicy::make(*config_, update_); }
+
+  std::optional<CoreConfig> config_;
+  PolicyUpdate update_;
   Lines log_;
   Counting random_;
   Now now_{};
@@ -98,6 +101,20 @@ TEST_F(CoreLinkTest, an_edge_that_is_not_there_is_said_once_and_not_at_each_try)
   for (int i = 0; i < 8; ++i) dial_fails(Code::kDialRefused, "try " + std::to_string(i));
   EXPECT_EQ(log_.beginning("link.down"), 1);
   EXPECT_EQ(log_.count("link.down dial.refused"), 1);
+}
+
+TEST_F(CoreLinkTest, a_policy_counts_at_once_and_the_one_before_is_left_to_the_driver_to_free) {
+  while (core_->poll()) {
+  }
+  ++update_.generation;
+  core_->apply(prepared(), now_);
+  EXPECT_NE(core_->control(R"({"ask":"policy show"})", now_).find(R"("generation":2)"), std::string::npos);
+  std::vector<std::shared_ptr<const void>> discarded;
+  while (auto output = core_->poll()) {
+    if (auto* discard = std::get_if<Discard>(&*output)) discarded.push_back(std::move(discard->value));
+  }
+  ASSERT_EQ(discarded.size(), 1u);
+  EXPECT_EQ(discarded[0].use_count(), 1);
 }
 
 TEST_F(CoreLinkTest, causes_that_alternate_are_each_said_once) {

@@ -18,7 +18,6 @@ Edge::Impl::Impl(EdgeSetup setup_in, Random& random_in, LogSink& log_in, Now now
     : setup(std::move(setup_in)),
       log(log_in),
       random(random_in),
-      world(setup.config.name),
       side("world", world, world, ids, random_in, log_in),
       since(now.civil) {
   world.at(now.civil);
@@ -79,6 +78,12 @@ void Edge::handle_disconnected(ConnId conn, Error error, Now now) {
   } else {
     impl_->side.handle_disconnected(conn, error, now);
   }
+  impl_->turn(now);
+}
+
+void Edge::handle_prepared(std::uint64_t id, Result<PreparedPush> prepared, Now now) {
+  impl_->world.at(now.civil);
+  impl_->handle_prepared(id, std::move(prepared), now);
   impl_->turn(now);
 }
 
@@ -231,9 +236,9 @@ std::string Edge::control(std::string_view text, Now now) {
     return json::serialize(json::object{{"connections", connection_rows(impl_->side, "world", false)}});
   if (question->ask == "policy show") {
     if (!impl_->world.has_policy()) return refusal({Code::kLinkDown, "no core has pushed a policy"});
-    auto object = rules_object(impl_->world.push().rules);
-    object["generation"] = impl_->world.push().generation;
-    object["sha256"] = to_hex(impl_->world.push().policy_sha256);
+    auto object = rules_object(impl_->world.policy().rules().set());
+    object["generation"] = impl_->world.policy().generation();
+    object["sha256"] = to_hex(impl_->world.policy().policy_sha256());
     return json::serialize(object);
   }
   if (question->ask == "drain") {
@@ -246,11 +251,11 @@ std::string Edge::control(std::string_view text, Now now) {
 std::string Edge::Impl::status(Now) const {
   json::object policy;
   if (world.has_policy()) {
-    const auto& push = world.push();
-    policy = {{"generation", push.generation},
-              {"sha256", to_hex(push.policy_sha256)},
-              {"enabled", push.rules.enabled},
-              {"privacy", privacy_name(push.rules.privacy)}};
+    const auto& in_force = world.policy();
+    policy = {{"generation", in_force.generation()},
+              {"sha256", to_hex(in_force.policy_sha256())},
+              {"enabled", in_force.rules().set().enabled},
+              {"privacy", privacy_name(in_force.rules().set().privacy)}};
   }
   json::array links;
   for (std::size_t i = 0; i < setup.config.cores.size(); ++i) {

@@ -32,6 +32,7 @@ class Edge : public Role {
   void handle_tls(ConnId conn, Result<s2s::TlsFacts> facts, Now now) override;
   void handle_written(ConnId conn, std::uint64_t bytes_total, Now now) override;
   void handle_disconnected(ConnId conn, Error error, Now now) override;
+  void handle_prepared(std::uint64_t id, Result<PreparedPush> prepared, Now now) override;
   void handle_timeout(Now now) override;
   std::optional<Time> poll_timeout() const override;
   std::optional<Output> poll() override;

@@ -33,8 +33,9 @@ class Edge::Impl {
   void say(LogEvent event, const Error& error, Now now);
   void refuse_link(ConnId conn, Error error, Now now);
   void handle(link::Event&& event, Now now);
-  void handle_push(link::Pushed pushed, Now now);
-  Result<void> may_bring(const Push& push) const;
+  void handle_push(link::Pushed pushed);
+  void handle_prepared(std::uint64_t id, Result<PreparedPush> prepared, Now now);
+  bool awaits_policy(const Pair& pair) const;
   void drop_early();
   void handle_answer(link::Answered answered, Now now);
   void link_lost(const Error& error, Now now);
@@ -76,8 +77,15 @@ class Edge::Impl {
     link::Receipt receipt;
   };
   Slots<Owed> outward;
-  // A core that was linked to an earlier process of this edge sends what is unsettled at once; nothing can be
-  // found or judged before its push. Bounded by the link's credit.
+  // The push that is being prepared, while its link lasts: a core pushes again what it has no answer to.
+  struct Preparing {
+    std::uint64_t id;
+    std::uint64_t generation;
+  };
+  std::optional<Preparing> preparing;
+  std::uint64_t last_prepared = 0;
+  // What nothing can be found or judged for before a push is in use: a core that was linked to an earlier
+  // process of this edge sends what is unsettled at once. Bounded by the link's credit.
   struct Early {
     Pair pair;
     xmpp::Stanza stanza;

@@ -70,17 +70,17 @@ void Edge::Impl::handle(link::Event&& event, Now now) {
                         std::move(received->stanza));
       return;
     }
-    if (world.has_policy()) {
-      side.send(received->pair(), std::move(received->stanza), ticket, now);
-    } else {
+    if (awaits_policy(received->pair())) {
       early.push_back({received->pair(), std::move(received->stanza), ticket});
+    } else {
+      side.send(received->pair(), std::move(received->stanza), ticket, now);
     }
   } else if (auto* writable = std::get_if<link::Writable>(&event)) {
     pump_inward(writable->pair, now);
   } else if (auto* answered = std::get_if<link::Answered>(&event)) {
     handle_answer(std::move(*answered), now);
   } else if (auto* pushed = std::get_if<link::Pushed>(&event)) {
-    handle_push(std::move(*pushed), now);
+    handle_push(std::move(*pushed));
   } else if (auto* up = std::get_if<link::Up>(&event)) {
     last_link_error.clear();
     if (said.happened("link.up " + setup.config.cores[*core].name, now.mono)) {
@@ -117,6 +117,7 @@ void Edge::Impl::link_lost(const Error& error, Now now) {
     said.clear();
     say({LogLevel::kWarning, "link.down", {}}, error, now);
   }
+  preparing.reset();
   listen(false);
 }
 
@@ -129,9 +130,8 @@ void Edge::Impl::forget(Now now) {
   drop_early();
   // What was on its way inward has no one to go to any more; sent anew later it might arrive twice.
   refused += link->session().abandon().size();
-  world.forget();
-  outputs.push_back(UseCertificates{});
-  outputs.push_back(UseTrust{});
+  outputs.push_back(Discard{world.use(nullptr)});
+  outputs.push_back(UseCredentials{});
   core_is_dead = true;
 }
 
@@ -143,40 +143,47 @@ void Edge::Impl::listen(bool on) {
   log.log({LogLevel::kInfo, want ? "s2s.open" : "s2s.closed", {}});
 }
 
-// Whether the [[core]] row lets this core bring these names (edge.toml `domains`).
-Result<void> Edge::Impl::may_bring(const Push& push) const {
-  const auto& allowed = setup.config.cores[*core].domains;
-  if (allowed.empty()) return {};
-  for (const auto& local : push.rules.local) {
-    bool matched = false;
-    for (const auto& pattern : allowed) matched = matched || pattern.matches(local.name);
-    if (!matched) return {Code::kLinkDomain, local.name.ascii()};
-  }
-  return {};
+// Another push may come meanwhile, and takes its place.
+void Edge::Impl::handle_push(link::Pushed pushed) {
+  preparing = Preparing{++last_prepared, pushed.generation};
+  outputs.push_back(
+      Prepare{last_prepared,
+              {SecretBytes(std::move(pushed.bytes)), setup.config.name, setup.config.cores[*core].domains}});
 }
 
-void Edge::Impl::handle_push(link::Pushed pushed, Now now) {
-  auto push = Push::decode(pushed.bytes);
-  wipe(pushed.bytes);
-  Result<void> verdict = push ? may_bring(*push) : Result<void>(push.error());
-  if (!verdict) {
-    say({LogLevel::kError, "policy.refused", {{"generation", std::to_string(pushed.generation)}}},
-        verdict.error(), now);
-    for (auto& each : std::exchange(early, {}))
-      side.emit_failure(each.ticket, verdict.error(), std::move(each.stanza));
-    link->session().push_done(pushed.generation, verdict.error());
+// The core judges by its new policy from the moment it pushes it: a pair that only the new one admits is not
+// refused because the push is not in use yet.
+bool Edge::Impl::awaits_policy(const Pair& pair) const {
+  return !world.has_policy() || (preparing && !world.find(pair));
+}
+
+void Edge::Impl::handle_prepared(std::uint64_t id, Result<PreparedPush> prepared, Now now) {
+  if (!preparing || preparing->id != id) {
+    if (prepared) {
+      outputs.push_back(Discard{std::move(prepared->policy)});
+      outputs.push_back(Discard{std::move(prepared->credentials)});
+    }
     return;
   }
-  log.log({LogLevel::kInfo,
-           "policy.applied",
-           {{"generation", std::to_string(push->generation)}, {"sha256", to_hex(push->policy_sha256)}}});
-  // Keys go to the TLS layer and stay nowhere else.
-  outputs.push_back(UseTrust{push->trusted_ca});
-  outputs.push_back(UseCertificates{std::exchange(push->certificates, {})});
-  world.use(std::move(*push));
+  const std::uint64_t generation = std::exchange(preparing, std::nullopt)->generation;
+  if (!prepared) {
+    say({LogLevel::kError, "policy.refused", {{"generation", std::to_string(generation)}}}, prepared.error(),
+        now);
+    for (auto& each : std::exchange(early, {}))
+      side.emit_failure(each.ticket, prepared.error(), std::move(each.stanza));
+    link->session().push_done(generation, prepared.error());
+    return;
+  }
+  const PushedPolicy& policy = *prepared->policy;
+  log.log(
+      {LogLevel::kInfo,
+       "policy.applied",
+       {{"generation", std::to_string(policy.generation())}, {"sha256", to_hex(policy.policy_sha256())}}});
+  outputs.push_back(UseCredentials{std::move(prepared->credentials)});
+  outputs.push_back(Discard{world.use(std::move(prepared->policy))});
   side.judge_again(now);
   listen(true);
-  link->session().push_done(pushed.generation, {});
+  link->session().push_done(generation, {});
   for (auto& each : std::exchange(early, {})) side.send(each.pair, std::move(each.stanza), each.ticket, now);
 }
 

@@ -13,7 +13,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "dns/address.h"
-#include "gate/push.h"
+#include "gate/prepared_push.h"
 #include "route/static_route.h"
 #include "s2s/tls_facts.h"
 #include "xmpp/jid.h"
@@ -91,17 +91,25 @@ struct Disconnect {
 struct Listen {
   bool on;
 };
-// Edge only: these public certificates, and only these, from now on. New handshakes use them.
-struct UseCertificates {
-  std::vector<CertificatePem> certificates;
+// Edge only: make of a push what it takes to use it (decode_push), and of the certificates and the trust in
+// it what TLS uses. Stanzas do not wait for that: the driver does it beside its loop. Answered by
+// handle_prepared.
+struct Prepare {
+  std::uint64_t id;
+  PushWork work;
 };
-// Edge only: what remote certificates must lead to. PEM; empty: the system's store.
-struct UseTrust {
-  std::string pem;
+// Edge only: these public certificates, and only these, from now on, and what remote certificates must lead
+// to. New handshakes use them. Null: no certificate, and the system's store.
+struct UseCredentials {
+  std::shared_ptr<const Credentials> credentials;
+};
+// Is of no more use to the role, and takes long to free: not where stanzas wait.
+struct Discard {
+  std::shared_ptr<const void> value;
 };
 
 using Output =
-    std::variant<Dial, DialLink, BeginTls, Flush, Hold, Disconnect, Listen, UseCertificates, UseTrust>;
+    std::variant<Dial, DialLink, BeginTls, Flush, Hold, Disconnect, Listen, Prepare, UseCredentials, Discard>;
 
 // --- what a role is
 
@@ -133,6 +141,8 @@ class Role {
   // handed to the socket.
   virtual void handle_written(ConnId conn, std::uint64_t bytes_total, Now now) = 0;
   virtual void handle_disconnected(ConnId conn, Error error, Now now) = 0;
+  // Edge only: what became of a Prepare, by its id. Errors: decode_push's.
+  virtual void handle_prepared(std::uint64_t, Result<PreparedPush>, Now) {}
   virtual void handle_timeout(Now now) = 0;
   virtual std::optional<Time> poll_timeout() const = 0;
 

@@ -3,85 +3,33 @@
 namespace sallyport::gate {
 namespace {
 
-policy::RuleSet with_inside_names(policy::RuleSet rules, const CoreConfig& config,
-                                  const std::vector<Served>& served) {
-  rules.inside = inside_names(config, served);
-  return rules;
-}
-
-std::vector<AliasRow> mapped_rows(const std::vector<Served>& served) {
-  std::vector<AliasRow> rows;
-  for (const auto& row : served)
-    if (row.is_alias && row.inside != row.name) rows.push_back({row.name, row.inside});
-  return rows;
-}
-
-AddressMap map_inward(const std::vector<AliasRow>& rows) {
+// By what `remote` knows each node by.
+AddressMap map_outward(const AliasNames& names, const Aliases& aliases, const xmpp::Domain& remote) {
   std::vector<AddressMap::Row> mapped;
-  for (const auto& row : rows) mapped.push_back({row.alias, row.node});
-  return AddressMap(mapped);
-}
-
-// By the first alias of each node, or what `remote` knows it by.
-AddressMap map_outward(const std::vector<AliasRow>& rows, const Aliases* aliases = nullptr,
-                       const xmpp::Domain* remote = nullptr) {
-  std::vector<AddressMap::Row> mapped;
-  for (const auto& row : rows)
-    mapped.push_back(
-        {row.node, aliases ? aliases->alias_of(row.node, *remote).value_or(row.alias) : row.alias});
+  for (const auto& row : names.rows())
+    mapped.push_back({row.node, aliases.alias_of(row.node, remote).value_or(row.alias)});
   return AddressMap(mapped);
 }
 
 }  // namespace
 
-Snapshot::Snapshot(const CoreConfig& config, PolicyUpdate update)
-    : update_(std::move(update)),
-      rules_(with_inside_names(update_.policy.rules, config, update_.policy.served)),
-      aliases_(mapped_rows(update_.policy.served)),
-      rows_(mapped_rows(update_.policy.served)),
-      outward_(map_outward(rows_)),
-      inward_(map_inward(rows_)) {
-  const auto& served = update_.policy.served;
-  for (std::size_t i = 0; i < served.size(); ++i) {
-    by_inside_.emplace(served[i].inside, i);
-    by_name_.emplace(served[i].name, i);
-  }
-}
-
-const Served* Snapshot::served_inside(const xmpp::Domain& inside) const {
-  const auto it = by_inside_.find(inside);
-  return it == by_inside_.end() ? nullptr : &update_.policy.served[it->second];
-}
-
-const Served* Snapshot::served_outward(const xmpp::Domain& name) const {
-  const auto it = by_name_.find(name);
-  return it == by_name_.end() ? nullptr : &update_.policy.served[it->second];
-}
-
-std::string Snapshot::encode_push() const {
-  Push push;
-  push.generation = update_.generation;
-  push.policy_sha256 = update_.policy_sha256;
-  push.rules = update_.policy.rules;
-  push.rules.inside.clear();  // never told (DESIGN invariant 2)
-  if (update_.policy.static_routes) push.routes = update_.policy.routes;
-  push.trusted_ca = update_.trusted_ca;
-  push.certificates = update_.certificates;
-  return push.encode();
-}
+Snapshot::Snapshot(std::shared_ptr<const PreparedPolicy> policy)
+    : policy_(std::move(policy)),
+      aliases_(std::shared_ptr<const AliasNames>(policy_, &policy_->alias_names())) {}
 
 Result<void> Snapshot::outward(xmpp::Stanza& stanza, const xmpp::Domain& remote) const {
-  if (outward_.is_empty()) return {};
-  auto mapped = aliases_.has_own_names(remote) ? map_outward(rows_, &aliases_, &remote).map(stanza)
-                                               : outward_.map(stanza);
+  if (policy_->outward().is_empty()) return {};
+  auto mapped = aliases_.has_own_names(remote)
+                    ? map_outward(policy_->alias_names(), aliases_, remote).map(stanza)
+                    : policy_->outward().map(stanza);
   if (!mapped) return mapped.error();
   stanza = *std::move(mapped);
   return {};
 }
 
 Result<void> Snapshot::inward(xmpp::Stanza& stanza) const {
-  if (inward_.is_empty()) return {};
-  auto mapped = inward_.map(stanza);
+  if (policy_->inward().is_empty()) return {};
+  auto mapped = policy_->inward().map(stanza);
   if (!mapped) return mapped.error();
   stanza = *std::move(mapped);
   return {};

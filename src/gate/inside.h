@@ -5,33 +5,30 @@
 // name: a local domain, an alias served under its own name, or the inside name of a mapped chat node.
 #pragma once
 
-#include <map>
+#include <memory>
 #include <optional>
-#include <string>
-#include <vector>
 
 #include "gate/address_map.h"
-#include "gate/core.h"
+#include "gate/prepared_policy.h"
 #include "gate/side.h"
-#include "policy/rules.h"
 #include "s2s/judge.h"
 
 namespace sallyport::gate {
 
-// One policy, whole, with what is derived from it. Replaced as one when the policy changes.
+// The policy in force at one role: what it shares with others, and what the role has learnt under it.
+// Replaced as one when the policy changes.
 class Snapshot {
  public:
-  Snapshot(const CoreConfig& config, PolicyUpdate update);
+  explicit Snapshot(std::shared_ptr<const PreparedPolicy> policy);
 
-  const PolicyUpdate& update() const { return update_; }
-  const policy::Rules& rules() const { return rules_; }
+  const std::shared_ptr<const PreparedPolicy>& policy() const { return policy_; }
+  const PolicyUpdate& update() const { return policy_->update(); }
+  const policy::Rules& rules() const { return policy_->rules(); }
   Aliases& aliases() { return aliases_; }
   const Aliases& aliases() const { return aliases_; }
-  // The row whose server knows itself by that inside name; nullptr when none.
-  const Served* served_inside(const xmpp::Domain& inside) const;
-  const Served* served_outward(const xmpp::Domain& name) const;
-  // What is sent to an edge, encoded. Holds private keys: wipe it after use.
-  std::string encode_push() const;
+  // As PreparedPolicy.
+  const Served* served_inside(const xmpp::Domain& inside) const { return policy_->served_inside(inside); }
+  const Served* served_outward(const xmpp::Domain& name) const { return policy_->served_outward(name); }
 
   // Replaces every mapped node's inside name by the alias that `remote` knows it by. On an error the stanza
   // is as it was. Errors: kXmlTooLarge, and what AddressMap says.
@@ -42,14 +39,8 @@ class Snapshot {
   xmpp::Domain inside_of(const xmpp::Domain& local) const;
 
  private:
-  PolicyUpdate update_;
-  policy::Rules rules_;
+  std::shared_ptr<const PreparedPolicy> policy_;
   Aliases aliases_;
-  std::vector<AliasRow> rows_;
-  AddressMap outward_;
-  AddressMap inward_;
-  std::map<xmpp::Domain, std::size_t> by_inside_;
-  std::map<xmpp::Domain, std::size_t> by_name_;
 };
 
 class Inside : public s2s::Judge, public Finder {

@@ -48,7 +48,7 @@ PolicyUpdate update() {
 class InsideFace : public testing::Test {
  protected:
   CoreConfig config_ = config();
-  Snapshot snapshot_{config_, update()};
+  Snapshot snapshot_{PreparedPolicy::make(config_, update())};
   Inside inside_{config_};
   void SetUp() override { inside_.use(&snapshot_); }
 };
@@ -93,7 +93,7 @@ TEST_F(InsideFace, without_a_server_ca_the_configured_address_proves_a_server) {
 }
 
 TEST_F(InsideFace, the_push_names_nothing_inside) {
-  const std::string bytes = snapshot_.encode_push();
+  const std::string_view bytes = snapshot_.policy()->push()->view();
   for (const auto* hidden : {"corp.example", "conference-2", "10.0.0.2"})
     EXPECT_EQ(bytes.find(hidden), std::string::npos) << hidden;
   const auto push = Push::decode(bytes);
@@ -116,7 +116,7 @@ TEST_F(InsideFace, the_names_of_the_doors_are_never_remote) {
     PolicyUpdate open = update();
     open.policy.rules.lists = {{.domain = *policy::DomainPattern::parse(name), .allow = true}};
     open.policy.rules.routed = {domain(name)};
-    const Snapshot snapshot(config_, open);
+    const Snapshot snapshot(PreparedPolicy::make(config_, open));
     const auto verdict = snapshot.rules().may_answer(pair("example.com", name), {});
     ASSERT_FALSE(verdict) << name;
     EXPECT_EQ(verdict.error().code, Code::kPolicyInsideName) << name;
@@ -124,7 +124,7 @@ TEST_F(InsideFace, the_names_of_the_doors_are_never_remote) {
     EXPECT_FALSE(inside_.serves(domain(name))) << name;
     inside_.use(&snapshot_);
   }
-  const Snapshot mapped(config_, update());
+  const Snapshot mapped(PreparedPolicy::make(config_, update()));
   EXPECT_TRUE(mapped.rules().is_inside(domain("conference-2.corp.example")));
   EXPECT_TRUE(mapped.rules().may_answer(pair("example.com", "partner.example"), {}));
 }
@@ -160,9 +160,9 @@ TEST(Snapshot, a_node_is_translated_in_every_spelling_of_its_name) {
     PolicyUpdate one;
     one.policy.served = {{domain(c.alias), domain(c.node), {}, std::nullopt, true, 1},
                          {domain("far.example.com"), domain("far.corp.example"), {}, std::nullopt, true, 2}};
-    const Snapshot out(config(), one);
+    const Snapshot out(PreparedPolicy::make(config(), one));
     std::swap(one.policy.served[0].name, one.policy.served[0].inside);
-    const Snapshot in(config(), one);
+    const Snapshot in(PreparedPolicy::make(config(), one));
     const std::string scheme = c.uri ? "xmpp:" : "";
     const std::string xml = "<message from='a.example' to='b.example'><x xmlns='urn:x' at='" + scheme +
                             "room@" + std::string(c.spelling) + "/n'/></message>";
@@ -181,7 +181,7 @@ TEST(Snapshot, a_stanza_that_outgrows_its_limit_stays_as_it_was) {
   PolicyUpdate one;
   one.policy.served = {
       {domain("a.very.long.alias.example.com"), domain("n.corp.example"), {}, std::nullopt, true, 1}};
-  const Snapshot snapshot(config(), one);
+  const Snapshot snapshot(PreparedPolicy::make(config(), one));
   const std::string id = std::string(limits::kStanzaIdBytesMax - 16, 'i') + "@n.corp.example";
   auto stanza =
       xmpp::StanzaReader().read("<message from='r@n.corp.example' to='b.example' id='" + id + "'/>");

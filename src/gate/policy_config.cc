@@ -149,16 +149,6 @@ class PolicyReader {
     inside_.emplace(std::move(names));
   }
 
-  // Whether every name that the pattern matches is an inside name.
-  bool is_inside(const DomainPattern& pattern) const {
-    const auto name = xmpp::Domain::parse(pattern.base());
-    if (!name) return false;
-    if (!pattern.is_wildcard()) return inside_->is_inside(*name);
-    return std::ranges::any_of(config_.rules.inside, [&](const DomainPattern& inside) {
-      return inside.is_wildcard() && (inside.base() == pattern.base() || inside.matches(*name));
-    });
-  }
-
   void read_routes(TableReader& root) {
     std::set<xmpp::Domain> routed;
     for (auto& table : root.tables("static_route", "[[static_route]]")) {
@@ -189,7 +179,7 @@ class PolicyReader {
       const auto last_day = table.date("expires");
       table.finish();
       if (!domain) continue;
-      if (allow && is_inside(*domain)) {
+      if (allow && inside_->is_inside(*domain)) {
         conflict(table.place("domain"),
                  fmt::format("`{}` is an inside name; it cannot be allowed as a remote one", domain->text()));
         continue;
@@ -219,7 +209,7 @@ class PolicyReader {
                  fmt::format("[[peer]] `{}` stands already in line {}", domain->text(), at->second));
         continue;
       }
-      if (is_inside(*domain)) {
+      if (inside_->is_inside(*domain)) {
         findings_.warn(
             table.place(), Code::kConfigNoEffect,
             fmt::format("[[peer]] `{}` has no effect: inside names are never remote", domain->text()));

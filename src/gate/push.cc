@@ -77,6 +77,35 @@ void append_rows(Appender& out, const std::vector<Row>& rows) {
   for (const auto& row : rows) append_row(out, row);
 }
 
+// What a row takes beside its strings, at most: a few bytes, a time, and the lengths of the strings.
+constexpr std::size_t kRowBytesMax = 48;
+
+std::size_t string_bytes(const LocalName& row) { return row.name.ascii().size(); }
+std::size_t string_bytes(const ListRow& row) { return row.domain.base().size(); }
+std::size_t string_bytes(const xmpp::Domain& row) { return row.ascii().size(); }
+std::size_t string_bytes(const PeerRow& row) { return row.domain.base().size(); }
+std::size_t string_bytes(const route::StaticRoute& row) {
+  return row.domain.ascii().size() + row.address.host.size();
+}
+std::size_t string_bytes(const CertificatePem& row) {
+  std::size_t sum = row.chain.size() + row.key.size();
+  for (const auto& name : row.names) sum += name.size() + kRowBytesMax;
+  return sum;
+}
+
+template <typename Row>
+std::size_t bytes_max(const std::vector<Row>& rows) {
+  std::size_t sum = kRowBytesMax;
+  for (const auto& row : rows) sum += kRowBytesMax + string_bytes(row);
+  return sum;
+}
+
+std::size_t bytes_max(const PushView& push) {
+  return 2 * kRowBytesMax + bytes_max(push.rules.local) + bytes_max(push.rules.lists) +
+         bytes_max(push.rules.routed) + bytes_max(push.rules.peers) + bytes_max(push.routes) + kRowBytesMax +
+         push.trusted_ca.size() + bytes_max(push.certificates);
+}
+
 // Reads with one question at the end: once something was wrong, everything after it is nothing.
 class Decoder {
  public:
@@ -214,8 +243,9 @@ std::optional<CertificatePem> read_certificate(Decoder& in) {
 
 }  // namespace
 
-std::string Push::encode() const {
+std::string PushView::encode() const {
   std::string bytes;
+  bytes.reserve(bytes_max(*this));
   Appender out(bytes);
   out.u8(kVersion);
   out.u64(generation);

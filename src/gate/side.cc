@@ -47,6 +47,7 @@ void Side::handle_accepted(ConnId conn, const Accepted& accepted, Now now) {
   stream.peer = accepted.peer;
   stream.how = accepted.direct_tls ? "direct TLS" : "STARTTLS";
   stream.since = now;
+  stream.judged = policies_;
   streams_.emplace(conn, std::move(stream));
   after(conn, now);
 }
@@ -74,6 +75,7 @@ bool Side::handle_dial_failed(ConnId conn, const Error& error, Now now) {
 bool Side::handle_bytes(ConnId conn, std::string_view bytes, Now now) {
   Stream* stream = find(conn);
   if (stream == nullptr) return false;
+  if (stream->judged != policies_ && (stream = judged(conn, *stream, now)) == nullptr) return true;
   while (stream != nullptr && !bytes.empty()) {
     std::size_t taken = bytes.size();
     if (auto* in = stream->in()) taken = in->handle_some(bytes, now.mono);
@@ -137,6 +139,7 @@ void Side::handle_timeout(Now now) {
     if (auto* out = stream->out()) out->handle_timeout(now.mono);
     after(conn, now);
   }
+  if (!to_judge_.empty()) judge_some(now);
   expire(now);
 }
 
@@ -145,6 +148,7 @@ std::optional<Time> Side::poll_timeout() const {
   if (!timers_.empty()) first = timers_.begin()->first;
   if (!deadlines_.empty() && (!first || deadlines_.begin()->first < *first))
     first = deadlines_.begin()->first;
+  if (!to_judge_.empty() && (!first || judge_next_ < *first)) first = judge_next_;
   return first;
 }
 
@@ -207,14 +211,30 @@ std::vector<ConnId> keys_of(const Map& map) {
 
 }  // namespace
 
+// What has no stream yet, and what negotiates, asks the judge, who knows the new policy. What was proved
+// under the old one is judged before the next byte is read from the stream, or the next stanza written to it.
 void Side::judge_again(Now now) {
-  for (const ConnId conn : keys_of(streams_)) {
+  ++policies_;
+  to_judge_ = keys_of(streams_);
+  judge_some(now);
+}
+
+void Side::judge_some(Now now) {
+  for (std::size_t turn = 0; turn < limits::kJudgedPerTurn && !to_judge_.empty(); ++turn) {
+    const ConnId conn = to_judge_.back();
+    to_judge_.pop_back();
     Stream* stream = find(conn);
-    if (stream == nullptr) continue;
-    if (auto* in = stream->in()) in->judge_again(now.mono);
-    if (auto* out = stream->out()) out->judge_again(now.mono);
-    after(conn, now);
+    if (stream != nullptr && stream->judged != policies_) judged(conn, *stream, now);
   }
+  judge_next_ = now.mono;
+}
+
+Side::Stream* Side::judged(ConnId conn, Stream& stream, Now now) {
+  stream.judged = policies_;
+  if (auto* in = stream.in()) in->judge_again(now.mono);
+  if (auto* out = stream.out()) out->judge_again(now.mono);
+  after(conn, now);
+  return find(conn);
 }
 
 void Side::close_all(const Error& reason, Now now) {

@@ -137,7 +137,9 @@ class Side {
   // Stops or resumes reading what comes on a connection (back-pressure). Counted: it is read again when each
   // pair that wanted it held has let go, since a stream may carry several.
   void hold(ConnId conn, bool on);
-  // Policy changed: each stream judges its pairs again.
+  // Policy changed: each stream judges its pairs again, limits::kJudgedPerTurn of them now and as many at
+  // each timeout. The new policy counts at once all the same: a stream that has not had its turn has it
+  // before anything is read from it or written to it.
   void judge_again(Now now);
   // Ends every stream; what waits fails with the reason.
   void close_all(const Error& reason, Now now);
@@ -205,6 +207,7 @@ class Side {
     int holds = 0;
     bool blocked = false;  // more than limits::kWriteQueueBytesMax unwritten
     std::optional<Time> timer;
+    std::uint64_t judged = 0;  // by which policy, as `policies_` counts them
 
     s2s::Inbound* in() { return std::get_if<s2s::Inbound>(&machine); }
     s2s::Outbound* out() { return std::get_if<s2s::Outbound>(&machine); }
@@ -245,6 +248,9 @@ class Side {
   void after(ConnId conn, Now now);
   // Deals with what the stream's machine gives; nullptr once the stream has ended.
   Stream* drain(ConnId conn, Now now);
+  // Nothing when it has ended by that.
+  Stream* judged(ConnId conn, Stream& stream, Now now);
+  void judge_some(Now now);
   void collect_bytes(ConnId conn, Stream& stream);
   void set_timer(ConnId conn, Stream& stream);
   // False once the stream has ended.
@@ -291,6 +297,9 @@ class Side {
   std::map<ConnId, std::string> last_words_;
   Ring<SideOutput, 256 * 1024> outputs_;
   SideCounters counters_;
+  std::uint64_t policies_ = 0;    // how many there were
+  std::vector<ConnId> to_judge_;  // again, by the latest
+  Time judge_next_{};
 };
 
 }  // namespace sallyport::gate

@@ -13,7 +13,8 @@ void Side::send(const Pair& pair, xmpp::Stanza stanza, Ticket ticket, Now now) {
   Queued queued{std::move(stanza), ticket, now.mono + limits::kDeliveryTimeout};
   if (out.ready && out.queue.empty()) {
     Stream& stream = *find(*out.conn);
-    if (!stream.blocked && write(*out.ready, *out.conn, stream, queued, now)) return;
+    const bool may = !stream.blocked && stream.judged == policies_;
+    if (may && write(*out.ready, *out.conn, stream, queued, now)) return;
   }
   out.queue.push_back(std::move(queued));
   pump(key, out, now);
@@ -30,7 +31,10 @@ void Side::arm(const Pair& pair, OutPair& out) {
 void Side::pump(const Pair& pair, OutPair& out, Now now) {
   if (out.queue.empty()) return;
   if (out.ready) {
-    write_queue(out, now);
+    Stream& stream = *find(*out.conn);
+    // What the new policy ends is ended, and its queue taken further, by the stream's own end.
+    if (stream.judged != policies_) judged(*out.conn, stream, now);
+    if (out.ready) write_queue(out, now);
   } else if (!out.conn) {
     if (now.mono < out.backoff_until && out.last_error) {
       fail_queue(out, *out.last_error);
@@ -53,6 +57,7 @@ void Side::open(const Pair& pair, OutPair& out, Now now) {
   Stream stream;
   stream.target = pair;
   stream.since = now;
+  stream.judged = policies_;
   streams_.emplace(conn, std::move(stream));
   emit(Output{Dial{conn, std::move(*plan)}});
 }

@@ -2,21 +2,35 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 namespace sallyport::gate {
 namespace {
 
 class Nobody : public s2s::Judge, public Finder, public Random, public LogSink {
  public:
   Result<void> serves(const xmpp::Domain&) const override { return {}; }
-  Result<void> admits(const Pair&) const override { return {}; }
-  s2s::PeerRules rules(const Pair&) const override { return {}; }
+  Result<void> admits(const Pair& pair) const override {
+    return admitted ? Result<void>() : Result<void>(Error{Code::kPolicyNotListed, pair.remote.ascii()});
+  }
+  // The address of far.example proves it, under the first policy.
+  s2s::PeerRules rules(const Pair& pair) const override {
+    s2s::PeerRules rules;
+    rules.address_proves = admitted && pair.remote.ascii() == "far.example";
+    return rules;
+  }
   s2s::TlsRule tls_floor(const xmpp::Domain&, const std::optional<xmpp::Domain>&) const override {
     return s2s::TlsRule::kRequired;
   }
-  Result<DialPlan> find(const Pair&) const override { return Error{Code::kDialNoRoute, "nowhere"}; }
+  Result<DialPlan> find(const Pair&) const override {
+    if (found && admitted) return DialPlan{};
+    return Error{Code::kDialNoRoute, "nowhere"};
+  }
   void fill(std::uint8_t* out, std::size_t size) override { std::fill_n(out, size, std::uint8_t{7}); }
   void log(LogEvent event) override { events.push_back(std::move(event)); }
   std::vector<LogEvent> events;
+  bool admitted = true;
+  bool found = false;
 };
 
 struct SideTest : ::testing::Test {
@@ -26,6 +40,42 @@ struct SideTest : ::testing::Test {
       if (auto* pass = std::get_if<Output>(&*output))
         if (auto* hold = std::get_if<Hold>(pass)) said.push_back(hold->on);
     return said;
+  }
+
+  static std::string header(const std::string& from) {
+    return "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' id='i' "
+           "from='" +
+           from + "' to='example.com' version='1.0'>";
+  }
+  static s2s::TlsFacts facts_of(const std::string& name) {
+    s2s::TlsFacts facts;
+    facts.peer_certificate = true;
+    facts.chain = {};
+    facts.names.dns = {name};
+    return facts;
+  }
+  static std::string name_of(ConnId conn) { return "far" + std::to_string(conn) + ".example"; }
+  // A stream on which `name_of(conn)` is proved.
+  void prove(ConnId conn) {
+    const auto says = [&](const std::string& bytes) { side.handle_bytes(conn, bytes, now); };
+    side.handle_accepted(conn, {}, now);
+    says(header(name_of(conn)));
+    says("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
+    side.handle_tls(conn, facts_of(name_of(conn)), now);
+    says(header(name_of(conn)));
+    says("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>");
+    says(header(name_of(conn)));
+  }
+  std::set<std::string> proved() const {
+    std::set<std::string> names;
+    for (const auto& row : side.connections())
+      if (row.proved) names.insert(row.pair->remote.ascii());
+    return names;
+  }
+  std::size_t arrived() {
+    std::size_t count = 0;
+    while (auto output = side.poll()) count += std::holds_alternative<Arrived>(*output) ? 1 : 0;
+    return count;
   }
 
   Nobody nobody;
@@ -108,6 +158,71 @@ TEST_F(SideTest, a_stanza_that_cannot_be_sent_is_given_back_and_an_answer_is_tol
   EXPECT_FALSE(side.poll());
   ASSERT_EQ(nobody.events.size(), 1u);
   EXPECT_EQ(nobody.events[0].name, "answer.lost");
+}
+
+TEST_F(SideTest, a_new_policy_judges_so_many_streams_in_a_turn_and_all_of_them_in_the_end) {
+  constexpr std::size_t kStreams = 2 * limits::kJudgedPerTurn + 1;
+  for (ConnId conn = 1; conn <= kStreams; ++conn) prove(conn);
+  ASSERT_EQ(proved().size(), kStreams);
+  nobody.admitted = false;
+  side.judge_again(now);
+  EXPECT_EQ(proved().size(), kStreams - limits::kJudgedPerTurn);
+  for (const std::size_t left : {std::size_t{1}, std::size_t{0}}) {
+    ASSERT_EQ(side.poll_timeout(), now.mono);
+    side.handle_timeout(now);
+    EXPECT_EQ(proved().size(), left);
+  }
+  EXPECT_NE(side.poll_timeout(), now.mono);
+}
+
+TEST_F(SideTest, a_stream_that_was_not_judged_again_yet_is_before_anything_is_read_from_it) {
+  for (ConnId conn = 1; conn <= limits::kJudgedPerTurn + 1; ++conn) prove(conn);
+  nobody.admitted = false;
+  side.judge_again(now);
+  const auto left = proved();
+  ASSERT_EQ(left.size(), 1u);
+  ConnId conn = 1;
+  while (name_of(conn) != *left.begin()) ++conn;
+  arrived();
+  side.handle_bytes(conn, "<message from='a@" + name_of(conn) + "' to='b@example.com'/>", now);
+  EXPECT_EQ(arrived(), 0u);
+  EXPECT_TRUE(proved().empty());
+}
+
+TEST_F(SideTest, a_stream_that_was_not_judged_again_yet_is_before_anything_is_written_to_it) {
+  const Pair pair{*xmpp::Domain::parse("example.com"), *xmpp::Domain::parse("far.example")};
+  const xmpp::Stanza stanza{xmpp::StanzaKind::kMessage,
+                            xmpp::Jid::of(pair.local),
+                            xmpp::Jid::of(pair.remote),
+                            "1",
+                            "chat",
+                            {},
+                            "<message/>"};
+  for (ConnId conn = 1; conn <= 4 * limits::kJudgedPerTurn; conn += 2) prove(conn);
+  nobody.found = true;
+  side.send(pair, stanza, 1, now);
+  constexpr ConnId kOut = 2;
+  const auto says = [&](const std::string& bytes) { side.handle_bytes(kOut, bytes, now); };
+  const auto features = [](const std::string& what) {
+    return "<stream:features>" + what + "</stream:features>";
+  };
+  side.handle_connected(kOut, {{}, true, "test"}, now);
+  s2s::TlsFacts unknown;
+  unknown.own_certificate = "example.com";
+  side.handle_tls(kOut, unknown, now);
+  says(header("far.example") + features("<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>"
+                                        "<mechanism>EXTERNAL</mechanism></mechanisms>"));
+  says("<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>");
+  says(header("far.example") + features(""));
+  ASSERT_TRUE(proved().contains("far.example"));
+  ASSERT_EQ(side.counters().stanzas_out, 1u);
+
+  nobody.admitted = false;
+  side.judge_again(now);
+  ASSERT_TRUE(proved().contains("far.example")) << "it had its turn first: of no use to this test";
+  side.send(pair, stanza, 2, now);
+  EXPECT_EQ(side.counters().stanzas_out, 1u);
+  EXPECT_FALSE(proved().contains("far.example"));
 }
 
 }  // namespace

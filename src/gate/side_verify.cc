@@ -35,6 +35,7 @@ void Side::verify(ConnId asker, const s2s::VerifyKey& request, Now now) {
   stream.target = request.pair;
   stream.verifies = true;
   stream.since = now;
+  stream.judged = policies_;
   stream.verifications.push_back(std::move(verification));
   streams_.emplace(conn, std::move(stream));
   verifiers_.emplace(request.pair, conn);

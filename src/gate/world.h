@@ -2,12 +2,12 @@
 // rules, and how a remote domain is reached.
 #pragma once
 
+#include <memory>
 #include <optional>
+#include <utility>
 
-#include "gate/push.h"
+#include "gate/prepared_push.h"
 #include "gate/side.h"
-#include "policy/rules.h"
-#include "route/static_route.h"
 #include "s2s/judge.h"
 
 namespace sallyport::gate {
@@ -15,17 +15,16 @@ namespace sallyport::gate {
 // Empty until the first push and after the last link is forgotten: then nothing is served.
 class World : public s2s::Judge, public Finder {
  public:
-  // `own` is this edge's name, the one inside name that it knows without being told: never a remote domain.
-  explicit World(const xmpp::Domain& own) : own_(own) {}
-  void use(Push push);
-  void forget();
+  // The policy from now on, or none. Returns the one before.
+  std::shared_ptr<const PushedPolicy> use(std::shared_ptr<const PushedPolicy> policy) {
+    return std::exchange(policy_, std::move(policy));
+  }
   // `expires` in a row is judged against this.
   void at(UnixTime now) { now_ = now; }
 
-  bool has_policy() const { return state_.has_value(); }
-  // Preconditions: has_policy.
-  const Push& push() const { return state_->push; }
-  const policy::Rules& rules_in_force() const { return state_->rules; }
+  bool has_policy() const { return policy_ != nullptr; }
+  // Precondition: has_policy.
+  const PushedPolicy& policy() const { return *policy_; }
 
   Result<void> serves(const xmpp::Domain& local) const override;
   Result<void> admits(const Pair& pair) const override;
@@ -34,13 +33,7 @@ class World : public s2s::Judge, public Finder {
   Result<DialPlan> find(const Pair& pair) const override;
 
  private:
-  struct State {
-    Push push;
-    policy::Rules rules;
-    route::StaticRoutes routes;
-  };
-  xmpp::Domain own_;
-  std::optional<State> state_;
+  std::shared_ptr<const PushedPolicy> policy_;
   UnixTime now_{};
 };
 

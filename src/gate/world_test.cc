@@ -30,15 +30,15 @@ Push pushed() {
 }
 
 TEST(World, serves_and_admits_nobody_before_the_first_push) {
-  World world(kOwn);
+  World world;
   EXPECT_FALSE(world.serves(domain("example.com")));
   EXPECT_FALSE(world.admits(pair("example.com", "partner.example")));
   EXPECT_FALSE(world.find(pair("example.com", "partner.example")));
 }
 
 TEST(World, serves_local_domains_and_aliases_only) {
-  World world(kOwn);
-  world.use(pushed());
+  World world;
+  world.use(PushedPolicy::make(pushed(), kOwn));
   EXPECT_TRUE(world.serves(domain("example.com")));
   EXPECT_TRUE(world.serves(domain("chatroom1.example.com")));
   const auto other = world.serves(domain("elsewhere.example"));
@@ -60,15 +60,15 @@ TEST(World, admits_a_pair_when_either_side_may_start) {
       {"in no list", "other.example", false},
       {"routed, so allowed", "routed.example", true},
   };
-  World world(kOwn);
-  world.use(pushed());
+  World world;
+  world.use(PushedPolicy::make(pushed(), kOwn));
   for (const auto& c : cases)
     EXPECT_EQ(world.admits(pair("example.com", c.remote)).has_value(), c.admitted) << c.name;
 }
 
 TEST(World, a_static_route_without_fallback_is_the_whole_plan) {
-  World world(kOwn);
-  world.use(pushed());
+  World world;
+  world.use(PushedPolicy::make(pushed(), kOwn));
   const auto plan = world.find(pair("example.com", "routed.example"));
   ASSERT_TRUE(plan);
   ASSERT_EQ(plan->steps.size(), 1u);
@@ -78,8 +78,8 @@ TEST(World, a_static_route_without_fallback_is_the_whole_plan) {
 }
 
 TEST(World, a_routed_host_name_is_judged_like_any_other_and_falls_back_to_dns_if_told_so) {
-  World world(kOwn);
-  world.use(pushed());
+  World world;
+  world.use(PushedPolicy::make(pushed(), kOwn));
   const auto plan = world.find(pair("example.com", "partner.example"));
   ASSERT_TRUE(plan);
   ASSERT_EQ(plan->steps.size(), 1u);
@@ -88,8 +88,8 @@ TEST(World, a_routed_host_name_is_judged_like_any_other_and_falls_back_to_dns_if
 }
 
 TEST(World, a_domain_without_route_is_found_by_dns) {
-  World world(kOwn);
-  world.use(pushed());
+  World world;
+  world.use(PushedPolicy::make(pushed(), kOwn));
   const auto plan = world.find(pair("example.com", "in.example"));
   ASSERT_TRUE(plan);
   EXPECT_TRUE(plan->steps.empty());
@@ -97,17 +97,17 @@ TEST(World, a_domain_without_route_is_found_by_dns) {
 }
 
 TEST(World, less_than_required_tls_is_for_the_peer_that_was_named) {
-  World world(kOwn);
-  world.use(pushed());
+  World world;
+  world.use(PushedPolicy::make(pushed(), kOwn));
   EXPECT_EQ(world.tls_floor(domain("example.com"), domain("old.example")), s2s::TlsRule::kOptional);
   EXPECT_EQ(world.tls_floor(domain("example.com"), domain("partner.example")), s2s::TlsRule::kRequired);
   EXPECT_EQ(world.tls_floor(domain("example.com"), std::nullopt), s2s::TlsRule::kRequired);
 }
 
 TEST(World, forgets_everything_when_told_to) {
-  World world(kOwn);
-  world.use(pushed());
-  world.forget();
+  World world;
+  world.use(PushedPolicy::make(pushed(), kOwn));
+  EXPECT_NE(world.use(nullptr), nullptr);
   EXPECT_FALSE(world.has_policy());
   EXPECT_FALSE(world.serves(domain("example.com")));
 }
@@ -122,8 +122,8 @@ TEST(World, its_own_name_is_never_remote) {
     push.rules.lists.push_back(row("*.example.net", true));
     push.rules.routed.push_back(kOwn);
     push.routes.push_back({kOwn, *route::HostPort::parse("198.51.100.7"), 0, false, 3});
-    World world(kOwn);
-    world.use(push);
+    World world;
+    world.use(PushedPolicy::make(push, kOwn));
     const Pair own{domain("example.com"), kOwn};
     ASSERT_FALSE(world.admits(own));
     EXPECT_EQ(world.admits(own).error().code, Code::kPolicyInsideName);

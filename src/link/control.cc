@@ -46,10 +46,7 @@ Result<Ask> ask_of(const frame::Ask& f) {
 
 }  // namespace
 
-Control::~Control() {
-  drop_outgoing();
-  drop_incoming();
-}
+Control::~Control() { drop_incoming(); }
 
 // --- questions
 
@@ -110,30 +107,35 @@ Result<void> Control::handle_answer(const frame::Answer& f) {
 
 // --- pushes
 
-void Control::push(std::uint64_t generation, std::string bytes) {
-  drop_outgoing();
-  if (bytes.size() > limits::kPushBytesMax) {
-    wipe(bytes);
+void Control::push(std::uint64_t generation, std::shared_ptr<const SecretBytes> bytes) {
+  outgoing_.reset();
+  if (bytes->view().size() > limits::kPushBytesMax) {
     line_.events.push_back(PushDone{generation, Error{Code::kLinkPushTooLarge, {}}});
     return;
   }
   outgoing_ = Outgoing{generation, std::move(bytes)};
 }
 
-void Control::flush_push() {
-  if (!outgoing_) return;
+void Control::flush_push(Time now) {
+  if (!outgoing_ || outgoing_->is_written() || now < outgoing_->next_turn) return;
   Outgoing& push = *outgoing_;
+  push.next_turn = now + limits::kPushTurnEvery;
+  const std::string_view bytes = push.bytes->view();
   if (!push.announced) {
-    frame::append(line_.out, frame::Push{push.generation, push.bytes.size()});
+    frame::append(line_.out, frame::Push{push.generation, bytes.size()});
     push.announced = true;
   }
-  const std::size_t end = std::min(push.bytes.size(), push.written + limits::kPushTurnBytes);
+  const std::size_t end = std::min(bytes.size(), push.written + limits::kPushTurnBytes);
   while (push.written < end) {
-    const auto chunk = std::string_view(push.bytes)
-                           .substr(push.written, std::min(limits::kPushChunkBytes, end - push.written));
+    const auto chunk = bytes.substr(push.written, std::min(limits::kPushChunkBytes, end - push.written));
     frame::append(line_.out, frame::PushChunk{chunk});
     push.written += chunk.size();
   }
+}
+
+std::optional<Time> Control::poll_timeout() const {
+  if (!outgoing_ || outgoing_->is_written()) return std::nullopt;
+  return outgoing_->next_turn;
 }
 
 void Control::push_done(std::uint64_t generation, const Result<void>& result) {
@@ -170,10 +172,9 @@ void Control::deliver_if_whole() {
 
 Result<void> Control::handle_push_done(const frame::PushDone& f) {
   if (line_.role == Role::kEdge) return {Code::kLinkFrame, "PUSH_DONE to an edge"};
-  const bool current = outgoing_ && outgoing_->announced && outgoing_->generation == f.generation &&
-                       outgoing_->written == outgoing_->bytes.size();
+  const bool current = outgoing_ && outgoing_->generation == f.generation && outgoing_->is_written();
   if (!current) return {};  // of a push that a newer one has replaced
-  drop_outgoing();
+  outgoing_.reset();
   Result<void> result;
   if (!f.result.code.empty()) result = error_of(f.result, Code::kLinkRefused);
   line_.events.push_back(PushDone{f.generation, std::move(result)});
@@ -194,11 +195,7 @@ void Control::resume() {
   if (!outgoing_) return;
   outgoing_->announced = false;
   outgoing_->written = 0;
-}
-
-void Control::drop_outgoing() {
-  if (outgoing_) wipe(outgoing_->bytes);
-  outgoing_.reset();
+  outgoing_->next_turn = {};
 }
 
 void Control::drop_incoming() {

@@ -4,10 +4,12 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
 
+#include "base/bytes.h"
 #include "link/line.h"
 
 namespace sallyport::link {
@@ -22,7 +24,7 @@ class Control {
   // As in Session.
   std::uint64_t ask(Ask ask);
   void answer(std::uint64_t id, Answer answer);
-  void push(std::uint64_t generation, std::string bytes);
+  void push(std::uint64_t generation, std::shared_ptr<const SecretBytes> bytes);
   void push_done(std::uint64_t generation, const Result<void>& result);
 
   // Frames. Errors: kLinkFrame.
@@ -36,15 +38,20 @@ class Control {
   void disconnect();
   // The line is up: a push that is not done begins again.
   void resume();
-  // Writes the next turn of a push, if any.
-  void flush_push();
+  // Writes the next turn of a push, if any is due.
+  void flush_push(Time now);
+  // When the next one is.
+  std::optional<Time> poll_timeout() const;
 
  private:
   struct Outgoing {
     std::uint64_t generation;
-    std::string bytes;
+    std::shared_ptr<const SecretBytes> bytes;
     bool announced = false;
     std::size_t written = 0;
+    Time next_turn{};
+
+    bool is_written() const { return announced && written == bytes->view().size(); }
   };
   struct Incoming {
     std::uint64_t generation;
@@ -52,7 +59,6 @@ class Control {
     std::string bytes;
   };
 
-  void drop_outgoing();
   void drop_incoming();
   void deliver_if_whole();
 

@@ -337,6 +337,7 @@ std::optional<Time> Session::Impl::poll_timeout() const {
   if (state_ != State::kUp) return next;
   next = earlier(next, std::min(last_received_ + limits::kLinkDeadAfter, next_ping()));
   if (received_ != acknowledged_) next = earlier(next, acknowledge_by_);
+  if (const auto push = control_.poll_timeout()) next = earlier(next, *push);
   return earlier(earlier(next, receiver_.poll_timeout()), sender_.poll_timeout());
 }
 
@@ -344,7 +345,7 @@ std::optional<Time> Session::Impl::poll_timeout() const {
 
 bool Session::Impl::take_output(std::string& out, Time now) {
   if (state_ == State::kUp) {
-    control_.flush_push();
+    control_.flush_push(now);
     if (ping_wanted_) frame::append(line_.out, frame::Ping{++pings_});
     if (pong_wanted_) frame::append(line_.out, frame::Pong{*pong_wanted_});
     ping_wanted_ = false;
@@ -415,7 +416,7 @@ std::size_t Session::unsettled_bytes() const { return impl_->sender().unsettled_
 
 std::uint64_t Session::ask(Ask ask) { return impl_->control().ask(std::move(ask)); }
 void Session::answer(std::uint64_t id, Answer answer) { impl_->control().answer(id, std::move(answer)); }
-void Session::push(std::uint64_t generation, std::string bytes) {
+void Session::push(std::uint64_t generation, std::shared_ptr<const SecretBytes> bytes) {
   impl_->control().push(generation, std::move(bytes));
 }
 void Session::push_done(std::uint64_t generation, Result<void> result) {

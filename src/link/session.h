@@ -175,7 +175,7 @@ class Session {
   std::optional<Time> poll_timeout() const;
 
   // Bytes for the connection: appended to `out`; true when there were any. Settlements that are
-  // due ride along. A push goes out in turns of limits::kPushTurnBytes: write, then call again.
+  // due ride along. A push goes out in turns of limits::kPushTurnBytes, which poll_timeout calls for.
   bool take_output(std::string& out, Time now);
   std::optional<Event> poll();
 
@@ -214,8 +214,9 @@ class Session {
   // `id` as in Asked. One of a connection that has ended is ignored.
   void answer(std::uint64_t id, Answer answer);
   // Core: replaces a push that is not done. Kept and sent after each greeting until PushDone, which
-  // comes once, unless a newer push comes first. Push again at Up{resumed = false}.
-  void push(std::uint64_t generation, std::string bytes);
+  // comes once, unless a newer push comes first. Push again at Up{resumed = false}. All edges' links share
+  // the bytes.
+  void push(std::uint64_t generation, std::shared_ptr<const SecretBytes> bytes);
   void push_done(std::uint64_t generation, Result<void> result);  // edge
   // Says why and ends the connection (kLinkSecondCore, kStreamShutdown …). Nothing without one.
   void refuse(Error reason);

@@ -435,11 +435,18 @@ TEST(LinkAsk, an_answer_that_no_frame_takes_becomes_a_refusal) {
 
 // --- pushes
 
+std::shared_ptr<const SecretBytes> secret(std::string bytes) {
+  return std::make_shared<const SecretBytes>(std::move(bytes));
+}
+
 std::string large(std::size_t bytes) {
   std::string text(bytes, '\0');
   for (std::size_t i = 0; i < bytes; ++i) text[i] = static_cast<char>(i * 7 + i / 251);
   return text;
 }
+
+// For the turns of the largest.
+constexpr Duration kPushTime = limits::kPushTurnEvery * (limits::kPushBytesMax / limits::kPushTurnBytes + 1);
 
 TEST(LinkPush, arrives_whole_and_is_confirmed) {
   for (const std::size_t bytes :
@@ -447,8 +454,8 @@ TEST(LinkPush, arrives_whole_and_is_confirmed) {
         limits::kPushTurnBytes, 3 * limits::kPushTurnBytes + 5}) {
     Link link;
     link.up();
-    link.core.session.push(4, large(bytes));
-    link.exchange();
+    link.core.session.push(4, secret(large(bytes)));
+    link.pass(kPushTime);
     const auto pushed = link.edge.take<Pushed>();
     ASSERT_EQ(pushed.size(), 1U) << bytes;
     EXPECT_EQ(pushed[0].generation, 4U);
@@ -466,7 +473,7 @@ TEST(LinkPush, arrives_whole_and_is_confirmed) {
 TEST(LinkPush, a_refusal_comes_back_with_its_reason) {
   Link link;
   link.up();
-  link.core.session.push(4, "x");
+  link.core.session.push(4, secret("x"));
   link.exchange();
   link.edge.session.push_done(4, Error{Code::kLinkDomain, "example.org"});
   link.exchange();
@@ -476,7 +483,7 @@ TEST(LinkPush, a_refusal_comes_back_with_its_reason) {
 TEST(LinkPush, larger_than_the_limit_is_refused_at_home) {
   Link link;
   link.up();
-  link.core.session.push(1, std::string(limits::kPushBytesMax + 1, 'x'));
+  link.core.session.push(1, secret(std::string(limits::kPushBytesMax + 1, 'x')));
   EXPECT_EQ(link.core.take<PushDone>()[0].result.error().code, Code::kLinkPushTooLarge);
   link.exchange();
   EXPECT_TRUE(link.edge.take<Pushed>().empty());
@@ -485,19 +492,34 @@ TEST(LinkPush, larger_than_the_limit_is_refused_at_home) {
 TEST(LinkPush, at_the_limit_goes) {
   Link link;
   link.up();
-  link.core.session.push(1, std::string(limits::kPushBytesMax, 'x'));
-  link.exchange();
+  link.core.session.push(1, secret(std::string(limits::kPushBytesMax, 'x')));
+  link.pass(kPushTime);
   EXPECT_EQ(link.edge.take<Pushed>()[0].bytes.size(), limits::kPushBytesMax);
+}
+
+TEST(LinkPush, a_turn_is_due_when_the_one_before_is_over_for_a_moment) {
+  Link link;
+  link.up();
+  link.core.session.push(1, secret(large(2 * limits::kPushTurnBytes)));
+  std::string turn;
+  ASSERT_TRUE(link.core.session.take_output(turn, link.now));
+  EXPECT_FALSE(link.core.session.take_output(turn, link.now));
+  EXPECT_EQ(link.core.session.poll_timeout(), link.now + limits::kPushTurnEvery);
+  link.now += limits::kPushTurnEvery;
+  ASSERT_TRUE(link.core.session.take_output(turn, link.now));
+  EXPECT_GT(turn.size(), 2 * limits::kPushTurnBytes);
+  EXPECT_NE(link.core.session.poll_timeout(), link.now + limits::kPushTurnEvery);
 }
 
 TEST(LinkPush, stanzas_go_between_its_turns) {
   Link link;
   link.up();
-  link.core.session.push(1, large(10 * limits::kPushTurnBytes));
+  link.core.session.push(1, secret(large(10 * limits::kPushTurnBytes)));
   std::string turn;
   ASSERT_TRUE(link.core.session.take_output(turn, link.now));
   EXPECT_LT(turn.size(), limits::kPushTurnBytes + 1000);
   link.send_out("a", 1);
+  link.now += limits::kPushTurnEvery;
   std::string next;
   ASSERT_TRUE(link.core.session.take_output(next, link.now));
   EXPECT_EQ(frames_in(next)[frame::Type::kStanza], 1);
@@ -506,7 +528,7 @@ TEST(LinkPush, stanzas_go_between_its_turns) {
 
 TEST(LinkPush, begins_again_after_a_cut_until_it_is_done) {
   Link link;
-  link.core.session.push(4, large(100'000));  // before there is a connection
+  link.core.session.push(4, secret(large(100'000)));  // before there is a connection
   link.up();
   EXPECT_EQ(link.edge.take<Pushed>().size(), 1U);
   link.cut();
@@ -526,11 +548,11 @@ TEST(LinkPush, begins_again_after_a_cut_until_it_is_done) {
 TEST(LinkPush, a_newer_one_replaces_it_and_only_the_newer_is_confirmed) {
   Link link;
   link.up();
-  link.core.session.push(4, large(2 * limits::kPushTurnBytes));
+  link.core.session.push(4, secret(large(2 * limits::kPushTurnBytes)));
   std::string turn;
   ASSERT_TRUE(link.core.session.take_output(turn, link.now));
   link.edge.session.handle_bytes(turn, link.now);
-  link.core.session.push(5, "new");
+  link.core.session.push(5, secret("new"));
   link.edge.session.push_done(4, {});
   link.exchange();
   const auto pushed = link.edge.take<Pushed>();

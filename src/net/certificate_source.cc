@@ -22,9 +22,9 @@ std::shared_ptr<const Credential> best_of(const std::vector<std::shared_ptr<cons
 
 }  // namespace
 
-std::vector<Error> PushedCertificates::use(std::vector<gate::CertificatePem> certificates) {
-  std::vector<Error> unusable;
-  by_name_.clear();
+std::shared_ptr<const CertificateSet> CertificateSet::make(
+    const std::vector<gate::CertificatePem>& certificates, std::vector<Error>& unusable) {
+  std::shared_ptr<CertificateSet> set(new CertificateSet());
   for (const gate::CertificatePem& pem : certificates) {
     auto credential = Credential::parse(pem.chain, pem.key);
     if (!credential) {
@@ -39,13 +39,13 @@ std::vector<Error> PushedCertificates::use(std::vector<gate::CertificatePem> cer
       continue;
     }
     // The names are read again here: what a certificate is good for is written in it, not beside it.
-    for (const std::string& name : names->dns) by_name_[lower_case(name)].push_back(*credential);
+    for (const std::string& name : names->dns) set->by_name_[lower_case(name)].push_back(*credential);
   }
-  return unusable;
+  return set;
 }
 
-Result<std::shared_ptr<const Credential>> PushedCertificates::credential_for(const xmpp::Domain& domain,
-                                                                             UnixTime now) {
+Result<std::shared_ptr<const Credential>> CertificateSet::credential_for(const xmpp::Domain& domain,
+                                                                         UnixTime now) const {
   auto found = by_name_.find(domain.ascii());
   if (found == by_name_.end()) {
     // One `*` stands for exactly one label (RFC 9525 6.3).
@@ -54,6 +54,18 @@ Result<std::shared_ptr<const Credential>> PushedCertificates::credential_for(con
   }
   if (found == by_name_.end()) return Error{Code::kTlsNoLocalCertificate, domain.ascii()};
   return best_of(found->second, now);
+}
+
+std::vector<Error> PushedCertificates::use(const std::vector<gate::CertificatePem>& certificates) {
+  std::vector<Error> unusable;
+  use(CertificateSet::make(certificates, unusable));
+  return unusable;
+}
+
+Result<std::shared_ptr<const Credential>> PushedCertificates::credential_for(const xmpp::Domain& domain,
+                                                                             UnixTime now) {
+  if (!certificates_) return Error{Code::kTlsNoLocalCertificate, domain.ascii()};
+  return certificates_->credential_for(domain, now);
 }
 
 }  // namespace sallyport::net

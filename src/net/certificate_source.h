@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -24,20 +25,35 @@ class CertificateSource {
                                                                    UnixTime now) = 0;
 };
 
-// The edge's: what the core pushed, in memory only (DESIGN invariant 2). Chosen by the names inside: an
-// exact one before a wildcard, then one that is within its dates, then the one that lasts longest.
+// Certificates that have been parsed, by the names inside. Immutable, shared.
+class CertificateSet {
+ public:
+  // Tells what is unusable, and goes on without it.
+  static std::shared_ptr<const CertificateSet> make(const std::vector<gate::CertificatePem>& certificates,
+                                                    std::vector<Error>& unusable);
+  // An exact name before a wildcard, then one that is within its dates, then the one that lasts longest.
+  // Errors: kTlsNoLocalCertificate.
+  Result<std::shared_ptr<const Credential>> credential_for(const xmpp::Domain& domain, UnixTime now) const;
+
+ private:
+  CertificateSet() = default;
+  using Candidates = std::vector<std::shared_ptr<const Credential>>;
+  std::unordered_map<std::string, Candidates> by_name_;  // "example.com", "*.example.com"
+};
+
+// The edge's: what the core pushed, in memory only (DESIGN invariant 2).
 class PushedCertificates : public CertificateSource {
  public:
-  // These, and only these, from now on. The keys of the earlier ones are cleared as soon as the handshakes
-  // that show them are over. Returns what is unusable, and goes on without it: the core has judged them
-  // before.
-  std::vector<Error> use(std::vector<gate::CertificatePem> certificates);
+  // These, and only these, from now on; null: none. The keys of the earlier ones are cleared as soon as the
+  // handshakes that show them are over.
+  void use(std::shared_ptr<const CertificateSet> certificates) { certificates_ = std::move(certificates); }
+  // The same with what is usable of these; returns what is not.
+  std::vector<Error> use(const std::vector<gate::CertificatePem>& certificates);
 
   Result<std::shared_ptr<const Credential>> credential_for(const xmpp::Domain& domain, UnixTime now) override;
 
  private:
-  using Candidates = std::vector<std::shared_ptr<const Credential>>;
-  std::unordered_map<std::string, Candidates> by_name_;  // "example.com", "*.example.com"
+  std::shared_ptr<const CertificateSet> certificates_;
 };
 
 }  // namespace sallyport::net

@@ -164,7 +164,7 @@ TEST(PushedCertificates, exact_before_wildcard_valid_before_expired_longest_firs
   EXPECT_NEAR(days_left("b.example"), 300, 1);
   EXPECT_EQ(days_left("b.c.example"), 0);
   EXPECT_EQ(days_left("example"), 0);
-  certificates.use({});
+  certificates.use(nullptr);
   auto gone = certificates.credential_for(domain("a.example"), now);
   ASSERT_FALSE(gone);
   EXPECT_EQ(gone.error().code, Code::kTlsNoLocalCertificate);

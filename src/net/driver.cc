@@ -6,6 +6,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
 
+#include "net/credentials.h"
 #include "net/endpoint.h"
 
 namespace sallyport::net {
@@ -376,23 +377,36 @@ void Driver::apply(gate::Disconnect output) {
 
 void Driver::apply(gate::Listen output) { listen(output.on); }
 
-void Driver::apply(gate::UseCertificates output) {
-  if (parts_.pushed == nullptr) return;
-  for (const Error& error : parts_.pushed->use(std::move(output.certificates))) {
-    parts_.log.log({LogLevel::kError,
-                    "net.certificate",
-                    {{"code", std::string(code_row(error.code).name)}, {"text", error.text}}});
-  }
+void Driver::apply(gate::Prepare output) {
+  parts_.aside.run(
+      parts_.io.get_executor(),
+      [work = std::move(output.work)]() mutable { return prepare_push(std::move(work)); },
+      [this, id = output.id](Result<gate::PreparedPush> prepared) {
+        if (stopped_) return;
+        parts_.role.handle_prepared(id, std::move(prepared), now());
+        fed();
+      });
 }
 
-void Driver::apply(gate::UseTrust output) {
-  if (output.pem.empty()) return parts_.s2s_tls.trust_system();
-  auto trusted = parts_.s2s_tls.trust(output.pem);
-  if (trusted) return;
-  parts_.log.log(
-      {LogLevel::kError,
-       "net.trust",
-       {{"code", std::string(code_row(trusted.error().code).name)}, {"text", trusted.error().text}}});
+void Driver::apply(gate::UseCredentials output) {
+  if (parts_.pushed == nullptr) return;
+  parts_.aside.discard(std::exchange(credentials_, std::move(output.credentials)));
+  const auto* pushed = static_cast<const PushedCredentials*>(credentials_.get());
+  if (pushed == nullptr) {
+    parts_.pushed->use(nullptr);
+    return parts_.s2s_tls.trust_system();
+  }
+  parts_.pushed->use(pushed->certificates);
+  if (pushed->trust) parts_.s2s_tls.trust(**pushed->trust);
+  const auto say = [this](std::string name, const Error& error) {
+    parts_.log.log({LogLevel::kError,
+                    std::move(name),
+                    {{"code", std::string(code_row(error.code).name)}, {"text", error.text}}});
+  };
+  for (const Error& error : pushed->unusable) say("net.certificate", error);
+  if (!pushed->trust) say("net.trust", pushed->trust.error());
 }
+
+void Driver::apply(gate::Discard output) { parts_.aside.discard(std::move(output.value)); }
 
 }  // namespace sallyport::net

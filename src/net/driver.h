@@ -24,6 +24,7 @@
 #include "base/log.h"
 #include "base/repeats.h"
 #include "gate/event.h"
+#include "net/aside.h"
 #include "net/connection.h"
 #include "net/listener.h"
 
@@ -56,8 +57,9 @@ struct DriverCounters {
 
 class Driver : private ConnectionHost {
  public:
-  // All that is lent outlives the driver. `pushed` takes UseCertificates (edge); null on a core. What peers'
-  // certificates must lead to at first is set in `s2s_tls` by the owner; UseTrust changes it.
+  // All that is lent outlives the driver. `pushed` takes UseCredentials (edge); null on a core. What peers'
+  // certificates must lead to at first is set in `s2s_tls` by the owner; UseCredentials changes it. `aside`
+  // does what takes long.
   struct Parts {
     asio::io_context& io;
     gate::Role& role;
@@ -65,6 +67,7 @@ class Driver : private ConnectionHost {
     S2sTls& s2s_tls;
     LinkTls& link_tls;
     PushedCertificates* pushed;
+    Aside& aside;
     LogSink& log;
   };
   Driver(Parts parts, DriverConfig config);
@@ -143,8 +146,9 @@ class Driver : private ConnectionHost {
   void apply(gate::Hold output);
   void apply(gate::Disconnect output);
   void apply(gate::Listen output);
-  void apply(gate::UseCertificates output);
-  void apply(gate::UseTrust output);
+  void apply(gate::Prepare output);
+  void apply(gate::UseCredentials output);
+  void apply(gate::Discard output);
   Connection* find(gate::ConnId conn);
 
   Parts parts_;
@@ -172,6 +176,7 @@ class Driver : private ConnectionHost {
   std::size_t stranger_lines_ = 0;
   std::uint64_t stranger_unsaid_ = 0;
   Repeats handshakes_said_;  // by address and code: a core that cannot link tries for ever
+  std::shared_ptr<const gate::Credentials> credentials_;  // in use
   // What was read in one turn: its records, and the end of one that began before.
   std::array<char, limits::kReadBytes + kTlsRecordBytesMax> read_buffer_;
   std::string write_buffer_;

@@ -79,6 +79,9 @@ class ScriptedRole : public gate::Role {
     disconnected_.push_back(conn);
     last_error_ = std::move(error);
   }
+  void handle_prepared(std::uint64_t id, Result<gate::PreparedPush> prepared, Now) override {
+    prepared_.emplace(id, std::move(prepared));
+  }
   void handle_timeout(Now now) override {
     EXPECT_GE(now.mono, *timeout_);
     timeout_.reset();
@@ -126,6 +129,7 @@ class ScriptedRole : public gate::Role {
   std::unordered_map<gate::ConnId, std::string> received_, pending_;
   std::unordered_map<gate::ConnId, std::uint64_t> written_, taken_;
   std::unordered_map<gate::ConnId, Result<s2s::TlsFacts>> tls_;
+  std::unordered_map<std::uint64_t, Result<gate::PreparedPush>> prepared_;
   std::unordered_set<gate::ConnId> proved_;
   std::optional<Error> last_error_;
   std::optional<Time> timeout_;
@@ -151,7 +155,8 @@ struct Door {
   explicit Door(asio::io_context& io) : io_(io) {}
   void start(DriverConfig config) {
     link = *LinkTls::make(identity.certificate, identity.key);
-    driver.emplace(Driver::Parts{io_, role, dialer, tls, *link, &certificates, log}, std::move(config));
+    driver.emplace(Driver::Parts{io_, role, dialer, tls, *link, &certificates, aside, log},
+                   std::move(config));
     auto started = driver->start();
     ASSERT_TRUE(started) << started.error().text;
   }
@@ -171,6 +176,7 @@ struct Door {
   IdentityPem identity = *make_identity("door", UnixTime(std::chrono::seconds(1'700'000'000)));
   std::unique_ptr<LinkTls> link;
   KeepLog log;
+  Aside aside;
   std::optional<Driver> driver;
 };
 

@@ -25,8 +25,9 @@ TEST_F(DriverTest, a_port_in_use_fails_the_start) {
   config.s2s = server_.driver->s2s_endpoints();
   config.listen_from_start = true;
   other.link = *LinkTls::make(other.identity.certificate, other.identity.key);
-  Driver driver(Driver::Parts{io_, other.role, other.dialer, other.tls, *other.link, nullptr, other.log},
-                config);
+  Driver driver(
+      Driver::Parts{io_, other.role, other.dialer, other.tls, *other.link, nullptr, other.aside, other.log},
+      config);
   auto started = driver.start();
   ASSERT_FALSE(started);
   EXPECT_EQ(started.error().code, Code::kFileUnreadable);

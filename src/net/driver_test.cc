@@ -1,4 +1,5 @@
 // Connections: bytes, TLS, holds, ends.
+#include "net/credentials.h"
 #include "net/driver_fixture.h"
 
 namespace sallyport::net {
@@ -218,10 +219,10 @@ TEST_F(DriverTest, outputs_for_a_connection_that_is_over_are_ignored) {
   client_.want(gate::Disconnect{2});
   ASSERT_TRUE(run_until([&] { return !server_.role.disconnected_.empty(); }));
   server_.role.pending_[conn] = "last words";
-  for (gate::Output output : {gate::Output(gate::Flush{conn}), gate::Output(gate::Hold{conn, true}),
-                              gate::Output(accepting(conn)), gate::Output(gate::Disconnect{conn})}) {
-    server_.want(output);
-  }
+  server_.want(gate::Flush{conn});
+  server_.want(gate::Hold{conn, true});
+  server_.want(accepting(conn));
+  server_.want(gate::Disconnect{conn});
   ASSERT_TRUE(run_until([&] { return server_.role.wants_.empty(); }));
   // The role is relieved of them.
   EXPECT_TRUE(server_.role.pending_[conn].empty());
@@ -253,17 +254,50 @@ TEST_F(DriverTest, control_asks_the_role_and_drain_ends_it) {
   EXPECT_TRUE(server_.driver->is_drained());
 }
 
+TEST_F(DriverTest, a_push_is_prepared_while_the_loop_goes_on) {
+  const auto bring = [this](std::uint64_t id, std::string bytes) {
+    server_.want(gate::Prepare{id, {SecretBytes(std::move(bytes)), domain("edge.example"), {}}});
+  };
+  gate::Push push;
+  push.generation = 7;
+  push.certificates = {pem_for("other.example")};
+  bring(1, push.encode());
+  bring(2, "nonsense");
+  ASSERT_TRUE(run_until([&] { return server_.role.prepared_.size() == 2; }));
+  const auto& good = server_.role.prepared_.at(1);
+  ASSERT_TRUE(good);
+  EXPECT_EQ(good->policy->generation(), 7u);
+  EXPECT_NE(good->credentials, nullptr);
+  ASSERT_FALSE(server_.role.prepared_.at(2));
+  EXPECT_EQ(server_.role.prepared_.at(2).error().code, Code::kLinkFrame);
+}
+
 TEST_F(DriverTest, pushed_certificates_and_trust_count_from_the_next_handshake_on) {
   gate::CertificatePem broken;
   broken.chain = "nonsense";
-  server_.want(gate::UseCertificates{{pem_for("other.example"), broken}});
-  server_.want(gate::UseTrust{"nonsense"});
+  gate::Push push;
+  push.certificates = {pem_for("other.example"), broken};
+  push.trusted_ca = "nonsense";
+  auto prepared = prepare_push({SecretBytes(push.encode()), domain("edge.example"), {}});
+  ASSERT_TRUE(prepared);
+  server_.want(gate::UseCredentials{prepared->credentials});
   ASSERT_TRUE(run_until([&] { return server_.role.wants_.empty(); }));
   EXPECT_TRUE(server_.log.has("net.certificate"));
   EXPECT_TRUE(server_.log.has("net.trust"));
   gate::ConnId conn = connect();
   server_.want(accepting(conn));
   ASSERT_TRUE(run_until([&] { return server_.role.tls_.contains(conn); }));
+  EXPECT_EQ(server_.role.last_error_->code, Code::kTlsNoLocalCertificate);
+}
+
+TEST_F(DriverTest, what_a_role_discards_is_freed_and_without_credentials_nothing_is_shown) {
+  const auto value = std::make_shared<int>(1);
+  server_.want(gate::Discard{value});
+  server_.want(gate::Discard{nullptr});
+  server_.want(gate::UseCredentials{});
+  gate::ConnId conn = connect();
+  server_.want(accepting(conn));
+  ASSERT_TRUE(run_until([&] { return server_.role.tls_.contains(conn) && value.use_count() == 1; }));
   EXPECT_EQ(server_.role.last_error_->code, Code::kTlsNoLocalCertificate);
 }
 

@@ -389,28 +389,18 @@ int Tls::handle_pin(X509_STORE_CTX* chain, void*) {
 
 // --- s2s
 
-S2sTls::S2sTls(CertificateSource& source) : source_(source), context_(new_context(TLS1_2_VERSION)) {
-  // A client certificate is asked for, never insisted on: dialback may do without.
-  SSL_CTX_set_verify(context_, SSL_VERIFY_PEER, nullptr);
-  SSL_CTX_set_cert_verify_callback(context_, &Tls::handle_chain, nullptr);
-  SSL_CTX_set_tlsext_servername_callback(context_, &Tls::handle_server_name);
-  SSL_CTX_set_alpn_select_cb(context_, &Tls::handle_alpn, nullptr);
-  SSL_CTX_set_cert_cb(context_, &Tls::handle_certificate_wanted, nullptr);
-  trust_nothing();
+std::shared_ptr<const TrustStore> TrustStore::nothing() {
+  return std::shared_ptr<const TrustStore>(new TrustStore(new_store().release()));
 }
 
-S2sTls::~S2sTls() { SSL_CTX_free(context_); }
-
-void S2sTls::trust_system() {
+std::shared_ptr<const TrustStore> TrustStore::system() {
   StorePtr store = new_store();
   X509_STORE_set_default_paths(store.get());
   ERR_clear_error();
-  SSL_CTX_set_cert_store(context_, store.release());
+  return std::shared_ptr<const TrustStore>(new TrustStore(store.release()));
 }
 
-void S2sTls::trust_nothing() { SSL_CTX_set_cert_store(context_, new_store().release()); }
-
-Result<void> S2sTls::trust(std::string_view pem) {
+Result<std::shared_ptr<const TrustStore>> TrustStore::parse(std::string_view pem) {
   if (pem.size() > limits::kTrustBytesMax) return Error{Code::kFileFormat, "trusted_ca is too large"};
   StorePtr store = new_store();
   X509_VERIFY_PARAM_set_flags(X509_STORE_get0_param(store.get()), X509_V_FLAG_PARTIAL_CHAIN);
@@ -424,7 +414,29 @@ Result<void> S2sTls::trust(std::string_view pem) {
   bool at_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
   if (count == 0 || !at_end) return Error{Code::kFileFormat, "trusted certificates: " + openssl_reasons()};
   ERR_clear_error();
-  SSL_CTX_set_cert_store(context_, store.release());
+  return std::shared_ptr<const TrustStore>(new TrustStore(store.release()));
+}
+
+TrustStore::~TrustStore() { X509_STORE_free(store_); }
+
+S2sTls::S2sTls(CertificateSource& source) : source_(source), context_(new_context(TLS1_2_VERSION)) {
+  // A client certificate is asked for, never insisted on: dialback may do without.
+  SSL_CTX_set_verify(context_, SSL_VERIFY_PEER, nullptr);
+  SSL_CTX_set_cert_verify_callback(context_, &Tls::handle_chain, nullptr);
+  SSL_CTX_set_tlsext_servername_callback(context_, &Tls::handle_server_name);
+  SSL_CTX_set_alpn_select_cb(context_, &Tls::handle_alpn, nullptr);
+  SSL_CTX_set_cert_cb(context_, &Tls::handle_certificate_wanted, nullptr);
+  trust_nothing();
+}
+
+S2sTls::~S2sTls() { SSL_CTX_free(context_); }
+
+void S2sTls::trust(const TrustStore& store) { SSL_CTX_set1_cert_store(context_, store.store_); }
+
+Result<void> S2sTls::trust(std::string_view pem) {
+  auto store = TrustStore::parse(pem);
+  if (!store) return std::move(store).error();
+  trust(**store);
   return {};
 }
 

@@ -24,6 +24,7 @@
 struct bio_st;
 struct bio_method_st;
 struct ssl_ctx_st;
+struct x509_store_st;
 struct x509_store_ctx_st;
 
 namespace sallyport::net {
@@ -122,6 +123,24 @@ class Tls {
   Error error_{Code::kTlsHandshake, {}};
 };
 
+// What peers' chains must lead to. Immutable, shared.
+class TrustStore {
+ public:
+  static std::shared_ptr<const TrustStore> system();
+  static std::shared_ptr<const TrustStore> nothing();
+  // PEM certificates; each is an anchor, also an intermediate one: who lists it means it. Errors:
+  // kFileFormat.
+  static Result<std::shared_ptr<const TrustStore>> parse(std::string_view pem);
+  ~TrustStore();
+  TrustStore(const TrustStore&) = delete;
+  TrustStore& operator=(const TrustStore&) = delete;
+
+ private:
+  friend class S2sTls;
+  explicit TrustStore(x509_store_st* store) : store_(store) {}
+  x509_store_st* store_;
+};
+
 class S2sTls {
  public:
   // `source` outlives it.
@@ -131,10 +150,10 @@ class S2sTls {
   S2sTls& operator=(const S2sTls&) = delete;
 
   // What peers' chains must lead to, from the next handshake on. Nothing, until one of these is called.
-  void trust_system();
-  void trust_nothing();
-  // PEM certificates; each is an anchor, also an intermediate one: who lists it means it. Errors:
-  // kFileFormat, and the earlier trust stays.
+  void trust(const TrustStore& store);
+  void trust_system() { trust(*TrustStore::system()); }
+  void trust_nothing() { trust(*TrustStore::nothing()); }
+  // See TrustStore::parse; on an error the earlier trust stays.
   Result<void> trust(std::string_view pem);
 
   // STARTTLS: shows the certificate of `own` (RFC 6120 5.4.3.1). Errors: the source's.

@@ -59,8 +59,10 @@ std::string shown_row(const ListRow& row) {
 // Names are looked up as they stand and then label by label upwards, so a judgement costs as many
 // look-ups as the name has labels. The keys are views into `set`, which never changes or moves.
 class Rules::Index {
+  const std::shared_ptr<const RuleSet> owner_;
+
  public:
-  explicit Index(RuleSet rules) : set(std::move(rules)) {
+  explicit Index(std::shared_ptr<const RuleSet> rules) : owner_(std::move(rules)), set(*owner_) {
     exact_.reserve(set.lists.size() + set.routed.size());
     for (std::uint32_t i = 0; i < set.lists.size(); ++i) add(slot(set.lists[i].domain), i);
     for (const auto& domain : set.routed) exact_[domain.ascii()].routed = true;
@@ -77,11 +79,13 @@ class Rules::Index {
 
   bool is_local(const xmpp::Domain& domain) const { return local_.contains(domain.ascii()); }
 
-  bool is_inside(const xmpp::Domain& domain) const {
-    const std::string_view name = domain.ascii();
-    if (local_.contains(name) || inside_.contains(name)) return true;
-    for (auto up = parent(name); !up.empty(); up = parent(up)) {
-      if (inside_below_.contains(up)) return true;
+  bool is_inside(std::string_view name) const {
+    return local_.contains(name) || inside_.contains(name) || is_below_inside(parent(name));
+  }
+  // Whether all names below `name` are inside names.
+  bool is_below_inside(std::string_view name) const {
+    for (; !name.empty(); name = parent(name)) {
+      if (inside_below_.contains(name)) return true;
     }
     return false;
   }
@@ -105,7 +109,7 @@ class Rules::Index {
 
   Verdict judge_direction(const xmpp::Domain& remote, Direction start, UnixTime now) const;
 
-  const RuleSet set;
+  const RuleSet& set;
 
  private:
   using Names = std::unordered_set<std::string_view>;
@@ -202,7 +206,8 @@ Verdict Rules::Index::judge_direction(const xmpp::Domain& remote, Direction star
   return {{}, fmt::format("no row matches (privacy is {})", privacy_name(set.privacy))};
 }
 
-Rules::Rules(RuleSet set) : index_(std::make_unique<Index>(std::move(set))) {}
+Rules::Rules(RuleSet set) : Rules(std::make_shared<const RuleSet>(std::move(set))) {}
+Rules::Rules(std::shared_ptr<const RuleSet> set) : index_(std::make_unique<Index>(std::move(set))) {}
 Rules::~Rules() = default;
 Rules::Rules(Rules&&) noexcept = default;
 Rules& Rules::operator=(Rules&&) noexcept = default;
@@ -212,7 +217,11 @@ Result<void> Rules::is_local(const xmpp::Domain& domain) const {
   return Error{Code::kPolicyNotLocal, domain.ascii()};
 }
 
-bool Rules::is_inside(const xmpp::Domain& domain) const { return index_->is_inside(domain); }
+bool Rules::is_inside(const xmpp::Domain& domain) const { return index_->is_inside(domain.ascii()); }
+
+bool Rules::is_inside(const DomainPattern& pattern) const {
+  return pattern.is_wildcard() ? index_->is_below_inside(pattern.base()) : index_->is_inside(pattern.base());
+}
 
 Verdict Rules::judge(const xmpp::Pair& pair, Direction start, UnixTime now) const {
   if (!index_->set.enabled) return {Error{Code::kPolicyDisabled, {}}, "federation is switched off"};

@@ -92,6 +92,8 @@ class Rules {
  public:
   // Builds the look-up tables: judging costs the same for ten rows and 100,000.
   explicit Rules(RuleSet set);
+  // The same of a set that somebody else has too: 100,000 rows are not copied.
+  explicit Rules(std::shared_ptr<const RuleSet> set);
   ~Rules();
   Rules(Rules&&) noexcept;
   Rules& operator=(Rules&&) noexcept;
@@ -99,6 +101,8 @@ class Rules {
   // `serves` for the world: is it a local domain or an alias? Errors: kPolicyNotLocal.
   Result<void> is_local(const xmpp::Domain& domain) const;
   bool is_inside(const xmpp::Domain& domain) const;
+  // Whether every name that the pattern matches is an inside name.
+  bool is_inside(const DomainPattern& pattern) const;
   // May `start` (kIn: the remote side, kOut: the local side; kBoth: each of them) start for this pair now?
   // Of the rows that speak about that direction and have not expired, the most specific decides
   // (exact, then the longest wildcard), of two equally specific ones the deny, whatever the privacy

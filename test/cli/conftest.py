@@ -52,6 +52,25 @@ def wait_for(what, test, timeout_s=10):
     raise AssertionError(f"not within {timeout_s} s: {what}")
 
 
+class Question:
+    """Asked when it is made; the answer is read when it is wanted."""
+
+    def __init__(self, path, words):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(30)
+        self.socket.connect(str(path))
+        self.socket.sendall(json.dumps(words).encode() + b"\n")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def answer(self):
+        return json.loads(self.socket.makefile().readline())
+
+
 class Place:
     """A folder with the files of an edge and a core that meet on loopback."""
 
@@ -163,6 +182,9 @@ domain = "partner.example"
 
     def ask(self, role, *words):
         return run(*words, "--control", self / f"run/{role}.sock")
+
+    def question(self, role, words):
+        return Question(self / f"run/{role}.sock", words)
 
     def status(self, role):
         return self.ask(role, "status", "--json").json

@@ -237,6 +237,37 @@ def test_a_large_policy_travels(doors):
     wait_for("the edge has it", lambda: doors.status("edge")["policy"]["generation"] == 2)
 
 
+def many_rows(count):
+    return "".join(f'[[allow]]\ndomain = "partner-{i}.example"\n' for i in range(count))
+
+
+def test_others_are_answered_while_a_policy_is_judged(doors):
+    doors.write_policy(many_rows(100_000))
+    with doors.question("core", {"ask": "reload"}) as first, doors.question("core", {"ask": "reload"}) as second:
+        with doors.question("core", {"ask": "status"}) as meanwhile:
+            assert meanwhile.answer()["policy"]["generation"] == 1
+        assert first.answer()["generation"] == 2
+        assert second.answer()["generation"] == 2
+    assert doors.status("core")["policy"]["generation"] == 2
+    wait_for("the edge has it", lambda: doors.status("edge")["policy"]["generation"] == 2)
+
+
+def test_orders_for_the_policy_are_carried_out_in_turn(doors):
+    text = (doors / "policy.toml").read_text() + many_rows(20_000)
+    order = {"ask": "policy apply", "name": "new.toml", "text": text, "generation": 1}
+    with doors.question("core", order) as first, doors.question("core", order) as second:
+        answers = [first.answer(), second.answer()]
+    assert sorted("error" in answer for answer in answers) == [False, True], answers
+    assert doors.status("core")["policy"]["generation"] == 2
+
+
+def test_a_core_ends_while_a_policy_is_judged(doors):
+    doors.write_policy(many_rows(100_000))
+    with doors.question("core", {"ask": "reload"}):
+        doors.core.terminate()
+        assert doors.core.wait(10) == 0
+
+
 def test_an_edge_that_is_not_there_is_said_once_for_each_cause(place):
     place.start("core")
     wait_for("the first words", lambda: "link.down" in place.log("core"))

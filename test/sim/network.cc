@@ -10,6 +10,15 @@ namespace sallyport::sim {
 
 using namespace std::chrono_literals;
 
+namespace {
+
+// What is shown for the domains of a push.
+struct Shown : gate::Credentials {
+  std::vector<gate::CertificatePem> certificates;
+};
+
+}  // namespace
+
 std::size_t Network::add(Node node) {
   nodes_.push_back(std::move(node));
   return nodes_.size() - 1;
@@ -18,6 +27,7 @@ std::size_t Network::add(Node node) {
 void Network::start(std::size_t number, gate::Role& role) {
   Node& n = nodes_[number];
   n.role = &role;
+  ++n.starts;
   n.listening = !n.is_edge;
   n.pushed.clear();
   drain(number);
@@ -108,9 +118,32 @@ void Network::obey(std::size_t number, gate::Output output) {
     pump_soon(id, side, 0us);
   } else if (auto* listen = std::get_if<gate::Listen>(&output)) {
     n.listening = listen->on;
-  } else if (auto* use = std::get_if<gate::UseCertificates>(&output)) {
-    n.pushed = std::move(use->certificates);
+  } else if (auto* push = std::get_if<gate::Prepare>(&output)) {
+    prepare(number, std::move(*push));
+  } else if (auto* use = std::get_if<gate::UseCredentials>(&output)) {
+    const auto* pushed = static_cast<const Shown*>(use->credentials.get());
+    n.pushed = pushed == nullptr ? std::vector<gate::CertificatePem>() : pushed->certificates;
   }
+}
+
+// The first push of a process at once; each other one as long after it as a machine may need for a large one.
+void Network::prepare(std::size_t number, gate::Prepare order) {
+  const auto work = std::make_shared<gate::PushWork>(std::move(order.work));
+  const auto done = [this, number, id = order.id, starts = nodes_[number].starts, work] {
+    Node& n = nodes_[number];
+    if (n.role == nullptr || n.starts != starts) return;
+    auto decoded = gate::decode_push(std::move(*work));
+    if (!decoded) {
+      n.role->handle_prepared(id, decoded.error(), schedule_.both());
+    } else {
+      const auto shown = std::make_shared<Shown>();
+      shown->certificates = std::move(decoded->certificates);
+      n.role->handle_prepared(id, gate::PreparedPush{std::move(decoded->policy), shown}, schedule_.both());
+    }
+    drain(number);
+  };
+  if (order.id == 1) return done();
+  schedule_.in(300ms, done);
 }
 
 void Network::arm(std::size_t number) {

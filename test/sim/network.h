@@ -41,6 +41,7 @@ struct Node {
   bool listening = false;
   bool deaf = false;  // its process does not read for a while
   ConnId last_accepted = 1;
+  std::uint64_t starts = 0;  // of its process
   std::vector<gate::CertificatePem> pushed{};
   std::optional<Time> timer{};
   bool draining = false;
@@ -141,6 +142,7 @@ class Network {
 
   // network.cc
   void drain(std::size_t node);
+  void prepare(std::size_t node, gate::Prepare order);
   void obey(std::size_t node, gate::Output output);
   void arm(std::size_t node);
   void fire(std::size_t node);

@@ -144,7 +144,8 @@ gate::CoreSetup World::core_setup() const {
   config.internal_names = {pattern("corp.example"), pattern("*.corp.example")};
   // Half of the worlds know their internal servers by certificate, half by their address.
   if (options_.seed % 2 == 0) config.server_ca = "servers-ca.crt";
-  return {std::move(config), policy(), "the secret that never leaves the core", "1",
+  auto prepared = gate::PreparedPolicy::make(config, policy());
+  return {std::move(config), std::move(prepared), "the secret that never leaves the core", "1",
           fmt::format("core-{}", instances_)};
 }
 

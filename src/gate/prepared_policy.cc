@@ -1,0 +1,78 @@
+#include "gate/prepared_policy.h"
+
+#include <utility>
+
+namespace sallyport::gate {
+namespace {
+
+PolicyUpdate with_inside_names(PolicyUpdate update, const CoreConfig& config) {
+  update.policy.rules.inside = inside_names(config, update.policy.served);
+  return update;
+}
+
+std::vector<AliasRow> renamed_rows(const std::vector<Served>& served) {
+  std::vector<AliasRow> rows;
+  for (const auto& row : served)
+    if (row.is_alias && row.inside != row.name) rows.push_back({row.name, row.inside});
+  return rows;
+}
+
+AddressMap map_inward(const std::vector<AliasRow>& rows) {
+  std::vector<AddressMap::Row> mapped;
+  mapped.reserve(rows.size());
+  for (const auto& row : rows) mapped.push_back({row.alias, row.node});
+  return AddressMap(mapped);
+}
+
+AddressMap map_outward(const std::vector<AliasRow>& rows) {
+  std::vector<AddressMap::Row> mapped;
+  mapped.reserve(rows.size());
+  for (const auto& row : rows) mapped.push_back({row.node, row.alias});
+  return AddressMap(mapped);
+}
+
+// For as long as `set` lives, which its rules do not outlive.
+std::shared_ptr<const policy::RuleSet> borrowed(const policy::RuleSet& set) {
+  return {std::shared_ptr<const policy::RuleSet>(), &set};
+}
+
+std::string encode_push(const PolicyUpdate& update) {
+  // Inside names are never told (DESIGN invariant 2): `encode` leaves them out.
+  static const std::vector<route::StaticRoute> kNoRoutes;
+  const auto& routes = update.policy.static_routes ? update.policy.routes : kNoRoutes;
+  const PushView push{update.generation, update.policy_sha256, update.policy.rules, routes,
+                      update.trusted_ca, update.certificates};
+  return push.encode();
+}
+
+}  // namespace
+
+std::shared_ptr<const PreparedPolicy> PreparedPolicy::make(const CoreConfig& config, PolicyUpdate update) {
+  return std::shared_ptr<const PreparedPolicy>(new PreparedPolicy(config, std::move(update)));
+}
+
+PreparedPolicy::PreparedPolicy(const CoreConfig& config, PolicyUpdate update)
+    : update_(with_inside_names(std::move(update), config)),
+      rules_(borrowed(update_.policy.rules)),
+      alias_names_(renamed_rows(update_.policy.served)),
+      outward_(map_outward(alias_names_.rows())),
+      inward_(map_inward(alias_names_.rows())),
+      push_(std::make_shared<const SecretBytes>(encode_push(update_))) {
+  const auto& served = update_.policy.served;
+  for (std::size_t i = 0; i < served.size(); ++i) {
+    by_inside_.emplace(served[i].inside, i);
+    by_name_.emplace(served[i].name, i);
+  }
+}
+
+const Served* PreparedPolicy::served_inside(const xmpp::Domain& inside) const {
+  const auto it = by_inside_.find(inside);
+  return it == by_inside_.end() ? nullptr : &update_.policy.served[it->second];
+}
+
+const Served* PreparedPolicy::served_outward(const xmpp::Domain& name) const {
+  const auto it = by_name_.find(name);
+  return it == by_name_.end() ? nullptr : &update_.policy.served[it->second];
+}
+
+}  // namespace sallyport::gate

@@ -1,0 +1,20 @@
+#include "net/credentials.h"
+
+#include <utility>
+
+namespace sallyport::net {
+
+Result<gate::PreparedPush> prepare_push(gate::PushWork work) {
+  auto decoded = gate::decode_push(std::move(work));
+  if (!decoded) return std::move(decoded).error();
+  auto credentials = std::make_shared<PushedCredentials>();
+  credentials->certificates = CertificateSet::make(decoded->certificates, credentials->unusable);
+  if (decoded->trusted_ca.empty()) {
+    credentials->trust = TrustStore::system();
+  } else {
+    credentials->trust = TrustStore::parse(decoded->trusted_ca);
+  }
+  return gate::PreparedPush{std::move(decoded->policy), std::move(credentials)};
+}
+
+}  // namespace sallyport::net

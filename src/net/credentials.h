@@ -1,0 +1,25 @@
+// What TLS makes of a push: certificates to be shown, and what remote ones must lead to.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "base/result.h"
+#include "gate/prepared_push.h"
+#include "net/certificate_source.h"
+#include "net/tls.h"
+
+namespace sallyport::net {
+
+// Immutable, shared. The core has judged all of it before: what is unusable all the same is told, and the
+// rest is used.
+struct PushedCredentials : gate::Credentials {
+  std::shared_ptr<const CertificateSet> certificates;
+  std::vector<Error> unusable;
+  Result<std::shared_ptr<const TrustStore>> trust = std::shared_ptr<const TrustStore>();
+};
+
+// gate::decode_push, and the credentials. Takes long: not for a loop.
+Result<gate::PreparedPush> prepare_push(gate::PushWork work);
+
+}  // namespace sallyport::net
