@@ -1,5 +1,5 @@
-// The quick road: a stanza that it takes is the one that the parser makes of the same bytes, to the last of them;
-// and it is canonical for good.
+// The quick road: a stanza that it takes is the one that the parser makes of the same bytes, to the last of
+// them; and it is canonical for good.
 //
 // The first byte of an input chooses the header's language and the bounds.
 #include <string>
@@ -63,7 +63,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   // What comes behind it must not matter, nor what the reader saw before.
   const auto alone = PlainReader().read(text.substr(0, found->size), limits, lang);
   sallyport::fuzz::require(alone && alone->size == found->size, "it is taken alone, too");
-  // An inherited language may be one attribute too many for the quick road: then the parser has the last word.
+  // An inherited language may be one attribute too many for the quick road: then the parser has the last
+  // word.
   const auto again = StanzaReader().read(found->stanza.xml());
   sallyport::fuzz::require(again && again->xml() == found->stanza.xml(), "canonical for good");
   return 0;

@@ -38,8 +38,8 @@ class Appender {
   std::string& out_;
 };
 
-// Room for `more` bytes in a buffer that is being filled. One that goes on filling is made large at once: it would
-// grow by copying itself, again and again, else.
+// Room for `more` bytes in a buffer that is being filled. One that goes on filling is made large at once: it
+// would grow by copying itself, again and again, else.
 inline void make_room(std::string& out, std::size_t more) {
   constexpr std::size_t kSome = 4 * 1024;
   constexpr std::size_t kMuch = 16 * 1024;

@@ -200,7 +200,8 @@ TEST(AddressMap, domains_in_other_scripts_are_one_identity) {
   };
   for (const auto* spelling : {"räume.corp.example", "RÄUME.corp.example", "xn--rume-loa.corp.example",
                                "XN--RUME-loa.corp.example"}) {
-    EXPECT_EQ(mapped(xml(spelling), "räume.corp.example", kAlias).xml(), stanza(xml(kAlias)).xml()) << spelling;
+    EXPECT_EQ(mapped(xml(spelling), "räume.corp.example", kAlias).xml(), stanza(xml(kAlias)).xml())
+        << spelling;
   }
   // JIDs in XML take U-labels, URIs A-labels.
   EXPECT_EQ(

@@ -116,7 +116,8 @@ bool Side::handle_written(ConnId conn, std::uint64_t bytes_total, Now now) {
     stream->recent_ends.drop_front();
   if (stream->blocked && stream->end() - bytes_total <= limits::kWriteQueueBytesMax / 2) {
     stream->blocked = false;
-    if (auto* out = stream->target ? pairs_.find(*stream->target) : nullptr) pump(out->first, out->second, now);
+    if (auto* out = stream->target ? pairs_.find(*stream->target) : nullptr)
+      pump(out->first, out->second, now);
   }
   return true;
 }

@@ -88,7 +88,8 @@ void Side::write_queue(OutPair& out, Now now) {
     out.queue.drop_front();
 }
 
-// False where the stream takes nothing more, since it is closing; when it has ended, what waits gets a new one.
+// False where the stream takes nothing more, since it is closing; when it has ended, what waits gets a new
+// one.
 bool Side::write(const s2s::PeerProof& proof, ConnId conn, Stream& stream, Queued& queued, Now now) {
   const std::size_t size = queued.stanza.xml().size();
   make_room(stream.buffer, size);

@@ -130,7 +130,8 @@ TEST_F(SideTest, a_stanza_that_cannot_be_moved_is_told_in_the_log_and_the_stream
   std::vector<std::string> told;
   while (auto output = side.poll()) {
     if (const auto* bad = std::get_if<ArrivedBad>(&*output)) told.push_back("bad " + bad->stanza.id);
-    if (const auto* good = std::get_if<Arrived>(&*output)) told.push_back("good " + std::string(good->stanza.id()));
+    if (const auto* good = std::get_if<Arrived>(&*output))
+      told.push_back("good " + std::string(good->stanza.id()));
   }
   EXPECT_EQ(told, (std::vector<std::string>{"bad 1", "bad 2", "good 3"}));
   ASSERT_EQ(nobody.events.size(), 2u);

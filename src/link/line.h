@@ -6,9 +6,9 @@
 
 #include "base/limits.h"
 #include "base/result.h"
+#include "base/ring.h"
 #include "link/frame.h"
 #include "link/replay_log.h"
-#include "base/ring.h"
 #include "link/session.h"
 
 namespace sallyport::link {

@@ -18,9 +18,8 @@ Result<void> Receiver::handle_open(const frame::Open& open) {
   auto local = xmpp::Domain::parse(open.local);
   auto remote = xmpp::Domain::parse(open.remote);
   if (!local || !remote) return frame_error("OPEN", open.channel, "a domain is not valid");
-  const auto opening = std::make_shared<const Opening>(
-      Opening{{*std::move(local), *std::move(remote)},
-              {std::string(open.method), std::string(open.peer_address)}});
+  const auto opening = std::make_shared<const Opening>(Opening{
+      {*std::move(local), *std::move(remote)}, {std::string(open.method), std::string(open.peer_address)}});
 
   if (const auto found = channels_.find(open.channel); found != channels_.end()) {
     if (found->second.opening->pair != opening->pair)
@@ -92,8 +91,8 @@ Result<void> Receiver::handle_stanza(const frame::Stanza& f, Time now) {
     return {};
   }
   const Receipt receipt{epoch_, f.channel, channel.first_sequence + channel.slots.size() - 1};
-  line_.events.emplace_back(std::in_place_type<Received>, channel.opening, receipt,
-                            std::move(stanza->stanza), stanza->judged);
+  line_.events.emplace_back(std::in_place_type<Received>, channel.opening, receipt, std::move(stanza->stanza),
+                            stanza->judged);
   return {};
 }
 

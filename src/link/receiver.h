@@ -52,7 +52,7 @@ class Receiver {
                 xmpp::Domain::is_plain(opening->pair.remote.ascii())) {}
     std::shared_ptr<const Opening> opening;  // the latest
     bool plain;
-    Ring<Slot, 16 * 1024> slots;                  // received, and its settlement not written
+    Ring<Slot, 16 * 1024> slots;       // received, and its settlement not written
     std::uint64_t first_sequence = 1;  // of the front slot
     std::uint32_t window = limits::kChannelWindowInitialBytes;
     std::uint32_t in_flight = 0;    // of all slots

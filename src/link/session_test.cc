@@ -77,7 +77,8 @@ TEST(LinkStanza, goes_inward_with_its_provenance) {
 
 TEST(LinkStanza, on_a_core_bytes_that_speak_for_themselves_are_believed_and_nothing_beside_them) {
   const std::string xml =
-      "<message from='bob@partner.example/x' to='alice@example.com' id='in-the-bytes' type='chat'><body>x</body>"
+      "<message from='bob@partner.example/x' to='alice@example.com' id='in-the-bytes' "
+      "type='chat'><body>x</body>"
       "</message>";
   const std::string of_another =
       "<message from='eve@other.example' to='alice@example.com' id='in-the-bytes'/>";
@@ -97,8 +98,10 @@ TEST(LinkStanza, on_a_core_bytes_that_speak_for_themselves_are_believed_and_noth
   for (const auto& c : cases) {
     Link link;
     link.up();
-    link.edge.session.send(kPair, {xmpp::StanzaKind::kMessage, bob, alice, "beside", "", "", c.bytes}, 1, link.now);
-    link.core.session.send(kPair, {xmpp::StanzaKind::kMessage, alice, bob, "beside", "", "", c.bytes}, 2, link.now);
+    link.edge.session.send(kPair, {xmpp::StanzaKind::kMessage, bob, alice, "beside", "", "", c.bytes}, 1,
+                           link.now);
+    link.core.session.send(kPair, {xmpp::StanzaKind::kMessage, alice, bob, "beside", "", "", c.bytes}, 2,
+                           link.now);
     link.exchange();
     const auto inward = link.core.take<Received>();
     ASSERT_EQ(inward.size(), 1U) << c.name;
@@ -388,8 +391,8 @@ TEST(LinkCredit, a_grant_is_held_to_the_limit_and_survives_a_cut) {
   link.connect();
   link.exchange();
   EXPECT_TRUE(link.core.session.is_up());
-  const std::size_t rest =
-      at_bound(limits::kChannelWindowMaxBytes) - limits::kStanzaOverheadBytes - stanza(kPair, "a").xml().size();
+  const std::size_t rest = at_bound(limits::kChannelWindowMaxBytes) - limits::kStanzaOverheadBytes -
+                           stanza(kPair, "a").xml().size();
   EXPECT_FALSE(link.core.session.can_send(kPair, rest + 1));
   EXPECT_TRUE(link.core.session.can_send(kPair, rest));
 }

@@ -30,8 +30,8 @@ enum class Method : std::uint8_t {
 };
 std::string_view method_name(Method method);  // "external", "dialback", "dialback+certificate", "address"
 
-// Proof that the peer of one stream may speak for `pair().remote` towards `pair().local`. A value; one goes with
-// every stanza, so copies share what it says, which never changes.
+// Proof that the peer of one stream may speak for `pair().remote` towards `pair().local`. A value; one goes
+// with every stanza, so copies share what it says, which never changes.
 class PeerProof {
  public:
   const Pair& pair() const { return facts_->pair; }

@@ -81,8 +81,8 @@ class StreamMachine {
   StreamMachine& operator=(const StreamMachine&) = delete;
 
   void handle_bytes(std::string_view bytes, Time now);
-  // The same for the front of `bytes`, up to the first output to be polled; how many were taken. So a queue of
-  // outputs need not hold all that one read brings.
+  // The same for the front of `bytes`, up to the first output to be polled; how many were taken. So a queue
+  // of outputs need not hold all that one read brings.
   std::size_t handle_some(std::string_view bytes, Time now);
   // The connection is gone: what was awaited fails, Closed is the last output, no byte is written.
   void handle_disconnected(std::optional<Error> why);

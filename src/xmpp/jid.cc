@@ -218,8 +218,8 @@ bool is_plain_part(const std::array<bool, 256>& table, std::string_view part) {
 // check_ascii_name in one pass; labels with hyphens third and fourth are left to it.
 bool Domain::is_plain(std::string_view text) {
   if (text.empty() || text.size() > limits::kDomainBytesMax) return false;
-  std::size_t label = 0;       // where it begins
-  bool digits_only = true;     // so far, in this label: the last one would end an IP address
+  std::size_t label = 0;    // where it begins
+  bool digits_only = true;  // so far, in this label: the last one would end an IP address
   const auto ends_well = [&](std::size_t end) {
     return end > label && end - label <= limits::kDomainLabelBytesMax && text[end - 1] != '-';
   };
@@ -316,7 +316,8 @@ std::optional<std::string_view> Jid::plain_domain_of(std::string_view text, std:
 
 Jid Jid::of_canonical(std::string_view text, std::string_view domain) {
   const std::string_view bare = text.substr(0, text.find('/'));
-  const std::string_view resource = bare.size() < text.size() ? text.substr(bare.size() + 1) : std::string_view();
+  const std::string_view resource =
+      bare.size() < text.size() ? text.substr(bare.size() + 1) : std::string_view();
   const auto at = bare.find('@');
   const std::string_view local = at == std::string_view::npos ? std::string_view() : bare.substr(0, at);
   return {std::string(local), Domain(std::string(domain)), std::string(resource)};

@@ -56,8 +56,9 @@ class Jid {
   // rest is wrong. Errors: kJidInvalid.
   static Result<Domain> domain_of(std::string_view text);
   // Finds the domainpart of an address that is plain ASCII and has its canonical form already, as nearly all
-  // have: no table is asked, nothing allocated. Nothing where that is not so, which says nothing about whether
-  // it is an address. `known`: a plain domain (Domain::is_plain) that it probably is, not to be judged again.
+  // have: no table is asked, nothing allocated. Nothing where that is not so, which says nothing about
+  // whether it is an address. `known`: a plain domain (Domain::is_plain) that it probably is, not to be
+  // judged again.
   static std::optional<std::string_view> plain_domain_of(std::string_view text, std::string_view known = {});
   // The bare domain as an address.
   static Jid of(const Domain& domain);

@@ -344,8 +344,7 @@ std::optional<PlainReader::Found> PlainReader::read(std::string_view bytes, cons
   Root root;
   if (!root.read(walk) || root.size > limits.attributes || !is_sound(root)) return std::nullopt;
   const char* behind_root = walk.place();
-  if (!walk.word("/>") &&
-      !(walk.word(">") && Content(walk, limits, kind_name(root.kind)).read())) {
+  if (!walk.word("/>") && !(walk.word(">") && Content(walk, limits, kind_name(root.kind)).read())) {
     return std::nullopt;
   }
   const auto from_domain = from_.domain_of(root.from);

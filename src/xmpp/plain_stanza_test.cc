@@ -20,7 +20,8 @@ std::string inside(std::string_view content) { return fmt::format("{}{}{}", kOpe
 std::optional<Stanza> parsed(std::string_view element, std::string_view lang = {}) {
   XmlStream stream(ParseLimits::authenticated());
   stream.handle_bytes(fmt::format(
-      "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' xml:lang='{}'>", lang));
+      "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' xml:lang='{}'>",
+      lang));
   (void)stream.poll();
   stream.handle_bytes(element.substr(0, 1));
   stream.handle_bytes(element.substr(1));
@@ -31,8 +32,9 @@ std::optional<Stanza> parsed(std::string_view element, std::string_view lang = {
 }
 
 std::string all_of(const Stanza& s) {
-  return fmt::format("{} from {} ({}) to {} ({}) id '{}' type '{}' lang '{}': {}", kind_name(s.kind()), s.from_text(),
-                     s.from_domain(), s.to_text(), s.to_domain(), s.id(), s.type(), s.lang(), s.xml());
+  return fmt::format("{} from {} ({}) to {} ({}) id '{}' type '{}' lang '{}': {}", kind_name(s.kind()),
+                     s.from_text(), s.from_domain(), s.to_text(), s.to_domain(), s.id(), s.type(), s.lang(),
+                     s.xml());
 }
 
 std::optional<PlainReader::Found> plain(std::string_view bytes, std::string_view lang = {}) {
@@ -52,8 +54,10 @@ void expect_plain(std::string_view bytes, std::string_view lang = {}) {
 TEST(PlainReader, what_servers_write_is_plain) {
   const std::string rows[] = {
       // Prosody, ejabberd, jabberd2: the order of attributes is anybody's.
-      "<message from='a@x.example/r' to='b@y.example' id='1' type='chat' xml:lang='en'><body>hi</body></message>",
-      "<message xml:lang='en' to='b@y.example' from='a@x.example/r' type='chat' id='1'><body>hi</body></message>",
+      "<message from='a@x.example/r' to='b@y.example' id='1' type='chat' "
+      "xml:lang='en'><body>hi</body></message>",
+      "<message xml:lang='en' to='b@y.example' from='a@x.example/r' type='chat' "
+      "id='1'><body>hi</body></message>",
       "<presence to='b@y.example' from='a@x.example/r'/>",
       "<presence from='a@x.example/r' to='b@y.example'><show>away</show><priority>5</priority></presence>",
       "<iq from='x.example' to='y.example' type='get' id='q'><ping xmlns='urn:xmpp:ping'/></iq>",
@@ -199,7 +203,8 @@ TEST(PlainReader, every_bound_holds_and_one_past_it_is_the_parsers) {
 TEST(PlainReader, a_stanza_is_taken_whole_whatever_stands_behind_it) {
   PlainReader reader;
   const std::string first = inside("<body>x</body>");
-  for (const std::string_view behind : {"", "<", " ", "</stream:stream>", "x", "<message from='c' to='d'/>"}) {
+  for (const std::string_view behind :
+       {"", "<", " ", "</stream:stream>", "x", "<message from='c' to='d'/>"}) {
     const auto found = reader.read(first + std::string(behind), ParseLimits::authenticated(), {});
     ASSERT_TRUE(found) << behind;
     EXPECT_EQ(found->size, first.size());
@@ -207,19 +212,23 @@ TEST(PlainReader, a_stanza_is_taken_whole_whatever_stands_behind_it) {
   }
   for (std::size_t size = 0; size < first.size(); ++size) EXPECT_FALSE(plain(first.substr(0, size))) << size;
   // The domains that it remembers are not those of the next stanza.
-  const auto other = reader.read("<message from='x@c.example' to='b.example'/>", ParseLimits::authenticated(), {});
+  const auto other =
+      reader.read("<message from='x@c.example' to='b.example'/>", ParseLimits::authenticated(), {});
   ASSERT_TRUE(other);
   EXPECT_EQ(other->stanza.from_domain(), "c.example");
   EXPECT_FALSE(reader.read("<message from='x@C.example' to='b.example'/>", ParseLimits::authenticated(), {}));
 }
 
-// Every stanza of the rows above that is nearly plain: changed by chance in a byte or a few, it is either left to the parser
-// or read as the parser reads it.
+// Every stanza of the rows above that is nearly plain: changed by chance in a byte or a few, it is either
+// left to the parser or read as the parser reads it.
 TEST(PlainReader, what_it_takes_the_parser_reads_alike) {
   const std::string seeds[] = {
-      "<message xml:lang='en' to='b@y.example' from='a@x.example/r' type='chat' id='1'><body>hi &amp; ho</body></message>",
-      "<iq id='1' from='x.example' to=\"y.example\" type='get'><q xmlns='urn:q'><i a='b' c='&#10;'/>t\xC3\xBC</q></iq>",
-      "<presence from='a@x.example' to='y.example'><x xmlns='urn:x'/><y/><z xml:lang='de'>&gt;</z></presence>",
+      "<message xml:lang='en' to='b@y.example' from='a@x.example/r' type='chat' id='1'><body>hi &amp; "
+      "ho</body></message>",
+      "<iq id='1' from='x.example' to=\"y.example\" type='get'><q xmlns='urn:q'><i a='b' "
+      "c='&#10;'/>t\xC3\xBC</q></iq>",
+      "<presence from='a@x.example' to='y.example'><x xmlns='urn:x'/><y/><z "
+      "xml:lang='de'>&gt;</z></presence>",
   };
   constexpr std::string_view kBytes = "<>/='\"&; \t\n\raAx1:-.@#!?]\x7f\xC3\xBC\x80";
   std::mt19937 random(7);

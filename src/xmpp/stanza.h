@@ -15,7 +15,8 @@ namespace sallyport::xmpp {
 enum class StanzaKind : std::uint8_t { kMessage, kPresence, kIq };
 std::string_view kind_name(StanzaKind kind);  // "message", "presence", "iq"
 
-// RFC 6120 8.2.3; RFC 6121 4.7.1, 5.2.2. Of a message every type is known: what is not understood is "normal".
+// RFC 6120 8.2.3; RFC 6121 4.7.1, 5.2.2. Of a message every type is known: what is not understood is
+// "normal".
 bool is_type_known(StanzaKind kind, std::string_view type);
 
 // Where the parts of a text stand in it.
@@ -58,8 +59,10 @@ class Stanza {
 
   StanzaKind kind() const { return kind_; }
   std::string_view xml() const { return std::string_view(bytes_).substr(0, xml_size_); }
-  std::string_view id() const { return view(id_); }      // empty when absent
-  std::string_view type() const { return view(type_); }  // empty when absent: message "normal", presence available
+  std::string_view id() const { return view(id_); }  // empty when absent
+  std::string_view type() const {
+    return view(type_);
+  }  // empty when absent: message "normal", presence available
   std::string_view lang() const { return view(lang_); }  // effective xml:lang, empty when none
 
   // The addresses, as canonical text (Jid::text) and their domainparts as identities (Domain::ascii).

@@ -297,8 +297,8 @@ void XmlStream::Impl::start_stanza(StanzaKind kind, AttributesView attributes) {
   if (bad) return start_bad_stanza(*std::move(bad), kind, a);
   // RFC 6120 8.1.5: the stream's language is the stanza's unless it says another.
   const std::string_view lang = a.lang.value_or(header_.lang);
-  head_ = Head{kind, *std::move(from), *std::move(to), std::string(a.id), std::string(a.type),
-               std::string(lang)};
+  head_ =
+      Head{kind, *std::move(from), *std::move(to), std::string(a.id), std::string(a.type), std::string(lang)};
   phase_ = Phase::kStanza;
   writer_.begin(kind_name(kind));
   writer_.attribute("from", head_->from.text());

@@ -67,8 +67,8 @@ class XmlStream {
   // Bytes held for a first-level element that is not whole yet.
   std::size_t pending_bytes() const;
 
-  // An XML parser is kept although nothing half-parsed needs it. `rest` gives up that and what else a busy time
-  // left (an idle stream in 10,000 should hold nothing); the next bytes that need it make it anew.
+  // An XML parser is kept although nothing half-parsed needs it. `rest` gives up that and what else a busy
+  // time left (an idle stream in 10,000 should hold nothing); the next bytes that need it make it anew.
   bool can_rest() const;
   void rest();
 

@@ -82,9 +82,11 @@ void Ledger::arrived(const std::string& server, const xmpp::Stanza& stanza) {
       throw Violation("answers", "an error for nothing reached " + server + ": " + std::string(stanza.xml()));
     return count_error(*entry, number, stanza);
   }
-  const auto digits = at == stanza.xml().npos ? std::string_view() : digits_at(stanza.xml(), at + kMark.size());
+  const auto digits =
+      at == stanza.xml().npos ? std::string_view() : digits_at(stanza.xml(), at + kMark.size());
   Entry* entry = entry_of(digits);
-  if (entry == nullptr) throw Violation("proof", "nobody sent what reached " + server + ": " + std::string(stanza.xml()));
+  if (entry == nullptr)
+    throw Violation("proof", "nobody sent what reached " + server + ": " + std::string(stanza.xml()));
   count_delivery(*entry, number_of(digits), stanza);
 }
 

@@ -118,11 +118,12 @@ void World::attack() {
 
 void World::arrived(const ServerConfig& at, const Pair& pair, const Stanza& stanza) {
   if (stanza.from().domain() != pair.remote)
-    throw Violation("proof",
-                    at.name + " was given a stanza of another domain than was proved: " + std::string(stanza.xml()));
+    throw Violation("proof", at.name + " was given a stanza of another domain than was proved: " +
+                                 std::string(stanza.xml()));
   if (std::ranges::find(at.domains, stanza.to().domain()) == at.domains.end()) {
     if (at.hostile) return;
-    throw Violation("addresses", at.name + " was given a stanza that is not for it: " + std::string(stanza.xml()));
+    throw Violation("addresses",
+                    at.name + " was given a stanza that is not for it: " + std::string(stanza.xml()));
   }
   if (options_.broken == "order" && broke_) {
     if (!swapped_) {
@@ -142,8 +143,8 @@ void World::arrived(const ServerConfig& at, const Pair& pair, const Stanza& stan
 
 void World::deliver(const ServerConfig& at, const Stanza& stanza) {
   if (options_.trace)
-    note(fmt::format("{} receives {} {} -> {} {}", at.name, stanza.id(), stanza.from().text(), stanza.to().text(),
-                     stanza.type()));
+    note(fmt::format("{} receives {} {} -> {} {}", at.name, stanza.id(), stanza.from().text(),
+                     stanza.to().text(), stanza.type()));
   ledger_.arrived(at.name, stanza);
   if (!stanza.is_request()) return;
   // The answer, after a while, by whoever was asked.
