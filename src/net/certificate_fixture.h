@@ -19,11 +19,18 @@ struct Wish {
   long from_days = -1;
   long to_days = 30;
   bool is_ca = false;
+  std::string key = "P-256";  // or "P-384", "RSA", "ED25519"
 };
 struct Made {
   std::string certificate;
   std::string key;
 };
+
+inline PkeyPtr key_for(const Wish& wish) {
+  if (wish.key == "RSA") return PkeyPtr(EVP_RSA_gen(2048));
+  if (wish.key == "ED25519") return PkeyPtr(EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519"));
+  return PkeyPtr(EVP_EC_gen(wish.key.c_str()));
+}
 
 inline std::string pem_of(X509* x) {
   BioPtr out(BIO_new(BIO_s_mem()));
@@ -57,7 +64,7 @@ class TestAuthority {
 
  private:
   static Made make(const Wish& wish, X509* issuer, EVP_PKEY* issuer_key) {
-    PkeyPtr key(EVP_EC_gen("P-256"));
+    PkeyPtr key = key_for(wish);
     X509Ptr x = build(wish, key.get(), issuer, issuer_key != nullptr ? issuer_key : key.get());
     BioPtr out(BIO_new(BIO_s_mem()));
     PEM_write_bio_PKCS8PrivateKey(out.get(), key.get(), nullptr, nullptr, 0, nullptr, nullptr);

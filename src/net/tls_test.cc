@@ -144,6 +144,20 @@ TEST_F(TlsTest, all_three_kinds_of_names_are_facts_and_the_common_name_is_none) 
   EXPECT_EQ(facts.names.xmpp_addr, std::vector<std::string>{"d.example"});
 }
 
+// Ours are read in OpenSSL's default library context, the peer's in that of handshakes.
+TEST_F(TlsTest, keys_of_every_kind_prove_themselves_on_both_sides) {
+  for (const char* kind : {"P-256", "P-384", "RSA", "ED25519"}) {
+    SCOPED_TRACE(kind);
+    server_.certificates.use({pushed(root_.issue({.dns = {"server.example"}, .key = kind}))});
+    Made made = root_.issue({.dns = {"client.example"}, .key = kind});
+    s2s::TlsFacts facts = facts_about(made, "client.example");
+    EXPECT_TRUE(facts.chain.has_value());
+    EXPECT_EQ(facts.key_pin, *certificate_pin(made.certificate));
+    EXPECT_TRUE(client_facts_.chain.has_value());
+    EXPECT_EQ(client_facts_.names.dns, std::vector<std::string>{"server.example"});
+  }
+}
+
 TEST_F(TlsTest, a_name_with_a_nul_inside_is_dropped) {
   Wish wish{.dns = {"a.example", std::string("bank.example\0.evil.example", 26)},
             .srv = {std::string("_xmpp-server.bank.example\0x", 27)}};
@@ -259,9 +273,12 @@ TEST_F(TlsTest, old_versions_weak_suites_and_renegotiation_are_refused) {
       {"TLS 1.2 with CBC", TLS1_2_VERSION, "ECDHE-ECDSA-AES128-SHA256", false},
       {"TLS 1.2 with GCM", TLS1_2_VERSION, "ECDHE-ECDSA-AES128-GCM-SHA256", true},
       {"TLS 1.3", TLS1_3_VERSION, "ALL", true},
+      {"TLS 1.2 with RSA", TLS1_2_VERSION, "ECDHE-RSA-CHACHA20-POLY1305", true},
   };
   for (const Row& row : rows) {
     SCOPED_TRACE(row.name);
+    if (std::string(row.suites).find("-RSA-") != std::string::npos)
+      server_.certificates.use({pushed(root_.issue({.dns = {"server.example"}, .key = "RSA"}))});
     SocketPair pair;
     auto accepting = server_.tls.accept(pair.ends[0], domain("server.example"), civil_now());
     OpensslPtr<SSL_CTX, SSL_CTX_free> context(SSL_CTX_new(TLS_client_method()));
