@@ -14,8 +14,10 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "base/limits.h"
+#include "link/frame.h"
 #include "net/deadline.h"
 #include "net/endpoint.h"
+#include "s2s/header_hint.h"
 
 namespace sallyport::net {
 
@@ -68,14 +70,36 @@ asio::awaitable<void> Connection::live_accepted(std::shared_ptr<Connection> self
     self->end();
     co_return;
   }
-  boost::system::error_code ignored;
-  self->phase_ = Phase::kPlain;
-  gate::Accepted accepted{self->peer_, from_asio(self->socket_.local_endpoint(ignored)), self->direct_tls_};
-  self->host_.handle_known(self->id_);
-  self->host_.role().handle_accepted(self->id_, accepted, self->host_.now());
-  self->fed();
+  if (!self->host_.hint_attribute().empty()) {
+    std::string hint = co_await self->header_hint();
+    if (self->disconnect_wanted_) {
+      self->end();
+      co_return;
+    }
+    if (self->host_.hand_over(*self, hint)) co_return;
+  }
+  self->announce_accepted();
   if (self->direct_tls_ && !co_await self->secure()) co_return;
   self->open();
+}
+
+asio::awaitable<void> Connection::live_handed_over(std::shared_ptr<Connection> self) {
+  self->announce_accepted();
+  // Not `a && !co_await b`: as the first await of a coroutine GCC 12 miscompiles that.
+  if (self->direct_tls_) {
+    bool is_secure = co_await self->secure();
+    if (!is_secure) co_return;
+  }
+  self->open();
+}
+
+void Connection::announce_accepted() {
+  boost::system::error_code ignored;
+  phase_ = Phase::kPlain;
+  gate::Accepted accepted{peer_, from_asio(socket_.local_endpoint(ignored)), direct_tls_};
+  host_.handle_known(id_);
+  host_.role().handle_accepted(id_, accepted, host_.now());
+  fed();
 }
 
 asio::awaitable<void> Connection::live_dialled(std::shared_ptr<Connection> self, gate::DialPlan plan) {
@@ -107,11 +131,35 @@ asio::awaitable<void> Connection::live_link_accepted(std::shared_ptr<Connection>
     self->end(shaken.error());
     co_return;
   }
-  self->phase_ = Phase::kSecure;
-  self->host_.handle_known(self->id_);
-  self->host_.role().handle_link(self->id_, self->tls_->pinned_row(), self->peer_, self->host_.now());
-  self->fed();
+  Result<bool> handed = self->host_.hand_over_link(*self);
+  if (!handed) {
+    co_await self->refuse_link(handed.error());
+    co_return;
+  }
+  if (*handed) co_return;
+  self->announce_link(self->tls_->pinned_row());
   self->open();
+}
+
+asio::awaitable<void> Connection::live_link_handed_over(std::shared_ptr<Connection> self) {
+  self->announce_link(self->tls_->pinned_row());
+  self->open();
+  co_return;
+}
+
+void Connection::announce_link(std::size_t peer) {
+  phase_ = Phase::kSecure;
+  host_.handle_known(id_);
+  host_.role().handle_link(id_, peer, peer_, host_.now());
+  fed();
+}
+
+// The last word in the link's own terms, of a connection that no role hears of.
+asio::awaitable<void> Connection::refuse_link(Error error) {
+  phase_ = Phase::kSecure;
+  link::frame::append(unsent_, link::frame::Refuse{{code_row(error.code).name, error.text}});
+  disconnect_wanted_ = true;
+  co_await close();
 }
 
 asio::awaitable<void> Connection::live_link_dialled(std::shared_ptr<Connection> self, gate::DialPlan plan,
@@ -133,12 +181,10 @@ asio::awaitable<void> Connection::live_link_dialled(std::shared_ptr<Connection> 
   if (!shaken) {
     self->host_.role().handle_dial_failed(self->id_, shaken.error(), self->host_.now());
     self->host_.fed();
-    self->end();
+    self->end(shaken.error());
     co_return;
   }
-  self->phase_ = Phase::kSecure;
-  self->host_.role().handle_link(self->id_, edge, self->peer_, self->host_.now());
-  self->fed();
+  self->announce_link(edge);
   self->open();
 }
 
@@ -172,6 +218,41 @@ asio::awaitable<bool> Connection::first_byte() {
     if (size == 0 || !is_retry(errno) || deadline.has_passed()) co_return false;
     co_await wait(tcp::socket::wait_read);
   }
+}
+
+// The system tells of more bytes only once there are more than were seen (SO_RCVLOWAT): those are not read
+// here, and would be told of again and again.
+asio::awaitable<std::string> Connection::header_hint() {
+  if (direct_tls_) co_return std::string();
+  auto wake_at = [this](std::size_t bytes) {
+    int value = static_cast<int>(bytes);
+    ::setsockopt(socket_.native_handle(), SOL_SOCKET, SO_RCVLOWAT, &value, sizeof value);
+  };
+  Deadline deadline(socket_, limits::kHeaderHintTimeout);
+  std::optional<std::string> hint;
+  std::size_t seen = 0;
+  while (!deadline.has_passed() && !disconnect_wanted_) {
+    std::span<char> buffer = host_.read_buffer();
+    ssize_t size = ::recv(socket_.native_handle(), buffer.data(), limits::kStreamHeaderBytesMax, MSG_PEEK);
+    // Woken without more: it has ended, and what is there is all that comes.
+    if (size <= static_cast<ssize_t>(seen)) break;
+    seen = static_cast<std::size_t>(size);
+    hint = s2s::header_hint({buffer.data(), seen}, host_.hint_attribute());
+    if (hint) break;
+    wake_at(seen + 1);
+    co_await wait(tcp::socket::wait_read);
+  }
+  wake_at(1);
+  co_return hint.value_or("");
+}
+
+tcp::socket Connection::release_socket(asio::io_context& io) {
+  phase_ = Phase::kClosing;
+  boost::system::error_code ignored;
+  tcp::endpoint own = socket_.local_endpoint(ignored);
+  tcp::socket released(io);
+  released.assign(own.protocol(), socket_.release(ignored), ignored);
+  return released;
 }
 
 // --- while it is plain or secure
