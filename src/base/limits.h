@@ -108,8 +108,8 @@ inline constexpr std::size_t kWriteBytes = 64 * 1024;
 // Threads of one door, each with a loop, links and limits of its own: more than a gateway's machine has
 // processors are of no use, and every one holds the policy and the public keys once more.
 inline constexpr std::size_t kShardsMax = 16;
-// For the rest of a stream's first header, when its beginning is there: servers write it in one piece. Who takes
-// longer is carried by any shard.
+// For the rest of a stream's first header, when its beginning is there: servers write it in one piece. Who
+// takes longer is carried by any shard.
 inline constexpr auto kHeaderHintTimeout = 2s;
 // Accepted connections that wait while every shard is asked which of those that it carries have proved
 // something; one more is refused, as it would have been without asking.

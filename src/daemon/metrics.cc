@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
+#include <map>
 
 #include "daemon/table.h"
 
@@ -65,8 +67,14 @@ std::string metrics_text(const json::object& status) {
   family(out, "link_up", "gauge", "Whether the link to the other door is up.");
   for (const json::value& link : list_at(status, "links")) {
     if (!link.is_object()) continue;
-    out += fmt::format("sallyport_link_up{{link=\"{}\"}} {}\n", label(field(link.get_object(), "name")),
-                       field(link.get_object(), "state") == "up" ? 1 : 0);
+    const json::object& row = link.get_object();
+    const std::string shard = row.contains("shard") ? fmt::format(",shard=\"{}\"", number(row, "shard")) : "";
+    out += fmt::format("sallyport_link_up{{link=\"{}\"{}}} {}\n", label(field(row, "name")), shard,
+                       field(row, "state") == "up" ? 1 : 0);
+  }
+  if (status.contains("shards")) {
+    family(out, "shards_in_use", "gauge", "Shards that carry streams.");
+    figures(out, status, {{"shards", "in_use", "shards_in_use"}});
   }
   family(out, "policy_generation", "gauge", "The generation of the policy in force.");
   figures(out, status, {{"policy", "generation", "policy_generation"}});
@@ -89,11 +97,16 @@ std::string metrics_text(const json::object& status) {
 }
 
 bool is_ready(const json::object& status) {
-  bool linked = false;
+  // One link at least, and that for each shard where there are several.
+  std::map<std::string, bool> linked;
   for (const json::value& link : list_at(status, "links")) {
-    linked = linked || (link.is_object() && field(link.get_object(), "state") == "up");
+    if (!link.is_object()) continue;
+    bool& is_up = linked[field(link.get_object(), "shard")];
+    is_up = is_up || field(link.get_object(), "state") == "up";
   }
-  return linked && field(status, "listening") != "no";
+  const auto is_up = [](const auto& shard) { return shard.second; };
+  return !linked.empty() && std::all_of(linked.begin(), linked.end(), is_up) &&
+         field(status, "listening") != "no";
 }
 
 std::string http_response(std::string_view request, const std::function<json::object()>& status) {

@@ -17,7 +17,7 @@ namespace sallyport::daemon {
 
 // OpenMetrics 1.0 text of a `status` answer.
 std::string metrics_text(const boost::json::object& status);
-// Whether the door does its work: a link is up and, on an edge, the world is let in.
+// Whether the door does its work: a link is up, of each shard in use, and on an edge the world is let in.
 bool is_ready(const boost::json::object& status);
 // The whole response to a request's head. `status` is asked only where it is needed.
 std::string http_response(std::string_view request, const std::function<boost::json::object()>& status);
