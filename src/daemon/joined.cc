@@ -98,9 +98,10 @@ json::object join_explain(std::vector<json::object> answers, std::size_t in_use)
   return std::move(answers[best]);
 }
 
+bool is_joined(std::string_view ask) { return ask == "status" || ask == "connections" || ask == "explain"; }
+
 std::string join_answers(const std::string& ask, std::vector<std::string> answers, std::size_t in_use) {
-  const bool is_joined = ask == "status" || ask == "connections" || ask == "explain";
-  if (answers.size() == 1 || !is_joined) return std::move(answers.front());
+  if (answers.size() == 1 || !is_joined(ask)) return std::move(answers.front());
   std::vector<json::object> objects;
   for (const std::string& answer : answers) {
     boost::system::error_code failed;

@@ -4,6 +4,7 @@
 #include <boost/json/object.hpp>
 #include <cstddef>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace sallyport::daemon {
@@ -19,6 +20,8 @@ boost::json::object join_connections(std::vector<boost::json::object> answers);
 // That of the shard which carries the pair, unless another one knows of something that failed.
 boost::json::object join_explain(std::vector<boost::json::object> answers, std::size_t in_use);
 
+// Whether all shards are asked that, since each has an answer of its own.
+bool is_joined(std::string_view ask);
 // The answers' texts joined as the question `ask` wants it: by one of these, or the first shard's.
 std::string join_answers(const std::string& ask, std::vector<std::string> answers, std::size_t in_use);
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <boost/json.hpp>
 #include <map>
+#include <optional>
 
 #include "daemon/table.h"
 
@@ -109,25 +110,43 @@ bool is_ready(const json::object& status) {
          field(status, "listening") != "no";
 }
 
-std::string http_response(std::string_view request, const std::function<json::object()>& status) {
-  static constexpr std::string_view kPlain = "text/plain; charset=utf-8";
-  const std::string_view line = request.substr(0, request.find("\r\n"));
+namespace {
+
+struct Request {
+  std::string_view method;
+  std::string_view path;
+};
+
+std::optional<Request> request_in(std::string_view head) {
+  const std::string_view line = head.substr(0, head.find("\r\n"));
   const std::size_t space = line.find(' ');
   const std::size_t end = line.rfind(' ');
   if (space == std::string_view::npos || end == space || !line.substr(end + 1).starts_with("HTTP/1.")) {
-    return response("400 Bad Request", kPlain, "no HTTP request\n");
+    return std::nullopt;
   }
-  const std::string_view method = line.substr(0, space);
-  const std::string_view path = line.substr(space + 1, end - space - 1);
-  if (method != "GET") return response("405 Method Not Allowed", kPlain, "GET only\n");
-  if (path == "/livez") return response("200 OK", kPlain, "ok\n");
-  if (path == "/readyz") {
-    return is_ready(status()) ? response("200 OK", kPlain, "ready\n")
-                              : response("503 Service Unavailable", kPlain, "no link\n");
+  return Request{line.substr(0, space), line.substr(space + 1, end - space - 1)};
+}
+
+}  // namespace
+
+bool wants_status(std::string_view head) {
+  const auto request = request_in(head);
+  return request && request->method == "GET" && (request->path == "/readyz" || request->path == "/metrics");
+}
+
+std::string http_response(std::string_view head, const json::object& status) {
+  static constexpr std::string_view kPlain = "text/plain; charset=utf-8";
+  const auto request = request_in(head);
+  if (!request) return response("400 Bad Request", kPlain, "no HTTP request\n");
+  if (request->method != "GET") return response("405 Method Not Allowed", kPlain, "GET only\n");
+  if (request->path == "/livez") return response("200 OK", kPlain, "ok\n");
+  if (request->path == "/readyz") {
+    return is_ready(status) ? response("200 OK", kPlain, "ready\n")
+                            : response("503 Service Unavailable", kPlain, "no link\n");
   }
-  if (path == "/metrics") {
+  if (request->path == "/metrics") {
     return response("200 OK", "application/openmetrics-text; version=1.0.0; charset=utf-8",
-                    metrics_text(status()));
+                    metrics_text(status));
   }
   return response("404 Not Found", kPlain, "/metrics, /livez, /readyz\n");
 }

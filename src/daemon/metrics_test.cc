@@ -68,11 +68,15 @@ TEST(Http, answers_three_paths_and_nothing_else) {
                {"\r\n\r\n", "HTTP/1.1 400"},
                {"<stream:stream to='x'>\r\n\r\n", "HTTP/1.1 400"}};
   for (const auto& one : cases) {
-    EXPECT_TRUE(http_response(one.request, [] { return status(kUp); }).starts_with(one.begins))
-        << one.request;
+    EXPECT_TRUE(http_response(one.request, status(kUp)).starts_with(one.begins)) << one.request;
   }
-  EXPECT_TRUE(
-      http_response("GET /readyz HTTP/1.1\r\n\r\n", [] { return status("{}"); }).starts_with("HTTP/1.1 503"));
+  for (const char* request : {"GET /readyz HTTP/1.1\r\n\r\n", "GET /metrics HTTP/1.1\r\n\r\n"}) {
+    EXPECT_TRUE(wants_status(request)) << request;
+  }
+  for (const char* request : {"GET /livez HTTP/1.1\r\n\r\n", "POST /metrics HTTP/1.1\r\n\r\n", "x"}) {
+    EXPECT_FALSE(wants_status(request)) << request;
+  }
+  EXPECT_TRUE(http_response("GET /readyz HTTP/1.1\r\n\r\n", status("{}")).starts_with("HTTP/1.1 503"));
 }
 
 }  // namespace

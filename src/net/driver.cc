@@ -48,6 +48,16 @@ Now Driver::now() const {
 }
 
 Result<void> Driver::start() {
+  if (parts_.shard == 0) {
+    if (auto bound = bind(); !bound) return bound;
+  }
+  parts_.dialer.set_own_listeners(shards_.driver(0).own_listeners());
+  if (config_.listen_from_start && parts_.shard == 0) listen(true);
+  fed();
+  return {};
+}
+
+Result<void> Driver::bind() {
   auto s2s = [this](tcp::socket socket) { handle_s2s_accepted(std::move(socket)); };
   auto traversal = [this](tcp::socket socket) { handle_traversal_accepted(std::move(socket)); };
   for (const dns::Endpoint& endpoint : config_.s2s) {
@@ -61,9 +71,6 @@ Result<void> Driver::start() {
     if (auto opened = (*listener)->open(); !opened) return opened;
     traversal_listeners_.push_back(std::move(*listener));
   }
-  if (parts_.shard == 0) parts_.dialer.set_own_listeners(own_listeners());
-  if (config_.listen_from_start) listen(true);
-  fed();
   return {};
 }
 

@@ -86,7 +86,8 @@ class Driver : private ConnectionHost {
   Driver& operator=(const Driver&) = delete;
 
   // Binds every listener, so that a wrong address fails at the start, and begins. Nothing runs before
-  // io.run(). Errors: kFileUnreadable with the address and the reason.
+  // io.run(). Of several shards the first starts first, and all of them before a loop runs; only it has
+  // listeners. Errors: kFileUnreadable with the address and the reason.
   Result<void> start();
   // Closes listeners and connections at once. The io_context runs out of the driver's work after that; it
   // runs out, or is not run again, before the driver ends.
@@ -145,6 +146,7 @@ class Driver : private ConnectionHost {
     std::optional<std::size_t> link_to;
   };
 
+  Result<void> bind();
   void handle_s2s_accepted(tcp::socket socket);
   void handle_traversal_accepted(tcp::socket socket);
   bool has_room(const dns::Endpoint& peer);
@@ -155,7 +157,7 @@ class Driver : private ConnectionHost {
   // --- driver_shards.cc
   bool has_shards() const { return shards_.count() > 1; }
   bool decide_later(tcp::socket& socket);
-  void counted_elsewhere();
+  void counted_everywhere();
   void listen_of(std::size_t shard, bool on);
   void use_shards(std::size_t count);
   void link_ended(std::size_t core);
@@ -204,10 +206,9 @@ class Driver : private ConnectionHost {
   std::chrono::seconds stranger_second_{};
   std::size_t stranger_lines_ = 0;
   std::uint64_t stranger_unsaid_ = 0;
-  // The first of several shards: what waits until each has counted again, and how many have not yet; which of
-  // them want to listen; connections of links, by [[core]].
+  // The first of several shards: what waits until each has counted again; which of them want to listen;
+  // connections of links, by [[core]].
   std::vector<tcp::socket> undecided_;
-  std::size_t counts_awaited_ = 0;
   Time asked_to_count_{};
   std::size_t round_robin_ = 0;
   std::array<bool, limits::kShardsMax> wants_to_listen_{};

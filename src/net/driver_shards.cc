@@ -120,20 +120,18 @@ bool Driver::decide_later(tcp::socket& socket) {
     Time now = this->now().mono;
     if (now < asked_to_count_ + limits::kCountAgainAfter) return false;
     asked_to_count_ = now;
-    counts_awaited_ = shards_.count() - 1;
-    for (std::size_t shard = 1; shard < shards_.count(); ++shard) {
-      shards_.post(shard, [](Driver& other) {
-        other.count_again();
-        other.shards_.post(0, [](Driver& first) { first.counted_elsewhere(); });
-      });
-    }
+    auto count = [](Driver& driver) {
+      driver.count_again();
+      return true;
+    };
+    shards_.ask_all(count, [this](const std::vector<bool>&) { counted_everywhere(); });
   }
   undecided_.push_back(std::move(socket));
   return true;
 }
 
-void Driver::counted_elsewhere() {
-  if (--counts_awaited_ > 0 || stopped_) return;
+void Driver::counted_everywhere() {
+  if (stopped_) return;
   for (tcp::socket& socket : std::exchange(undecided_, {})) {
     boost::system::error_code error;
     tcp::endpoint remote = socket.remote_endpoint(error);

@@ -19,8 +19,8 @@ class ShardsTest : public DriverTest {
 
   Driver::Parts parts(Door& door, std::size_t number) {
     door.link = *LinkTls::make(door.identity.certificate, door.identity.key, {number, shards_.count()});
-    return {io_,      door.role, door.dialer, door.tls, *door.link, &door.certificates,
-            door.log, &shards_,  number};
+    return {io_,        door.role, door.dialer, door.tls, *door.link, &door.certificates,
+            door.aside, door.log,  &shards_,    number};
   }
   // A door with two shards, which listens as an edge does.
   void start(bool inside = false) {
@@ -66,8 +66,9 @@ class ShardsTest : public DriverTest {
     core.link = *LinkTls::make(core.identity.certificate, core.identity.key, shard);
     DriverConfig config;
     config.edges = {{host_port(first_.driver->traversal_endpoints().front()), {first_.identity.pin}}};
-    core.driver.emplace(Driver::Parts{io_, core.role, core.dialer, core.tls, *core.link, nullptr, core.log},
-                        config);
+    core.driver.emplace(
+        Driver::Parts{io_, core.role, core.dialer, core.tls, *core.link, nullptr, core.aside, core.log},
+        config);
     ASSERT_TRUE(core.driver->start());
   }
 
@@ -292,8 +293,9 @@ class CoreShardTest : public ShardsTest {
     DriverConfig config;
     config.traversal = {loopback()};
     config.core_pins = {{core_1_.identity.pin}};
-    edge.driver.emplace(Driver::Parts{io_, edge.role, edge.dialer, edge.tls, *edge.link, nullptr, edge.log},
-                        config);
+    edge.driver.emplace(
+        Driver::Parts{io_, edge.role, edge.dialer, edge.tls, *edge.link, nullptr, edge.aside, edge.log},
+        config);
     ASSERT_TRUE(edge.driver->start());
   }
 };
@@ -321,9 +323,9 @@ TEST_F(CoreShardTest, carries_streams_from_its_first_link_until_no_edge_has_a_sh
   DriverConfig config;
   config.traversal = {where};
   config.core_pins = {{core_1_.identity.pin}};
-  second_.driver.emplace(
-      Driver::Parts{io_, second_.role, second_.dialer, second_.tls, *second_.link, nullptr, second_.log},
-      config);
+  second_.driver.emplace(Driver::Parts{io_, second_.role, second_.dialer, second_.tls, *second_.link, nullptr,
+                                       second_.aside, second_.log},
+                         config);
   ASSERT_TRUE(second_.driver->start());
   core_1_.want(gate::DialLink{6, 1});
   ASSERT_TRUE(run_until([&] { return core_1_.role.dial_failed_.size() == 2; }));

@@ -8,8 +8,10 @@
 #include <array>
 #include <atomic>
 #include <cstddef>
+#include <memory>
 #include <mutex>
 #include <string>
+#include <type_traits>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -52,12 +54,40 @@ class Shards {
   // Which loop and driver a shard has. Before any loop runs.
   void enter(std::size_t shard, asio::io_context& io, Driver& driver) { seats_[shard] = {&io, &driver}; }
   asio::io_context& io(std::size_t shard) const { return *seats_[shard].io; }
+  // To be used in that shard's loop, or while no loop runs.
+  Driver& driver(std::size_t shard) const { return *seats_[shard].driver; }
   // Carries the order, a callable that takes the Driver&, out in that shard's loop; never at once. A loop
   // that does not run any more drops it.
   template <typename Order>
   void post(std::size_t shard, Order order) const {
     asio::post(*seats_[shard].io,
                [driver = seats_[shard].driver, order = std::move(order)]() mutable { order(*driver); });
+  }
+
+  // Asks every shard's driver in its loop, and gives what they say, by number, to `done` in the first one's.
+  // To be called there; where there is one shard, all of it happens at once.
+  template <typename Question, typename Done>
+  void ask_all(Question question, Done done) const {
+    using Answer = std::invoke_result_t<Question&, Driver&>;
+    if (count() == 1) {
+      std::vector<Answer> alone;
+      alone.push_back(question(driver(0)));
+      return done(std::move(alone));
+    }
+    struct Asked {
+      std::vector<Answer> answers;
+      std::size_t missing;
+      Done done;
+    };
+    auto asked = std::make_shared<Asked>(Asked{std::vector<Answer>(count()), count(), std::move(done)});
+    for (std::size_t shard = 0; shard < count(); ++shard) {
+      post(shard, [this, shard, asked, question](Driver& driver) mutable {
+        post(0, [shard, asked = std::move(asked), answer = question(driver)](Driver&) mutable {
+          asked->answers[shard] = std::move(answer);
+          if (--asked->missing == 0) asked->done(std::move(asked->answers));
+        });
+      });
+    }
   }
 
   // How many shards carry streams: the first ones, and always one. Not all do when the other door has fewer.
