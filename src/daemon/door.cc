@@ -140,8 +140,9 @@ Result<void> Door::start_shards() {
 
 void Door::run_shard(asio::io_context& loop, net::Driver& driver) {
   block_signals();
-  const auto work = asio::make_work_guard(loop);
+  auto work = asio::make_work_guard(loop);
   loop.run();
+  work.reset();
   driver.stop();
   loop.restart();
   loop.run_for(limits::kStopTimeout);
