@@ -14,10 +14,8 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "base/limits.h"
-#include "link/frame.h"
 #include "net/deadline.h"
 #include "net/endpoint.h"
-#include "s2s/header_hint.h"
 
 namespace sallyport::net {
 
@@ -83,16 +81,6 @@ asio::awaitable<void> Connection::live_accepted(std::shared_ptr<Connection> self
   self->open();
 }
 
-asio::awaitable<void> Connection::live_handed_over(std::shared_ptr<Connection> self) {
-  self->announce_accepted();
-  // Not `a && !co_await b`: as the first await of a coroutine GCC 12 miscompiles that.
-  if (self->direct_tls_) {
-    bool is_secure = co_await self->secure();
-    if (!is_secure) co_return;
-  }
-  self->open();
-}
-
 void Connection::announce_accepted() {
   boost::system::error_code ignored;
   phase_ = Phase::kPlain;
@@ -141,25 +129,11 @@ asio::awaitable<void> Connection::live_link_accepted(std::shared_ptr<Connection>
   self->open();
 }
 
-asio::awaitable<void> Connection::live_link_handed_over(std::shared_ptr<Connection> self) {
-  self->announce_link(self->tls_->pinned_row());
-  self->open();
-  co_return;
-}
-
 void Connection::announce_link(std::size_t peer) {
   phase_ = Phase::kSecure;
   host_.handle_known(id_);
   host_.role().handle_link(id_, peer, peer_, host_.now());
   fed();
-}
-
-// The last word in the link's own terms, of a connection that no role hears of.
-asio::awaitable<void> Connection::refuse_link(Error error) {
-  phase_ = Phase::kSecure;
-  link::frame::append(unsent_, link::frame::Refuse{{code_row(error.code).name, error.text}});
-  disconnect_wanted_ = true;
-  co_await close();
 }
 
 asio::awaitable<void> Connection::live_link_dialled(std::shared_ptr<Connection> self, gate::DialPlan plan,
@@ -218,41 +192,6 @@ asio::awaitable<bool> Connection::first_byte() {
     if (size == 0 || !is_retry(errno) || deadline.has_passed()) co_return false;
     co_await wait(tcp::socket::wait_read);
   }
-}
-
-// The system tells of more bytes only once there are more than were seen (SO_RCVLOWAT): those are not read
-// here, and would be told of again and again.
-asio::awaitable<std::string> Connection::header_hint() {
-  if (direct_tls_) co_return std::string();
-  auto wake_at = [this](std::size_t bytes) {
-    int value = static_cast<int>(bytes);
-    ::setsockopt(socket_.native_handle(), SOL_SOCKET, SO_RCVLOWAT, &value, sizeof value);
-  };
-  Deadline deadline(socket_, limits::kHeaderHintTimeout);
-  std::optional<std::string> hint;
-  std::size_t seen = 0;
-  while (!deadline.has_passed() && !disconnect_wanted_) {
-    std::span<char> buffer = host_.read_buffer();
-    ssize_t size = ::recv(socket_.native_handle(), buffer.data(), limits::kStreamHeaderBytesMax, MSG_PEEK);
-    // Woken without more: it has ended, and what is there is all that comes.
-    if (size <= static_cast<ssize_t>(seen)) break;
-    seen = static_cast<std::size_t>(size);
-    hint = s2s::header_hint({buffer.data(), seen}, host_.hint_attribute());
-    if (hint) break;
-    wake_at(seen + 1);
-    co_await wait(tcp::socket::wait_read);
-  }
-  wake_at(1);
-  co_return hint.value_or("");
-}
-
-tcp::socket Connection::release_socket(asio::io_context& io) {
-  phase_ = Phase::kClosing;
-  boost::system::error_code ignored;
-  tcp::endpoint own = socket_.local_endpoint(ignored);
-  tcp::socket released(io);
-  released.assign(own.protocol(), socket_.release(ignored), ignored);
-  return released;
 }
 
 // --- while it is plain or secure

@@ -220,6 +220,36 @@ TEST_F(ShardsTest, the_limit_of_an_address_holds_for_the_door) {
   ASSERT_TRUE(run_until([&] { return shards_.connections() == 0; }));
 }
 
+TEST_F(ShardsTest, few_wait_for_a_shard_that_is_slow_to_count) {
+  asio::io_context slow{1};
+  Door busy(slow);
+  DriverConfig config;
+  config.s2s = {loopback()};
+  for (Door* door : {&first_, &busy}) {
+    door->link = *LinkTls::make(door->identity.certificate, door->identity.key);
+    door->driver.emplace(Driver::Parts{door->io_, door->role, door->dialer, door->tls, *door->link, nullptr,
+                                       door->aside, door->log, &shards_, door == &busy ? 1U : 0U},
+                         config);
+    ASSERT_TRUE(door->driver->start());
+  }
+  first_.want(gate::Listen{true});
+  ASSERT_TRUE(run_until([&] { return first_.driver->is_listening(); }));
+  std::vector<tcp::socket> peers;
+  for (std::size_t i = 0; i < limits::kUnauthenticatedPerAddressMax + limits::kAcceptedUndecidedMax; ++i) {
+    peers.push_back(come());
+  }
+  ASSERT_TRUE(
+      run_until([&] { return first_.driver->counters().accepted == limits::kUnauthenticatedPerAddressMax; }));
+  peers.push_back(come());
+  ASSERT_TRUE(run_until([&] { return first_.driver->counters().refused == 1; }));
+  slow.run();
+  ASSERT_TRUE(
+      run_until([&] { return first_.driver->counters().refused == 1 + limits::kAcceptedUndecidedMax; }));
+  busy.driver->stop();
+  slow.restart();
+  slow.run();
+}
+
 TEST_F(ShardsTest, a_link_goes_to_the_shard_that_it_names) {
   start();
   start_core(core_0_, {0, 2});
