@@ -67,7 +67,8 @@ servers = ["127.0.0.1:{self.inside.port}"]
         wait_for("the s2s port opens\n" + self.place.log("edge"), lambda: connects(self.place.ports["edge"]))
 
     def exchange(self):
-        """A message each way for each remote domain, on a stream of its own."""
+        """A message each way for each remote domain, on a stream of its own. (What a door has not settled when the
+        other ends comes once more.)"""
         for number, remote in enumerate(REMOTES):
             inward = open_stream(self.place.ports["edge"], remote, "example.com",
                                  client_context(self.place / "world.crt", self.place / "world.key"))
@@ -80,7 +81,7 @@ servers = ["127.0.0.1:{self.inside.port}"]
             for server, pair, body in ((self.inside, (f"u@{remote}", "a@example.com"), f"in {number}"),
                                        (self.world, ("a@example.com", f"u@{remote}"), f"out {number}")):
                 wait_for(f"{pair}\n{self.place.log('edge')}\n{self.place.log('core')}",
-                         lambda: server.messages.get(pair) == [body])
+                         lambda: set(server.messages.get(pair, [])) == {body})
 
     def forget(self):
         """What was said so far, and who said it."""
@@ -135,7 +136,7 @@ def test_a_policy_reaches_all_shards(world):
     assert place.ask("core", "reload", "--json").json["generation"] == 3
     wait_for("the edge has it in all shards", lambda: place.status("edge")["policy"].get("generation") == 3)
     for remote in REMOTES:
-        with pytest.raises((EOFError, OSError)):
+        with pytest.raises(PermissionError):
             open_stream(place.ports["edge"], remote, "example.com", client_context(place / "world.crt", place / "world.key"))
     world.write_policy()
     assert place.ask("core", "reload", "--json").json["generation"] == 4

@@ -58,7 +58,8 @@ def open_stream(port, own, to, context):
     peer.hear(r"<proceed[^>]*>")
     peer.secure(context, server_hostname=to)
     peer.header()
-    peer.hear(r"EXTERNAL.*</stream:features>")
+    if "EXTERNAL" not in peer.hear(r"<stream:features>.*?</stream:features>").group(0):
+        raise PermissionError(f"{own} is not wanted by {to}")
     peer.say(f"<auth {SASL} mechanism='EXTERNAL'>{base64.b64encode(own.encode()).decode()}</auth>")
     peer.hear(r"<success[^>]*>")
     peer.header()
@@ -80,6 +81,8 @@ class Server:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self):
+        # A thread that waits for a connection does not notice that the socket is closed.
+        self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
 
     def _accept(self):
