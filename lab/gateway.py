@@ -141,6 +141,7 @@ name      = "{at.EDGE_NAME}"
 s2s       = ["{at.ip('edge')}:5269"]
 traversal = ["{at.ip('edge')}:7400"]
 control   = "{self.folder}/run/edge.sock"
+shards    = {self.options.shards}
 
 [identity]
 certificate = "edge.crt"
@@ -161,6 +162,7 @@ servers = ["{at.ip('dns')}:53"]
 name    = "{at.CORE_NAME}"
 s2s     = ["{at.ip('core')}:5269"]
 control = "{self.folder}/run/core.sock"
+shards  = {self.options.shards}
 state   = "state"
 policy  = "policy.toml"
 

@@ -39,6 +39,7 @@ class Options:
     server_ca: bool = True  # whether the core knows the inside server by certificate
     eku: str = pki.EKU_SERVER  # of the public certificates
     trace: bool = True  # servers log every stanza
+    shards: int = 1  # of each door
 
 
 class World:

@@ -46,6 +46,7 @@ class Plan:
         self.seconds = options.seconds or (2 if quick else 6)
         self.rate_seconds = 5 if quick else 15
         self.warm = 1 if quick else 2
+        self.shard_rounds = 1 if quick else 3
         self.setup_count = 200 if quick else 1000
         self.idle_count = 1000 if quick else 10_000
         self.idle_count_peers = 200 if quick else 1000
@@ -162,6 +163,25 @@ def _reload(world, plan, samples):
                 samples.add(f"{what}: p99 ms", "sallyport", result["p99_ms"])
     except LabError as error:
         samples.fail("reload", error)
+
+
+def shards(world, plan, samples):
+    """Two shards against one: stanzas for each CPU second of the busiest thread, which is the one that is full
+    first where there are processors for all. Many remote domains, since a shard has whole ones; no more than a
+    core mints certificates for in a second."""
+    locals_count, remotes_count = 2, 32
+    domains = ("--pairs", locals_count * remotes_count, "--locals", locals_count, "--remotes", remotes_count)
+    for number in range(plan.shard_rounds):
+        for count in (1, 2):
+            try:
+                with Sallyport(world, locals_count, remotes_count, shards=count) as system:
+                    result = world.load("saturate", *system.words(), *domains, "--warm", plan.warm,
+                                        "--measure", plan.seconds)
+                    samples.add(f"shards, {count}: stanzas per CPU s of the busiest thread", "sallyport",
+                                1e5 / result["busiest_thread_cpu_s_per_100k"])
+                    samples.add(f"shards, {count}: CPU s per 100k", "sallyport", result["cpu_s_per_100k"])
+            except LabError as error:
+                samples.fail(f"{count} shard(s)", error)
 
 
 def start(world, samples):

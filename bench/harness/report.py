@@ -80,6 +80,14 @@ def ratio_rows(samples):
         if ours and base:
             middle = statistics.median(ours) / statistics.median(base)
             yield f"{many} / {few.split(':')[0]}", number(middle), "1.2", middle <= 1.2
+    two, one = (samples.get(f"shards, {count}: stanzas per CPU s of the busiest thread", "sallyport")
+                for count in (2, 1))
+    if two and one:
+        # The table has what may be at most: one shard in parts of two.
+        each = [a / b for a, b in zip(one, two)]
+        middle = statistics.median(each)
+        yield ("shards, 1 / shards, 2: stanzas per CPU s of the busiest thread", spread(each), number(1 / 1.7),
+               middle <= 1 / 1.7)
     during, before = (samples.get(f"{what}: longest latency ms", "sallyport")
                       for what in ("reload of many rows", "no reload"))
     if during and before:

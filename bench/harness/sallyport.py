@@ -14,9 +14,9 @@ EDGE, CORE = "127.0.0.1", "127.0.0.2"
 class Sallyport(System):
     title = "Sallyport core + edge"
 
-    def __init__(self, world, locals_count=8, remotes_count=8, rows=0, transport="starttls"):
+    def __init__(self, world, locals_count=8, remotes_count=8, rows=0, transport="starttls", shards=1):
         super().__init__(world)
-        self.transport = transport
+        self.transport, self.shards = transport, shards
         self.folder = f"{world.folder}/sallyport"
         shutil.rmtree(self.folder, ignore_errors=True)
         os.makedirs(f"{self.folder}/certs")
@@ -69,6 +69,7 @@ name      = "edge.bench.example"
 s2s       = ["{EDGE}:5269"]
 traversal = ["{EDGE}:7400"]
 control   = "{self.folder}/edge.sock"
+shards    = {self.shards}
 
 [identity]
 certificate = "edge.crt"
@@ -88,6 +89,7 @@ servers = ["127.0.0.53:53"]
 name    = "core.bench.example"
 s2s     = ["{CORE}:5269"]
 control = "{self.folder}/core.sock"
+shards  = {self.shards}
 state   = "state"
 policy  = "policy.toml"
 

@@ -1,5 +1,7 @@
 #include "proc.h"
 
+#include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -15,22 +17,36 @@ std::int64_t now_ns() {
   return time.tv_sec * 1'000'000'000LL + time.tv_nsec;
 }
 
-Usage usage_of(int pid) {
-  Usage usage;
-  std::string folder = "/proc/" + std::to_string(pid);
-  std::ifstream stat(folder + "/stat");
+namespace {
+
+// proc(5): utime is field 14, stime 15. Nothing of what is gone.
+double cpu_s_of(const std::string& stat_path) {
+  std::ifstream stat(stat_path);
   std::string line;
   std::getline(stat, line);
   std::size_t behind_name = line.rfind(')');  // the name may hold anything
-  if (behind_name == std::string::npos) return usage;
+  if (behind_name == std::string::npos) return 0;
   std::istringstream fields(line.substr(behind_name + 1));
   std::string skipped;
-  for (int field = 3; field < 14; ++field) fields >> skipped;  // proc(5): utime is field 14, stime 15
+  for (int field = 3; field < 14; ++field) fields >> skipped;
   double user = 0;
   double system = 0;
   fields >> user >> system;
-  usage.cpu_s = (user + system) / static_cast<double>(sysconf(_SC_CLK_TCK));
+  return (user + system) / static_cast<double>(sysconf(_SC_CLK_TCK));
+}
+
+}  // namespace
+
+Usage usage_of(int pid) {
+  Usage usage;
+  std::string folder = "/proc/" + std::to_string(pid);
+  usage.cpu_s = cpu_s_of(folder + "/stat");
+  std::error_code gone;
+  for (const auto& thread : std::filesystem::directory_iterator(folder + "/task", gone)) {
+    usage.thread_cpu_s[std::stoi(thread.path().filename())] = cpu_s_of(thread.path().string() + "/stat");
+  }
   std::ifstream status(folder + "/status");
+  std::string line;
   while (std::getline(status, line)) {
     if (line.starts_with("VmRSS:")) usage.rss_kb = std::stoull(line.substr(6));
   }
@@ -41,6 +57,17 @@ std::vector<Usage> usage_of(const std::vector<int>& pids) {
   std::vector<Usage> all;
   for (int pid : pids) all.push_back(usage_of(pid));
   return all;
+}
+
+double busiest_thread_cpu_s(const std::vector<Usage>& before, const std::vector<Usage>& after) {
+  double most = 0;
+  for (std::size_t i = 0; i < after.size() && i < before.size(); ++i) {
+    for (const auto& [thread, used] : after[i].thread_cpu_s) {
+      auto earlier = before[i].thread_cpu_s.find(thread);
+      most = std::max(most, used - (earlier == before[i].thread_cpu_s.end() ? 0 : earlier->second));
+    }
+  }
+  return most;
 }
 
 double own_cpu_s() {

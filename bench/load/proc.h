@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -13,10 +14,13 @@ std::int64_t now_ns();
 struct Usage {
   double cpu_s = 0;          // user and system, all threads, from /proc/PID/stat
   std::uint64_t rss_kb = 0;  // VmRSS
+  std::map<int, double> thread_cpu_s;
 };
 // Of a process that is gone: nothing.
 Usage usage_of(int pid);
 std::vector<Usage> usage_of(const std::vector<int>& pids);
+// What the busiest of all their threads used between two looks.
+double busiest_thread_cpu_s(const std::vector<Usage>& before, const std::vector<Usage>& after);
 double own_cpu_s();
 
 // TcpExt counters of the network namespace: connections that a full accept queue dropped.

@@ -274,9 +274,10 @@ void Traffic::print(const Snapshot& begin, const Snapshot& end) {
   auto per = [&](double value) { return hundred_thousands > 0 ? value / hundred_thousands : 0; };
   std::printf(
       "{\"stanzas\": %.0f, \"seconds\": %.3f, \"stanzas_per_s\": %.0f, \"cpu_s\": %.2f, "
-      "\"cpu_s_per_100k\": %.4f, \"generator_cpu_s_per_100k\": %.4f, ",
+      "\"cpu_s_per_100k\": %.4f, \"busiest_thread_cpu_s_per_100k\": %.4f, \"generator_cpu_s_per_100k\": "
+      "%.4f, ",
       stanzas, elapsed_s, elapsed_s > 0 ? stanzas / elapsed_s : 0, cpu_s, per(cpu_s),
-      per(end.own_cpu_s - begin.own_cpu_s));
+      per(busiest_thread_cpu_s(begin.usage, end.usage)), per(end.own_cpu_s - begin.own_cpu_s));
   std::printf("\"p50_ms\": %.3f, \"p99_ms\": %.3f, \"max_ms\": %.3f, ", percentile_ms(latencies_, 0.5),
               percentile_ms(latencies_, 0.99), percentile_ms(latencies_, 1));
   std::printf("\"bounced\": %llu, \"disordered\": %llu, \"processes\": [%s], \"failure\": %s}\n",

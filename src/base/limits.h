@@ -103,6 +103,18 @@ inline constexpr std::size_t kReadBytes = 16 * 1024;
 // What is encrypted for one socket at a time: four full TLS records in one call to the system.
 inline constexpr std::size_t kWriteBytes = 64 * 1024;
 
+// --- shards (docs/ARCHITECTURE.md "A shard is a whole door")
+
+// Threads of one door, each with a loop, links and limits of its own: more than a gateway's machine has
+// processors are of no use, and every one holds the policy and the public keys once more.
+inline constexpr std::size_t kShardsMax = 16;
+// For the rest of a stream's first header, when its beginning is there: servers write it in one piece. Who
+// takes longer is carried by any shard.
+inline constexpr auto kHeaderHintTimeout = 2s;
+// Accepted connections that wait while every shard is asked which of those that it carries have proved
+// something; one more is refused, as it would have been without asking.
+inline constexpr std::size_t kAcceptedUndecidedMax = 64;
+
 // --- finding servers
 inline constexpr std::size_t kSrvRecordsMax = 32;
 inline constexpr std::size_t kAddressesPerTargetMax = 8;

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/json.hpp>
 #include <charconv>
 #include <csignal>
@@ -10,6 +12,7 @@
 #include <utility>
 
 #include "base/limits.h"
+#include "daemon/joined.h"
 #include "daemon/load.h"
 #include "daemon/metrics.h"
 #include "daemon/report.h"
@@ -36,6 +39,10 @@ std::string text_at(const json::object& object, std::string_view name) {
   const json::value* value = object.if_contains(name);
   return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string{};
 }
+
+// What the process answers itself, not its roles.
+constexpr std::array<std::string_view, 7> kOfTheProcess{"reload", "policy diff", "policy apply", "log level",
+                                                        "ports",  "dns records", "drain"};
 
 json::object unanswered() {
   return error_object({Code::kControlRefused, "this door does not answer that; ask the core"});
@@ -112,8 +119,36 @@ Exit Door::fail(const Error& error) {
   return Exit::kFailed;
 }
 
-Exit Door::serve(net::Driver& driver, const Interfaces& interfaces, Answers answers) {
-  driver_ = &driver;
+void Door::make_shards(std::size_t count) {
+  shards_.emplace(count);
+  for (std::size_t shard = 1; shard < count; ++shard) more_loops_.emplace_back(1);
+  for (std::size_t shard = 0; shard < count; ++shard) shard_logs_.emplace_back(log_, shard);
+}
+
+asio::io_context& Door::loop_of(std::size_t shard) { return shard == 0 ? io_ : more_loops_[shard - 1]; }
+
+LogSink& Door::log_of(std::size_t shard) {
+  return shards_->count() == 1 ? static_cast<LogSink&>(log_) : shard_logs_[shard];
+}
+
+Result<void> Door::start_shards() {
+  for (std::size_t shard = 0; shard < shards_->count(); ++shard) {
+    if (Result<void> started = shards_->driver(shard).start(); !started) return started;
+  }
+  return {};
+}
+
+void Door::run_shard(asio::io_context& loop, net::Driver& driver) {
+  block_signals();
+  auto work = asio::make_work_guard(loop);
+  loop.run();
+  work.reset();
+  driver.stop();
+  loop.restart();
+  loop.run_for(limits::kStopTimeout);
+}
+
+Exit Door::serve(const Interfaces& interfaces, Answers answers) {
   answers_ = std::move(answers);
   const std::size_t question_bytes_max =
       answers_.policy_apply ? limits::kControlPolicyBytesMax : limits::kControlQuestionBytesMax;
@@ -121,11 +156,12 @@ Exit Door::serve(net::Driver& driver, const Interfaces& interfaces, Answers answ
       io_.get_executor(), interfaces.control, interfaces.control_group, question_bytes_max,
       [this](std::string question, Reply reply) { take_question(std::move(question), std::move(reply)); });
   if (!control) return fail(control.error());
-  if (Result<void> started = driver.start(); !started) return fail(started.error());
+  if (Result<void> started = start_shards(); !started) return fail(started.error());
   std::unique_ptr<MetricsServer> metrics;
   if (interfaces.metrics) {
-    auto opened = MetricsServer::open(io_.get_executor(), endpoint_of(*interfaces.metrics),
-                                      [this] { return status(); });
+    auto opened = MetricsServer::open(
+        io_.get_executor(), endpoint_of(*interfaces.metrics),
+        [this](const std::function<void(const json::object&)>& done) { tell_status(done); });
     if (!opened) return fail(opened.error());
     metrics = std::move(*opened);
   }
@@ -133,16 +169,22 @@ Exit Door::serve(net::Driver& driver, const Interfaces& interfaces, Answers answ
   wait_for_signal();
   log_.log({LogLevel::kInfo, "door.ready", {{"control", interfaces.control}}});
   notify_.ready("serving");
+  for (std::size_t shard = 1; shard < shards_->count(); ++shard) {
+    threads_.emplace_back(
+        [&loop = loop_of(shard), &driver = shards_->driver(shard)] { run_shard(loop, driver); });
+  }
   io_.run();
   // Whoever looks for the socket from here on finds no daemon.
   control->reset();
+  for (asio::io_context& loop : more_loops_) loop.stop();
   aside_.stop();
   metrics.reset();
-  driver.stop();
+  shards_->driver(0).stop();
   signals_.cancel();
   io_.restart();
   // What was waiting is told that it is over, before what it refers to goes.
   io_.run_for(limits::kStopTimeout);
+  for (std::thread& thread : threads_) thread.join();
   log_.log({LogLevel::kInfo, "door.ended", {}});
   return Exit::kGood;
 }
@@ -170,7 +212,28 @@ void Door::answer(Asked asked, const Reply& reply) {
     return answers_.policy_diff(std::move(*asked.object), reply);
   if (ask == "policy apply" && answers_.policy_apply)
     return answers_.policy_apply(std::move(*asked.object), reply);
-  reply(answer_at_once(asked, ask));
+  const bool of_the_process = !asked.object || asked.text.size() > limits::kControlQuestionBytesMax ||
+                              std::ranges::find(kOfTheProcess, ask) != kOfTheProcess.end();
+  if (of_the_process) return reply(answer_at_once(asked, ask));
+  ask_shards(ask, asked.text, reply);
+}
+
+// What counts or lists goes to all of them; the rest is the same for each.
+void Door::ask_shards(const std::string& ask, const std::string& question, const Reply& reply) {
+  if (!is_joined(ask)) return reply(shards_->driver(0).control(question));
+  shards_->ask_all([question](net::Driver& driver) { return driver.control(question); },
+                   [this, ask, reply](std::vector<std::string> answers) {
+                     const std::size_t in_use = shards_->in_use();
+                     if (answers.size() == 1 || ask != "connections")
+                       return reply(join_answers(ask, std::move(answers), in_use));
+                     // The rows of fifty thousand streams: stanzas do not wait for that.
+                     aside_.run(
+                         io_.get_executor(),
+                         [ask, answers = std::move(answers), in_use]() mutable {
+                           return join_answers(ask, std::move(answers), in_use);
+                         },
+                         reply);
+                   });
 }
 
 std::string Door::answer_at_once(const Asked& asked, const std::string& ask) {
@@ -189,16 +252,15 @@ std::string Door::answer_at_once(const Asked& asked, const std::string& ask) {
     std::from_chars(text.data(), text.data() + text.size(), port);
     return json::serialize(answers_.dns_records ? answers_.dns_records(port) : unanswered());
   }
-  if (ask == "drain") {
-    driver_->drain_streams();
-    return json::serialize(json::object{{"draining", true}});
-  }
-  return driver_->control(asked.text);
+  drain_shards();
+  return json::serialize(json::object{{"draining", true}});
 }
 
-json::object Door::status() {
-  json::value answer = json::parse(driver_->control(R"({"ask":"status"})"));
-  return answer.is_object() ? std::move(answer.get_object()) : json::object{};
+void Door::tell_status(const std::function<void(const json::object&)>& done) {
+  ask_shards("status", R"({"ask":"status"})", [done](const std::string& text) {
+    const json::value answer = json::parse(text);
+    done(answer.is_object() ? answer.get_object() : json::object{});
+  });
 }
 
 json::object Door::set_log_level(const json::object& question) {
@@ -229,17 +291,29 @@ void Door::handle_signal(int signal) {
   draining_ = true;
   log_.log({LogLevel::kInfo, "door.draining", {{"signal", signal == SIGTERM ? "TERM" : "INT"}}});
   notify_.stopping();
-  driver_->drain_streams();
+  drain_shards();
   drain_until_ = std::chrono::steady_clock::now() + limits::kDrainTimeout;
   wait_until_drained();
 }
 
+// The first at once, so that nothing is accepted behind it.
+void Door::drain_shards() {
+  shards_->driver(0).drain_streams();
+  for (std::size_t shard = 1; shard < shards_->count(); ++shard) {
+    shards_->post(shard, [](net::Driver& driver) { driver.drain_streams(); });
+  }
+}
+
 void Door::wait_until_drained() {
-  if (driver_->is_drained() || std::chrono::steady_clock::now() >= drain_until_) return end();
-  drain_timer_.expires_after(std::chrono::milliseconds(20));
-  drain_timer_.async_wait([this](error_code cancelled) {
-    if (!cancelled) wait_until_drained();
-  });
+  if (std::chrono::steady_clock::now() >= drain_until_) return end();
+  shards_->ask_all([](net::Driver& driver) { return driver.is_drained(); },
+                   [this](const std::vector<bool>& drained) {
+                     if (std::ranges::find(drained, false) == drained.end()) return end();
+                     drain_timer_.expires_after(std::chrono::milliseconds(20));
+                     drain_timer_.async_wait([this](error_code cancelled) {
+                       if (!cancelled) wait_until_drained();
+                     });
+                   });
 }
 
 void Door::end() { io_.stop(); }

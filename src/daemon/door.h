@@ -1,4 +1,5 @@
-// The process around a role: its log, its loop, its signals, its control socket, and its way to the end.
+// The process around a role, or around several where it has shards (docs/ARCHITECTURE.md "A shard is a whole
+// door"): its log, its loops, its signals, its control socket, and its way to the end.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -6,11 +7,13 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/json/object.hpp>
 #include <chrono>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "base/time.h"
@@ -21,6 +24,7 @@
 #include "gate/config.h"
 #include "net/aside.h"
 #include "net/driver.h"
+#include "net/shards.h"
 
 namespace sallyport::daemon {
 
@@ -48,6 +52,7 @@ class Door {
   explicit Door(const Invocation& invocation);
   ~Door();
 
+  // The loop of the first shard, which is the door's own thread: everything that is not a shard's runs here.
   boost::asio::io_context& io() { return io_; }
   LogWriter& log() { return log_; }
   net::Aside& aside() { return aside_; }
@@ -60,9 +65,17 @@ class Door {
   // Says why the door does not start; kFailed.
   Exit fail(const Error& error);
 
-  // Starts the driver, answers on the interfaces, and returns when the door has ended: SIGTERM and SIGINT
-  // drain it within limits::kDrainTimeout, a second one ends it at once; SIGHUP reloads.
-  Exit serve(net::Driver& driver, const Interfaces& interfaces, Answers answers);
+  // So many shards; to be called once, before anything that belongs to one is made.
+  void make_shards(std::size_t count);
+  net::Shards& shards() { return *shards_; }
+  // What a shard runs on, and what it writes to: the door's log, with its number where there are several.
+  boost::asio::io_context& loop_of(std::size_t shard);
+  LogSink& log_of(std::size_t shard);
+
+  // Starts the shards' drivers, answers on the interfaces, and returns when the door has ended: SIGTERM and
+  // SIGINT drain it within limits::kDrainTimeout, a second one ends it at once; SIGHUP reloads. Each shard
+  // but the first has a thread from then until then.
+  Exit serve(const Interfaces& interfaces, Answers answers);
 
  private:
   struct Asked {
@@ -73,14 +86,22 @@ class Door {
   void take_question(std::string question, Reply reply);
   void answer(Asked asked, const Reply& reply);
   std::string answer_at_once(const Asked& asked, const std::string& ask);
-  boost::json::object status();
+  void ask_shards(const std::string& ask, const std::string& question, const Reply& reply);
+  void tell_status(const std::function<void(const boost::json::object&)>& done);
   boost::json::object set_log_level(const boost::json::object& question);
   void wait_for_signal();
   void handle_signal(int signal);
+  Result<void> start_shards();
+  static void run_shard(boost::asio::io_context& loop, net::Driver& driver);
+  void drain_shards();
   void wait_until_drained();
   void end();
 
   boost::asio::io_context io_{1};
+  std::deque<boost::asio::io_context> more_loops_;  // of the shards behind the first
+  std::deque<ShardLog> shard_logs_;
+  std::optional<net::Shards> shards_;
+  std::vector<std::thread> threads_;
   net::Aside aside_;
   LogWriter log_;
   SystemRandom random_;
@@ -89,7 +110,6 @@ class Door {
   boost::asio::steady_timer drain_timer_;
   std::chrono::steady_clock::time_point drain_until_{};
   bool draining_ = false;
-  net::Driver* driver_ = nullptr;
   Answers answers_;
 };
 

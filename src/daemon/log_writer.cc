@@ -39,7 +39,8 @@ std::string log_time(std::chrono::system_clock::time_point time) {
 LogWriter::~LogWriter() { write(limits::kStopTimeout); }
 
 void LogWriter::log(LogEvent event) {
-  if (event.level > level_) return;
+  if (event.level > level()) return;
+  const std::lock_guard lock(mutex_);
   write({});
   if (lost_ > 0 && backlog_.size() <= limits::kLogBacklogBytesMax / 2) {
     add({LogLevel::kWarning, "log.lost", {{"lines", std::to_string(std::exchange(lost_, 0))}}});
@@ -51,6 +52,11 @@ void LogWriter::log(LogEvent event) {
     add(event);
     write({});
   }
+}
+
+void ShardLog::log(LogEvent event) {
+  event.fields.emplace_back("shard", shard_);
+  log_.log(std::move(event));
 }
 
 void LogWriter::add(const LogEvent& event) {

@@ -1,8 +1,10 @@
 // Where log events end: one line each on a descriptor, as text or JSON.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,9 +22,9 @@ std::string_view log_level_name(LogLevel level);
 // RFC 3339 in UTC with milliseconds: "2026-11-22T20:37:05.123Z".
 std::string log_time(std::chrono::system_clock::time_point time);
 
-// Does not wait for whoever reads the descriptor. What a pipe or a socket has no room for now waits here, up
-// to limits::kLogBacklogBytesMax, and goes before the next line; lines beyond that are counted, and said as
-// `log.lost` when there is room again.
+// May be used by several threads: lines stay whole. Does not wait for whoever reads the descriptor. What a
+// pipe or a socket has no room for now waits here, up to limits::kLogBacklogBytesMax, and goes before the
+// next line; lines beyond that are counted, and said as `log.lost` when there is room again.
 class LogWriter : public LogSink {
  public:
   // Does not own the descriptor, which stays open as long as the writer lives.
@@ -34,8 +36,8 @@ class LogWriter : public LogSink {
   LogWriter& operator=(const LogWriter&) = delete;
 
   void log(LogEvent event) override;
-  void set_level(LogLevel level) { level_ = level; }
-  LogLevel level() const { return level_; }
+  void set_level(LogLevel level) { level_.store(level, std::memory_order_relaxed); }
+  LogLevel level() const { return level_.load(std::memory_order_relaxed); }
 
  private:
   void add(const LogEvent& event);
@@ -43,9 +45,22 @@ class LogWriter : public LogSink {
 
   int descriptor_;
   LogFormat format_;
-  LogLevel level_;
+  std::atomic<LogLevel> level_;
+  std::mutex mutex_;     // of what follows, and of the descriptor
   std::string backlog_;  // whole lines, but for the first, which may have been begun
   std::uint64_t lost_ = 0;
+};
+
+// What one of several shards of a door says: the same, with the shard's number.
+class ShardLog : public LogSink {
+ public:
+  // `log` outlives it.
+  ShardLog(LogSink& log, std::size_t shard) : log_(log), shard_(std::to_string(shard)) {}
+  void log(LogEvent event) override;
+
+ private:
+  LogSink& log_;
+  std::string shard_;
 };
 
 }  // namespace sallyport::daemon

@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
+#include <map>
+#include <optional>
 
 #include "daemon/table.h"
 
@@ -65,8 +68,14 @@ std::string metrics_text(const json::object& status) {
   family(out, "link_up", "gauge", "Whether the link to the other door is up.");
   for (const json::value& link : list_at(status, "links")) {
     if (!link.is_object()) continue;
-    out += fmt::format("sallyport_link_up{{link=\"{}\"}} {}\n", label(field(link.get_object(), "name")),
-                       field(link.get_object(), "state") == "up" ? 1 : 0);
+    const json::object& row = link.get_object();
+    const std::string shard = row.contains("shard") ? fmt::format(",shard=\"{}\"", number(row, "shard")) : "";
+    out += fmt::format("sallyport_link_up{{link=\"{}\"{}}} {}\n", label(field(row, "name")), shard,
+                       field(row, "state") == "up" ? 1 : 0);
+  }
+  if (status.contains("shards")) {
+    family(out, "shards_in_use", "gauge", "Shards that carry streams.");
+    figures(out, status, {{"shards", "in_use", "shards_in_use"}});
   }
   family(out, "policy_generation", "gauge", "The generation of the policy in force.");
   figures(out, status, {{"policy", "generation", "policy_generation"}});
@@ -89,32 +98,55 @@ std::string metrics_text(const json::object& status) {
 }
 
 bool is_ready(const json::object& status) {
-  bool linked = false;
+  // One link at least, and that for each shard where there are several.
+  std::map<std::string, bool> linked;
   for (const json::value& link : list_at(status, "links")) {
-    linked = linked || (link.is_object() && field(link.get_object(), "state") == "up");
+    if (!link.is_object()) continue;
+    bool& is_up = linked[field(link.get_object(), "shard")];
+    is_up = is_up || field(link.get_object(), "state") == "up";
   }
-  return linked && field(status, "listening") != "no";
+  const auto is_up = [](const auto& shard) { return shard.second; };
+  return !linked.empty() && std::all_of(linked.begin(), linked.end(), is_up) &&
+         field(status, "listening") != "no";
 }
 
-std::string http_response(std::string_view request, const std::function<json::object()>& status) {
-  static constexpr std::string_view kPlain = "text/plain; charset=utf-8";
-  const std::string_view line = request.substr(0, request.find("\r\n"));
+namespace {
+
+struct Request {
+  std::string_view method;
+  std::string_view path;
+};
+
+std::optional<Request> request_in(std::string_view head) {
+  const std::string_view line = head.substr(0, head.find("\r\n"));
   const std::size_t space = line.find(' ');
   const std::size_t end = line.rfind(' ');
   if (space == std::string_view::npos || end == space || !line.substr(end + 1).starts_with("HTTP/1.")) {
-    return response("400 Bad Request", kPlain, "no HTTP request\n");
+    return std::nullopt;
   }
-  const std::string_view method = line.substr(0, space);
-  const std::string_view path = line.substr(space + 1, end - space - 1);
-  if (method != "GET") return response("405 Method Not Allowed", kPlain, "GET only\n");
-  if (path == "/livez") return response("200 OK", kPlain, "ok\n");
-  if (path == "/readyz") {
-    return is_ready(status()) ? response("200 OK", kPlain, "ready\n")
-                              : response("503 Service Unavailable", kPlain, "no link\n");
+  return Request{line.substr(0, space), line.substr(space + 1, end - space - 1)};
+}
+
+}  // namespace
+
+bool wants_status(std::string_view head) {
+  const auto request = request_in(head);
+  return request && request->method == "GET" && (request->path == "/readyz" || request->path == "/metrics");
+}
+
+std::string http_response(std::string_view head, const json::object& status) {
+  static constexpr std::string_view kPlain = "text/plain; charset=utf-8";
+  const auto request = request_in(head);
+  if (!request) return response("400 Bad Request", kPlain, "no HTTP request\n");
+  if (request->method != "GET") return response("405 Method Not Allowed", kPlain, "GET only\n");
+  if (request->path == "/livez") return response("200 OK", kPlain, "ok\n");
+  if (request->path == "/readyz") {
+    return is_ready(status) ? response("200 OK", kPlain, "ready\n")
+                            : response("503 Service Unavailable", kPlain, "no link\n");
   }
-  if (path == "/metrics") {
+  if (request->path == "/metrics") {
     return response("200 OK", "application/openmetrics-text; version=1.0.0; charset=utf-8",
-                    metrics_text(status()));
+                    metrics_text(status));
   }
   return response("404 Not Found", kPlain, "/metrics, /livez, /readyz\n");
 }

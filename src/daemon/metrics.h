@@ -17,17 +17,20 @@ namespace sallyport::daemon {
 
 // OpenMetrics 1.0 text of a `status` answer.
 std::string metrics_text(const boost::json::object& status);
-// Whether the door does its work: a link is up and, on an edge, the world is let in.
+// Whether the door does its work: a link is up, of each shard in use, and on an edge the world is let in.
 bool is_ready(const boost::json::object& status);
-// The whole response to a request's head. `status` is asked only where it is needed.
-std::string http_response(std::string_view request, const std::function<boost::json::object()>& status);
+// Whether the response to a request's head takes a status.
+bool wants_status(std::string_view request);
+// The whole response.
+std::string http_response(std::string_view request, const boost::json::object& status);
+// Asks for a status, which comes once, then or later, on the same executor.
+using StatusSource = std::function<void(std::function<void(const boost::json::object&)>)>;
 
 class MetricsServer {
  public:
   // Errors: kFileUnreadable with the address. `status` outlives the server.
   static Result<std::unique_ptr<MetricsServer>> open(boost::asio::any_io_executor executor,
-                                                     const dns::Endpoint& endpoint,
-                                                     std::function<boost::json::object()> status);
+                                                     const dns::Endpoint& endpoint, StatusSource status);
   ~MetricsServer();
 
  private:

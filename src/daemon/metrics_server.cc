@@ -19,7 +19,7 @@ using boost::system::error_code;
 // The listener. The handlers hold it, so it outlives the server by as long as they take.
 class MetricsServer::Impl : public std::enable_shared_from_this<MetricsServer::Impl> {
  public:
-  Impl(asio::any_io_executor executor, std::function<boost::json::object()> status)
+  Impl(asio::any_io_executor executor, StatusSource status)
       : acceptor_(executor), status_(std::move(status)) {}
 
   Result<void> bind(const dns::Endpoint& endpoint) {
@@ -70,11 +70,15 @@ class MetricsServer::Impl : public std::enable_shared_from_this<MetricsServer::I
       });
       asio::async_read_until(socket, asio::dynamic_buffer(in, limits::kMetricsRequestBytesMax), "\r\n\r\n",
                              [self = shared_from_this()](error_code failed, std::size_t) {
-                               if (!failed && self->owner->status_) self->write();
+                               if (!failed && self->owner->status_) self->answer();
                              });
     }
-    void write() {
-      out = http_response(in, owner->status_);
+    void answer() {
+      if (!wants_status(in)) return write({});
+      owner->status_([self = shared_from_this()](const boost::json::object& status) { self->write(status); });
+    }
+    void write(const boost::json::object& status) {
+      out = http_response(in, status);
       asio::async_write(socket, asio::buffer(out), [self = shared_from_this()](error_code, std::size_t) {
         error_code ignored;
         self->socket.shutdown(tcp::socket::shutdown_send, ignored);
@@ -90,13 +94,13 @@ class MetricsServer::Impl : public std::enable_shared_from_this<MetricsServer::I
   };
 
   tcp::acceptor acceptor_;
-  std::function<boost::json::object()> status_;
+  StatusSource status_;
   std::size_t clients_ = 0;
 };
 
 Result<std::unique_ptr<MetricsServer>> MetricsServer::open(asio::any_io_executor executor,
                                                            const dns::Endpoint& endpoint,
-                                                           std::function<boost::json::object()> status) {
+                                                           StatusSource status) {
   auto impl = std::make_shared<Impl>(executor, std::move(status));
   if (Result<void> bound = impl->bind(endpoint); !bound) return std::move(bound).error();
   impl->accept();

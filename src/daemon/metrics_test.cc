@@ -28,6 +28,15 @@ TEST(Metrics, are_the_figures_of_the_status) {
   EXPECT_TRUE(text.ends_with("# EOF\n"));
 }
 
+TEST(Metrics, tell_of_each_shard_where_there_are_several) {
+  const std::string text = metrics_text(status(
+      R"({"shards":{"count":4,"in_use":2},"links":[{"name":"a","state":"up","shard":0},{"name":"a","state":"down","shard":1}]})"));
+  for (const char* line : {"sallyport_link_up{link=\"a\",shard=\"0\"} 1\n",
+                           "sallyport_link_up{link=\"a\",shard=\"1\"} 0\n", "sallyport_shards_in_use 2\n"}) {
+    EXPECT_NE(text.find(line), std::string::npos) << line << "in\n" << text;
+  }
+}
+
 TEST(Metrics, labels_cannot_break_out) {
   const std::string text = metrics_text(status(R"({"links":[{"name":"a\"} 1\nb\\","state":"down"}]})"));
   EXPECT_NE(text.find("sallyport_link_up{link=\"a\\\"} 1\\nb\\\\\"} 0\n"), std::string::npos) << text;
@@ -39,6 +48,10 @@ TEST(Ready, is_a_door_that_is_linked_and_listens) {
   EXPECT_FALSE(is_ready(status(R"({"links":[{"state":"up"}],"listening":false})")));
   EXPECT_FALSE(is_ready(status(R"({"links":[{"state":"pushing"}]})")));
   EXPECT_FALSE(is_ready(status("{}")));
+  // Each shard needs a link, to whichever edge.
+  EXPECT_FALSE(is_ready(status(R"({"links":[{"shard":0,"state":"up"},{"shard":1,"state":"down"}]})")));
+  EXPECT_TRUE(is_ready(
+      status(R"({"links":[{"shard":0,"state":"up"},{"shard":1,"state":"down"},{"shard":1,"state":"up"}]})")));
 }
 
 TEST(Http, answers_three_paths_and_nothing_else) {
@@ -55,11 +68,15 @@ TEST(Http, answers_three_paths_and_nothing_else) {
                {"\r\n\r\n", "HTTP/1.1 400"},
                {"<stream:stream to='x'>\r\n\r\n", "HTTP/1.1 400"}};
   for (const auto& one : cases) {
-    EXPECT_TRUE(http_response(one.request, [] { return status(kUp); }).starts_with(one.begins))
-        << one.request;
+    EXPECT_TRUE(http_response(one.request, status(kUp)).starts_with(one.begins)) << one.request;
   }
-  EXPECT_TRUE(
-      http_response("GET /readyz HTTP/1.1\r\n\r\n", [] { return status("{}"); }).starts_with("HTTP/1.1 503"));
+  for (const char* request : {"GET /readyz HTTP/1.1\r\n\r\n", "GET /metrics HTTP/1.1\r\n\r\n"}) {
+    EXPECT_TRUE(wants_status(request)) << request;
+  }
+  for (const char* request : {"GET /livez HTTP/1.1\r\n\r\n", "POST /metrics HTTP/1.1\r\n\r\n", "x"}) {
+    EXPECT_FALSE(wants_status(request)) << request;
+  }
+  EXPECT_TRUE(http_response("GET /readyz HTTP/1.1\r\n\r\n", status("{}")).starts_with("HTTP/1.1 503"));
 }
 
 }  // namespace

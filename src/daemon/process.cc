@@ -37,6 +37,12 @@ bool lock_memory() {
   return ::mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0;
 }
 
+void block_signals() {
+  sigset_t all;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
+}
+
 void SystemRandom::fill(std::uint8_t* out, std::size_t size) {
   while (size > 0) {
     const ssize_t got = ::getrandom(out, size, 0);

@@ -18,7 +18,10 @@ void harden_process();
 // False when it is not allowed.
 bool lock_memory();
 
-// getrandom(2).
+// For a thread beside the one that waits for signals.
+void block_signals();
+
+// getrandom(2). Without state, so that several threads may use one.
 class SystemRandom : public Random {
  public:
   void fill(std::uint8_t* out, std::size_t size) override;

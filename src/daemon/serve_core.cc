@@ -2,6 +2,9 @@
 #include <fmt/format.h>
 
 #include <boost/json.hpp>
+#include <memory>
+#include <string>
+#include <vector>
 
 #include "daemon/core_files.h"
 #include "daemon/directory_watch.h"
@@ -47,7 +50,7 @@ net::DialSetup inside_dialling() {
 struct Kept {
   std::string dialback_secret;
   std::uint64_t generation = 0;
-  std::unique_ptr<net::Minter> minter;
+  std::vector<std::unique_ptr<net::Minter>> minters;  // one for each shard
 };
 
 Result<Kept> open_state(const StateDirectory& state, const CoreFiles& files, Random& random) {
@@ -61,14 +64,96 @@ Result<Kept> open_state(const StateDirectory& state, const CoreFiles& files, Ran
     if (!kept) return std::move(kept).error();
     ca = std::move(*kept);
   }
-  auto minter = net::Minter::make(ca, inside);
+  std::vector<std::unique_ptr<net::Minter>> minters;
+  for (std::size_t shard = 0; shard < config.shards; ++shard) {
+    auto minter = net::Minter::make(ca, inside);
+    if (!minter) return std::move(minter).error();
+    minters.push_back(std::move(*minter));
+  }
   wipe(ca.key);
-  if (!minter) return std::move(minter).error();
   Result<std::string> secret = state.dialback_secret(config.dialback_secret, random);
   if (!secret) return std::move(secret).error();
   const Result<std::uint64_t> generation = state.generation(files.policy.fingerprint);
   if (!generation) return generation.error();
-  return Kept{std::move(*secret), *generation, std::move(*minter)};
+  return Kept{std::move(*secret), *generation, std::move(minters)};
+}
+
+using Resolvers = std::vector<std::shared_ptr<net::Resolver>>;
+
+// The system's, one for each shard, in whose loop it is asked.
+Result<Resolvers> make_resolvers(Door& door) {
+  Resolvers resolvers;
+  for (std::size_t shard = 0; shard < door.shards().count(); ++shard) {
+    auto resolver = net::Resolver::make(door.loop_of(shard).get_executor(), {});
+    if (!resolver) return std::move(resolver).error();
+    resolvers.push_back(std::move(*resolver));
+  }
+  return resolvers;
+}
+
+// What the shards of a core have in common.
+struct CoreParts {
+  const CoreFiles& files;
+  std::shared_ptr<const gate::PreparedPolicy> policy;
+  const std::string& dialback_secret;
+};
+
+// One shard of a core: nothing in it is another's but the policy, which nobody changes.
+struct CoreShard {
+  CoreShard(Door& door, std::size_t shard, const CoreParts& parts, std::shared_ptr<net::Resolver> resolver,
+            std::unique_ptr<net::Minter> mint, std::unique_ptr<net::LinkTls> link)
+      : dialer(std::move(resolver), inside_dialling(), door.random()),
+        minter(std::move(mint)),
+        link_tls(std::move(link)),
+        core({parts.files.config, parts.policy, parts.dialback_secret, program_version(),
+              door.random().hex(8)},
+             door.random(), door.log_of(shard), Door::now()),
+        driver({door.loop_of(shard), core, dialer, s2s_tls, *link_tls, nullptr, door.aside(),
+                door.log_of(shard), &door.shards(), shard},
+               driver_config(parts.files.config)) {
+    s2s_tls.trust_nothing();
+  }
+
+  void use(const std::shared_ptr<const gate::PreparedPolicy>& policy) {
+    minter->set_inside(policy->update().policy.rules.inside);
+    core.apply(policy, Door::now());
+    driver.wake();
+  }
+
+  net::DnsDialer dialer;
+  std::unique_ptr<net::Minter> minter;
+  net::S2sTls s2s_tls{*minter};
+  std::unique_ptr<net::LinkTls> link_tls;
+  gate::Core core;
+  net::Driver driver;
+};
+using CoreShards = std::vector<std::unique_ptr<CoreShard>>;
+
+Result<CoreShards> make_shards(Door& door, const CoreParts& parts,
+                               std::vector<std::unique_ptr<net::Minter>> minters) {
+  Result<Resolvers> resolvers = make_resolvers(door);
+  if (!resolvers) return std::move(resolvers).error();
+  CoreShards shards;
+  for (std::size_t shard = 0; shard < minters.size(); ++shard) {
+    const Identity& identity = parts.files.identity;
+    auto link = net::LinkTls::make(identity.certificate, identity.key, {shard, minters.size()});
+    if (!link) return std::move(link).error();
+    shards.push_back(std::make_unique<CoreShard>(door, shard, parts, std::move((*resolvers)[shard]),
+                                                 std::move(minters[shard]), std::move(*link)));
+    if (parts.files.server_ca.empty()) continue;
+    if (Result<void> trusted = shards.back()->s2s_tls.trust(parts.files.server_ca); !trusted)
+      return std::move(trusted).error();
+  }
+  return shards;
+}
+
+// In the first shard now, in the others when their loops come to it.
+void use_policy(Door& door, CoreShards& shards, const std::shared_ptr<const gate::PreparedPolicy>& policy) {
+  shards.front()->use(policy);
+  for (std::size_t shard = 1; shard < shards.size(); ++shard) {
+    door.shards().post(shard,
+                       [&use_in = *shards[shard], policy](net::Driver&) mutable { use_in.use(policy); });
+  }
 }
 
 // The answering resolver for the servers inside; nothing without [dns].
@@ -87,24 +172,28 @@ Result<std::unique_ptr<net::DnsServer>> open_dns(Door& door, const gate::CoreCon
 }
 
 // What the system's resolver is, is read again too (resolv.conf(5), hosts(5)).
-void reload(Door& door, CoreFilesInUse& in_use, net::DnsDialer& dialer, const Reply& reply) {
-  auto resolver = net::Resolver::make(door.io().get_executor(), {});
-  if (!resolver) {
-    reply(json::serialize(refused_reload({finding_of("/etc/resolv.conf", resolver.error())}, door.log())));
+void reload(Door& door, CoreFilesInUse& in_use, CoreShards& shards, const Reply& reply) {
+  Result<Resolvers> resolvers = make_resolvers(door);
+  if (!resolvers) {
+    reply(json::serialize(refused_reload({finding_of("/etc/resolv.conf", resolvers.error())}, door.log())));
     return;
   }
-  in_use.reload([&dialer, resolver = std::move(*resolver), reply](const CoreFilesInUse::Answer& answer) {
-    if (!answer.refused) dialer.use(resolver);
-    reply(answer.json);
-  });
+  in_use.reload(
+      [&door, &shards, resolvers = std::move(*resolvers), reply](const CoreFilesInUse::Answer& answer) {
+        for (std::size_t shard = 0; shard < shards.size() && !answer.refused; ++shard) {
+          door.shards().post(shard, [&dialer = shards[shard]->dialer, resolver = resolvers[shard]](
+                                        net::Driver&) mutable { dialer.use(std::move(resolver)); });
+        }
+        reply(answer.json);
+      });
 }
 
-Answers answers_of(Door& door, const CoreFiles& files, CoreFilesInUse& in_use, net::DnsDialer& dialer) {
+Answers answers_of(Door& door, const CoreFiles& files, CoreFilesInUse& in_use, CoreShards& shards) {
   const auto told = [](const Reply& reply) {
     return [reply](const CoreFilesInUse::Answer& answer) { reply(answer.json); };
   };
   Answers answers;
-  answers.reload = [&](const Reply& reply) { reload(door, in_use, dialer, reply); };
+  answers.reload = [&](const Reply& reply) { reload(door, in_use, shards, reply); };
   answers.policy_diff = [&in_use, told](json::object question, const Reply& reply) {
     in_use.diff(std::move(question), told(reply));
   };
@@ -135,27 +224,14 @@ Exit run_core(const Invocation& invocation) {
   if (!kept) return door.fail(kept.error());
   files.policy.update.generation = kept->generation;
 
-  auto resolver = net::Resolver::make(door.io().get_executor(), {});
-  if (!resolver) return door.fail(resolver.error());
-  net::DnsDialer dialer(std::move(*resolver), inside_dialling(), door.random());
-  net::S2sTls s2s_tls(*kept->minter);
-  s2s_tls.trust_nothing();
-  if (!files.server_ca.empty()) {
-    if (Result<void> trusted = s2s_tls.trust(files.server_ca); !trusted) return door.fail(trusted.error());
-  }
-  auto link_tls = net::LinkTls::make(files.identity.certificate, files.identity.key);
-  if (!link_tls) return door.fail(link_tls.error());
-
+  door.make_shards(config.shards);
   auto policy = gate::PreparedPolicy::make(config, std::move(files.policy.update));
-  gate::Core core({config, policy, kept->dialback_secret, program_version(), door.random().hex(8)},
-                  door.random(), door.log(), Door::now());
+  Result<CoreShards> shards =
+      make_shards(door, {files, policy, kept->dialback_secret}, std::move(kept->minters));
   wipe(kept->dialback_secret);
-  net::Driver driver({door.io(), core, dialer, s2s_tls, **link_tls, nullptr, door.aside(), door.log()},
-                     driver_config(config));
+  if (!shards) return door.fail(shards.error());
   const auto use = [&](const std::shared_ptr<const gate::PreparedPolicy>& fresh) {
-    kept->minter->set_inside(fresh->update().policy.rules.inside);
-    core.apply(fresh, Door::now());
-    driver.wake();
+    use_policy(door, *shards, fresh);
   };
   CoreFilesInUse in_use({files, *state, door.log(), door.aside(), door.io().get_executor(), use},
                         std::move(policy), files.policy.fingerprint);
@@ -164,8 +240,8 @@ Exit run_core(const Invocation& invocation) {
   if (!watch) return door.fail(watch.error());
   const auto dns = open_dns(door, config, in_use);
   if (!dns) return door.fail(dns.error());
-  return door.serve(driver, {config.control, config.control_group, config.metrics},
-                    answers_of(door, files, in_use, dialer));
+  return door.serve({config.control, config.control_group, config.metrics},
+                    answers_of(door, files, in_use, *shards));
 }
 
 }  // namespace sallyport::daemon

@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include <boost/json.hpp>
+#include <memory>
+#include <vector>
 
 #include "daemon/door.h"
 #include "daemon/file.h"
@@ -32,15 +34,68 @@ net::ResolverSetup resolving(const gate::EdgeConfig& config) {
   return {config.resolver_servers, config.trust_anchor, config.resolver_insecure};
 }
 
+using Resolvers = std::vector<std::shared_ptr<net::Resolver>>;
+
+// One for each shard, in whose loop it is asked.
+Result<Resolvers> make_resolvers(Door& door, const gate::EdgeConfig& config) {
+  Resolvers resolvers;
+  for (std::size_t shard = 0; shard < door.shards().count(); ++shard) {
+    auto resolver = net::Resolver::make(door.loop_of(shard).get_executor(), resolving(config));
+    if (!resolver) return std::move(resolver).error();
+    resolvers.push_back(std::move(*resolver));
+  }
+  return resolvers;
+}
+
+// One shard of an edge: nothing in it is another's.
+struct EdgeShard {
+  EdgeShard(Door& door, std::size_t shard, const gate::EdgeConfig& config,
+            std::shared_ptr<net::Resolver> resolver, std::unique_ptr<net::LinkTls> link)
+      : dialer(std::move(resolver), dial_setup(config), door.random()),
+        link_tls(std::move(link)),
+        edge({config, program_version(), door.random().hex(8)}, door.random(), door.log_of(shard),
+             Door::now()),
+        driver({door.loop_of(shard), edge, dialer, s2s_tls, *link_tls, &pushed, door.aside(),
+                door.log_of(shard), &door.shards(), shard},
+               driver_config(config)) {
+    s2s_tls.trust_system();
+  }
+
+  net::DnsDialer dialer;
+  net::PushedCertificates pushed;
+  net::S2sTls s2s_tls{pushed};
+  std::unique_ptr<net::LinkTls> link_tls;
+  gate::Edge edge;
+  net::Driver driver;
+};
+using EdgeShards = std::vector<std::unique_ptr<EdgeShard>>;
+
+Result<EdgeShards> make_shards(Door& door, const EdgeFiles& files) {
+  door.make_shards(files.config.shards);
+  Result<Resolvers> resolvers = make_resolvers(door, files.config);
+  if (!resolvers) return std::move(resolvers).error();
+  EdgeShards shards;
+  for (std::size_t shard = 0; shard < resolvers->size(); ++shard) {
+    auto link =
+        net::LinkTls::make(files.identity.certificate, files.identity.key, {shard, resolvers->size()});
+    if (!link) return std::move(link).error();
+    shards.push_back(std::make_unique<EdgeShard>(door, shard, files.config, std::move((*resolvers)[shard]),
+                                                 std::move(*link)));
+  }
+  return shards;
+}
+
 // [resolver], or the system's resolv.conf where there is none, is taken anew; of the rest of edge.toml
 // nothing changes while the edge runs, and it says whether the file still is what it was.
-json::object reload(Door& door, const std::string& file, const std::string& fingerprint,
-                    net::DnsDialer& dialer) {
+json::object reload(Door& door, const std::string& file, const std::string& fingerprint, EdgeShards& shards) {
   const gate::Loaded<EdgeFiles> files = load_edge(file, Door::now().civil);
   if (!files.value) return refused_reload(files.errors, door.log());
-  auto resolver = net::Resolver::make(door.io().get_executor(), resolving(files.value->config));
-  if (!resolver) return refused_reload({finding_of(file, resolver.error())}, door.log());
-  dialer.use(std::move(*resolver));
+  Result<Resolvers> resolvers = make_resolvers(door, files.value->config);
+  if (!resolvers) return refused_reload({finding_of(file, resolvers.error())}, door.log());
+  for (std::size_t shard = 0; shard < shards.size(); ++shard) {
+    door.shards().post(shard, [&dialer = shards[shard]->dialer, resolver = std::move((*resolvers)[shard])](
+                                  net::Driver&) mutable { dialer.use(std::move(resolver)); });
+  }
   const bool changed = files.value->fingerprint != fingerprint;
   json::array notes;
   if (changed) {
@@ -64,24 +119,14 @@ Exit run_edge(const Invocation& invocation) {
   if (!lock_memory())
     door.log().log({LogLevel::kInfo, "door.memory-unlocked", {{"remedy", "LimitMEMLOCK=infinity"}}});
 
-  auto resolver = net::Resolver::make(door.io().get_executor(), resolving(config));
-  if (!resolver) return door.fail(resolver.error());
-  net::DnsDialer dialer(std::move(*resolver), dial_setup(config), door.random());
-  net::PushedCertificates pushed;
-  net::S2sTls s2s_tls(pushed);
-  s2s_tls.trust_system();
-  auto link_tls = net::LinkTls::make(files.value->identity.certificate, files.value->identity.key);
-  if (!link_tls) return door.fail(link_tls.error());
-
-  gate::Edge edge({config, program_version(), door.random().hex(8)}, door.random(), door.log(), Door::now());
-  net::Driver driver({door.io(), edge, dialer, s2s_tls, **link_tls, &pushed, door.aside(), door.log()},
-                     driver_config(config));
+  Result<EdgeShards> shards = make_shards(door, *files.value);
+  if (!shards) return door.fail(shards.error());
   Answers answers;
   answers.reload = [&](const Reply& reply) {
-    reply(json::serialize(reload(door, file, files.value->fingerprint, dialer)));
+    reply(json::serialize(reload(door, file, files.value->fingerprint, *shards)));
   };
   answers.ports = [&] { return ports_answer(edge_ports(config)); };
-  return door.serve(driver, {config.control, config.control_group, config.metrics}, std::move(answers));
+  return door.serve({config.control, config.control_group, config.metrics}, std::move(answers));
 }
 
 }  // namespace sallyport::daemon

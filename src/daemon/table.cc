@@ -171,20 +171,29 @@ std::string show_status(const json::object& answer) {
   out += line("waiting", counted(object_at(answer, "waiting")));
   if (answer.contains("listening")) out += line("listening", field(answer, "listening"));
   if (field(answer, "draining") == "yes") out += line("draining", "yes");
-  const std::string links =
-      table_of(list_at(answer, "links"), {"LINK", "STATE", "ADDRESS", "SINCE", "LAST ERROR"},
-               {"name", "state", "address", "since", "last_error"});
+  const json::object& shards = object_at(answer, "shards");
+  std::vector<std::string> heading{"LINK", "STATE", "ADDRESS", "SINCE", "LAST ERROR"};
+  std::vector<std::string> names{"name", "state", "address", "since", "last_error"};
+  if (!shards.empty()) {
+    out += line("shards", fmt::format("{} of {} in use", field(shards, "in_use"), field(shards, "count")));
+    heading.insert(heading.begin() + 1, "SHARD");
+    names.insert(names.begin() + 1, "shard");
+  }
+  const std::string links = table_of(list_at(answer, "links"), heading, names);
   return out + (links.empty() ? "\nno link\n" : "\n" + links);
 }
 
 std::string show_connections(const json::object& answer) {
-  const std::vector<std::string> names{"local",   "remote", "direction", "face",   "peer",
-                                       "phase",   "tls",    "cipher",    "method", "since",
-                                       "stanzas", "bytes",  "last_error"};
-  const std::vector<std::string> heading{"LOCAL",   "REMOTE", "DIR",       "FACE",      "PEER",
-                                         "PHASE",   "TLS",    "CIPHER",    "PROVED BY", "SINCE",
-                                         "STANZAS", "BYTES",  "LAST ERROR"};
-  const std::string table = table_of(list_at(answer, "connections"), heading, names);
+  std::vector<std::string> names{"local",  "remote", "direction", "face",    "peer",  "phase",     "tls",
+                                 "cipher", "method", "since",     "stanzas", "bytes", "last_error"};
+  std::vector<std::string> heading{"LOCAL",  "REMOTE",    "DIR",   "FACE",    "PEER",  "PHASE",     "TLS",
+                                   "CIPHER", "PROVED BY", "SINCE", "STANZAS", "BYTES", "LAST ERROR"};
+  const json::array& rows = list_at(answer, "connections");
+  if (!rows.empty() && rows.front().is_object() && rows.front().get_object().contains("shard")) {
+    heading.insert(heading.end() - 1, "SHARD");
+    names.insert(names.end() - 1, "shard");
+  }
+  const std::string table = table_of(rows, heading, names);
   return table.empty() ? "no connections\n" : table;
 }
 

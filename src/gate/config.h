@@ -67,6 +67,7 @@ struct EdgeConfig {
   std::string control{};
   std::string control_group{};
   std::optional<HostPort> metrics{};
+  std::size_t shards = 1;  // threads, each a whole door
   IdentityFiles identity{};
   std::vector<CoreRow> cores{};
   std::vector<HostPort> resolver_servers{};  // empty: the system's
@@ -109,6 +110,7 @@ struct CoreConfig {
   std::string state{};
   std::string policy{};
   std::string dialback_secret{};  // path; empty: in `state`
+  std::size_t shards = 1;         // threads, each a whole door
   IdentityFiles identity{};
   std::vector<EdgeRow> edges{};
   std::vector<policy::DomainPattern> internal_names{};

@@ -91,7 +91,7 @@ void Core::handle_dial_failed(ConnId conn, Error error, Now now) {
   for (std::size_t i = 0; i < impl_->links.size(); ++i) {
     if (impl_->links[i].dialling != conn) continue;
     impl_->links[i].dialling.reset();
-    impl_->link_down(i, error, false, now);
+    impl_->not_linked(i, error, now);
     impl_->turn(now);
     return;
   }
@@ -107,6 +107,7 @@ void Core::handle_link(ConnId conn, std::size_t peer, const Endpoint& endpoint, 
     return;
   }
   impl_->links[peer].dialling.reset();
+  impl_->links[peer].unwanted = false;
   impl_->links[peer].end->handle_link(conn, endpoint, now);
   impl_->turn(now);
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/limits.h"
 #include "dns/address.h"
 #include "gate/config_reader.h"
 
@@ -36,6 +37,7 @@ void read_core(TableReader& root, CoreConfig& config) {
   if (config.state.empty()) config.state = "/var/lib/sallyport";
   config.policy = core->path("policy", Need::kRequired);
   config.dialback_secret = core->path("dialback_secret");
+  config.shards = static_cast<std::size_t>(core->integer("shards", 1, limits::kShardsMax).value_or(1));
   core->finish();
 }
 

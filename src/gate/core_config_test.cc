@@ -42,6 +42,7 @@ metrics = "127.0.0.1"
 state   = "/srv/sallyport"
 policy  = "policy.toml"
 dialback_secret = "dialback.secret"
+shards  = 2
 [identity]
 certificate = "core.crt"
 key         = "core.key"
@@ -78,6 +79,7 @@ hosts       = ["core.corp.example"]
   const CoreConfig& config = *loaded.value;
   EXPECT_EQ(config.name.ascii(), "core.corp.example");
   EXPECT_EQ(config.s2s.at(0).text(), "10.0.0.5:5269");
+  EXPECT_EQ(config.shards, 2U);
   EXPECT_EQ(config.control, "/run/sallyport/core-1.sock");
   EXPECT_EQ(config.control_group, "sallyport");
   EXPECT_EQ(config.metrics->text(), "127.0.0.1:7482");

@@ -87,6 +87,7 @@ class Core::Impl {
     Duration backoff{};
     bool ready = false;  // up, and the push is taken
     bool dead = true;
+    bool unwanted = false;        // the edge has no place for this core (kLinkShard)
     std::optional<Time> give_up;  // what is unsettled is answered then
     std::uint64_t pushed_generation = 0;
     std::string last_error;
@@ -95,6 +96,7 @@ class Core::Impl {
   void say(Link& link, LogEvent event, const Error& error, Now now);
   void dial(std::size_t edge, Now now);
   void schedule(Link& link, bool final, Now now);
+  void not_linked(std::size_t edge, const Error& error, Now now);
   void link_down(std::size_t edge, const Error& error, bool final, Now now);
   void handle(link::Event&& event, std::size_t edge, Now now);
   void push(std::size_t edge);

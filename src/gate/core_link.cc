@@ -43,6 +43,15 @@ void Core::Impl::say(Link& link, LogEvent event, const Error& error, Now now) {
   log.log(std::move(event));
 }
 
+// Where no edge has a place for this core, nothing that the servers inside send here can go anywhere: their
+// streams end, and they come again where there is one.
+void Core::Impl::not_linked(std::size_t edge, const Error& error, Now now) {
+  const bool unwanted = error.code == Code::kLinkShard;
+  link_down(edge, error, unwanted, now);
+  if (std::exchange(links[edge].unwanted, unwanted) || !unwanted) return;
+  if (std::ranges::all_of(links, &Link::unwanted)) side.close_all({Code::kStreamReset, {}}, now);
+}
+
 void Core::Impl::link_down(std::size_t edge, const Error& error, bool final, Now now) {
   Link& link = links[edge];
   // The session's word for what was said already.

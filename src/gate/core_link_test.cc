@@ -132,5 +132,25 @@ TEST_F(CoreLinkTest, what_goes_on_is_said_again_with_how_often) {
   EXPECT_EQ(log_.beginning("link.down dial.refused "), 1);
 }
 
+TEST_F(CoreLinkTest,
+       an_edge_without_a_shard_for_this_core_is_dialled_rarely_and_streams_come_again_elsewhere) {
+  core_->handle_accepted(1, {}, now_);
+  dial_fails(Code::kLinkShard, "refused");
+  ASSERT_TRUE(core_->poll_timeout());
+  std::vector<ConnId> ended;
+  while (auto output = core_->poll()) {
+    if (const auto* disconnect = std::get_if<Disconnect>(&*output)) ended.push_back(disconnect->conn);
+    EXPECT_FALSE(std::holds_alternative<DialLink>(*output));
+  }
+  std::string said;
+  core_->take_output(1, said, now_);
+  EXPECT_TRUE(ended == std::vector<ConnId>{1} || said.find("<reset ") != std::string::npos) << said;
+  const Time refused = now_.mono;
+  dial_fails(Code::kLinkShard, "refused");
+  EXPECT_GE(now_.mono, refused + limits::kLinkReconnectMax);
+  // Said once, like any other reason; and streams that come meanwhile are not ended again at each try.
+  EXPECT_EQ(log_.beginning("link.down link.shard"), 1);
+}
+
 }  // namespace
 }  // namespace sallyport::gate

@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "base/limits.h"
 #include "gate/config_reader.h"
 
 namespace sallyport::gate {
@@ -26,6 +27,7 @@ void read_edge(TableReader& root, EdgeConfig& config) {
   if (config.control.empty()) config.control = "/run/sallyport/edge.sock";
   config.control_group = edge->text("control_group").value_or("");
   config.metrics = edge->parsed("metrics", Need::kOptional, listener(kMetricsPort));
+  config.shards = static_cast<std::size_t>(edge->integer("shards", 1, limits::kShardsMax).value_or(1));
   edge->finish();
 }
 

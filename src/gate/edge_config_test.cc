@@ -40,6 +40,7 @@ traversal = ["192.0.2.10"]
 control   = "edge.sock"
 control_group = "sallyport"
 metrics   = "127.0.0.1:7481"
+shards    = 4
 [identity]
 certificate = "edge.crt"
 key         = "/etc/keys/edge.key"
@@ -68,6 +69,7 @@ bind = ["203.0.113.5"]
   EXPECT_EQ(config.control, "/etc/sallyport/edge.sock");
   EXPECT_EQ(config.control_group, "sallyport");
   EXPECT_EQ(config.metrics->text(), "127.0.0.1:7481");
+  EXPECT_EQ(config.shards, 4U);
   EXPECT_EQ(config.identity.certificate, "/etc/sallyport/edge.crt");
   EXPECT_EQ(config.identity.key, "/etc/keys/edge.key");
   ASSERT_EQ(config.cores.size(), 1U);
@@ -82,12 +84,22 @@ bind = ["203.0.113.5"]
   EXPECT_EQ(config.bind, std::vector<std::string>{"203.0.113.5"});
 }
 
+TEST(EdgeConfig, has_as_many_shards_as_the_limit_and_not_one_more) {
+  const auto with = [](std::size_t shards) {
+    return errors_of(kEdge + fmt::format("shards = {}\n", shards) + kIdentity + kCore);
+  };
+  EXPECT_EQ(with(limits::kShardsMax), std::vector<std::string>());
+  EXPECT_EQ(with(limits::kShardsMax + 1).size(), 1U);
+  EXPECT_EQ(with(0).size(), 1U);
+}
+
 TEST(EdgeConfig, what_is_left_out_has_its_default) {
   const auto loaded = parse_edge_config(kEdge + kIdentity + kCore, "edge.toml");
   ASSERT_EQ(shown(loaded.errors), std::vector<std::string>());
   EXPECT_EQ(loaded.value->control, "/run/sallyport/edge.sock");
   EXPECT_EQ(loaded.value->control_group, "");
   EXPECT_FALSE(loaded.value->metrics);
+  EXPECT_EQ(loaded.value->shards, 1U);
   EXPECT_EQ(loaded.value->identity.key, "edge.key");
   EXPECT_TRUE(loaded.value->resolver_servers.empty());
   EXPECT_EQ(loaded.value->outbound_ports, std::vector<std::uint16_t>{5269});

@@ -193,6 +193,7 @@ TEST(Reply, the_condition_says_what_the_sender_can_know) {
       {Code::kLinkDead, kTimeout, kTimeout},
       {Code::kLinkDown, kTimeout, kTimeout},
       {Code::kLinkRefused, kTimeout, kTimeout},
+      {Code::kLinkShard, kTimeout, kInternal},
       {Code::kLinkBusy, kBusy, kBusy},
       // An edge that refuses a push gives back what came before it.
       {Code::kLinkDomain, kTimeout, kInternal},

@@ -68,14 +68,26 @@ asio::awaitable<void> Connection::live_accepted(std::shared_ptr<Connection> self
     self->end();
     co_return;
   }
-  boost::system::error_code ignored;
-  self->phase_ = Phase::kPlain;
-  gate::Accepted accepted{self->peer_, from_asio(self->socket_.local_endpoint(ignored)), self->direct_tls_};
-  self->host_.handle_known(self->id_);
-  self->host_.role().handle_accepted(self->id_, accepted, self->host_.now());
-  self->fed();
+  if (!self->host_.hint_attribute().empty()) {
+    std::string hint = co_await self->header_hint();
+    if (self->disconnect_wanted_) {
+      self->end();
+      co_return;
+    }
+    if (self->host_.hand_over(*self, hint)) co_return;
+  }
+  self->announce_accepted();
   if (self->direct_tls_ && !co_await self->secure()) co_return;
   self->open();
+}
+
+void Connection::announce_accepted() {
+  boost::system::error_code ignored;
+  phase_ = Phase::kPlain;
+  gate::Accepted accepted{peer_, from_asio(socket_.local_endpoint(ignored)), direct_tls_};
+  host_.handle_known(id_);
+  host_.role().handle_accepted(id_, accepted, host_.now());
+  fed();
 }
 
 asio::awaitable<void> Connection::live_dialled(std::shared_ptr<Connection> self, gate::DialPlan plan) {
@@ -107,11 +119,21 @@ asio::awaitable<void> Connection::live_link_accepted(std::shared_ptr<Connection>
     self->end(shaken.error());
     co_return;
   }
-  self->phase_ = Phase::kSecure;
-  self->host_.handle_known(self->id_);
-  self->host_.role().handle_link(self->id_, self->tls_->pinned_row(), self->peer_, self->host_.now());
-  self->fed();
+  Result<bool> handed = self->host_.hand_over_link(*self);
+  if (!handed) {
+    co_await self->refuse_link(handed.error());
+    co_return;
+  }
+  if (*handed) co_return;
+  self->announce_link(self->tls_->pinned_row());
   self->open();
+}
+
+void Connection::announce_link(std::size_t peer) {
+  phase_ = Phase::kSecure;
+  host_.handle_known(id_);
+  host_.role().handle_link(id_, peer, peer_, host_.now());
+  fed();
 }
 
 asio::awaitable<void> Connection::live_link_dialled(std::shared_ptr<Connection> self, gate::DialPlan plan,
@@ -133,12 +155,10 @@ asio::awaitable<void> Connection::live_link_dialled(std::shared_ptr<Connection> 
   if (!shaken) {
     self->host_.role().handle_dial_failed(self->id_, shaken.error(), self->host_.now());
     self->host_.fed();
-    self->end();
+    self->end(shaken.error());
     co_return;
   }
-  self->phase_ = Phase::kSecure;
-  self->host_.role().handle_link(self->id_, edge, self->peer_, self->host_.now());
-  self->fed();
+  self->announce_link(edge);
   self->open();
 }
 

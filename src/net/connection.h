@@ -23,6 +23,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 
 #include "gate/event.h"
@@ -57,7 +58,16 @@ class ConnectionHost {
   virtual void drain() = 0;
   // Counts drains.
   virtual std::uint64_t batch() const = 0;
-  // The role is about to hear of an accepted connection: from now on it is the role's to count.
+  // Which attribute of an accepted stream's header says to which shard it belongs; empty where that makes no
+  // difference.
+  virtual std::string_view hint_attribute() const = 0;
+  // Gives an accepted connection, of which the role has not heard, to the shard that it belongs to, and
+  // forgets it. False: it stays here. `hint`: that attribute's value.
+  virtual bool hand_over(Connection& connection, const std::string& hint) = 0;
+  // The same with a link after its handshake, which says itself where it belongs. An error, when it must not
+  // be taken at all.
+  virtual Result<bool> hand_over_link(Connection& connection) = 0;
+  // The role is about to hear of an accepted connection, or of a link: from now on it is the role's to count.
   virtual void handle_known(gate::ConnId conn) = 0;
   // The connection is over: forget it. A link that failed to open says why.
   virtual void handle_end(gate::ConnId conn, const std::optional<Error>& why) = 0;
@@ -70,11 +80,14 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // `peer`: who was accepted; of a connection to be dialled nobody yet.
   Connection(ConnectionHost& host, gate::ConnId id, tcp::socket socket, const dns::Endpoint& peer);
 
-  // --- how it begins, as one of four coroutines, to be spawned with `cancellation()`
+  // --- how it begins, as one of six coroutines, to be spawned with `cancellation()`
 
   // Accepted on an s2s listener: looks at the first byte, then is announced to the role.
   static asio::awaitable<void> live_accepted(std::shared_ptr<Connection> self);
   static asio::awaitable<void> live_dialled(std::shared_ptr<Connection> self, gate::DialPlan plan);
+  // Accepted by another host, which has looked at its first bytes, or shaken hands; after `take_over`.
+  static asio::awaitable<void> live_handed_over(std::shared_ptr<Connection> self);
+  static asio::awaitable<void> live_link_handed_over(std::shared_ptr<Connection> self);
   // `rows`, `pins`: outlive it.
   static asio::awaitable<void> live_link_accepted(std::shared_ptr<Connection> self,
                                                   std::span<const std::vector<std::string>> rows);
@@ -95,6 +108,16 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // The role is done with it, what it said last is on its way.
   bool is_closing() const { return disconnect_wanted_; }
   const dns::Endpoint& peer() const { return peer_; }
+  bool is_direct_tls() const { return direct_tls_; }
+  // Of a link: after its handshake.
+  const Tls& tls() const { return *tls_; }
+
+  // --- for a host that gives it to another: what it has, on that loop. It is over then, without an end;
+  // there another begins with it.
+  tcp::socket release_socket(asio::io_context& io);
+  std::unique_ptr<Tls> release_tls() { return std::move(tls_); }
+  void take_over(bool direct_tls) { direct_tls_ = direct_tls; }
+  void take_over(std::unique_ptr<Tls> tls) { tls_ = std::move(tls); }
 
  private:
   enum class Read : std::uint8_t { kMore, kDrained, kEnded };
@@ -110,7 +133,13 @@ class Connection : public std::enable_shared_from_this<Connection> {
   static asio::awaitable<void> live_closing(std::shared_ptr<Connection> self);
 
   asio::awaitable<Result<Dialled>> dial(gate::DialPlan plan, Duration time_max);
+  // False when none comes.
   asio::awaitable<bool> first_byte();
+  // What the stream's header says where it belongs; nothing is read.
+  asio::awaitable<std::string> header_hint();
+  void announce_accepted();
+  void announce_link(std::size_t peer);
+  asio::awaitable<void> refuse_link(Error error);
   // Hands the socket to TLS, as the role ordered or as the first byte did; false when the connection is over.
   asio::awaitable<bool> secure();
   asio::awaitable<Result<void>> say_before_tls();

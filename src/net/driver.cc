@@ -18,6 +18,9 @@ std::chrono::steady_clock::time_point to_steady(Time time) {
       std::chrono::duration_cast<std::chrono::steady_clock::duration>(time.time_since_epoch()));
 }
 
+// Names of connections that the role dials are even (gate/event.h).
+bool is_dialled(gate::ConnId conn) { return conn % 2 == 0; }
+
 std::vector<dns::Endpoint> endpoints_of(const std::vector<std::unique_ptr<Listener>>& listeners) {
   std::vector<dns::Endpoint> endpoints;
   for (const auto& listener : listeners) endpoints.push_back(listener->endpoint());
@@ -27,7 +30,12 @@ std::vector<dns::Endpoint> endpoints_of(const std::vector<std::unique_ptr<Listen
 }  // namespace
 
 Driver::Driver(Parts parts, DriverConfig config)
-    : parts_(parts), config_(std::move(config)), timer_(parts.io) {}
+    : parts_(parts),
+      config_(std::move(config)),
+      shards_(parts.shards != nullptr ? *parts.shards : alone_.emplace(1)),
+      timer_(parts.io) {
+  shards_.enter(parts.shard, parts.io, *this);
+}
 
 Driver::~Driver() { stop(); }
 
@@ -40,6 +48,16 @@ Now Driver::now() const {
 }
 
 Result<void> Driver::start() {
+  if (parts_.shard == 0) {
+    if (auto bound = bind(); !bound) return bound;
+  }
+  parts_.dialer.set_own_listeners(shards_.driver(0).own_listeners());
+  if (config_.listen_from_start && parts_.shard == 0) listen(true);
+  fed();
+  return {};
+}
+
+Result<void> Driver::bind() {
   auto s2s = [this](tcp::socket socket) { handle_s2s_accepted(std::move(socket)); };
   auto traversal = [this](tcp::socket socket) { handle_traversal_accepted(std::move(socket)); };
   for (const dns::Endpoint& endpoint : config_.s2s) {
@@ -53,11 +71,6 @@ Result<void> Driver::start() {
     if (auto opened = (*listener)->open(); !opened) return opened;
     traversal_listeners_.push_back(std::move(*listener));
   }
-  std::vector<dns::Endpoint> own = s2s_endpoints();
-  for (const dns::Endpoint& endpoint : traversal_endpoints()) own.push_back(endpoint);
-  parts_.dialer.set_own_listeners(std::move(own));
-  if (config_.listen_from_start) listen(true);
-  fed();
   return {};
 }
 
@@ -67,6 +80,7 @@ void Driver::stop() {
   timer_.cancel();
   s2s_listeners_.clear();
   traversal_listeners_.clear();
+  undecided_.clear();
   // Each is told to disconnect; the coroutines end when the loop runs on, or are destroyed with it.
   auto connections = std::move(connections_);
   connections_.clear();
@@ -93,26 +107,16 @@ bool Driver::is_drained() const {
 std::vector<dns::Endpoint> Driver::s2s_endpoints() const { return endpoints_of(s2s_listeners_); }
 std::vector<dns::Endpoint> Driver::traversal_endpoints() const { return endpoints_of(traversal_listeners_); }
 
-// --- accepting
-
-bool Driver::count(Counted& counted, const dns::Endpoint& peer, std::size_t per_address_max,
-                   std::size_t all_max) {
-  std::string address = counted_as(peer.ip).text();
-  auto found = counted.by_address.find(address);
-  if (counted.all >= all_max || (found != counted.by_address.end() && found->second >= per_address_max))
-    return false;
-  ++counted.all;
-  ++counted.by_address[address];
-  return true;
+std::vector<dns::Endpoint> Driver::own_listeners() const {
+  std::vector<dns::Endpoint> own = s2s_endpoints();
+  for (const dns::Endpoint& endpoint : traversal_endpoints()) own.push_back(endpoint);
+  return own;
 }
 
+// --- accepting
+
 void Driver::uncount(Entry& entry) {
-  if (entry.counted == nullptr) return;
-  auto found = entry.counted->by_address.find(counted_as(entry.connection->peer().ip).text());
-  if (found != entry.counted->by_address.end() && --found->second == 0)
-    entry.counted->by_address.erase(found);
-  --entry.counted->all;
-  entry.counted = nullptr;
+  if (Counted* counted = std::exchange(entry.counted, nullptr)) counted->remove(entry.connection->peer().ip);
 }
 
 void Driver::refuse(const dns::Endpoint& peer, std::string_view listener) {
@@ -126,8 +130,15 @@ void Driver::refuse(const dns::Endpoint& peer, std::string_view listener) {
 
 Driver::Entry& Driver::add(gate::ConnId conn, tcp::socket socket, const dns::Endpoint& peer) {
   auto& host = static_cast<ConnectionHost&>(*this);
-  Entry entry{std::make_shared<Connection>(host, conn, std::move(socket), peer), nullptr, false};
+  Entry entry{std::make_shared<Connection>(host, conn, std::move(socket), peer), nullptr, false, {}};
+  shards_.connection_begins();
   return connections_.emplace(conn, std::move(entry)).first->second;
+}
+
+bool Driver::has_room(const dns::Endpoint& peer) {
+  std::size_t by_address_max =
+      config_.listen_from_start ? limits::kUnauthenticatedMax : limits::kUnauthenticatedPerAddressMax;
+  return shards_.unproved().add(peer.ip, by_address_max, limits::kUnauthenticatedMax);
 }
 
 void Driver::handle_s2s_accepted(tcp::socket socket) {
@@ -135,19 +146,20 @@ void Driver::handle_s2s_accepted(tcp::socket socket) {
   tcp::endpoint remote = socket.remote_endpoint(error);
   if (error) return;
   dns::Endpoint peer = from_asio(remote);
-  std::size_t by_address_max =
-      config_.listen_from_start ? limits::kUnauthenticatedMax : limits::kUnauthenticatedPerAddressMax;
-  auto has_room = [&] { return count(unproved_, peer, by_address_max, limits::kUnauthenticatedMax); };
-  if (connections_.size() >= limits::kStreamsMax) return refuse(peer, "s2s");
-  if (!has_room()) {
-    count_again();
-    if (!has_room()) return refuse(peer, "s2s");
-  }
+  if (shards_.connections() >= limits::kStreamsMax) return refuse(peer, "s2s");
+  if (has_room(peer)) return admit(std::move(socket), peer);
+  count_again();
+  if (has_room(peer)) return admit(std::move(socket), peer);
+  if (!decide_later(socket)) refuse(peer, "s2s");
+}
+
+// It has been counted.
+void Driver::admit(tcp::socket socket, const dns::Endpoint& peer) {
   ++counters_.accepted;
   gate::ConnId conn = next_accepted_;
   next_accepted_ += 2;
   Entry& entry = add(conn, std::move(socket), peer);
-  entry.counted = &unproved_;
+  entry.counted = &shards_.unproved();
   spawn(entry.connection, Connection::live_accepted(entry.connection));
 }
 
@@ -156,7 +168,7 @@ void Driver::handle_traversal_accepted(tcp::socket socket) {
   tcp::endpoint remote = socket.remote_endpoint(error);
   if (error) return;
   dns::Endpoint peer = from_asio(remote);
-  if (!count(handshakes_, peer, limits::kTraversalHandshakesPerAddressMax, limits::kTraversalHandshakesMax)) {
+  if (!handshakes_.add(peer.ip, limits::kTraversalHandshakesPerAddressMax, limits::kTraversalHandshakesMax)) {
     return refuse(peer, "traversal");
   }
   gate::ConnId conn = next_accepted_;
@@ -203,6 +215,7 @@ void Driver::handle_known(gate::ConnId conn) {
   if (found == connections_.end()) return;
   if (found->second.is_link) {
     uncount(found->second);
+    if (is_dialled(conn)) note_dialled_link(*found->second.link_to, std::nullopt);
   } else {
     unproved_ids_.insert(conn);
   }
@@ -229,7 +242,12 @@ void Driver::handle_end(gate::ConnId conn, const std::optional<Error>& why) {
   connections_.erase(found);
   unproved_ids_.erase(conn);
   uncount(entry);
+  shards_.connection_ends();
+  if (has_shards() && entry.link_to && !is_dialled(conn)) {
+    shards_.post(0, [core = *entry.link_to](Driver& first) { first.link_ended(core); });
+  }
   if (!why || !entry.is_link) return;
+  if (is_dialled(conn)) return note_dialled_link(*entry.link_to, why);
   ++counters_.link_refused;
   const dns::Endpoint& peer = entry.connection->peer();
   const std::string code(code_row(why->code).name);
@@ -354,6 +372,7 @@ void Driver::apply(gate::DialLink output) {
   plan.steps.push_back({target.address, true});
   Entry& entry = add(output.conn, tcp::socket(parts_.io), {});
   entry.is_link = true;
+  entry.link_to = output.edge;
   spawn(entry.connection,
         Connection::live_link_dialled(entry.connection, std::move(plan), output.edge, target.pins));
 }
@@ -375,7 +394,10 @@ void Driver::apply(gate::Disconnect output) {
   while (parts_.role.take_output(output.conn, unsaid, now())) unsaid.clear();
 }
 
-void Driver::apply(gate::Listen output) { listen(output.on); }
+void Driver::apply(gate::Listen output) {
+  if (!has_shards()) return listen(output.on);
+  shards_.post(0, [shard = parts_.shard, on = output.on](Driver& first) { first.listen_of(shard, on); });
+}
 
 void Driver::apply(gate::Prepare output) {
   parts_.aside.run(

@@ -1,4 +1,4 @@
-// The one loop of a shard: it gives a role what happens on sockets and to clocks, and does what the role
+// The loop of a shard: it gives a role what happens on sockets and to clocks, and does what the role
 // wants.
 //
 // One thread, one io_context. After each batch of events the role is drained once: its outputs are carried
@@ -6,12 +6,18 @@
 // role's rules (gate/event.h) are kept here:
 // nothing comes for a connection after its Disconnect or its end, and outputs for a connection that is over
 // are ignored.
+//
+// Where a door has several shards (net/shards.h), the first one's driver has the listeners of all: it gives
+// each accepted stream and link to the shard that it belongs to, and opens the s2s listeners while every
+// shard in use wants that.
 #pragma once
 
 #include <array>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -27,6 +33,7 @@
 #include "net/aside.h"
 #include "net/connection.h"
 #include "net/listener.h"
+#include "net/shards.h"
 
 namespace sallyport::net {
 
@@ -69,6 +76,9 @@ class Driver : private ConnectionHost {
     PushedCertificates* pushed;
     Aside& aside;
     LogSink& log;
+    // Null: the only shard.
+    Shards* shards = nullptr;
+    std::size_t shard = 0;
   };
   Driver(Parts parts, DriverConfig config);
   ~Driver() override;
@@ -76,7 +86,8 @@ class Driver : private ConnectionHost {
   Driver& operator=(const Driver&) = delete;
 
   // Binds every listener, so that a wrong address fails at the start, and begins. Nothing runs before
-  // io.run(). Errors: kFileUnreadable with the address and the reason.
+  // io.run(). Of several shards the first starts first, and all of them before a loop runs; only it has
+  // listeners. Errors: kFileUnreadable with the address and the reason.
   Result<void> start();
   // Closes listeners and connections at once. The io_context runs out of the driver's work after that; it
   // runs out, or is not run again, before the driver ends.
@@ -91,9 +102,15 @@ class Driver : private ConnectionHost {
   void drain_streams();
   bool is_drained() const;
 
+  // An accepted stream or link that another shard's driver hands over.
+  void adopt_stream(tcp::socket socket, const dns::Endpoint& peer, bool direct_tls);
+  void adopt_link(tcp::socket socket, std::unique_ptr<Tls> tls, const dns::Endpoint& peer);
+
   // Where the s2s and traversal listeners are bound, with the real port where 0 was asked for.
   std::vector<dns::Endpoint> s2s_endpoints() const;
   std::vector<dns::Endpoint> traversal_endpoints() const;
+  // All of them: what a dialler must not dial.
+  std::vector<dns::Endpoint> own_listeners() const;
   bool is_listening() const { return listening_; }
   std::size_t connections() const { return connections_.size(); }
   const DriverCounters& counters() const { return counters_; }
@@ -113,26 +130,39 @@ class Driver : private ConnectionHost {
   void handle_failure(Connection& connection, std::exception_ptr failure) override;
   void drain() override;
   std::uint64_t batch() const override { return batch_; }
+  std::string_view hint_attribute() const override;
+  bool hand_over(Connection& connection, const std::string& hint) override;
+  Result<bool> hand_over_link(Connection& connection) override;
   void handle_known(gate::ConnId conn) override;
   void handle_end(gate::ConnId conn, const std::optional<Error>& why) override;
 
-  struct Counted {
-    std::size_t all = 0;
-    std::unordered_map<std::string, std::size_t> by_address;
-  };
   struct Entry {
     std::shared_ptr<Connection> connection;
     // What the connection counts against until it has proved something or is over.
     Counted* counted = nullptr;
     bool is_link = false;
+    // Of a link that was dialled: which [[edge]]; of one that was accepted, after its handshake: which
+    // [[core]].
+    std::optional<std::size_t> link_to;
   };
 
+  Result<void> bind();
   void handle_s2s_accepted(tcp::socket socket);
   void handle_traversal_accepted(tcp::socket socket);
-  bool count(Counted& counted, const dns::Endpoint& peer, std::size_t per_address_max, std::size_t all_max);
+  bool has_room(const dns::Endpoint& peer);
+  void admit(tcp::socket socket, const dns::Endpoint& peer);
   void uncount(Entry& entry);
   // Looks which of those that are counted have proved something since.
   void count_again();
+  // --- driver_shards.cc
+  bool has_shards() const { return shards_.count() > 1; }
+  bool decide_later(tcp::socket& socket);
+  void counted_everywhere();
+  void listen_of(std::size_t shard, bool on);
+  void use_shards(std::size_t count);
+  void link_ended(std::size_t core);
+  void note_dialled_link(std::size_t edge, const std::optional<Error>& failed);
+
   void refuse(const dns::Endpoint& peer, std::string_view listener);
   Entry& add(gate::ConnId conn, tcp::socket socket, const dns::Endpoint& peer);
   void listen(bool on);
@@ -153,13 +183,14 @@ class Driver : private ConnectionHost {
 
   Parts parts_;
   DriverConfig config_;
+  std::optional<Shards> alone_;  // where there are no others
+  Shards& shards_;
   std::vector<std::unique_ptr<Listener>> s2s_listeners_;
   std::vector<std::unique_ptr<Listener>> traversal_listeners_;
   std::unordered_map<gate::ConnId, Entry> connections_;
   std::vector<gate::ConnId> to_flush_;
   std::vector<gate::ConnId> flushing_;
-  Counted unproved_;
-  std::unordered_set<gate::ConnId> unproved_ids_;  // those of them that the role knows
+  std::unordered_set<gate::ConnId> unproved_ids_;  // of what counts as unproved: those that the role knows
   Time counted_again_{};
   Counted handshakes_;
   DriverCounters counters_;
@@ -175,6 +206,15 @@ class Driver : private ConnectionHost {
   std::chrono::seconds stranger_second_{};
   std::size_t stranger_lines_ = 0;
   std::uint64_t stranger_unsaid_ = 0;
+  // The first of several shards: what waits until each has counted again; which of them want to listen;
+  // connections of links, by [[core]].
+  std::vector<tcp::socket> undecided_;
+  Time asked_to_count_{};
+  std::size_t round_robin_ = 0;
+  std::array<bool, limits::kShardsMax> wants_to_listen_{};
+  std::map<std::size_t, std::size_t> links_by_core_;
+  // A shard of a core: the edges that have none of its number.
+  std::set<std::size_t> edges_without_;
   Repeats handshakes_said_;  // by address and code: a core that cannot link tries for ever
   std::shared_ptr<const gate::Credentials> credentials_;  // in use
   // What was read in one turn: its records, and the end of one that began before.

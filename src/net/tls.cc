@@ -187,9 +187,13 @@ TlsStep Tls::step_of(int result, std::string_view doing) {
     case SSL_ERROR_SYSCALL:
       return lost(doing, result < 0 && saved_errno != 0 ? std::strerror(saved_errno)
                                                         : "the peer closed the connection");
-    default:
-      error_ = Error{done_ ? Code::kStreamLost : Code::kTlsHandshake,
-                     std::string(doing) + ": " + openssl_reasons()};
+    default: {
+      // RFC 7301 3.2: an edge's answer to a shard that it does not have.
+      bool is_unwanted = link_shard_.count > 1 &&
+                         ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_TLSV1_ALERT_NO_APPLICATION_PROTOCOL;
+      Code code = is_unwanted ? Code::kLinkShard : done_ ? Code::kStreamLost : Code::kTlsHandshake;
+      error_ = Error{code, std::string(doing) + ": " + openssl_reasons()};
+    }
   }
   if (refusal_) error_ = *refusal_;
   return TlsStep::kFailed;
@@ -205,6 +209,10 @@ TlsStep Tls::handshake() {
   if (step == TlsStep::kFailed || step == TlsStep::kEnded) return step;
   if (sent != TlsStep::kDone) return sent;
   if (step != TlsStep::kDone) return step;
+  if (auto agreed = check_link_shard(); !agreed) {
+    error_ = agreed.error();
+    return TlsStep::kFailed;
+  }
   done_ = true;
   // The certificate and its key are not needed after the handshake; a wiped key must not live on here.
   SSL_certs_clear(ssl_);
@@ -345,6 +353,32 @@ int Tls::handle_alpn(SSL* ssl, const unsigned char** out, unsigned char* out_siz
   return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
+// Which shard of its core a link belongs to, before any byte of the link (docs/link-protocol.md "Shards").
+int Tls::handle_link_alpn(SSL* ssl, const unsigned char** out, unsigned char* out_size,
+                          const unsigned char* in, unsigned in_size, void* own) {
+  Tls& tls = of(ssl);
+  for (unsigned at = 0; at < in_size && at + 1 + in[at] <= in_size; at += 1 + in[at]) {
+    auto shard = link::parse_alpn({reinterpret_cast<const char*>(in) + at + 1, in[at]});
+    if (!shard || shard->number >= static_cast<const link::Shard*>(own)->count) continue;
+    tls.link_shard_ = *shard;
+    *out = in + at + 1;
+    *out_size = in[at];
+    return SSL_TLSEXT_ERR_OK;
+  }
+  tls.refuse({Code::kLinkShard, offered_protocols(in, in_size)});
+  return SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+// An edge that knows of no shards takes each connection for the core's only one: no shard but the first may
+// be that.
+Result<void> Tls::check_link_shard() const {
+  const unsigned char* chosen = nullptr;
+  unsigned size = 0;
+  SSL_get0_alpn_selected(ssl_, &chosen, &size);
+  if (accepting_ || link_shard_.number == 0 || size > 0) return {};
+  return Error{Code::kLinkShard, "the edge knows of no shards"};
+}
+
 int Tls::handle_certificate_wanted(SSL* ssl, void*) {
   of(ssl).certificate_wanted_ = true;
   return 1;
@@ -476,14 +510,16 @@ Result<std::unique_ptr<Tls>> S2sTls::connect(int descriptor, const xmpp::Domain&
 
 // --- the link
 
-Result<std::unique_ptr<LinkTls>> LinkTls::make(std::string_view certificate, std::string_view key) {
+Result<std::unique_ptr<LinkTls>> LinkTls::make(std::string_view certificate, std::string_view key,
+                                               const link::Shard& shard) {
   auto identity = Credential::parse(certificate, key);
   if (!identity) return std::move(identity).error();
-  std::unique_ptr<LinkTls> link(new LinkTls());
+  std::unique_ptr<LinkTls> link(new LinkTls(shard));
   link->context_ = new_context(TLS1_3_VERSION);
   link->pin_ = key_pin((*identity)->leaf());
   SSL_CTX_set_verify(link->context_, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
   SSL_CTX_set_cert_verify_callback(link->context_, &Tls::handle_pin, nullptr);
+  SSL_CTX_set_alpn_select_cb(link->context_, &Tls::handle_link_alpn, const_cast<link::Shard*>(&link->shard_));
   if (SSL_CTX_use_cert_and_key(link->context_, (*identity)->leaf(), (*identity)->key(), nullptr, 1) != 1) {
     return Error{Code::kFileFormat, "identity: " + openssl_reasons()};
   }
@@ -501,6 +537,13 @@ std::unique_ptr<Tls> LinkTls::accept(int descriptor, std::span<const std::vector
 std::unique_ptr<Tls> LinkTls::connect(int descriptor, const std::vector<std::string>& pins) {
   std::unique_ptr<Tls> tls(new Tls(context_, descriptor, false));
   tls->pins_ = std::span(&pins, 1);
+  // One that is alone says nothing, as ever.
+  if (shard_.count == 1) return tls;
+  tls->link_shard_ = shard_;
+  std::string name = link::alpn_of(shard_);
+  name.insert(name.begin(), static_cast<char>(name.size()));
+  SSL_set_alpn_protos(tls->ssl_, reinterpret_cast<const unsigned char*>(name.data()),
+                      static_cast<unsigned>(name.size()));
   return tls;
 }
 

@@ -17,6 +17,7 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "link/shard.h"
 #include "net/certificate_source.h"
 #include "s2s/tls_facts.h"
 #include "xmpp/jid.h"
@@ -63,12 +64,15 @@ class Tls {
   TlsStep close();
 
   // Why a step was kFailed or a handshake kEnded: kTlsHandshake, kTlsAlpn, kTlsUnknownName,
-  // kTlsNoLocalCertificate, kTlsPin, or what the certificate source said; kStreamLost outside the handshake.
+  // kTlsNoLocalCertificate, kTlsPin, kLinkShard, or what the certificate source said; kStreamLost outside the
+  // handshake.
   const Error& error() const { return error_; }
   // After a complete handshake.
   s2s::TlsFacts facts() const;
   // After a link's handshake: which row of pins has the peer's key.
   std::size_t pinned_row() const { return pinned_row_; }
+  // After a link's handshake: which shard of its core it belongs to.
+  const link::Shard& link_shard() const { return link_shard_; }
 
  private:
   friend class S2sTls;
@@ -90,6 +94,9 @@ class Tls {
   static int handle_server_name(ssl_st* ssl, int* alert, void* unused);
   static int handle_alpn(ssl_st* ssl, const unsigned char** out, unsigned char* out_size,
                          const unsigned char* in, unsigned in_size, void* unused);
+  static int handle_link_alpn(ssl_st* ssl, const unsigned char** out, unsigned char* out_size,
+                              const unsigned char* in, unsigned in_size, void* own);
+  Result<void> check_link_shard() const;
   static int handle_certificate_wanted(ssl_st* ssl, void* unused);
   static int handle_chain(x509_store_ctx_st* chain, void* unused);
   static int handle_pin(x509_store_ctx_st* chain, void* unused);
@@ -118,6 +125,7 @@ class Tls {
   Result<void> chain_ = Error{Code::kTlsNoCertificate, {}};
   std::span<const std::vector<std::string>> pins_;
   std::size_t pinned_row_ = 0;
+  link::Shard link_shard_;  // dialling: that was offered
   // What one of our callbacks objected to, more telling than OpenSSL's words for it.
   std::optional<Error> refusal_;
   Error error_{Code::kTlsHandshake, {}};
@@ -173,8 +181,11 @@ class S2sTls {
 
 class LinkTls {
  public:
-  // Our identity, PEM. Errors: kFileFormat.
-  static Result<std::unique_ptr<LinkTls>> make(std::string_view certificate, std::string_view key);
+  // Our identity, PEM, and which shard of our door this is for. A connection that it dials says so (ALPN),
+  // and fails with kLinkShard where the other door has no shard of that number; one that it accepts names a
+  // shard that our door has, or fails; one that names none is of the first of one. Errors: kFileFormat.
+  static Result<std::unique_ptr<LinkTls>> make(std::string_view certificate, std::string_view key,
+                                               const link::Shard& shard = {});
   ~LinkTls();
   LinkTls(const LinkTls&) = delete;
   LinkTls& operator=(const LinkTls&) = delete;
@@ -186,7 +197,8 @@ class LinkTls {
   const std::string& pin() const { return pin_; }
 
  private:
-  LinkTls() = default;
+  explicit LinkTls(const link::Shard& shard) : shard_(shard) {}
+  const link::Shard shard_;
   ssl_ctx_st* context_ = nullptr;
   std::string pin_;
 };

@@ -517,5 +517,55 @@ TEST_F(LinkTlsTest, a_client_without_certificate_or_with_tls_1_2_is_refused) {
   }
 }
 
+TEST_F(LinkTlsTest, a_shard_names_itself_and_is_refused_where_there_is_none_of_its_number) {
+  struct Row {
+    link::Shard core, edge;
+    bool good;
+  } rows[] = {
+      {{0, 1}, {0, 1}, true},    {{0, 1}, {0, 2}, true},  {{0, 2}, {0, 1}, true},  {{1, 2}, {0, 2}, true},
+      {{15, 16}, {0, 16}, true}, {{1, 2}, {0, 1}, false}, {{2, 3}, {0, 2}, false},
+  };
+  for (const Row& row : rows) {
+    SCOPED_TRACE(link::alpn_of(row.core) + " to one of " + std::to_string(row.edge.count));
+    auto core = *LinkTls::make(core_.identity.certificate, core_.identity.key, row.core);
+    auto edge = *LinkTls::make(edge_.identity.certificate, edge_.identity.key, row.edge);
+    SocketPair pair;
+    std::vector<std::vector<std::string>> edge_pins{{core_.identity.pin}};
+    std::vector<std::string> core_pins{edge_.identity.pin};
+    auto accepting = edge->accept(pair.ends[0], edge_pins);
+    auto dialling = core->connect(pair.ends[1], core_pins);
+    EXPECT_EQ(shake(*accepting, *dialling), row.good);
+    if (row.good) {
+      EXPECT_EQ(accepting->link_shard(), row.core);
+    } else {
+      EXPECT_EQ(accepting->error().code, Code::kLinkShard);
+      EXPECT_EQ(dialling->error().code, Code::kLinkShard);
+    }
+  }
+}
+
+TEST_F(LinkTlsTest, an_edge_that_knows_of_no_shards_is_for_the_first_alone) {
+  for (std::size_t number : {0U, 1U}) {
+    auto core = *LinkTls::make(core_.identity.certificate, core_.identity.key, {number, 2});
+    SocketPair pair;
+    std::vector<std::string> core_pins{edge_.identity.pin};
+    auto dialling = core->connect(pair.ends[1], core_pins);
+    OpensslPtr<SSL_CTX, SSL_CTX_free> context(SSL_CTX_new(TLS_server_method()));
+    auto identity = *Credential::parse(edge_.identity.certificate, edge_.identity.key);
+    SSL_CTX_use_cert_and_key(context.get(), identity->leaf(), identity->key(), nullptr, 1);
+    OpensslPtr<SSL, SSL_free> old(SSL_new(context.get()));
+    SSL_set_fd(old.get(), pair.ends[0]);
+    TlsStep step = TlsStep::kWantRead;
+    for (int round = 0; round < 10 && step == TlsStep::kWantRead; ++round) {
+      step = dialling->handshake();
+      SSL_accept(old.get());
+    }
+    EXPECT_EQ(step, number == 0 ? TlsStep::kDone : TlsStep::kFailed);
+    if (number > 0) {
+      EXPECT_EQ(dialling->error().code, Code::kLinkShard);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace sallyport::net

@@ -15,6 +15,9 @@ SHORT = {EXTERNAL: "external", DIALBACK: "dialback", DIALBACK_VALID: "dialback_v
 
 IMPOSSIBLE = {("jabberd2", EXTERNAL): "jabberd2 2.7.0 knows no SASL EXTERNAL between servers"}
 
+SHARDS = {  # worlds whose doors have two shards each: by certificate, and by dialback
+    ("prosody", "ejabberd", EXTERNAL), ("ejabberd", "prosody", DIALBACK)}
+
 KILLS = {  # worlds in which processes are killed without --all
     ("prosody", "ejabberd", EXTERNAL), ("ejabberd", "prosody", DIALBACK),
     ("prosody", "jabberd2", DIALBACK_VALID)}
@@ -32,6 +35,7 @@ def options(inside, outside, proof, direct=False):
         inside=inside, outside=outside, proof=proof,
         mapped=(proof != DIALBACK) if inside == "prosody" else (proof != EXTERNAL),
         trust="dialback" if (outside, proof) == ("prosody", DIALBACK_VALID) else "minted",
+        shards=2 if (inside, outside, proof) in SHARDS else 1,
         server_ca=(outside, proof) != ("prosody", DIALBACK_VALID),
         # ejabberd 23.01 takes no EXTERNAL from a certificate for servers only, which is what
         # public CAs issue now; Prosody does.

@@ -1,0 +1,148 @@
+// What a driver does as one of several shards of a door: it finds out to which of them a stream or a link
+// belongs, hands it over, and keeps to the limits and the listeners that they share.
+#include <algorithm>
+
+#include "net/driver.h"
+#include "net/endpoint.h"
+#include "s2s/header_hint.h"
+
+namespace sallyport::net {
+
+// --- where a connection belongs
+
+// Both directions of a pair meet in the shard of the remote domain, the same in both doors: it is `from` of
+// what the world sends to an edge, and `to` of what the servers inside send to a core.
+std::string_view Driver::hint_attribute() const {
+  if (parts_.shard != 0 || shards_.in_use() == 1) return {};
+  return config_.listen_from_start ? "to" : "from";
+}
+
+bool Driver::hand_over(Connection& connection, const std::string& hint) {
+  std::size_t in_use = shards_.in_use();
+  std::size_t shard = hint.empty() ? round_robin_++ % in_use : s2s::shard_of(hint, in_use);
+  // Told to stop meanwhile, it is not ours to give away any more.
+  if (shard == parts_.shard || connections_.erase(connection.id()) == 0) return false;
+  shards_.post(shard, [socket = connection.release_socket(shards_.io(shard)), peer = connection.peer(),
+                       direct_tls = connection.is_direct_tls()](Driver& driver) mutable {
+    driver.adopt_stream(std::move(socket), peer, direct_tls);
+  });
+  return true;
+}
+
+void Driver::adopt_stream(tcp::socket socket, const dns::Endpoint& peer, bool direct_tls) {
+  if (stopped_) return;
+  gate::ConnId conn = next_accepted_;
+  next_accepted_ += 2;
+  Entry& entry = add(conn, std::move(socket), peer);
+  // It has been counted where it was accepted.
+  shards_.connection_ends();
+  entry.counted = &shards_.unproved();
+  entry.connection->take_over(direct_tls);
+  spawn(entry.connection, Connection::live_handed_over(entry.connection));
+}
+
+// Each shard's role sees to it that it serves one core at a time (DESIGN "The link"); here it is seen to that
+// all of them serve the same.
+Result<bool> Driver::hand_over_link(Connection& connection) {
+  auto found = connections_.find(connection.id());
+  if (!has_shards() || found == connections_.end()) return false;
+  const link::Shard& shard = connection.tls().link_shard();
+  std::size_t core = connection.tls().pinned_row();
+  if (!links_by_core_.empty() && !links_by_core_.contains(core)) {
+    return Error{Code::kLinkSecondCore, "another core has a link to a shard of this edge"};
+  }
+  ++links_by_core_[core];
+  use_shards(shard.count);
+  found->second.link_to = core;
+  if (shard.number == parts_.shard) return false;
+  uncount(found->second);
+  connections_.erase(found);
+  shards_.post(shard.number,
+               [socket = connection.release_socket(shards_.io(shard.number)), tls = connection.release_tls(),
+                peer = connection.peer()](Driver& driver) mutable {
+                 driver.adopt_link(std::move(socket), std::move(tls), peer);
+               });
+  return true;
+}
+
+void Driver::adopt_link(tcp::socket socket, std::unique_ptr<Tls> tls, const dns::Endpoint& peer) {
+  if (stopped_) return;
+  gate::ConnId conn = next_accepted_;
+  next_accepted_ += 2;
+  Entry& entry = add(conn, std::move(socket), peer);
+  shards_.connection_ends();
+  entry.is_link = true;
+  entry.link_to = tls->pinned_row();
+  entry.connection->take_over(std::move(tls));
+  spawn(entry.connection, Connection::live_link_handed_over(entry.connection));
+}
+
+void Driver::link_ended(std::size_t core) {
+  auto found = links_by_core_.find(core);
+  if (found != links_by_core_.end() && --found->second == 0) links_by_core_.erase(found);
+}
+
+// --- which shards carry streams
+
+// An edge's: as many as the core that is linked has, too.
+void Driver::use_shards(std::size_t count) {
+  for (std::size_t shard = 1; shard < shards_.count(); ++shard) shards_.use(shard, shard < count);
+  listen_of(0, wants_to_listen_[0]);
+}
+
+// A core's: from its first link on, until no edge has one of its number any more.
+void Driver::note_dialled_link(std::size_t edge, const std::optional<Error>& failed) {
+  if (!failed) {
+    edges_without_.erase(edge);
+    shards_.use(parts_.shard, true);
+  } else if (failed->code == Code::kLinkShard) {
+    edges_without_.insert(edge);
+    if (edges_without_.size() == config_.edges.size()) shards_.use(parts_.shard, false);
+  }
+}
+
+// A stream may belong to any shard in use: the door is open while each of them serves.
+void Driver::listen_of(std::size_t shard, bool on) {
+  if (stopped_) return;
+  wants_to_listen_[shard] = on;
+  listen(std::all_of(wants_to_listen_.begin(),
+                     wants_to_listen_.begin() + static_cast<std::ptrdiff_t>(shards_.in_use()),
+                     [](bool wants) { return wants; }));
+}
+
+// --- limits
+
+// Of what the other shards carry only they know what has been proved since it was counted: they are asked, at
+// most as often as this one asks itself, and the connection waits for the answer.
+bool Driver::decide_later(tcp::socket& socket) {
+  if (!has_shards() || undecided_.size() >= limits::kAcceptedUndecidedMax) return false;
+  if (undecided_.empty()) {
+    Time now = this->now().mono;
+    if (now < asked_to_count_ + limits::kCountAgainAfter) return false;
+    asked_to_count_ = now;
+    auto count = [](Driver& driver) {
+      driver.count_again();
+      return true;
+    };
+    shards_.ask_all(count, [this](const std::vector<bool>&) { counted_everywhere(); });
+  }
+  undecided_.push_back(std::move(socket));
+  return true;
+}
+
+void Driver::counted_everywhere() {
+  if (stopped_) return;
+  for (tcp::socket& socket : std::exchange(undecided_, {})) {
+    boost::system::error_code error;
+    tcp::endpoint remote = socket.remote_endpoint(error);
+    if (error) continue;
+    dns::Endpoint peer = from_asio(remote);
+    if (has_room(peer)) {
+      admit(std::move(socket), peer);
+    } else {
+      refuse(peer, "s2s");
+    }
+  }
+}
+
+}  // namespace sallyport::net

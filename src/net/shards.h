@@ -1,0 +1,116 @@
+// What the shards of one door have in common, and the way from one to another (docs/ARCHITECTURE.md "A shard
+// is a whole door"): limits that hold for the door, and which shards carry streams. A shard is a thread with
+// a loop, a Driver and a role of its own; everything else is its own.
+//
+// May be called from any of their threads, but for `enter`. Outlives the drivers; its loops outlive it.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <type_traits>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+
+#include "base/limits.h"
+#include "dns/address.h"
+
+namespace sallyport::net {
+
+namespace asio = boost::asio;
+
+class Driver;
+
+// Connections that count against a limit: from one address, and in all.
+class Counted {
+ public:
+  // One more from there; false, and nothing is counted, where that would be one too many.
+  bool add(const dns::Ip& peer, std::size_t per_address_max, std::size_t all_max);
+  // One that was added.
+  void remove(const dns::Ip& peer);
+
+ private:
+  std::mutex mutex_;
+  std::size_t all_ = 0;
+  std::unordered_map<std::string, std::size_t> by_address_;
+};
+
+class Shards {
+ public:
+  // At least one; the first, number 0, has the listeners.
+  explicit Shards(std::size_t count) : seats_(count) {}
+  Shards(const Shards&) = delete;
+  Shards& operator=(const Shards&) = delete;
+
+  std::size_t count() const { return seats_.size(); }
+
+  // Which loop and driver a shard has. Before any loop runs.
+  void enter(std::size_t shard, asio::io_context& io, Driver& driver) { seats_[shard] = {&io, &driver}; }
+  asio::io_context& io(std::size_t shard) const { return *seats_[shard].io; }
+  // To be used in that shard's loop, or while no loop runs.
+  Driver& driver(std::size_t shard) const { return *seats_[shard].driver; }
+  // Carries the order, a callable that takes the Driver&, out in that shard's loop; never at once. A loop
+  // that does not run any more drops it.
+  template <typename Order>
+  void post(std::size_t shard, Order order) const {
+    asio::post(*seats_[shard].io,
+               [driver = seats_[shard].driver, order = std::move(order)]() mutable { order(*driver); });
+  }
+
+  // Asks every shard's driver in its loop, and gives what they say, by number, to `done` in the first one's.
+  // To be called there; where there is one shard, all of it happens at once.
+  template <typename Question, typename Done>
+  void ask_all(Question question, Done done) const {
+    using Answer = std::invoke_result_t<Question&, Driver&>;
+    if (count() == 1) {
+      std::vector<Answer> alone;
+      alone.push_back(question(driver(0)));
+      return done(std::move(alone));
+    }
+    struct Asked {
+      std::vector<Answer> answers;
+      std::size_t missing;
+      Done done;
+    };
+    auto asked = std::make_shared<Asked>(Asked{std::vector<Answer>(count()), count(), std::move(done)});
+    for (std::size_t shard = 0; shard < count(); ++shard) {
+      post(shard, [this, shard, asked, question](Driver& driver) mutable {
+        post(0, [shard, asked = std::move(asked), answer = question(driver)](Driver&) mutable {
+          asked->answers[shard] = std::move(answer);
+          if (--asked->missing == 0) asked->done(std::move(asked->answers));
+        });
+      });
+    }
+  }
+
+  // How many shards carry streams: the first ones, and always one. Not all do when the other door has fewer.
+  std::size_t in_use() const;
+  // Whether that shard does, the first apart; one behind another that does not carries none either.
+  void use(std::size_t shard, bool on) { used_[shard].store(on, std::memory_order_relaxed); }
+
+  // Streams and links of the door (limits::kStreamsMax).
+  std::size_t connections() const { return connections_.load(std::memory_order_relaxed); }
+  void connection_begins() { connections_.fetch_add(1, std::memory_order_relaxed); }
+  void connection_ends() { connections_.fetch_sub(1, std::memory_order_relaxed); }
+  // Those that have proved nothing yet.
+  Counted& unproved() { return unproved_; }
+
+ private:
+  struct Seat {
+    asio::io_context* io = nullptr;
+    Driver* driver = nullptr;
+  };
+  std::vector<Seat> seats_;
+  std::array<std::atomic<bool>, limits::kShardsMax> used_{};
+  std::atomic<std::size_t> connections_{0};
+  Counted unproved_;
+};
+
+}  // namespace sallyport::net

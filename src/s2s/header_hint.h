@@ -1,0 +1,24 @@
+// Whose stream a connection is going to carry, as far as its first bytes say before anybody has read them:
+// what decides which shard of the door carries it (docs/ARCHITECTURE.md "A shard is a whole door").
+//
+// No parser and no judgement. A wrong or missing hint makes a stream run in another thread and changes
+// nothing else, so that this looks for one attribute and understands nothing; any bytes are harmless.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace sallyport::s2s {
+
+// The value of that attribute in the first element of `bytes`, in lower case and without a dot behind it;
+// empty when there is none that could be a domain. Nothing while more bytes may tell, which ends with
+// limits::kStreamHeaderBytesMax of them.
+std::optional<std::string> header_hint(std::string_view bytes, std::string_view attribute);
+
+// Which of `shards` (at least one) a domain belongs to: the same in both doors, so that both directions of a
+// pair meet (docs/link-protocol.md "Shards").
+std::size_t shard_of(std::string_view domain, std::size_t shards);
+
+}  // namespace sallyport::s2s
