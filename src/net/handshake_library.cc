@@ -25,9 +25,12 @@ constexpr std::string_view kOthers[] = {"X25519", "HKDF", "TLS1-PRF", "HMAC"};
 // stand beside them.
 constexpr std::string_view kCiphers[] = {"AES-128-GCM", "AES-256-GCM", "ChaCha20-Poly1305"};
 
-// The default provider in a context of its own, and what of it is shown.
+// The default provider in a context of its own, and what of it is shown in another.
 struct Shown {
+  OSSL_LIB_CTX* inner = nullptr;
   OSSL_PROVIDER* whole = nullptr;
+  OSSL_LIB_CTX* library = nullptr;
+  OSSL_PROVIDER* part = nullptr;
   std::vector<OSSL_DISPATCH> functions;
   std::vector<OSSL_ALGORITHM> decoders;
   std::vector<OSSL_ALGORITHM> keys;
@@ -101,16 +104,25 @@ int begin(const OSSL_CORE_HANDLE*, const OSSL_DISPATCH*, const OSSL_DISPATCH** f
   return 1;
 }
 
+// Who is shown a part goes before the whole.
+void end() {
+  OSSL_PROVIDER_unload(shown().part);
+  OSSL_LIB_CTX_free(shown().library);
+  OSSL_PROVIDER_unload(shown().whole);
+  OSSL_LIB_CTX_free(shown().inner);
+}
+
 OSSL_LIB_CTX* make() {
   if (OSSL_PROVIDER_available(nullptr, "fips") == 1) return nullptr;
-  OSSL_LIB_CTX* inner = OSSL_LIB_CTX_new();
-  shown().whole = OSSL_PROVIDER_load(inner, "default");
-  OSSL_LIB_CTX* library = OSSL_LIB_CTX_new();
+  shown().inner = OSSL_LIB_CTX_new();
+  shown().whole = OSSL_PROVIDER_load(shown().inner, "default");
+  shown().library = OSSL_LIB_CTX_new();
   if (shown().whole != nullptr) {
     read_whole();
-    bool is_made = OSSL_PROVIDER_add_builtin(library, kName, begin) == 1 &&
-                   OSSL_PROVIDER_load(library, kName) != nullptr;
-    if (is_made) return library;
+    if (OSSL_PROVIDER_add_builtin(shown().library, kName, begin) == 1)
+      shown().part = OSSL_PROVIDER_load(shown().library, kName);
+    // Freed with OpenSSL itself.
+    if (shown().part != nullptr && OPENSSL_atexit(end) == 1) return shown().library;
   }
   ERR_clear_error();
   return nullptr;

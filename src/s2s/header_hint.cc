@@ -65,6 +65,7 @@ std::optional<std::string> look_for(std::string_view attribute, Scan scan) {
   std::string_view name;
   std::string_view value;
   if (!scan.take_name(name)) return std::nullopt;
+  if (name.starts_with('!')) return std::string();  // no element
   for (;;) {
     if (!scan.skip_space() || !scan.take_name(name)) return std::nullopt;
     if (name.empty() || !scan.skip_space())
