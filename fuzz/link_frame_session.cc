@@ -161,9 +161,9 @@ class Abuse {
     xml_.assign(choices_.byte() * 300U, 'x');
     frame::Stanza s;
     s.channel = channel;
-    s.from() = inward ? std::string_view(remote_address_) : "alice@example.com";
-    s.to() = inward ? "alice@example.com" : std::string_view(remote_address_);
-    s.xml() = xml_;
+    s.from = inward ? std::string_view(remote_address_) : "alice@example.com";
+    s.to = inward ? "alice@example.com" : std::string_view(remote_address_);
+    s.xml = xml_;
     return s;
   }
   frame::Frame plain() {
@@ -197,13 +197,8 @@ class Abuse {
     const auto local = xmpp::Jid::of(pair.local);
     const auto remote = xmpp::Jid::of(pair.remote);
     const bool outward = role_ == Role::kCore;
-    xmpp::Stanza stanza{.kind = xmpp::StanzaKind::kMessage,
-                        .from = outward ? local : remote,
-                        .to = outward ? remote : local,
-                        .id = {},
-                        .type = {},
-                        .lang = {},
-                        .xml = xml};
+    xmpp::Stanza stanza(xmpp::StanzaKind::kMessage, outward ? local : remote, outward ? remote : local, {},
+                        {}, {}, xml);
     unsettled_.insert(++last_ticket_);
     session_.send(pair, std::move(stanza), last_ticket_, now_, {choices_.byte() % 2 == 0 ? "m" : "n", "a"});
   }
