@@ -259,7 +259,7 @@ class Abuse {
     }
     require(r.receipt.sequence > last_[r.receipt.channel], "in order, and none twice");
     last_[r.receipt.channel] = r.receipt.sequence;
-    const xmpp::Domain& far = role_ == Role::kCore ? r.stanza.from().domain() : r.stanza.to().domain();
+    const xmpp::Domain far = role_ == Role::kCore ? r.stanza.from().domain() : r.stanza.to().domain();
     require(far == r.pair().remote, "a stanza is of its pair");
     const std::size_t bytes = r.stanza.xml().size() + limits::kStanzaOverheadBytes;
     open_.emplace(r.receipt, bytes);
