@@ -11,8 +11,9 @@ struct ossl_lib_ctx_st;
 
 namespace sallyport::net {
 
-// One for the process, made by the first call and freed at the end of the process. Null, which means OpenSSL's default one, where
-// it cannot be made, or where the system is set up to use the FIPS provider, which is not to be gone around.
+// One for the process, made by the first call and freed at the end of the process. Null, which means
+// OpenSSL's default one, where it cannot be made, or where the system is set up to use the FIPS provider,
+// which is not to be gone around.
 ossl_lib_ctx_st* handshake_library();
 
 }  // namespace sallyport::net
