@@ -262,13 +262,15 @@ Result<Domain> Domain::parse(std::string_view text) {
 }
 
 std::string Domain::unicode() const {
-  if (!has_ace_label(ascii_)) return ascii_;
-  return idna_mapped(uidna_nameToUnicodeUTF8, ascii_);
+  if (!has_ace_label(ascii())) return ascii();
+  return idna_mapped(uidna_nameToUnicodeUTF8, ascii());
 }
 
 bool Domain::is_below(const Domain& parent) const {
-  return ascii_.size() > parent.ascii_.size() + 1 && ascii_.ends_with(parent.ascii_) &&
-         ascii_[ascii_.size() - parent.ascii_.size() - 1] == '.';
+  const std::string& child = ascii();
+  const std::string& above = parent.ascii();
+  return child.size() > above.size() + 1 && child.ends_with(above) &&
+         child[child.size() - above.size() - 1] == '.';
 }
 
 Jid::Jid(std::string local, Domain domain, std::string resource)

@@ -6,6 +6,7 @@
 
 #include <compare>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -17,12 +18,17 @@ namespace sallyport::xmpp {
 // A domain name as identity: lower-case A-labels, no trailing dot (RFC 7622 3.2,
 // RFC 5890). `bücher.example` and `xn--bcher-kva.example` are one Domain. IP literals
 // are refused: they are not federated names.
+//
+// A copy shares the name with what it was copied from, and is equal to it without a look at a byte: a name
+// that a stream or a channel brought goes through all tables of a door as one. Copies may go to other
+// threads.
 class Domain {
  public:
   // Takes U-labels or A-labels, any case, one trailing dot. Errors: kJidInvalid.
   static Result<Domain> parse(std::string_view text);
 
-  const std::string& ascii() const { return ascii_; }
+  // Lives as long as any copy of this domain.
+  const std::string& ascii() const { return name_->ascii; }
   // As it is written in XML (U-labels, RFC 7622 3.2).
   std::string unicode() const;
   // Whether `text` is the ASCII form of a domain as it stands, without tables: "yes" is sure, "no" is not.
@@ -30,12 +36,26 @@ class Domain {
   // True for "conference.example.com" below "example.com"; not for itself.
   bool is_below(const Domain& parent) const;
 
-  auto operator<=>(const Domain&) const = default;
+  // That of the ASCII form, made once.
+  std::size_t hash() const { return name_->hash; }
+
+  friend bool operator==(const Domain& a, const Domain& b) {
+    return a.name_ == b.name_ || (a.name_->hash == b.name_->hash && a.name_->ascii == b.name_->ascii);
+  }
+  friend std::strong_ordering operator<=>(const Domain& a, const Domain& b) {
+    if (a.name_ == b.name_) return std::strong_ordering::equal;
+    return a.name_->ascii <=> b.name_->ascii;
+  }
 
  private:
   friend class Jid;
-  explicit Domain(std::string ascii) : ascii_(std::move(ascii)) {}
-  std::string ascii_;
+  struct Name {
+    explicit Name(std::string text) : ascii(std::move(text)), hash(std::hash<std::string>{}(ascii)) {}
+    std::string ascii;
+    std::size_t hash;
+  };
+  explicit Domain(std::string ascii) : name_(std::make_shared<const Name>(std::move(ascii))) {}
+  std::shared_ptr<const Name> name_;
 };
 
 // The ordered pair that everything is proved, judged, queued and counted by.
@@ -66,7 +86,9 @@ class Jid {
   bool has_local() const { return !local_.empty(); }
   bool has_resource() const { return !resource_.empty(); }
   const std::string& local() const { return local_; }
-  const Domain& domain() const { return domain_; }
+  const Domain& domain() const& { return domain_; }
+  // Of an address that goes away: the domain stays.
+  Domain domain() && { return std::move(domain_); }
   const std::string& resource() const { return resource_; }
   // The canonical text, domainpart as U-labels; what stands in canonical stanzas.
   std::string text() const;
@@ -87,15 +109,15 @@ class Jid {
 
 }  // namespace sallyport::xmpp
 
+// Not noexcept: that has the standard library keep the number beside each entry, so that a search that passes
+// an entry need not look at its names.
 template <>
 struct std::hash<sallyport::xmpp::Domain> {
-  std::size_t operator()(const sallyport::xmpp::Domain& d) const noexcept {
-    return std::hash<std::string>{}(d.ascii());
-  }
+  std::size_t operator()(const sallyport::xmpp::Domain& d) const { return d.hash(); }
 };
 template <>
 struct std::hash<sallyport::xmpp::Pair> {
-  std::size_t operator()(const sallyport::xmpp::Pair& p) const noexcept {
-    return std::hash<std::string>{}(p.local.ascii()) * 31 + std::hash<std::string>{}(p.remote.ascii());
+  std::size_t operator()(const sallyport::xmpp::Pair& p) const {
+    return p.local.hash() * 31 + p.remote.hash();
   }
 };

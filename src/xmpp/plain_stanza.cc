@@ -324,12 +324,6 @@ bool is_bare(std::string_view text) {
   return std::ranges::all_of(text, [](char c) { return is_in(c, kBareValue); });
 }
 
-bool is_sound(const Root& root) {
-  const bool request = root.kind == StanzaKind::kIq && (root.type == "get" || root.type == "set");
-  return root.type.size() <= limits::kLinkStringBytesMax && is_type_known(root.kind, root.type) &&
-         root.id.size() <= limits::kStanzaIdBytesMax && !(request && root.id.empty());
-}
-
 }  // namespace
 
 std::optional<std::string_view> PlainReader::KnownDomain::domain_of(std::string_view address) {
@@ -342,7 +336,8 @@ std::optional<PlainReader::Found> PlainReader::read(std::string_view bytes, cons
                                                     std::string_view stream_lang) {
   Walk walk(bytes.substr(0, limits.element_bytes));
   Root root;
-  if (!root.read(walk) || root.size > limits.attributes || !is_sound(root)) return std::nullopt;
+  if (!root.read(walk) || root.size > limits.attributes) return std::nullopt;
+  if (!check_type_and_id(root.kind, root.type, root.id)) return std::nullopt;
   const char* behind_root = walk.place();
   if (!walk.word("/>") && !(walk.word(">") && Content(walk, limits, kind_name(root.kind)).read())) {
     return std::nullopt;

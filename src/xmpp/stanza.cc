@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 
+#include "base/limits.h"
 #include "base/log.h"
 #include "xmpp/precis.h"
 #include "xmpp/xml.h"
@@ -199,6 +200,15 @@ bool is_type_known(StanzaKind kind, std::string_view type) {
              type == "subscribed" || type == "unavailable" || type == "unsubscribe" || type == "unsubscribed";
   }
   return false;
+}
+
+Result<void> check_type_and_id(StanzaKind kind, std::string_view type, std::string_view id) {
+  if (type.size() > limits::kLinkStringBytesMax || !is_type_known(kind, type))
+    return Error{Code::kStanzaTypeInvalid, std::string(type.substr(0, limits::kShownBytesMax))};
+  const bool request = kind == StanzaKind::kIq && (type == "get" || type == "set");
+  if (request && id.empty()) return Error{Code::kStanzaIdInvalid, "no id"};
+  if (id.size() > limits::kStanzaIdBytesMax) return Error{Code::kStanzaIdInvalid, "a long id"};
+  return {};
 }
 
 bool is_stanza_condition(std::string_view name) { return find_condition(name) != nullptr; }

@@ -18,6 +18,9 @@ std::string_view kind_name(StanzaKind kind);  // "message", "presence", "iq"
 // RFC 6120 8.2.3; RFC 6121 4.7.1, 5.2.2. Of a message every type is known: what is not understood is
 // "normal".
 bool is_type_known(StanzaKind kind, std::string_view type);
+// Whether a stanza may say that of itself (RFC 6120 8.1.3, 8.2.3); empty: it does not. Errors:
+// kStanzaTypeInvalid, kStanzaIdInvalid.
+Result<void> check_type_and_id(StanzaKind kind, std::string_view type, std::string_view id);
 
 // Where the parts of a text stand in it.
 struct Span {
@@ -60,9 +63,8 @@ class Stanza {
   StanzaKind kind() const { return kind_; }
   std::string_view xml() const { return std::string_view(bytes_).substr(0, xml_size_); }
   std::string_view id() const { return view(id_); }  // empty when absent
-  std::string_view type() const {
-    return view(type_);
-  }  // empty when absent: message "normal", presence available
+  // Empty when absent: a message is "normal" then, a presence available.
+  std::string_view type() const { return view(type_); }
   std::string_view lang() const { return view(lang_); }  // effective xml:lang, empty when none
 
   // The addresses, as canonical text (Jid::text) and their domainparts as identities (Domain::ascii).

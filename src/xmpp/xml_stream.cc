@@ -284,15 +284,12 @@ void XmlStream::Impl::start_stanza(StanzaKind kind, AttributesView attributes) {
   auto to = Jid::parse(*a.to);
 
   std::optional<Error> bad;
-  const bool request = kind == StanzaKind::kIq && (a.type == "get" || a.type == "set");
   if (!from) {
     bad = Error{Code::kStanzaFromInvalid, from.error().text};
   } else if (!to) {
     bad = Error{Code::kStanzaToInvalid, to.error().text};
-  } else if (a.type.size() > limits::kLinkStringBytesMax || !is_type_known(kind, a.type)) {
-    bad = Error{Code::kStanzaTypeInvalid, std::string(a.type.substr(0, limits::kShownBytesMax))};
-  } else if (a.id.size() > limits::kStanzaIdBytesMax || (request && a.id.empty())) {
-    bad = Error{Code::kStanzaIdInvalid, a.id.empty() ? "no id" : "a long id"};
+  } else if (auto good = check_type_and_id(kind, a.type, a.id); !good) {
+    bad = std::move(good).error();
   }
   if (bad) return start_bad_stanza(*std::move(bad), kind, a);
   // RFC 6120 8.1.5: the stream's language is the stanza's unless it says another.
