@@ -19,14 +19,14 @@ Side::Side(std::string face, const s2s::Judge& judge, const Finder& finder, Conn
 Side::~Side() = default;
 
 Side::Stream* Side::find(ConnId conn) {
-  const auto it = streams_.find(conn);
-  return it == streams_.end() ? nullptr : &it->second;
+  auto* found = streams_.find(conn);
+  return found == nullptr ? nullptr : &found->second;
 }
 
 bool Side::is_proved(ConnId conn) const {
-  const auto it = streams_.find(conn);
-  if (it == streams_.end()) return true;
-  const auto* in = std::get_if<s2s::Inbound>(&it->second.machine);
+  const auto* found = streams_.find(conn);
+  if (found == nullptr) return true;
+  const auto* in = std::get_if<s2s::Inbound>(&found->second.machine);
   return in == nullptr || !in->proofs().empty();
 }
 
@@ -48,7 +48,7 @@ void Side::handle_accepted(ConnId conn, const Accepted& accepted, Now now) {
   stream.how = accepted.direct_tls ? "direct TLS" : "STARTTLS";
   stream.since = now;
   stream.judged = policies_;
-  streams_.emplace(conn, std::move(stream));
+  streams_.get(conn, std::move(stream));
   after(conn, now);
 }
 
@@ -417,8 +417,7 @@ void Side::end_stream(ConnId conn, const std::optional<Error>& error, Now now) {
   if (stream.timer) timers_.erase({*stream.timer, conn});
   collect_bytes(conn, stream);
   log_end(conn, stream, error, now);
-  auto node = streams_.extract(conn);
-  Stream& ended = node.mapped();
+  Stream ended = streams_.take(conn);
   if (ended.target) {
     fail_verifications(ended, error.value_or(Error{Code::kStreamClosedByPeer, {}}), now);
     if (ended.verifies) {
@@ -539,8 +538,8 @@ std::size_t Side::waiting() const {
 }
 
 std::string Side::peer_text(ConnId conn) const {
-  const auto it = streams_.find(conn);
-  return it == streams_.end() ? std::string() : it->second.peer.text();
+  const auto* found = streams_.find(conn);
+  return found == nullptr ? std::string() : found->second.peer.text();
 }
 
 std::optional<Error> Side::last_error(const Pair& pair) const {

@@ -13,11 +13,11 @@
 #include <set>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <variant>
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/index.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/ring.h"
@@ -241,7 +241,7 @@ class Side {
     const s2s::Judge& judge_;
   };
 
-  using Streams = std::unordered_map<ConnId, Stream>;
+  using Streams = IndexedMap<ConnId, Stream>;
 
   // side.cc: any stream
   Stream* find(ConnId conn);

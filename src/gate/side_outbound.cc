@@ -58,7 +58,7 @@ void Side::open(const Pair& pair, OutPair& out, Now now) {
   stream.target = pair;
   stream.since = now;
   stream.judged = policies_;
-  streams_.emplace(conn, std::move(stream));
+  streams_.get(conn, std::move(stream));
   emit(Output{Dial{conn, std::move(*plan)}});
 }
 

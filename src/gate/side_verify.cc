@@ -37,7 +37,7 @@ void Side::verify(ConnId asker, const s2s::VerifyKey& request, Now now) {
   stream.since = now;
   stream.judged = policies_;
   stream.verifications.push_back(std::move(verification));
-  streams_.emplace(conn, std::move(stream));
+  streams_.get(conn, std::move(stream));
   verifiers_.emplace(request.pair, conn);
   emit(Output{Dial{conn, std::move(*plan)}});
 }

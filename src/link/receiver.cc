@@ -21,7 +21,7 @@ Result<void> Receiver::handle_open(const frame::Open& open) {
   const auto opening = std::make_shared<const Opening>(Opening{
       {*std::move(local), *std::move(remote)}, {std::string(open.method), std::string(open.peer_address)}});
 
-  if (const auto found = channels_.find(open.channel); found != channels_.end()) {
+  if (auto* found = channels_.find(open.channel)) {
     if (found->second.opening->pair != opening->pair)
       return frame_error("OPEN", open.channel, "open with another pair");
     found->second.opening = opening;
@@ -32,16 +32,16 @@ Result<void> Receiver::handle_open(const frame::Open& open) {
   if (!by_pair_.emplace(opening->pair, open.channel).second)
     return frame_error("OPEN", open.channel, "the pair has one open");
   last_id_ = open.channel;
-  channels_.emplace(open.channel, Channel(opening));
+  channels_.get(open.channel, opening);
   return {};
 }
 
 Result<void> Receiver::handle_close(const frame::Close& close) {
-  const auto found = channels_.find(close.channel);
-  if (found == channels_.end()) return frame_error("CLOSE", close.channel, "not open");
+  const auto* found = channels_.find(close.channel);
+  if (found == nullptr) return frame_error("CLOSE", close.channel, "not open");
   if (!found->second.slots.empty()) return frame_error("CLOSE", close.channel, "not settled");
   by_pair_.erase(found->second.opening->pair);
-  channels_.erase(found);
+  channels_.erase(close.channel);
   return {};
 }
 
@@ -76,8 +76,8 @@ Result<Receiver::Judged> Receiver::judge(const Channel& channel, const frame::St
 }
 
 Result<void> Receiver::handle_stanza(const frame::Stanza& f, Time now) {
-  const auto found = channels_.find(f.channel);
-  if (found == channels_.end()) return frame_error("STANZA", f.channel, "not open");
+  auto* found = channels_.find(f.channel);
+  if (found == nullptr) return frame_error("STANZA", f.channel, "not open");
   Channel& channel = found->second;
   const auto credit = static_cast<std::uint32_t>(f.xml.size()) + limits::kStanzaOverheadBytes;
   if (auto admitted = admit(channel, f.channel, credit); !admitted) return admitted;
@@ -97,8 +97,8 @@ Result<void> Receiver::handle_stanza(const frame::Stanza& f, Time now) {
 }
 
 Result<void> Receiver::handle_void(const frame::Void& f, Time now) {
-  const auto found = channels_.find(f.channel);
-  if (found == channels_.end()) return frame_error("VOID", f.channel, "not open");
+  auto* found = channels_.find(f.channel);
+  if (found == nullptr) return frame_error("VOID", f.channel, "not open");
   Channel& channel = found->second;
   // It costs no credit, so its number is bounded here: as that of empty stanzas in a full link.
   if (channel.slots.size() >= limits::kLinkCreditBytes / limits::kStanzaOverheadBytes) {
@@ -113,8 +113,8 @@ Result<void> Receiver::handle_void(const frame::Void& f, Time now) {
 
 void Receiver::settle(const Receipt& receipt, Outcome outcome, Time now) {
   if (receipt.epoch != epoch_) return;
-  const auto found = channels_.find(receipt.channel);
-  if (found == channels_.end()) return;
+  auto* found = channels_.find(receipt.channel);
+  if (found == nullptr) return;
   Channel& channel = found->second;
   if (receipt.sequence < channel.first_sequence) return;
   const std::uint64_t index = receipt.sequence - channel.first_sequence;
@@ -149,7 +149,7 @@ void Receiver::flush() {
     const std::size_t start = line_.out.size();
     frame::SettleWriter writer(line_.out);
     while (done < ready_.size()) {
-      Channel& channel = channels_.at(ready_[done]);
+      Channel& channel = channels_.find(ready_[done])->second;
       if (!write_runs(ready_[done], channel, writer)) break;
       ++done;
     }
@@ -185,7 +185,7 @@ bool Receiver::write_runs(std::uint64_t id, Channel& channel, frame::SettleWrite
 void Receiver::grant(const xmpp::Pair& pair, std::uint32_t window_bytes) {
   const auto found = by_pair_.find(pair);
   if (found == by_pair_.end()) return;
-  Channel& channel = channels_.at(found->second);
+  Channel& channel = channels_.find(found->second)->second;
   const std::uint32_t window = std::min(window_bytes, limits::kChannelWindowMaxBytes);
   if (window <= channel.window) return;
   channel.window = window;

@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/index.h"
 #include "link/line.h"
 #include "xmpp/xml_stream.h"
 
@@ -74,7 +75,7 @@ class Receiver {
   xmpp::StanzaReader reader_;
   std::uint32_t epoch_ = 1;
   std::uint64_t last_id_ = 0;
-  std::unordered_map<std::uint64_t, Channel> channels_;
+  IndexedMap<std::uint64_t, Channel> channels_;
   std::unordered_map<xmpp::Pair, std::uint64_t> by_pair_;
   std::uint32_t in_flight_ = 0;
   std::vector<std::uint64_t> ready_;  // channels whose front slot is settled, each once

@@ -112,7 +112,7 @@ bool Sender::open(Channel& channel, std::uint64_t provenance) {
       close(*idle_front_);
     }
     channel.id = ++last_id_;
-    open_.emplace(channel.id, &channel);
+    open_[channel.id] = &channel;
   }
   const Provenance& p = channel.provenances[provenance - channel.first_provenance];
   line_.append_numbered(frame::Open{.channel = channel.id,
@@ -183,9 +183,9 @@ Result<void> Sender::handle_ack(std::uint64_t position) {
   if (!line_.log.can_acknowledge(position)) return frame_error("ACK of frames that were not sent, or again");
   while (const auto entry = line_.log.take_acknowledged(position)) {
     if (entry->channel == 0) continue;
-    const auto found = open_.find(entry->channel);
+    auto* found = open_.find(entry->channel);
     // Settled only when acknowledged, closed only when settled: the channel is there.
-    assert(found != open_.end());
+    assert(found != nullptr);
     ++found->second->acked;
   }
   return {};
@@ -202,8 +202,8 @@ Result<void> Sender::handle_settle(const frame::Settle& settle_frame, Time now) 
 }
 
 Result<void> Sender::settle(const frame::Run& run, Time now) {
-  const auto found = open_.find(run.channel);
-  if (found == open_.end()) return frame_error(on_channel("SETTLE", run.channel) + ", which is not open");
+  auto* found = open_.find(run.channel);
+  if (found == nullptr) return frame_error(on_channel("SETTLE", run.channel) + ", which is not open");
   Channel& channel = *found->second;
   if (run.count > channel.acked) return frame_error(on_channel("SETTLE", run.channel) + " of more than came");
   const Outcome outcome =
@@ -246,8 +246,8 @@ Result<void> Sender::handle_window(const frame::Window& window) {
   if (window.bytes > limits::kChannelWindowMaxBytes) {
     return frame_error(on_channel("WINDOW", window.channel) + " above the limit");
   }
-  const auto found = open_.find(window.channel);
-  if (found == open_.end()) return {};  // it crossed our CLOSE
+  auto* found = open_.find(window.channel);
+  if (found == nullptr) return {};  // it crossed our CLOSE
   Channel& channel = *found->second;
   if (window.bytes < channel.window) return frame_error(on_channel("WINDOW", window.channel) + " lowered");
   channel.window = static_cast<std::uint32_t>(window.bytes);
@@ -265,7 +265,7 @@ void Sender::replay() {
       line_.out.append(entry.bytes);
       continue;
     }
-    Channel& channel = *open_.at(entry.channel);
+    Channel& channel = *open_.find(entry.channel)->second;
     write(channel, channel.slots[entry.sequence - channel.first_sequence]);
   }
 }

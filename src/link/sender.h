@@ -96,7 +96,7 @@ class Sender {
   Line& line_;
   // Entries do not move: the other containers point to them.
   xmpp::PairMap<Channel> channels_;
-  std::unordered_map<std::uint64_t, Channel*> open_;
+  IndexedMap<std::uint64_t, Channel*> open_;
   std::uint64_t last_id_ = 0;
   std::uint64_t last_order_ = 0;
   std::uint32_t in_flight_ = 0;

@@ -132,7 +132,7 @@ Driver::Entry& Driver::add(gate::ConnId conn, tcp::socket socket, const dns::End
   auto& host = static_cast<ConnectionHost&>(*this);
   Entry entry{std::make_shared<Connection>(host, conn, std::move(socket), peer), nullptr, false, {}};
   shards_.connection_begins();
-  return connections_.emplace(conn, std::move(entry)).first->second;
+  return connections_.get(conn, std::move(entry)).second;
 }
 
 bool Driver::has_room(const dns::Endpoint& peer) {
@@ -211,8 +211,8 @@ void Driver::handle_failure(Connection& connection, std::exception_ptr failure) 
 }
 
 void Driver::handle_known(gate::ConnId conn) {
-  auto found = connections_.find(conn);
-  if (found == connections_.end()) return;
+  auto* found = connections_.find(conn);
+  if (found == nullptr) return;
   if (found->second.is_link) {
     uncount(found->second);
     if (is_dialled(conn)) note_dialled_link(*found->second.link_to, std::nullopt);
@@ -227,8 +227,8 @@ void Driver::count_again() {
   if (now < counted_again_ + limits::kCountAgainAfter) return;
   counted_again_ = now;
   std::erase_if(unproved_ids_, [this](gate::ConnId conn) {
-    auto found = connections_.find(conn);
-    if (found == connections_.end()) return true;
+    auto* found = connections_.find(conn);
+    if (found == nullptr) return true;
     if (!parts_.role.is_proved(conn)) return false;
     uncount(found->second);
     return true;
@@ -236,10 +236,8 @@ void Driver::count_again() {
 }
 
 void Driver::handle_end(gate::ConnId conn, const std::optional<Error>& why) {
-  auto found = connections_.find(conn);
-  if (found == connections_.end()) return;
-  Entry entry = std::move(found->second);
-  connections_.erase(found);
+  if (connections_.find(conn) == nullptr) return;
+  Entry entry = connections_.take(conn);
   unproved_ids_.erase(conn);
   uncount(entry);
   shards_.connection_ends();
@@ -355,8 +353,8 @@ void Driver::arm_timer() {
 // --- what the role wants
 
 Connection* Driver::find(gate::ConnId conn) {
-  auto found = connections_.find(conn);
-  return found == connections_.end() ? nullptr : found->second.connection.get();
+  auto* found = connections_.find(conn);
+  return found == nullptr ? nullptr : found->second.connection.get();
 }
 
 void Driver::apply(gate::Dial output) {

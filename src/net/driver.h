@@ -19,13 +19,13 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "base/index.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/repeats.h"
@@ -187,7 +187,7 @@ class Driver : private ConnectionHost {
   Shards& shards_;
   std::vector<std::unique_ptr<Listener>> s2s_listeners_;
   std::vector<std::unique_ptr<Listener>> traversal_listeners_;
-  std::unordered_map<gate::ConnId, Entry> connections_;
+  IndexedMap<gate::ConnId, Entry> connections_;
   std::vector<gate::ConnId> to_flush_;
   std::vector<gate::ConnId> flushing_;
   std::unordered_set<gate::ConnId> unproved_ids_;  // of what counts as unproved: those that the role knows

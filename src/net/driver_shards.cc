@@ -21,7 +21,7 @@ bool Driver::hand_over(Connection& connection, const std::string& hint) {
   std::size_t in_use = shards_.in_use();
   std::size_t shard = hint.empty() ? round_robin_++ % in_use : s2s::shard_of(hint, in_use);
   // Told to stop meanwhile, it is not ours to give away any more.
-  if (shard == parts_.shard || connections_.erase(connection.id()) == 0) return false;
+  if (shard == parts_.shard || !connections_.erase(connection.id())) return false;
   shards_.post(shard, [socket = connection.release_socket(shards_.io(shard)), peer = connection.peer(),
                        direct_tls = connection.is_direct_tls()](Driver& driver) mutable {
     driver.adopt_stream(std::move(socket), peer, direct_tls);
@@ -44,8 +44,8 @@ void Driver::adopt_stream(tcp::socket socket, const dns::Endpoint& peer, bool di
 // Each shard's role sees to it that it serves one core at a time (DESIGN "The link"); here it is seen to that
 // all of them serve the same.
 Result<bool> Driver::hand_over_link(Connection& connection) {
-  auto found = connections_.find(connection.id());
-  if (!has_shards() || found == connections_.end()) return false;
+  auto* found = connections_.find(connection.id());
+  if (!has_shards() || found == nullptr) return false;
   const link::Shard& shard = connection.tls().link_shard();
   std::size_t core = connection.tls().pinned_row();
   if (!links_by_core_.empty() && !links_by_core_.contains(core)) {
@@ -56,7 +56,7 @@ Result<bool> Driver::hand_over_link(Connection& connection) {
   found->second.link_to = core;
   if (shard.number == parts_.shard) return false;
   uncount(found->second);
-  connections_.erase(found);
+  connections_.erase(connection.id());
   shards_.post(shard.number,
                [socket = connection.release_socket(shards_.io(shard.number)), tls = connection.release_tls(),
                 peer = connection.peer()](Driver& driver) mutable {
