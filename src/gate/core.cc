@@ -25,6 +25,7 @@ Core::Impl::Impl(CoreSetup setup_in, Random& random_in, LogSink& log_in, Now now
       // make a key that the world would take.
       inside_secret(to_hex(hmac_sha256(setup.dialback_secret, "inside"))),
       since(now.civil) {
+  period = snapshot->rules().period(now.civil);
   inside.use(snapshot.get());
   links.resize(setup.config.edges.size());
   for (std::size_t i = 0; i < links.size(); ++i) {
@@ -43,20 +44,21 @@ void Core::apply(std::shared_ptr<const PreparedPolicy> policy, Now now) {
 void Core::Impl::apply(std::shared_ptr<const PreparedPolicy> policy, Now now) {
   auto old = std::exchange(snapshot, std::make_unique<Snapshot>(std::move(policy)));
   inside.use(snapshot.get());
-  judged.clear();
+  period = snapshot->rules().period(now.civil);
+  ++verdicts;
   outputs.push_back(Discard{old->policy()});
   log.log({LogLevel::kInfo,
            "policy.applied",
            {{"generation", std::to_string(snapshot->update().generation)},
             {"sha256", to_hex(snapshot->update().policy_sha256)}}});
-  for (auto& [pair, out] : outgoing) judge_again(pair, out, now);
+  for (auto& [pair, out] : pairs) judge_again(pair, out, now);
   side.judge_again(now);
   for (std::size_t i = 0; i < links.size(); ++i)
     if (links[i].end->session().is_up()) push(i);
 }
 
 // What waits was judged by the old policy, and is not judged again when there is credit for it.
-void Core::Impl::judge_again(const Pair& pair, Outgoing& out, Now now) {
+void Core::Impl::judge_again(const Pair& pair, PairState& out, Now now) {
   // Where the pair may start all of it may go: one judgement for thousands of stanzas.
   if (out.queue.empty() || snapshot->rules().judge(pair, policy::Direction::kOut, now.civil).result) return;
   for (std::size_t left = out.queue.size(); left > 0; --left) {

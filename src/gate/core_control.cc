@@ -26,7 +26,7 @@ std::string Core::Impl::status() const {
     rows.push_back(std::move(row));
   }
   std::size_t waiting = side.waiting(), bytes = 0;
-  for (const auto& [pair, out] : outgoing) waiting += out.queue.size(), bytes += out.bytes;
+  for (const auto& [pair, out] : pairs) waiting += out.queue.size(), bytes += out.bytes;
   for (const auto& link : links) bytes += link.end->session().unsettled_bytes();
   const auto& update = snapshot->update();
   const auto census = side.census();
@@ -52,7 +52,8 @@ std::string Core::Impl::status() const {
 
 std::string Core::Impl::connections() const {
   json::array rows = connection_rows(side, "inside", true);
-  for (const auto& [pair, out] : outgoing) {
+  for (const auto& [pair, out] : pairs) {
+    if (!out.was_used()) continue;
     json::object row{{"local", pair.local.ascii()},
                      {"remote", pair.remote.ascii()},
                      {"direction", "out"},
@@ -143,7 +144,7 @@ std::string Core::Impl::explain(const std::string& from, const std::string& to, 
     if (snapshot->update().policy.static_routes && row.domain == pair.remote)
       route = "static route " + row.address.text();
   step("route", true, route);
-  if (const auto* it = outgoing.find(pair); it != nullptr && !it->second.last_error.empty())
+  if (const auto* it = pairs.find(pair); it != nullptr && !it->second.last_error.empty())
     step("last outward error", true, it->second.last_error);
   if (const Served* served = snapshot->served_outward(pair.local)) {
     std::string servers;

@@ -32,8 +32,16 @@ class Core::Impl {
     xmpp::Stanza stanza;
     Time deadline;
   };
-  // What goes out for one pair, before it has credit.
-  struct Outgoing {
+  // What the policy in force says of a pair, so that most stanzas need not be judged anew.
+  struct Judged {
+    std::uint64_t verdicts = 0;  // of which time, as `verdicts` counts them
+    bool in = false;             // may start
+    bool out = false;
+    std::optional<Pair> inside;  // as the inside face sees it, once asked for
+  };
+  // What a core knows of a pair, and what goes out for it before it has credit.
+  struct PairState {
+    Judged judged;
     Ring<Waiting, 4096> queue;
     std::size_t bytes = 0;
     std::optional<std::size_t> edge;  // that carries the pair until its link is declared dead
@@ -45,24 +53,31 @@ class Core::Impl {
     std::uint64_t stanzas = 0;
     std::uint64_t refused = 0;
     std::string last_error;
+
+    bool was_used() const { return stanzas > 0 || !queue.empty() || !last_error.empty(); }
   };
-  using OutgoingEntry = xmpp::PairMap<Outgoing>::Entry;
+  using PairEntry = xmpp::PairMap<PairState>::Entry;
   void outward(Arrived arrived, Now now);
   void enqueue(const Pair& pair, xmpp::Stanza stanza, std::optional<ConnId> from, Now now);
-  void pump(const Pair& pair, Outgoing& out, Now now);
+  // Whether the pair's edge takes a stanza of that size now.
+  bool has_way(const Pair& pair, PairState& out, std::size_t size);
+  void send(const Pair& pair, PairState& out, xmpp::Stanza stanza, Now now);
+  void pump(const Pair& pair, PairState& out, Now now);
   void pump_all(Now now);
-  void release(Outgoing& out);
-  void judge_again(const Pair& pair, Outgoing& out, Now now);
-  void arm(const Pair& pair, Outgoing& out);
+  void release(PairState& out);
+  void judge_again(const Pair& pair, PairState& out, Now now);
+  void arm(const Pair& pair, PairState& out);
   void expire(Now now);
-  OutgoingEntry& outgoing_of(const Pair& pair);
+  PairEntry& state_of(const Pair& pair);
+  Judged& up_to_date(Judged& judged, Now now);
   // So many stanzas less are unsettled; nullptr for a ticket that is nobody's.
-  OutgoingEntry* note_settled(Ticket ticket, std::uint64_t count = 1);
+  PairEntry* note_settled(Ticket ticket, std::uint64_t count = 1);
   void settled(link::Settled settled, std::size_t edge, Now now);
   std::optional<std::size_t> choose_edge(const Pair& pair) const;
   // The one error for a stanza that an internal user sent; nothing where none may be sent.
   void answer_inside(const xmpp::Stanza& stanza, const Error& error, const std::string& leg, Now now);
-  // `pair` as policy sees it.
+  // `pair`, as policy sees it, as the inside face does. No pair is remembered by that.
+  Pair inside_pair(const Pair& pair, Now now);
   void deliver_inside(const Pair& pair, xmpp::Stanza stanza, Ticket ticket, Now now);
   Result<void> may_pass(const Pair& pair, const xmpp::Stanza& stanza, policy::Direction start, Now now);
 
@@ -124,20 +139,14 @@ class Core::Impl {
   Side side;
   std::vector<Link> links;
   xmpp::StanzaReader reader;
-  xmpp::PairMap<Outgoing> outgoing;
-  Sweep sweep_outgoing{limits::kPairsRememberedMax};
+  xmpp::PairMap<PairState> pairs;
+  Sweep sweep_pairs{limits::kPairsRememberedMax};
   std::set<std::pair<Time, Pair>> deadlines;
-  Slots<OutgoingEntry*> tickets;
+  Slots<PairEntry*> tickets;
   std::size_t unsettled = 0;  // of all pairs
-  // What the policy in force says of a pair within this second: most stanzas need not be judged anew.
-  struct Judged {
-    UnixTime second{};
-    bool in = false;  // may start
-    bool out = false;
-    std::optional<Pair> inside;  // as the inside face sees it, once asked for
-  };
-  Judged& judged_of(const Pair& pair, Now now);
-  xmpp::PairMap<Judged> judged;
+  // Another number after each change of the policy and each expiry of a row.
+  std::uint64_t verdicts = 1;
+  policy::Rules::Period period;
   Slots<Arriving> arriving;
   std::deque<Output> outputs;
   std::map<ConnId, std::string> farewells;

@@ -71,7 +71,7 @@ void Core::Impl::handle(link::Event&& event, std::size_t edge, Now now) {
   } else if (auto* settlement = std::get_if<link::Settled>(&event)) {
     settled(std::move(*settlement), edge, now);
   } else if (auto* writable = std::get_if<link::Writable>(&event)) {
-    if (auto* found = outgoing.find(writable->pair)) pump(found->first, found->second, now);
+    if (auto* found = pairs.find(writable->pair)) pump(found->first, found->second, now);
   } else if (auto* asked = std::get_if<link::Asked>(&event)) {
     answer(*asked, edge, now);
   } else if (auto* up = std::get_if<link::Up>(&event)) {
@@ -127,13 +127,13 @@ void Core::Impl::move_away(std::size_t edge, Now now) {
   auto abandoned = links[edge].end->session().abandon();
   for (auto it = abandoned.rbegin(); it != abandoned.rend(); ++it) {
     note_settled(it->ticket);
-    Outgoing& out = outgoing[it->pair];
+    PairState& out = pairs[it->pair];
     out.bytes += it->stanza.xml().size();
     out.queue.push_front({std::move(it->stanza), now.mono + limits::kDeliveryTimeout});
     if (it->sent) ++stanzas.uncertain;
   }
   links[edge].give_up.reset();
-  for (auto& [pair, out] : outgoing) {
+  for (auto& [pair, out] : pairs) {
     if (out.edge == edge) out.edge.reset();
     pump(pair, out, now);
     arm(pair, out);

@@ -10,7 +10,7 @@ namespace sallyport::gate {
 // The direction says who may start; what only answers passes where either side may.
 Result<void> Core::Impl::may_pass(const Pair& pair, const xmpp::Stanza& stanza, policy::Direction start,
                                   Now now) {
-  Judged& before = judged_of(pair, now);
+  Judged& before = up_to_date(state_of(pair).second.judged, now);
   bool& may_start = start == policy::Direction::kIn ? before.in : before.out;
   if (may_start) return {};
   auto verdict = snapshot->rules().judge(pair, start, now.civil);
@@ -20,12 +20,13 @@ Result<void> Core::Impl::may_pass(const Pair& pair, const xmpp::Stanza& stanza, 
   return verdict.result;
 }
 
-Core::Impl::Judged& Core::Impl::judged_of(const Pair& pair, Now now) {
-  // Forgotten all at once: each costs one more judgement.
-  if (judged.size() >= limits::kPairsRememberedMax && judged.find(pair) == nullptr) judged.clear();
-  Judged& found = judged[pair];
-  if (found.second != now.civil) found = {.second = now.civil, .inside = std::nullopt};
-  return found;
+Core::Impl::Judged& Core::Impl::up_to_date(Judged& judged, Now now) {
+  if (!period.contains(now.civil)) {
+    period = snapshot->rules().period(now.civil);
+    ++verdicts;
+  }
+  if (judged.verdicts != verdicts) judged = {.verdicts = verdicts, .inside = std::nullopt};
+  return judged;
 }
 
 void Core::Impl::outward(Arrived arrived, Now now) {
@@ -50,7 +51,7 @@ void Core::Impl::outward(Arrived arrived, Now now) {
   }
   const Pair pair{local, remote};
   if (auto may = may_pass(pair, stanza, policy::Direction::kOut, now); !may) {
-    outgoing_of(pair).second.last_error = std::string(code_row(may.error().code).name);
+    state_of(pair).second.last_error = std::string(code_row(may.error().code).name);
     answer_inside(stanza, may.error(), setup.config.name.ascii(), now);
     return;
   }
@@ -58,12 +59,13 @@ void Core::Impl::outward(Arrived arrived, Now now) {
 }
 
 void Core::Impl::enqueue(const Pair& pair, xmpp::Stanza stanza, std::optional<ConnId> from, Now now) {
-  Outgoing& out = outgoing_of(pair).second;
+  PairState& out = state_of(pair).second;
   const std::size_t size = stanza.xml().size();
   if (out.bytes + size > limits::kPairQueueBytesMax || out.queue.size() >= limits::kPairQueueStanzasMax) {
     answer_inside(stanza, {Code::kDeliveryQueueFull, {}}, setup.config.name.ascii(), now);
     return;
   }
+  if (out.queue.empty() && has_way(pair, out, size)) return send(pair, out, std::move(stanza), now);
   out.bytes += size;
   out.queue.emplace_back(Waiting{std::move(stanza), now.mono + limits::kDeliveryTimeout});
   pump(pair, out, now);
@@ -87,35 +89,41 @@ std::optional<std::size_t> Core::Impl::choose_edge(const Pair& pair) const {
   return best;
 }
 
-void Core::Impl::pump(const Pair& pair, Outgoing& out, Now now) {
-  if (out.queue.empty()) return;
+bool Core::Impl::has_way(const Pair& pair, PairState& out, std::size_t size) {
   if (!out.edge) out.edge = choose_edge(pair);
-  if (!out.edge || !links[*out.edge].ready) return;
-  auto& session = links[*out.edge].end->session();
-  while (!out.queue.empty() && session.can_send(pair, out.queue.front().stanza.xml().size())) {
-    xmpp::Stanza& stanza = out.queue.front().stanza;
-    out.bytes -= stanza.xml().size();
-    if (out.ticket == 0) out.ticket = tickets.put(outgoing.find(pair));
-    ++stanzas.out;
-    ++out.stanzas;
-    ++out.unsettled;
-    ++unsettled;
-    session.send(pair, std::move(stanza), out.ticket, now.mono);
+  if (!out.edge || !links[*out.edge].ready) return false;
+  return links[*out.edge].end->session().can_send(pair, size);
+}
+
+void Core::Impl::send(const Pair& pair, PairState& out, xmpp::Stanza stanza, Now now) {
+  if (out.ticket == 0) out.ticket = tickets.put(pairs.find(pair));
+  ++stanzas.out;
+  ++out.stanzas;
+  ++out.unsettled;
+  ++unsettled;
+  links[*out.edge].end->session().send(pair, std::move(stanza), out.ticket, now.mono);
+}
+
+void Core::Impl::pump(const Pair& pair, PairState& out, Now now) {
+  if (out.queue.empty()) return;
+  while (!out.queue.empty() && has_way(pair, out, out.queue.front().stanza.xml().size())) {
+    out.bytes -= out.queue.front().stanza.xml().size();
+    send(pair, out, std::move(out.queue.front().stanza), now);
     out.queue.drop_front();
   }
   if (out.bytes <= limits::kPairQueueHoldBytes / 2) release(out);
 }
 
 void Core::Impl::pump_all(Now now) {
-  for (auto& [pair, out] : outgoing) pump(pair, out, now);
+  for (auto& [pair, out] : pairs) pump(pair, out, now);
 }
 
-void Core::Impl::release(Outgoing& out) {
+void Core::Impl::release(PairState& out) {
   for (const ConnId conn : out.held) side.hold(conn, false);
   out.held.clear();
 }
 
-void Core::Impl::arm(const Pair& pair, Outgoing& out) {
+void Core::Impl::arm(const Pair& pair, PairState& out) {
   if (out.queue.empty() || out.armed) return;
   out.armed = true;
   deadlines.emplace(out.queue.front().deadline, pair);
@@ -125,7 +133,7 @@ void Core::Impl::expire(Now now) {
   while (!deadlines.empty() && deadlines.begin()->first <= now.mono) {
     const Pair pair = deadlines.begin()->second;
     deadlines.erase(deadlines.begin());
-    Outgoing& out = outgoing[pair];
+    PairState& out = pairs[pair];
     out.armed = false;
     while (!out.queue.empty() && out.queue.front().deadline <= now.mono) {
       const Error error =
@@ -140,17 +148,18 @@ void Core::Impl::expire(Now now) {
   }
 }
 
-Core::Impl::OutgoingEntry& Core::Impl::outgoing_of(const Pair& pair) {
-  sweep_outgoing(outgoing, [this](const Outgoing& out) {
+Core::Impl::PairEntry& Core::Impl::state_of(const Pair& pair) {
+  if (auto* found = pairs.find(pair)) return *found;
+  sweep_pairs(pairs, [this](const PairState& out) {
     const bool idle = out.queue.empty() && out.held.empty() && out.unsettled == 0;
     if (idle) tickets.take(out.ticket);
     return idle;
   });
-  return outgoing.get(pair);
+  return pairs.get(pair);
 }
 
-Core::Impl::OutgoingEntry* Core::Impl::note_settled(Ticket ticket, std::uint64_t count) {
-  OutgoingEntry** found = tickets.get(ticket);
+Core::Impl::PairEntry* Core::Impl::note_settled(Ticket ticket, std::uint64_t count) {
+  PairEntry** found = tickets.get(ticket);
   if (found == nullptr) return nullptr;
   (*found)->second.unsettled -= count;
   unsettled -= count;
@@ -158,9 +167,9 @@ Core::Impl::OutgoingEntry* Core::Impl::note_settled(Ticket ticket, std::uint64_t
 }
 
 void Core::Impl::settled(link::Settled settled, std::size_t edge, Now now) {
-  OutgoingEntry* entry = note_settled(settled.ticket, settled.count);
+  PairEntry* entry = note_settled(settled.ticket, settled.count);
   if (entry == nullptr || !settled.outcome) return;
-  Outgoing& out = entry->second;
+  PairState& out = entry->second;
   const Error& error = *settled.outcome;
   out.last_error = fmt::format("{}: {}", code_row(error.code).name, error.text);
   ++out.refused;
@@ -188,15 +197,23 @@ void Core::Impl::answer_inside(const xmpp::Stanza& stanza, const Error& error, c
     deliver_inside({stanza.from().domain(), stanza.to().domain()}, std::move(*answer), 0, now);
 }
 
+Pair Core::Impl::inside_pair(const Pair& pair, Now now) {
+  const auto made = [&] { return Pair{pair.remote, snapshot->inside_of(pair.local)}; };
+  auto* known = pairs.find(pair);
+  if (known == nullptr) return made();
+  Judged& judged = up_to_date(known->second.judged, now);
+  if (!judged.inside) judged.inside = made();
+  return *judged.inside;
+}
+
 // To an internal server: `stanza` in its outward form, from a remote domain to a local one.
 void Core::Impl::deliver_inside(const Pair& pair, xmpp::Stanza stanza, Ticket ticket, Now now) {
-  Judged& known = judged_of(pair, now);
-  if (!known.inside) known.inside = Pair{pair.remote, snapshot->inside_of(pair.local)};
+  const Pair face = inside_pair(pair, now);
   if (auto mapped = snapshot->inward(stanza); !mapped) {
     if (ticket != 0) side.emit_failure(ticket, mapped.error(), std::move(stanza));
     return;
   }
-  side.send(*known.inside, std::move(stanza), ticket, now);
+  side.send(face, std::move(stanza), ticket, now);
 }
 
 }  // namespace sallyport::gate

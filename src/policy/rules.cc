@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -65,6 +66,9 @@ class Rules::Index {
   explicit Index(std::shared_ptr<const RuleSet> rules) : owner_(std::move(rules)), set(*owner_) {
     exact_.reserve(set.lists.size() + set.routed.size());
     for (std::uint32_t i = 0; i < set.lists.size(); ++i) add(slot(set.lists[i].domain), i);
+    for (const auto& row : set.lists)
+      if (row.expires) expiries.push_back(*row.expires);
+    std::ranges::sort(expiries);
     for (const auto& domain : set.routed) exact_[domain.ascii()].routed = true;
     for (const auto& local : set.local) local_.insert(local.name.ascii());
     for (const auto& pattern : set.inside)
@@ -110,6 +114,7 @@ class Rules::Index {
   Verdict judge_direction(const xmpp::Domain& remote, Direction start, UnixTime now) const;
 
   const RuleSet& set;
+  std::vector<UnixTime> expiries;  // in order
 
  private:
   using Names = std::unordered_set<std::string_view>;
@@ -251,6 +256,12 @@ s2s::PeerRules Rules::peer(const xmpp::Domain& remote) const {
   const bool may_be_lax = !row->domain.is_wildcard() && row->authenticate == s2s::Authenticate::kDialback;
   if (row->tls && may_be_lax) rules.tls = *row->tls;
   return rules;
+}
+
+Rules::Period Rules::period(UnixTime now) const {
+  const auto end = std::ranges::upper_bound(index_->expiries, now);
+  return {end == index_->expiries.begin() ? UnixTime::min() : *std::prev(end),
+          end == index_->expiries.end() ? UnixTime::max() : *end};
 }
 
 const RuleSet& Rules::set() const { return index_->set; }

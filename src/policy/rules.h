@@ -116,6 +116,13 @@ class Rules {
   // [federation], and over it what the most specific [[peer]] row says. Less than required TLS counts only in
   // an exact row that itself says authenticate = "dialback" (the configuration admits no other).
   s2s::PeerRules peer(const xmpp::Domain& remote) const;
+  // The time around `now` in which no row expires: what is judged in it stays so. From `begin` up to `end`.
+  struct Period {
+    UnixTime begin;
+    UnixTime end;
+    bool contains(UnixTime time) const { return begin <= time && time < end; }
+  };
+  Period period(UnixTime now) const;
   const RuleSet& set() const;
 
  private:

@@ -519,5 +519,31 @@ TEST(DomainPattern, is_exact_or_a_wildcard_of_whole_labels) {
   }
 }
 
+TEST(Rules, a_period_reaches_from_one_expiry_to_the_next) {
+  RuleSet set = rules_of(Privacy::kAllowList, {"+both a.example", "+both b.example", "-in c.example"});
+  EXPECT_TRUE(Rules(set).period(kNow).contains(UnixTime::min()));
+  set.lists[0].expires = kNow + 10s;
+  set.lists[2].expires = kNow - 10s;
+  const Rules rules(set);
+  struct Row {
+    const char* when;
+    Duration from_now;
+    bool same;  // as now
+  };
+  for (const Row& row : {Row{"before the first", -11s, false}, Row{"from the first", -10s, true},
+                         Row{"before the second", 9s, true}, Row{"from the second", 10s, false}}) {
+    SCOPED_TRACE(row.when);
+    const UnixTime time = kNow + std::chrono::duration_cast<std::chrono::seconds>(row.from_now);
+    EXPECT_EQ(rules.period(kNow).contains(time), row.same);
+    EXPECT_TRUE(rules.period(time).contains(time));
+    for (const auto* name : {"a.example", "c.example"}) {
+      const xmpp::Pair pair{domain("example.com"), domain(name)};
+      if (!row.same) continue;
+      EXPECT_EQ(rules.judge(pair, kIn, time).result.has_value(),
+                rules.judge(pair, kIn, kNow).result.has_value());
+    }
+  }
+}
+
 }  // namespace
 }  // namespace sallyport::policy
