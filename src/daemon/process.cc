@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -43,7 +45,9 @@ void block_signals() {
   ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
 }
 
-void SystemRandom::fill(std::uint8_t* out, std::size_t size) {
+namespace {
+
+void fill_from_system(std::uint8_t* out, std::size_t size) {
   while (size > 0) {
     const ssize_t got = ::getrandom(out, size, 0);
     if (got < 0) {
@@ -53,6 +57,25 @@ void SystemRandom::fill(std::uint8_t* out, std::size_t size) {
     out += got;
     size -= static_cast<std::size_t>(got);
   }
+}
+
+}  // namespace
+
+void SystemRandom::fill(std::uint8_t* out, std::size_t size) {
+  struct Ahead {
+    std::array<std::uint8_t, 256> bytes;
+    std::size_t left = 0;
+  };
+  thread_local Ahead ahead;
+  if (size > ahead.bytes.size()) return fill_from_system(out, size);
+  if (size > ahead.left) {
+    fill_from_system(ahead.bytes.data(), ahead.bytes.size());
+    ahead.left = ahead.bytes.size();
+  }
+  std::uint8_t* from = ahead.bytes.data() + (ahead.left - size);
+  std::copy_n(from, size, out);
+  ::explicit_bzero(from, size);
+  ahead.left -= size;
 }
 
 Notify::Notify() {

@@ -21,7 +21,8 @@ bool lock_memory();
 // For a thread beside the one that waits for signals.
 void block_signals();
 
-// getrandom(2). Without state, so that several threads may use one.
+// getrandom(2), some bytes ahead for small wishes: what is given out stays nowhere. Several threads may use
+// one: what is ahead is each thread's own.
 class SystemRandom : public Random {
  public:
   void fill(std::uint8_t* out, std::size_t size) override;

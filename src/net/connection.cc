@@ -3,7 +3,6 @@
 #include <cerrno>
 #include <cstring>
 
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <boost/asio/as_tuple.hpp>
@@ -16,6 +15,7 @@
 #include "base/limits.h"
 #include "net/deadline.h"
 #include "net/endpoint.h"
+#include "net/stream_socket.h"
 
 namespace sallyport::net {
 
@@ -37,28 +37,15 @@ bool is_retry(int error) { return error == EAGAIN || error == EWOULDBLOCK || err
 
 Connection::Connection(ConnectionHost& host, gate::ConnId id, tcp::socket socket, const dns::Endpoint& peer)
     : host_(host), id_(id), socket_(std::move(socket)), peer_(peer) {
-  if (socket_.is_open()) set_socket_options();
+  boost::system::error_code ignored;
+  if (socket_.is_open()) socket_.native_non_blocking(true, ignored);
 }
 
 void Connection::adopt(tcp::socket socket) {
   socket_ = std::move(socket);
-  set_socket_options();
-}
-
-void Connection::set_socket_options() {
   boost::system::error_code ignored;
   socket_.native_non_blocking(true, ignored);
-  socket_.set_option(tcp::no_delay(true), ignored);
-  socket_.set_option(asio::socket_base::keep_alive(true), ignored);
-  auto set = [this](int option, int value) {
-    ::setsockopt(socket_.native_handle(), IPPROTO_TCP, option, &value, sizeof value);
-  };
-  using std::chrono::duration_cast;
-  set(TCP_KEEPIDLE, static_cast<int>(duration_cast<std::chrono::seconds>(limits::kProbeAfter).count()));
-  set(TCP_KEEPINTVL, static_cast<int>(duration_cast<std::chrono::seconds>(limits::kProbeEvery).count()));
-  set(TCP_KEEPCNT, limits::kProbesMax);
-  set(TCP_USER_TIMEOUT,
-      static_cast<int>(duration_cast<std::chrono::milliseconds>(limits::kWriteStallTimeout).count()));
+  set_stream_options(socket_.native_handle());
 }
 
 // --- its life

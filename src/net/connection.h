@@ -152,7 +152,6 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   Result<std::unique_ptr<Tls>> make_tls();
   void adopt(tcp::socket socket);
-  void set_socket_options();
   Read read_turn();
   Read read_plain(std::span<char> buffer, std::size_t& size);
   Read read_secure(std::span<char> buffer, std::size_t& size);

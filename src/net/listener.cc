@@ -9,6 +9,7 @@
 
 #include "base/limits.h"
 #include "net/endpoint.h"
+#include "net/stream_socket.h"
 
 namespace sallyport::net {
 
@@ -58,6 +59,7 @@ Result<void> Listener::bind_again() {
   if (!failed()) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
   // "[::]:5269" and "0.0.0.0:5269" are two listeners, in whatever order they are written.
   if (!failed() && endpoint.protocol() == tcp::v6()) acceptor.set_option(asio::ip::v6_only(true), error);
+  if (!failed()) set_stream_options(acceptor.native_handle());
   if (!failed()) acceptor.bind(endpoint, error);
   if (failed())
     return Error{Code::kFileUnreadable, "listening on " + endpoint_.text() + ": " + error.message()};

@@ -49,8 +49,13 @@ SSL_CTX* new_context(int version_min) {
   SSL_CTX_set_max_cert_list(context, limits::kCertificateChainBytesMax);
   SSL_CTX_set_verify_depth(context, limits::kCertificateDepthMax);
   SSL_CTX_set1_groups_list(context, "X25519:P-256:P-384");
-  // BCP 195 (RFC 9325 4.2): forward secrecy and AEAD; TLS 1.3 has nothing else.
-  SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20");
+  // BCP 195 (RFC 9325 4.2): forward secrecy and AEAD; TLS 1.3 has nothing else. AES-128 first, which every
+  // peer has (RFC 8446 9.1): it costs less, mostly since SHA-256 does.
+  SSL_CTX_set_cipher_list(context,
+                          "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
+                          "ECDHE+AESGCM:ECDHE+CHACHA20");
+  SSL_CTX_set_ciphersuites(context,
+                           "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256");
   return context;
 }
 

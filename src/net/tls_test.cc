@@ -307,6 +307,32 @@ TEST_F(TlsTest, old_versions_weak_suites_and_renegotiation_are_refused) {
   }
 }
 
+TEST_F(TlsTest, of_what_a_peer_offers_aes_128_comes_first) {
+  struct Row {
+    const char* offered;
+    const char* taken;
+  };
+  for (const Row& row :
+       {Row{"TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256", "TLS_AES_128_GCM_SHA256"},
+        Row{"TLS_AES_256_GCM_SHA384", "TLS_AES_256_GCM_SHA384"},
+        Row{"TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256", "TLS_CHACHA20_POLY1305_SHA256"}}) {
+    SCOPED_TRACE(row.offered);
+    SocketPair pair;
+    auto accepting = server_.tls.accept(pair.ends[0], domain("server.example"), civil_now());
+    OpensslPtr<SSL_CTX, SSL_CTX_free> context(SSL_CTX_new(TLS_client_method()));
+    SSL_CTX_set_ciphersuites(context.get(), row.offered);
+    OpensslPtr<SSL, SSL_free> other(SSL_new(context.get()));
+    SSL_set_fd(other.get(), pair.ends[1]);
+    TlsStep step = TlsStep::kWantRead;
+    for (int round = 0; round < 10 && step == TlsStep::kWantRead; ++round) {
+      SSL_connect(other.get());
+      step = (*accepting)->handshake();
+    }
+    ASSERT_EQ(step, TlsStep::kDone);
+    EXPECT_EQ((*accepting)->facts().cipher, row.taken);
+  }
+}
+
 TEST_F(TlsTest, bytes_and_the_end_pass_through) {
   SocketPair pair;
   auto accepting = server_.tls.accept(pair.ends[0], domain("server.example"), civil_now());
