@@ -17,6 +17,7 @@ SYSTEMS = {"sallyport": Sallyport, "haproxy": HAProxy, "ejabberd": Ejabberd, "pr
            "prosody-stock": ProsodyStock}
 # Half of the stanzas inward, half outward, first: the figure that targets are about.
 DIRECTIONS = ("both", "in", "out")
+GROWTH_RATE = 1000  # stanzas a second
 FILLED = 54  # stanzas of 290 bytes that fill a TLS record
 
 
@@ -45,13 +46,16 @@ class Plan:
         quick = options.quick
         self.seconds = options.seconds or (2 if quick else 6)
         self.rate_seconds = 5 if quick else 15
+        self.growth_seconds = 5 if quick else 10
         self.warm = 1 if quick else 2
         self.shard_rounds = 1 if quick else 3
-        self.setup_count = 200 if quick else 1000
+        self.setup_rounds = 1 if quick else 5
+        self.setup_count = 200 if quick else 600
         self.idle_count = 1000 if quick else 10_000
         self.idle_count_peers = 200 if quick else 1000
         # Both ends of every stream are the generator's.
         descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        self.growth_rounds = 1 if quick else min(options.rounds, 3)
         self.pairs_many = min(500 if quick else 10_000, (descriptors - 200) // 2)
         self.rows_many = 10_000 if quick else 100_000
         self.directions = DIRECTIONS[:1] if quick else DIRECTIONS
@@ -85,19 +89,11 @@ def _saturation(world, plan, samples, name, system):
 
 def streams(world, plan, samples, names):
     """Set-up and idle: real s2s, STARTTLS, EXTERNAL, from distinct domains. HAProxy: bare TLS handshakes."""
+    for number in range(plan.setup_rounds):
+        for name in names:
+            if number == 0 or name in ("sallyport", "haproxy"):
+                _setup(world, plan, samples, name)
     for name in names:
-        try:
-            with SYSTEMS[name](world) as system:
-                words = system.stream_words() if hasattr(system, "stream_words") else system.words()
-                world.load("setup", *words, "--count", 50)  # what a process does once only
-                for at_once in (1, 500) if name in ("sallyport", "haproxy") else (1,):
-                    result = world.load("setup", *words, "--count", plan.setup_count, "--at-once", at_once)
-                    samples.add(f"set-up, {at_once} at once: CPU ms per stream", name, result["cpu_ms_per_stream"])
-                    if at_once > 1:
-                        samples.add(f"set-up, {at_once} at once: accept-queue overflows", name,
-                                    result["listen_overflows"])
-        except LabError as error:
-            samples.fail(f"{name}, set-up", error)
         if name == "haproxy":
             continue
         try:
@@ -110,26 +106,30 @@ def streams(world, plan, samples, names):
             samples.fail(f"{name}, idle", error)
 
 
-def growth(world, plan, samples):
-    """From one pair to many, from no row of a list to many; a reload under way."""
-    # Few remote domains with many local ones: a core mints only so many certificates a second.
-    remotes_many = 40
-    locals_many = plan.pairs_many // remotes_many
-    for direction in ("in", "out"):
-        for pairs, locals_count, remotes_count in ((1, 1, 1), (locals_many * remotes_many, locals_many, remotes_many)):
-            try:
-                with Sallyport(world, locals_count, remotes_count) as system:
-                    # At a fixed rate each stanza is read and written by itself, however many pairs there are.
-                    result = world.load(
-                        "rate", *system.words(), "--rate", 2000, "--direction", direction, "--pairs", pairs,
-                        "--locals", locals_count, "--remotes", remotes_count, "--setup", 400, "--warm", plan.warm,
-                        "--measure", plan.rate_seconds)
-                    samples.add(f"growth, {'1 pair' if pairs == 1 else 'many pairs'}, {direction}: CPU s per 100k",
-                                "sallyport", result["cpu_s_per_100k"])
-                    if pairs > 1:
-                        samples.add("growth: many pairs are", "sallyport", pairs)
-            except LabError as error:
-                samples.fail(f"growth, {pairs} pairs, {direction}", error)
+def _setup(world, plan, samples, name):
+    try:
+        with SYSTEMS[name](world) as system:
+            words = system.stream_words() if hasattr(system, "stream_words") else system.words()
+            world.load("setup", *words, "--count", 50)  # what a process does once only
+            for at_once in (1, 500) if name in ("sallyport", "haproxy") else (1,):
+                result = world.load("setup", *words, "--count", plan.setup_count, "--at-once", at_once)
+                samples.add(f"set-up, {at_once} at once: CPU ms per stream", name, result["cpu_ms_per_stream"])
+                if at_once > 1:
+                    samples.add(f"set-up, {at_once} at once: accept-queue overflows", name, result["listen_overflows"])
+    except LabError as error:
+        samples.fail(f"{name}, set-up", error)
+
+
+def growth(world, plan, samples, names):
+    """From one pair to many, from no row of a list to many; a reload under way. HAProxy's growth, which has no
+    pairs but as many connections, is what the machine by itself adds: caches that hold one and not ten thousand."""
+    for _ in range(plan.growth_rounds):
+        for direction in ("in", "out"):
+            for name in names:
+                if name in ("sallyport", "haproxy"):
+                    _growth_of_pairs(world, plan, samples, name, direction)
+    if "sallyport" not in names:
+        return
     for rows in (0, plan.rows_many):
         try:
             with Sallyport(world, rows=rows) as system:
@@ -138,6 +138,26 @@ def growth(world, plan, samples):
         except LabError as error:
             samples.fail(f"growth, {rows} rows", error)
     _reload(world, plan, samples)
+
+
+def _growth_of_pairs(world, plan, samples, name, direction):
+    # Few remote domains with many local ones: a core mints only so many certificates a second.
+    remotes_many = 40
+    locals_many = plan.pairs_many // remotes_many
+    for what, locals_count, remotes_count in (("1 pair", 1, 1), ("many pairs", locals_many, remotes_many)):
+        pairs = locals_count * remotes_count
+        try:
+            with Sallyport(world, locals_count, remotes_count) if name == "sallyport" else HAProxy(world) as system:
+                # At a fixed rate each stanza is read and written by itself, however many pairs there are.
+                result = world.load(
+                    "rate", *system.words(), "--rate", GROWTH_RATE, "--direction", direction, "--pairs", pairs,
+                    "--locals", locals_count, "--remotes", remotes_count, "--setup", 400, "--warm", plan.warm,
+                    "--measure", plan.growth_seconds)
+                samples.add(f"growth, {what}, {direction}: CPU s per 100k", name, result["cpu_s_per_100k"])
+                if pairs > 1:
+                    samples.add("growth: many pairs are", name, pairs)
+        except LabError as error:
+            samples.fail(f"{name}, growth, {pairs} pairs, {direction}", error)
 
 
 def _reload(world, plan, samples):

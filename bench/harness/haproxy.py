@@ -50,7 +50,7 @@ class HAProxy(System):
         text = """\
 global
   nbthread 1
-  maxconn 9000
+  maxconn 9920
   ssl-default-bind-options ssl-min-ver TLSv1.2 no-tls-tickets
 defaults
   mode tcp

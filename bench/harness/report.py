@@ -63,6 +63,7 @@ def table(samples, systems):
 
 
 def ratio_rows(samples):
+    """(what, measured, at most, whether it holds; None: nothing is asked of it)"""
     for figure, other, most in RATIOS:
         # What goes in as a component has no records: one figure for both fillings.
         ours, theirs = samples.get(figure, "sallyport"), samples.get(figure, other)
@@ -78,8 +79,13 @@ def ratio_rows(samples):
     for many, few in GROWTH + ([(rows[-1], rows[0])] if len(rows) == 2 else []):
         ours, base = samples.get(many, "sallyport"), samples.get(few, "sallyport")
         if ours and base:
-            middle = statistics.median(ours) / statistics.median(base)
-            yield f"{many} / {few.split(':')[0]}", number(middle), "1.2", middle <= 1.2
+            each = [a / b for a, b in zip(ours, base)]
+            middle = statistics.median(each)
+            yield f"{many} / {few.split(':')[0]}", spread(each), "1.2", middle <= 1.2
+    for many, few in GROWTH:
+        ours, base = samples.get(many, "haproxy"), samples.get(few, "haproxy")
+        if ours and base:
+            yield f"{many} / {few.split(':')[0]}, of haproxy", spread([a / b for a, b in zip(ours, base)]), "", None
     two, one = (samples.get(f"shards, {count}: stanzas per CPU s of the busiest thread", "sallyport")
                 for count in (2, 1))
     if two and one:
@@ -102,7 +108,8 @@ def ratio_rows(samples):
 def targets(samples):
     lines = ["| target | measured | at most | |", "|---|---|---|---|"]
     for what, measured, most, holds in ratio_rows(samples):
-        lines.append(f"| {what} | {measured} | {most} | {'holds' if holds else 'MISSED'} |")
+        word = {True: "holds", False: "MISSED", None: "for comparison"}[holds]
+        lines.append(f"| {what} | {measured} | {most} | {word} |")
     return lines if len(lines) > 2 else []
 
 

@@ -50,14 +50,16 @@ Traffic::Traffic(const Options& options)
 
 // --- opening
 
-// Pairs on a grid of domains; a diagonal where there are as many of each as there are pairs.
+// Pairs on a grid of domains, each once as long as there are no more than it has places; a diagonal where
+// there are as many domains of each kind as there are pairs.
 void Traffic::make_flows() {
   std::size_t locals = options_.locals;
   std::size_t remotes = options_.remotes;
   flows_.reserve(2 * options_.pairs);
   for (std::size_t pair = 0; pair < options_.pairs; ++pair) {
     std::size_t local = pair % locals;
-    std::size_t remote = (locals >= remotes ? pair + pair / locals : pair / locals) % remotes;
+    std::size_t round = pair / locals;
+    std::size_t remote = (locals >= remotes ? local + round : round) % remotes;
     if (options_.direction != Direction::kOut) make_flow(local, remote, Side::kInside);
     if (options_.direction != Direction::kIn) make_flow(local, remote, Side::kWorld);
   }
