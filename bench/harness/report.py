@@ -11,14 +11,13 @@ RATIOS = [
     ("1,000/s: CPU s per 100k", "haproxy", 1.3),
     ("1,000/s: p50 ms", "haproxy", 1.4),
     ("1,000/s: p99 ms", "haproxy", 1.5),
-    # 1.2 ms where a bare handshake is 0.96 ms.
+    # 1.2 ms where HAProxy's bare handshake takes 0.96 ms, as it did where that was asked for; the same machine takes
+    # a third more or less from one hour to the next, so that milliseconds by themselves say little.
     ("set-up, 1 at once: CPU ms per stream", "haproxy", 1.25),
     ("set-up, 500 at once: CPU ms per stream", "haproxy", 1.25),
 ]
 BOUNDS = [
     ("idle: RSS kB per stream", 32),
-    ("set-up, 1 at once: CPU ms per stream", 1.2),
-    ("set-up, 500 at once: CPU ms per stream", 1.2),
     ("set-up, 500 at once: accept-queue overflows", 0),
     ("reload of many rows: s", 1),
     ("start: edge, for cores: ms", 200),

@@ -42,6 +42,15 @@ bool is_deceiving(char32_t cp) {
          cp == 0x2028 || cp == 0x2029 || cp == 0xfffe || cp == 0xffff;        // separators, noncharacters
 }
 
+// How many characters from the front are shown as they stand, whatever comes behind them.
+std::size_t plain_run(std::string_view text) {
+  std::size_t size = 0;
+  while (size < text.size() && text[size] >= 0x20 && text[size] < 0x7f && text[size] != '"' &&
+         text[size] != '\'' && text[size] != '\\')
+    ++size;
+  return size;
+}
+
 std::string_view level_name(LogLevel level) {
   switch (level) {
     case LogLevel::kError:
@@ -71,7 +80,8 @@ void append_json_string(std::string& out, std::string_view text) {
 std::string shown(std::string_view text) {
   std::string out;
   out.reserve(std::min(text.size(), limits::kShownBytesMax) + 8);
-  std::size_t at = 0;
+  std::size_t at = plain_run(text.substr(0, limits::kShownBytesMax));
+  out.append(text.substr(0, at));
   while (at < text.size()) {
     const auto [cp, size] = decode(text.substr(at));
     const std::size_t step = std::max<std::size_t>(size, 1);
@@ -93,13 +103,14 @@ std::string shown(std::string_view text) {
 }
 
 std::string format_text(const LogEvent& event, std::string_view time) {
-  std::string out = fmt::format("{} {} {}", time, level_name(event.level), event.name);
+  std::string out;
+  out.append(time).append(" ").append(level_name(event.level)).append(" ").append(event.name);
   for (const auto& [key, value] : event.fields) {
     const std::string safe = shown(value);
     // Unquoted where a reader splitting at spaces and `=` still gets one value.
     const bool plain = !safe.empty() && safe.find_first_of(" =\\") == std::string::npos;
     const std::string_view quote = plain ? "" : "\"";
-    fmt::format_to(std::back_inserter(out), " {}={}{}{}", key, quote, safe, quote);
+    out.append(" ").append(key).append("=").append(quote).append(safe).append(quote);
   }
   return out;
 }
