@@ -1,4 +1,5 @@
-// Addresses: one that is accepted is bounded, and its text is the same address again.
+// Addresses: one that is accepted is bounded, and its text is the same address again. What is found plain,
+// known domain or not, is an address as it stands.
 #include "xmpp/jid.h"
 #include "base/limits.h"
 #include "property.h"
@@ -7,7 +8,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace sallyport::xmpp;
   using sallyport::fuzz::require;
   namespace limits = sallyport::limits;
-  const auto jid = Jid::parse(sallyport::fuzz::text_of(data, size));
+  const auto text = sallyport::fuzz::text_of(data, size);
+  const auto jid = Jid::parse(text);
+  const auto plain = Jid::plain_domain_of(text);
+  if (plain) {
+    require(jid.has_value() && jid->text() == text, "a plain address is canonical");
+    require(jid->domain().ascii() == *plain, "its domain is the one that was found");
+    require(Jid::plain_domain_of(text, *plain) == plain, "its own domain may be known");
+  }
+  require(Jid::plain_domain_of(text, "a.example") == plain, "a known domain makes no difference");
   if (!jid) return 0;
   require(jid->local().size() <= limits::kJidPartBytesMax, "a localpart is bounded");
   require(jid->resource().size() <= limits::kJidPartBytesMax, "a resourcepart is bounded");

@@ -304,16 +304,21 @@ Result<Domain> Jid::domain_of(std::string_view text) {
 }
 
 std::optional<std::string_view> Jid::plain_domain_of(std::string_view text, std::string_view known) {
-  if (const auto slash = text.find('/'); slash != std::string_view::npos) {
-    if (!is_plain_part(kPlainResource, text.substr(slash + 1))) return std::nullopt;
-    text = text.substr(0, slash);
+  // Neither `/` nor `@` stands in a localpart, and a domain has no more characters than one.
+  const std::size_t local = run_of(kPlainLocal, text);
+  if (local < text.size() && text[local] == '@') {
+    if (local == 0 || local > limits::kJidPartBytesMax) return std::nullopt;
+    text.remove_prefix(local + 1);
+  } else if (local < text.size() && text[local] != '/') {
+    return std::nullopt;
   }
-  if (const auto at = text.find('@'); at != std::string_view::npos) {
-    if (!is_plain_part(kPlainLocal, text.substr(0, at))) return std::nullopt;
-    text = text.substr(at + 1);
-  }
-  if (text.empty() || (text != known && !Domain::is_plain(text))) return std::nullopt;
-  return text;
+  const bool is_known =
+      !known.empty() && text.starts_with(known) && (text.size() == known.size() || text[known.size()] == '/');
+  const std::string_view domain = is_known ? text.substr(0, known.size()) : text.substr(0, text.find('/'));
+  if (!is_known && !Domain::is_plain(domain)) return std::nullopt;
+  if (domain.size() < text.size() && !is_plain_part(kPlainResource, text.substr(domain.size() + 1)))
+    return std::nullopt;
+  return domain;
 }
 
 Jid Jid::of_canonical(std::string_view text, std::string_view domain) {

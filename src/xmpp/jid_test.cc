@@ -321,6 +321,44 @@ TEST(Jid, the_same_parts_in_another_domain) {
   EXPECT_FALSE(Jid::of(alias).has_resource());
 }
 
+TEST(Jid, the_domain_of_a_plain_address_is_found_known_or_not) {
+  const std::string full(limits::kJidPartBytesMax, 'x');
+  struct Address {
+    const char* name;
+    std::string text;
+    std::string domain;  // empty: not plain
+  };
+  for (const Address& row : {Address{"domain alone", "a.example", "a.example"},
+                             Address{"bare", "b@a.example", "a.example"},
+                             Address{"full", "b@a.example/r", "a.example"},
+                             Address{"resource alone", "a.example/r", "a.example"},
+                             Address{"at sign in the resource", "a.example/r@x", "a.example"},
+                             Address{"slash in the resource", "b@a.example/r/s", "a.example"},
+                             Address{"below the known one", "b@x.a.example", "x.a.example"},
+                             Address{"begins as the known one", "b@a.examples/r", "a.examples"},
+                             Address{"the known one as a label", "b@a.example.org", "a.example.org"},
+                             Address{"empty", "", ""},
+                             Address{"no domain", "b@", ""},
+                             Address{"no domain but a resource", "b@/r", ""},
+                             Address{"no localpart", "@a.example", ""},
+                             Address{"no resource", "a.example/", ""},
+                             Address{"two at signs", "b@c@a.example", ""},
+                             Address{"capital localpart", "B@a.example", ""},
+                             Address{"capital domain", "b@A.example", ""},
+                             Address{"space", "b c@a.example", ""},
+                             Address{"quote", "b'c@a.example", ""},
+                             Address{"not ASCII", "b@b\xc3\xbc.example", ""},
+                             Address{"control in the resource", "a.example/\x01", ""},
+                             Address{"localpart at the bound", full + "@a.example", "a.example"},
+                             Address{"localpart one past it", full + "x@a.example", ""},
+                             Address{"resource at the bound", "a.example/" + full, "a.example"},
+                             Address{"resource one past it", "a.example/" + full + "x", ""}}) {
+    SCOPED_TRACE(row.name);
+    for (const std::string_view known : {"", "a.example", "other.example"})
+      EXPECT_EQ(std::string(Jid::plain_domain_of(row.text, known).value_or("")), row.domain) << known;
+  }
+}
+
 TEST(Jid, an_error_names_the_part_that_is_wrong) {
   EXPECT_EQ(Jid::parse("a b@c.example").error().text.substr(0, 9), "localpart");
   EXPECT_EQ(Jid::parse("a@c_d.example").error().text.substr(0, 10), "domainpart");

@@ -104,7 +104,11 @@ class Walk {
   const char* place() const { return at_; }
   template <std::size_t kSize>
   bool word(const char (&what)[kSize]) {
-    return word(std::string_view(what, kSize - 1));
+    // The size is known where this is called: no call is made for the comparison.
+    if (static_cast<std::size_t>(end_ - at_) < kSize - 1) return false;
+    if (std::memcmp(at_, what, kSize - 1) != 0) return false;
+    at_ += kSize - 1;
+    return true;
   }
   bool word(std::string_view what) {
     if (static_cast<std::size_t>(end_ - at_) < what.size()) return false;
@@ -179,47 +183,70 @@ struct Root {
   std::size_t size = 0;  // of all
 
   bool read(Walk& walk);
+  // Whether the tag is canonical as it stands, but for a language that is inherited.
+  bool is_canonical() const { return in_order_; }
 
  private:
   bool read_kind(Walk& walk);
   bool place(std::string_view name, std::string_view value);
-
-  bool space_said_ = false;  // the content namespace, which stands in no canonical stanza
-};
-
-bool Root::read_kind(Walk& walk) {
-  if (!walk.word("<")) return false;
-  const std::string_view name = walk.name();
-  for (const auto each : {StanzaKind::kMessage, StanzaKind::kPresence, StanzaKind::kIq}) {
-    if (name != kind_name(each)) continue;
-    kind = each;
+  // Notes the place of an attribute in the canonical order.
+  bool ordered(int rank) {
+    in_order_ = in_order_ && rank >= rank_;
+    rank_ = rank;
     return true;
   }
-  return false;
+
+  bool space_said_ = false;  // the content namespace, which stands in no canonical stanza
+  bool in_order_ = true;
+  int rank_ = 0;
+};
+
+// What stands behind the name is looked at by whoever reads on.
+bool Root::read_kind(Walk& walk) {
+  if (walk.word("<message")) {
+    kind = StanzaKind::kMessage;
+  } else if (walk.word("<presence")) {
+    kind = StanzaKind::kPresence;
+  } else if (walk.word("<iq")) {
+    kind = StanzaKind::kIq;
+  } else {
+    return false;
+  }
+  return true;
+}
+
+template <std::size_t kSize>
+bool is(std::string_view text, const char (&what)[kSize]) {
+  return text.size() == kSize - 1 && std::memcmp(text.data(), what, kSize - 1) == 0;
 }
 
 // Whether it is its first of that name.
 bool Root::place(std::string_view name, std::string_view value) {
-  const auto once = [value](std::string_view& field) {
+  const auto once = [&](std::string_view& field, int rank) {
     if (field.data() != nullptr) return false;
     field = value;
-    return true;
+    in_order_ = in_order_ && !value.empty();
+    return ordered(rank);
   };
-  if (name == "xmlns") return value == ns::kServer && !std::exchange(space_said_, true);
-  if (name == "from") return once(from);
-  if (name == "to") return once(to);
-  if (name == "id") return once(id);
-  if (name == "type") return once(type);
-  if (name == "xml:lang") {
+  if (is(name, "from")) return once(from, 1);
+  if (is(name, "to")) return once(to, 2);
+  if (is(name, "id")) return once(id, 3);
+  if (is(name, "type")) return once(type, 4);
+  if (is(name, "xml:lang")) {
     if (lang) return false;
     lang = value;
-    return true;
+    in_order_ = in_order_ && !value.empty();
+    return ordered(5);
+  }
+  if (is(name, "xmlns")) {
+    in_order_ = false;
+    return value == ns::kServer && !std::exchange(space_said_, true);
   }
   for (std::size_t i = 0; i < others_size; ++i)
     if (std::string_view(others[i].name) == name) return false;
   others[others_size].name = name;
   others[others_size++].value = value;
-  return true;
+  return ordered(6);
 }
 
 // Up to what ends the tag.
@@ -230,10 +257,11 @@ bool Root::read(Walk& walk) {
     const bool is_lang = walk.word("xml:lang");
     const std::string_view name = is_lang ? "xml:lang" : walk.name();
     if (name.empty() || !walk.word("=")) return false;
-    const std::string_view quote = walk.word("'") ? "'" : "\"";
-    if (quote == "\"" && !walk.word(quote)) return false;
+    const bool is_single = walk.word("'");
+    if (!is_single && !walk.word("\"")) return false;
     const std::string_view value = walk.run(kBareValue);
-    if (!walk.word(quote) || !place(name, value)) return false;
+    if (!(is_single ? walk.word("'") : walk.word("\"")) || !place(name, value)) return false;
+    in_order_ = in_order_ && is_single;
   }
   return from.data() != nullptr && to.data() != nullptr;
 }
@@ -348,12 +376,30 @@ std::optional<PlainReader::Found> PlainReader::read(std::string_view bytes, cons
 
   const std::string_view lang = root.lang.value_or(stream_lang);
   if (!is_bare(lang)) return std::nullopt;
+  const auto stanza_size = static_cast<std::size_t>(walk.place() - bytes.data());
 
   Stanza stanza;
+  stanza.kind_ = root.kind;
+  if (root.is_canonical() && (root.lang || lang.empty())) {
+    // Nearly all are, of what another door wrote: copied as it stands.
+    const char* begin = bytes.data();
+    stanza.bytes_ = std::string(begin, stanza_size);
+    stanza.xml_size_ = static_cast<std::uint32_t>(stanza.bytes_.size());
+    const auto span = [begin](std::string_view text) {
+      if (text.data() == nullptr) return Span{};
+      return Span{static_cast<std::uint32_t>(text.data() - begin), static_cast<std::uint32_t>(text.size())};
+    };
+    stanza.from_ = {span(root.from), span(*from_domain)};
+    stanza.to_ = {span(root.to), span(*to_domain)};
+    stanza.id_ = span(root.id);
+    stanza.type_ = span(root.type);
+    if (root.lang) stanza.lang_ = span(*root.lang);
+    return Found{std::move(stanza), stanza_size};
+  }
   const auto rest_size = static_cast<std::size_t>(walk.place() - behind_root);
   std::string& out = stanza.bytes_;
   // Every attribute again, and the words that may come on top.
-  out.reserve(static_cast<std::size_t>(walk.place() - bytes.data()) + lang.size() + 16);
+  out.reserve(stanza_size + lang.size() + 16);
   const auto write = [&](std::string_view name, std::string_view value) {
     out.append(name);
     const Span span = stanza.append(value);
@@ -366,7 +412,6 @@ std::optional<PlainReader::Found> PlainReader::read(std::string_view bytes, cons
                            {static_cast<std::uint32_t>(span.at + (domain.data() - text.data())),
                             static_cast<std::uint32_t>(domain.size())}};
   };
-  stanza.kind_ = root.kind;
   out.append("<").append(kind_name(root.kind));
   stanza.from_ = address(" from='", root.from, *from_domain);
   stanza.to_ = address(" to='", root.to, *to_domain);
@@ -379,7 +424,7 @@ std::optional<PlainReader::Found> PlainReader::read(std::string_view bytes, cons
   }
   out.append(behind_root, rest_size);
   stanza.xml_size_ = static_cast<std::uint32_t>(out.size());
-  return Found{std::move(stanza), static_cast<std::size_t>(walk.place() - bytes.data())};
+  return Found{std::move(stanza), stanza_size};
 }
 
 }  // namespace sallyport::xmpp
