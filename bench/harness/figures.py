@@ -15,6 +15,8 @@ from .world import finish_load
 
 SYSTEMS = {"sallyport": Sallyport, "haproxy": HAProxy, "ejabberd": Ejabberd, "prosody": Prosody,
            "prosody-stock": ProsodyStock}
+# They start at once and come near each other: measured more often, in turn.
+CLOSE = ("sallyport", "haproxy")
 # Half of the stanzas inward, half outward, first: the figure that targets are about.
 DIRECTIONS = ("both", "in", "out")
 GROWTH_RATE = 1000  # stanzas a second
@@ -63,12 +65,11 @@ class Plan:
 
 
 def traffic(world, plan, samples, names):
-    """One round of saturation and of the fixed rate, each system in turn. Those that start at once, and whose
-    saturation is nearest, take their turns at that more often: what the machine does otherwise changes within a
-    minute."""
+    """One round of saturation and of the fixed rate, each system in turn; the close ones take more turns at
+    saturation, since what the machine does otherwise changes within a minute."""
     for _ in range(plan.turns - 1):
         for name in names:
-            if name not in ("sallyport", "haproxy"):
+            if name not in CLOSE:
                 continue
             try:
                 with SYSTEMS[name](world) as system:
@@ -103,14 +104,14 @@ def streams(world, plan, samples, names):
     """Set-up and idle: real s2s, STARTTLS, EXTERNAL, from distinct domains. HAProxy: bare TLS handshakes."""
     for number in range(plan.setup_rounds):
         for name in names:
-            if number == 0 or name in ("sallyport", "haproxy"):
+            if number == 0 or name in CLOSE:
                 _setup(world, plan, samples, name)
     for name in names:
         if name == "haproxy":
             continue
         try:
             with SYSTEMS[name](world) as system:  # a new process: its heap has seen nothing yet
-                words = system.stream_words() if hasattr(system, "stream_words") else system.words()
+                words = system.stream_words()
                 count = plan.idle_count if name == "sallyport" else plan.idle_count_peers
                 result = world.load("idle", *words, "--count", count, "--at-once", 32, "--setup", 300)
                 samples.add("idle: RSS kB per stream", name, result["rss_kb_per_stream"])
@@ -121,9 +122,9 @@ def streams(world, plan, samples, names):
 def _setup(world, plan, samples, name):
     try:
         with SYSTEMS[name](world) as system:
-            words = system.stream_words() if hasattr(system, "stream_words") else system.words()
+            words = system.stream_words()
             world.load("setup", *words, "--count", 50)  # what a process does once only
-            for at_once in (1, 500) if name in ("sallyport", "haproxy") else (1,):
+            for at_once in (1, 500) if name in CLOSE else (1,):
                 result = world.load("setup", *words, "--count", plan.setup_count, "--at-once", at_once)
                 samples.add(f"set-up, {at_once} at once: CPU ms per stream", name, result["cpu_ms_per_stream"])
                 if at_once > 1:
@@ -138,7 +139,7 @@ def growth(world, plan, samples, names):
     for _ in range(plan.growth_rounds):
         for direction in ("in", "out"):
             for name in names:
-                if name in ("sallyport", "haproxy"):
+                if name in CLOSE:
                     _growth_of_pairs(world, plan, samples, name, direction)
     if "sallyport" not in names:
         return

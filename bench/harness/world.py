@@ -142,6 +142,10 @@ class System:
                 "--listen-inside", INSIDE, "--listen-world", WORLD,
                 "--watch", ",".join(map(str, self.pids()))]
 
+    def stream_words(self):
+        """The same for streams without stanzas: set-up and idle."""
+        return self.words()
+
     def __enter__(self):
         try:
             self.start()

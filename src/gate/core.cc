@@ -25,7 +25,6 @@ Core::Impl::Impl(CoreSetup setup_in, Random& random_in, LogSink& log_in, Now now
       // make a key that the world would take.
       inside_secret(to_hex(hmac_sha256(setup.dialback_secret, "inside"))),
       since(now.civil) {
-  period = snapshot->rules().period(now.civil);
   inside.use(snapshot.get());
   links.resize(setup.config.edges.size());
   for (std::size_t i = 0; i < links.size(); ++i) {
@@ -44,8 +43,7 @@ void Core::apply(std::shared_ptr<const PreparedPolicy> policy, Now now) {
 void Core::Impl::apply(std::shared_ptr<const PreparedPolicy> policy, Now now) {
   auto old = std::exchange(snapshot, std::make_unique<Snapshot>(std::move(policy)));
   inside.use(snapshot.get());
-  period = snapshot->rules().period(now.civil);
-  ++verdicts;
+  period = {};
   outputs.push_back(Discard{old->policy()});
   log.log({LogLevel::kInfo,
            "policy.applied",

@@ -144,8 +144,9 @@ class Core::Impl {
   std::set<std::pair<Time, Pair>> deadlines;
   Slots<PairEntry*> tickets;
   std::size_t unsettled = 0;  // of all pairs
-  // Another number after each change of the policy and each expiry of a row.
-  std::uint64_t verdicts = 1;
+  // Another number for each period of each policy; kept by up_to_date. A new policy's is not known yet:
+  // empty.
+  std::uint64_t verdicts = 0;
   policy::Rules::Period period;
   Slots<Arriving> arriving;
   std::deque<Output> outputs;

@@ -6,9 +6,9 @@
 // Plain is what is, from behind the stanza's own tag to its end, in canonical form already
 // (docs/canonical-form.md): no prefix but `xml:lang`, names of ASCII, each namespace said once and first,
 // single quotes, no empty pair of tags, no reference but those that the form writes. Of the stanza's own tag,
-// which is written anew, only the values must be plain ASCII without references, the addresses canonical; its
-// attributes may stand in any order and in either quotes. Depth and attributes of an element are bounded more
-// tightly than by `limits`.
+// only the values must be plain ASCII without references, the addresses canonical; where it is not in the
+// form itself (attributes in another order, or in double quotes), it alone is written anew. Depth and
+// attributes of an element are bounded more tightly than by `limits`.
 #pragma once
 
 #include <cstddef>
