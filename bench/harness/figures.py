@@ -11,11 +11,11 @@ from lab.process import LabError
 from .haproxy import HAProxy
 from .peers import Ejabberd, Prosody, ProsodyStock
 from .sallyport import CORE, EDGE, Sallyport
-from .world import finish_load
+from .world import beside, finish_load, load_in_turn
 
 SYSTEMS = {"sallyport": Sallyport, "haproxy": HAProxy, "ejabberd": Ejabberd, "prosody": Prosody,
            "prosody-stock": ProsodyStock}
-# They start at once and come near each other: measured more often, in turn.
+# They come near each other: measured beside each other, in alternate seconds.
 CLOSE = ("sallyport", "haproxy")
 # Half of the stanzas inward, half outward, first: the figure that targets are about.
 DIRECTIONS = ("both", "in", "out")
@@ -46,14 +46,14 @@ class Plan:
 
     def __init__(self, options):
         quick = options.quick
+        self.folder = options.folder
         self.seconds = options.seconds or (2 if quick else 6)
         self.rate_seconds = 5 if quick else 15
         self.growth_seconds = 5 if quick else 10
         self.warm = 1 if quick else 2
         self.shard_rounds = 1 if quick else 3
-        self.turns = 1 if quick else 4
-        self.setup_rounds = 1 if quick else 5
-        self.setup_count = 200 if quick else 600
+        self.setup_rounds = 1 if quick else 3
+        self.setup_count = 200 if quick else 1200
         self.idle_count = 1000 if quick else 10_000
         self.idle_count_peers = 200 if quick else 1000
         # Both ends of every stream are the generator's.
@@ -64,48 +64,47 @@ class Plan:
         self.directions = DIRECTIONS[:1] if quick else DIRECTIONS
 
 
-def traffic(world, plan, samples, names):
-    """One round of saturation and of the fixed rate, each system in turn; the close ones take more turns at
-    saturation, since what the machine does otherwise changes within a minute."""
-    for _ in range(plan.turns - 1):
-        for name in names:
-            if name not in CLOSE:
-                continue
-            try:
-                with SYSTEMS[name](world) as system:
-                    _saturation(world, plan, samples, name, system, DIRECTIONS[:1])
-            except LabError as error:
-                samples.fail(name, error)
-    for name in names:
+def _groups(names):
+    """What is measured beside each other: the close ones. The others, which take ten times as much, would only
+    be in their way, and are alone."""
+    close = [name for name in names if name in CLOSE]
+    return ([close] if close else []) + [[name] for name in names if name not in CLOSE]
+
+
+def traffic(plan, samples, names):
+    """One round of saturation and of the fixed rate."""
+    for group in _groups(names):
         try:
-            with SYSTEMS[name](world) as system:
-                _saturation(world, plan, samples, name, system, plan.directions)
-                result = world.load("rate", *system.words(), "--warm", plan.warm, "--measure", plan.rate_seconds)
-                samples.add("1,000/s: CPU s per 100k", name, result["cpu_s_per_100k"])
-                samples.add("1,000/s: p50 ms", name, result["p50_ms"])
-                samples.add("1,000/s: p99 ms", name, result["p99_ms"])
+            with beside(*(SYSTEMS[name] for name in group), folder=plan.folder) as systems:
+                for per_record in (1, FILLED):
+                    if per_record > 1 and systems[0].transport == "component":
+                        continue  # there are no records on the way in
+                    for direction in plan.directions:
+                        _saturation(plan, samples, group, systems, direction, per_record)
+                for name, result in zip(group, load_in_turn(systems, "rate", lambda system: [
+                        *system.words(), "--warm", plan.warm, "--measure", plan.rate_seconds])):
+                    samples.add("1,000/s: CPU s per 100k", name, result["cpu_s_per_100k"])
+                    samples.add("1,000/s: p50 ms", name, result["p50_ms"])
+                    samples.add("1,000/s: p99 ms", name, result["p99_ms"])
         except LabError as error:
-            samples.fail(name, error)
+            samples.fail(f"traffic of {', '.join(group)}", error)
 
 
-def _saturation(world, plan, samples, name, system, directions):
-    for per_record in (1, FILLED):
-        if per_record > 1 and system.transport == "component":
-            continue  # there are no records on the way in
-        for direction in directions:
-            result = world.load("saturate", *system.words(), "--direction", direction, "--per-record", per_record,
-                                "--warm", plan.warm, "--measure", plan.seconds)
-            figure = f"saturation, {per_record} per record, {direction}"
-            samples.add(f"{figure}: CPU s per 100k", name, result["cpu_s_per_100k"])
-            samples.add(f"{figure}: stanzas/s", name, result["stanzas_per_s"])
+def _saturation(plan, samples, group, systems, direction, per_record):
+    for name, result in zip(group, load_in_turn(systems, "saturate", lambda system: [
+            *system.words(), "--direction", direction, "--per-record", per_record, "--warm", plan.warm,
+            "--measure", plan.seconds])):
+        figure = f"saturation, {per_record} per record, {direction}"
+        samples.add(f"{figure}: CPU s per 100k", name, result["cpu_s_per_100k"])
+        samples.add(f"{figure}: stanzas/s", name, result["stanzas_per_s"])
 
 
 def streams(world, plan, samples, names):
     """Set-up and idle: real s2s, STARTTLS, EXTERNAL, from distinct domains. HAProxy: bare TLS handshakes."""
     for number in range(plan.setup_rounds):
-        for name in names:
-            if number == 0 or name in CLOSE:
-                _setup(world, plan, samples, name)
+        for group in _groups(names):
+            if number == 0 or group[0] in CLOSE:
+                _setup(plan, samples, group)
     for name in names:
         if name == "haproxy":
             continue
@@ -119,58 +118,75 @@ def streams(world, plan, samples, names):
             samples.fail(f"{name}, idle", error)
 
 
-def _setup(world, plan, samples, name):
+def _setup(plan, samples, group):
     try:
-        with SYSTEMS[name](world) as system:
-            words = system.stream_words()
-            world.load("setup", *words, "--count", 50)  # what a process does once only
-            for at_once in (1, 500) if name in CLOSE else (1,):
-                result = world.load("setup", *words, "--count", plan.setup_count, "--at-once", at_once)
-                samples.add(f"set-up, {at_once} at once: CPU ms per stream", name, result["cpu_ms_per_stream"])
-                if at_once > 1:
-                    samples.add(f"set-up, {at_once} at once: accept-queue overflows", name, result["listen_overflows"])
+        with beside(*(SYSTEMS[name] for name in group), folder=plan.folder) as systems:
+            for system in systems:
+                system.world.load("setup", *system.stream_words(), "--count", 50)  # what a process does once only
+            for at_once in (1, 500) if group[0] in CLOSE else (1,):
+                for name, result in zip(group, load_in_turn(systems, "setup", lambda system: [
+                        *system.stream_words(), "--count", plan.setup_count, "--at-once", at_once])):
+                    samples.add(f"set-up, {at_once} at once: CPU ms per stream", name, result["cpu_ms_per_stream"])
+                    if at_once > 1:
+                        samples.add(f"set-up, {at_once} at once: accept-queue overflows", name,
+                                    result["listen_overflows"])
     except LabError as error:
-        samples.fail(f"{name}, set-up", error)
+        samples.fail(f"set-up of {', '.join(group)}", error)
 
 
 def growth(world, plan, samples, names):
     """From one pair to many, from no row of a list to many; a reload under way. HAProxy's growth, which has no
     pairs but as many connections, is what the machine by itself adds: caches that hold one and not ten thousand."""
+    close = [name for name in names if name in CLOSE]
     for _ in range(plan.growth_rounds):
         for direction in ("in", "out"):
-            for name in names:
-                if name in CLOSE:
-                    _growth_of_pairs(world, plan, samples, name, direction)
+            _growth_of_pairs(plan, samples, close, direction)
     if "sallyport" not in names:
         return
-    for rows in (0, plan.rows_many):
-        try:
-            with Sallyport(world, rows=rows) as system:
-                result = world.load("saturate", *system.words(), "--warm", plan.warm, "--measure", plan.seconds)
-                samples.add(f"growth, {rows} rows: CPU s per 100k", "sallyport", result["cpu_s_per_100k"])
-        except LabError as error:
-            samples.fail(f"growth, {rows} rows", error)
+    for _ in range(plan.growth_rounds):
+        _growth_of_rows(plan, samples)
     _reload(world, plan, samples)
 
 
-def _growth_of_pairs(world, plan, samples, name, direction):
+def _growth_of_pairs(plan, samples, names, direction):
     # Few remote domains with many local ones: a core mints only so many certificates a second.
     remotes_many = 40
-    locals_many = plan.pairs_many // remotes_many
-    for what, locals_count, remotes_count in (("1 pair", 1, 1), ("many pairs", locals_many, remotes_many)):
-        pairs = locals_count * remotes_count
-        try:
-            with Sallyport(world, locals_count, remotes_count) if name == "sallyport" else HAProxy(world) as system:
+    grids = {"1 pair": (1, 1), "many pairs": (plan.pairs_many // remotes_many, remotes_many)}
+    cases = [(name, what) for name in names for what in grids]
+
+    def maker(name, what):
+        return (lambda world: Sallyport(world, *grids[what])) if name == "sallyport" else SYSTEMS[name]
+
+    try:
+        with beside(*(maker(*case) for case in cases), folder=plan.folder) as systems:
+            grid_of = {id(system): grids[what] for system, (_, what) in zip(systems, cases)}
+
+            def words(system):
                 # At a fixed rate each stanza is read and written by itself, however many pairs there are.
-                result = world.load(
-                    "rate", *system.words(), "--rate", GROWTH_RATE, "--direction", direction, "--pairs", pairs,
-                    "--locals", locals_count, "--remotes", remotes_count, "--setup", 400, "--warm", plan.warm,
-                    "--measure", plan.growth_seconds)
+                locals_count, remotes_count = grid_of[id(system)]
+                return [*system.words(), "--rate", GROWTH_RATE, "--direction", direction,
+                        "--pairs", locals_count * remotes_count, "--locals", locals_count, "--remotes", remotes_count,
+                        "--setup", 600, "--warm", plan.warm, "--measure", plan.growth_seconds]
+
+            for (name, what), result in zip(cases, load_in_turn(systems, "rate", words)):
                 samples.add(f"growth, {what}, {direction}: CPU s per 100k", name, result["cpu_s_per_100k"])
-                if pairs > 1:
-                    samples.add("growth: many pairs are", name, pairs)
-        except LabError as error:
-            samples.fail(f"{name}, growth, {pairs} pairs, {direction}", error)
+                if what == "many pairs":
+                    samples.add("growth: many pairs are", name, grids[what][0] * grids[what][1])
+    except LabError as error:
+        samples.fail(f"growth of pairs, {direction}", error)
+
+
+def _growth_of_rows(plan, samples):
+    counts = (0, plan.rows_many)
+    try:
+        with beside(*(lambda world, rows=rows: Sallyport(world, rows=rows) for rows in counts),
+                    folder=plan.folder) as systems:
+            results = load_in_turn(systems, "saturate", lambda system: [
+                *system.words(), "--warm", plan.warm, "--measure", plan.seconds])
+            for rows, result in zip(counts, results):
+                samples.add(f"growth, {rows} rows: CPU s per 100k", "sallyport", result["cpu_s_per_100k"])
+    except LabError as error:
+        samples.fail("growth of rows", error)
 
 
 def _reload(world, plan, samples):

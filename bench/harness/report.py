@@ -50,12 +50,6 @@ def noise(values):
     return (max(values) - min(values)) / 2 / middle if middle else 0
 
 
-def pairs_of(ours, theirs):
-    """The values of one turn each; where the other system had fewer turns, our median of those that go with one."""
-    turns = max(1, len(ours) // len(theirs))
-    return zip((statistics.median(ours[at:at + turns]) for at in range(0, len(ours), turns)), theirs)
-
-
 def table(samples, systems):
     """Markdown: a row for each figure, a column for each system."""
     figures = list(dict.fromkeys(figure for figure, _ in samples.values))
@@ -74,7 +68,7 @@ def ratio_rows(samples):
         ours, theirs = samples.get(figure, "sallyport"), samples.get(figure, other)
         if not ours or not theirs:
             continue
-        each = [a / b for a, b in pairs_of(ours, theirs) if b]
+        each = [a / b for a, b in zip(ours, theirs) if b]
         if each:
             middle = statistics.median(each)
             yield (f"{figure} / {other}", f"{number(middle)} ({number(min(each))}-{number(max(each))})", number(most),

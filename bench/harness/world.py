@@ -1,5 +1,7 @@
-"""The place where everything is measured: one network namespace, one folder, the generator."""
+"""The place where a system is measured: a network namespace, a folder and a generator of its own."""
 
+import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -18,8 +20,10 @@ INSIDE, WORLD = "127.0.0.20:5269", "127.0.0.30:5269"
 class World:
     """Made and ended by `with`: whatever still runs in the namespace is ended by its id."""
 
+    _numbers = itertools.count(1)
+
     def __init__(self, folder=None):
-        self.namespace = f"sallyport-bench-{os.getpid()}"
+        self.namespace = f"sallyport-bench-{os.getpid()}-{next(World._numbers)}"
         self._own = folder is None
         self.folder = folder or tempfile.mkdtemp(prefix="sallyport-bench-")
         os.makedirs(self.folder, exist_ok=True)
@@ -72,7 +76,7 @@ class World:
         """Start the generator; `finish_load` waits for it."""
         return subprocess.Popen(
             ["ip", "netns", "exec", self.namespace, self.generator, *map(str, words)],
-            text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def load(self, *words, timeout_s=600):
         """Run the generator to its end; what it measured. LabError where the run is worth nothing."""
@@ -90,6 +94,40 @@ def finish_load(generator, words, timeout_s=600):
     if generator.returncode != 0:
         raise LabError(f"{' '.join(map(str, words))}\n  {result.get('failure') or err}")
     return result
+
+
+@contextlib.contextmanager
+def beside(*makers, folder=None):
+    """Systems that are all up at the same time, each in a world of its own, where `makers` make them."""
+    with contextlib.ExitStack() as stack:
+        systems = []
+        for number, make in enumerate(makers):
+            place = folder and tempfile.mkdtemp(prefix=f"{number}-", dir=folder)
+            systems.append(stack.enter_context(make(stack.enter_context(World(place)))))
+        yield systems
+
+
+def load_in_turn(systems, mode, words_of, timeout_s=900):
+    """The generator on each of them, one second each, A B C A B C ...; what was measured, by system, in that order.
+    `words_of` a system are its further words. All are ready before the first begins."""
+    loads = []
+    try:
+        for number, system in enumerate(systems):
+            own = [mode, *words_of(system), "--begin", "told", "--turn", f"{number}/{len(systems)}"]
+            loads.append((system.world.begin_load(*own), own))
+        for load, own in loads:
+            if not any(line.strip() == "ready" for line in iter(load.stderr.readline, "")):
+                finish_load(load, own)
+                raise LabError(f"the generator went before it was ready: {' '.join(map(str, own))}")
+        for load, _ in loads:
+            load.stdin.close()
+            load.stdin = None
+        return [finish_load(load, own, timeout_s) for load, own in loads]
+    finally:
+        for load, _ in loads:
+            if load.poll() is None:
+                load.kill()
+                load.wait()
 
 
 def tree_of(pid):

@@ -48,18 +48,24 @@ void Crowd::pause(double s) {
 int Crowd::run() {
   // What the generator itself must make first is not to slow it down later.
   for (std::size_t i = 0; i < options_.count; ++i) pki_.certificate(options_.remote(i));
+  std::fprintf(stderr, "ready\n");
+  if (options_.waits) loop_.turn_until_told();
   std::uint64_t overflows = listen_overflows();
   std::vector<Usage> before = usage_of(options_.watch);
   std::int64_t started = now_ns();
   std::int64_t end = started + static_cast<std::int64_t>(options_.setup_s * 1e9);
+  std::int64_t slot = options_.turns.next(started);
   while (ready_ + failed_ < options_.count && failed_ == 0 && now_ns() < end) {
-    while (begun_ < options_.count && begun_ - ready_ - failed_ < options_.at_once) open(begun_++);
+    if (!options_.turns.alone() && now_ns() >= slot + Turns::kSending) slot = options_.turns.next(now_ns());
+    while (now_ns() >= slot && begun_ < options_.count && begun_ - ready_ - failed_ < options_.at_once)
+      open(begun_++);
+    loop_.wake_at(slot);
     loop_.turn(100);
   }
   double elapsed_s = static_cast<double>(now_ns() - started) / 1e9;
   if (ready_ < options_.count && failure_.empty() && !streams_.empty())
     failure_ = "not ready in time: " + streams_.begin()->first->shown();
-  std::fprintf(stderr, "ready\n");
+  std::fprintf(stderr, "open\n");
   pause(kSettleS);
   print(before, usage_of(options_.watch), elapsed_s, listen_overflows() - overflows);
   std::fflush(stdout);

@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -60,6 +61,14 @@ void Loop::wake_at(std::int64_t time_ns) {
   when.it_value.tv_sec = time_ns / 1'000'000'000;
   when.it_value.tv_nsec = time_ns % 1'000'000'000;
   timerfd_settime(timer_, TFD_TIMER_ABSTIME, &when, nullptr);
+}
+
+void Loop::turn_until_told() {
+  pollfd input{STDIN_FILENO, POLLIN, 0};
+  std::array<char, 64> ignored;
+  do {
+    turn(10);
+  } while (::poll(&input, 1, 0) <= 0 || ::read(STDIN_FILENO, ignored.data(), ignored.size()) > 0);
 }
 
 }  // namespace bench

@@ -31,6 +31,8 @@ class Loop {
   void turn(int wait_ms);
   // Makes a turn end no later than at this monotonic time; 0: never.
   void wake_at(std::int64_t time_ns);
+  // Turns until standard input ends: until whoever started us says so.
+  void turn_until_told();
 
  private:
   int epoll_;

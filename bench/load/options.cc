@@ -24,6 +24,8 @@ words
   --pairs N  --locals N  --remotes N  --local-suffix DOMAIN  --remote-suffix DOMAIN
   --window N  --per-record N  --stanza-bytes N  --rate N
   --setup SECONDS  --warm SECONDS  --measure SECONDS
+  --turn I/N                  works in every N-th second only, beside N - 1 others
+  --begin ready|told          as soon as it is ready, or when standard input ends
   --count N  --at-once N  --hold SECONDS  --to DOMAIN
   --folder FOLDER  --certificate STEM=NAME,NAME...  --secret TEXT
   --components each|one       a component for each domain, or one on each side for all
@@ -95,6 +97,15 @@ Setters setters_of(Options& options) {
   set["--certificate"] = [&](const std::string& v) { options.names.push_back(v); };
   set["--components"] = [&](const std::string& v) {
     options.one_component = one_of<bool>("--components", v, {{"one", true}, {"each", false}});
+  };
+  set["--turn"] = [&](const std::string& v) {
+    std::size_t slash = std::min(v.find('/'), v.size());
+    options.turns.own = static_cast<std::size_t>(number("--turn", v.substr(0, slash)));
+    options.turns.count = static_cast<std::size_t>(number("--turn", v.substr(std::min(slash + 1, v.size()))));
+    if (options.turns.own >= options.turns.count) usage("--turn wants I/N, I below N");
+  };
+  set["--begin"] = [&](const std::string& v) {
+    options.waits = one_of<bool>("--begin", v, {{"ready", false}, {"told", true}});
   };
   set["--watch"] = [&](const std::string& v) { options.watch = pids_of("--watch", v); };
   set["--transport"] = [&](const std::string& v) {

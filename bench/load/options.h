@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "turns.h"
+
 namespace bench {
 
 enum class Mode : std::uint8_t {
@@ -47,6 +49,8 @@ struct Options {
   double warm_s = 2;
   double measure_s = 5;
   double setup_s = 60;           // until every stream is open and every pair has passed a stanza
+  Turns turns;                   // beside other generators: when it sends, or opens what is to be measured
+  bool waits = false;            // once it could begin it says "ready", and begins when standard input ends
   std::size_t count = 500;       // set-up, idle: streams
   std::string to;                // set-up, idle: the domain that they are opened to; else l0
   std::size_t at_once = 1;       // set-up, idle: streams being opened at a time

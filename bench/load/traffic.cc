@@ -226,7 +226,8 @@ void Traffic::send_due(std::int64_t now) {
       loop_.wake_at(due);
       return;
     }
-    Flow& flow = flows_[rate_sent_ % flows_.size()];
+    Flow& flow = flows_[next_flow_];
+    next_flow_ = (next_flow_ + 1) % flows_.size();
     scratch_.clear();
     flow.stanzas.append(scratch_, flow.sent++);
     flow.scheduled.push_back(due);
@@ -236,7 +237,8 @@ void Traffic::send_due(std::int64_t now) {
 }
 
 void Traffic::keep_rate_until(std::int64_t end) {
-  if (rate_begun_ == 0) rate_begun_ = now_ns();
+  rate_begun_ = now_ns();
+  rate_sent_ = 0;
   for (std::int64_t now = now_ns(); now < end && !failed(); now = now_ns()) {
     send_due(now);
     loop_.turn(-1);
@@ -252,34 +254,82 @@ void Traffic::drain() {
   if (received_ < sent) give_up(std::to_string(sent - received_) + " stanzas did not come out");
 }
 
+// --- turns
+
+void Traffic::idle_until(std::int64_t time) {
+  loop_.wake_at(time);
+  while (now_ns() < time && !failed()) loop_.turn(-1);
+}
+
+Traffic::Measured Traffic::send_for(double length_s) {
+  Measured all;
+  all.cpu_s.resize(options_.watch.size());
+  if (options_.turns.alone()) {
+    Snapshot begin = snapshot();
+    send_until(begin.time + seconds(length_s));
+    Snapshot end = snapshot();
+    add(all, begin, end, end.time - begin.time);
+    return all;
+  }
+  for (std::int64_t left = seconds(length_s); left > 0 && !failed(); left -= Turns::kSending) {
+    std::int64_t slot = options_.turns.next(now_ns());
+    idle_until(slot);
+    Snapshot begin = snapshot();
+    send_until(slot + std::min(left, Turns::kSending));
+    drain();
+    std::int64_t sent = now_ns();
+    idle_until(slot + Turns::kSettled);
+    add(all, begin, snapshot(), sent - begin.time);
+  }
+  return all;
+}
+
+void Traffic::send_until(std::int64_t end) {
+  if (options_.mode == Mode::kRate) {
+    keep_rate_until(end);
+  } else {
+    saturate_until(end);
+  }
+}
+
 // --- results
 
 Traffic::Snapshot Traffic::snapshot() const {
   return {now_ns(), received_, own_cpu_s(), usage_of(options_.watch)};
 }
 
-void Traffic::print(const Snapshot& begin, const Snapshot& end) {
-  auto stanzas = static_cast<double>(end.received - begin.received);
-  double elapsed_s = static_cast<double>(end.time - begin.time) / 1e9;
+void Traffic::add(Measured& to, const Snapshot& begin, const Snapshot& end, std::int64_t elapsed) {
+  to.stanzas += static_cast<double>(end.received - begin.received);
+  to.elapsed_s += static_cast<double>(elapsed) / 1e9;
+  to.own_cpu_s += end.own_cpu_s - begin.own_cpu_s;
+  to.busiest_thread_cpu_s += busiest_thread_cpu_s(begin.usage, end.usage);
+  to.rss_kb.clear();
+  for (std::size_t i = 0; i < end.usage.size(); ++i) {
+    to.cpu_s[i] += end.usage[i].cpu_s - begin.usage[i].cpu_s;
+    to.rss_kb.push_back(end.usage[i].rss_kb);
+  }
+}
+
+void Traffic::print(const Measured& measured) {
   double cpu_s = 0;
   std::string each;
-  for (std::size_t i = 0; i < options_.watch.size(); ++i) {
-    double used = end.usage[i].cpu_s - begin.usage[i].cpu_s;
-    cpu_s += used;
+  for (std::size_t i = 0; i < measured.rss_kb.size(); ++i) {
+    cpu_s += measured.cpu_s[i];
     char text[160];
     std::snprintf(text, sizeof text, "%s{\"pid\": %d, \"cpu_s\": %.2f, \"rss_kb\": %llu}", i == 0 ? "" : ", ",
-                  options_.watch[i], used, static_cast<unsigned long long>(end.usage[i].rss_kb));
+                  options_.watch[i], measured.cpu_s[i], static_cast<unsigned long long>(measured.rss_kb[i]));
     each += text;
   }
   std::sort(latencies_.begin(), latencies_.end());
-  double hundred_thousands = stanzas / 1e5;
+  double hundred_thousands = measured.stanzas / 1e5;
   auto per = [&](double value) { return hundred_thousands > 0 ? value / hundred_thousands : 0; };
   std::printf(
       "{\"stanzas\": %.0f, \"seconds\": %.3f, \"stanzas_per_s\": %.0f, \"cpu_s\": %.2f, "
       "\"cpu_s_per_100k\": %.4f, \"busiest_thread_cpu_s_per_100k\": %.4f, \"generator_cpu_s_per_100k\": "
       "%.4f, ",
-      stanzas, elapsed_s, elapsed_s > 0 ? stanzas / elapsed_s : 0, cpu_s, per(cpu_s),
-      per(busiest_thread_cpu_s(begin.usage, end.usage)), per(end.own_cpu_s - begin.own_cpu_s));
+      measured.stanzas, measured.elapsed_s,
+      measured.elapsed_s > 0 ? measured.stanzas / measured.elapsed_s : 0, cpu_s, per(cpu_s),
+      per(measured.busiest_thread_cpu_s), per(measured.own_cpu_s));
   std::printf("\"p50_ms\": %.3f, \"p99_ms\": %.3f, \"max_ms\": %.3f, ", percentile_ms(latencies_, 0.5),
               percentile_ms(latencies_, 0.99), percentile_ms(latencies_, 1));
   std::printf("\"bounced\": %llu, \"disordered\": %llu, \"processes\": [%s], \"failure\": %s}\n",
@@ -290,25 +340,20 @@ void Traffic::print(const Snapshot& begin, const Snapshot& end) {
 int Traffic::run() {
   make_flows();
   listen();
-  Snapshot begin = snapshot();
-  Snapshot end = begin;
+  Measured measured;
   if (open_all() && prime()) {
     std::fprintf(stderr, "ready\n");
-    bool is_rate = options_.mode == Mode::kRate;
-    auto go_until = [&](std::int64_t time) { is_rate ? keep_rate_until(time) : saturate_until(time); };
-    std::int64_t started = now_ns();
-    go_until(started + seconds(options_.warm_s));
+    if (options_.waits) loop_.turn_until_told();
+    send_for(options_.warm_s);
     std::fprintf(stderr, "measuring\n");
-    begin = snapshot();
-    measure_from_ = begin.time;
-    go_until(begin.time + seconds(options_.measure_s));
-    end = snapshot();
+    measure_from_ = now_ns();
+    measured = send_for(options_.measure_s);
     drain();
   }
   if (failure_.empty() && bounced_ > 0) failure_ = "stanzas came back";
   if (failure_.empty() && disordered_ > 0)
     failure_ = std::to_string(disordered_) + " stanzas came out of order";
-  print(begin, end);
+  print(measured);
   // What is still open ends with the process; nobody must hear of it.
   host_.on_end = [](Stream&, const std::string&) {};
   return failed() ? 1 : 0;

@@ -43,6 +43,15 @@ class Traffic {
     double own_cpu_s = 0;
     std::vector<Usage> usage;
   };
+  // The sum of all slices of time in which was sent.
+  struct Measured {
+    double stanzas = 0;
+    double elapsed_s = 0;
+    double own_cpu_s = 0;
+    double busiest_thread_cpu_s = 0;
+    std::vector<double> cpu_s;  // by process
+    std::vector<std::uint64_t> rss_kb;
+  };
 
   void make_flows();
   void make_flow(std::size_t local, std::size_t remote, Side goal);
@@ -55,12 +64,17 @@ class Traffic {
   void handle_bytes(Stream& stream, std::string_view bytes);
   void handle_mark(Stream& stream, std::uint32_t flow, std::uint32_t number);
   void fill(Flow& flow);
+  void idle_until(std::int64_t time);
+  // Sends for so long, in turns of ours where others run beside.
+  Measured send_for(double length_s);
+  void send_until(std::int64_t end);
   void saturate_until(std::int64_t end);
   void keep_rate_until(std::int64_t end);
   void send_due(std::int64_t now);
   void drain();
   Snapshot snapshot() const;
-  void print(const Snapshot& begin, const Snapshot& end);
+  static void add(Measured& to, const Snapshot& begin, const Snapshot& end, std::int64_t elapsed);
+  void print(const Measured& measured);
   bool failed() const { return !failure_.empty(); }
   // "not within ...": says what is missing.
   void give_up(const std::string& what);
@@ -92,7 +106,8 @@ class Traffic {
   bool sending_ = false;
   std::int64_t measure_from_ = 0;
   std::int64_t rate_begun_ = 0;
-  std::uint64_t rate_sent_ = 0;
+  std::uint64_t rate_sent_ = 0;  // since then
+  std::size_t next_flow_ = 0;
   std::uint64_t received_ = 0;
   std::uint64_t bounced_ = 0;
   std::uint64_t disordered_ = 0;
