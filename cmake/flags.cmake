@@ -2,7 +2,7 @@
 add_library(sp_flags INTERFACE)
 target_compile_options(sp_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual
-  -Wimplicit-fallthrough -Werror -fno-omit-frame-pointer)
+  -Wimplicit-fallthrough -Werror)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # GCC 12 warns falsely about std::string's own code at -O2 (GCC bug 105651),
   # and about std::optional/std::variant members it cannot follow (bug 80635).
@@ -13,7 +13,7 @@ endif()
 
 if(SALLYPORT_SANITIZE)
   target_compile_options(sp_flags INTERFACE
-    -fsanitize=address,undefined -fno-sanitize-recover=all)
+    -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     # The sanitizers' own code makes GCC 12 warn of accesses that cannot happen.
     target_compile_options(sp_flags INTERFACE -Wno-array-bounds -Wno-stringop-overflow -Wno-stringop-overread)

@@ -22,9 +22,9 @@ struct Turns {
     return first >= now ? first : first + all;
   }
 
-  static constexpr std::int64_t kSlot = 1'000'000'000;
+  static constexpr std::int64_t kSlot = 500'000'000;
   // Of a slot: so long it is sent; then what is on its way comes out, and by then its last traces are over.
-  static constexpr std::int64_t kSending = kSlot / 100 * 85;
+  static constexpr std::int64_t kSending = kSlot / 100 * 80;
   static constexpr std::int64_t kSettled = kSlot / 100 * 97;
 };
 

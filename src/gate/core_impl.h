@@ -76,8 +76,9 @@ class Core::Impl {
   std::optional<std::size_t> choose_edge(const Pair& pair) const;
   // The one error for a stanza that an internal user sent; nothing where none may be sent.
   void answer_inside(const xmpp::Stanza& stanza, const Error& error, const std::string& leg, Now now);
-  // `pair`, as policy sees it, as the inside face does. No pair is remembered by that.
-  Pair inside_pair(const Pair& pair, Now now);
+  // `pair`, as policy sees it, as the inside face does. No pair is remembered by that: of one that is not
+  // known it stands in `made`.
+  const Pair& inside_pair(const Pair& pair, std::optional<Pair>& made, Now now);
   void deliver_inside(const Pair& pair, xmpp::Stanza stanza, Ticket ticket, Now now);
   Result<void> may_pass(const Pair& pair, const xmpp::Stanza& stanza, policy::Direction start, Now now);
 

@@ -32,7 +32,9 @@ Core::Impl::Judged& Core::Impl::up_to_date(Judged& judged, Now now) {
 void Core::Impl::outward(Arrived arrived, Now now) {
   const xmpp::Domain& remote = arrived.proof.pair().local;
   const xmpp::Domain& inside_name = arrived.proof.pair().remote;
-  const xmpp::Domain local = snapshot->aliases().alias_of(inside_name, remote).value_or(inside_name);
+  const auto alias = snapshot->aliases().alias_of(inside_name, remote);
+  const Pair pair{alias ? *alias : inside_name, remote};
+  const xmpp::Domain& local = pair.local;
   xmpp::Stanza& stanza = arrived.stanza;
   if (auto mapped = snapshot->outward(stanza, remote); !mapped) {
     // It grew beyond the limit under the node's other name. There is no outward form to be answered by the
@@ -49,7 +51,6 @@ void Core::Impl::outward(Arrived arrived, Now now) {
       side.send(arrived.proof.pair(), std::move(*answer), 0, now);
     return;
   }
-  const Pair pair{local, remote};
   if (auto may = may_pass(pair, stanza, policy::Direction::kOut, now); !may) {
     state_of(pair).second.last_error = std::string(code_row(may.error().code).name);
     answer_inside(stanza, may.error(), setup.config.name.ascii(), now);
@@ -197,18 +198,19 @@ void Core::Impl::answer_inside(const xmpp::Stanza& stanza, const Error& error, c
     deliver_inside({stanza.from().domain(), stanza.to().domain()}, std::move(*answer), 0, now);
 }
 
-Pair Core::Impl::inside_pair(const Pair& pair, Now now) {
-  const auto made = [&] { return Pair{pair.remote, snapshot->inside_of(pair.local)}; };
+const Pair& Core::Impl::inside_pair(const Pair& pair, std::optional<Pair>& made, Now now) {
+  const auto make = [&] { return Pair{pair.remote, snapshot->inside_of(pair.local)}; };
   auto* known = pairs.find(pair);
-  if (known == nullptr) return made();
+  if (known == nullptr) return made.emplace(make());
   Judged& judged = up_to_date(known->second.judged, now);
-  if (!judged.inside) judged.inside = made();
+  if (!judged.inside) judged.inside = make();
   return *judged.inside;
 }
 
 // To an internal server: `stanza` in its outward form, from a remote domain to a local one.
 void Core::Impl::deliver_inside(const Pair& pair, xmpp::Stanza stanza, Ticket ticket, Now now) {
-  const Pair face = inside_pair(pair, now);
+  std::optional<Pair> made;
+  const Pair& face = inside_pair(pair, made, now);
   if (auto mapped = snapshot->inward(stanza); !mapped) {
     if (ticket != 0) side.emit_failure(ticket, mapped.error(), std::move(stanza));
     return;

@@ -11,39 +11,64 @@ namespace {
 
 constexpr std::size_t kVarintBytesMax = 10;
 
-// Reads fields one after the other; the first that is not there or too long fails it for good.
+// Reads fields one after the other; the first that is not there or too long fails it for good, and whatever
+// is read behind it is empty.
 class Fields {
  public:
-  explicit Fields(std::string_view payload) : cursor_(payload) {}
+  explicit Fields(std::string_view payload) : at_(payload.data()), end_(at_ + payload.size()) {}
 
-  std::uint8_t u8() { return take(cursor_.u8()); }
-  std::uint16_t u16() { return take(cursor_.u16()); }
-  std::uint64_t u64() { return take(cursor_.u64()); }
-  std::uint64_t varint() { return take(cursor_.varint()); }
+  std::uint8_t u8() { return at_ == end_ ? static_cast<std::uint8_t>(fail()) : octet(*at_++); }
+  std::uint16_t u16() { return take(&Cursor::u16); }
+  std::uint64_t u64() { return take(&Cursor::u64); }
+  std::uint64_t varint() {
+    // Nearly all are lengths below 128.
+    if (at_ != end_ && octet(*at_) < 0x80) return octet(*at_++);
+    return take(&Cursor::varint);
+  }
   std::string_view string(std::size_t bytes_max) {
-    const std::string_view text = take(cursor_.string());
-    if (text.size() > bytes_max) good_ = false;
+    const std::uint64_t size = varint();
+    if (size > bytes_max || size > left()) fail();
+    if (!good_) return {};
+    const std::string_view text(at_, size);
+    at_ += size;
     return text;
   }
-  std::string_view rest() { return take(cursor_.raw(cursor_.rest().size())); }
+  std::string_view rest() {
+    const std::string_view all(at_, left());
+    at_ = end_;
+    return all;
+  }
   Verdict verdict(std::size_t text_bytes_max) {
     Verdict verdict{string(limits::kLinkStringBytesMax), {}};
     if (!verdict.code.empty()) verdict.text = string(text_bytes_max);
     return verdict;
   }
-  void require(bool condition) { good_ = good_ && condition; }
-
-  bool good() const { return good_; }
-  bool at_end() const { return good_ && cursor_.at_end(); }
-
- private:
-  template <typename T>
-  T take(std::optional<T> value) {
-    if (!value) good_ = false;
-    return value.value_or(T{});
+  void require(bool condition) {
+    if (!condition) fail();
   }
 
-  Cursor cursor_;
+  bool good() const { return good_; }
+  bool at_end() const { return good_ && at_ == end_; }
+
+ private:
+  static std::uint8_t octet(char c) { return static_cast<std::uint8_t>(c); }
+  std::size_t left() const { return static_cast<std::size_t>(end_ - at_); }
+  int fail() {
+    good_ = false;
+    at_ = end_;
+    return 0;
+  }
+  template <typename T>
+  T take(std::optional<T> (Cursor::*what)()) {
+    Cursor cursor({at_, left()});
+    const std::optional<T> value = (cursor.*what)();
+    if (!value) return static_cast<T>(fail());
+    at_ = end_ - cursor.rest().size();
+    return *value;
+  }
+
+  const char* at_;
+  const char* end_;
   bool good_ = true;
 };
 
@@ -348,6 +373,14 @@ std::string_view type_name(Type type) {
 
 Type type_of(const Frame& frame) {
   return std::visit([](const auto& f) { return f.kType; }, frame);
+}
+
+std::optional<Stanza> decode_stanza(const Raw& raw) {
+  Fields in(raw.payload);
+  std::optional<Stanza> stanza(std::in_place);
+  read(in, *stanza);
+  if (!in.at_end()) stanza.reset();
+  return stanza;
 }
 
 Result<Frame> decode(const Raw& raw) {

@@ -46,6 +46,7 @@ class Session::Impl {
  private:
   Result<void> dispatch(const frame::Raw& raw, Time now);
   Result<void> handle_greeting(const frame::Frame& f, Time now);
+  Result<void> handle_stanza(const frame::Raw& raw, Time now);
   Result<void> handle_numbered(const frame::Frame& f, Time now);
   Result<void> handle_plain(const frame::Frame& f);
   Result<void> handle_hello(const frame::Hello& hello, Time now);
@@ -128,6 +129,7 @@ void Session::Impl::receive(std::string_view bytes, Time now) {
 
 // The numbers of the protocol's table: greetings below 0x04, numbered frames 0x1X.
 Result<void> Session::Impl::dispatch(const frame::Raw& raw, Time now) {
+  if (raw.type == frame::Type::kStanza && state_ == State::kUp) return handle_stanza(raw, now);
   const auto f = frame::decode(raw);
   if (!f) return f.error();
   if (const auto* refuse = std::get_if<frame::Refuse>(&*f)) {
@@ -151,8 +153,16 @@ Result<void> Session::Impl::handle_greeting(const frame::Frame& f, Time now) {
   return {Code::kLinkFrame, std::string(frame::type_name(frame::type_of(f))) + " before the greeting"};
 }
 
+// What most frames are.
+Result<void> Session::Impl::handle_stanza(const frame::Raw& raw, Time now) {
+  const auto stanza = frame::decode_stanza(raw);
+  if (!stanza) return frame::decode(raw).error();
+  auto done = receiver_.handle_stanza(*stanza, now);
+  if (done) note_numbered(frame::kHeaderBytes + raw.payload.size(), now);
+  return done;
+}
+
 Result<void> Session::Impl::handle_numbered(const frame::Frame& f, Time now) {
-  if (const auto* stanza = std::get_if<frame::Stanza>(&f)) return receiver_.handle_stanza(*stanza, now);
   if (const auto* settle = std::get_if<frame::Settle>(&f)) return sender_.handle_settle(*settle, now);
   if (const auto* open = std::get_if<frame::Open>(&f)) return receiver_.handle_open(*open);
   if (const auto* close = std::get_if<frame::Close>(&f)) return receiver_.handle_close(*close);

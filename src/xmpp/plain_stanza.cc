@@ -166,8 +166,15 @@ struct Piece {
   operator std::string_view() const { return {data, size}; }
 };
 
+template <std::size_t kSize>
+bool is(std::string_view text, const char (&what)[kSize]) {
+  return text.size() == kSize - 1 && std::memcmp(text.data(), what, kSize - 1) == 0;
+}
+
+}  // namespace
+
 // The stanza's own tag.
-struct Root {
+struct PlainReader::Root {
   struct Attribute {
     Piece name;
     Piece value;
@@ -202,7 +209,7 @@ struct Root {
 };
 
 // What stands behind the name is looked at by whoever reads on.
-bool Root::read_kind(Walk& walk) {
+bool PlainReader::Root::read_kind(Walk& walk) {
   if (walk.word("<message")) {
     kind = StanzaKind::kMessage;
   } else if (walk.word("<presence")) {
@@ -215,13 +222,8 @@ bool Root::read_kind(Walk& walk) {
   return true;
 }
 
-template <std::size_t kSize>
-bool is(std::string_view text, const char (&what)[kSize]) {
-  return text.size() == kSize - 1 && std::memcmp(text.data(), what, kSize - 1) == 0;
-}
-
 // Whether it is its first of that name.
-bool Root::place(std::string_view name, std::string_view value) {
+bool PlainReader::Root::place(std::string_view name, std::string_view value) {
   const auto once = [&](std::string_view& field, int rank) {
     if (field.data() != nullptr) return false;
     field = value;
@@ -250,7 +252,7 @@ bool Root::place(std::string_view name, std::string_view value) {
 }
 
 // Up to what ends the tag.
-bool Root::read(Walk& walk) {
+bool PlainReader::Root::read(Walk& walk) {
   if (!read_kind(walk)) return false;
   while (walk.word(" ")) {
     if (++size > kAttributesPlainMax) return false;
@@ -265,6 +267,8 @@ bool Root::read(Walk& walk) {
   }
   return from.data() != nullptr && to.data() != nullptr;
 }
+
+namespace {
 
 // The elements inside, down to the end tag of the stanza.
 class Content {
@@ -378,32 +382,42 @@ std::optional<PlainReader::Found> PlainReader::read(std::string_view bytes, cons
   if (!is_bare(lang)) return std::nullopt;
   const auto stanza_size = static_cast<std::size_t>(walk.place() - bytes.data());
 
-  Stanza stanza;
-  stanza.kind_ = root.kind;
-  if (root.is_canonical() && (root.lang || lang.empty())) {
-    // Nearly all are, of what another door wrote: copied as it stands.
-    const char* begin = bytes.data();
-    stanza.bytes_ = std::string(begin, stanza_size);
-    stanza.xml_size_ = static_cast<std::uint32_t>(stanza.bytes_.size());
-    const auto span = [begin](std::string_view text) {
-      if (text.data() == nullptr) return Span{};
-      return Span{static_cast<std::uint32_t>(text.data() - begin), static_cast<std::uint32_t>(text.size())};
-    };
-    stanza.from_ = {span(root.from), span(*from_domain)};
-    stanza.to_ = {span(root.to), span(*to_domain)};
-    stanza.id_ = span(root.id);
-    stanza.type_ = span(root.type);
-    if (root.lang) stanza.lang_ = span(*root.lang);
-    return Found{std::move(stanza), stanza_size};
-  }
-  const auto rest_size = static_cast<std::size_t>(walk.place() - behind_root);
-  std::string& out = stanza.bytes_;
+  if (root.is_canonical() && (root.lang || lang.empty()))
+    return Found{copied(root, *from_domain, *to_domain, bytes.substr(0, stanza_size)), stanza_size};
+  const std::string_view rest(behind_root, static_cast<std::size_t>(walk.place() - behind_root));
   // Every attribute again, and the words that may come on top.
-  out.reserve(stanza_size + lang.size() + 16);
+  const std::size_t room = stanza_size + lang.size() + 16;
+  return Found{written(root, *from_domain, *to_domain, lang, rest, room), stanza_size};
+}
+
+// Nearly all are canonical, of what another door wrote: in one piece, as it stands.
+Stanza PlainReader::copied(const Root& root, std::string_view from_domain, std::string_view to_domain,
+                           std::string_view whole) {
+  Stanza stanza(root.kind, whole.size());
+  stanza.append(whole);
+  stanza.end_xml();
+  const auto span = [&whole](std::string_view text) {
+    if (text.data() == nullptr) return Span{};
+    return Span{static_cast<std::uint32_t>(text.data() - whole.data()),
+                static_cast<std::uint32_t>(text.size())};
+  };
+  Stanza::Head& head = *stanza.head_;
+  head.from = {span(root.from), span(from_domain)};
+  head.to = {span(root.to), span(to_domain)};
+  head.id = span(root.id);
+  head.type = span(root.type);
+  if (root.lang) head.lang = span(*root.lang);
+  return stanza;
+}
+
+// The stanza's own tag anew, then `rest` as it stands.
+Stanza PlainReader::written(const Root& root, std::string_view from_domain, std::string_view to_domain,
+                            std::string_view lang, std::string_view rest, std::size_t room) {
+  Stanza stanza(root.kind, room);
   const auto write = [&](std::string_view name, std::string_view value) {
-    out.append(name);
+    stanza.append(name);
     const Span span = stanza.append(value);
-    out.push_back('\'');
+    stanza.append("'");
     return span;
   };
   const auto address = [&](std::string_view name, std::string_view text, std::string_view domain) {
@@ -412,19 +426,22 @@ std::optional<PlainReader::Found> PlainReader::read(std::string_view bytes, cons
                            {static_cast<std::uint32_t>(span.at + (domain.data() - text.data())),
                             static_cast<std::uint32_t>(domain.size())}};
   };
-  out.append("<").append(kind_name(root.kind));
-  stanza.from_ = address(" from='", root.from, *from_domain);
-  stanza.to_ = address(" to='", root.to, *to_domain);
-  if (!root.id.empty()) stanza.id_ = write(" id='", root.id);
-  if (!root.type.empty()) stanza.type_ = write(" type='", root.type);
-  if (!lang.empty()) stanza.lang_ = write(" xml:lang='", lang);
+  Stanza::Head& head = *stanza.head_;
+  stanza.append("<");
+  stanza.append(kind_name(root.kind));
+  head.from = address(" from='", root.from, from_domain);
+  head.to = address(" to='", root.to, to_domain);
+  if (!root.id.empty()) head.id = write(" id='", root.id);
+  if (!root.type.empty()) head.type = write(" type='", root.type);
+  if (!lang.empty()) head.lang = write(" xml:lang='", lang);
   for (std::size_t i = 0; i < root.others_size; ++i) {
-    out.append(" ").append(std::string_view(root.others[i].name));
+    stanza.append(" ");
+    stanza.append(std::string_view(root.others[i].name));
     write("='", root.others[i].value);
   }
-  out.append(behind_root, rest_size);
-  stanza.xml_size_ = static_cast<std::uint32_t>(out.size());
-  return Found{std::move(stanza), stanza_size};
+  stanza.append(rest);
+  stanza.end_xml();
+  return stanza;
 }
 
 }  // namespace sallyport::xmpp

@@ -40,6 +40,13 @@ class PlainReader {
    private:
     std::string last_;
   };
+  struct Root;
+
+  static Stanza copied(const Root& root, std::string_view from_domain, std::string_view to_domain,
+                       std::string_view whole);
+  static Stanza written(const Root& root, std::string_view from_domain, std::string_view to_domain,
+                        std::string_view lang, std::string_view rest, std::size_t room);
+
   KnownDomain from_;
   KnownDomain to_;
 };

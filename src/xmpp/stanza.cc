@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cstring>
+#include <new>
 
 #include "base/limits.h"
 #include "base/log.h"
@@ -127,9 +129,27 @@ Stanza make_error(StanzaKind kind, const Jid& from, const Jid& to, std::string_v
 
 }  // namespace
 
+Stanza::Stanza(StanzaKind kind, std::size_t room)
+    : head_(new (::operator new(sizeof(Head) + room)) Head{.room = static_cast<std::uint32_t>(room),
+                                                           .kind = kind,
+                                                           .from = {},
+                                                           .to = {},
+                                                           .id = {},
+                                                           .type = {},
+                                                           .lang = {}}) {}
+
+Stanza::Stanza(const Stanza& other) : Stanza(other.kind(), other.head_->size) {
+  const std::uint32_t room = head_->room;
+  *head_ = *other.head_;
+  head_->room = room;
+  std::memcpy(head_->text(), other.head_->text(), head_->size);
+}
+
 Span Stanza::append(std::string_view text) {
-  const Span span{static_cast<std::uint32_t>(bytes_.size()), static_cast<std::uint32_t>(text.size())};
-  bytes_.append(text);
+  const Span span{head_->size, static_cast<std::uint32_t>(text.size())};
+  assert(text.size() <= head_->room - head_->size);
+  std::memcpy(head_->text() + span.at, text.data(), text.size());
+  head_->size += span.size;
   return span;
 }
 
@@ -140,41 +160,47 @@ Stanza::Address Stanza::append(std::string_view text, std::string_view domain) {
 }
 
 Stanza::Stanza(StanzaKind kind, const Jid& from, const Jid& to, std::string_view id, std::string_view type,
-               std::string_view lang, std::string_view xml)
-    : bytes_(xml), xml_size_(static_cast<std::uint32_t>(xml.size())), kind_(kind) {
-  from_ = {append(from.text()), append(from.domain().ascii())};
-  to_ = {append(to.text()), append(to.domain().ascii())};
-  id_ = append(id);
-  type_ = append(type);
-  lang_ = append(lang);
+               std::string_view lang, std::string_view xml) {
+  const std::string from_text = from.text();
+  const std::string to_text = to.text();
+  *this = Stanza(kind, xml.size() + from_text.size() + from.domain().ascii().size() + to_text.size() +
+                           to.domain().ascii().size() + id.size() + type.size() + lang.size());
+  append(xml);
+  end_xml();
+  head_->from = {append(from_text), append(from.domain().ascii())};
+  head_->to = {append(to_text), append(to.domain().ascii())};
+  head_->id = append(id);
+  head_->type = append(type);
+  head_->lang = append(lang);
 }
 
 Result<Stanza> Stanza::assemble(const Parts& parts, const Domain& from, const Domain& to, bool plain) {
   const auto from_domain = Jid::plain_domain_of(parts.from, plain ? std::string_view(from.ascii()) : "");
   const auto to_domain = Jid::plain_domain_of(parts.to, plain ? std::string_view(to.ascii()) : "");
-  std::optional<Stanza> stanza;
-  if (from_domain && to_domain) {
-    stanza = Stanza();
-    stanza->bytes_.reserve(parts.xml.size() + parts.from.size() + parts.to.size() + parts.id.size() +
-                           parts.type.size() + parts.lang.size());
-    stanza->kind_ = parts.kind;
-    stanza->xml_size_ = static_cast<std::uint32_t>(parts.xml.size());
-    stanza->bytes_.append(parts.xml);
-    stanza->from_ = stanza->append(parts.from, *from_domain);
-    stanza->to_ = stanza->append(parts.to, *to_domain);
-    stanza->id_ = stanza->append(parts.id);
-    stanza->type_ = stanza->append(parts.type);
-    stanza->lang_ = stanza->append(parts.lang);
-  } else {
+  const auto made = [&]() -> Result<Stanza> {
+    if (from_domain && to_domain) {
+      Stanza stanza(parts.kind, parts.xml.size() + parts.from.size() + parts.to.size() + parts.id.size() +
+                                    parts.type.size() + parts.lang.size());
+      stanza.append(parts.xml);
+      stanza.end_xml();
+      Head& head = *stanza.head_;
+      head.from = stanza.append(parts.from, *from_domain);
+      head.to = stanza.append(parts.to, *to_domain);
+      head.id = stanza.append(parts.id);
+      head.type = stanza.append(parts.type);
+      head.lang = stanza.append(parts.lang);
+      return stanza;
+    }
     auto from_jid = Jid::parse(parts.from);
     if (!from_jid) return std::move(from_jid).error();
     auto to_jid = Jid::parse(parts.to);
     if (!to_jid) return std::move(to_jid).error();
-    stanza.emplace(parts.kind, *from_jid, *to_jid, parts.id, parts.type, parts.lang, parts.xml);
-  }
-  if (!stanza->is_between(from, to))
+    return Stanza(parts.kind, *from_jid, *to_jid, parts.id, parts.type, parts.lang, parts.xml);
+  };
+  Result<Stanza> stanza = made();
+  if (stanza && !stanza->is_between(from, to))
     return Error{Code::kJidInvalid, "an address is not of the domain that it should be of"};
-  return *std::move(stanza);
+  return stanza;
 }
 
 std::string_view kind_name(StanzaKind kind) {

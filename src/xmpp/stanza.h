@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -38,10 +39,15 @@ struct Span {
 // values stand in single quotes; empty elements are closed at once. The whole
 // definition: docs/canonical-form.md.
 //
-// All of it lies in one buffer, so that a stanza moves through the doors for the price of a pointer. Views
-// live as long as the stanza stays where it is.
+// All of it lies in one block, so that a stanza moves through the doors for the price of a pointer. Views
+// live as long as the stanza, wherever it moves. Of one that was moved away nothing may be asked.
 class Stanza {
  public:
+  Stanza(Stanza&&) noexcept = default;
+  Stanza& operator=(Stanza&&) noexcept = default;
+  Stanza(const Stanza& other);
+  Stanza& operator=(const Stanza& other) { return *this = Stanza(other); }
+
   // By value: for what is not on the way of every stanza. `id`, `type` and `lang` as below.
   Stanza(StanzaKind kind, const Jid& from, const Jid& to, std::string_view id, std::string_view type,
          std::string_view lang, std::string_view xml);
@@ -60,18 +66,18 @@ class Stanza {
   // (Domain::is_plain).
   static Result<Stanza> assemble(const Parts& parts, const Domain& from, const Domain& to, bool plain);
 
-  StanzaKind kind() const { return kind_; }
-  std::string_view xml() const { return std::string_view(bytes_).substr(0, xml_size_); }
-  std::string_view id() const { return view(id_); }  // empty when absent
+  StanzaKind kind() const { return head_->kind; }
+  std::string_view xml() const { return view({0, head_->xml_size}); }
+  std::string_view id() const { return view(head_->id); }  // empty when absent
   // Empty when absent: a message is "normal" then, a presence available.
-  std::string_view type() const { return view(type_); }
-  std::string_view lang() const { return view(lang_); }  // effective xml:lang, empty when none
+  std::string_view type() const { return view(head_->type); }
+  std::string_view lang() const { return view(head_->lang); }  // effective xml:lang, empty when none
 
   // The addresses, as canonical text (Jid::text) and their domainparts as identities (Domain::ascii).
-  std::string_view from_text() const { return view(from_.text); }
-  std::string_view to_text() const { return view(to_.text); }
-  std::string_view from_domain() const { return view(from_.domain); }
-  std::string_view to_domain() const { return view(to_.domain); }
+  std::string_view from_text() const { return view(head_->from.text); }
+  std::string_view to_text() const { return view(head_->to.text); }
+  std::string_view from_domain() const { return view(head_->from.domain); }
+  std::string_view to_domain() const { return view(head_->to.domain); }
   // Whether it goes from the one domain to the other.
   bool is_between(const Domain& from, const Domain& to) const {
     return from_domain() == from.ascii() && to_domain() == to.ascii();
@@ -83,7 +89,7 @@ class Stanza {
 
   bool is_error() const { return type() == "error"; }
   // An IQ that wants an answer (RFC 6120 8.2.3).
-  bool is_request() const { return kind_ == StanzaKind::kIq && (type() == "get" || type() == "set"); }
+  bool is_request() const { return kind() == StanzaKind::kIq && (type() == "get" || type() == "set"); }
 
  private:
   friend class PlainReader;
@@ -92,20 +98,34 @@ class Stanza {
     Span text;
     Span domain;  // as A-labels; within the text, unless that has U-labels
   };
-  Stanza() = default;
-  std::string_view view(Span span) const { return std::string_view(bytes_).substr(span.at, span.size); }
+  // What a stanza says of itself; its text stands behind it, in the same block.
+  struct Head {
+    std::uint32_t room;      // for text
+    std::uint32_t size = 0;  // of the text: `xml`, then what stands in it otherwise than meant, or not at all
+    std::uint32_t xml_size = 0;
+    StanzaKind kind;
+    Address from;
+    Address to;
+    Span id;
+    Span type;
+    Span lang;
+
+    char* text() { return reinterpret_cast<char*>(this + 1); }
+    const char* text() const { return reinterpret_cast<const char*>(this + 1); }
+  };
+  struct Free {
+    void operator()(Head* head) const { ::operator delete(head); }
+  };
+  Stanza(StanzaKind kind, std::size_t room);
+  std::string_view view(Span span) const { return {head_->text() + span.at, span.size}; }
+  // Precondition: there is room.
   Span append(std::string_view text);
   // `domain` is a part of `text`.
   Address append(std::string_view text, std::string_view domain);
+  // What was appended so far is the XML.
+  void end_xml() { head_->xml_size = head_->size; }
 
-  std::string bytes_;  // `xml`, then what stands in it otherwise than meant, or not at all
-  std::uint32_t xml_size_ = 0;
-  StanzaKind kind_ = StanzaKind::kMessage;
-  Address from_;
-  Address to_;
-  Span id_;
-  Span type_;
-  Span lang_;
+  std::unique_ptr<Head, Free> head_;
 };
 
 // A stanza that is well-formed XML, from one domain to another, but cannot be moved: the rest of its `from`
