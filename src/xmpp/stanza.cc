@@ -148,7 +148,7 @@ Stanza::Stanza(const Stanza& other) : Stanza(other.kind(), other.head_->size) {
 Span Stanza::append(std::string_view text) {
   const Span span{head_->size, static_cast<std::uint32_t>(text.size())};
   assert(text.size() <= head_->room - head_->size);
-  std::memcpy(head_->text() + span.at, text.data(), text.size());
+  text.copy(head_->text() + span.at, text.size());
   head_->size += span.size;
   return span;
 }
