@@ -211,12 +211,12 @@ void World::canary() {
                   "<message><body/></message>"};
     ledger_.arrived("int0", stanza);
   }
-  if (options_.broken == "stall") {
-    // As a timer that is always due.
-    auto again = std::make_shared<std::function<void()>>();
-    *again = [this, again] { schedule_.in(1us, *again); };
-    (*again)();
-  }
+  if (options_.broken == "stall") stall();
+}
+
+// As a timer that is always due.
+void World::stall() {
+  schedule_.in(1us, [this] { stall(); });
 }
 
 }  // namespace sallyport::sim

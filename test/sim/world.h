@@ -85,6 +85,7 @@ class World : private Watch, private Users, private LogSink {
   void check_uncertain();
   void check_resumed();
   void canary();
+  void stall();
   void wrote(const Node& from, const Node& to, std::uint64_t flow, std::string_view bytes) override;
   void read(const Node& by, std::uint64_t flow, std::string_view bytes) override;
   void lost(std::uint64_t flow, std::string_view bytes) override;
