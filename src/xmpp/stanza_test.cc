@@ -17,6 +17,31 @@ Stanza stanza(StanzaKind kind, std::string_view type, std::string_view to = "bob
           {}};
 }
 
+TEST(Stanza, what_it_gave_a_view_of_stays_where_it_is_when_it_moves) {
+  Stanza one = stanza(StanzaKind::kMessage, "chat");
+  const std::string_view type = one.type();
+  const Stanza other = std::move(one);
+  EXPECT_EQ(other.type().data(), type.data());
+  EXPECT_EQ(type, "chat");
+}
+
+TEST(Stanza, a_copy_says_the_same_and_stands_by_itself) {
+  for (const std::string_view xml : {"", "<message/>"}) {
+    std::optional<Stanza> one(std::in_place, StanzaKind::kIq, Jid::parse("a@local.example").value(),
+                              Jid::parse("remote.example").value(), "i", "get", "", xml);
+    const Stanza copy = *one;
+    one.reset();
+    EXPECT_EQ(copy.kind(), StanzaKind::kIq);
+    EXPECT_EQ(copy.xml(), xml);
+    EXPECT_EQ(copy.from_text(), "a@local.example");
+    EXPECT_EQ(copy.from_domain(), "local.example");
+    EXPECT_EQ(copy.to_text(), "remote.example");
+    EXPECT_EQ(copy.id(), "i");
+    EXPECT_EQ(copy.type(), "get");
+    EXPECT_EQ(copy.lang(), "");
+  }
+}
+
 TEST(Bounce, an_error_carries_the_condition_and_a_text_and_changes_sides) {
   const auto error =
       bounce(stanza(StanzaKind::kMessage, "chat"), "remote-server-not-found", "no server <accepted> it");
