@@ -15,7 +15,7 @@ from .world import beside, finish_load, load_in_turn
 
 SYSTEMS = {"sallyport": Sallyport, "haproxy": HAProxy, "ejabberd": Ejabberd, "prosody": Prosody,
            "prosody-stock": ProsodyStock}
-# They come near each other: measured beside each other, in alternate seconds.
+# They come near each other: measured beside each other, in alternate half seconds.
 CLOSE = ("sallyport", "haproxy")
 # Half of the stanzas inward, half outward, first: the figure that targets are about.
 DIRECTIONS = ("both", "in", "out")

@@ -12,6 +12,8 @@ from .world import INSIDE, WORLD, System
 
 # Where nothing is passed on: for handshakes alone.
 BARE = 5290
+# What Sallyport prefers, too.
+SUITES = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384"
 OUTER, INNER = "127.0.0.3", "127.0.0.4"
 
 
@@ -47,11 +49,13 @@ class HAProxy(System):
         return super().words() + ["--transport", "tls", "--entry-in", f"{OUTER}:{BARE}"]
 
     def _config(self, at, rows):
-        text = """\
+        text = f"""\
 global
   nbthread 1
   maxconn 9920
   ssl-default-bind-options ssl-min-ver TLSv1.2 no-tls-tickets
+  ssl-default-bind-ciphersuites {SUITES}
+  ssl-default-server-ciphersuites {SUITES}
 defaults
   mode tcp
   timeout connect 5s

@@ -24,16 +24,23 @@ class World:
 
     def __init__(self, folder=None):
         self.namespace = f"sallyport-bench-{os.getpid()}-{next(World._numbers)}"
-        self._own = folder is None
-        self.folder = folder or tempfile.mkdtemp(prefix="sallyport-bench-")
-        os.makedirs(self.folder, exist_ok=True)
-        os.chmod(self.folder, 0o755)  # peers run as users of their own
         self.generator = f"{ROOT}/build/release/bench/sallyport-load"
         if not os.access(self.generator, os.X_OK):
             raise LabError("no generator: cmake --preset release && cmake --build --preset release --target bench")
+        self._own = folder is None
+        self.folder = folder or tempfile.mkdtemp(prefix="sallyport-bench-")
+        if self._own:
+            os.chmod(self.folder, 0o755)  # peers run as users of their own
         self.pki = f"{self.folder}/pki"
 
     def __enter__(self):
+        try:
+            return self._make()
+        except BaseException:  # Ctrl-C in the middle of it, too
+            self.__exit__()
+            raise
+
+    def _make(self):
         run("ip", "netns", "add", self.namespace)
         self.run("ip", "link", "set", "lo", "up")
         # A generator at one address opens tens of thousands of connections.
@@ -103,12 +110,14 @@ def beside(*makers, folder=None):
         systems = []
         for number, make in enumerate(makers):
             place = folder and tempfile.mkdtemp(prefix=f"{number}-", dir=folder)
+            if place:
+                os.chmod(place, 0o755)
             systems.append(stack.enter_context(make(stack.enter_context(World(place)))))
         yield systems
 
 
 def load_in_turn(systems, mode, words_of, timeout_s=900):
-    """The generator on each of them, one second each, A B C A B C ...; what was measured, by system, in that order.
+    """The generator on each of them, half a second each, A B C A B C ...; what was measured, by system, in that order.
     `words_of` a system are its further words. All are ready before the first begins."""
     loads = []
     try:

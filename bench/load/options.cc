@@ -1,5 +1,6 @@
 #include "options.h"
 
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
@@ -24,7 +25,7 @@ words
   --pairs N  --locals N  --remotes N  --local-suffix DOMAIN  --remote-suffix DOMAIN
   --window N  --per-record N  --stanza-bytes N  --rate N
   --setup SECONDS  --warm SECONDS  --measure SECONDS
-  --turn I/N                  works in every N-th second only, beside N - 1 others
+  --turn I/N                  works in every N-th half second only, beside N - 1 others
   --begin ready|told          as soon as it is ready, or when standard input ends
   --count N  --at-once N  --hold SECONDS  --to DOMAIN
   --folder FOLDER  --certificate STEM=NAME,NAME...  --secret TEXT
@@ -40,8 +41,15 @@ words
 double number(const std::string& word, const std::string& text) {
   char* end = nullptr;
   double value = std::strtod(text.c_str(), &end);
-  if (text.empty() || *end != '\0' || value < 0) usage(word + ": `" + text + "` is no number");
+  if (text.empty() || *end != '\0' || !std::isfinite(value) || value < 0)
+    usage(word + ": `" + text + "` is no number");
   return value;
+}
+
+std::size_t whole(const std::string& word, const std::string& text) {
+  double value = number(word, text);
+  if (value != std::floor(value) || value > 1e9) usage(word + ": `" + text + "` is no whole number");
+  return static_cast<std::size_t>(value);
 }
 
 template <typename T>
@@ -55,7 +63,7 @@ std::vector<int> pids_of(const std::string& word, const std::string& text) {
   std::vector<int> pids;
   for (std::size_t at = 0; at < text.size();) {
     std::size_t end = std::min(text.find(',', at), text.size());
-    pids.push_back(static_cast<int>(number(word, text.substr(at, end - at))));
+    pids.push_back(static_cast<int>(whole(word, text.substr(at, end - at))));
     at = end + 1;
   }
   return pids;
@@ -67,7 +75,7 @@ Setters setters_of(Options& options) {
   Setters set;
   auto text = [&](const char* word, std::string& to) { set[word] = [&to](const std::string& v) { to = v; }; };
   auto count = [&](const char* word, std::size_t& to) {
-    set[word] = [&to, word](const std::string& v) { to = static_cast<std::size_t>(number(word, v)); };
+    set[word] = [&to, word](const std::string& v) { to = whole(word, v); };
   };
   auto real = [&](const char* word, double& to) {
     set[word] = [&to, word](const std::string& v) { to = number(word, v); };
@@ -100,8 +108,8 @@ Setters setters_of(Options& options) {
   };
   set["--turn"] = [&](const std::string& v) {
     std::size_t slash = std::min(v.find('/'), v.size());
-    options.turns.own = static_cast<std::size_t>(number("--turn", v.substr(0, slash)));
-    options.turns.count = static_cast<std::size_t>(number("--turn", v.substr(std::min(slash + 1, v.size()))));
+    options.turns.own = whole("--turn", v.substr(0, slash));
+    options.turns.count = whole("--turn", v.substr(std::min(slash + 1, v.size())));
     if (options.turns.own >= options.turns.count) usage("--turn wants I/N, I below N");
   };
   set["--begin"] = [&](const std::string& v) {
@@ -145,6 +153,12 @@ Options parse_options(int argc, char** argv) {
   if (options.to.empty()) options.to = options.local(0);
   if (options.pairs == 0 || options.per_record == 0 || options.at_once == 0) usage("none is not enough");
   if (options.window < options.per_record) usage("--window is smaller than --per-record");
+  if (options.folder.empty()) usage("--folder is missing");
+  bool is_crowd = options.mode == Mode::kSetup || options.mode == Mode::kIdle;
+  bool has_out = !is_crowd && options.direction != Direction::kIn;
+  bool has_in = is_crowd || options.direction != Direction::kOut;
+  if (options.mode != Mode::kPki && has_in && options.entry_in.empty()) usage("--entry-in is missing");
+  if (options.mode != Mode::kPki && has_out && options.entry_out.empty()) usage("--entry-out is missing");
   return options;
 }
 

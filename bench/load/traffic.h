@@ -4,7 +4,7 @@
 
 #include <deque>
 #include <memory>
-#include <set>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -24,7 +24,6 @@ struct Flow {
   Stream* sender = nullptr;
   std::uint32_t sent = 0;
   std::uint32_t received = 0;
-  std::uint32_t primed = 0;            // how often it was tried to pass its first stanza
   bool has_room = false;               // it is on the list of those that may send again
   std::deque<std::int64_t> scheduled;  // of those in flight; fixed rate only
 };
@@ -55,7 +54,6 @@ class Traffic {
 
   void make_flows();
   void make_flow(std::size_t local, std::size_t remote, Side goal);
-  Stream* sender_for(const Flow& flow, const std::string& from, const std::string& to);
   void listen();
   void open_some();
   bool open_all();
@@ -63,6 +61,7 @@ class Traffic {
 
   void handle_bytes(Stream& stream, std::string_view bytes);
   void handle_mark(Stream& stream, std::uint32_t flow, std::uint32_t number);
+  void fail_at(std::uint32_t flow, std::uint32_t number, const std::string& what);
   void fill(Flow& flow);
   void idle_until(std::int64_t time);
   // Sends for so long, in turns of ours where others run beside.
@@ -99,7 +98,12 @@ class Traffic {
   std::size_t opened_ = 0;
   std::size_t opening_ = 0;
   std::unordered_map<Stream*, std::unique_ptr<Stream>> streams_;
-  std::unordered_map<const Stream*, Marks> marks_;
+  // By stream: what comes out there.
+  struct Arriving {
+    Marks marks;
+    std::optional<std::uint32_t> flow;
+  };
+  std::unordered_map<const Stream*, Arriving> arriving_;
   std::vector<Flow*> with_room_;
   std::string scratch_;
 
@@ -110,7 +114,6 @@ class Traffic {
   std::size_t next_flow_ = 0;
   std::uint64_t received_ = 0;
   std::uint64_t bounced_ = 0;
-  std::uint64_t disordered_ = 0;
   std::vector<std::int64_t> latencies_;
   std::string failure_;
 };
