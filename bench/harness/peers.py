@@ -23,7 +23,7 @@ class Pair(System):
     """`inside` has the local domains, `outside` the remote ones."""
 
     transport = "component"
-    window = 54  # what both do best with: more waits in queues of theirs and costs them
+    window = 54  # neither does better with more
     inside = outside = None  # addresses
     user = None
 
