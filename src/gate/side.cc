@@ -270,7 +270,6 @@ Side::Stream* Side::drain(ConnId conn, Now now) {
   while (Stream* stream = find(conn)) {
     bool more = false;
     if (auto* in = stream->in()) {
-      while (auto delivery = in->take_delivery()) deliver(conn, *stream, *std::move(delivery));
       if (auto output = in->poll()) more = handle(conn, *stream, std::move(*output), now);
     } else if (auto* out = stream->out()) {
       if (auto output = out->poll()) more = handle(conn, *stream, std::move(*output), now);
@@ -307,15 +306,6 @@ void Side::begin_tls(ConnId conn, const s2s::StartTls& start, bool accepting) {
                        start.server_name ? start.server_name->ascii() : std::string{}, start.direct}});
 }
 
-void Side::deliver(ConnId conn, Stream& stream, s2s::Deliver&& delivery) {
-  const std::size_t size = delivery.stanza.xml().size();
-  ++counters_.stanzas_in;
-  counters_.bytes_in += size;
-  count(stream, delivery.proof.pair(), size);
-  outputs_.emplace_back(std::in_place_type<Arrived>, conn, std::move(delivery.proof),
-                        std::move(delivery.stanza));
-}
-
 bool Side::handle(ConnId conn, Stream& stream, s2s::InboundOutput&& output, Now now) {
   if (auto* start = std::get_if<s2s::StartTls>(&output)) {
     begin_tls(conn, *start, true);
@@ -344,8 +334,12 @@ bool Side::handle(ConnId conn, Stream& stream, s2s::InboundOutput&& output, Now 
                {"peer", stream.peer.text()},
                {"code", std::string(code_row(refused->error.code).name)},
                {"text", refused->error.text}}});
-  } else if (auto* delivery = std::get_if<s2s::Deliver>(&output)) {
-    deliver(conn, stream, std::move(*delivery));
+  } else if (auto* deliver = std::get_if<s2s::Deliver>(&output)) {
+    ++counters_.stanzas_in;
+    counters_.bytes_in += deliver->stanza.xml().size();
+    count(stream, deliver->proof.pair(), deliver->stanza.xml().size());
+    outputs_.emplace_back(std::in_place_type<Arrived>, conn, std::move(deliver->proof),
+                          std::move(deliver->stanza));
   } else if (auto* bad = std::get_if<s2s::Unmovable>(&output)) {
     const auto& pair = bad->proof.pair();
     log_.log({LogLevel::kInfo,

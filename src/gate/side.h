@@ -256,7 +256,6 @@ class Side {
   // False once the stream has ended.
   bool handle(ConnId conn, Stream& stream, s2s::InboundOutput&& output, Now now);
   bool handle(ConnId conn, Stream& stream, s2s::OutboundOutput&& output, Now now);
-  void deliver(ConnId conn, Stream& stream, s2s::Deliver&& delivery);
   void begin_tls(ConnId conn, const s2s::StartTls& start, bool accepting);
   void end_stream(ConnId conn, const std::optional<Error>& error, Now now);
   void break_stream(ConnId conn, Stream& stream, const Error& error, Now now);

@@ -281,13 +281,13 @@ void end_frame(std::string& out, std::size_t start, Type type) {
   out[start + 3] = static_cast<char>(size);
 }
 
-template <typename F>
-Result<Frame> decode_as(const Raw& raw) {
+template <typename F, typename As = Frame>
+Result<As> decode_as(const Raw& raw) {
   Fields in(raw.payload);
   F frame;
   read(in, frame);
   if (!in.at_end()) return {Code::kLinkFrame, std::string(type_name(raw.type)) + ": malformed"};
-  return Frame(std::move(frame));
+  return As(std::move(frame));
 }
 
 }  // namespace
@@ -375,13 +375,7 @@ Type type_of(const Frame& frame) {
   return std::visit([](const auto& f) { return f.kType; }, frame);
 }
 
-std::optional<Stanza> decode_stanza(const Raw& raw) {
-  Fields in(raw.payload);
-  std::optional<Stanza> stanza(std::in_place);
-  read(in, *stanza);
-  if (!in.at_end()) stanza.reset();
-  return stanza;
-}
+Result<Stanza> decode_stanza(const Raw& raw) { return decode_as<Stanza, Stanza>(raw); }
 
 Result<Frame> decode(const Raw& raw) {
   switch (raw.type) {

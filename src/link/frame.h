@@ -196,9 +196,8 @@ struct Raw {
 
 // Errors: kLinkFrame, with the type's name.
 Result<Frame> decode(const Raw& raw);
-// The same for what most frames are, without the detour of a variant; nothing where it is malformed.
-// Precondition: its type is kStanza.
-std::optional<Stanza> decode_stanza(const Raw& raw);
+// The same for what most frames are, without the detour of a variant. Precondition: its type is kStanza.
+Result<Stanza> decode_stanza(const Raw& raw);
 
 // Appends the whole frame, header included. Precondition: the payload is within
 // payload_bytes_max, and each string within what `decode` accepts.

@@ -46,8 +46,7 @@ class Session::Impl {
  private:
   Result<void> dispatch(const frame::Raw& raw, Time now);
   Result<void> handle_greeting(const frame::Frame& f, Time now);
-  Result<void> handle_stanza(const frame::Raw& raw, Time now);
-  Result<void> handle_numbered(const frame::Frame& f, Time now);
+  Result<void> handle_numbered(const frame::Raw& raw, Time now);
   Result<void> handle_plain(const frame::Frame& f);
   Result<void> handle_hello(const frame::Hello& hello, Time now);
   Result<void> handle_welcome(const frame::Welcome& welcome, Time now);
@@ -129,7 +128,11 @@ void Session::Impl::receive(std::string_view bytes, Time now) {
 
 // The numbers of the protocol's table: greetings below 0x04, numbered frames 0x1X.
 Result<void> Session::Impl::dispatch(const frame::Raw& raw, Time now) {
-  if (raw.type == frame::Type::kStanza && state_ == State::kUp) return handle_stanza(raw, now);
+  if (frame::is_numbered(raw.type) && state_ == State::kUp) {
+    auto done = handle_numbered(raw, now);
+    if (done) note_numbered(frame::kHeaderBytes + raw.payload.size(), now);
+    return done;
+  }
   const auto f = frame::decode(raw);
   if (!f) return f.error();
   if (const auto* refuse = std::get_if<frame::Refuse>(&*f)) {
@@ -138,11 +141,7 @@ Result<void> Session::Impl::dispatch(const frame::Raw& raw, Time now) {
     close(std::move(error), final);
     return {};
   }
-  if (state_ == State::kGreeting) return handle_greeting(*f, now);
-  if (!frame::is_numbered(raw.type)) return handle_plain(*f);
-  auto done = handle_numbered(*f, now);
-  if (done) note_numbered(frame::kHeaderBytes + raw.payload.size(), now);
-  return done;
+  return state_ == State::kGreeting ? handle_greeting(*f, now) : handle_plain(*f);
 }
 
 Result<void> Session::Impl::handle_greeting(const frame::Frame& f, Time now) {
@@ -153,21 +152,18 @@ Result<void> Session::Impl::handle_greeting(const frame::Frame& f, Time now) {
   return {Code::kLinkFrame, std::string(frame::type_name(frame::type_of(f))) + " before the greeting"};
 }
 
-// What most frames are.
-Result<void> Session::Impl::handle_stanza(const frame::Raw& raw, Time now) {
-  const auto stanza = frame::decode_stanza(raw);
-  if (!stanza) return frame::decode(raw).error();
-  auto done = receiver_.handle_stanza(*stanza, now);
-  if (done) note_numbered(frame::kHeaderBytes + raw.payload.size(), now);
-  return done;
-}
-
-Result<void> Session::Impl::handle_numbered(const frame::Frame& f, Time now) {
-  if (const auto* settle = std::get_if<frame::Settle>(&f)) return sender_.handle_settle(*settle, now);
-  if (const auto* open = std::get_if<frame::Open>(&f)) return receiver_.handle_open(*open);
-  if (const auto* close = std::get_if<frame::Close>(&f)) return receiver_.handle_close(*close);
-  if (const auto* nothing = std::get_if<frame::Void>(&f)) return receiver_.handle_void(*nothing, now);
-  return sender_.handle_window(std::get<frame::Window>(f));
+Result<void> Session::Impl::handle_numbered(const frame::Raw& raw, Time now) {
+  if (raw.type == frame::Type::kStanza) {
+    const auto stanza = frame::decode_stanza(raw);
+    return stanza ? receiver_.handle_stanza(*stanza, now) : Result<void>(stanza.error());
+  }
+  const auto f = frame::decode(raw);
+  if (!f) return f.error();
+  if (const auto* settle = std::get_if<frame::Settle>(&*f)) return sender_.handle_settle(*settle, now);
+  if (const auto* open = std::get_if<frame::Open>(&*f)) return receiver_.handle_open(*open);
+  if (const auto* close = std::get_if<frame::Close>(&*f)) return receiver_.handle_close(*close);
+  if (const auto* nothing = std::get_if<frame::Void>(&*f)) return receiver_.handle_void(*nothing, now);
+  return sender_.handle_window(std::get<frame::Window>(*f));
 }
 
 Result<void> Session::Impl::handle_plain(const frame::Frame& f) {

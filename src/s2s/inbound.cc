@@ -31,13 +31,6 @@ class Inbound::Impl final : public StreamMachine {
     outputs_.drop_front();
     return output;
   }
-  std::optional<Deliver> take_delivery() {
-    auto* next = outputs_.empty() ? nullptr : std::get_if<Deliver>(&outputs_.front());
-    if (next == nullptr) return std::nullopt;
-    std::optional<Deliver> delivery(std::move(*next));
-    outputs_.drop_front();
-    return delivery;
-  }
 
  private:
   // A question that the owner has not answered yet: a key to verify, or one to check.
@@ -549,7 +542,6 @@ void Inbound::handle_disconnected(std::optional<Error> why) { impl_->handle_disc
 void Inbound::judge_again(Time now) { impl_->judge_again(now); }
 void Inbound::close(std::optional<Error> reason, Time now) { impl_->close(std::move(reason), now); }
 std::optional<InboundOutput> Inbound::poll() { return impl_->poll(); }
-std::optional<Deliver> Inbound::take_delivery() { return impl_->take_delivery(); }
 bool Inbound::take_output(std::string& out) { return impl_->take_output(out); }
 Phase Inbound::phase() const { return impl_->phase(); }
 const std::string& Inbound::stream_id() const { return impl_->stream_id(); }

@@ -100,8 +100,6 @@ class Inbound {
   // Ends the stream with a stream error, or cleanly with none.
   void close(std::optional<Error> reason, Time now);
   std::optional<InboundOutput> poll();
-  // The next output where it is a stanza to deliver, as most are: at a third of what `poll` costs.
-  std::optional<Deliver> take_delivery();
   // Bytes to write: appended to `out`; true when there were any.
   bool take_output(std::string& out);
 

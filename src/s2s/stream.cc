@@ -127,10 +127,6 @@ std::size_t StreamMachine::handle_some(std::string_view bytes, Time now) {
   rest_ = bytes;
   do {
     rest_.remove_prefix(parser_->handle_some(rest_));
-    while (auto stanza = parser_->take_stanza()) {
-      handle_stanza(*std::move(stanza));
-      if (phase_ == Phase::kClosed) return bytes.size();
-    }
     // A restart in `dispatch` puts a new parser here, which has nothing to give.
     while (auto event = parser_->poll()) {
       if (*event) {

@@ -52,7 +52,6 @@ class XmlStream::Impl final : public XmlHandler {
 
   std::size_t handle_some(std::string_view bytes);
   std::optional<Result<StreamEvent>> poll();
-  std::optional<Stanza> take_stanza();
   void raise_limits(const ParseLimits& limits) { scanner_.raise_limits(limits); }
   bool between_elements() const { return !error_ && scanner_.between_elements(); }
   std::size_t pending_bytes() const { return scanner_.pending_bytes(); }
@@ -208,14 +207,6 @@ std::optional<Result<StreamEvent>> XmlStream::Impl::poll() {
   }
   if (!error_ || std::exchange(error_told_, true)) return std::nullopt;
   return Result<StreamEvent>(*error_);
-}
-
-std::optional<Stanza> XmlStream::Impl::take_stanza() {
-  auto* next = events_.empty() ? nullptr : std::get_if<Stanza>(&events_.front());
-  if (next == nullptr) return std::nullopt;
-  std::optional<Stanza> stanza(std::move(*next));
-  events_.drop_front();
-  return stanza;
 }
 
 void XmlStream::Impl::handle_namespace(std::string_view prefix, std::string_view space) {
@@ -403,7 +394,6 @@ std::size_t XmlStream::handle_some(std::string_view bytes) { return impl_->handl
 bool XmlStream::can_rest() const { return impl_->can_rest(); }
 void XmlStream::rest() { impl_->rest(); }
 std::optional<Result<StreamEvent>> XmlStream::poll() { return impl_->poll(); }
-std::optional<Stanza> XmlStream::take_stanza() { return impl_->take_stanza(); }
 void XmlStream::raise_limits(const ParseLimits& limits) { impl_->raise_limits(limits); }
 bool XmlStream::between_elements() const { return impl_->between_elements(); }
 std::size_t XmlStream::pending_bytes() const { return impl_->pending_bytes(); }

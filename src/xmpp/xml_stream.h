@@ -56,8 +56,6 @@ class XmlStream {
 
   // The next event in order; an error once, as the last; nothing when more bytes are needed.
   std::optional<Result<StreamEvent>> poll();
-  // The next event where it is a stanza, as most are: at a third of what `poll` costs.
-  std::optional<Stanza> take_stanza();
 
   // Proved peers get more room. Takes effect from the next first-level element on.
   void raise_limits(const ParseLimits& limits);
