@@ -308,4 +308,17 @@ inline constexpr std::size_t kStrangerLinesPerSecondMax = 20;
 // The heap for private keys: two thousand RSA-2048 keys.
 inline constexpr std::size_t kSecretHeapBytes = 8 * 1024 * 1024;
 
+// The bounds that an administrator may set in [limits] of edge.toml and core.toml (docs/limits.md). Each key
+// has the name of its member; the constant above is its default.
+struct Configured {
+  std::size_t streams = kStreamsMax;
+  std::size_t unauthenticated = kUnauthenticatedMax;
+  std::size_t unauthenticated_per_address = kUnauthenticatedPerAddressMax;
+  std::size_t verifications = kVerificationsMax;
+  std::size_t pair_queue_bytes = kPairQueueBytesMax;
+  std::size_t mints_per_second = kMintsPerSecondMax;  // core only
+  std::size_t resolver_questions = kDnsInFlightMax;   // core only: the answering resolver
+  bool operator==(const Configured&) const = default;
+};
+
 }  // namespace sallyport::limits

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/limits.h"
 #include "base/result.h"
 #include "gate/address_map.h"
 #include "policy/rules.h"
@@ -76,6 +77,7 @@ struct EdgeConfig {
   std::vector<std::uint16_t> outbound_ports{5269};
   std::vector<Network> allow_networks{};
   std::vector<std::string> bind{};
+  limits::Configured limits{};
 };
 
 struct EdgeRow {  // [[edge]] in core.toml
@@ -121,6 +123,7 @@ struct CoreConfig {
   std::optional<DnsConfig> dns{};
   std::string certificates{};  // directory
   std::optional<AdminConfig> admin{};
+  limits::Configured limits{};
 };
 
 // A [[domain]] or [[chat_node]] row as the core serves it.

@@ -20,7 +20,7 @@ Core::Impl::Impl(CoreSetup setup_in, Random& random_in, LogSink& log_in, Now now
       random(random_in),
       snapshot(std::make_unique<Snapshot>(std::move(setup.policy))),
       inside(setup.config),
-      side("inside", inside, inside, ids, random_in, log_in),
+      side("inside", inside, inside, ids, random_in, log_in, setup.config.limits),
       // Keys on the inside face are made from a secret of their own: no internal server can have the core
       // make a key that the world would take.
       inside_secret(to_hex(hmac_sha256(setup.dialback_secret, "inside"))),

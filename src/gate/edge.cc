@@ -18,7 +18,7 @@ Edge::Impl::Impl(EdgeSetup setup_in, Random& random_in, LogSink& log_in, Now now
     : setup(std::move(setup_in)),
       log(log_in),
       random(random_in),
-      side("world", world, world, ids, random_in, log_in),
+      side("world", world, world, ids, random_in, log_in, setup.config.limits),
       since(now.civil) {
   world.at(now.civil);
 }

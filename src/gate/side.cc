@@ -13,8 +13,14 @@ s2s::PeerRules Side::OwnJudge::rules(const Pair& pair) const {
 }
 
 Side::Side(std::string face, const s2s::Judge& judge, const Finder& finder, ConnIds& ids, Random& random,
-           LogSink& log)
-    : face_(std::move(face)), judge_(judge), finder_(finder), ids_(ids), random_(random), log_(log) {}
+           LogSink& log, const limits::Configured& limits)
+    : face_(std::move(face)),
+      judge_(judge),
+      finder_(finder),
+      ids_(ids),
+      random_(random),
+      log_(log),
+      limits_(limits) {}
 
 Side::~Side() = default;
 
@@ -33,7 +39,7 @@ bool Side::is_proved(ConnId conn) const {
 // --- from the driver
 
 void Side::handle_accepted(ConnId conn, const Accepted& accepted, Now now) {
-  if (streams_.size() >= limits::kStreamsMax) {
+  if (streams_.size() >= limits_.streams) {
     log_.log({LogLevel::kWarning,
               "stream.refused",
               {{"face", face_},

@@ -110,7 +110,7 @@ class Side {
  public:
   // `face` is "world" or "inside", for logs. References outlive the side.
   Side(std::string face, const s2s::Judge& judge, const Finder& finder, ConnIds& ids, Random& random,
-       LogSink& log);
+       LogSink& log, const limits::Configured& limits = {});
   ~Side();
 
   // --- from the driver. Each returns false when the connection is not this side's.
@@ -288,6 +288,7 @@ class Side {
   ConnIds& ids_;
   Random& random_;
   LogSink& log_;
+  const limits::Configured limits_;
   Streams streams_;
   xmpp::PairMap<OutPair> pairs_;
   Sweep sweep_{limits::kPairsRememberedMax};

@@ -20,7 +20,7 @@ void Side::verify(ConnId asker, const s2s::VerifyKey& request, Now now) {
     }
     return;
   }
-  if (verifiers_.size() >= limits::kVerificationsMax) {
+  if (verifiers_.size() >= limits_.verifications) {
     answer_verification(verification,
                         Error{Code::kDialbackTooMany, "this door verifies too many keys at once"}, now);
     return;
