@@ -192,8 +192,8 @@ CoreFilesInUse::Outcome CoreFilesInUse::read_certificates() const {
   gate::Loaded<PolicyFiles> found;
   PolicyFiles same{policy_->update(), {}};
   same.update.certificates.clear();
-  for (NamedCertificate& one :
-       load_certificates(directory, Door::now().civil, found.errors, found.warnings)) {
+  for (NamedCertificate& one : load_certificates(directory, Door::now().civil, same.update.trusted_ca,
+                                                 found.errors, found.warnings)) {
     same.update.certificates.push_back(std::move(one.certificate.pem));
   }
   if (!found.errors.empty()) return refused(found.errors);

@@ -49,6 +49,13 @@ std::vector<std::string> names_without(const gate::PolicyConfig& policy,
   return names;
 }
 
+// What the policy has peers verified against. An unreadable file is reported by `check config`.
+std::string trusted_ca_of(const gate::PolicyConfig& policy) {
+  if (policy.trusted_ca.empty()) return {};
+  const Result<std::string> text = read_file(policy.trusted_ca);
+  return text ? *text : std::string();
+}
+
 json::object listed(const std::vector<NamedCertificate>& found, const std::vector<std::string>& missing) {
   json::array certificates;
   for (const auto& [path, one] : found) {
@@ -133,7 +140,8 @@ Exit run_cert_list(const Invocation& invocation) {
   std::vector<gate::Finding> warnings;
   std::vector<NamedCertificate> found;
   if (!core.value->certificates.empty())
-    found = load_certificates(core.value->certificates, today(), errors, warnings);
+    found =
+        load_certificates(core.value->certificates, today(), trusted_ca_of(*policy.value), errors, warnings);
   const json::object answer = listed(found, names_without(*policy.value, found));
   print(invocation.has("--json") ? json::serialize(answer) + "\n" : shown_list(answer));
   report(errors, warnings, errors.empty());

@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "daemon/file.h"
+#include "net/tls.h"
 
 namespace sallyport::daemon {
 namespace {
@@ -90,12 +91,12 @@ std::optional<TableHeader> table_header(std::string_view line) {
 
 // One pair of files; nothing when it cannot be used.
 std::optional<NamedCertificate> load_pair(const std::string& chain_path, const std::string& key_path,
-                                          UnixTime now, std::vector<Finding>& errors,
-                                          std::vector<Finding>& warnings) {
+                                          UnixTime now, const net::TrustStore* trust,
+                                          std::vector<Finding>& errors, std::vector<Finding>& warnings) {
   const auto chain = named_file(chain_path, errors);
   auto key = named_file(key_path, errors);
   if (!chain || !key) return std::nullopt;
-  Result<net::JudgedCertificate> judged = net::judge_certificate(*chain, *key, now);
+  Result<net::JudgedCertificate> judged = net::judge_certificate(*chain, *key, now, trust);
   wipe(*key);
   if (!judged) {
     errors.push_back(finding_of(chain_path, judged.error()));
@@ -114,15 +115,16 @@ void judge_policy_files(const std::optional<std::string>& text, const gate::Core
       text ? gate::parse_policy(*text, core.policy, core, now) : Loaded<gate::PolicyConfig>{};
   take_findings(out, policy);
   PolicyFiles files;
+  if (policy.value && !policy.value->trusted_ca.empty()) {
+    files.update.trusted_ca = load_authorities(policy.value->trusted_ca, out.errors);
+  }
   if (!core.certificates.empty()) {
-    std::vector<NamedCertificate> found = load_certificates(core.certificates, now, out.errors, out.warnings);
+    std::vector<NamedCertificate> found =
+        load_certificates(core.certificates, now, files.update.trusted_ca, out.errors, out.warnings);
     for (NamedCertificate& one : found) files.update.certificates.push_back(std::move(one.certificate.pem));
   }
   if (policy.value)
     warn_of_uncovered(*policy.value, files.update.certificates, core.certificates, out.warnings);
-  if (policy.value && !policy.value->trusted_ca.empty()) {
-    files.update.trusted_ca = load_authorities(policy.value->trusted_ca, out.errors);
-  }
   if (!out.errors.empty() || !policy.value) return;
   files.update.policy = std::move(*policy.value);
   files.update.policy_sha256 = sha256(*text);
@@ -262,9 +264,11 @@ Loaded<PolicyFiles> judge_policy(const std::string& text, const gate::CoreConfig
 }
 
 std::vector<NamedCertificate> load_certificates(const std::string& directory, UnixTime now,
-                                                std::vector<Finding>& errors,
+                                                const std::string& trusted_ca, std::vector<Finding>& errors,
                                                 std::vector<Finding>& warnings) {
   std::vector<NamedCertificate> found;
+  const auto trust =
+      trusted_ca.empty() ? Result(net::TrustStore::system()) : net::TrustStore::parse(trusted_ca);
   const Result<std::vector<std::string>> names = list_directory(directory);
   if (!names) {
     errors.push_back(finding_of(directory, {Code::kConfigMissing, names.error().text}));
@@ -284,7 +288,8 @@ std::vector<NamedCertificate> load_certificates(const std::string& directory, Un
     } else {
       continue;
     }
-    if (auto pair = load_pair(chain, key, now, errors, warnings)) found.push_back(std::move(*pair));
+    if (auto pair = load_pair(chain, key, now, trust ? trust->get() : nullptr, errors, warnings))
+      found.push_back(std::move(*pair));
   }
   std::ranges::stable_sort(found, [](const NamedCertificate& a, const NamedCertificate& b) {
     return a.certificate.not_after > b.certificate.not_after;

@@ -79,12 +79,14 @@ gate::Loaded<PolicyFiles> load_policy(const gate::CoreConfig& core, UnixTime now
 gate::Loaded<PolicyFiles> judge_policy(const std::string& text, const gate::CoreConfig& core, UnixTime now);
 
 // The (chain, key) pairs of the certificates directory: NAME.crt + NAME.key, NAME/fullchain.pem +
-// NAME/privkey.pem; those that stay valid longest first. Findings go to `into`.
+// NAME/privkey.pem; those that stay valid longest first. `trusted_ca`: PEM, what peers are verified against;
+// empty: the system's store. Findings go to `errors` and `warnings`.
 struct NamedCertificate {
   std::string path;  // of the chain
   net::JudgedCertificate certificate;
 };
 std::vector<NamedCertificate> load_certificates(const std::string& directory, UnixTime now,
+                                                const std::string& trusted_ca,
                                                 std::vector<gate::Finding>& errors,
                                                 std::vector<gate::Finding>& warnings);
 // The rows whose name none of these certificates' names covers: equal, or a wildcard for its first label.

@@ -1,5 +1,6 @@
 #include "gate/edge.h"
 
+#include <fmt/format.h>
 #include <boost/json.hpp>
 
 #include "gate/control.h"
@@ -49,6 +50,14 @@ void Edge::handle_dial_failed(ConnId conn, Error error, Now now) {
 void Edge::handle_link(ConnId conn, std::size_t peer, const Endpoint& endpoint, Now now) {
   impl_->handle_link(conn, peer, endpoint, now);
   impl_->turn(now);
+}
+
+// Which [[core]] row it should have been is not known. While no core is linked, it is the likely reason for
+// that, so `status` shows it.
+void Edge::handle_link_refused(const Endpoint& endpoint, const Error& error, Now) {
+  if (impl_->link && impl_->link->conn()) return;
+  impl_->last_link_error =
+      fmt::format("{}: {} (from {})", code_row(error.code).name, error.text, endpoint.text());
 }
 
 void Edge::handle_bytes(ConnId conn, std::string_view bytes, Now now) {

@@ -135,6 +135,8 @@ class Role {
   // A link connection with complete mutual TLS: on the edge from [[core]] number `peer`, accepted; on the
   // core to [[edge]] number `peer`, dialled. A failed link dial comes as handle_dial_failed.
   virtual void handle_link(ConnId conn, std::size_t peer, const Endpoint& endpoint, Now now) = 0;
+  // Edge only: a connection on the traversal listener whose TLS handshake failed; no handle_link came for it.
+  virtual void handle_link_refused(const Endpoint&, const Error&, Now) {}
   virtual void handle_bytes(ConnId conn, std::string_view bytes, Now now) = 0;
   virtual void handle_tls(ConnId conn, Result<s2s::TlsFacts> facts, Now now) = 0;
   // How many of the connection's bytes (as take_output gave them, counted from its beginning) have been

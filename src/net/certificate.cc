@@ -6,6 +6,7 @@
 #include "base/bytes.h"
 #include "base/limits.h"
 #include "net/openssl.h"
+#include "net/tls.h"
 #include "net/x509_parts.h"
 
 namespace sallyport::net {
@@ -89,7 +90,7 @@ std::string issuer_name(X509* certificate) {
 }
 
 std::vector<std::string> warnings_of(const std::vector<X509Ptr>& chain, const JudgedCertificate& judged,
-                                     UnixTime now) {
+                                     UnixTime now, const TrustStore* trust) {
   std::vector<std::string> warnings;
   if (now < judged.not_before) warnings.emplace_back("not valid yet");
   if (now > judged.not_after) {
@@ -107,7 +108,7 @@ std::vector<std::string> warnings_of(const std::vector<X509Ptr>& chain, const Ju
   X509* leaf = chain.front().get();
   if (X509_check_issued(leaf, leaf) == X509_V_OK) {
     warnings.emplace_back("self-signed: partners that want a certificate will refuse it");
-  } else if (chain.size() == 1) {
+  } else if (chain.size() == 1 && (trust == nullptr || !trust->has_root_of(leaf))) {
     warnings.emplace_back("the chain ends with the leaf: peers will miss the intermediate certificates");
   }
   std::uint32_t usage = X509_get_extended_key_usage(chain.front().get());
@@ -205,7 +206,7 @@ Result<std::string> private_key_pin(std::string_view pem) {
 }
 
 Result<JudgedCertificate> judge_certificate(std::string_view chain_pem, std::string_view key_pem,
-                                            UnixTime now) {
+                                            UnixTime now, const TrustStore* trust) {
   auto credential = Credential::parse(chain_pem, key_pem);
   if (!credential) return std::move(credential).error();
   X509* leaf = (*credential)->leaf();
@@ -227,7 +228,7 @@ Result<JudgedCertificate> judge_certificate(std::string_view chain_pem, std::str
   judged.not_after = (*credential)->not_after();
   judged.pin = key_pin(leaf);
   auto chain = read_certificates(chain_pem);
-  if (chain) judged.warnings = warnings_of(*chain, judged, now);
+  if (chain) judged.warnings = warnings_of(*chain, judged, now, trust);
   return judged;
 }
 

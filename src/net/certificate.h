@@ -21,6 +21,8 @@ struct ssl_st;
 
 namespace sallyport::net {
 
+class TrustStore;
+
 // Sets up OpenSSL's heap for private keys: locked into memory, excluded from dumps, wiped when freed.
 // Once per process, before the first key. False when the system does not let us lock it (RLIMIT_MEMLOCK).
 bool lock_secret_memory();
@@ -73,8 +75,11 @@ struct JudgedCertificate {
   // (limits::kCertificateExpiryWarning), self-signed, chain out of order or incomplete, not for servers.
   std::vector<std::string> warnings;
 };
-// Errors: kFileFormat, as Credential::parse; also no DNS name inside.
-Result<JudgedCertificate> judge_certificate(std::string_view chain, std::string_view key, UnixTime now);
+// `trust` is what this gateway's own peers are verified against: a leaf that one of its roots has issued
+// needs no intermediate certificate behind it. Null: nothing is known of that. Errors: kFileFormat, as
+// Credential::parse; also no DNS name inside.
+Result<JudgedCertificate> judge_certificate(std::string_view chain, std::string_view key, UnixTime now,
+                                            const TrustStore* trust = nullptr);
 
 struct IdentityPem {
   std::string certificate;

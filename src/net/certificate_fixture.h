@@ -19,7 +19,11 @@ struct Wish {
   long from_days = -1;
   long to_days = 30;
   bool is_ca = false;
-  std::string key = "P-256";  // or "P-384", "RSA", "ED25519"
+  std::string key = "P-256";       // or "P-384", "RSA", "RSA-1024", "ED25519"
+  std::string constraints = {};    // instead of what is_ca says; "none": the extension is left out
+  std::string key_usage = {};      // empty: the extension is left out
+  std::string netscape_type = {};  // empty: the extension is left out
+  const EVP_MD* (*digest)() = EVP_sha256;
 };
 struct Made {
   std::string certificate;
@@ -28,6 +32,7 @@ struct Made {
 
 inline PkeyPtr key_for(const Wish& wish) {
   if (wish.key == "RSA") return PkeyPtr(EVP_RSA_gen(2048));
+  if (wish.key == "RSA-1024") return PkeyPtr(EVP_RSA_gen(1024));
   if (wish.key == "ED25519") return PkeyPtr(EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519"));
   return PkeyPtr(EVP_EC_gen(wish.key.c_str()));
 }
@@ -57,6 +62,11 @@ class TestAuthority {
     wish.usage.clear();
     wish.is_ca = true;
     root_ = build(wish, key_.get(), nullptr, key_.get());
+  }
+  // An authority below `parent`, made as `wish` says but for is_ca.
+  TestAuthority(const TestAuthority& parent, Wish wish) : key_(key_for(wish)) {
+    wish.is_ca = true;
+    root_ = build(wish, key_.get(), parent.root_.get(), parent.key_.get());
   }
   std::string pem() const { return pem_of(root_.get()); }
   Made issue(const Wish& wish) const { return make(wish, root_.get(), key_.get()); }
@@ -88,7 +98,11 @@ class TestAuthority {
       X509_add_ext(x.get(), extension, -1);
       X509_EXTENSION_free(extension);
     };
-    add(NID_basic_constraints, wish.is_ca ? "critical,CA:TRUE" : "critical,CA:FALSE");
+    std::string constraints = wish.constraints;
+    if (constraints.empty()) constraints = wish.is_ca ? "critical,CA:TRUE" : "critical,CA:FALSE";
+    if (constraints != "none") add(NID_basic_constraints, constraints.c_str());
+    if (!wish.key_usage.empty()) add(NID_key_usage, wish.key_usage.c_str());
+    if (!wish.netscape_type.empty()) add(NID_netscape_cert_type, wish.netscape_type.c_str());
     if (!wish.usage.empty()) add(NID_ext_key_usage, wish.usage.c_str());
     GeneralNamesPtr names(GENERAL_NAMES_new());
     for (const std::string& name : wish.dns) {
@@ -104,7 +118,7 @@ class TestAuthority {
       add_other_name(names.get(), "1.3.6.1.5.5.7.8.5", V_ASN1_UTF8STRING, name);
     if (sk_GENERAL_NAME_num(names.get()) > 0)
       X509_add1_ext_i2d(x.get(), NID_subject_alt_name, names.get(), 0, 0);
-    X509_sign(x.get(), signer, EVP_sha256());
+    X509_sign(x.get(), signer, wish.digest());
     return x;
   }
 

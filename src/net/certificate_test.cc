@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "net/certificate_fixture.h"
 #include "net/certificate_source.h"
+#include "net/tls.h"
 
 namespace sallyport::net {
 namespace {
@@ -60,6 +61,31 @@ TEST(Certificate, what_is_unusable_is_an_error_and_what_is_odd_a_warning) {
       ASSERT_EQ(judged->warnings.size(), 1U);
       EXPECT_NE(judged->warnings.front().find(row.warning), std::string::npos) << judged->warnings.front();
     }
+  }
+}
+
+TEST(Certificate, a_leaf_that_a_trusted_root_has_issued_needs_no_intermediate) {
+  const TestAuthority root, other{"Other"};
+  const TestAuthority between(root, {.common_name = "Between", .usage = ""});
+  const Made direct = root.issue({.dns = {"a.example"}});
+  const Made below = between.issue({.dns = {"a.example"}});
+  struct Row {
+    const char* name;
+    const Made& made;
+    std::string trust;
+    bool warned;
+  } rows[] = {
+      {"its root is trusted", direct, other.pem() + root.pem(), false},
+      {"another root is trusted", direct, other.pem(), true},
+      {"an intermediate authority has issued it", below, root.pem(), true},
+      {"the intermediate authority is an anchor, but no root", below, between.pem(), true},
+  };
+  for (const Row& row : rows) {
+    SCOPED_TRACE(row.name);
+    const auto trust = *TrustStore::parse(row.trust);
+    const auto warnings =
+        judge_certificate(row.made.certificate, row.made.key, civil_now(), trust.get())->warnings;
+    EXPECT_EQ(!warnings.empty(), row.warned) << (warnings.empty() ? "" : warnings.front());
   }
 }
 

@@ -248,6 +248,7 @@ void Driver::handle_end(gate::ConnId conn, const std::optional<Error>& why) {
   if (is_dialled(conn)) return note_dialled_link(*entry.link_to, why);
   ++counters_.link_refused;
   const dns::Endpoint& peer = entry.connection->peer();
+  parts_.role.handle_link_refused(peer, *why, now());
   const std::string code(code_row(why->code).name);
   const auto times = handshakes_said_.happened(counted_as(peer.ip).text() + " " + code, now().mono);
   if (!times) return;

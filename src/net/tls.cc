@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "base/limits.h"
+#include "net/chain_usage.h"
 #include "net/handshake_library.h"
 #include "net/openssl.h"
 
@@ -38,6 +39,9 @@ Passing& passing() {
 SSL_CTX* new_context(int version_min) {
   SSL_CTX* context = SSL_CTX_new_ex(handshake_library(), nullptr, TLS_method());
   SSL_CTX_set_min_proto_version(context, version_min);
+  // Keys and signatures below 112 bits of security are not accepted in any certificate of a chain (RFC
+  // 9325 4.5): no RSA below 2048 bits, no SHA-1. This is Debian's default; it is set here for others.
+  SSL_CTX_set_security_level(context, 2);
   // Without the buffers an idle connection needs a third of the memory (DESIGN "Facts learned").
   SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET |
@@ -61,17 +65,9 @@ SSL_CTX* new_context(int version_min) {
 
 StorePtr new_store() {
   StorePtr store(X509_STORE_new());
-  // Anchors may be intermediate certificates; and both purposes are looked at in usage_allows.
   X509_VERIFY_PARAM* param = X509_STORE_get0_param(store.get());
   X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_TRUSTED_FIRST);
   return store;
-}
-
-// Public authorities no longer issue clientAuth, and a server is a client to its peers: either purpose
-// counts in both directions; a certificate for e-mail or code does not.
-bool usage_allows(X509* leaf) {
-  std::uint32_t usage = X509_get_extended_key_usage(leaf);  // all bits when it has none
-  return (usage & (XKU_SSL_SERVER | XKU_SSL_CLIENT | XKU_ANYEKU)) != 0;
 }
 
 std::string offered_protocols(const unsigned char* in, unsigned size) {
@@ -196,12 +192,25 @@ TlsStep Tls::step_of(int result, std::string_view doing) {
       // RFC 7301 3.2: an edge's answer to a shard that it does not have.
       bool is_unwanted = link_shard_.count > 1 &&
                          ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_TLSV1_ALERT_NO_APPLICATION_PROTOCOL;
-      Code code = is_unwanted ? Code::kLinkShard : done_ ? Code::kStreamLost : Code::kTlsHandshake;
+      Code code = is_unwanted        ? Code::kLinkShard
+                  : is_key_refused() ? Code::kTlsPinRefused
+                  : done_            ? Code::kStreamLost
+                                     : Code::kTlsHandshake;
       error_ = Error{code, std::string(doing) + ": " + openssl_reasons()};
     }
   }
   if (refusal_) error_ = *refusal_;
   return TlsStep::kFailed;
+}
+
+// On a link, where a certificate is refused for its key alone. In TLS 1.3 the initiator hears of it only with
+// its first read, behind a handshake that looked complete (RFC 8446 4.4.2.4).
+bool Tls::is_key_refused() const {
+  if (!is_link_) return false;
+  const int reason = ERR_GET_REASON(ERR_peek_last_error());
+  return reason == SSL_R_SSLV3_ALERT_BAD_CERTIFICATE ||
+         // The alert that version 0.1 sends.
+         (done_ && reason == SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE);
 }
 
 TlsStep Tls::handshake() {
@@ -394,15 +403,14 @@ int Tls::handle_chain(X509_STORE_CTX* chain, void*) {
   auto* ssl = static_cast<SSL*>(X509_STORE_CTX_get_ex_data(chain, SSL_get_ex_data_X509_STORE_CTX_idx()));
   Tls& tls = of(ssl);
   X509_VERIFY_PARAM* param = X509_STORE_CTX_get0_param(chain);
+  // Either purpose is enough; check_chain_usage looks at both behind this.
   X509_VERIFY_PARAM_set_purpose(param, X509_PURPOSE_ANY);
   X509_VERIFY_PARAM_set_trust(param, X509_TRUST_SSL_SERVER);
   int verified = X509_verify_cert(chain);
   if (verified != 1) {
     tls.chain_ = Error{Code::kTlsUntrusted, X509_verify_cert_error_string(X509_STORE_CTX_get_error(chain))};
-  } else if (!usage_allows(X509_STORE_CTX_get0_cert(chain))) {
-    tls.chain_ = Error{Code::kTlsUntrusted, "the certificate is not for TLS servers or clients"};
   } else {
-    tls.chain_ = Result<void>();
+    tls.chain_ = check_chain_usage(X509_STORE_CTX_get0_chain(chain));
   }
   X509_STORE_CTX_set_error(chain, X509_V_OK);
   ERR_clear_error();
@@ -422,7 +430,8 @@ int Tls::handle_pin(X509_STORE_CTX* chain, void*) {
     }
   }
   tls.refuse({Code::kTlsPin, pin});
-  X509_STORE_CTX_set_error(chain, X509_V_ERR_APPLICATION_VERIFICATION);
+  // The alert bad_certificate: the peer can tell that its key is the reason (is_key_refused).
+  X509_STORE_CTX_set_error(chain, X509_V_ERR_CERT_REJECTED);
   return 0;
 }
 
@@ -454,6 +463,16 @@ Result<std::shared_ptr<const TrustStore>> TrustStore::parse(std::string_view pem
   if (count == 0 || !at_end) return Error{Code::kFileFormat, "trusted certificates: " + openssl_reasons()};
   ERR_clear_error();
   return std::shared_ptr<const TrustStore>(new TrustStore(store.release()));
+}
+
+bool TrustStore::has_root_of(X509* certificate) const {
+  OpensslPtr<X509_STORE_CTX, X509_STORE_CTX_free> context(X509_STORE_CTX_new());
+  X509* found = nullptr;
+  const bool is_found = X509_STORE_CTX_init(context.get(), store_, certificate, nullptr) == 1 &&
+                        X509_STORE_CTX_get1_issuer(&found, context.get(), certificate) == 1;
+  const X509Ptr issuer(found);
+  ERR_clear_error();
+  return is_found && X509_check_issued(issuer.get(), issuer.get()) == X509_V_OK;
 }
 
 TrustStore::~TrustStore() { X509_STORE_free(store_); }
@@ -535,12 +554,14 @@ LinkTls::~LinkTls() { SSL_CTX_free(context_); }
 
 std::unique_ptr<Tls> LinkTls::accept(int descriptor, std::span<const std::vector<std::string>> rows) {
   std::unique_ptr<Tls> tls(new Tls(context_, descriptor, true));
+  tls->is_link_ = true;
   tls->pins_ = rows;
   return tls;
 }
 
 std::unique_ptr<Tls> LinkTls::connect(int descriptor, const std::vector<std::string>& pins) {
   std::unique_ptr<Tls> tls(new Tls(context_, descriptor, false));
+  tls->is_link_ = true;
   tls->pins_ = std::span(&pins, 1);
   // One that is alone says nothing, as ever.
   if (shard_.count == 1) return tls;

@@ -25,6 +25,7 @@
 struct bio_st;
 struct bio_method_st;
 struct ssl_ctx_st;
+struct x509_st;
 struct x509_store_st;
 struct x509_store_ctx_st;
 
@@ -64,8 +65,8 @@ class Tls {
   TlsStep close();
 
   // Why a step was kFailed or a handshake kEnded: kTlsHandshake, kTlsAlpn, kTlsUnknownName,
-  // kTlsNoLocalCertificate, kTlsPin, kLinkShard, or what the certificate source said; kStreamLost outside the
-  // handshake.
+  // kTlsNoLocalCertificate, kTlsPin, kTlsPinRefused, kLinkShard, or what the certificate source said; outside
+  // the handshake kStreamLost, on a link also kTlsPinRefused.
   const Error& error() const { return error_; }
   // After a complete handshake.
   s2s::TlsFacts facts() const;
@@ -97,6 +98,7 @@ class Tls {
   static int handle_link_alpn(ssl_st* ssl, const unsigned char** out, unsigned char* out_size,
                               const unsigned char* in, unsigned in_size, void* own);
   Result<void> check_link_shard() const;
+  bool is_key_refused() const;
   static int handle_certificate_wanted(ssl_st* ssl, void* unused);
   static int handle_chain(x509_store_ctx_st* chain, void* unused);
   static int handle_pin(x509_store_ctx_st* chain, void* unused);
@@ -104,6 +106,7 @@ class Tls {
   ssl_st* ssl_;
   int descriptor_;
   bool accepting_;
+  bool is_link_ = false;
   bool done_ = false;
   // There may be decrypted bytes, or whole records, that no read has had room for.
   bool has_more_ = true;
@@ -139,6 +142,8 @@ class TrustStore {
   // PEM certificates; each is an anchor, also an intermediate one: who lists it means it. Errors:
   // kFileFormat.
   static Result<std::shared_ptr<const TrustStore>> parse(std::string_view pem);
+  // Whether a self-signed authority of this store has issued the certificate.
+  bool has_root_of(x509_st* certificate) const;
   ~TrustStore();
   TrustStore(const TrustStore&) = delete;
   TrustStore& operator=(const TrustStore&) = delete;
