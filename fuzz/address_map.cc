@@ -1,5 +1,6 @@
 // Translation of a node's name: of a canonical stanza it makes a canonical stanza again, with the addresses
-// that its fields say; from somebody else's bytes it makes none that the parser would not have accepted.
+// that its fields say; what a user wrote into the first child stays as it is; mapping again changes nothing;
+// and from bytes that nobody parsed it makes none that the parser would not have accepted.
 #include "gate/address_map.h"
 #include "property.h"
 #include "xmpp/xml_stream.h"
@@ -7,6 +8,19 @@
 using namespace sallyport;
 
 namespace {
+
+// What stands directly in a <body/> or <subject/> that is the first child of a message; nothing where there
+// is none.
+std::string_view first_prose(std::string_view xml) {
+  if (!xml.starts_with("<message ")) return {};
+  const auto tag_end = xml.find('>');
+  if (tag_end == std::string_view::npos) return {};
+  const std::string_view content = xml.substr(tag_end + 1);
+  for (const std::string_view tag : {"<body>", "<subject>"})
+    if (content.starts_with(tag))
+      return content.substr(tag.size(), content.find('<', tag.size()) - tag.size());
+  return {};
+}
 
 const gate::AddressMap& map() {
   static const gate::AddressMap kMap(*xmpp::Domain::parse("a.b"), *xmpp::Domain::parse("räume.example"));
@@ -27,6 +41,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   const auto mapped = map().map(*stanza);
   fuzz::require(mapped.has_value(), "a canonical stanza is mapped");
+  const auto from = stanza->from();
+  if (from.has_resource() || from.domain().ascii() != "a.b")
+    fuzz::require(first_prose(mapped->xml()) == first_prose(stanza->xml()), "what a user wrote stays");
+  const auto twice = map().map(*mapped);
+  if (twice) {  // otherwise it has outgrown its limit
+    fuzz::require(twice->xml() == mapped->xml(), "nothing that is mapped is left");
+    fuzz::require(twice->id() == mapped->id(), "nothing that is mapped is left in the id");
+  }
   const auto again = reader.read(mapped->xml());
   if (!again) {
     // The only thing that can become wrong: something grew past its limit.

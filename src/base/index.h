@@ -10,9 +10,12 @@
 #include <utility>
 #include <vector>
 
+#include "base/keyed_hash.h"
+
 namespace sallyport {
 
-// Pointers by numbers, which may be equal. Owns nothing.
+// Pointers by numbers, which may be equal. Owns nothing. Where a number is placed depends on the process's
+// key (base/keyed_hash.h): who chooses numbers does not choose places.
 template <typename T>
 class Index {
  public:
@@ -49,6 +52,13 @@ class Index {
     std::vector<Place>().swap(places_);
     size_ = 0;
   }
+  // How many places a search for something under `number` that is not there looks at: what a search costs.
+  std::size_t probes(std::uint64_t number) const {
+    if (size_ == 0) return 0;
+    std::size_t count = 1;
+    for (std::size_t at = home(number); places_[at].thing != nullptr; at = next(at)) ++count;
+    return count;
+  }
 
  private:
   struct Place {
@@ -56,9 +66,10 @@ class Index {
     T* thing = nullptr;  // nullptr: free
   };
 
-  // Numbers in sequence, or with a common factor, are spread too (Knuth 6.4: multiplicative hashing).
+  // The upper bits of the last product depend on all bits of the keyed hash (Knuth 6.4: multiplicative
+  // hashing).
   std::size_t home(std::uint64_t number) const {
-    return static_cast<std::size_t>((number * 0x9E3779B97F4A7C15ULL) >> shift_);
+    return static_cast<std::size_t>((keyed_hash(number) * 0x9E3779B97F4A7C15ULL) >> shift_);
   }
   std::size_t next(std::size_t at) const { return (at + 1) & (places_.size() - 1); }
   std::size_t distance(std::size_t from, std::size_t to) const { return (to - from) & (places_.size() - 1); }

@@ -214,6 +214,10 @@ inline constexpr std::size_t kPolicyRowsMax = 200'000;
 inline constexpr std::size_t kCertificatesMax = 4'096;
 // Which alias of a node with several a remote domain uses: pairs that are remembered.
 inline constexpr std::size_t kAliasesKnownMax = 16'384;
+// Characters outside ASCII that are looked up in Unicode's tables, to find where names end in one sentence of
+// a room service; each costs about a microsecond. Behind them each such character ends a name, so that rather
+// too much is translated than too little. Sentences of real servers have fewer than 200 characters.
+inline constexpr std::size_t kSentenceLookupsMax = 4'096;
 
 // --- the control socket
 // A question: an order with a few words.

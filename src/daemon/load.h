@@ -7,9 +7,9 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_set>
 #include <vector>
 
+#include "base/keyed_hash.h"
 #include "gate/config.h"
 #include "gate/core.h"
 #include "net/certificate.h"
@@ -90,7 +90,7 @@ std::vector<NamedCertificate> load_certificates(const std::string& directory, Un
                                                 std::vector<gate::Finding>& errors,
                                                 std::vector<gate::Finding>& warnings);
 // The rows whose name none of these certificates' names covers: equal, or a wildcard for its first label.
-using NameSet = std::unordered_set<std::string>;
+using NameSet = TextSet;
 std::vector<const gate::Served*> uncovered(const gate::PolicyConfig& policy, const NameSet& names);
 // The same as warnings.
 void warn_of_uncovered(const gate::PolicyConfig& policy,

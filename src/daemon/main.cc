@@ -4,9 +4,12 @@
 #include <vector>
 
 #include "daemon/arguments.h"
+#include "daemon/process.h"
 
 int main(int argc, char** argv) {
   using namespace sallyport::daemon;
+  SystemRandom random;
+  draw_hash_key(random);
   const Parsed parsed = parse_command_line(std::vector<std::string>(argv + 1, argv + argc));
   std::fputs(parsed.out.c_str(), stdout);
   std::fputs(parsed.err.c_str(), stderr);

@@ -15,8 +15,11 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
+
+#include "base/keyed_hash.h"
 
 namespace sallyport::daemon {
 
@@ -76,6 +79,13 @@ void SystemRandom::fill(std::uint8_t* out, std::size_t size) {
   std::copy_n(from, size, out);
   ::explicit_bzero(from, size);
   ahead.left -= size;
+}
+
+void draw_hash_key(Random& random) {
+  const HashKey key{random.u64(), random.u64()};
+  if (set_hash_key(key)) return;
+  std::fputs("sallyport: internal error: a name was hashed before the process had drawn its key\n", stderr);
+  std::abort();
 }
 
 Notify::Notify() {

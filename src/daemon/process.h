@@ -28,6 +28,10 @@ class SystemRandom : public Random {
   void fill(std::uint8_t* out, std::size_t size) override;
 };
 
+// Draws the key of the process's tables (base/keyed_hash.h). To be called before anything else: aborts where
+// something has been hashed already, because the fixed key of tests would then be in use.
+void draw_hash_key(Random& random);
+
 // The service manager's socket (sd_notify(3)); says nothing when there is none. Datagrams; never blocks.
 class Notify {
  public:

@@ -19,12 +19,21 @@
 namespace sallyport::gate {
 
 // Rewrites a canonical stanza: each attribute value, and each run of text between two tags, that as a whole
-// is a JID or an xmpp: URI (RFC 5122) in the domain `from` of a row becomes the same in its `to`, in any
-// namespace; except prose in <body/> and <subject/>, XHTML, and encrypted payloads. Only the domainpart is
+// (apart from white space around it, also as references) is a JID or an xmpp: URI (RFC 5122) in the domain
+// `from` of a row becomes the same in its `to`, in any namespace; except in XHTML and encrypted payloads,
+// which stay as they are with all attributes and elements inside, and except the text directly in the <body/>
+// and <subject/> of a message (also of a forwarded one, XEP-0297): those are prose. Only the domainpart is
 // replaced: localpart, resourcepart and query stay byte for byte. The domain is recognised in upper case, as
 // U-labels or A-labels, percent-encoded in a URI, and with a trailing dot. A text that merely contains it
-// among other words stays as it is, and so do namespaces. The result is canonical. Errors: kXmlTooLarge;
-// kXmlNotWellFormed where `xml` was not canonical.
+// among other words stays as it is, and so do namespaces.
+//
+// Prose of a user stays as it is. In prose of the room service itself, which is in a message that is no error
+// and comes from a bare address in a mapped domain (a room, or the service), the domain is replaced in each
+// token that is an address in it or itself (gate/mapped_text.h): invitations of Prosody and ejabberd name the
+// room in a sentence. In a forwarded message this holds where the outer stanza comes from such an address,
+// too.
+//
+// The result is canonical. Errors: kXmlTooLarge; kXmlNotWellFormed where `xml` was not canonical.
 class AddressMap {
  public:
   struct Row {

@@ -217,8 +217,14 @@ TEST(AddressMap, domains_in_other_scripts_are_one_identity) {
 TEST(AddressMap, prose_xhtml_and_sealed_payloads_are_not_read) {
   const std::string node(kNode);
   const std::string cases[] = {
-      "<body>" + node + "</body>",
-      "<body>xmpp:room@" + node + "?join</body>",
+      "<body xml:lang='de'>room@" + node + "</body>",
+      // Users' words in what was forwarded: an archive, a carbon.
+      "<result xmlns='urn:xmpp:mam:2'><forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client' "
+      "type='groupchat'><body>room@" +
+          node + "</body><subject>" + node + "</subject></message></forwarded></result>",
+      "<forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:server'><body>room@" + node +
+          "</body></message></forwarded>",
+      "<body>" + node + "</body>", "<body>xmpp:room@" + node + "?join</body>",
       "<subject>room@" + node + "</subject>",
       "<html xmlns='http://jabber.org/protocol/xhtml-im'><body xmlns='http://www.w3.org/1999/xhtml'><a "
       "href='xmpp:room@" +
@@ -232,8 +238,7 @@ TEST(AddressMap, prose_xhtml_and_sealed_payloads_are_not_read) {
       "<openpgp xmlns='urn:xmpp:openpgp:0'>" + node + "</openpgp>",
       "<signcrypt xmlns='urn:xmpp:openpgp:0'><to jid='room@" + node +
           "'/><payload><x xmlns='urn:x' jid='room@" + node + "'/></payload></signcrypt>",
-      "<x xmlns='jabber:x:encrypted'>" + node + "</x>",
-      "<x xmlns='jabber:x:signed'>" + node + "</x>",
+      "<x xmlns='jabber:x:encrypted'>" + node + "</x>", "<x xmlns='jabber:x:signed'>" + node + "</x>",
       "<envelope xmlns='urn:xmpp:sce:1'><from jid='room@" + node + "'/></envelope>",
       "<EncryptedData xmlns='http://www.w3.org/2001/04/xmlenc#'><x>" + node + "</x></EncryptedData>",
       "<x xmlns='" + node + "'/>",  // a namespace is a name, not an address
@@ -248,6 +253,63 @@ TEST(AddressMap, prose_xhtml_and_sealed_payloads_are_not_read) {
     EXPECT_EQ(mapped(xml("<y xmlns='urn:y' jid='room@" + node + "'/>")).xml(),
               stanza(xml("<y xmlns='urn:y' jid='room@chatroom1.example.com'/>")).xml());
   }
+}
+
+// What looks like prose to a program that reads names only.
+TEST(AddressMap, only_the_text_directly_in_body_and_subject_of_a_message_is_prose) {
+  const std::pair<std::string, std::string> cases[] = {
+      {"message", "<body xmlns='urn:x'>room@{}</body>"},
+      {"message", "<subject xmlns='urn:x'>xmpp:room@{}?join</subject>"},
+      {"message", "<body xmlns='jabber:client'>room@{}</body>"},
+      {"message", "<body xmlns=''>room@{}</body>"},
+      {"message", "<x xmlns='urn:x'><body>room@{}</body><subject>{}</subject></x>"},
+      {"message", "<x xmlns='urn:x'><body xmlns='jabber:server'>room@{}</body></x>"},
+      {"message", "<thread><body>room@{}</body></thread>"},
+      {"message", "<message xmlns='urn:x'><body>room@{}</body></message>"},
+      {"message", "<body><body>room@{}</body></body>"},
+      {"message", "<body><i xmlns='x' jid='u@{}'/></body>"},
+      {"message", "<body>text<i xmlns='x' jid='u@{}'>u@{}</i></body>"},
+      {"message", "<subject><i><j jid='{}'/></i></subject>"},
+      {"message", "<body jid='u@{}'>text</body>"},
+      {"message",
+       "<forwarded xmlns='urn:xmpp:forward:0'><presence xmlns='jabber:client'><body>u@{}</body>"
+       "</presence></forwarded>"},
+      {"presence", "<body>room@{}</body>"},
+      {"presence", "<status>room@{}</status>"},
+      {"iq", "<subject>room@{}</subject>"},
+  };
+  for (const auto& [kind, pattern] : cases) {
+    const auto xml = [&, k = kind, p = pattern](std::string_view name) {
+      return fmt::format("<{0} from='a@example.com' to='b@federated.com' id='1'{1}>{2}</{0}>", k,
+                         k == "iq" ? " type='set'" : "", with(p, name));
+    };
+    EXPECT_EQ(mapped(xml(kNode)).xml(), stanza(xml(kAlias)).xml()) << pattern;
+  }
+}
+
+TEST(AddressMap, every_white_space_of_the_canonical_form_may_stand_around_an_address) {
+  for (const std::string space : {" ", "\t", "\n", "&#13;", "&#13;\n", " &#13; \t&#13;"}) {
+    const auto xml = [&space](std::string_view name) {
+      return fmt::format(
+          "<message from='a@example.com' to='b@federated.com'><x xmlns='urn:x'>{0}u@{1}{0}</x></message>",
+          space, name);
+    };
+    EXPECT_EQ(mapped(xml(kNode)).xml(), stanza(xml(kAlias)).xml()) << space;
+  }
+  for (const std::string space : {" ", "&#9;", "&#10;", "&#13;", "&#13;&#10;", " &#9; "}) {
+    const auto xml = [&space](std::string_view name) {
+      return fmt::format(
+          "<message from='a@example.com' to='b@federated.com' id='{0}u@{1}{0}'><x xmlns='urn:x' "
+          "jid='{0}u@{1}{0}' uri='{0}xmpp:{1}{0}'/></message>",
+          space, name);
+    };
+    EXPECT_EQ(mapped(xml(kNode)).xml(), stanza(xml(kAlias)).xml()) << space;
+  }
+  // Text that only reads like a reference.
+  const std::string same =
+      "<message from='a@example.com' to='b@federated.com' id='&amp;#13;u@conference-2.corp.example'><x "
+      "xmlns='urn:x'>&amp;#13;u@conference-2.corp.example</x></message>";
+  EXPECT_EQ(mapped(same).xml(), stanza(same).xml());
 }
 
 TEST(AddressMap, the_result_has_a_limit) {

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <set>
-#include <unordered_map>
 
+#include "base/keyed_hash.h"
 #include "base/limits.h"
 #include "gate/config_reader.h"
 #include "gate/policy_effect.h"
@@ -194,7 +194,7 @@ class PolicyReader {
   }
 
   void read_peers(TableReader& root) {
-    std::unordered_map<std::string, std::uint32_t> seen;
+    TextMap<std::uint32_t> seen;
     for (auto& table : root.tables("peer", "[[peer]]")) {
       const auto domain = table.parsed("domain", Need::kRequired, DomainPattern::parse);
       const auto authenticate = read_authenticate(table);
@@ -253,7 +253,7 @@ class PolicyReader {
   const CoreConfig& core_;
   PolicyConfig& config_;
   Findings& findings_;
-  std::unordered_map<std::string, std::uint32_t> served_;  // by outward name, its line
+  TextMap<std::uint32_t> served_;  // by outward name, its line
   struct Node {
     xmpp::Domain alias;
     xmpp::Domain node;

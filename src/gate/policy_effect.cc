@@ -5,8 +5,8 @@
 
 #include <algorithm>
 #include <set>
-#include <unordered_map>
-#include <unordered_set>
+
+#include "base/keyed_hash.h"
 
 namespace sallyport::gate {
 namespace {
@@ -157,11 +157,11 @@ class IdleRows {
   const policy::RuleSet& rules_;
   std::optional<UnixTime> now_;
   Findings& findings_;
-  std::unordered_map<std::string_view, Level> exact_;
-  std::unordered_map<std::string_view, Level> below_;
-  std::unordered_set<std::string_view> local_;
-  std::unordered_set<std::string_view> inside_;
-  std::unordered_set<std::string_view> inside_below_;
+  TextViewMap<Level> exact_;
+  TextViewMap<Level> below_;
+  TextViewSet local_;
+  TextViewSet inside_;
+  TextViewSet inside_below_;
 };
 
 void warn_of_idle_routes(const PolicyConfig& config, Findings& findings) {

@@ -4,10 +4,10 @@
 
 #include <memory>
 #include <string>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "base/keyed_hash.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "gate/push.h"
@@ -38,7 +38,7 @@ class CertificateSet {
  private:
   CertificateSet() = default;
   using Candidates = std::vector<std::shared_ptr<const Credential>>;
-  std::unordered_map<std::string, Candidates> by_name_;  // "example.com", "*.example.com"
+  TextMap<Candidates> by_name_;  // "example.com", "*.example.com"
 };
 
 // The edge's: what the core pushed, in memory only (DESIGN invariant 2).

@@ -26,6 +26,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "base/index.h"
+#include "base/keyed_hash.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/repeats.h"
@@ -190,7 +191,8 @@ class Driver : private ConnectionHost {
   IndexedMap<gate::ConnId, Entry> connections_;
   std::vector<gate::ConnId> to_flush_;
   std::vector<gate::ConnId> flushing_;
-  std::unordered_set<gate::ConnId> unproved_ids_;  // of what counts as unproved: those that the role knows
+  std::unordered_set<gate::ConnId, KeyedHash>
+      unproved_ids_;  // of what counts as unproved: those that the role knows
   Time counted_again_{};
   Counted handshakes_;
   DriverCounters counters_;

@@ -8,9 +8,9 @@
 #include <list>
 #include <memory>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
+#include "base/keyed_hash.h"
 #include "net/certificate_source.h"
 #include "net/internal_ca.h"
 #include "policy/rules.h"
@@ -52,7 +52,7 @@ class Minter : public CertificateSource {
   std::vector<std::string> excluded_;
   std::vector<policy::DomainPattern> inside_;
   Leaves leaves_;  // the latest used first
-  std::unordered_map<std::string, Leaves::iterator> by_name_;
+  TextMap<Leaves::iterator> by_name_;
   UnixTime second_{};
   std::size_t minted_this_second_ = 0;
   std::uint64_t minted_ = 0;

@@ -12,13 +12,13 @@
 #include <mutex>
 #include <string>
 #include <type_traits>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 
+#include "base/keyed_hash.h"
 #include "base/limits.h"
 #include "dns/address.h"
 
@@ -39,7 +39,7 @@ class Counted {
  private:
   std::mutex mutex_;
   std::size_t all_ = 0;
-  std::unordered_map<std::string, std::size_t> by_address_;
+  TextMap<std::size_t> by_address_;
 };
 
 class Shards {

@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <unordered_map>
-#include <unordered_set>
+
+#include "base/keyed_hash.h"
 
 namespace sallyport::policy {
 namespace {
@@ -117,8 +117,6 @@ class Rules::Index {
   std::vector<UnixTime> expiries;  // in order
 
  private:
-  using Names = std::unordered_set<std::string_view>;
-
   Slot& slot(const DomainPattern& pattern) {
     return (pattern.is_wildcard() ? below_ : exact_)[pattern.base()];
   }
@@ -128,13 +126,13 @@ class Rules::Index {
   Verdict refuse_unlisted(const xmpp::Domain& remote, const ListRow* expired,
                           const ListRow* other_direction) const;
 
-  std::unordered_map<std::string_view, Slot> exact_;
-  std::unordered_map<std::string_view, Slot> below_;  // by what stands behind "*."
-  Names local_;
-  Names inside_;
-  Names inside_below_;
-  std::unordered_map<std::string_view, const PeerRow*> peers_;
-  std::unordered_map<std::string_view, const PeerRow*> peers_below_;
+  TextViewMap<Slot> exact_;
+  TextViewMap<Slot> below_;  // by what stands behind "*."
+  TextViewSet local_;
+  TextViewSet inside_;
+  TextViewSet inside_below_;
+  TextViewMap<const PeerRow*> peers_;
+  TextViewMap<const PeerRow*> peers_below_;
 };
 
 void Rules::Index::add(Slot& slot, std::uint32_t added) {

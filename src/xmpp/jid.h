@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/keyed_hash.h"
 #include "base/result.h"
 
 namespace sallyport::xmpp {
@@ -36,7 +37,7 @@ class Domain {
   // True for "conference.example.com" below "example.com"; not for itself.
   bool is_below(const Domain& parent) const;
 
-  // That of the ASCII form, made once.
+  // The keyed hash of the ASCII form (base/keyed_hash.h), made once.
   std::size_t hash() const { return name_->hash; }
 
   friend bool operator==(const Domain& a, const Domain& b) {
@@ -50,7 +51,7 @@ class Domain {
  private:
   friend class Jid;
   struct Name {
-    explicit Name(std::string text) : ascii(std::move(text)), hash(std::hash<std::string>{}(ascii)) {}
+    explicit Name(std::string text) : ascii(std::move(text)), hash(keyed_hash(ascii)) {}
     std::string ascii;
     std::size_t hash;
   };
@@ -118,6 +119,6 @@ struct std::hash<sallyport::xmpp::Domain> {
 template <>
 struct std::hash<sallyport::xmpp::Pair> {
   std::size_t operator()(const sallyport::xmpp::Pair& p) const {
-    return p.local.hash() * 31 + p.remote.hash();
+    return sallyport::keyed_hash(p.local.hash(), p.remote.hash());
   }
 };

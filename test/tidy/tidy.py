@@ -85,6 +85,45 @@ def check_layering(path, lines):
             yield number, "a pure layer reads no clock and draws no random number"
 
 
+# base/keyed_hash.h: in what std::hash makes of a text, whoever chooses texts chooses collisions. Keys that may have
+# the default hash: those whose std::hash is ours and keyed, and numbers that we count ourselves, or template parameters.
+UNORDERED = re.compile(r"\bunordered_(?:multi)?(map|set)\s*<")
+DEFAULT_HASHED = re.compile(r"(const\s+)?((\w+::)*(Pair|Domain|ConnId)|std::u?int(8|16|32|64)_t|std::size_t|Key|.*\*)")
+STD_HASH = re.compile(r"\bstd::hash<\s*(?!(?:\w+::)*(?:Pair|Domain|Key)\s*>)")
+
+
+def template_arguments(text, begin):
+    """The arguments of the template list that opens in front of `begin`, as they are written."""
+    arguments, depth, start = [], 0, begin
+    for at in range(begin, len(text)):
+        c = text[at]
+        if c in "<([":
+            depth += 1
+        elif c in ")]" or (c == ">" and depth > 0):
+            depth -= 1
+        elif c == ">" or (c == "," and depth == 0):
+            arguments.append(text[start:at].strip())
+            start = at + 1
+            if c == ">":
+                break
+    return arguments
+
+
+def check_hashes(path, text):
+    """Unordered containers of the program whose keys a peer may choose, with a hash that has no key."""
+    if layer_of(path) is None or is_test(path) or path.suffix not in {".cc", ".h"} or path.name == "keyed_hash.h":
+        return
+    code = re.sub(r"//[^\n]*", "", text)
+    for found in UNORDERED.finditer(code):
+        arguments = template_arguments(code, found.end())
+        own_hash = len(arguments) > (2 if found.group(1) == "map" else 1)
+        if not own_hash and arguments and not DEFAULT_HASHED.fullmatch(arguments[0]):
+            yield (code.count("\n", 0, found.start()) + 1,
+                   f"a hash without a key for `{arguments[0]}`: TextMap, TextSet or KeyedHash of base/keyed_hash.h")
+    for found in STD_HASH.finditer(code):
+        yield code.count("\n", 0, found.start()) + 1, "a hash without a key: keyed_hash of base/keyed_hash.h"
+
+
 def check_length(path, lines):
     if len(lines) > LINES_MAX:
         yield LINES_MAX + 1, f"{len(lines)} lines; a file has at most {LINES_MAX}"
@@ -129,6 +168,7 @@ def check_file(path, text):
         findings += check_functions(path, lines)
     if layer_of(path) is not None and path.suffix in {".cc", ".h"}:
         findings += check_layering(path, lines)
+        findings += check_hashes(path, text)
     return sorted(findings)
 
 

@@ -81,6 +81,48 @@ class Layering(unittest.TestCase):
                 self.assertEqual(found(path, text), [])
 
 
+class Hashes(unittest.TestCase):
+    BAD = [
+        "std::unordered_map<std::string, int> a;",
+        "std::unordered_map<std::string_view, std::pair<int, int>> a;",
+        "std::unordered_map<std::string,\n                   std::vector<int>> a;",
+        "std::unordered_set<std::string> a;",
+        "std::unordered_multimap<xmpp::Jid, int> a;",
+        "std::unordered_set<const std::string> a;",
+        "std::unordered_map<dns::Ip, std::size_t> a;",
+        "std::unordered_map<std::array<char, 16>, std::size_t> a;",
+        "std::size_t h = std::hash<std::string>{}(text);",
+        "std::size_t h = std::hash<std::string_view>()(text);",
+    ]
+    GOOD = [
+        "std::unordered_map<std::string, int, KeyedHash> a;",
+        "std::unordered_set<std::string, KeyedHash, std::equal_to<>> a;",
+        "std::unordered_map<xmpp::Pair, std::uint32_t> a;",
+        "std::unordered_map<xmpp::Domain, std::vector<xmpp::Domain>> a;",
+        "std::unordered_set<gate::ConnId, KeyedHash> a;",
+        "std::unordered_map<std::uint64_t, std::shared_ptr<Client>> a;",
+        "std::unordered_map<const Stream*, int> a;",
+        "using Map = std::unordered_map<Key, T>;",
+        "index_.insert(std::hash<Key>{}(key), *last_);",
+        "struct std::hash<sallyport::xmpp::Domain> {};",
+        "// std::unordered_map<std::string, int> was slower",
+        "#include <unordered_map>",
+    ]
+
+    def test_a_table_whose_keys_a_peer_may_choose_has_a_hash_with_a_key(self):
+        for text in self.BAD:
+            with self.subTest(text=text):
+                self.assertEqual([f for f in found("src/net/a.h", text) if "without a key" in f][1:], [])
+                self.assertTrue(any("without a key" in f for f in found("src/net/a.h", text)))
+
+    def test_others_have_any(self):
+        for text in self.GOOD:
+            with self.subTest(text=text):
+                self.assertEqual(found("src/net/a.h", text), [])
+        self.assertEqual(found("src/net/a_test.cc", self.BAD[0]), [])
+        self.assertEqual(found("bench/load/a.h", self.BAD[0]), [])
+
+
 class Lengths(unittest.TestCase):
     def test_a_file_has_so_many_lines_and_no_more(self):
         self.assertEqual(found("src/s2s/a.h", "//\n" * tidy.LINES_MAX), [])
