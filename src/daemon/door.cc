@@ -115,7 +115,9 @@ Exit Door::fail(const Error& error) {
   const CodeRow& row = code_row(error.code);
   log_.log({LogLevel::kError,
             "door.failed",
-            {{"code", std::string(row.name)}, {"why", fmt::format("{} {}", row.sentence, error.text)}}});
+            {{"code", std::string(row.name)},
+             {"why", fmt::format("{} {}", row.sentence, error.text)},
+             {"remedy", std::string(row.remedy)}}});
   return Exit::kFailed;
 }
 

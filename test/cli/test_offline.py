@@ -59,7 +59,8 @@ def completed(line):
 @pytest.mark.parametrize("line, some", [
     ("sallyport ch", {"check"}), ("sallyport check ", {"config", "dns", "tls", "domain"}),
     ("sallyport status --c", {"--config", "--control"}), ("sallyport edge --log-format ", {"text", "json"}),
-    ("sallyport log level deb", {"debug"}), ("sallyport keygen --out-", {"--out-cert", "--out-key"})])
+    ("sallyport log level deb", {"debug"}), ("sallyport keygen --out-", {"--out-cert", "--out-key"}),
+    ("sallyport help ", {"check", "status", "policy"}), ("sallyport help check ", {"config", "domain"})])
 def test_completion_completes(line, some):
     assert some <= set(completed(line)), completed(line)
 
