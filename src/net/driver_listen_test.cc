@@ -1,4 +1,6 @@
 // Listeners, the link, and what strangers are allowed.
+#include <sys/resource.h>
+
 #include "net/driver_fixture.h"
 #include "net/endpoint.h"
 
@@ -58,6 +60,28 @@ TEST_F(DriverTest, listeners_that_another_took_are_told_to_the_role_and_open_whe
   EXPECT_TRUE(stranger_.driver->is_listening());
   EXPECT_TRUE(stranger_.log.has("net.listen"));
   EXPECT_EQ(stranger_.driver->s2s_endpoints().front(), endpoint);
+}
+
+// A socket that is not bound would listen on any port.
+TEST(Listener, that_could_not_be_bound_while_it_was_closed_takes_its_own_address_again) {
+  asio::io_context io;
+  auto listener = std::move(*Listener::bind(io, loopback(), [](tcp::socket) {}));
+  const dns::Endpoint endpoint = listener->endpoint();
+  ASSERT_TRUE(listener->open());
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit none = before;
+  none.rlim_cur = 0;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  listener->close();
+  const Result<void> refused = listener->open();
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_FALSE(refused);
+  EXPECT_FALSE(listener->is_open());
+  ASSERT_TRUE(listener->open());
+  EXPECT_EQ(listener->endpoint(), endpoint);
+  tcp::socket peer(io);
+  peer.connect(to_asio(endpoint));
 }
 
 TEST(ListenError, has_a_code_for_each_cause_that_people_meet) {
