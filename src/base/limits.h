@@ -257,6 +257,11 @@ inline constexpr auto kCertificatesLookAgain = 24h;
 inline constexpr int kAsideNice = 5;
 // Findings of a reload that are logged; the rest are counted, and stand in the answer to whoever asked.
 inline constexpr std::size_t kFindingsLoggedMax = 100;
+// An s2s listener of an edge that could not be opened is tried again after the first of these, then after
+// twice as long each time up to the second: whoever holds the port is usually gone within seconds, and one
+// line in the log each half minute does not flood it.
+inline constexpr auto kListenRetryFirst = 1s;
+inline constexpr auto kListenRetryMax = 30s;
 // From SIGTERM to the end: streams are closed cleanly within it (kCloseTimeout each, all at once).
 inline constexpr auto kDrainTimeout = 6s;
 // Then for what was cut off to let go.

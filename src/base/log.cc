@@ -42,11 +42,16 @@ bool is_deceiving(char32_t cp) {
          cp == 0x2028 || cp == 0x2029 || cp == 0xfffe || cp == 0xffff;        // separators, noncharacters
 }
 
+// Which characters get a backslash, besides those that are written as escapes.
+constexpr std::string_view kQuotes = "\"'\\";
+constexpr std::string_view kDelimiters = "\"\\";  // of a value in a log line: an apostrophe ends none
+constexpr std::string_view kNone;
+
 // How many characters from the front are shown as they stand, whatever comes behind them.
 std::size_t plain_run(std::string_view text) {
   std::size_t size = 0;
-  while (size < text.size() && text[size] >= 0x20 && text[size] < 0x7f && text[size] != '"' &&
-         text[size] != '\'' && text[size] != '\\')
+  while (size < text.size() && text[size] >= 0x20 && text[size] < 0x7f &&
+         kQuotes.find(text[size]) == std::string_view::npos)
     ++size;
   return size;
 }
@@ -75,9 +80,8 @@ void append_json_string(std::string& out, std::string_view text) {
   out.push_back('"');
 }
 
-}  // namespace
-
-std::string shown(std::string_view text) {
+// See `shown`.
+std::string escaped(std::string_view text, std::string_view quotes) {
   std::string out;
   out.reserve(std::min(text.size(), limits::kShownBytesMax) + 8);
   std::size_t at = plain_run(text.substr(0, limits::kShownBytesMax));
@@ -94,7 +98,7 @@ std::string shown(std::string_view text) {
     } else if (is_deceiving(cp)) {
       fmt::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<std::uint32_t>(cp));
     } else {
-      if (cp == '"' || cp == '\'' || cp == '\\') out.push_back('\\');
+      if (size == 1 && quotes.find(text[at]) != std::string_view::npos) out.push_back('\\');
       out.append(text.substr(at, size));
     }
     at += step;
@@ -102,11 +106,17 @@ std::string shown(std::string_view text) {
   return out;
 }
 
+}  // namespace
+
+std::string shown(std::string_view text) { return escaped(text, kQuotes); }
+
+std::string legible(std::string_view text) { return escaped(text, kNone); }
+
 std::string format_text(const LogEvent& event, std::string_view time) {
   std::string out;
   out.append(time).append(" ").append(level_name(event.level)).append(" ").append(event.name);
   for (const auto& [key, value] : event.fields) {
-    const std::string safe = shown(value);
+    const std::string safe = escaped(value, kDelimiters);
     // Unquoted where a reader splitting at spaces and `=` still gets one value.
     const bool plain = !safe.empty() && safe.find_first_of(" =\\") == std::string::npos;
     const std::string_view quote = plain ? "" : "\"";
@@ -122,7 +132,7 @@ std::string format_json(const LogEvent& event, std::string_view time) {
     out.push_back(',');
     append_json_string(out, key);
     out.push_back(':');
-    append_json_string(out, shown(value));
+    append_json_string(out, legible(value));
   }
   out.push_back('}');
   return out;

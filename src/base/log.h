@@ -18,8 +18,8 @@ struct LogEvent {
   LogLevel level = LogLevel::kInfo;
   // Stable name, `area.what`: "stream.end", "link.up", "policy.applied".
   std::string name;
-  // Values as they are; strings that a peer chose are escaped by the sink, in
-  // one place (`shown`). Bodies of stanzas never stand here.
+  // Values as they are; the sink escapes in one place what could deceive a reader or end the value.
+  // Bodies of stanzas never stand here.
   std::vector<std::pair<std::string, std::string>> fields;
 };
 
@@ -34,6 +34,10 @@ class LogSink {
 // boundary, with "…" behind), and with C0, C1, DEL, quotes, backslash, bidi controls,
 // U+2028, U+2029, U+FFFE and U+FFFF written as escapes (ATTACKS C9). Invalid UTF-8 is written as \xNN.
 std::string shown(std::string_view text);
+
+// The same with quotes and backslashes as they are: for a program's own sentences, where no quote ends the
+// text (a terminal, a cell of a table). What a peer chose goes through `shown` before it becomes part of one.
+std::string legible(std::string_view text);
 
 // One line, without the line feed. `time` is already formatted (RFC 3339).
 std::string format_text(const LogEvent& event, std::string_view time);

@@ -64,7 +64,21 @@ TEST(Log, a_json_line_holds_the_shown_text) {
 
 TEST(Log, a_quote_cannot_end_a_json_string) {
   EXPECT_EQ(format_json({LogLevel::kInfo, "e", {{"k", R"(a","level":"error)"}}}, "t"),
-            R"({"time":"t","level":"info","event":"e","k":"a\\\",\\\"level\\\":\\\"error"})");
+            R"({"time":"t","level":"info","event":"e","k":"a\",\"level\":\"error"})");
+}
+
+TEST(Log, an_apostrophe_ends_no_value_and_stays_as_it_is) {
+  const LogEvent own{LogLevel::kInfo, "e", {{"why", R"(the peer's "certificate" \)"}}};
+  EXPECT_EQ(format_text(own, "t"), R"(t info e why="the peer's \"certificate\" \\")");
+  EXPECT_EQ(format_json(own, "t"),
+            R"({"time":"t","level":"info","event":"e","why":"the peer's \"certificate\" \\"})");
+}
+
+TEST(Legible, keeps_quotes_and_escapes_what_could_deceive_a_reader) {
+  EXPECT_EQ(legible(R"(the peer's "key" \)"), R"(the peer's "key" \)");
+  EXPECT_EQ(legible("a\nb\xe2\x80\xae\x1b[2J\xff"), R"(a\u000ab\u202e\u001b[2J\xff)");
+  EXPECT_EQ(legible(std::string(limits::kShownBytesMax + 1, '\'')),
+            std::string(limits::kShownBytesMax, '\'') + "…");
 }
 
 }  // namespace

@@ -7,6 +7,8 @@
 #include <memory>
 #include <ranges>
 
+#include "base/nearest.h"
+
 namespace sallyport::daemon {
 namespace {
 
@@ -81,8 +83,24 @@ Invocation invocation_of(const CommandApp& parsed) {
   return invocation;
 }
 
+// "did you mean …? " for the first option that the command does not have.
+std::string meant_option(const Command& command, const std::vector<std::string>& words) {
+  std::vector<std::string_view> known{"--help"};
+  const std::vector<Option> options = options_of(command);
+  for (const Option& option : options) known.push_back(option.name);
+  for (const std::string& word : words) {
+    if (!word.starts_with("--") || word.size() == 2) continue;
+    const std::string_view name = std::string_view(word).substr(0, word.find('='));
+    if (std::ranges::find(known, name) != known.end()) continue;
+    const auto near = nearest(name, known);
+    return near ? fmt::format("Did you mean `{}`? ", *near) : std::string();
+  }
+  return {};
+}
+
 Parsed parse_command(const Command& command, std::vector<std::string> words) {
   CommandApp parsed(command);
+  const std::vector<std::string> given = words;
   // CLI11 takes its words from the back.
   std::ranges::reverse(words);
   try {
@@ -93,8 +111,8 @@ Parsed parse_command(const Command& command, std::vector<std::string> words) {
     return {std::nullopt,
             Exit::kUsage,
             {},
-            fmt::format("sallyport {}: {}\nTry `sallyport {} --help`.\n", command.name, wrong.what(),
-                        command.name)};
+            fmt::format("sallyport {}: {}\n{}Try `sallyport {} --help`.\n", command.name, wrong.what(),
+                        meant_option(command, given), command.name)};
   }
   return {invocation_of(parsed), Exit::kGood, {}, {}};
 }
@@ -109,6 +127,16 @@ const Command* named_by(const std::vector<std::string>& words, std::size_t& take
   return words.empty() ? nullptr : command_named(words[0]);
 }
 
+// "did you mean …? " for words that begin no command: the commands of one word, and those of two.
+std::string meant_command(const std::vector<std::string>& words) {
+  std::vector<std::string_view> known;
+  for (const Command& command : command_table()) known.push_back(command.name);
+  const std::string two = words.size() > 1 ? words[0] + " " + words[1] : words[0];
+  auto near = nearest(two, known);
+  if (!near) near = nearest(words[0], known);
+  return near ? fmt::format("Did you mean `sallyport {}`? ", *near) : std::string();
+}
+
 Parsed unknown(const std::vector<std::string>& words) {
   std::string group;
   for (const Command& command : command_table()) {
@@ -118,11 +146,16 @@ Parsed unknown(const std::vector<std::string>& words) {
     return {std::nullopt,
             Exit::kUsage,
             {},
-            fmt::format("sallyport: there is no command `{}`.\nTry `sallyport --help`.\n", words[0])};
+            fmt::format("sallyport: there is no command `{}`.\n{}Try `sallyport --help`.\n", words[0],
+                        meant_command(words))};
   }
   const bool asked = words.size() > 1 && (words[1] == "--help" || words[1] == "-h");
   if (asked) return {std::nullopt, Exit::kGood, group, {}};
-  return {std::nullopt, Exit::kUsage, {}, fmt::format("sallyport: `{}` is one of:\n{}", words[0], group)};
+  return {std::nullopt,
+          Exit::kUsage,
+          {},
+          fmt::format("sallyport: `{}` is one of:\n{}{}", words[0], group,
+                      words.size() > 1 ? meant_command(words) + "\n" : std::string())};
 }
 
 }  // namespace

@@ -46,6 +46,8 @@ std::string show_reload(const json::object& answer) {
       out += fmt::format(": generation {}, sha256 {}", field(answer, "generation"), field(answer, "sha256"));
     }
     for (const json::value& note : list_at(answer, "notes")) out += "\n" + std::string(note.as_string());
+    for (const json::value& warning : list_at(answer, "warnings"))
+      out += "\nwarning: " + std::string(warning.as_string());
     return out + "\n";
   }
   std::string out;
@@ -65,7 +67,7 @@ Exit put_policy(const Invocation& invocation, json::object question,
   const std::string& path = invocation.arguments[0];
   const Result<std::string> text = read_file(path, limits::kControlPolicyBytesMax);
   if (!text) {
-    report({finding_of(path, {Code::kConfigMissing, text.error().text})}, {}, false);
+    report({unreadable_finding(path, text.error())}, {}, false);
     return Exit::kConfiguration;
   }
   question["name"] = path;
@@ -97,7 +99,7 @@ Exit run_connections(const Invocation& invocation) {
 Exit run_explain(const Invocation& invocation) {
   return put(invocation,
              {{"ask", "explain"}, {"from", invocation.arguments[0]}, {"to", invocation.arguments[1]}},
-             show_explain);
+             show_explain, is_ok);
 }
 
 Exit run_policy_show(const Invocation& invocation) {
@@ -121,7 +123,7 @@ Exit run_policy_apply(const Invocation& invocation) {
     std::uint64_t generation = 0;
     const auto [end, failed] = std::from_chars(number.data(), number.data() + number.size(), generation);
     if (failed != std::errc{} || end != number.data() + number.size()) {
-      complain(fmt::format("--if-generation: `{}` is no number", number));
+      complain(fmt::format("--if-generation: `{}` is not a number", number));
       return Exit::kUsage;
     }
     question["generation"] = generation;
@@ -130,7 +132,7 @@ Exit run_policy_apply(const Invocation& invocation) {
 }
 
 Exit run_reload(const Invocation& invocation) {
-  return put(invocation, {{"ask", "reload"}}, show_reload, is_without_errors);
+  return put(invocation, {{"ask", "reload"}}, show_reload, is_without_errors, Exit::kConfiguration);
 }
 
 Exit run_drain(const Invocation& invocation) { return put(invocation, {{"ask", "drain"}}, show_drain); }

@@ -49,18 +49,33 @@ std::optional<FileRole> role_of(const std::string& path, const std::string& text
   return gate::parse_toml(text).error.empty() ? std::nullopt : std::optional(FileRole::kEdge);
 }
 
+// A core.toml that has an edge's tables is judged as an edge's, and started as a core's.
+void warn_of_name(const std::string& path, FileRole role, Judged& into) {
+  const auto named = role_named(std::filesystem::path(path).stem().string());
+  if (!named || *named == role) return;
+  into.warnings.push_back(finding_of(
+      path, {Code::kConfigRole, fmt::format("has the tables of {}, not of {}", gate::file_role_name(role),
+                                            gate::file_role_name(*named))}));
+}
+
 bool same_file(const std::string& a, const std::string& b) {
   std::error_code failed;
   return std::filesystem::equivalent(a, b, failed) && !failed;
 }
 
+// The core.toml of a policy's folder, or of the folder that holds that one.
+std::string core_beside(const std::string& policy) {
+  const std::filesystem::path folder = std::filesystem::path(policy).parent_path();
+  const std::string above = (folder / ".." / "core.toml").string();
+  const std::string beside = (folder / "core.toml").string();
+  return !file_exists(beside) && file_exists(above) ? above : beside;
+}
+
 // A policy is judged by the core.toml whose inside names it must respect: one that is given beside it, else
-// the core.toml in its folder. False when there is neither.
+// the core.toml in its folder or the one above. False when there is neither.
 bool judge_policy(const Given& policy, const std::vector<Given>& all, UnixTime now, Judged& into) {
   const auto given = std::ranges::find(all, FileRole::kCore, &Given::role);
-  const std::string path = given != all.end()
-                               ? given->path
-                               : std::filesystem::path(policy.path).replace_filename("core.toml").string();
+  const std::string path = given != all.end() ? given->path : core_beside(policy.path);
   if (given == all.end() && !file_exists(path)) return false;
   const auto core = load_core_config(path);
   if (given == all.end()) into.errors.insert(into.errors.end(), core.errors.begin(), core.errors.end());
@@ -92,13 +107,13 @@ Exit run_check_config(const Invocation& invocation) {
   std::vector<std::string> paths = invocation.arguments;
   std::ranges::move(invocation.values("--config"), std::back_inserter(paths));
   if (paths.empty()) {
-    complain("check config: which FILE?");
+    complain("check config: FILE is required");
     return Exit::kUsage;
   }
   for (const std::string& path : paths) {
     Result<std::string> text = read_file(path);
     if (!text) {
-      judged.errors.push_back(finding_of(path, {Code::kConfigMissing, text.error().text}));
+      judged.errors.push_back(unreadable_finding(path, text.error()));
       continue;
     }
     const auto role =
@@ -108,6 +123,7 @@ Exit run_check_config(const Invocation& invocation) {
           "{}: neither edge.toml, core.toml nor policy.toml by its tables; say which with --role.", path));
       return Exit::kUsage;
     }
+    warn_of_name(path, *role, judged);
     given.push_back({path, std::move(*text), *role});
   }
   for (const Given& file : given) {

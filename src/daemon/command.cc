@@ -60,12 +60,17 @@ constexpr Option kDnsRecords[] = {
      "/run/sallyport."},
     kFromDaemon,
     {"--port", "", "PORT", "The s2s port that the edges are reached at; 5269 by default."}};
-constexpr Option kPorts[] = {{"--config", "-c", "FILE",
-                              "An edge.toml or core.toml, or both. Without it or --control: those in "
-                              "/etc/sallyport, else the one socket in /run/sallyport.",
-                              false, true},
-                             kFromDaemon,
-                             {"--nft", "", "", "As rules for nftables."}};
+constexpr Option kPorts[] = {
+    {"--config", "-c", "FILE",
+     "An edge.toml or core.toml, or both. Without it or --control: those in "
+     "/etc/sallyport, else the one socket in /run/sallyport.",
+     false, true},
+    kFromDaemon,
+    {"--address", "", "PARTY=ADDRESS",
+     "An address of a party of the table that the files do not tell, such as "
+     "edge=203.0.113.5; may be given several times.",
+     false, true},
+    {"--nft", "", "", "As rules for nftables; fails where the address of a party is not known."}};
 
 constexpr Option kCertList[] = {kCoreConfig};
 constexpr Argument kCsrNames[] = {
@@ -111,7 +116,7 @@ constexpr Command kCommands[] = {
     {"check config", "Judge configuration files and all that they name.",
      "Every error is shown with file, line and column. With core.toml the policy, the certificates and the "
      "keys that it names are judged too. A policy.toml is judged by the core.toml given beside it, or in its "
-     "folder.",
+     "folder or the one above.",
      kFiles, kCheckConfig, false, true, run_check_config},
     {"check dns", "Show how DNS leads to a domain's servers, and what would be skipped.",
      "Asks for the SRV records (RFC 6120 3.2, XEP-0368) and addresses and shows them in the order in which "
@@ -141,7 +146,7 @@ constexpr Command kCommands[] = {
      run_connections},
     {"explain",
      "Show each step that a stanza from FROM to TO would take, and where it would end.",
-     "Asks the core: it knows the whole way.",
+     "Asks the core: it knows the whole way. Fails (exit code 1) where a step refuses.",
      kFromTo,
      {},
      true,
@@ -206,7 +211,7 @@ constexpr Command kCommands[] = {
      run_keygen},
     {"reload",
      "Read policy, certificates and trusted_ca again; a bad change is refused whole.",
-     "",
+     "An invalid change ends with exit code 3, as an invalid file does everywhere.",
      {},
      {},
      true,

@@ -91,6 +91,29 @@ TEST(CommandLine, is_run_or_refused) {
   }
 }
 
+TEST(CommandLine, suggests_what_was_meant) {
+  const struct {
+    std::vector<std::string> words;
+    const char* meant;
+  } cases[] = {{{"statsu"}, "Did you mean `sallyport status`?"},
+               {{"polcy", "show"}, "Did you mean `sallyport policy show`?"},
+               {{"policy", "shwo"}, "Did you mean `sallyport policy show`?"},
+               {{"log", "levle", "debug"}, "Did you mean `sallyport log level`?"},
+               {{"status", "--jsn"}, "Did you mean `--json`?"},
+               {{"edge", "--cofnig=edge.toml"}, "Did you mean `--config`?"},
+               {{"frobnicate"}, nullptr},
+               {{"status", "--frobnicate"}, nullptr}};
+  for (const auto& one : cases) {
+    const Parsed parsed = parse_command_line(one.words);
+    EXPECT_EQ(parsed.exit, Exit::kUsage) << one.words[0];
+    if (one.meant != nullptr) {
+      EXPECT_NE(parsed.err.find(one.meant), std::string::npos) << parsed.err;
+    } else {
+      EXPECT_EQ(parsed.err.find("Did you mean"), std::string::npos) << parsed.err;
+    }
+  }
+}
+
 TEST(CommandLine, gives_arguments_in_order_and_options_by_name) {
   const Parsed parsed = parse_command_line({"explain", "a@x", "--json", "b@y", "--control", "/c.sock"});
   ASSERT_TRUE(parsed.invocation);

@@ -15,6 +15,7 @@
 #include <system_error>
 #include <vector>
 
+#include "base/codes.h"
 #include "base/limits.h"
 #include "daemon/file.h"
 #include "daemon/load.h"
@@ -23,11 +24,9 @@
 namespace sallyport::daemon {
 namespace {
 
-std::vector<std::string> sockets_in(const std::string& directory) {
+std::vector<std::string> sockets_in(const std::string& directory, const std::vector<std::string>& names) {
   std::vector<std::string> found;
-  const Result<std::vector<std::string>> names = list_directory(directory);
-  if (!names) return found;
-  for (const std::string& name : *names) {
+  for (const std::string& name : names) {
     const std::string path = directory + "/" + name;
     struct stat about {};
     if (::lstat(path.c_str(), &about) == 0 && S_ISSOCK(about.st_mode)) found.push_back(path);
@@ -35,8 +34,11 @@ std::vector<std::string> sockets_in(const std::string& directory) {
   return found;
 }
 
+// Why the socket does not answer: a daemon may well be there that this user may not ask.
 Error absent(const std::string& path, int error) {
-  return {Code::kControlAbsent, fmt::format("{}: {}", path, std::generic_category().message(error))};
+  const bool denied = error == EACCES || error == EPERM;
+  return {denied ? Code::kControlDenied : Code::kControlAbsent,
+          fmt::format("{}: {}", path, std::generic_category().message(error))};
 }
 
 class Connection {
@@ -106,7 +108,14 @@ std::optional<AskFailed> find_control(const Invocation& invocation, const std::s
     path = *named.value;
     return std::nullopt;
   }
-  const std::vector<std::string> sockets = sockets_in(run_directory);
+  const Result<std::vector<std::string>> names = list_directory(run_directory);
+  if (!names && names.error().code == Code::kFileDenied) {
+    const CodeRow& row = code_row(Code::kControlDenied);
+    return AskFailed{Exit::kFailed,
+                     fmt::format("{} {} [{}]\n  {}", row.sentence, names.error().text, row.name, row.remedy)};
+  }
+  const std::vector<std::string> sockets =
+      names ? sockets_in(run_directory, *names) : std::vector<std::string>();
   if (sockets.size() == 1) {
     path = sockets.front();
     return std::nullopt;

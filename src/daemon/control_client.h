@@ -17,12 +17,12 @@ struct AskFailed {
 };
 
 // Which control socket the invocation means: --control, else the one that -c names, else the only one in
-// `run_directory`. Several there: kUsage. None: kNoDaemon.
+// `run_directory`. Several there: kUsage. None: kNoDaemon. A folder that may not be read: kFailed.
 std::optional<AskFailed> find_control(const Invocation& invocation, const std::string& run_directory,
                                       std::string& path);
 
 // Sends one question and waits for its answer. Blocking, with a deadline. Errors: kControlAbsent,
-// kControlRefused (what came is no answer).
+// kControlDenied (the socket's permissions), kControlRefused (what came is no answer).
 Result<boost::json::object> ask(const std::string& path, const boost::json::object& question);
 
 // The usual place of control sockets.

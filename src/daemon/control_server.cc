@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <grp.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -32,6 +33,8 @@ std::string error_answer(const Error& error) {
        {{"code", row.name}, {"sentence", row.sentence}, {"text", error.text}, {"remedy", row.remedy}}}});
 }
 
+std::string Asker::text() const { return fmt::format("uid {}, pid {}", uid, pid); }
+
 // The listener and its clients. The handlers hold it, so it outlives the server by as long as they take.
 class ControlServer::Impl : public std::enable_shared_from_this<ControlServer::Impl> {
  public:
@@ -49,7 +52,7 @@ class ControlServer::Impl : public std::enable_shared_from_this<ControlServer::I
     ::umask(before);
     if (!failed) bound_ = true;
     if (!failed) acceptor_.listen(16, failed);
-    if (failed) return Error{Code::kFileUnreadable, fmt::format("{}: {}", path_, failed.message())};
+    if (failed) return file_error(path_, failed.value());
     return group.empty() ? Result<void>{} : give_to(group);
   }
 
@@ -78,7 +81,12 @@ class ControlServer::Impl : public std::enable_shared_from_this<ControlServer::I
           deadline(socket.get_executor()),
           owner(server.weak_from_this()),
           id(number),
-          bytes_max(server.question_bytes_max_) {}
+          bytes_max(server.question_bytes_max_) {
+      ucred peer{};
+      socklen_t size = sizeof peer;
+      if (::getsockopt(socket.native_handle(), SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0)
+        asker = {static_cast<long>(peer.uid), static_cast<long>(peer.pid)};
+    }
 
     void end() {
       error_code ignored;
@@ -115,7 +123,7 @@ class ControlServer::Impl : public std::enable_shared_from_this<ControlServer::I
       std::string question = take_line(size);
       // The time that an answer takes is not the client's.
       deadline.cancel();
-      server->answer_(std::move(question), [self = shared_from_this()](std::string answer) {
+      server->answer_(std::move(question), asker, [self = shared_from_this()](std::string answer) {
         const auto still = self->owner.lock();
         if (still && !still->closed_ && self->socket.is_open()) self->write(std::move(answer));
       });
@@ -142,6 +150,7 @@ class ControlServer::Impl : public std::enable_shared_from_this<ControlServer::I
     std::weak_ptr<Impl> owner;
     std::uint64_t id;
     std::size_t bytes_max;
+    Asker asker;
     std::string in;
     std::string out;
     bool closing = false;
@@ -153,8 +162,7 @@ class ControlServer::Impl : public std::enable_shared_from_this<ControlServer::I
       return Error{Code::kConfigValue, fmt::format("there is no group `{}` (control_group)", group)};
     if (::chown(path_.c_str(), static_cast<uid_t>(-1), row->gr_gid) != 0 ||
         ::chmod(path_.c_str(), 0660) != 0) {
-      return Error{Code::kFileUnreadable,
-                   fmt::format("{}: {}", path_, std::generic_category().message(errno))};
+      return file_error(path_, errno);
     }
     return {};
   }
@@ -187,7 +195,7 @@ Result<void> make_way(const asio::any_io_executor& executor, const std::string& 
   struct stat about {};
   if (::lstat(path.c_str(), &about) != 0) return {};
   if (!S_ISSOCK(about.st_mode))
-    return Error{Code::kFileUnreadable, fmt::format("{}: exists and is no socket", path)};
+    return Error{Code::kFileUnreadable, fmt::format("{}: exists and is not a socket", path)};
   stream_protocol::socket probe(executor);
   error_code failed;
   probe.connect(stream_protocol::endpoint(path), failed);

@@ -13,10 +13,19 @@
 
 namespace sallyport::daemon {
 
+// The process at the other end of the socket, as the kernel knew it when it connected (SO_PEERCRED,
+// unix(7)); -1 where it is not known.
+struct Asker {
+  long uid = -1;
+  long pid = -1;
+  // "uid 1000, pid 4711"
+  std::string text() const;
+};
+
 // A question's line in, the answer's line out, both without the line feed. The answer may come later, on the
 // same executor, and comes once; others are answered meanwhile.
 using Reply = std::function<void(std::string)>;
-using Answerer = std::function<void(std::string question, Reply reply)>;
+using Answerer = std::function<void(std::string question, const Asker& asker, Reply reply)>;
 
 class ControlServer {
  public:

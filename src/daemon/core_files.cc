@@ -84,15 +84,6 @@ CoreFilesInUse::Outcome CoreFilesInUse::refused(const std::vector<gate::Finding>
   return outcome;
 }
 
-CoreFilesInUse::Outcome CoreFilesInUse::read_all() const {
-  gate::Loaded<PolicyFiles> fresh = load_policy(parts_.files.config, Door::now().civil);
-  if (!fresh.value) return refused(fresh.errors);
-  Outcome outcome;
-  const json::object answer = take(std::move(*fresh.value), fresh.warnings, outcome);
-  outcome.answer = {json::serialize(answer), answer.contains("errors")};
-  return outcome;
-}
-
 namespace {
 
 std::string text_at(const json::object& object, std::string_view name) {
@@ -122,6 +113,16 @@ json::array listed(const std::vector<gate::PolicyChange>& changes) {
 }
 
 }  // namespace
+
+CoreFilesInUse::Outcome CoreFilesInUse::read_all() const {
+  gate::Loaded<PolicyFiles> fresh = load_policy(parts_.files.config, Door::now().civil);
+  if (!fresh.value) return refused(fresh.errors);
+  Outcome outcome;
+  json::object answer = take(std::move(*fresh.value), fresh.warnings, outcome);
+  answer["warnings"] = listed(std::move(fresh.warnings), {}, {});
+  outcome.answer = {json::serialize(answer), answer.contains("errors")};
+  return outcome;
+}
 
 CoreFilesInUse::Outcome CoreFilesInUse::compare(const json::object& question) const {
   const gate::CoreConfig& config = parts_.files.config;
@@ -159,8 +160,7 @@ Result<void> CoreFilesInUse::may_apply(const json::object& question) const {
   const std::string& file = parts_.files.config.policy;
   const Result<std::string> text = read_file(file);
   if (text && sha256(*text) != policy_->update().policy_sha256) {
-    return {Code::kControlGeneration,
-            fmt::format("{} has been edited since it was taken: reload it, or move it away", file)};
+    return {Code::kControlEdited, file};
   }
   return {};
 }

@@ -49,8 +49,9 @@ class CoreFilesInUse {
   void reload(Reply reply);
   // What would change if the policy in `question` took the place of the one in force.
   void diff(boost::json::object question, Reply reply);
-  // Puts it in that place, in the policy's file too: whole, or not at all. Refused (kControlGeneration) when
-  // the generation in force is not `question`'s, or the file holds what was never taken.
+  // Puts it in that place, in the policy's file too: whole, or not at all. Refused when
+  // the generation in force is not `question`'s (kControlGeneration), or the file holds what was never taken
+  // (kControlEdited).
   void apply(boost::json::object question, Reply reply);
   // Reads the public certificates again, and nothing else: a policy that is being edited is none of its
   // business.

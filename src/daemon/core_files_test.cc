@@ -141,6 +141,28 @@ TEST_F(CoreFilesTest, a_bad_one_is_refused_whole_and_the_next_order_is_carried_o
   EXPECT_TRUE(used_.empty());
 }
 
+TEST_F(CoreFilesTest, a_policy_that_serves_nothing_is_warned_of_in_the_answer_and_the_log) {
+  in_use_->apply(question("[federation]\n"), reply());
+  write("policy.toml", "[federation]\nenabled = true\n");
+  in_use_->reload(reply());
+  run(2);
+  for (const json::object& answer : answers_) {
+    EXPECT_NE(json::serialize(answer.at("warnings")).find("config.serves-nothing"), std::string::npos)
+        << json::serialize(answer);
+  }
+  EXPECT_EQ(refused_, (std::vector{false, false}));
+  EXPECT_EQ(std::ranges::count(log_.names, "config.warning"), 2);
+}
+
+TEST_F(CoreFilesTest, an_edit_that_was_never_reloaded_is_not_written_over) {
+  write("policy.toml", policy_allowing("edited.example"));
+  in_use_->apply(question(policy_allowing("second.example")), reply());
+  run(1);
+  EXPECT_TRUE(refused_[0]);
+  EXPECT_EQ(answers_[0].at("error").at("code"), "control.edited");
+  EXPECT_EQ(*read_file(folder_ + "/policy.toml"), policy_allowing("edited.example"));
+}
+
 TEST_F(CoreFilesTest, orders_are_carried_out_in_turn_each_on_what_the_one_before_left) {
   in_use_->apply(question(policy_allowing("second.example"), 1), reply());
   in_use_->apply(question(policy_allowing("third.example"), 1), reply());

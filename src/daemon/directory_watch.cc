@@ -93,13 +93,13 @@ Result<std::unique_ptr<DirectoryWatch>> DirectoryWatch::open(asio::any_io_execut
                                                              std::function<void()> changed) {
   const int inotify = ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
   if (inotify < 0)
-    return Error{Code::kFileUnreadable, fmt::format("inotify: {}", std::generic_category().message(errno))};
+    return Error{Code::kFileWatch, fmt::format("inotify: {}", std::generic_category().message(errno))};
   auto impl = std::make_shared<Impl>(executor, inotify, directory, std::move(changed));
   if (!impl->watch()) {
     const int error = errno;
     impl->close();
-    return Error{Code::kFileUnreadable,
-                 fmt::format("{}: {}", directory, std::generic_category().message(error))};
+    if (error == ENOENT || error == EACCES || error == ENOTDIR) return file_error(directory, error);
+    return Error{Code::kFileWatch, fmt::format("{}: {}", directory, std::generic_category().message(error))};
   }
   impl->read();
   impl->look_again();

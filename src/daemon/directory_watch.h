@@ -15,7 +15,7 @@ class DirectoryWatch {
  public:
   // Calls `changed` on the executor once nothing has changed for limits::kDirectoryQuiet after a change:
   // a chain and its key are two files. Also every limits::kCertificatesLookAgain. `changed` outlives the
-  // watch. Errors: kFileUnreadable.
+  // watch. Errors: kFileWatch, kFileUnreadable.
   static Result<std::unique_ptr<DirectoryWatch>> open(boost::asio::any_io_executor executor,
                                                       const std::string& directory,
                                                       std::function<void()> changed);

@@ -115,7 +115,9 @@ Exit Door::fail(const Error& error) {
   const CodeRow& row = code_row(error.code);
   log_.log({LogLevel::kError,
             "door.failed",
-            {{"code", std::string(row.name)}, {"why", fmt::format("{} {}", row.sentence, error.text)}}});
+            {{"code", std::string(row.name)},
+             {"why", fmt::format("{} {}", row.sentence, error.text)},
+             {"remedy", std::string(row.remedy)}}});
   return Exit::kFailed;
 }
 
@@ -152,9 +154,11 @@ Exit Door::serve(const Interfaces& interfaces, Answers answers) {
   answers_ = std::move(answers);
   const std::size_t question_bytes_max =
       answers_.policy_apply ? limits::kControlPolicyBytesMax : limits::kControlQuestionBytesMax;
-  auto control = ControlServer::open(
-      io_.get_executor(), interfaces.control, interfaces.control_group, question_bytes_max,
-      [this](std::string question, Reply reply) { take_question(std::move(question), std::move(reply)); });
+  auto control =
+      ControlServer::open(io_.get_executor(), interfaces.control, interfaces.control_group,
+                          question_bytes_max, [this](std::string question, const Asker& asker, Reply reply) {
+                            take_question(std::move(question), asker, std::move(reply));
+                          });
   if (!control) return fail(control.error());
   if (Result<void> started = start_shards(); !started) return fail(started.error());
   std::unique_ptr<MetricsServer> metrics;
@@ -167,6 +171,8 @@ Exit Door::serve(const Interfaces& interfaces, Answers answers) {
   }
   for (const int signal : {SIGTERM, SIGINT, SIGHUP}) signals_.add(signal);
   wait_for_signal();
+  if (interfaces.metrics)
+    log_.log({LogLevel::kInfo, "net.listen", {{"metrics", interfaces.metrics->text()}}});
   log_.log({LogLevel::kInfo, "door.ready", {{"control", interfaces.control}}});
   notify_.ready("serving");
   for (std::size_t shard = 1; shard < shards_->count(); ++shard) {
@@ -197,16 +203,19 @@ Door::Asked Door::read(std::string question) {
   return asked;
 }
 
-void Door::take_question(std::string question, Reply reply) {
-  if (question.size() <= limits::kControlQuestionBytesMax) return answer(read(std::move(question)), reply);
+void Door::take_question(std::string question, const Asker& asker, Reply reply) {
+  if (question.size() <= limits::kControlQuestionBytesMax)
+    return answer(read(std::move(question)), asker, reply);
   // A whole policy: stanzas do not wait until it is parsed.
   aside_.run(
       io_.get_executor(), [text = std::move(question)]() mutable { return read(std::move(text)); },
-      [this, reply = std::move(reply)](Asked asked) { answer(std::move(asked), reply); });
+      [this, asker, reply = std::move(reply)](Asked asked) { answer(std::move(asked), asker, reply); });
 }
 
-void Door::answer(Asked asked, const Reply& reply) {
+void Door::answer(Asked asked, const Asker& asker, const Reply& reply) {
   const std::string ask = asked.object ? text_at(*asked.object, "ask") : std::string();
+  if (ask == "reload" || ask == "policy apply")
+    log_.log({LogLevel::kInfo, "control.order", {{"order", ask}, {"by", asker.text()}}});
   if (ask == "reload" && answers_.reload) return answers_.reload(reply);
   if (ask == "policy diff" && answers_.policy_diff)
     return answers_.policy_diff(std::move(*asked.object), reply);
@@ -214,7 +223,7 @@ void Door::answer(Asked asked, const Reply& reply) {
     return answers_.policy_apply(std::move(*asked.object), reply);
   const bool of_the_process = !asked.object || asked.text.size() > limits::kControlQuestionBytesMax ||
                               std::ranges::find(kOfTheProcess, ask) != kOfTheProcess.end();
-  if (of_the_process) return reply(answer_at_once(asked, ask));
+  if (of_the_process) return reply(answer_at_once(asked, asker, ask));
   ask_shards(ask, asked.text, reply);
 }
 
@@ -236,7 +245,7 @@ void Door::ask_shards(const std::string& ask, const std::string& question, const
                    });
 }
 
-std::string Door::answer_at_once(const Asked& asked, const std::string& ask) {
+std::string Door::answer_at_once(const Asked& asked, const Asker& asker, const std::string& ask) {
   const auto refusal = [](std::string_view text) {
     return json::serialize(error_object({Code::kControlRefused, std::string(text)}));
   };
@@ -244,7 +253,7 @@ std::string Door::answer_at_once(const Asked& asked, const std::string& ask) {
   if (asked.text.size() > limits::kControlQuestionBytesMax)
     return refusal("the question is longer than the limit");
   if (ask == "reload" || ask == "policy diff" || ask == "policy apply") return json::serialize(unanswered());
-  if (ask == "log level") return json::serialize(set_log_level(*asked.object));
+  if (ask == "log level") return json::serialize(set_log_level(*asked.object, asker));
   if (ask == "ports") return json::serialize(answers_.ports ? answers_.ports() : unanswered());
   if (ask == "dns records") {
     const std::string text = text_at(*asked.object, "port");
@@ -252,7 +261,7 @@ std::string Door::answer_at_once(const Asked& asked, const std::string& ask) {
     std::from_chars(text.data(), text.data() + text.size(), port);
     return json::serialize(answers_.dns_records ? answers_.dns_records(port) : unanswered());
   }
-  drain_shards();
+  drain_shards(asker.text());
   return json::serialize(json::object{{"draining", true}});
 }
 
@@ -263,10 +272,14 @@ void Door::tell_status(const std::function<void(const json::object&)>& done) {
   });
 }
 
-json::object Door::set_log_level(const json::object& question) {
+json::object Door::set_log_level(const json::object& question, const Asker& asker) {
   const std::string name = text_at(question, "level");
   const auto level = log_level_named(name);
   if (!level) return error_object({Code::kControlRefused, fmt::format("there is no log level `{}`", name)});
+  // While the wider of the two levels is in force: the order stands in the log, whatever they are.
+  const LogLevel widest = std::max(log_.level(), *level);
+  log_.set_level(widest);
+  log_.log({std::min(LogLevel::kInfo, widest), "log.level", {{"level", name}, {"by", asker.text()}}});
   log_.set_level(*level);
   return {{"level", name}};
 }
@@ -289,15 +302,15 @@ void Door::handle_signal(int signal) {
   }
   if (draining_) return end();
   draining_ = true;
-  log_.log({LogLevel::kInfo, "door.draining", {{"signal", signal == SIGTERM ? "TERM" : "INT"}}});
   notify_.stopping();
-  drain_shards();
+  drain_shards(signal == SIGTERM ? "signal TERM" : "signal INT");
   drain_until_ = std::chrono::steady_clock::now() + limits::kDrainTimeout;
   wait_until_drained();
 }
 
 // The first at once, so that nothing is accepted behind it.
-void Door::drain_shards() {
+void Door::drain_shards(const std::string& by) {
+  log_.log({LogLevel::kInfo, "door.draining", {{"by", by}}});
   shards_->driver(0).drain_streams();
   for (std::size_t shard = 1; shard < shards_->count(); ++shard) {
     shards_->post(shard, [](net::Driver& driver) { driver.drain_streams(); });

@@ -83,17 +83,18 @@ class Door {
     std::optional<boost::json::object> object;  // nothing: the text is no JSON object
   };
   static Asked read(std::string question);
-  void take_question(std::string question, Reply reply);
-  void answer(Asked asked, const Reply& reply);
-  std::string answer_at_once(const Asked& asked, const std::string& ask);
+  void take_question(std::string question, const Asker& asker, Reply reply);
+  void answer(Asked asked, const Asker& asker, const Reply& reply);
+  std::string answer_at_once(const Asked& asked, const Asker& asker, const std::string& ask);
   void ask_shards(const std::string& ask, const std::string& question, const Reply& reply);
   void tell_status(const std::function<void(const boost::json::object&)>& done);
-  boost::json::object set_log_level(const boost::json::object& question);
+  boost::json::object set_log_level(const boost::json::object& question, const Asker& asker);
   void wait_for_signal();
   void handle_signal(int signal);
   Result<void> start_shards();
   static void run_shard(boost::asio::io_context& loop, net::Driver& driver);
-  void drain_shards();
+  // `by`: who asks for it, for the log.
+  void drain_shards(const std::string& by);
   void wait_until_drained();
   void end();
 

@@ -1,5 +1,6 @@
 // Files, as the daemon and the commands need them: whole, bounded, and written so that a crash leaves either
-// the old one or the new one.
+// the old one or the new one. Wherever an error is kFileUnreadable, it is kFileDenied where only permissions
+// are in the way.
 #pragma once
 
 #include <cstddef>
@@ -11,6 +12,9 @@
 #include "base/result.h"
 
 namespace sallyport::daemon {
+
+// What the system says (errno) about a path.
+Error file_error(const std::string& path, int error);
 
 // The whole file. Errors: kFileUnreadable (the text names the path), also past `bytes_max`.
 Result<std::string> read_file(const std::string& path, std::size_t bytes_max = limits::kConfigFileBytesMax);

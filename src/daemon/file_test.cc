@@ -164,7 +164,7 @@ TEST(Covers, a_wildcard_stands_for_one_label) {
     gate::PolicyConfig policy;
     const auto domain = *xmpp::Domain::parse(asked);
     policy.served.push_back({domain, domain, {}, std::nullopt, false, 1});
-    return uncovered(policy, {name}).empty();
+    return uncovered(policy, {{name}}).empty();
   };
   EXPECT_TRUE(is("example.com", "example.com"));
   EXPECT_TRUE(is("*.example.com", "a.example.com"));

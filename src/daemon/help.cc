@@ -79,6 +79,12 @@ std::string completion_case(const Command& command) {
   for (const Option& option : options_of(command)) words.insert(std::string(option.name));
   for (const Argument& argument : command.arguments) {
     for (const std::string& choice : choices_of(argument.choices)) words.insert(choice);
+    if (argument.name != "COMMAND") continue;
+    for (const Command& one : command_table()) {
+      const std::size_t space = one.name.find(' ');
+      words.insert(std::string(one.name.substr(0, space)));
+      if (space != std::string_view::npos) words.insert(std::string(one.name.substr(space + 1)));
+    }
   }
   return fmt::format("    \"{}\") words=\"{}\" ;;\n", command.name, join(words));
 }

@@ -41,9 +41,8 @@ Exit show_pin(const Invocation& invocation) {
 // The served names that no certificate covers.
 std::vector<std::string> names_without(const gate::PolicyConfig& policy,
                                        const std::vector<NamedCertificate>& found) {
-  NameSet covered;
-  for (const NamedCertificate& one : found)
-    covered.insert(one.certificate.pem.names.begin(), one.certificate.pem.names.end());
+  std::vector<std::vector<std::string>> covered;
+  for (const NamedCertificate& one : found) covered.push_back(one.certificate.pem.names);
   std::vector<std::string> names;
   for (const gate::Served* served : uncovered(policy, covered)) names.push_back(served->name.ascii());
   return names;

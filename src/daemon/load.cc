@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <grp.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
@@ -10,6 +11,7 @@
 #include "base/bytes.h"
 #include "daemon/file.h"
 #include "net/tls.h"
+#include "xmpp/expat_version.h"
 
 namespace sallyport::daemon {
 namespace {
@@ -31,14 +33,22 @@ void take_findings(Loaded<T>& to, Loaded<U>& from) {
 std::optional<std::string> named_file(const std::string& path, std::vector<Finding>& errors) {
   Result<std::string> text = read_file(path);
   if (text) return std::move(*text);
-  errors.push_back(finding_of(path, {Code::kConfigMissing, text.error().text}));
+  errors.push_back(unreadable_finding(path, text.error()));
   return std::nullopt;
 }
 
-Identity load_identity(const gate::IdentityFiles& files, std::vector<Finding>& errors) {
+// A file with a secret in it.
+std::optional<std::string> secret_file(const std::string& path, std::vector<Finding>& errors,
+                                       std::vector<Finding>& warnings) {
+  warn_of_open_secret(path, warnings);
+  return named_file(path, errors);
+}
+
+Identity load_identity(const gate::IdentityFiles& files, std::vector<Finding>& errors,
+                       std::vector<Finding>& warnings) {
   Identity identity;
   const auto certificate = named_file(files.certificate, errors);
-  auto key = named_file(files.key, errors);
+  auto key = secret_file(files.key, errors, warnings);
   if (!certificate || !key) return identity;
   const Result<std::string> pin = net::certificate_pin(*certificate);
   if (!pin) errors.push_back(finding_of(files.certificate, pin.error()));
@@ -52,6 +62,23 @@ Identity load_identity(const gate::IdentityFiles& files, std::vector<Finding>& e
   identity.key = std::move(*key);
   if (pin) identity.pin = *pin;
   return identity;
+}
+
+// A node that names its own key as the other node's has copied the wrong pin: no link comes up.
+void warn_of_own_pin(const std::string& file, const Identity& identity, std::string_view row,
+                     const std::vector<std::string>& pins, std::vector<Finding>& warnings) {
+  if (identity.pin.empty() || std::ranges::find(pins, identity.pin) == pins.end()) return;
+  warnings.push_back(finding_of(
+      file, {Code::kConfigConflict,
+             fmt::format("{} names the pin of this node's own [identity]; the pin of the other node is what "
+                         "`sallyport keygen --show` prints for its certificate",
+                         row)}));
+}
+
+// Everything that both roles need besides their files.
+void judge_libraries(std::vector<Finding>& errors) {
+  if (const Result<void> expat = xmpp::judge_expat(xmpp::expat_facts()); !expat)
+    errors.push_back(finding_of("libexpat", expat.error()));
 }
 
 // PEM authorities: at least one certificate.
@@ -94,7 +121,7 @@ std::optional<NamedCertificate> load_pair(const std::string& chain_path, const s
                                           UnixTime now, const net::TrustStore* trust,
                                           std::vector<Finding>& errors, std::vector<Finding>& warnings) {
   const auto chain = named_file(chain_path, errors);
-  auto key = named_file(key_path, errors);
+  auto key = secret_file(key_path, errors, warnings);
   if (!chain || !key) return std::nullopt;
   Result<net::JudgedCertificate> judged = net::judge_certificate(*chain, *key, now, trust);
   wipe(*key);
@@ -163,6 +190,11 @@ Finding finding_of(const std::string& file, const Error& error) {
   return {error.code, file, 0, 0, std::move(text)};
 }
 
+Finding unreadable_finding(const std::string& path, const Error& error) {
+  const bool denied = error.code == Code::kFileDenied;
+  return finding_of(path, {denied ? Code::kFileDenied : Code::kConfigMissing, error.text});
+}
+
 std::string fingerprint_of(const gate::PolicyUpdate& update) {
   std::string all;
   Appender out(all);
@@ -219,7 +251,10 @@ Loaded<EdgeFiles> load_edge(const std::string& file, UnixTime) {
   take_findings(out, config);
   if (!config.value) return out;
   check_group(file, config.value->control_group, out.errors);
-  Identity identity = load_identity(config.value->identity, out.errors);
+  judge_libraries(out.errors);
+  Identity identity = load_identity(config.value->identity, out.errors, out.warnings);
+  for (const gate::CoreRow& core : config.value->cores)
+    warn_of_own_pin(file, identity, fmt::format("[[core]] `{}`", core.name), core.pins, out.warnings);
   if (!config.value->trust_anchor.empty()) (void)named_file(config.value->trust_anchor, out.errors);
   if (!out.errors.empty()) return out;
   std::string fingerprint = to_hex(sha256(*text)) + identity.pin;
@@ -236,13 +271,23 @@ Loaded<CoreFiles> load_core(const std::string& file, UnixTime now) {
   if (!config.value) return out;
   CoreFiles files{std::move(*config.value), sha256(*text), {}, {}, {}, {}, {}};
   check_group(file, files.config.control_group, out.errors);
-  files.identity = load_identity(files.config.identity, out.errors);
+  judge_libraries(out.errors);
+  files.identity = load_identity(files.config.identity, out.errors, out.warnings);
+  for (const gate::EdgeRow& edge : files.config.edges)
+    warn_of_own_pin(file, files.identity, fmt::format("[[edge]] `{}`", edge.name.ascii()), edge.pins,
+                    out.warnings);
   if (!files.config.server_ca.empty()) files.server_ca = load_authorities(files.config.server_ca, out.errors);
   if (!files.config.ca_certificate.empty()) {
     files.ca_certificate = load_authorities(files.config.ca_certificate, out.errors);
   }
-  if (!files.config.ca_key.empty()) files.ca_key = named_file(files.config.ca_key, out.errors).value_or("");
-  if (!files.config.dialback_secret.empty()) (void)named_file(files.config.dialback_secret, out.errors);
+  if (!files.config.ca_key.empty())
+    files.ca_key = secret_file(files.config.ca_key, out.errors, out.warnings).value_or("");
+  if (!files.config.dialback_secret.empty())
+    (void)secret_file(files.config.dialback_secret, out.errors, out.warnings);
+  if (files.config.admin) {
+    warn_of_open_secret(files.config.admin->tokens_file, out.warnings);
+    if (!files.config.admin->key.empty()) warn_of_open_secret(files.config.admin->key, out.warnings);
+  }
   Loaded<PolicyFiles> policy = load_policy(files.config, now);
   take_findings(out, policy);
   if (policy.value) files.policy = std::move(*policy.value);
@@ -271,7 +316,7 @@ std::vector<NamedCertificate> load_certificates(const std::string& directory, Un
       trusted_ca.empty() ? Result(net::TrustStore::system()) : net::TrustStore::parse(trusted_ca);
   const Result<std::vector<std::string>> names = list_directory(directory);
   if (!names) {
-    errors.push_back(finding_of(directory, {Code::kConfigMissing, names.error().text}));
+    errors.push_back(unreadable_finding(directory, names.error()));
     return found;
   }
   for (const std::string& name : *names) {
@@ -297,7 +342,10 @@ std::vector<NamedCertificate> load_certificates(const std::string& directory, Un
   return found;
 }
 
-std::vector<const gate::Served*> uncovered(const gate::PolicyConfig& policy, const NameSet& names) {
+std::vector<const gate::Served*> uncovered(const gate::PolicyConfig& policy,
+                                           const std::vector<std::vector<std::string>>& name_lists) {
+  TextSet names;
+  for (const std::vector<std::string>& one : name_lists) names.insert(one.begin(), one.end());
   const auto covered = [&names](const std::string& name) {
     const std::size_t dot = name.find('.');
     return names.contains(name) || (dot != std::string::npos && names.contains("*" + name.substr(dot)));
@@ -312,13 +360,25 @@ std::vector<const gate::Served*> uncovered(const gate::PolicyConfig& policy, con
 void warn_of_uncovered(const gate::PolicyConfig& policy,
                        const std::vector<gate::CertificatePem>& certificates, const std::string& directory,
                        std::vector<Finding>& warnings) {
-  NameSet names;
-  for (const gate::CertificatePem& one : certificates) names.insert(one.names.begin(), one.names.end());
+  std::vector<std::vector<std::string>> names;
+  for (const gate::CertificatePem& one : certificates) names.push_back(one.names);
   for (const gate::Served* served : uncovered(policy, names)) {
-    warnings.push_back({Code::kConfigMissing, policy.file, served->line, 1,
-                        fmt::format("no certificate in `{}` names {}: remote servers will find no TLS for it",
-                                    directory, served->name.ascii())});
+    warnings.push_back(
+        {Code::kConfigMissing, policy.file, served->line, 1,
+         fmt::format("no certificate in `{}` covers {}; remote servers cannot connect to it with TLS",
+                     directory, served->name.ascii())});
   }
+}
+
+void warn_of_open_secret(const std::string& path, std::vector<Finding>& warnings) {
+  constexpr unsigned kOpen = 0037;  // a group may read what it shares with the node's user
+  struct stat about {};
+  if (::stat(path.c_str(), &about) != 0 || (about.st_mode & kOpen) == 0) return;
+  warnings.push_back(finding_of(
+      path, {Code::kConfigExposed,
+             fmt::format("holds a secret and has mode {:04o}, which lets more than its owner use it: `chmod "
+                         "0600`, or 0640 where the group is the node's alone",
+                         about.st_mode & 07777)}));
 }
 
 net::DialSetup dial_setup(const gate::EdgeConfig& config) {

@@ -11,13 +11,14 @@
 
 #include "base/keyed_hash.h"
 #include "gate/config.h"
+#include "gate/config_role.h"
 #include "gate/core.h"
 #include "net/certificate.h"
 #include "net/dial.h"
 
 namespace sallyport::daemon {
 
-enum class FileRole { kEdge, kCore, kPolicy };
+using gate::FileRole;
 // By its tables: [edge], [core], or those of policy.toml; nothing when they do not tell.
 std::optional<FileRole> file_role_of(std::string_view text);
 
@@ -25,6 +26,9 @@ std::optional<FileRole> file_role_of(std::string_view text);
 std::string shown_findings(const std::vector<gate::Finding>& findings);
 // A finding about a whole file, without a place in it.
 gate::Finding finding_of(const std::string& file, const Error& error);
+
+// That a file could not be read: kFileDenied where only permissions are in the way, else kConfigMissing.
+gate::Finding unreadable_finding(const std::string& path, const Error& error);
 
 // The control socket that a configuration names, edge's or core's.
 gate::Loaded<std::string> control_path_of(const std::string& file);
@@ -90,12 +94,16 @@ std::vector<NamedCertificate> load_certificates(const std::string& directory, Un
                                                 std::vector<gate::Finding>& errors,
                                                 std::vector<gate::Finding>& warnings);
 // The rows whose name none of these certificates' names covers: equal, or a wildcard for its first label.
-using NameSet = TextSet;
-std::vector<const gate::Served*> uncovered(const gate::PolicyConfig& policy, const NameSet& names);
-// The same as warnings.
+// `name_lists`: the names of each certificate.
+std::vector<const gate::Served*> uncovered(const gate::PolicyConfig& policy,
+                                           const std::vector<std::vector<std::string>>& name_lists);
+// A warning for each of them.
 void warn_of_uncovered(const gate::PolicyConfig& policy,
                        const std::vector<gate::CertificatePem>& certificates, const std::string& directory,
                        std::vector<gate::Finding>& warnings);
+// Warns of a file with a secret that others than its owner may read or change, or its group change. A file
+// that is absent is somebody else's finding.
+void warn_of_open_secret(const std::string& path, std::vector<gate::Finding>& warnings);
 // How an edge dials the world.
 net::DialSetup dial_setup(const gate::EdgeConfig& config);
 }  // namespace sallyport::daemon

@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 
+#include "base/log.h"
 #include "daemon/table.h"
 
 namespace sallyport::daemon {
@@ -28,8 +29,16 @@ std::string label(std::string_view text) {
   return out;
 }
 
-void family(std::string& out, std::string_view name, std::string_view type, std::string_view help) {
-  out += fmt::format("# TYPE sallyport_{} {}\n# HELP sallyport_{} {}\n", name, type, name, help);
+// OpenMetrics names a counter without the `_total` of its sample, and has the type `info` (OpenMetrics 1.0
+// "Counter", "Info"); the older text format names families as their samples are named, and knows no `info`.
+void family(std::string& out, MetricsFormat format, std::string_view name, std::string_view type,
+            std::string_view help) {
+  const bool open_metrics = format == MetricsFormat::kOpenMetrics;
+  std::string as_sampled(name);
+  if (!open_metrics && type == "counter") as_sampled += "_total";
+  if (!open_metrics && type == "info") as_sampled += "_info";
+  const std::string_view shown_type = !open_metrics && type == "info" ? "gauge" : type;
+  out += fmt::format("# HELP sallyport_{0} {2}\n# TYPE sallyport_{0} {1}\n", as_sampled, shown_type, help);
 }
 
 // The number, or 0 where a door of another version has none.
@@ -50,6 +59,8 @@ void figures(std::string& out, const json::object& status, std::initializer_list
   }
 }
 
+bool is_draining(const json::object& status) { return field(status, "draining") == "yes"; }
+
 std::string response(std::string_view status, std::string_view type, std::string_view body) {
   return fmt::format(
       "HTTP/1.1 {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n"
@@ -59,13 +70,16 @@ std::string response(std::string_view status, std::string_view type, std::string
 
 }  // namespace
 
-std::string metrics_text(const json::object& status) {
+std::string metrics_text(const json::object& status, MetricsFormat format) {
   std::string out;
-  family(out, "build", "info", "Which program this is.");
+  const auto begin = [&](std::string_view name, std::string_view type, std::string_view help) {
+    family(out, format, name, type, help);
+  };
+  begin("build", "info", "The role, name and version of this program.");
   out += fmt::format("sallyport_build_info{{role=\"{}\",name=\"{}\",version=\"{}\"}} 1\n",
                      label(field(status, "role")), label(field(status, "name")),
                      label(field(status, "version")));
-  family(out, "link_up", "gauge", "Whether the link to the other door is up.");
+  begin("link_up", "gauge", "Whether the link to the other node is up.");
   for (const json::value& link : list_at(status, "links")) {
     if (!link.is_object()) continue;
     const json::object& row = link.get_object();
@@ -73,31 +87,40 @@ std::string metrics_text(const json::object& status) {
     out += fmt::format("sallyport_link_up{{link=\"{}\"{}}} {}\n", label(field(row, "name")), shard,
                        field(row, "state") == "up" ? 1 : 0);
   }
+  if (status.contains("listening")) {
+    begin("listening", "gauge", "Whether all s2s listeners are open.");
+    out += fmt::format("sallyport_listening {}\n", field(status, "listening") == "yes" ? 1 : 0);
+  }
+  begin("draining", "gauge", "Whether the node is being drained.");
+  out += fmt::format("sallyport_draining {}\n", is_draining(status) ? 1 : 0);
   if (status.contains("shards")) {
-    family(out, "shards_in_use", "gauge", "Shards that carry streams.");
+    begin("shards_in_use", "gauge", "Shards that carry streams.");
     figures(out, status, {{"shards", "in_use", "shards_in_use"}});
   }
-  family(out, "policy_generation", "gauge", "The generation of the policy in force.");
+  begin("policy_generation", "gauge", "The generation of the policy in force.");
   figures(out, status, {{"policy", "generation", "policy_generation"}});
-  family(out, "streams", "gauge", "Streams that are open.");
+  begin("policy_served_names", "gauge", "Domains and chat node aliases that the policy in force serves.");
+  figures(out, status, {{"policy", "serves", "policy_served_names"}});
+  begin("streams", "gauge", "Streams that are open.");
   figures(out, status,
           {{"streams", "in", "streams{state=\"in\"}"},
            {"streams", "out", "streams{state=\"out\"}"},
            {"streams", "negotiating", "streams{state=\"negotiating\"}"}});
-  family(out, "stanzas", "counter", "Stanzas, by what became of them.");
+  begin("stanzas", "counter", "Stanzas, by what became of them.");
   figures(out, status,
           {{"stanzas", "in", "stanzas_total{what=\"in\"}"},
            {"stanzas", "out", "stanzas_total{what=\"out\"}"},
            {"stanzas", "refused", "stanzas_total{what=\"refused\"}"},
            {"stanzas", "uncertain", "stanzas_total{what=\"uncertain\"}"}});
-  family(out, "waiting_stanzas", "gauge", "Stanzas that wait for delivery.");
+  begin("waiting_stanzas", "gauge", "Stanzas that wait for delivery.");
   figures(out, status, {{"waiting", "stanzas", "waiting_stanzas"}});
-  family(out, "waiting_bytes", "gauge", "Their bytes.");
+  begin("waiting_bytes", "gauge", "Bytes of the stanzas that wait for delivery.");
   figures(out, status, {{"waiting", "bytes", "waiting_bytes"}});
-  return out + "# EOF\n";
+  return format == MetricsFormat::kOpenMetrics ? out + "# EOF\n" : out;
 }
 
-bool is_ready(const json::object& status) {
+std::string why_not_ready(const json::object& status) {
+  if (is_draining(status)) return "draining";
   // One link at least, and that for each shard where there are several.
   std::map<std::string, bool> linked;
   for (const json::value& link : list_at(status, "links")) {
@@ -106,8 +129,11 @@ bool is_ready(const json::object& status) {
     is_up = is_up || field(link.get_object(), "state") == "up";
   }
   const auto is_up = [](const auto& shard) { return shard.second; };
-  return !linked.empty() && std::all_of(linked.begin(), linked.end(), is_up) &&
-         field(status, "listening") != "no";
+  if (linked.empty() || !std::all_of(linked.begin(), linked.end(), is_up)) return "no link";
+  if (field(object_at(status, "policy"), "serves") == "0") return "the policy serves no domain";
+  if (field(status, "listening") != "no") return {};
+  const std::string error = field(status, "listen_error");
+  return error == "-" ? "not listening" : fmt::format("not listening: {}", error);
 }
 
 namespace {
@@ -127,6 +153,69 @@ std::optional<Request> request_in(std::string_view head) {
   return Request{line.substr(0, space), line.substr(space + 1, end - space - 1)};
 }
 
+std::string_view trimmed(std::string_view text) {
+  const std::size_t begin = text.find_first_not_of(" \t");
+  if (begin == std::string_view::npos) return {};
+  return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
+}
+
+bool equal_ignoring_case(std::string_view a, std::string_view b) {
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+  return std::ranges::equal(a, b, {}, lower, lower);
+}
+
+// Cuts what stands before the next `sign` off, and the sign.
+std::string_view next_part(std::string_view& rest, char sign) {
+  const std::size_t at = rest.find(sign);
+  const std::string_view part = rest.substr(0, at);
+  rest = at == std::string_view::npos ? std::string_view() : rest.substr(at + 1);
+  return trimmed(part);
+}
+
+// "q=0.75" in thousandths; 1000 without a weight, 0 for one that is none (RFC 9110 12.4.2).
+int weight_of(std::string_view parameters) {
+  while (!parameters.empty()) {
+    const std::string_view one = next_part(parameters, ';');
+    if (!one.starts_with("q=") && !one.starts_with("Q=")) continue;
+    std::string_view digits = one.substr(2);
+    if (digits.empty() || (digits[0] != '0' && digits[0] != '1')) return 0;
+    int weight = 1000 * (digits[0] - '0');
+    if (digits.size() > 1 && digits[1] != '.') return 0;
+    int place = 100;
+    for (const char c : digits.size() > 2 ? digits.substr(2, 3) : std::string_view()) {
+      if (c < '0' || c > '9') return 0;
+      weight += place * (c - '0');
+      place /= 10;
+    }
+    return std::min(weight, 1000);
+  }
+  return 1000;
+}
+
+// What the Accept lines of a head ask for (RFC 9110 12.5.1): OpenMetrics where it is named, and no less
+// wanted than the older text.
+MetricsFormat format_of(std::string_view head) {
+  int open_metrics = 0;
+  int text = 0;
+  for (std::string_view rest = head.substr(std::min(head.size(), head.find("\r\n"))); !rest.empty();) {
+    std::string_view line = next_part(rest, '\n');
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    const std::string_view name = next_part(line, ':');
+    if (!equal_ignoring_case(name, "accept")) continue;
+    while (!line.empty()) {
+      std::string_view range = next_part(line, ',');
+      const std::string_view type = next_part(range, ';');
+      const int weight = weight_of(range);
+      if (equal_ignoring_case(type, "application/openmetrics-text")) {
+        open_metrics = std::max(open_metrics, weight);
+      } else if (equal_ignoring_case(type, "text/plain")) {
+        text = std::max(text, weight);
+      }
+    }
+  }
+  return open_metrics > 0 && open_metrics >= text ? MetricsFormat::kOpenMetrics : MetricsFormat::kText;
+}
+
 }  // namespace
 
 bool wants_status(std::string_view head) {
@@ -141,12 +230,17 @@ std::string http_response(std::string_view head, const json::object& status) {
   if (request->method != "GET") return response("405 Method Not Allowed", kPlain, "GET only\n");
   if (request->path == "/livez") return response("200 OK", kPlain, "ok\n");
   if (request->path == "/readyz") {
-    return is_ready(status) ? response("200 OK", kPlain, "ready\n")
-                            : response("503 Service Unavailable", kPlain, "no link\n");
+    const std::string why = why_not_ready(status);
+    return why.empty() ? response("200 OK", kPlain, "ready\n")
+                       : response("503 Service Unavailable", kPlain, legible(why) + "\n");
   }
   if (request->path == "/metrics") {
-    return response("200 OK", "application/openmetrics-text; version=1.0.0; charset=utf-8",
-                    metrics_text(status));
+    const MetricsFormat format = format_of(head);
+    return response("200 OK",
+                    format == MetricsFormat::kOpenMetrics
+                        ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
+                        : "text/plain; version=0.0.4; charset=utf-8",
+                    metrics_text(status, format));
   }
   return response("404 Not Found", kPlain, "/metrics, /livez, /readyz\n");
 }

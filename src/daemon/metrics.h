@@ -1,6 +1,7 @@
 // /metrics, /livez and /readyz over HTTP, for monitoring; nothing else is there, and nothing can be changed.
 //
-// The figures are those of `status` (docs/control.md), in OpenMetrics text.
+// The figures are those of `status` (docs/control.md), in Prometheus' text format 0.0.4, or in
+// OpenMetrics 1.0 for a client whose Accept header asks for it.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -15,10 +16,12 @@
 
 namespace sallyport::daemon {
 
-// OpenMetrics 1.0 text of a `status` answer.
-std::string metrics_text(const boost::json::object& status);
-// Whether the door does its work: a link is up, of each shard in use, and on an edge the world is let in.
-bool is_ready(const boost::json::object& status);
+enum class MetricsFormat { kText, kOpenMetrics };
+// A `status` answer as metrics.
+std::string metrics_text(const boost::json::object& status, MetricsFormat format);
+// Why the node does not do its work, in a few words: it is drained, a link of a shard in use is missing, the
+// policy serves nothing, or an edge's listeners are not open. Empty when it is ready.
+std::string why_not_ready(const boost::json::object& status);
 // Whether the response to a request's head takes a status.
 bool wants_status(std::string_view request);
 // The whole response.
@@ -28,7 +31,7 @@ using StatusSource = std::function<void(std::function<void(const boost::json::ob
 
 class MetricsServer {
  public:
-  // Errors: kFileUnreadable with the address. `status` outlives the server.
+  // Errors: as net::listen_error. `status` outlives the server.
   static Result<std::unique_ptr<MetricsServer>> open(boost::asio::any_io_executor executor,
                                                      const dns::Endpoint& endpoint, StatusSource status);
   ~MetricsServer();

@@ -1,5 +1,3 @@
-#include <fmt/format.h>
-
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/read_until.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -9,6 +7,7 @@
 #include "base/limits.h"
 #include "daemon/metrics.h"
 #include "net/endpoint.h"
+#include "net/listener.h"
 
 namespace sallyport::daemon {
 
@@ -29,9 +28,7 @@ class MetricsServer::Impl : public std::enable_shared_from_this<MetricsServer::I
     if (!failed) acceptor_.set_option(tcp::acceptor::reuse_address(true), failed);
     if (!failed) acceptor_.bind(at, failed);
     if (!failed) acceptor_.listen(16, failed);
-    if (failed)
-      return Error{Code::kFileUnreadable,
-                   fmt::format("metrics on {}: {}", endpoint.text(), failed.message())};
+    if (failed) return net::listen_error("metrics on", endpoint, failed);
     return {};
   }
 

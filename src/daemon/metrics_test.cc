@@ -10,6 +10,10 @@ namespace {
 namespace json = boost::json;
 
 json::object status(std::string_view text) { return json::parse(text).as_object(); }
+bool is_ready(const json::object& status) { return why_not_ready(status).empty(); }
+std::string open_metrics(std::string_view text) {
+  return metrics_text(status(text), MetricsFormat::kOpenMetrics);
+}
 
 constexpr std::string_view kUp =
     R"({"role":"edge","name":"vcse.example.com","version":"0.1.0","listening":true,
@@ -17,7 +21,7 @@ constexpr std::string_view kUp =
   "stanzas":{"in":5,"out":6,"refused":7,"uncertain":8},"waiting":{"stanzas":9,"bytes":10}})";
 
 TEST(Metrics, are_the_figures_of_the_status) {
-  const std::string text = metrics_text(status(kUp));
+  const std::string text = metrics_text(status(kUp), MetricsFormat::kOpenMetrics);
   for (const char* line :
        {"sallyport_build_info{role=\"edge\",name=\"vcse.example.com\",version=\"0.1.0\"} 1\n",
         "sallyport_link_up{link=\"core-1\"} 1\n", "sallyport_policy_generation 3\n",
@@ -29,7 +33,7 @@ TEST(Metrics, are_the_figures_of_the_status) {
 }
 
 TEST(Metrics, tell_of_each_shard_where_there_are_several) {
-  const std::string text = metrics_text(status(
+  const std::string text = open_metrics((
       R"({"shards":{"count":4,"in_use":2},"links":[{"name":"a","state":"up","shard":0},{"name":"a","state":"down","shard":1}]})"));
   for (const char* line : {"sallyport_link_up{link=\"a\",shard=\"0\"} 1\n",
                            "sallyport_link_up{link=\"a\",shard=\"1\"} 0\n", "sallyport_shards_in_use 2\n"}) {
@@ -38,7 +42,7 @@ TEST(Metrics, tell_of_each_shard_where_there_are_several) {
 }
 
 TEST(Metrics, labels_cannot_break_out) {
-  const std::string text = metrics_text(status(R"({"links":[{"name":"a\"} 1\nb\\","state":"down"}]})"));
+  const std::string text = open_metrics((R"({"links":[{"name":"a\"} 1\nb\\","state":"down"}]})"));
   EXPECT_NE(text.find("sallyport_link_up{link=\"a\\\"} 1\\nb\\\\\"} 0\n"), std::string::npos) << text;
 }
 
@@ -77,6 +81,68 @@ TEST(Http, answers_three_paths_and_nothing_else) {
     EXPECT_FALSE(wants_status(request)) << request;
   }
   EXPECT_TRUE(http_response("GET /readyz HTTP/1.1\r\n\r\n", status("{}")).starts_with("HTTP/1.1 503"));
+}
+
+TEST(Metrics, of_the_older_text_format_name_families_as_their_samples) {
+  const std::string text = metrics_text(status(kUp), MetricsFormat::kText);
+  for (const char* line :
+       {"# TYPE sallyport_build_info gauge\n", "# TYPE sallyport_stanzas_total counter\n",
+        "# HELP sallyport_stanzas_total ", "sallyport_stanzas_total{what=\"refused\"} 7\n"}) {
+    EXPECT_NE(text.find(line), std::string::npos) << line << "in\n" << text;
+  }
+  EXPECT_EQ(text.find("# EOF"), std::string::npos);
+  EXPECT_EQ(text.find(" info\n"), std::string::npos);
+  const std::string open = open_metrics(kUp);
+  for (const char* line : {"# TYPE sallyport_build info\n", "# TYPE sallyport_stanzas counter\n"}) {
+    EXPECT_NE(open.find(line), std::string::npos) << line << "in\n" << open;
+  }
+}
+
+TEST(Http, speaks_openmetrics_to_those_alone_who_ask_for_it) {
+  const std::pair<const char*, bool> cases[] = {
+      {"", false},
+      {"Accept: */*\r\n", false},
+      {"Accept: text/plain;version=0.0.4\r\n", false},
+      {"Accept: application/openmetrics-text\r\n", true},
+      {"accept:application/openmetrics-text; version=1.0.0\r\n", true},
+      {"Host: a\r\nACCEPT: text/html, Application/OpenMetrics-Text;version=1.0.0;q=0.5\r\n", true},
+      // What Prometheus 2 sends.
+      {"Accept: "
+       "application/openmetrics-text;version=1.0.0;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1\r\n",
+       true},
+      {"Accept: application/openmetrics-text;q=0.3, text/plain;q=0.4\r\n", false},
+      {"Accept: application/openmetrics-text;q=0\r\n", false},
+      {"Accept: application/openmetrics-text;q=0.000\r\n", false},
+      {"Accept: application/openmetrics-text;q=x\r\n", false},
+      {"Accept: text/plain\r\nAccept: application/openmetrics-text\r\n", true},
+      {"X-Accept: application/openmetrics-text\r\n", false},
+  };
+  for (const auto& [header, open] : cases) {
+    const std::string got =
+        http_response("GET /metrics HTTP/1.1\r\n" + std::string(header) + "\r\n", status(kUp));
+    EXPECT_EQ(got.find("Content-Type: application/openmetrics-text; version=1.0.0") != std::string::npos,
+              open)
+        << header;
+    EXPECT_EQ(got.find("Content-Type: text/plain; version=0.0.4") != std::string::npos, !open) << header;
+    EXPECT_EQ(got.ends_with("# EOF\n"), open) << header;
+  }
+}
+
+TEST(Ready, says_why_not) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"{}", "no link"},
+      {R"({"links":[{"state":"up"}],"draining":true,"listening":false})", "draining"},
+      {R"({"links":[{"state":"up"}],"listening":false})", "not listening"},
+      {R"({"links":[{"state":"up"}],"listening":false,"listen_error":"net.address-in-use: listening on 192.0.2.1:5269"})",
+       "not listening: net.address-in-use: listening on 192.0.2.1:5269"},
+      {R"({"links":[{"state":"up"}],"policy":{"serves":0}})", "the policy serves no domain"},
+      {R"({"links":[{"state":"up"}],"policy":{"serves":1}})", ""},
+  };
+  for (const auto& [text, why] : cases) EXPECT_EQ(why_not_ready(status(text)), why) << text;
+  const std::string drained =
+      http_response("GET /readyz HTTP/1.1\r\n\r\n", status(R"({"draining":true,"links":[{"state":"up"}]})"));
+  EXPECT_TRUE(drained.starts_with("HTTP/1.1 503")) << drained;
+  EXPECT_TRUE(drained.ends_with("\r\n\r\ndraining\n")) << drained;
 }
 
 }  // namespace

@@ -172,25 +172,81 @@ std::vector<PortRow> core_ports(const gate::CoreConfig& core, const std::vector<
   return rows;
 }
 
-std::string nft_rules(const std::vector<PortRow>& rows) {
-  std::string out =
+namespace {
+
+// Whether one of the two lists says what the other does, or a part of it, or nothing that a rule could use.
+bool agree(const std::vector<std::string>& a, const std::vector<std::string>& b) {
+  const auto holds = [](const std::vector<std::string>& all, const std::vector<std::string>& some) {
+    return std::ranges::all_of(some, [&all](const std::string& one) {
+      return !is_literal(one) || std::ranges::find(all, one) != all.end();
+    });
+  };
+  return holds(a, b) || holds(b, a);
+}
+
+void unite(std::vector<std::string>& into, const std::vector<std::string>& more) {
+  for (const std::string& one : more) {
+    if (std::ranges::find(into, one) == into.end()) into.push_back(one);
+  }
+}
+
+std::string row_text(const PortRow& row) {
+  return fmt::format("{} -> {}, {} {}: {}", row.from, row.to, row.udp ? "UDP+TCP" : "TCP",
+                     fmt::join(row.ports, ","), row.why);
+}
+
+}  // namespace
+
+std::vector<PortRow> merged_rows(std::vector<PortRow> rows) {
+  std::vector<PortRow> merged;
+  for (PortRow& row : rows) {
+    const auto same = std::ranges::find_if(merged, [&row](const PortRow& other) {
+      return other.from == row.from && other.to == row.to && other.udp == row.udp &&
+             other.ports == row.ports && other.why == row.why &&
+             agree(other.from_addresses, row.from_addresses) && agree(other.to_addresses, row.to_addresses);
+    });
+    if (same == merged.end()) {
+      merged.push_back(std::move(row));
+    } else {
+      unite(same->from_addresses, row.from_addresses);
+      unite(same->to_addresses, row.to_addresses);
+    }
+  }
+  return merged;
+}
+
+bool add_addresses(std::vector<PortRow>& rows, std::string_view party,
+                   const std::vector<std::string>& addresses) {
+  bool named = false;
+  for (PortRow& row : rows) {
+    if (row.from == party && literals_of(row.from_addresses).empty()) row.from_addresses = addresses;
+    if (row.to == party && literals_of(row.to_addresses).empty()) row.to_addresses = addresses;
+    named = named || row.from == party || row.to == party;
+  }
+  return named;
+}
+
+NftRules nft_rules(const std::vector<PortRow>& rows) {
+  NftRules rules;
+  rules.text =
+      "# For the router between the zones. Whatever it forwards besides these is dropped.\n"
       "table inet sallyport {\n  chain forward {\n    type filter hook forward priority filter; policy "
       "drop;\n"
       "    ct state established,related accept\n";
-  // The core's file and the edge's both name the link: once is enough.
-  const auto add = [&out](const std::string& lines) {
-    if (out.find(lines) == std::string::npos) out += lines;
-  };
   for (const PortRow& row : rows) {
     if (const auto unknown = unknown_party(row)) {
-      add(fmt::format("    # left out, for want of an address of \"{}\" in the files: {} -> {}, {} {}: {}\n",
-                      *unknown, row.from, row.to, row.udp ? "UDP+TCP" : "TCP", fmt::join(row.ports, ","),
-                      row.why));
+      rules.missing.push_back(
+          fmt::format("{} (the IP address of `{}` is not known)", row_text(row), *unknown));
       continue;
     }
-    for (const bool v6 : {false, true}) add(nft_lines(row, v6));
+    const std::string lines = nft_lines(row, false) + nft_lines(row, true);
+    if (lines.empty())
+      rules.missing.push_back(
+          fmt::format("{} (one side has IPv4 addresses only, the other IPv6 only)", row_text(row)));
+    if (rules.text.find(lines) == std::string::npos) rules.text += lines;
   }
-  return out + "  }\n}\n";
+  rules.text += "  }\n}\n";
+  return rules;
 }
 
 json::object records_answer(const std::vector<SrvRecord>& records) {
@@ -211,8 +267,8 @@ std::string show_records(const json::object& answer) {
   for (const json::value& one : list_at(answer, "records")) {
     if (!one.is_object()) continue;
     const json::object& row = one.get_object();
-    out += shown(fmt::format("{} 3600 IN SRV {} {} {} {}", field(row, "name"), field(row, "priority"),
-                             field(row, "weight"), field(row, "port"), field(row, "target")));
+    out += legible(fmt::format("{} 3600 IN SRV {} {} {} {}", field(row, "name"), field(row, "priority"),
+                               field(row, "weight"), field(row, "port"), field(row, "target")));
     out += "\n";
   }
   return out;

@@ -32,10 +32,24 @@ struct PortRow {
 std::vector<PortRow> edge_ports(const gate::EdgeConfig& edge);
 std::vector<PortRow> core_ports(const gate::CoreConfig& core, const std::vector<gate::Served>& all);
 
-// The rows as an nftables ruleset for a router between the zones: what it names passes, all else is dropped.
-// A row is left out, with a comment that says so, where the address of a party other than the world is not
-// known: such a rule would let more pass than it says. The world is every address that is not private.
-std::string nft_rules(const std::vector<PortRow>& rows);
+// The rows of several files as one table: a row that two files have, each with the addresses that it knows,
+// stands once, with the addresses of both.
+std::vector<PortRow> merged_rows(std::vector<PortRow> rows);
+// Gives every row that names the party and has no IP address for it these addresses. False when no row names
+// the party.
+bool add_addresses(std::vector<PortRow>& rows, std::string_view party,
+                   const std::vector<std::string>& addresses);
+
+// An nftables ruleset for a router between the zones: what the rows name passes, all else is dropped.
+struct NftRules {
+  std::string text;
+  // The rows for which no rule can be made, each with the reason: the IP address of a party is not known
+  // (a listener on every address, a name, another file), or the two sides have no address family in common.
+  // A rule without an address would let more pass than its row says; without a rule the traffic is dropped.
+  std::vector<std::string> missing;
+};
+// The world is every address that is not private.
+NftRules nft_rules(const std::vector<PortRow>& rows);
 
 // The answers of `dns records` and `ports` (docs/control.md), and what people see of them.
 boost::json::object records_answer(const std::vector<SrvRecord>& records);

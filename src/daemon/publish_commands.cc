@@ -3,6 +3,7 @@
 
 #include <boost/json.hpp>
 #include <charconv>
+#include <map>
 
 #include "daemon/control_client.h"
 #include "daemon/file.h"
@@ -63,6 +64,38 @@ bool add_ports(const std::string& file, std::vector<PortRow>& rows) {
   return true;
 }
 
+// --address PARTY=ADDRESS
+bool take_addresses(const Invocation& invocation, std::vector<PortRow>& rows) {
+  std::map<std::string, std::vector<std::string>> given;
+  for (const std::string& word : invocation.values("--address")) {
+    const std::size_t sign = word.rfind('=');
+    const std::string address = sign == std::string::npos ? "" : word.substr(sign + 1);
+    if (!gate::Network::parse(address)) {
+      complain(fmt::format("--address: `{}` is not PARTY=ADDRESS with an IP address or network", word));
+      return false;
+    }
+    given[word.substr(0, sign)].push_back(address);
+  }
+  for (const auto& [party, addresses] : given) {
+    if (add_addresses(rows, party, addresses)) continue;
+    complain(fmt::format("--address: no row of the table names `{}`", party));
+    return false;
+  }
+  return true;
+}
+
+// Half a ruleset would stop what it does not name: nothing is printed then.
+Exit say_missing(const NftRules& rules) {
+  std::string text = "no rule can be made for:\n";
+  for (const std::string& row : rules.missing) text += "  " + row + "\n";
+  text +=
+      "Give the addresses with --address, as in --address edge=203.0.113.5 --address core=10.0.0.5, give "
+      "both "
+      "edge.toml and core.toml with -c, or write addresses in place of 0.0.0.0, [::] and names in the files.";
+  complain(text);
+  return Exit::kFailed;
+}
+
 std::optional<std::uint16_t> port_of(const std::string& text) {
   std::uint16_t port = 0;
   const char* last = text.data() + text.size();
@@ -101,8 +134,12 @@ Exit run_ports(const Invocation& invocation) {
     if (!answer) return exit;
     rows = port_rows_of(*answer);
   }
+  rows = merged_rows(std::move(rows));
+  if (!take_addresses(invocation, rows)) return Exit::kUsage;
   if (invocation.has("--nft")) {
-    print(nft_rules(rows));
+    const NftRules rules = nft_rules(rows);
+    if (!rules.missing.empty()) return say_missing(rules);
+    print(rules.text);
   } else {
     print(invocation.has("--json") ? json::serialize(ports_answer(rows)) + "\n" : show_ports(rows));
   }

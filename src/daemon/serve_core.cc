@@ -240,6 +240,12 @@ Exit run_core(const Invocation& invocation) {
   if (!watch) return door.fail(watch.error());
   const auto dns = open_dns(door, config, in_use);
   if (!dns) return door.fail(dns.error());
+  if (*dns) {
+    std::string where;
+    for (const dns::Endpoint& endpoint : (*dns)->endpoints())
+      where += (where.empty() ? "" : " ") + endpoint.text();
+    door.log().log({LogLevel::kInfo, "net.listen", {{"dns", where}}});
+  }
   return door.serve({config.control, config.control_group, config.metrics},
                     answers_of(door, files, in_use, *shards));
 }

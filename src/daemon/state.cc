@@ -40,8 +40,7 @@ Result<StateDirectory> StateDirectory::open(const std::string& path) {
   const std::string lock_path = path + "/lock";
   const int lock = ::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (lock < 0) {
-    return Error{Code::kFileUnreadable,
-                 fmt::format("{}: {}", lock_path, std::generic_category().message(errno))};
+    return file_error(lock_path, errno);
   }
   if (::flock(lock, LOCK_EX | LOCK_NB) != 0) {
     ::close(lock);

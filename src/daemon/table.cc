@@ -40,7 +40,7 @@ std::string text_of(const json::value& value) {
 }
 
 std::string line(std::string_view name, const std::string& value) {
-  return fmt::format("{:<12}{}\n", name, shown(value));
+  return fmt::format("{:<12}{}\n", name, legible(value));
 }
 
 // "2 in, 1 out" of an object of numbers.
@@ -55,7 +55,10 @@ std::string counted(const json::object& counts) {
 std::vector<std::string> cells(const json::object& row, const std::vector<std::string>& names) {
   std::vector<std::string> out;
   out.reserve(names.size());
-  for (const std::string& name : names) out.push_back(field(row, name));
+  for (const std::string& name : names) {
+    // The one column in which a peer's own words may stand.
+    out.push_back(name == "last_error" ? shown(field(row, name)) : field(row, name));
+  }
   return out;
 }
 
@@ -114,7 +117,7 @@ std::string aligned(const std::vector<std::string>& heading,
   std::vector<std::vector<std::string>> all{heading};
   for (const auto& row : rows) {
     std::vector<std::string> safe;
-    for (const std::string& cell : row) safe.push_back(shown(cell));
+    for (const std::string& cell : row) safe.push_back(legible(cell));
     all.push_back(std::move(safe));
   }
   std::vector<std::size_t> widths(heading.size(), 0);
@@ -159,10 +162,12 @@ std::string show_status(const json::object& answer) {
   std::string out = line("door", fmt::format("{} {} (sallyport {})", field(answer, "role"),
                                              field(answer, "name"), field(answer, "version")));
   out += line("since", field(answer, "since"));
+  if (answer.contains("state")) out += line("state", field(answer, "state"));
   if (policy.contains("generation")) {
     out += line("policy", fmt::format("generation {}, {}, privacy {}, sha256 {}", field(policy, "generation"),
                                       field(policy, "enabled") == "no" ? "federation off" : "federation on",
                                       field(policy, "privacy"), field(policy, "sha256").substr(0, 16)));
+    if (field(policy, "serves") == "0") out += line("", "serves no domain and no chat node alias");
   } else {
     out += line("policy", "none yet");
   }
@@ -170,7 +175,7 @@ std::string show_status(const json::object& answer) {
   out += line("stanzas", counted(object_at(answer, "stanzas")));
   out += line("waiting", counted(object_at(answer, "waiting")));
   if (answer.contains("listening")) out += line("listening", field(answer, "listening"));
-  if (field(answer, "draining") == "yes") out += line("draining", "yes");
+  if (answer.contains("listen_error")) out += line("", field(answer, "listen_error"));
   const json::object& shards = object_at(answer, "shards");
   std::vector<std::string> heading{"LINK", "STATE", "ADDRESS", "SINCE", "LAST ERROR"};
   std::vector<std::string> names{"name", "state", "address", "since", "last_error"};
@@ -203,9 +208,9 @@ std::string show_explain(const json::object& answer) {
     if (!one.is_object()) continue;
     const json::object& step = one.get_object();
     const std::string code = field(step, "code");
-    out +=
-        fmt::format("{:<4}{:<22}{}{}\n", field(step, "ok") == "yes" ? "ok" : "NO", shown(field(step, "what")),
-                    shown(field(step, "detail")), code == "-" ? "" : fmt::format(" [{}]", shown(code)));
+    out += fmt::format("{:<4}{:<22}{}{}\n", field(step, "ok") == "yes" ? "ok" : "NO",
+                       legible(field(step, "what")), legible(field(step, "detail")),
+                       code == "-" ? "" : fmt::format(" [{}]", legible(code)));
   }
   return out + fmt::format("\n{}\n", shown(field(answer, "result")));
 }
@@ -246,7 +251,7 @@ std::string show_policy_diff(const json::object& answer) {
 std::string show_policy_test(const json::object& answer) {
   std::string out = fmt::format("{}", shown(field(answer, "result")));
   if (const std::string code = field(answer, "code"); code != "-") out += fmt::format(" [{}]", shown(code));
-  out += fmt::format("\nbecause: {}\n", shown(field(answer, "because")));
+  out += fmt::format("\nbecause: {}\n", legible(field(answer, "because")));
   if (const std::string direction = field(answer, "direction"); direction != "-") {
     out += fmt::format("started by: {}\n", direction == "out" ? "the local side" : "the remote side");
   }
@@ -293,11 +298,11 @@ std::string show_dns(const json::object& answer) {
 }
 
 std::string show_error(const json::object& error) {
-  std::string out = shown(field(error, "sentence"));
+  std::string out = legible(field(error, "sentence"));
   if (const std::string text = field(error, "text"); text != "-") out += fmt::format(" {}", shown(text));
   out += fmt::format(" [{}]\n", shown(field(error, "code")));
   if (const std::string remedy = field(error, "remedy"); remedy != "-")
-    out += fmt::format("  {}\n", shown(remedy));
+    out += fmt::format("  {}\n", legible(remedy));
   return out;
 }
 

@@ -95,5 +95,25 @@ TEST(Show, explain_marks_the_step_that_fails) {
   EXPECT_TRUE(out.ends_with("\nrefused\n"));
 }
 
+TEST(Tables, own_quotes_stay_and_those_of_a_peer_are_escaped) {
+  const json::object error{{"code", "tls.untrusted"},
+                           {"sentence", "The peer's certificate (SRV target \".\")."},
+                           {"text", "it's \"x\""},
+                           {"remedy", "Don't."}};
+  EXPECT_EQ(show_error(error),
+            "The peer's certificate (SRV target \".\"). it\\'s \\\"x\\\" [tls.untrusted]\n  Don't.\n");
+  const json::object status{
+      {"links", json::array{json::object{{"name", "core-1"}, {"state", "down"}, {"last_error", "it's"}}}}};
+  EXPECT_NE(show_status(status).find("it\\'s"), std::string::npos) << show_status(status);
+}
+
+TEST(Tables, status_shows_the_state_and_why_a_listener_is_not_open) {
+  const std::string shown = show_status(json::object{
+      {"state", "draining"}, {"listening", false}, {"listen_error", "net.address-in-use: 192.0.2.1:5269"}});
+  EXPECT_NE(shown.find("state       draining\n"), std::string::npos) << shown;
+  EXPECT_NE(shown.find("listening   no\n            net.address-in-use: 192.0.2.1:5269\n"), std::string::npos)
+      << shown;
+}
+
 }  // namespace
 }  // namespace sallyport::daemon

@@ -1,39 +1,17 @@
 #include "gate/config_reader.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cassert>
-#include <numeric>
 
 #include "base/bytes.h"
 #include "base/log.h"
+#include "base/nearest.h"
 #include "dns/address.h"
 
 namespace sallyport::gate {
-namespace {
-
-// Nobody mistypes a longer key, and the distance costs the product of both lengths.
-constexpr std::size_t kComparedBytesMax = 64;
-
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-  a = a.substr(0, kComparedBytesMax);
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), 0);
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i + 1;
-    for (std::size_t j = 0; j < b.size(); ++j) {
-      const std::size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({replaced, row[j] + 1, diagonal + 1});
-    }
-  }
-  return row.back();
-}
-
-}  // namespace
-
 std::string Finding::shown() const {
   // A finding about a whole file has no place in it.
   if (line == 0) return fmt::format("{}: {} [{}]", file, text, code_row(code).name);
@@ -71,6 +49,16 @@ const TomlValue* TableReader::find(std::string_view key, Need need) {
 Place TableReader::place(std::string_view key) const {
   const auto at = std::ranges::find(*table_, key, &TomlEntry::key);
   return at == table_->end() ? place_ : at->value.place;
+}
+
+std::vector<Place> TableReader::places(std::string_view key) const {
+  const auto at = std::ranges::find(*table_, key, &TomlEntry::key);
+  if (at == table_->end()) return {};
+  const auto* array = std::get_if<TomlArray>(&at->value.data);
+  if (!array) return {at->value.place};
+  std::vector<Place> all;
+  for (const TomlValue& item : *array) all.push_back(item.place);
+  return all;
 }
 
 std::string TableReader::known(std::string_view key) const {
@@ -216,12 +204,15 @@ void TableReader::finish() {
   const auto asked = std::span(asked_).first(asked_count_);
   for (const auto& entry : *table_) {
     if (std::ranges::find(asked, entry.key) != asked.end()) continue;
-    const auto nearest = std::ranges::min_element(
-        asked, {}, [&](std::string_view key) { return edit_distance(entry.key, key); });
     const std::string where = shown_.empty() ? std::string() : fmt::format(" in {}", shown_);
-    findings_->error(
-        entry.place, Code::kConfigKey,
-        fmt::format("unknown key `{}`{}; did you mean `{}`?", sallyport::shown(entry.key), where, *nearest));
+    std::string meant;
+    if (const auto near = nearest(entry.key, asked)) {
+      meant = fmt::format("did you mean `{}`?", *near);
+    } else {
+      meant = fmt::format("known here: {}", fmt::join(asked, ", "));
+    }
+    findings_->error(entry.place, Code::kConfigKey,
+                     fmt::format("unknown key `{}`{}; {}", sallyport::shown(entry.key), where, meant));
   }
 }
 

@@ -52,6 +52,8 @@ class TableReader {
   Place place() const { return place_; }
   // Where the key's value stands; the table's place when it is absent.
   Place place(std::string_view key) const;
+  // Where the items of a list stand, or the one value; none when the key is absent.
+  std::vector<Place> places(std::string_view key) const;
 
   std::optional<bool> boolean(std::string_view key);
   std::optional<std::int64_t> integer(std::string_view key, std::int64_t min, std::int64_t max);

@@ -5,7 +5,9 @@
 
 #include "base/limits.h"
 #include "dns/address.h"
+#include "gate/config_overlap.h"
 #include "gate/config_reader.h"
+#include "gate/config_role.h"
 
 namespace sallyport::gate {
 namespace {
@@ -24,7 +26,7 @@ std::optional<Trust> read_trust(TableReader& table) {
   return table.choice<Trust>("trust", {{"minted", Trust::kMinted}, {"dialback", Trust::kDialback}});
 }
 
-void read_core(TableReader& root, CoreConfig& config) {
+void read_core(TableReader& root, CoreConfig& config, Listeners& listeners, Findings& findings) {
   auto core = root.table("core", "[core]", Need::kRequired);
   if (!core) return;
   config.name = core->parsed("name", Need::kRequired, xmpp::Domain::parse).value_or(no_domain());
@@ -39,6 +41,9 @@ void read_core(TableReader& root, CoreConfig& config) {
   config.dialback_secret = core->path("dialback_secret");
   config.shards = static_cast<std::size_t>(core->integer("shards", 1, limits::kShardsMax).value_or(1));
   core->finish();
+  warn_of_public_metrics(*core, config.metrics, findings);
+  listeners.add(*core, "s2s", "`s2s` in [core]", config.s2s);
+  if (config.metrics) listeners.add(*core, "metrics", "`metrics` in [core]", {*config.metrics});
 }
 
 void read_edges(TableReader& root, CoreConfig& config, Findings& findings) {
@@ -78,7 +83,7 @@ void read_internal(TableReader& root, CoreConfig& config, Findings& findings) {
   }
 }
 
-void read_dns(TableReader& root, CoreConfig& config, Findings& findings) {
+void read_dns(TableReader& root, CoreConfig& config, Listeners& listeners, Findings& findings) {
   auto table = root.table("dns", "[dns]", Need::kOptional);
   if (!table) return;
   DnsConfig dns;
@@ -86,6 +91,7 @@ void read_dns(TableReader& root, CoreConfig& config, Findings& findings) {
   dns.upstream = table->list("upstream", Need::kRequired, listener(kDnsPort));
   dns.clients = table->list("clients", Need::kRequired, Network::parse);
   table->finish();
+  listeners.add(*table, "listen", "`listen` in [dns]", dns.listen);
   for (const auto& own : dns.listen) {
     if (std::ranges::find(dns.upstream, own) == dns.upstream.end()) continue;
     findings.error(
@@ -100,7 +106,7 @@ bool is_loopback(const HostPort& address) {
   return ip && dns::classify(*ip, false) == dns::AddressKind::kLoopback;
 }
 
-void read_admin(TableReader& root, CoreConfig& config, Findings& findings) {
+void read_admin(TableReader& root, CoreConfig& config, Listeners& listeners, Findings& findings) {
   constexpr std::string_view kUnix = "unix:";
   auto table = root.table("admin", "[admin]", Need::kOptional);
   if (!table) return;
@@ -113,6 +119,7 @@ void read_admin(TableReader& root, CoreConfig& config, Findings& findings) {
     const auto address = parse_listener(text, kAdminPort);
     if (!address) return address.error();
     within_this_host = is_loopback(*address);
+    listeners.add(*table, "listen", "`listen` in [admin]", {*address});
     return address->text();
   };
   admin.listen = table->parsed("listen", Need::kRequired, listen_form).value_or("");
@@ -142,17 +149,21 @@ Loaded<CoreConfig> parse_core_config(std::string_view text, const std::string& f
     findings.error(document.error_place, Code::kConfigSyntax, document.error);
     return std::move(findings).finish(std::move(config));
   }
+  if (refuse_other_role(document.root, FileRole::kCore, findings))
+    return std::move(findings).finish(std::move(config));
   TableReader root(document.root, {}, "", findings);
-  read_core(root, config);
+  Listeners listeners(findings);
+  read_core(root, config, listeners, findings);
   config.identity = read_identity(root);
   read_edges(root, config, findings);
   read_internal(root, config, findings);
-  read_dns(root, config, findings);
+  read_dns(root, config, listeners, findings);
   if (auto certificates = root.table("certificates", "[certificates]", Need::kRequired)) {
     config.certificates = certificates->path("directory", Need::kRequired);
     certificates->finish();
   }
-  read_admin(root, config, findings);
+  read_admin(root, config, listeners, findings);
+  listeners.judge();
   root.finish();
   return std::move(findings).finish(std::move(config));
 }

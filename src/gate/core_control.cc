@@ -36,8 +36,10 @@ std::string Core::Impl::status() const {
       {"version", setup.version},
       {"instance", setup.instance},
       {"since", rfc3339(since)},
+      {"state", draining ? "draining" : "serving"},
       {"draining", draining},
       {"policy", json::object{{"generation", update.generation},
+                              {"serves", update.policy.served.size()},
                               {"sha256", to_hex(update.policy_sha256)},
                               {"enabled", update.policy.rules.enabled},
                               {"privacy", privacy_name(update.policy.rules.privacy)}}},
@@ -151,7 +153,8 @@ std::string Core::Impl::explain(const std::string& from, const std::string& to, 
     for (const auto& server : served->servers) servers += (servers.empty() ? "" : ", ") + server.text();
     const auto error = side.last_error({pair.remote, served->inside});
     step("inside server", !error,
-         error ? fmt::format("{}: {} {}", servers, code_row(error->code).sentence, error->text) : servers,
+         error ? fmt::format("{}: {} {}", servers, code_row(error->code).sentence, shown(error->text))
+               : servers,
          error ? code_row(error->code).name : std::string_view{});
   }
   return json::serialize(json::object{{"local", pair.local.ascii()},

@@ -20,6 +20,7 @@ Edge::Impl::Impl(EdgeSetup setup_in, Random& random_in, LogSink& log_in, Now now
       log(log_in),
       random(random_in),
       side("world", world, world, ids, random_in, log_in, setup.config.limits),
+      listeners(log_in),
       since(now.civil) {
   world.at(now.civil);
 }
@@ -96,8 +97,14 @@ void Edge::handle_prepared(std::uint64_t id, Result<PreparedPush> prepared, Now 
   impl_->turn(now);
 }
 
+void Edge::handle_listening(Result<void> opened, Now now) {
+  impl_->listeners.handle(opened, now);
+  impl_->turn(now);
+}
+
 void Edge::handle_timeout(Now now) {
   impl_->world.at(now.civil);
+  if (impl_->listeners.handle_timeout(now.mono)) impl_->outputs.push_back(Listen{true});
   if (impl_->link) impl_->link->session().handle_timeout(now.mono);
   impl_->side.handle_timeout(now);
   impl_->turn(now);
@@ -105,10 +112,11 @@ void Edge::handle_timeout(Now now) {
 
 std::optional<Time> Edge::poll_timeout() const {
   auto next = impl_->side.poll_timeout();
-  if (impl_->link) {
-    const auto link = impl_->link->session().poll_timeout();
-    if (link && (!next || *link < *next)) next = link;
-  }
+  const auto no_later_than = [&next](std::optional<Time> other) {
+    if (other && (!next || *other < *next)) next = other;
+  };
+  if (impl_->link) no_later_than(impl_->link->session().poll_timeout());
+  no_later_than(impl_->listeners.poll_timeout());
   return next;
 }
 
@@ -264,26 +272,28 @@ std::string Edge::Impl::status(Now) const {
     policy = {{"generation", in_force.generation()},
               {"sha256", to_hex(in_force.policy_sha256())},
               {"enabled", in_force.rules().set().enabled},
-              {"privacy", privacy_name(in_force.rules().set().privacy)}};
+              {"privacy", privacy_name(in_force.rules().set().privacy)},
+              {"serves", in_force.rules().set().local.size()}};
   }
   json::array links;
   for (std::size_t i = 0; i < setup.config.cores.size(); ++i) {
     json::object row{{"name", setup.config.cores[i].name}};
     const bool mine = link && core == i && link->conn();
-    row["state"] = !mine ? "down" : listening ? "up" : "pushing";
+    row["state"] = !mine ? "down" : policy_in_use ? "up" : "pushing";
     if (mine) row["address"] = link->peer().text(), row["since"] = rfc3339(link->since());
     if (!last_link_error.empty()) row["last_error"] = last_link_error;
     links.push_back(std::move(row));
   }
   const auto census = side.census();
   const auto& counters = side.counters();
-  return json::serialize(json::object{
+  json::object answer{
       {"role", "edge"},
       {"name", setup.config.name.ascii()},
       {"version", setup.version},
       {"instance", setup.instance},
       {"since", rfc3339(since)},
-      {"listening", listening},
+      {"state", draining ? "draining" : "serving"},
+      {"listening", listeners.is_open()},
       {"draining", draining},
       {"policy", std::move(policy)},
       {"links", std::move(links)},
@@ -293,7 +303,10 @@ std::string Edge::Impl::status(Now) const {
                                {"refused", refused},
                                {"uncertain", counters.uncertain}}},
       {"waiting",
-       json::object{{"stanzas", side.waiting()}, {"bytes", link ? link->session().unsettled_bytes() : 0}}}});
+       json::object{{"stanzas", side.waiting()}, {"bytes", link ? link->session().unsettled_bytes() : 0}}}};
+  if (const auto& error = listeners.error())
+    answer["listen_error"] = fmt::format("{}: {}", code_row(error->code).name, error->text);
+  return json::serialize(answer);
 }
 
 }  // namespace sallyport::gate

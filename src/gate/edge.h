@@ -34,6 +34,7 @@ class Edge : public Role {
   void handle_written(ConnId conn, std::uint64_t bytes_total, Now now) override;
   void handle_disconnected(ConnId conn, Error error, Now now) override;
   void handle_prepared(std::uint64_t id, Result<PreparedPush> prepared, Now now) override;
+  void handle_listening(Result<void> opened, Now now) override;
   void handle_timeout(Now now) override;
   std::optional<Time> poll_timeout() const override;
   std::optional<Output> poll() override;

@@ -3,7 +3,9 @@
 #include <set>
 
 #include "base/limits.h"
+#include "gate/config_overlap.h"
 #include "gate/config_reader.h"
+#include "gate/config_role.h"
 
 namespace sallyport::gate {
 namespace {
@@ -17,7 +19,7 @@ auto listener(std::uint16_t default_port) {
   return [default_port](std::string_view text) { return parse_listener(text, default_port); };
 }
 
-void read_edge(TableReader& root, EdgeConfig& config) {
+void read_edge(TableReader& root, EdgeConfig& config, Findings& findings) {
   auto edge = root.table("edge", "[edge]", Need::kRequired);
   if (!edge) return;
   config.name = edge->parsed("name", Need::kRequired, xmpp::Domain::parse).value_or(no_domain());
@@ -29,6 +31,12 @@ void read_edge(TableReader& root, EdgeConfig& config) {
   config.metrics = edge->parsed("metrics", Need::kOptional, listener(kMetricsPort));
   config.shards = static_cast<std::size_t>(edge->integer("shards", 1, limits::kShardsMax).value_or(1));
   edge->finish();
+  warn_of_public_metrics(*edge, config.metrics, findings);
+  Listeners listeners(findings);
+  listeners.add(*edge, "s2s", "`s2s` in [edge]", config.s2s);
+  listeners.add(*edge, "traversal", "`traversal` in [edge]", config.traversal);
+  if (config.metrics) listeners.add(*edge, "metrics", "`metrics` in [edge]", {*config.metrics});
+  listeners.judge();
 }
 
 void read_cores(TableReader& root, EdgeConfig& config, Findings& findings) {
@@ -88,8 +96,10 @@ Loaded<EdgeConfig> parse_edge_config(std::string_view text, const std::string& f
     findings.error(document.error_place, Code::kConfigSyntax, document.error);
     return std::move(findings).finish(std::move(config));
   }
+  if (refuse_other_role(document.root, FileRole::kEdge, findings))
+    return std::move(findings).finish(std::move(config));
   TableReader root(document.root, {}, "", findings);
-  read_edge(root, config);
+  read_edge(root, config, findings);
   config.identity = read_identity(root);
   read_cores(root, config, findings);
   read_resolver(root, config, findings);

@@ -8,6 +8,7 @@
 #include "base/repeats.h"
 #include "gate/edge.h"
 #include "gate/link_end.h"
+#include "gate/listening.h"
 #include "gate/side.h"
 #include "gate/slots.h"
 #include "gate/world.h"
@@ -40,6 +41,8 @@ class Edge::Impl {
   void handle_answer(link::Answered answered, Now now);
   void link_lost(const Error& error, Now now);
   void forget(Now now);
+  // Whether this link's policy is in use, and so the public side may come.
+  void serve(bool on);
   void listen(bool on);
   void close_link(Now now);
 
@@ -69,7 +72,9 @@ class Edge::Impl {
   std::unique_ptr<LinkEnd> link;
   std::optional<std::size_t> core;  // which [[core]] the session belongs to
   bool core_is_dead = true;         // nothing heard for long: another core may take over
-  bool listening = false;
+  bool policy_in_use = false;       // this link's core has pushed it, or the session goes on with it
+  bool listening = false;           // the s2s listeners are wanted
+  Listening listeners;
   bool draining = false;
   // What an outcome is owed for, and in which of this edge's sessions: receipts of two are not told apart.
   struct Owed {

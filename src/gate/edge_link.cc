@@ -59,7 +59,7 @@ void Edge::Impl::close_link(Now now) {
   }
   outputs.push_back(Disconnect{conn});
   link->handle_disconnected(now);
-  listen(false);
+  serve(false);
 }
 
 void Edge::Impl::handle(link::Event&& event, Now now) {
@@ -92,7 +92,7 @@ void Edge::Impl::handle(link::Event&& event, Now now) {
                 {"resumed", up->resumed ? "yes" : "no"}}});
     }
     // A session that goes on has its policy; a new one gets it before anything is served.
-    if (up->resumed && world.has_policy()) listen(true);
+    if (up->resumed && world.has_policy()) serve(true);
     if (!up->resumed) drop_early();
     for (auto& [pair, in] : inward_pairs) pump_inward(pair, now);
   } else if (auto* down = std::get_if<link::Down>(&event)) {
@@ -118,7 +118,7 @@ void Edge::Impl::link_lost(const Error& error, Now now) {
     say({LogLevel::kWarning, "link.down", {}}, error, now);
   }
   preparing.reset();
-  listen(false);
+  serve(false);
 }
 
 // A minute without a link: nothing of the core's is kept (DESIGN invariant 2).
@@ -135,12 +135,17 @@ void Edge::Impl::forget(Now now) {
   core_is_dead = true;
 }
 
+void Edge::Impl::serve(bool on) {
+  policy_in_use = on;
+  listen(on);
+}
+
 void Edge::Impl::listen(bool on) {
   const bool want = on && !draining;
   if (listening == want) return;
   listening = want;
+  listeners.want(want);
   outputs.push_back(Listen{want});
-  log.log({LogLevel::kInfo, want ? "s2s.open" : "s2s.closed", {}});
 }
 
 // Another push may come meanwhile, and takes its place.
@@ -182,7 +187,7 @@ void Edge::Impl::handle_prepared(std::uint64_t id, Result<PreparedPush> prepared
   outputs.push_back(UseCredentials{std::move(prepared->credentials)});
   outputs.push_back(Discard{world.use(std::move(prepared->policy))});
   side.judge_again(now);
-  listen(true);
+  serve(true);
   link->session().push_done(generation, {});
   for (auto& each : std::exchange(early, {})) side.send(each.pair, std::move(each.stanza), each.ticket, now);
 }

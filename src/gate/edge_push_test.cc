@@ -113,11 +113,21 @@ class EdgePush : public testing::Test {
       credentials_ = std::move(use->credentials);
     } else if (auto* listen = std::get_if<Listen>(&output)) {
       listening_ = listen->on;
+      if (listen->on) ++listens_;
+      if (listen->on) edge_->handle_listening(opened_, now_);
     } else if (auto* discard = std::get_if<Discard>(&output)) {
       if (discard->value) discarded_.push_back(std::move(discard->value));
     } else if (auto* dial = std::get_if<Dial>(&output)) {
       dialled_.push_back(dial->plan.dns ? dial->plan.dns->ascii() : "");
     }
+  }
+  bool status_has(std::string_view words) {
+    return edge_->control(R"({"ask":"status"})", now_).find(words) != std::string::npos;
+  }
+  void pass(Duration time) {
+    now_.mono += time;
+    edge_->handle_timeout(now_);
+    exchange();
   }
   bool shows(std::string_view words) {
     return edge_->control(R"({"ask":"policy show"})", now_).find(words) != std::string::npos;
@@ -140,6 +150,8 @@ class EdgePush : public testing::Test {
   std::vector<std::string> dialled_;
   std::shared_ptr<const Credentials> credentials_;
   bool listening_ = false;
+  Result<void> opened_;  // what the driver answers to Listen{true}
+  int listens_ = 0;
 };
 
 TEST_F(EdgePush, counts_when_it_is_prepared_and_not_before) {
@@ -265,6 +277,39 @@ TEST_F(EdgePush, nothing_of_it_is_kept_a_minute_after_the_link) {
   prepare();
   EXPECT_TRUE(shows("link.down"));
   EXPECT_EQ(discarded_.size(), 3u);
+}
+
+// --- listeners
+
+TEST_F(EdgePush, listeners_that_could_not_be_opened_are_not_shown_as_open_and_tried_again) {
+  opened_ = Error{Code::kNetAddressInUse, "listening on 0.0.0.0:5269: Address already in use"};
+  push(1, {});
+  prepare();
+  EXPECT_TRUE(status_has(R"("listening":false)"));
+  EXPECT_TRUE(status_has(R"("listen_error":"net.address-in-use: listening on 0.0.0.0:5269)"));
+  // The link has nothing to do with it.
+  EXPECT_TRUE(status_has(R"("state":"up")"));
+  EXPECT_EQ(listens_, 1);
+  ASSERT_TRUE(edge_->poll_timeout());
+  EXPECT_LE(*edge_->poll_timeout(), now_.mono + limits::kListenRetryFirst);
+  pass(limits::kListenRetryFirst - 1ms);
+  EXPECT_EQ(listens_, 1);
+  opened_ = {};
+  pass(1ms);
+  EXPECT_EQ(listens_, 2);
+  EXPECT_TRUE(status_has(R"("listening":true)"));
+  EXPECT_FALSE(status_has("listen_error"));
+}
+
+TEST_F(EdgePush, a_drained_edge_says_draining_and_its_link_stays_up) {
+  push(1, {});
+  prepare();
+  EXPECT_TRUE(status_has(R"("state":"serving")"));
+  edge_->drain(now_);
+  exchange();
+  EXPECT_FALSE(listening_);
+  EXPECT_TRUE(status_has(R"("state":"draining","listening":false)"));
+  EXPECT_TRUE(status_has(R"("state":"up")"));
 }
 
 }  // namespace

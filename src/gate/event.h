@@ -88,6 +88,7 @@ struct Disconnect {
   ConnId conn;
 };
 // Edge only: open or close the s2s listeners (they are open while a core is linked and its push complete).
+// The first is answered by handle_listening, also where they are open already.
 struct Listen {
   bool on;
 };
@@ -145,6 +146,9 @@ class Role {
   virtual void handle_disconnected(ConnId conn, Error error, Now now) = 0;
   // Edge only: what became of a Prepare, by its id. Errors: decode_push's.
   virtual void handle_prepared(std::uint64_t, Result<PreparedPush>, Now) {}
+  // Edge only: what became of Listen{true}. An error names the first listener that could not be opened; the
+  // others are open all the same, and Listen{true} tries again those that are not.
+  virtual void handle_listening(Result<void>, Now) {}
   virtual void handle_timeout(Now now) = 0;
   virtual std::optional<Time> poll_timeout() const = 0;
 

@@ -6,6 +6,7 @@
 #include "base/keyed_hash.h"
 #include "base/limits.h"
 #include "gate/config_reader.h"
+#include "gate/config_role.h"
 #include "gate/policy_effect.h"
 
 namespace sallyport::gate {
@@ -285,9 +286,15 @@ Loaded<PolicyConfig> parse_policy(std::string_view text, const std::string& file
     findings.error(document.error_place, Code::kConfigSyntax, document.error);
     return std::move(findings).finish(std::move(config));
   }
+  if (refuse_other_role(document.root, FileRole::kPolicy, findings))
+    return std::move(findings).finish(std::move(config));
   TableReader root(document.root, {}, "", findings);
   PolicyReader(core, config, findings).read(root);
   if (findings.good()) warn_of_idle_rows(config, now, findings);
+  if (findings.good() && config.served.empty()) {
+    findings.warn({0, 0}, Code::kConfigServesNothing,
+                  "has no [[domain]] and no [[chat_node]] row, so nothing is federated");
+  }
   return std::move(findings).finish(std::move(config));
 }
 

@@ -139,7 +139,8 @@ TEST(PolicyConfig, left_empty_nobody_is_allowed_yet) {
 TEST(PolicyConfig, static_routes_that_are_off_allow_nobody) {
   const auto loaded = load(
       "[federation]\nstatic_routes = false\n[[static_route]]\ndomain = \"a.example\"\naddress = "
-      "\"192.0.2.1\"\n");
+      "\"192.0.2.1\"\n" +
+      kServed);
   ASSERT_TRUE(loaded.value);
   EXPECT_EQ(loaded.value->routes.size(), 1U);
   EXPECT_TRUE(loaded.value->rules.routed.empty());
@@ -378,7 +379,7 @@ TEST(PolicyConfig, rows_have_a_limit) {
   text.reserve(kRow.size() * limits::kPolicyRowsMax + 64);
   for (std::size_t i = 0; i < limits::kPolicyRowsMax; ++i) text += kRow;
   text += "]\n";
-  const auto full = load(text);
+  const auto full = load(text + kServed);
   ASSERT_TRUE(full.value);
   EXPECT_EQ(full.value->rules.lists.size(), limits::kPolicyRowsMax);
   EXPECT_EQ(full.warnings.size(), limits::kPolicyRowsMax);

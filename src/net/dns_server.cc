@@ -14,6 +14,7 @@
 
 #include "base/limits.h"
 #include "net/endpoint.h"
+#include "net/listener.h"
 
 namespace sallyport::net {
 
@@ -269,14 +270,12 @@ asio::awaitable<void> DnsServer::State::serve_stream(Self self, tcp::socket sock
 
 Result<void> DnsServer::State::bind(const dns::Endpoint& endpoint) {
   boost::system::error_code error;
-  const auto failed = [&](const char* what) {
-    return Error{Code::kFileUnreadable, std::string(what) + " " + endpoint.text() + ": " + error.message()};
-  };
+  const auto failed = [&](const char* what) { return listen_error(what, endpoint, error); };
   auto datagram = std::make_unique<udp::socket>(io);
   const udp::endpoint where = to_udp(endpoint);
   datagram->open(where.protocol(), error);
   if (!error) datagram->bind(where, error);
-  if (error) return failed("UDP");
+  if (error) return failed("answering DNS over UDP on");
   // The same port over TCP, also where the system chose it.
   auto acceptor = std::make_unique<tcp::acceptor>(io);
   const tcp::endpoint stream(where.address(), datagram->local_endpoint(error).port());
@@ -284,7 +283,7 @@ Result<void> DnsServer::State::bind(const dns::Endpoint& endpoint) {
   if (!error) acceptor->set_option(tcp::acceptor::reuse_address(true), error);
   if (!error) acceptor->bind(stream, error);
   if (!error) acceptor->listen(limits::kListenBacklog, error);
-  if (error) return failed("TCP");
+  if (error) return failed("answering DNS over TCP on");
   datagrams.push_back(std::move(datagram));
   acceptors.push_back(std::move(acceptor));
   return {};

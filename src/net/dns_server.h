@@ -32,7 +32,7 @@ struct DnsServerCounters {
 // run again after it is gone without having been stopped.
 class DnsServer {
  public:
-  // Binds every address, UDP and TCP. Errors: kFileUnreadable with the address and the reason.
+  // Binds every address, UDP and TCP. Errors: as `listen_error`.
   static Result<std::unique_ptr<DnsServer>> start(boost::asio::io_context& io, DnsServerSetup setup,
                                                   dns::Answering answering, Random& random);
   ~DnsServer();

@@ -353,7 +353,7 @@ TEST(DnsServer, an_address_that_is_taken_is_an_error) {
   const DnsServerSetup setup{{{*dns::Ip::parse("127.0.0.1"), taken.local_endpoint().port()}}, {}, {}};
   const auto started = DnsServer::start(io, setup, answering(""), random);
   ASSERT_FALSE(started);
-  EXPECT_EQ(started.error().code, Code::kFileUnreadable);
+  EXPECT_EQ(started.error().code, Code::kNetAddressInUse);
 }
 
 }  // namespace

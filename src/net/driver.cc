@@ -52,7 +52,9 @@ Result<void> Driver::start() {
     if (auto bound = bind(); !bound) return bound;
   }
   parts_.dialer.set_own_listeners(shards_.driver(0).own_listeners());
-  if (config_.listen_from_start && parts_.shard == 0) listen(true);
+  if (config_.listen_from_start && parts_.shard == 0) {
+    if (auto opened = listen(true); !opened) return opened;
+  }
   fed();
   return {};
 }
@@ -70,6 +72,8 @@ Result<void> Driver::bind() {
     if (!listener) return std::move(listener).error();
     if (auto opened = (*listener)->open(); !opened) return opened;
     traversal_listeners_.push_back(std::move(*listener));
+    parts_.log.log(
+        {LogLevel::kInfo, "net.listen", {{"traversal", traversal_listeners_.back()->endpoint().text()}}});
   }
   return {};
 }
@@ -94,7 +98,7 @@ std::string Driver::control(std::string_view question) {
 }
 
 void Driver::drain_streams() {
-  listen(false);
+  (void)listen(false);
   parts_.role.drain(now());
   fed();
 }
@@ -258,23 +262,31 @@ void Driver::handle_end(gate::ConnId conn, const std::optional<Error>& why) {
   log_stranger(std::move(event));
 }
 
-void Driver::listen(bool on) {
+Result<void> Driver::listen(bool on) {
+  Result<void> all;
+  std::string where;
   for (auto& listener : s2s_listeners_) {
     if (!on) {
       listener->close();
-    } else if (auto opened = listener->open(); !opened) {
-      parts_.log.log(
-          {LogLevel::kError,
-           "net.listen",
-           {{"code", std::string(code_row(opened.error().code).name)}, {"text", opened.error().text}}});
+      continue;
     }
+    auto opened = listener->open();
+    if (!opened && all) all = opened;
+    if (listener->is_open()) where += (where.empty() ? "" : " ") + listener->endpoint().text();
   }
-  if (on == listening_) return;
-  listening_ = on;
-  std::string where;
-  for (const auto& listener : s2s_listeners_)
-    where += (where.empty() ? "" : " ") + listener->endpoint().text();
-  parts_.log.log({LogLevel::kInfo, on ? "net.listen" : "net.unlisten", {{"s2s", where}}});
+  listening_ = on && all.has_value();
+  if (where == listening_on_) return all;
+  parts_.log.log({LogLevel::kInfo,
+                  on ? "net.listen" : "net.unlisten",
+                  {{"s2s", on ? where : std::exchange(listening_on_, {})}}});
+  listening_on_ = where;
+  return all;
+}
+
+void Driver::handle_listening(const Result<void>& opened) {
+  if (stopped_) return;
+  parts_.role.handle_listening(opened, now());
+  fed();
 }
 
 // Strangers may cause lines, but not floods of them.
@@ -394,7 +406,11 @@ void Driver::apply(gate::Disconnect output) {
 }
 
 void Driver::apply(gate::Listen output) {
-  if (!has_shards()) return listen(output.on);
+  if (!has_shards()) {
+    const auto opened = listen(output.on);
+    if (output.on) handle_listening(opened);
+    return;
+  }
   shards_.post(0, [shard = parts_.shard, on = output.on](Driver& first) { first.listen_of(shard, on); });
 }
 

@@ -88,7 +88,7 @@ class Driver : private ConnectionHost {
 
   // Binds every listener, so that a wrong address fails at the start, and begins. Nothing runs before
   // io.run(). Of several shards the first starts first, and all of them before a loop runs; only it has
-  // listeners. Errors: kFileUnreadable with the address and the reason.
+  // listeners. Errors: as `listen_error`.
   Result<void> start();
   // Closes listeners and connections at once. The io_context runs out of the driver's work after that; it
   // runs out, or is not run again, before the driver ends.
@@ -112,6 +112,7 @@ class Driver : private ConnectionHost {
   std::vector<dns::Endpoint> traversal_endpoints() const;
   // All of them: what a dialler must not dial.
   std::vector<dns::Endpoint> own_listeners() const;
+  // Whether all s2s listeners are open.
   bool is_listening() const { return listening_; }
   std::size_t connections() const { return connections_.size(); }
   const DriverCounters& counters() const { return counters_; }
@@ -166,7 +167,9 @@ class Driver : private ConnectionHost {
 
   void refuse(const dns::Endpoint& peer, std::string_view listener);
   Entry& add(gate::ConnId conn, tcp::socket socket, const dns::Endpoint& peer);
-  void listen(bool on);
+  // Opens each listener that is not open, or closes all. The first error of those that could not be opened.
+  Result<void> listen(bool on);
+  void handle_listening(const Result<void>& opened);
   void arm_timer();
   void log_stranger(LogEvent event);
 
@@ -204,6 +207,7 @@ class Driver : private ConnectionHost {
   bool drain_posted_ = false;
   bool draining_ = false;
   bool listening_ = false;
+  std::string listening_on_;  // the s2s addresses that are open
   bool stopped_ = false;
   std::chrono::seconds stranger_second_{};
   std::size_t stranger_lines_ = 0;

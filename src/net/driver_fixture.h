@@ -82,6 +82,7 @@ class ScriptedRole : public gate::Role {
   void handle_prepared(std::uint64_t id, Result<gate::PreparedPush> prepared, Now) override {
     prepared_.emplace(id, std::move(prepared));
   }
+  void handle_listening(Result<void> opened, Now) override { listening_.push_back(std::move(opened)); }
   void handle_timeout(Now now) override {
     EXPECT_GE(now.mono, *timeout_);
     timeout_.reset();
@@ -130,6 +131,7 @@ class ScriptedRole : public gate::Role {
   std::unordered_map<gate::ConnId, std::uint64_t> written_, taken_;
   std::unordered_map<gate::ConnId, Result<s2s::TlsFacts>> tls_;
   std::unordered_map<std::uint64_t, Result<gate::PreparedPush>> prepared_;
+  std::vector<Result<void>> listening_;
   std::unordered_set<gate::ConnId> proved_;
   std::optional<Error> last_error_;
   std::optional<Time> timeout_;

@@ -1,4 +1,6 @@
 // Listeners, the link, and what strangers are allowed.
+#include <sys/resource.h>
+
 #include "net/driver_fixture.h"
 #include "net/endpoint.h"
 
@@ -30,8 +32,70 @@ TEST_F(DriverTest, a_port_in_use_fails_the_start) {
       config);
   auto started = driver.start();
   ASSERT_FALSE(started);
-  EXPECT_EQ(started.error().code, Code::kFileUnreadable);
+  EXPECT_EQ(started.error().code, Code::kNetAddressInUse);
   EXPECT_NE(started.error().text.find(config.s2s.front().text()), std::string::npos);
+}
+
+// Two sockets may be bound to one address while neither listens, so that the second is refused late.
+TEST_F(DriverTest, listeners_that_another_took_are_told_to_the_role_and_open_when_they_are_free) {
+  DriverConfig config;
+  config.s2s = {loopback()};
+  stranger_.start(config);
+  const dns::Endpoint endpoint = stranger_.driver->s2s_endpoints().front();
+  std::optional<tcp::acceptor> taken(io_);
+  taken->open(tcp::v4());
+  taken->set_option(tcp::acceptor::reuse_address(true));
+  taken->bind(to_asio(endpoint));
+  taken->listen();
+  stranger_.want(gate::Listen{true});
+  ASSERT_TRUE(run_until([&] { return stranger_.role.listening_.size() == 1; }));
+  EXPECT_FALSE(stranger_.driver->is_listening());
+  EXPECT_FALSE(stranger_.log.has("net.listen"));
+  ASSERT_FALSE(stranger_.role.listening_[0]);
+  EXPECT_EQ(stranger_.role.listening_[0].error().code, Code::kNetAddressInUse);
+  taken.reset();
+  stranger_.want(gate::Listen{true});
+  ASSERT_TRUE(run_until([&] { return stranger_.role.listening_.size() == 2; }));
+  EXPECT_TRUE(stranger_.role.listening_[1]);
+  EXPECT_TRUE(stranger_.driver->is_listening());
+  EXPECT_TRUE(stranger_.log.has("net.listen"));
+  EXPECT_EQ(stranger_.driver->s2s_endpoints().front(), endpoint);
+}
+
+// A socket that is not bound would listen on any port.
+TEST(Listener, that_could_not_be_bound_while_it_was_closed_takes_its_own_address_again) {
+  asio::io_context io;
+  auto listener = std::move(*Listener::bind(io, loopback(), [](tcp::socket) {}));
+  const dns::Endpoint endpoint = listener->endpoint();
+  ASSERT_TRUE(listener->open());
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit none = before;
+  none.rlim_cur = 0;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  listener->close();
+  const Result<void> refused = listener->open();
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_FALSE(refused);
+  EXPECT_FALSE(listener->is_open());
+  ASSERT_TRUE(listener->open());
+  EXPECT_EQ(listener->endpoint(), endpoint);
+  tcp::socket peer(io);
+  peer.connect(to_asio(endpoint));
+}
+
+TEST(ListenError, has_a_code_for_each_cause_that_people_meet) {
+  const dns::Endpoint endpoint = loopback();
+  const std::pair<int, Code> cases[] = {{EADDRINUSE, Code::kNetAddressInUse},
+                                        {EADDRNOTAVAIL, Code::kNetAddressAbsent},
+                                        {EACCES, Code::kNetPermission},
+                                        {EPERM, Code::kNetPermission},
+                                        {EMFILE, Code::kNetListen}};
+  for (const auto& [number, code] : cases) {
+    const Error error = listen_error("metrics on", endpoint, {number, boost::system::system_category()});
+    EXPECT_EQ(error.code, code) << number;
+    EXPECT_TRUE(error.text.starts_with("metrics on " + endpoint.text() + ": ")) << error.text;
+  }
 }
 
 TEST_F(DriverTest, the_dialler_is_told_our_own_listeners) {

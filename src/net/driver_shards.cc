@@ -105,9 +105,13 @@ void Driver::note_dialled_link(std::size_t edge, const std::optional<Error>& fai
 void Driver::listen_of(std::size_t shard, bool on) {
   if (stopped_) return;
   wants_to_listen_[shard] = on;
-  listen(std::all_of(wants_to_listen_.begin(),
-                     wants_to_listen_.begin() + static_cast<std::ptrdiff_t>(shards_.in_use()),
-                     [](bool wants) { return wants; }));
+  const bool wanted = std::all_of(wants_to_listen_.begin(),
+                                  wants_to_listen_.begin() + static_cast<std::ptrdiff_t>(shards_.in_use()),
+                                  [](bool wants) { return wants; });
+  const auto opened = listen(wanted);
+  if (!wanted) return;
+  for (std::size_t each = 0; each < shards_.in_use(); ++each)
+    shards_.post(each, [opened](Driver& driver) { driver.handle_listening(opened); });
 }
 
 // --- limits

@@ -27,7 +27,8 @@ class Descriptor {
 };
 
 Error failed(const std::string& path) {
-  return Error{Code::kFileUnreadable, path + ": " + std::strerror(errno)};
+  const bool denied = errno == EACCES || errno == EPERM;
+  return Error{denied ? Code::kFileDenied : Code::kFileUnreadable, path + ": " + std::strerror(errno)};
 }
 
 std::string folder_of(const std::string& path) {

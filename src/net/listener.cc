@@ -24,6 +24,15 @@ bool is_short_of_descriptors(const boost::system::error_code& error) {
 
 }  // namespace
 
+Error listen_error(std::string_view what, const dns::Endpoint& endpoint,
+                   const boost::system::error_code& error) {
+  Code code = Code::kNetListen;
+  if (error == asio::error::address_in_use) code = Code::kNetAddressInUse;
+  if (error.value() == EADDRNOTAVAIL) code = Code::kNetAddressAbsent;
+  if (error == asio::error::access_denied || error.value() == EPERM) code = Code::kNetPermission;
+  return {code, std::string(what) + " " + endpoint.text() + ": " + error.message()};
+}
+
 struct Listener::State {
   State(asio::io_context& io, Handler handler) : acceptor(io), accepted(std::move(handler)) {}
   tcp::acceptor acceptor;
@@ -61,17 +70,24 @@ Result<void> Listener::bind_again() {
   if (!failed() && endpoint.protocol() == tcp::v6()) acceptor.set_option(asio::ip::v6_only(true), error);
   if (!failed()) set_stream_options(acceptor.native_handle());
   if (!failed()) acceptor.bind(endpoint, error);
-  if (failed())
-    return Error{Code::kFileUnreadable, "listening on " + endpoint_.text() + ": " + error.message()};
+  if (failed()) {
+    boost::system::error_code ignored;
+    acceptor.close(ignored);
+    return listen_error("listening on", endpoint_, error);
+  }
   endpoint_ = from_asio(acceptor.local_endpoint(error));
   return {};
 }
 
 Result<void> Listener::open() {
   if (state_->is_open) return {};
+  // A socket that is not bound would listen on any port.
+  if (!state_->acceptor.is_open()) {
+    if (auto bound = bind_again(); !bound) return bound;
+  }
   boost::system::error_code error;
   state_->acceptor.listen(limits::kListenBacklog, error);
-  if (error) return Error{Code::kFileUnreadable, "listening on " + endpoint_.text() + ": " + error.message()};
+  if (error) return listen_error("listening on", endpoint_, error);
   state_->is_open = true;
   asio::co_spawn(io_, accept_all(state_), asio::detached);
   return {};
@@ -85,6 +101,8 @@ void Listener::close() {
   // The same address again: it was ours a moment ago, and if somebody took it meanwhile `open` says so.
   if (auto bound = bind_again(); !bound) return;
 }
+
+bool Listener::is_open() const { return state_->is_open; }
 
 asio::awaitable<void> Listener::accept_all(std::shared_ptr<State> state) {
   while (state->is_open) {

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <string_view>
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
@@ -21,16 +22,16 @@ class Listener {
  public:
   using Handler = std::function<void(tcp::socket)>;
 
-  // Binds, without listening. `accepted` is called for each connection. Errors: kFileUnreadable, with the
-  // address.
+  // Binds, without listening. `accepted` is called for each connection. Errors: as `listen_error`.
   static Result<std::unique_ptr<Listener>> bind(asio::io_context& io, const dns::Endpoint& endpoint,
                                                 Handler accepted);
   ~Listener();
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
 
-  // Errors: kFileUnreadable.
+  // Binds again where `close` could not. After an error it may be tried again. Errors: as `listen_error`.
   Result<void> open();
+  bool is_open() const;
   // Connections that the system holds for us and we did not take are reset. Stays bound.
   void close();
   const dns::Endpoint& endpoint() const { return endpoint_; }
@@ -46,5 +47,10 @@ class Listener {
   Handler accepted_;
   std::shared_ptr<State> state_;  // shared with the accepting coroutine, which may outlive a close
 };
+
+// Why `what` cannot be opened at an address: kNetAddressInUse, kNetAddressAbsent, kNetPermission, else
+// kNetListen. The text names `what`, the address and the system's reason.
+Error listen_error(std::string_view what, const dns::Endpoint& endpoint,
+                   const boost::system::error_code& error);
 
 }  // namespace sallyport::net

@@ -6,6 +6,9 @@
 #include <new>
 #include <string>
 
+// xmpp/expat_version.h: the program refuses to serve with a library that does not have it.
+#pragma weak XML_SetReparseDeferralEnabled
+
 namespace sallyport::xmpp {
 namespace {
 
@@ -120,7 +123,7 @@ void ExpatParser::set_up() {
   XML_SetExternalEntityRefHandler(p, Callbacks::external);
   // Events come with the last of their bytes. What deferral protects from (CVE-2023-52425)
   // cannot happen: only whole tags arrive here.
-  XML_SetReparseDeferralEnabled(p, XML_FALSE);
+  if (XML_SetReparseDeferralEnabled != nullptr) XML_SetReparseDeferralEnabled(p, XML_FALSE);
 }
 
 Result<void> ExpatParser::parse(std::string_view bytes) {

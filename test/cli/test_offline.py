@@ -59,7 +59,8 @@ def completed(line):
 @pytest.mark.parametrize("line, some", [
     ("sallyport ch", {"check"}), ("sallyport check ", {"config", "dns", "tls", "domain"}),
     ("sallyport status --c", {"--config", "--control"}), ("sallyport edge --log-format ", {"text", "json"}),
-    ("sallyport log level deb", {"debug"}), ("sallyport keygen --out-", {"--out-cert", "--out-key"})])
+    ("sallyport log level deb", {"debug"}), ("sallyport keygen --out-", {"--out-cert", "--out-key"}),
+    ("sallyport help ", {"check", "status", "policy"}), ("sallyport help check ", {"config", "domain"})])
 def test_completion_completes(line, some):
     assert some <= set(completed(line)), completed(line)
 
@@ -171,6 +172,7 @@ def test_ports_of_both_doors(place):
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("nft"), reason="nft --check needs root")
 def test_the_rules_are_ones_that_nftables_takes(place):
     rules = run("ports", "--nft", "-c", place / "edge.toml", "-c", place / "core.toml").out
+    assert "accept" in rules
     done = subprocess.run(["unshare", "-n", "nft", "--check", "-f", "-"], input=rules, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr + rules
 
@@ -201,6 +203,8 @@ def test_the_examples_in_the_readme_are_good(place, tmp_path):
         if name != "policy":
             pin = place.core_pin if name == "edge" else place.edge_pin
             text = text[:text.index("sha256:")] + pin + text[text.index('"]', text.index("sha256:")):]
-        (place / f"{name}.toml").write_text(text)
-    done = run("check", "config", place / "edge.toml", place / "core.toml")
+        (place / "policy").mkdir(exist_ok=True)
+        (place / ("policy/policy.toml" if name == "policy" else f"{name}.toml")).write_text(text)
+    done = run("check", "config", place / "edge.toml", place / "core.toml", place / "policy/policy.toml")
     assert done.exit == 0, done.err
+    assert run("check", "config", place / "policy/policy.toml").exit == 0, "the core.toml is in the folder above"

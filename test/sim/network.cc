@@ -118,6 +118,7 @@ void Network::obey(std::size_t number, gate::Output output) {
     pump_soon(id, side, 0us);
   } else if (auto* listen = std::get_if<gate::Listen>(&output)) {
     n.listening = listen->on;
+    if (listen->on) n.role->handle_listening({}, schedule_.both());
   } else if (auto* push = std::get_if<gate::Prepare>(&output)) {
     prepare(number, std::move(*push));
   } else if (auto* use = std::get_if<gate::UseCredentials>(&output)) {
