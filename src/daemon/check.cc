@@ -114,11 +114,12 @@ class Outlook {
     // The driver has none of its own, and says so to the dialler.
     dialer_->set_own_listeners(means_.own_listeners);
     run_until([&probe] { return probe.is_done(); });
+    const bool done = probe.is_done();
     // What is left to be written, and the end of the connection.
     driver.stop();
     io_.restart();
     io_.run_for(limits::kStopTimeout);
-    return {};
+    return done ? Result<void>{} : Error{Code::kInternal, "the check was ended before its time"};
   }
 
  private:

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <boost/asio/post.hpp>
+#include <exception>
 #include <system_error>
 #include <utility>
 
@@ -27,7 +28,13 @@ void CheckThreads::run(Work work, Reply reply) {
   const auto body = [this, place, alive = std::weak_ptr(self_), loop = loop_, work = std::move(work),
                      reply](std::stop_token stop) {
     block_signals();
-    std::string answer = work(std::move(stop));
+    std::string answer;
+    // Whatever becomes of a check, the node goes on.
+    try {
+      answer = work(std::move(stop));
+    } catch (const std::exception& failure) {
+      answer = error_answer({Code::kInternal, failure.what()});
+    }
     boost::asio::post(loop, [this, place, alive, reply, answer = std::move(answer)]() mutable {
       if (alive.expired()) return;
       threads_.erase(place);  // it has nothing left to do: the wait is short

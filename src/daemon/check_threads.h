@@ -24,8 +24,9 @@ class CheckThreads {
   CheckThreads(const CheckThreads&) = delete;
   CheckThreads& operator=(const CheckThreads&) = delete;
 
-  // `work` blocks and returns the answer's text; it shares nothing with the loop that changes. The reply is
-  // `control.refused` where too many checks run already or no thread can be had.
+  // `work` blocks and returns the answer's text (an exception is answered as kInternal); it shares nothing
+  // with the loop that changes. The reply is `control.refused` where too many checks run already or no thread
+  // can be had.
   using Work = std::function<std::string(std::stop_token)>;
   void run(Work work, Reply reply);
 

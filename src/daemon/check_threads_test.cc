@@ -7,6 +7,7 @@
 #include <boost/asio/post.hpp>
 #include <future>
 #include <optional>
+#include <stdexcept>
 #include <thread>
 
 #include "base/limits.h"
@@ -83,6 +84,16 @@ TEST_F(Beside, one_check_too_many_is_refused_at_once_and_room_comes_back) {
   bool again = false;
   run([&](const std::string& text) { again = text == "{}"; });
   EXPECT_TRUE(run_until([&] { return again; }));
+}
+
+TEST_F(Beside, an_exception_is_an_answer) {
+  CheckThreads checks(io_.get_executor());
+  std::optional<std::string> reply;
+  checks.run([](std::stop_token) -> std::string { throw std::runtime_error("out of order"); },
+             [&](std::string text) { reply = std::move(text); });
+  EXPECT_TRUE(run_until([&] { return reply.has_value(); }));
+  EXPECT_NE(reply->find("internal.error"), std::string::npos);
+  EXPECT_NE(reply->find("out of order"), std::string::npos);
 }
 
 TEST_F(Beside, the_end_stops_what_runs_and_drops_its_reply) {

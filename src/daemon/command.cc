@@ -29,7 +29,8 @@ constexpr Option kEdgeControl{"--control", "", "PATH",
                               "the one in /run/sallyport."};
 constexpr Option kAs{"--as", "", "LOCAL",
                      "The local domain to speak for; by default the first one that has a certificate."};
-constexpr Option kCaFile{"--ca", "", "FILE", "Authorities to trust instead of the system's (PEM)."};
+constexpr Option kCaFile{
+    "--ca", "", "FILE", "Authorities to trust (PEM) instead of those that the edge trusts, or the system's."};
 constexpr Option kCoreConfig{"--config", "-c", "FILE", "The core.toml; /etc/sallyport/core.toml by default."};
 
 constexpr Argument kFiles[] = {
