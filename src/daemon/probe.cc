@@ -285,12 +285,14 @@ std::string Probe::control(std::string_view, Now) { return "{}"; }
 
 void Probe::drain(Now) { finish(); }
 
-// RFC 6120 4.9.3.12 names the condition for it; a server that insists in TLS 1.3 sends the alert
-// certificate_required (RFC 8446 6.2) when the handshake is over for us.
+// RFC 6120 4.9.3.12 names the condition for it. A server that insists in TLS 1.3 sends the alert
+// certificate_required (RFC 8446 6.2) when the handshake is over for us, and closes the connection, so that
+// the alert may not be seen.
 bool Probe::wants_our_certificate(const Error& error) const {
   if (target_.offered || !tls_) return false;
   return (error.code == Code::kStreamErrorByPeer && error.text.starts_with("not-authorized")) ||
-         error.text.find("certificate required") != std::string::npos;
+         error.text.find("certificate required") != std::string::npos ||
+         (error.code == Code::kStreamLost && phase_ == Phase::kSecureHeader);
 }
 
 void Probe::fail(std::string_view what, const Error& error) {

@@ -275,13 +275,20 @@ TEST_F(Met, our_proof_has_a_verdict_for_each_answer) {
 }
 
 // RFC 8446 6.2: in TLS 1.3 the client's handshake is over before the server has seen its certificate.
-TEST_F(Met, an_alert_for_want_of_our_certificate_is_a_warning_only_where_none_was_offered) {
-  for (const bool offered : {false, true}) {
-    meet(offered ? offering() : ProbeTarget{{}, domain_, false, {}, {}, {}});
-    probe_->handle_disconnected(2, {Code::kStreamLost, "reading: tlsv13 alert certificate required"}, now());
-    EXPECT_TRUE(probe_->is_done());
-    EXPECT_EQ(steps_.has_failed(), offered);
+TEST_F(Met, an_end_for_want_of_our_certificate_is_a_warning_only_where_none_was_offered) {
+  for (const char* text :
+       {"reading: tlsv13 alert certificate required", "writing: Connection reset by peer"}) {
+    for (const bool offered : {false, true}) {
+      meet(offered ? offering() : ProbeTarget{{}, domain_, false, {}, {}, {}});
+      probe_->handle_disconnected(2, {Code::kStreamLost, text}, now());
+      EXPECT_TRUE(probe_->is_done());
+      EXPECT_EQ(steps_.has_failed(), offered);
+    }
   }
+  meet({{}, domain_, false, {}, {}, {}});
+  says(kHeader);
+  probe_->handle_disconnected(2, {Code::kStreamLost, "reading: Connection reset by peer"}, now());
+  EXPECT_TRUE(steps_.has_failed());
 }
 
 TEST_F(Met, a_peer_that_does_not_prove_itself_is_not_shown_whom_we_are) {
