@@ -136,40 +136,12 @@ TEST_F(TlsTest, a_chain_is_a_fact_in_both_purposes_and_never_ends_the_handshake)
     EXPECT_EQ(facts.chain.has_value(), row.trusted);
     EXPECT_EQ(facts.names.dns, std::vector<std::string>{"client.example"});
     EXPECT_EQ(facts.key_pin, *certificate_pin(row.made.certificate));
+    EXPECT_EQ(facts.usage.present, std::string_view(row.name) != "no usage");
     EXPECT_EQ(client_facts_.own_certificate, "client.example");
     EXPECT_TRUE(client_facts_.chain.has_value());
     if (row.trusted) continue;
     EXPECT_EQ(facts.chain.error().code, Code::kTlsUntrusted);
     EXPECT_NE(facts.chain.error().text.find(row.text), std::string::npos) << facts.chain.error().text;
-  }
-}
-
-TEST_F(TlsTest, what_a_certificate_is_for_and_its_dates_are_facts) {
-  struct Row {
-    const char* usage;
-    bool present, server, client, any;
-  } rows[] = {
-      {"", false, false, false, false},
-      {"serverAuth", true, true, false, false},
-      {"clientAuth", true, false, true, false},
-      {"serverAuth,clientAuth", true, true, true, false},
-      {"anyExtendedKeyUsage", true, false, false, true},
-      {"emailProtection", true, false, false, false},
-  };
-  for (const Row& row : rows) {
-    SCOPED_TRACE(row.usage);
-    Wish wish{.dns = {"client.example"}};
-    wish.usage = row.usage;
-    const s2s::TlsFacts facts = facts_about(root_.issue(wish), "client.example");
-    EXPECT_EQ(facts.usage.present, row.present);
-    if (row.present) {
-      EXPECT_EQ(facts.usage.server, row.server);
-      EXPECT_EQ(facts.usage.client, row.client);
-      EXPECT_EQ(facts.usage.any, row.any);
-    }
-    const UnixTime now = civil_now();
-    EXPECT_LT(facts.not_before, now - std::chrono::hours(23));
-    EXPECT_GT(facts.not_after, now + std::chrono::hours(24 * 29));
   }
 }
 
