@@ -80,21 +80,18 @@ class Outlook {
 
   // Adds the step `DNS`. Returns the error that a dial by DNS alone would end with.
   std::optional<Error> look_up(const xmpp::Domain& name, bool has_route, CheckSteps& steps) {
-    std::optional<net::DnsExplained> found;
-    asio::cancellation_signal cancel;
-    asio::co_spawn(io_, look(*dialer_, name, found),
-                   asio::bind_cancellation_slot(cancel.slot(), [](std::exception_ptr) {}));
-    run_until([&found] { return found.has_value(); });
-    if (!found) {
-      cancel.emit(asio::cancellation_type::terminal);
-      io_.restart();
+    asio::co_spawn(io_, look(*dialer_, name, found_),
+                   asio::bind_cancellation_slot(cancel_.slot(), [](std::exception_ptr) {}));
+    run_until([this] { return found_.has_value(); });
+    if (!found_) {
+      cancel_.emit(asio::cancellation_type::terminal);
       io_.run_for(limits::kStopTimeout);
     }
     io_.restart();
     std::optional<Error> error =
-        found ? found->error : std::optional<Error>({Code::kDnsFailure, "no answer in time"});
+        found_ ? found_->error : std::optional<Error>({Code::kDnsFailure, "no answer in time"});
     if (!error) {
-      steps.pass(step::kDns, plan_text(*found));
+      steps.pass(step::kDns, (has_route ? "asked after the static route: " : "") + plan_text(*found_));
     } else if (has_route) {
       steps.warn(step::kDns, *error);
     } else {
@@ -115,7 +112,10 @@ class Outlook {
     dialer_->set_own_listeners(means_.own_listeners);
     run_until([&probe] { return probe.is_done(); });
     const bool done = probe.is_done();
-    // What is left to be written, and the end of the connection.
+    // The end of the stream is written, and the peer may answer it.
+    const Time patience = Door::now().mono + std::chrono::duration_cast<Duration>(limits::kStopTimeout);
+    while (driver.connections() > 0 && !io_.stopped() && Door::now().mono < patience)
+      io_.run_one_for(limits::kCheckStopLook);
     driver.stop();
     io_.restart();
     io_.run_for(limits::kStopTimeout);
@@ -139,6 +139,9 @@ class Outlook {
   const CheckMeans& means_;
   std::stop_token stop_;
   const Time deadline_;
+  // What a lookup that did not end in time refers to: it goes with the loop.
+  asio::cancellation_signal cancel_;
+  std::optional<net::DnsExplained> found_;
   asio::io_context io_{1};
   SystemRandom random_;
   NoLog log_;
@@ -149,7 +152,7 @@ class Outlook {
 };
 
 std::string routes_text(const gate::DialPlan& plan) {
-  std::string out = "not asked first: static route";
+  std::string out = "not asked: a static route leads to";
   for (const gate::DialPlan::Step& step : plan.steps) out += " " + step.address.text();
   return out;
 }

@@ -46,8 +46,8 @@ struct CheckMeans {
   Error why_alone{Code::kControlAbsent, {}};
 };
 
-// Blocks for at most limits::kCheckTimeout and limits::kStopTimeout, less when `stop` is requested. Errors:
-// kPolicyNotLocal for `own`, what Resolver::make and TrustStore::parse say, kInternal.
+// Blocks for at most limits::kCheckTimeout and three times limits::kStopTimeout, less when `stop` is
+// requested. Errors: kPolicyNotLocal for `own`, what Resolver::make and TrustStore::parse say, kInternal.
 Result<boost::json::object> run_check(const CheckOrder& order, const CheckMeans& means, std::stop_token stop);
 
 }  // namespace sallyport::daemon
