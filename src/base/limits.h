@@ -230,6 +230,13 @@ inline constexpr std::size_t kControlAnswerBytesMax = 64 * 1024 * 1024;
 inline constexpr std::size_t kControlClientsMax = 16;
 // For a client's question, and for it to take the answer.
 inline constexpr auto kControlIdleTimeout = 30s;
+// Checks of remote domains that an edge runs at once, each in a thread of its own: a person and a monitor.
+inline constexpr std::size_t kChecksMax = 4;
+// One check, from the first DNS question to the end of the stream: below kControlIdleTimeout, after which the
+// command that asked would give up.
+inline constexpr auto kCheckTimeout = 25s;
+// How soon a check that nobody waits for any more notices that.
+inline constexpr auto kCheckStopLook = 100ms;
 
 // --- the metrics listener: a monitor or two, each with a short request
 inline constexpr std::size_t kMetricsClientsMax = 16;

@@ -1,4 +1,7 @@
-// check dns, check tls, check domain: remote servers, seen from this machine as an edge would see them.
+// check dns, check tls, check domain: remote servers, as an edge sees them.
+//
+// A running edge carries the check out, because only its process has the public certificates (DESIGN
+// invariant 2). Where no edge can be asked, this process opens the stream without a certificate.
 #include <fmt/format.h>
 
 #include <boost/asio/co_spawn.hpp>
@@ -7,98 +10,114 @@
 #include <boost/json.hpp>
 #include <chrono>
 
-#include "daemon/door.h"
+#include "base/limits.h"
+#include "daemon/check.h"
+#include "daemon/check_steps.h"
+#include "daemon/control_client.h"
 #include "daemon/file.h"
 #include "daemon/load.h"
-#include "daemon/probe.h"
+#include "daemon/process.h"
 #include "daemon/report.h"
 #include "daemon/run.h"
 #include "daemon/table.h"
 #include "net/dial.h"
 #include "net/dial_explain.h"
-#include "net/driver.h"
 #include "net/resolver.h"
-#include "net/tls.h"
 
 namespace sallyport::daemon {
 namespace {
 
 namespace json = boost::json;
 
-// What an edge would have: its resolver, its dialler, its trust.
-class Outlook {
- public:
-  Outlook() : log_(2, LogFormat::kText, LogLevel::kError), s2s_tls_(pushed_) { s2s_tls_.trust_system(); }
+std::optional<xmpp::Domain> domain_of(const std::string& name) {
+  if (const Result<xmpp::Domain> domain = xmpp::Domain::parse(name)) return *domain;
+  complain(fmt::format("`{}` is not a valid domain name", name));
+  return std::nullopt;
+}
 
-  // From the edge.toml and the authorities that the command names, if any.
-  std::optional<Exit> prepare(const Invocation& invocation) {
-    net::ResolverSetup resolving;
-    net::DialSetup dialling;
-    if (invocation.has("--config")) {
-      const auto edge = load_edge_config(invocation.value("--config"));
-      if (!report(edge.errors, {}, edge.value.has_value())) return Exit::kConfiguration;
-      resolving = {edge.value->resolver_servers, edge.value->trust_anchor, edge.value->resolver_insecure};
-      dialling = dial_setup(*edge.value);
-    }
-    if (invocation.has("--ca")) {
-      const Result<std::string> pem = read_file(invocation.value("--ca"));
-      if (!pem) return failed(pem.error());
-      if (Result<void> trusted = s2s_tls_.trust(*pem); !trusted) return failed(trusted.error());
-    }
-    auto resolver = net::Resolver::make(io_.get_executor(), resolving);
-    if (!resolver) return failed(resolver.error());
-    resolver_ = std::move(*resolver);
-    dialer_.emplace(resolver_, dialling, random_);
-    return std::nullopt;
+// How DNS is asked and what is dialled: as the edge.toml that -c names says, if it names one.
+std::optional<Exit> ways_of(const Invocation& invocation, CheckMeans& means) {
+  if (!invocation.has("--config")) return std::nullopt;
+  const std::string file = invocation.value("--config");
+  if (const Result<std::string> text = read_file(file); text && file_role_of(*text) == FileRole::kCore) {
+    complain(
+        fmt::format("{} is the configuration of a core, which does not dial the internet. Run the check "
+                    "where the edge runs, with -c and its edge.toml.",
+                    file));
+    return Exit::kConfiguration;
   }
-
-  // Opens one stream and adds what it met to `steps`; false when something was not good.
-  bool probe(ProbeTarget target, json::array& steps) {
-    const auto identity = net::make_identity("check", Door::now().civil);
-    if (!identity) return false;
-    auto link_tls = net::LinkTls::make(identity->certificate, identity->key);
-    if (!link_tls) return false;
-    Probe probe(std::move(target), Door::now());
-    net::Driver driver({io_, probe, *dialer_, s2s_tls_, **link_tls, nullptr, aside_, log_}, {});
-    if (!driver.start()) return false;
-    while (!probe.is_done() && io_.run_one() > 0) {
-    }
-    steps.insert(steps.end(), probe.steps().begin(), probe.steps().end());
-    driver.stop();
-    io_.restart();
-    io_.run_for(limits::kStopTimeout);
-    return probe.is_good();
-  }
-
-  boost::asio::io_context& io() { return io_; }
-  net::DnsDialer& dialer() { return *dialer_; }
-
- private:
-  boost::asio::io_context io_{1};
-  SystemRandom random_;
-  LogWriter log_;
-  net::PushedCertificates pushed_;
-  net::Aside aside_;
-  net::S2sTls s2s_tls_;
-  std::shared_ptr<net::Resolver> resolver_;
-  std::optional<net::DnsDialer> dialer_;
-};
+  const auto edge = load_edge_config(file);
+  if (!report(edge.errors, {}, edge.value.has_value())) return Exit::kConfiguration;
+  means.resolving = {edge.value->resolver_servers, edge.value->trust_anchor, edge.value->resolver_insecure};
+  means.dialling = dial_setup(*edge.value);
+  return std::nullopt;
+}
 
 boost::asio::awaitable<void> explain_into(json::object& answer, net::DnsDialer& dialer, xmpp::Domain domain) {
   answer = net::to_json(co_await net::explain_dns(dialer, std::move(domain)));
 }
 
-std::optional<xmpp::Domain> domain_of(const std::string& name) {
-  const Result<xmpp::Domain> domain = xmpp::Domain::parse(name);
-  if (domain) return *domain;
-  complain(fmt::format("{}: {} {}", name, code_row(domain.error().code).sentence, domain.error().text));
+// Which socket to ask: of several in the usual place, the edge's usual one.
+std::optional<AskFailed> find_edge(const Invocation& invocation, std::string& path) {
+  auto lost = find_control(invocation, kRunDirectory, path);
+  const std::string usual = std::string(kRunDirectory) + "/edge.sock";
+  if (!lost || lost->exit != Exit::kUsage || !file_exists(usual)) return lost;
+  path = usual;
   return std::nullopt;
 }
 
-Exit show_steps(const Invocation& invocation, const json::array& steps, bool good) {
-  const json::object answer{{"steps", steps}, {"result", good ? "ok" : "failed"}};
-  print(invocation.has("--json") ? json::serialize(answer) + "\n" : show_explain(answer));
-  return good ? Exit::kGood : Exit::kFailed;
+// The edge's answer; nothing, and the reason in `why`, where there is none. What an edge says of the order
+// itself (`policy.not-local`) is an answer.
+std::optional<json::object> ask_edge(const Invocation& invocation, const CheckOrder& order, Error& why) {
+  std::string path;
+  if (const auto lost = find_edge(invocation, path)) {
+    why = {Code::kControlAbsent, lost->text};
+    return std::nullopt;
+  }
+  const json::object question = question_of(order);
+  Result<json::object> answer = ask(path, question);
+  if (!answer) {
+    why = answer.error();
+    return std::nullopt;
+  }
+  const json::object& refused = object_at(*answer, "error");
+  if (refused.empty() || field(refused, "code") != code_row(Code::kControlRefused).name)
+    return std::move(*answer);
+  why = {Code::kControlRefused, field(refused, "text")};
+  return std::nullopt;
+}
+
+Exit show_answer(const Invocation& invocation, const json::object& answer) {
+  const bool refused = answer.contains("error");
+  if (invocation.has("--json")) {
+    print(json::serialize(answer) + "\n");
+  } else if (refused) {
+    complain(show_error(object_at(answer, "error")));
+  } else {
+    print(show_check(answer));
+  }
+  return !refused && field(answer, "result") == "ok" ? Exit::kGood : Exit::kFailed;
+}
+
+// The words that both checks take; then the edge is asked, or this process does what it can.
+Exit check(const Invocation& invocation, CheckOrder order) {
+  if (invocation.has("--as")) {
+    order.own = domain_of(invocation.value("--as"));
+    if (!order.own) return Exit::kUsage;
+  }
+  CheckMeans means;
+  if (const auto ended = ways_of(invocation, means)) return *ended;
+  if (invocation.has("--ca")) {
+    Result<std::string> pem = read_file(invocation.value("--ca"));
+    if (!pem) return failed(pem.error());
+    if (const auto trusted = net::TrustStore::parse(*pem); !trusted) return failed(trusted.error());
+    order.authorities = std::move(*pem);
+  }
+  if (const auto answer = ask_edge(invocation, order, means.why_alone))
+    return show_answer(invocation, *answer);
+  const Result<json::object> answer = run_check(order, means, {});
+  if (!answer) return failed(answer.error());
+  return show_answer(invocation, *answer);
 }
 
 }  // namespace
@@ -106,40 +125,35 @@ Exit show_steps(const Invocation& invocation, const json::array& steps, bool goo
 Exit run_check_dns(const Invocation& invocation) {
   const auto name = domain_of(invocation.arguments.front());
   if (!name) return Exit::kUsage;
-  Outlook outlook;
-  if (const auto ended = outlook.prepare(invocation)) return *ended;
+  CheckMeans means;
+  if (const auto ended = ways_of(invocation, means)) return *ended;
+  boost::asio::io_context io{1};
+  SystemRandom random;
+  auto resolver = net::Resolver::make(io.get_executor(), means.resolving);
+  if (!resolver) return failed(resolver.error());
+  net::DnsDialer dialer(std::move(*resolver), means.dialling, random);
   json::object answer;
-  boost::asio::co_spawn(outlook.io(), explain_into(answer, outlook.dialer(), *name), boost::asio::detached);
-  outlook.io().run();
+  boost::asio::co_spawn(io, explain_into(answer, dialer, *name), boost::asio::detached);
+  io.run();
   print(invocation.has("--json") ? json::serialize(answer) + "\n" : show_dns(answer));
   return answer.contains("error") ? Exit::kFailed : Exit::kGood;
 }
 
 Exit run_check_tls(const Invocation& invocation) {
-  const auto address = gate::HostPort::parse(invocation.arguments.front());
+  const auto address = route::HostPort::parse(invocation.arguments.front());
   if (!address) {
     complain(fmt::format("`{}` is neither HOST nor HOST:PORT", invocation.arguments.front()));
     return Exit::kUsage;
   }
   const auto name = domain_of(invocation.value("--name"));
   if (!name) return Exit::kUsage;
-  Outlook outlook;
-  if (const auto ended = outlook.prepare(invocation)) return *ended;
-  // Named by whoever asks: it may be anywhere.
-  ProbeTarget target{{{{*address, true}}, std::nullopt, {}}, *name, invocation.has("--direct")};
-  json::array steps;
-  const bool good = outlook.probe(std::move(target), steps);
-  return show_steps(invocation, steps, good);
+  return check(invocation, {*name, *address, invocation.has("--direct"), {}, {}});
 }
 
 Exit run_check_domain(const Invocation& invocation) {
   const auto name = domain_of(invocation.arguments.front());
   if (!name) return Exit::kUsage;
-  Outlook outlook;
-  if (const auto ended = outlook.prepare(invocation)) return *ended;
-  json::array steps;
-  const bool good = outlook.probe({{{}, *name, {}}, *name, false}, steps);
-  return show_steps(invocation, steps, good);
+  return check(invocation, {*name, {}, false, {}, {}});
 }
 
 }  // namespace sallyport::daemon

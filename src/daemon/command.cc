@@ -23,7 +23,14 @@ constexpr Option kServeOptions[] = {kConfigRequired, kLogFormat, kLogLevel};
 
 constexpr Option kEdgeConfig{"--config", "-c", "FILE", "The edge.toml whose resolver and rules are used.",
                              false};
-constexpr Option kCaFile{"--ca", "", "FILE", "Authorities to trust instead of the system's (PEM)."};
+constexpr Option kEdgeControl{"--control", "", "PATH",
+                              "The control socket of the edge that is to run the check. Without it: the one "
+                              "that FILE of -c names, else "
+                              "the one in /run/sallyport."};
+constexpr Option kAs{"--as", "", "LOCAL",
+                     "The local domain to speak for; by default the first one that has a certificate."};
+constexpr Option kCaFile{
+    "--ca", "", "FILE", "Authorities to trust (PEM) instead of those that the edge trusts, or the system's."};
 constexpr Option kCoreConfig{"--config", "-c", "FILE", "The core.toml; /etc/sallyport/core.toml by default."};
 
 constexpr Argument kFiles[] = {
@@ -39,10 +46,12 @@ constexpr Argument kHostPort[] = {
     {"HOST", "The server to connect to, as HOST or HOST:PORT; port 5269 by default."}};
 constexpr Option kCheckTls[] = {
     {"--name", "", "DOMAIN", "The domain that the server should be able to prove.", true},
+    kAs,
     kCaFile,
+    kEdgeControl,
     kEdgeConfig,
     {"--direct", "", "", "Direct TLS (XEP-0368) instead of STARTTLS."}};
-constexpr Option kCheckDomain[] = {kEdgeConfig, kCaFile};
+constexpr Option kCheckDomain[] = {kAs, kCaFile, kEdgeControl, kEdgeConfig};
 
 constexpr Argument kFromTo[] = {{"FROM", "The sender's address, or its domain."},
                                 {"TO", "The recipient's address, or its domain."}};
@@ -122,11 +131,14 @@ constexpr Command kCommands[] = {
      "Asks for the SRV records (RFC 6120 3.2, XEP-0368) and addresses and shows them in the order in which "
      "an edge would try them, with the reason for each target that it would not.",
      kDomain, kCheckDns, false, true, run_check_dns},
-    {"check tls", "Open TLS to one server and judge whether it can prove a domain.",
-     "Speaks server-to-server XMPP up to the end of the TLS handshake and the features after it.", kHostPort,
-     kCheckTls, false, true, run_check_tls},
-    {"check domain", "Check a remote domain from DNS to the features of its stream.",
-     "DNS, connection, TLS, certificate and what the server offers then; run it where the edge runs.",
+    {"check tls", "Check whether one server can prove a domain, and whether it accepts ours.",
+     "Does what `check domain` does, without DNS, for the server that HOST names.", kHostPort, kCheckTls,
+     false, true, run_check_tls},
+    {"check domain", "Check federation with a remote domain, from policy and DNS to an open stream.",
+     "Run it on the host of an edge. The running edge opens a stream to the domain with the certificate of a "
+     "local domain, and closes it without sending a stanza. Each step is shown as pass, warn or fail, with a "
+     "remedy unless it passes; the command exits with 1 if a step failed. Where no edge can be asked, the "
+     "command itself opens the stream, without a certificate, and says why.",
      kDomain, kCheckDomain, false, true, run_check_domain},
     {"status",
      "Show what a door is doing: links, policy, streams, what waits.",

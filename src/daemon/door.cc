@@ -221,6 +221,8 @@ void Door::answer(Asked asked, const Asker& asker, const Reply& reply) {
     return answers_.policy_diff(std::move(*asked.object), reply);
   if (ask == "policy apply" && answers_.policy_apply)
     return answers_.policy_apply(std::move(*asked.object), reply);
+  if ((ask == "check domain" || ask == "check tls") && answers_.check)
+    return answers_.check(*asked.object, reply);
   const bool of_the_process = !asked.object || asked.text.size() > limits::kControlQuestionBytesMax ||
                               std::ranges::find(kOfTheProcess, ask) != kOfTheProcess.end();
   if (of_the_process) return reply(answer_at_once(asked, asker, ask));

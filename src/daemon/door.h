@@ -35,6 +35,8 @@ struct Answers {
   // The question with its text: only a core, which has the policy's file.
   std::function<void(boost::json::object, Reply)> policy_diff;
   std::function<void(boost::json::object, Reply)> policy_apply;
+  // `check domain` and `check tls`; a core says where to ask.
+  std::function<void(const boost::json::object&, const Reply&)> check;
   std::function<boost::json::object(std::uint16_t port)> dns_records;
   std::function<boost::json::object()> ports;
 };

@@ -4,8 +4,10 @@
 #include <fmt/format.h>
 
 #include <boost/json.hpp>
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
+#include <system_error>
 
 #include "daemon/file.h"
 #include "daemon/load.h"
@@ -82,13 +84,20 @@ std::string shown_list(const json::object& answer) {
   return out;
 }
 
+// Never over an existing file: that is no fault of the file's permissions.
+Exit not_written(const std::string& path, const Error& error) {
+  if (!error.text.ends_with(std::generic_category().message(EEXIST))) return failed(error);
+  complain(fmt::format("{} exists already and is not overwritten; name another file", path));
+  return Exit::kFailed;
+}
+
 // The names as A-labels, as given or as the policy serves them.
 std::optional<std::vector<std::string>> request_names(const Invocation& invocation, Exit& exit) {
   std::vector<std::string> names;
   for (const std::string& word : invocation.arguments) {
     const Result<xmpp::Domain> domain = xmpp::Domain::parse(word);
     if (!domain) {
-      complain(fmt::format("{}: {}", word, domain.error().text));
+      complain(fmt::format("`{}` is not a valid domain name", word));
       exit = Exit::kUsage;
       return std::nullopt;
     }
@@ -122,9 +131,9 @@ Exit run_keygen(const Invocation& invocation) {
   // The key first: a certificate without its key would be of no use, and neither is ever overwritten.
   const Result<void> key = write_new_file(invocation.value("--out-key"), made->key, 0600);
   wipe(made->key);
-  if (!key) return failed(key.error());
+  if (!key) return not_written(invocation.value("--out-key"), key.error());
   const Result<void> certificate = write_new_file(invocation.value("--out-cert"), made->certificate, 0644);
-  if (!certificate) return failed(certificate.error());
+  if (!certificate) return not_written(invocation.value("--out-cert"), certificate.error());
   print(invocation.has("--json") ? json::serialize(json::object{{"pin", made->pin}}) + "\n"
                                  : made->pin + "\n");
   return Exit::kGood;
@@ -157,13 +166,13 @@ Exit run_cert_csr(const Invocation& invocation) {
   if (!request) return failed(request.error());
   const Result<void> written = write_new_file(invocation.value("--out-key"), *key, 0600);
   wipe(*key);
-  if (!written) return failed(written.error());
+  if (!written) return not_written(invocation.value("--out-key"), written.error());
   if (!invocation.has("--out-csr")) {
     print(*request);
     return Exit::kGood;
   }
   const Result<void> out = write_new_file(invocation.value("--out-csr"), *request, 0644);
-  return out ? Exit::kGood : failed(out.error());
+  return out ? Exit::kGood : not_written(invocation.value("--out-csr"), out.error());
 }
 
 }  // namespace sallyport::daemon

@@ -2,10 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <boost/json.hpp>
-
 #include "base/limits.h"
-#include "s2s/identity.h"
+#include "s2s/sasl_external.h"
 #include "xmpp/xml.h"
 
 namespace sallyport::daemon {
@@ -13,19 +11,26 @@ namespace {
 
 constexpr gate::ConnId kConn = 2;
 
-std::string names_of(const s2s::CertificateNames& names) {
-  std::string out;
-  for (const auto* list : {&names.dns, &names.srv, &names.xmpp_addr}) {
-    for (const std::string& name : *list) out += (out.empty() ? "" : ", ") + name;
-  }
-  return out.empty() ? "no names" : out;
+constexpr std::string_view kRunOnEdge =
+    "Run the check on a running edge, which offers the certificate of a local domain.";
+constexpr std::string_view kSeeConnections =
+    "Send a message to the domain; `sallyport connections` on the edge then shows whether dialback "
+    "succeeded.";
+
+// "max-bytes 262144, idle-seconds 300" (XEP-0478).
+std::string limits_of(const xmpp::Element& limits) {
+  std::string out = "limits";
+  for (const xmpp::Element& limit : limits.children)
+    out += fmt::format(" {} {}", limit.name.local, limit.text);
+  return out;
 }
 
-// "EXTERNAL, dialback, limits 262144": what a server offers, by the features' own words.
+// "SASL EXTERNAL, dialback, limits max-bytes 262144": what a server offers, by the features' own words. The
+// server chose them: no more is kept than would be shown of one of its strings.
 std::string offers_of(const xmpp::Element& features) {
   std::string out;
   const auto add = [&out](std::string_view word) {
-    out += fmt::format("{}{}", out.empty() ? "" : ", ", word);
+    if (out.size() < limits::kShownBytesMax) out += fmt::format("{}{}", out.empty() ? "" : ", ", word);
   };
   if (features.child(xmpp::ns::kTls, "starttls") != nullptr) add("STARTTLS");
   if (const xmpp::Element* sasl = features.child(xmpp::ns::kSasl, "mechanisms")) {
@@ -33,26 +38,40 @@ std::string offers_of(const xmpp::Element& features) {
   }
   if (features.child(xmpp::ns::kDialbackFeature, "dialback") != nullptr) add("dialback");
   for (const xmpp::Element& feature : features.children) {
-    const bool known = feature.name.space == xmpp::ns::kTls || feature.name.space == xmpp::ns::kSasl ||
-                       feature.name.space == xmpp::ns::kDialbackFeature;
-    if (!known) add(feature.name.space);
+    const std::string_view space = feature.name.space;
+    if (space == xmpp::ns::kTls || space == xmpp::ns::kSasl || space == xmpp::ns::kDialbackFeature) continue;
+    add(feature.name.is(xmpp::ns::kLimits, "limits") ? limits_of(feature) : feature.name.space);
   }
-  return out.empty() ? "nothing" : out;
+  return out.empty() ? "nothing" : out.substr(0, limits::kShownBytesMax);
+}
+
+// "not-authorized: Your server's certificate is invalid" of an element that holds a condition and a text (RFC
+// 6120 4.9.2, 6.5).
+std::string condition_of(const xmpp::Element& element) {
+  std::string condition;
+  std::string text;
+  for (const xmpp::Element& child : element.children) {
+    if (child.name.local == "text") {
+      text = child.text;
+    } else if (condition.empty()) {
+      condition = child.name.local;
+    }
+  }
+  if (!text.empty()) condition += ": " + text;
+  return condition.substr(0, limits::kShownBytesMax);
 }
 
 }  // namespace
 
-Probe::Probe(ProbeTarget target, Now now)
-    : target_(std::move(target)),
-      deadline_(now.mono + limits::kNegotiationTimeout),
-      direct_(target_.direct_tls) {}
+Probe::Probe(ProbeTarget target, CheckSteps& steps, Time deadline)
+    : target_(std::move(target)), steps_(steps), deadline_(deadline), direct_(target_.direct_tls) {}
 
 void Probe::handle_accepted(gate::ConnId, const gate::Accepted&, Now) {}
 void Probe::handle_link(gate::ConnId, std::size_t, const gate::Endpoint&, Now) {}
 void Probe::handle_written(gate::ConnId, std::uint64_t, Now) {}
 
 void Probe::handle_connected(gate::ConnId, const gate::Connected& connected, Now) {
-  step("connection", fmt::format("{} ({})", connected.peer.text(), connected.how));
+  steps_.pass(step::kConnection, fmt::format("{} ({})", connected.peer.text(), connected.how));
   direct_ = direct_ || connected.direct_tls;
   if (direct_) {
     begin_tls();
@@ -62,7 +81,7 @@ void Probe::handle_connected(gate::ConnId, const gate::Connected& connected, Now
 }
 
 void Probe::handle_dial_failed(gate::ConnId, Error error, Now) {
-  fail("connection", error);
+  fail(step::kConnection, error);
   done_ = true;  // there is no connection to end
   disconnect_ = false;
 }
@@ -76,11 +95,17 @@ void Probe::handle_disconnected(gate::ConnId, Error error, Now) {
 void Probe::begin_stream(Phase header) {
   phase_ = header;
   stream_.emplace(xmpp::ParseLimits::unauthenticated());
-  std::string name;
-  xmpp::append_escaped_attribute(name, target_.name.unicode());
+  std::string addresses;
+  const auto add = [&addresses](std::string_view name, const xmpp::Domain& domain) {
+    addresses += fmt::format(" {}='", name);
+    xmpp::append_escaped_attribute(addresses, domain.unicode());
+    addresses += "'";
+  };
+  if (target_.own) add("from", *target_.own);
+  add("to", target_.name);
   out_ += fmt::format(
-      "<?xml version='1.0'?><stream:stream xmlns='{}' xmlns:stream='{}' xmlns:db='{}' to='{}' version='1.0'>",
-      xmpp::ns::kServer, xmpp::ns::kStreams, xmpp::ns::kDialback, name);
+      "<?xml version='1.0'?><stream:stream xmlns='{}' xmlns:stream='{}' xmlns:db='{}'{} version='1.0'>",
+      xmpp::ns::kServer, xmpp::ns::kStreams, xmpp::ns::kDialback, addresses);
 }
 
 void Probe::begin_tls() { phase_ = Phase::kTls; }
@@ -98,9 +123,7 @@ void Probe::handle_bytes(gate::ConnId, std::string_view bytes, Now) {
 
 void Probe::handle_event(const xmpp::StreamEvent& event) {
   if (const auto* header = std::get_if<xmpp::StreamHeader>(&event)) {
-    if (header->version.empty()) return fail("stream", {Code::kStreamVersion, "the header has no version"});
-    if (phase_ == Phase::kHeader) phase_ = Phase::kFeatures;
-    if (phase_ == Phase::kSecureHeader) phase_ = Phase::kSecureFeatures;
+    handle_header(*header);
   } else if (const auto* element = std::get_if<xmpp::Element>(&event)) {
     handle_element(*element);
   } else if (std::holds_alternative<xmpp::StreamFooter>(event)) {
@@ -108,42 +131,118 @@ void Probe::handle_event(const xmpp::StreamEvent& event) {
   }
 }
 
+void Probe::handle_header(const xmpp::StreamHeader& header) {
+  if (header.version.empty())
+    return fail(step::kStreamHeader, {Code::kStreamVersion, "the header has no version"});
+  dialback_spoken_ = header.dialback;  // XEP-0220 2.3.1
+  if (phase_ == Phase::kHeader) phase_ = Phase::kFeatures;
+  if (phase_ == Phase::kSecureHeader) phase_ = Phase::kSecureFeatures;
+  if (phase_ == Phase::kSessionHeader) phase_ = Phase::kSessionFeatures;
+}
+
 void Probe::handle_element(const xmpp::Element& element) {
   if (element.name.is(xmpp::ns::kStreams, "error")) {
-    const std::string condition = element.children.empty() ? "" : element.children.front().name.local;
-    return fail(phase_text(), {Code::kStreamErrorByPeer, condition});
+    return fail(phase_text(), {Code::kStreamErrorByPeer, condition_of(element)});
   }
-  if (element.name.is(xmpp::ns::kStreams, "features")) {
-    step(tls_ ? "features after TLS" : "features", offers_of(element));
-    if (phase_ == Phase::kSecureFeatures) return finish();
-    if (element.child(xmpp::ns::kTls, "starttls") == nullptr) {
-      return fail("STARTTLS", {Code::kTlsRequired, "the server does not offer it"});
-    }
+  if (element.name.is(xmpp::ns::kStreams, "features")) return handle_features(element);
+  if (element.name.is(xmpp::ns::kTls, "proceed") && phase_ == Phase::kProceed) {
+    stream_.reset();
+    return begin_tls();
+  }
+  if (element.name.is(xmpp::ns::kTls, "failure"))
+    return fail(step::kStartTls, {Code::kTlsHandshake, "the server refused it"});
+  if (phase_ == Phase::kAuth) handle_auth_answer(element);
+}
+
+void Probe::handle_features(const xmpp::Element& features) {
+  switch (phase_) {
+    case Phase::kFeatures:
+      steps_.pass(step::kFeatures, offers_of(features));
+      return ask_for_tls(features);
+    case Phase::kSecureFeatures:
+      steps_.pass(step::kFeaturesAfterTls, offers_of(features));
+      return prove_ourselves(features);
+    case Phase::kSessionFeatures:
+      steps_.pass(step::kSession, "open; the server offers " + offers_of(features));
+      return finish();
+    default:
+      return;
+  }
+}
+
+void Probe::ask_for_tls(const xmpp::Element& features) {
+  if (features.child(xmpp::ns::kTls, "starttls") != nullptr) {
     phase_ = Phase::kProceed;
     out_ += fmt::format("<starttls xmlns='{}'/>", xmpp::ns::kTls);
-  } else if (element.name.is(xmpp::ns::kTls, "proceed") && phase_ == Phase::kProceed) {
-    stream_.reset();
-    begin_tls();
-  } else if (element.name.is(xmpp::ns::kTls, "failure")) {
-    fail("STARTTLS", {Code::kTlsHandshake, "the server refused it"});
+    return;
   }
+  if (!target_.rules || target_.rules->tls == s2s::TlsRule::kRequired)
+    return fail(step::kStartTls, {Code::kTlsRequired, "the server does not offer it"});
+  steps_.warn(step::kStartTls, "the server does not offer it, and its [[peer]] row lets it do without",
+              "Have its administrator enable TLS, then remove `tls` from the row.");
+  finish();
 }
 
-void Probe::handle_tls(gate::ConnId, Result<s2s::TlsFacts> facts, Now) {
-  if (!facts) return fail("TLS", facts.error());
+// As an edge does: EXTERNAL where the peer offers it and has proved itself, else dialback.
+void Probe::prove_ourselves(const xmpp::Element& features) {
+  const bool dialback = dialback_spoken_ || features.child(xmpp::ns::kDialbackFeature, "dialback") != nullptr;
+  dialback_spoken_ = dialback;
+  const bool external = s2s::is_external_offered(features);
+  if (external && target_.offered && certificate_shown_) {
+    if (!peer_is_proved_ && !(target_.rules && target_.rules->authenticate == s2s::Authenticate::kDialback))
+      return finish();  // the failed step has been told, and an edge would end here
+    phase_ = Phase::kAuth;
+    out_ += s2s::external_auth_xml(*target_.own);
+    return;
+  }
+  if (external && !certificate_shown_) {
+    steps_.warn(step::kOurProof, "EXTERNAL is offered, but no certificate of ours was shown", kRunOnEdge);
+  } else if (dialback) {
+    steps_.warn(
+        step::kOurProof,
+        "the server does not offer EXTERNAL to us, so dialback has to prove us; a check does not carry "
+        "it out",
+        kSeeConnections);
+  } else if (!target_.offered) {
+    steps_.warn(step::kOurProof, Error{Code::kStreamNoOffer, {}}, kRunOnEdge);
+  } else {
+    steps_.fail(step::kOurProof, {Code::kStreamNoOffer, {}});
+  }
+  finish();
+}
+
+void Probe::handle_auth_answer(const xmpp::Element& element) {
+  if (element.name.is(xmpp::ns::kSasl, "success")) {
+    steps_.pass(step::kOurProof, fmt::format("SASL EXTERNAL as {}", target_.own->ascii()));
+    return begin_stream(Phase::kSessionHeader);
+  }
+  if (!element.name.is(xmpp::ns::kSasl, "failure")) return;
+  const Error error{Code::kSaslRefused, condition_of(element)};
+  const s2s::ExtendedUsage& usage = target_.offered->usage;
+  const bool for_clients = !usage.present || usage.client || usage.any;
+  const std::string_view remedy =
+      for_clients
+          ? "Have the peer's administrator look into its log; its server must trust the authority of our "
+            "certificate."
+          : "The peer probably insists on clientAuth: nothing to do if dialback succeeds (see `sallyport "
+            "connections`), else use a certificate that also allows clientAuth.";
+  if (dialback_spoken_) {
+    steps_.warn(step::kOurProof, error, remedy);
+  } else {
+    steps_.fail(step::kOurProof, error, remedy);
+  }
+  finish();
+}
+
+void Probe::handle_tls(gate::ConnId, Result<s2s::TlsFacts> facts, Now now) {
+  if (!facts) return fail(step::kTls, facts.error());
   tls_ = true;
-  step("TLS", fmt::format("{} {}{}", facts->version, facts->cipher, direct_ ? ", direct" : ""));
-  judge_certificate(*facts);
+  certificate_shown_ = !facts->own_certificate.empty();
+  steps_.pass(step::kTls, fmt::format("{} {}{}", facts->version, facts->cipher, direct_ ? ", direct" : ""));
+  if (target_.offered) judge_own_certificate(*target_.offered, *facts, now.civil, steps_);
+  // Whatever the certificate is like: what the server offers is worth knowing even so.
+  peer_is_proved_ = judge_peer_certificate(*facts, target_.name, target_.rules, now.civil, steps_);
   begin_stream(Phase::kSecureHeader);
-}
-
-// Goes on whatever the certificate is like: what the server offers is worth knowing even so.
-void Probe::judge_certificate(const s2s::TlsFacts& facts) {
-  if (!facts.peer_certificate) return doubt("certificate", {Code::kTlsNoCertificate, ""});
-  step("certificate", fmt::format("{}; {}", names_of(facts.names), facts.key_pin));
-  const Result<void> named = s2s::certificate_names_domain(facts, target_.name);
-  if (named) return step("proves the domain", target_.name.ascii());
-  doubt("proves the domain", named.error());
 }
 
 void Probe::handle_timeout(Now now) {
@@ -166,7 +265,7 @@ std::optional<gate::Output> Probe::poll() {
   if (done_) return std::nullopt;
   if (phase_ == Phase::kTls && !stream_ && !begun_tls_) {
     begun_tls_ = true;
-    return gate::BeginTls{kConn, false, target_.name, target_.name.ascii(), direct_};
+    return gate::BeginTls{kConn, false, target_.own.value_or(target_.name), target_.name.ascii(), direct_};
   }
   if (!out_.empty() && !flushed_) {
     flushed_ = true;
@@ -186,22 +285,22 @@ std::string Probe::control(std::string_view, Now) { return "{}"; }
 
 void Probe::drain(Now) { finish(); }
 
-void Probe::step(std::string_view what, std::string detail) {
-  steps_.push_back({{"what", what}, {"ok", true}, {"detail", std::move(detail)}});
-}
-
-void Probe::doubt(std::string_view what, const Error& error) {
-  const CodeRow& row = code_row(error.code);
-  steps_.push_back({{"what", what},
-                    {"ok", false},
-                    {"detail", error.text.empty() ? std::string(row.sentence)
-                                                  : fmt::format("{} {}", row.sentence, error.text)},
-                    {"code", row.name}});
-  good_ = false;
+// RFC 6120 4.9.3.12 names the condition for it. A server that insists in TLS 1.3 sends the alert
+// certificate_required (RFC 8446 6.2) when the handshake is over for us, and closes the connection, so that
+// the alert may not be seen.
+bool Probe::wants_our_certificate(const Error& error) const {
+  if (target_.offered || !tls_) return false;
+  return (error.code == Code::kStreamErrorByPeer && error.text.starts_with("not-authorized")) ||
+         error.text.find("certificate required") != std::string::npos ||
+         (error.code == Code::kStreamLost && phase_ == Phase::kSecureHeader);
 }
 
 void Probe::fail(std::string_view what, const Error& error) {
-  doubt(what, error);
+  if (wants_our_certificate(error)) {
+    steps_.warn(step::kOurProof, error, kRunOnEdge);
+  } else {
+    steps_.fail(what, error);
+  }
   finish();
 }
 
@@ -215,19 +314,25 @@ void Probe::finish() {
 std::string_view Probe::phase_text() const {
   switch (phase_) {
     case Phase::kDialling:
-      return "connection";
+      return step::kConnection;
     case Phase::kHeader:
     case Phase::kSecureHeader:
-      return "stream header";
+      return step::kStreamHeader;
     case Phase::kFeatures:
+      return step::kFeatures;
     case Phase::kSecureFeatures:
-      return "features";
+      return step::kFeaturesAfterTls;
     case Phase::kProceed:
-      return "STARTTLS";
+      return step::kStartTls;
     case Phase::kTls:
-      return "TLS";
+      return step::kTls;
+    case Phase::kAuth:
+      return step::kOurProof;
+    case Phase::kSessionHeader:
+    case Phase::kSessionFeatures:
+      return step::kSession;
   }
-  return "stream";
+  return step::kConnection;
 }
 
 }  // namespace sallyport::daemon

@@ -1,16 +1,20 @@
-// Opens one server-to-server stream as far as the features after TLS, and tells what it met on the way: what
-// `check tls` and `check domain` show. A role without a gateway: the driver serves it like any other.
+// Opens one server-to-server stream as an edge would and judges each step of it: what `check tls` and
+// `check domain` show. A role without a gateway: the driver serves it like any other.
 //
-// It sends no `from` and authenticates to nobody. Pure, like every role.
+// With a certificate for a local domain it proves that domain by SASL EXTERNAL where the peer offers it (RFC
+// 6120 6.4) and goes on to the features behind. It never sends a stanza, and it does not carry out dialback,
+// for which the peer would have to connect back. Without a local domain it sends no `from`. Pure, like every
+// role.
 #pragma once
 
-#include <boost/json/array.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
 
-#include "base/log.h"
+#include "daemon/check_certificate.h"
+#include "daemon/check_steps.h"
 #include "gate/event.h"
+#include "s2s/judge.h"
 #include "s2s/tls_facts.h"
 #include "xmpp/xml_stream.h"
 
@@ -21,18 +25,20 @@ struct ProbeTarget {
   gate::DialPlan plan;
   xmpp::Domain name;
   bool direct_tls = false;  // whatever the plan says
+  // The local domain that the stream is from, if any, and the certificate that is offered for it, if any.
+  std::optional<xmpp::Domain> own;
+  std::optional<OfferedCertificate> offered;
+  // What policy demands of the peer, where it is known.
+  std::optional<s2s::PeerRules> rules;
 };
 
 class Probe : public gate::Role {
  public:
-  Probe(ProbeTarget target, Now now);
+  // Adds its steps to `steps`, which outlives it. At `deadline` it ends, whatever it waits for.
+  Probe(ProbeTarget target, CheckSteps& steps, Time deadline);
 
   // Over, well or not; nothing more happens.
   bool is_done() const { return done_; }
-  // Whether every step was good.
-  bool is_good() const { return good_; }
-  // [{`what`, `ok`, `detail`, `code`}], as `explain` answers (docs/control.md).
-  const boost::json::array& steps() const { return steps_; }
 
   void handle_accepted(gate::ConnId conn, const gate::Accepted& accepted, Now now) override;
   void handle_connected(gate::ConnId conn, const gate::Connected& connected, Now now) override;
@@ -51,33 +57,50 @@ class Probe : public gate::Role {
   bool is_drained() const override { return done_; }
 
  private:
-  enum class Phase { kDialling, kHeader, kFeatures, kProceed, kTls, kSecureHeader, kSecureFeatures };
+  enum class Phase {
+    kDialling,
+    kHeader,
+    kFeatures,
+    kProceed,
+    kTls,
+    kSecureHeader,
+    kSecureFeatures,
+    kAuth,
+    kSessionHeader,
+    kSessionFeatures
+  };
 
   void begin_stream(Phase header);
   void begin_tls();
   void handle_event(const xmpp::StreamEvent& event);
+  void handle_header(const xmpp::StreamHeader& header);
   void handle_element(const xmpp::Element& element);
-  void judge_certificate(const s2s::TlsFacts& facts);
-  void step(std::string_view what, std::string detail);
-  void doubt(std::string_view what, const Error& error);  // and goes on
-  void fail(std::string_view what, const Error& error);   // and ends
+  void handle_features(const xmpp::Element& features);
+  void handle_auth_answer(const xmpp::Element& element);
+  void ask_for_tls(const xmpp::Element& features);
+  void prove_ourselves(const xmpp::Element& features);
+  // Adds the failed step and ends; a warning where it is our lack of a certificate that the peer minds.
+  void fail(std::string_view what, const Error& error);
+  bool wants_our_certificate(const Error& error) const;
   void finish();
   std::string_view phase_text() const;
 
   ProbeTarget target_;
+  CheckSteps& steps_;
   Phase phase_ = Phase::kDialling;
   Time deadline_;
   bool direct_ = false;
-  bool good_ = true;
   bool done_ = false;
   bool disconnect_ = false;
   bool dial_ = true;
   bool tls_ = false;
   bool begun_tls_ = false;
   bool flushed_ = false;
+  bool peer_is_proved_ = false;
+  bool certificate_shown_ = false;
+  bool dialback_spoken_ = false;
   std::optional<xmpp::XmlStream> stream_;
   std::string out_;
-  boost::json::array steps_;
 };
 
 }  // namespace sallyport::daemon

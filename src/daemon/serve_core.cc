@@ -203,6 +203,17 @@ Answers answers_of(Door& door, const CoreFiles& files, CoreFilesInUse& in_use, C
   answers.dns_records = [&](std::uint16_t port) {
     return records_answer(srv_records(files.config.edges, in_use.served(), port));
   };
+  answers.check = [&](const json::object&, const Reply& reply) {
+    std::string edges;
+    for (const gate::EdgeRow& edge : files.config.edges) {
+      edges += (edges.empty() ? "" : " or ") + fmt::format("{} ({})", edge.name.ascii(), edge.address.host);
+    }
+    reply(
+        error_answer({Code::kControlRefused,
+                      fmt::format("This is a core, which does not dial the internet; run the check where the "
+                                  "edge {} runs.",
+                                  edges)}));
+  };
   answers.ports = [&] { return ports_answer(core_ports(files.config, in_use.served())); };
   return answers;
 }

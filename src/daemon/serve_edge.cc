@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "daemon/check_edge.h"
 #include "daemon/door.h"
 #include "daemon/file.h"
 #include "daemon/help.h"
@@ -87,7 +88,8 @@ Result<EdgeShards> make_shards(Door& door, const EdgeFiles& files) {
 
 // [resolver], or the system's resolv.conf where there is none, is taken anew; of the rest of edge.toml
 // nothing changes while the edge runs, and it says whether the file still is what it was.
-json::object reload(Door& door, const std::string& file, const std::string& fingerprint, EdgeShards& shards) {
+json::object reload(Door& door, const std::string& file, const std::string& fingerprint, EdgeShards& shards,
+                    EdgeWays& ways) {
   const gate::Loaded<EdgeFiles> files = load_edge(file, Door::now().civil);
   if (!files.value) return refused_reload(files.errors, door.log());
   Result<Resolvers> resolvers = make_resolvers(door, files.value->config);
@@ -96,6 +98,7 @@ json::object reload(Door& door, const std::string& file, const std::string& fing
     door.shards().post(shard, [&dialer = shards[shard]->dialer, resolver = std::move((*resolvers)[shard])](
                                   net::Driver&) mutable { dialer.use(std::move(resolver)); });
   }
+  ways.resolving = resolving(files.value->config);
   const bool changed = files.value->fingerprint != fingerprint;
   json::array notes;
   if (changed) {
@@ -121,11 +124,18 @@ Exit run_edge(const Invocation& invocation) {
 
   Result<EdgeShards> shards = make_shards(door, *files.value);
   if (!shards) return door.fail(shards.error());
+  EdgeWays ways{resolving(config), dial_setup(config)};
+  CheckThreads checks(door.io().get_executor());
   Answers answers;
   answers.reload = [&](const Reply& reply) {
-    reply(json::serialize(reload(door, file, files.value->fingerprint, *shards)));
+    reply(json::serialize(reload(door, file, files.value->fingerprint, *shards, ways)));
   };
   answers.ports = [&] { return ports_answer(edge_ports(config)); };
+  // The first shard's loop is the door's own, where questions are answered.
+  answers.check = [&](const json::object& question, const Reply& reply) {
+    const EdgeShard& first = *shards->front();
+    answer_check(question, means_of(first.edge, first.driver, ways), checks, door.log(), reply);
+  };
   return door.serve({config.control, config.control_group, config.metrics}, std::move(answers));
 }
 

@@ -138,6 +138,20 @@ std::string aligned(const std::vector<std::string>& heading,
   return out;
 }
 
+std::string in_line(std::string_view text) {
+  std::string out;
+  const std::string escaped = harmless(text);
+  for (std::size_t i = 0; i < escaped.size(); ++i) {
+    const bool is_quote =
+        escaped[i] == '\\' && i + 1 < escaped.size() && (escaped[i + 1] == '\'' || escaped[i + 1] == '"');
+    if (is_quote) ++i;
+    // An escaped backslash goes as it is, so that what follows it is not read as an escape.
+    if (escaped[i] == '\\' && i + 1 < escaped.size() && escaped[i + 1] == '\\') out.push_back(escaped[i++]);
+    out.push_back(escaped[i]);
+  }
+  return out;
+}
+
 std::string field(const json::object& object, std::string_view name) {
   const json::value* value = object.if_contains(name);
   if (value == nullptr) return "-";

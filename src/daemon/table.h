@@ -13,6 +13,10 @@ namespace sallyport::daemon {
 std::string aligned(const std::vector<std::string>& heading,
                     const std::vector<std::vector<std::string>>& rows);
 
+// A text of any length as part of a line of its own: as base/log.h's `shown`, but whole, and with quotation
+// marks as they are.
+std::string in_line(std::string_view text);
+
 // A member as text: strings as they are, numbers and truths written out, "-" when absent or null. Lists are
 // joined with ", ".
 std::string field(const boost::json::object& object, std::string_view name);

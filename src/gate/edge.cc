@@ -150,6 +150,8 @@ bool Edge::is_drained() const {
 
 bool Edge::is_proved(ConnId conn) const { return impl_->side.is_proved(conn); }
 
+std::shared_ptr<const PushedPolicy> Edge::policy() const { return impl_->world.shared(); }
+
 // --- stanzas
 
 void Edge::Impl::turn(Now now) {

@@ -44,6 +44,9 @@ class Edge : public Role {
   bool is_drained() const override;
   bool is_proved(ConnId conn) const override;
 
+  // The policy in force; null before the first push, and after the last link is forgotten.
+  std::shared_ptr<const PushedPolicy> policy() const;
+
  private:
   class Impl;
   std::unique_ptr<Impl> impl_;

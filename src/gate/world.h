@@ -23,6 +23,8 @@ class World : public s2s::Judge, public Finder {
   void at(UnixTime now) { now_ = now; }
 
   bool has_policy() const { return policy_ != nullptr; }
+  // Null: none.
+  std::shared_ptr<const PushedPolicy> shared() const { return policy_; }
   // Precondition: has_policy.
   const PushedPolicy& policy() const { return *policy_; }
 

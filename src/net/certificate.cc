@@ -187,6 +187,12 @@ Result<s2s::CertificateNames> certificate_names(X509* certificate) {
   return names;
 }
 
+s2s::ExtendedUsage extended_usage(X509* certificate) {
+  const std::uint32_t bits = X509_get_extended_key_usage(certificate);  // all of them when it has none
+  return {bits != UINT32_MAX, (bits & XKU_SSL_SERVER) != 0, (bits & XKU_SSL_CLIENT) != 0,
+          (bits & XKU_ANYEKU) != 0};
+}
+
 std::string key_pin(X509* certificate) {
   unsigned char* der = nullptr;
   int size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &der);

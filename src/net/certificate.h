@@ -58,6 +58,9 @@ class Credential {
 // common name is never looked at. Errors: kTlsUntrusted, more than limits::kCertificateNamesMax names.
 Result<s2s::CertificateNames> certificate_names(x509_st* certificate);
 
+// What its extendedKeyUsage allows.
+s2s::ExtendedUsage extended_usage(x509_st* certificate);
+
 // "sha256:<base64 of SHA-256 of the SubjectPublicKeyInfo>" (RFC 7469 2.4 in our notation).
 std::string key_pin(x509_st* certificate);
 // The same of a PEM certificate's or private key's text. Errors: kFileFormat.

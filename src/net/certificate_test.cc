@@ -109,6 +109,28 @@ TEST(Certificate, dates_and_purpose_are_warnings) {
   }
 }
 
+TEST(Certificate, its_extended_usage_is_read) {
+  struct Row {
+    const char* usage;
+    bool present, server, client, any;
+  } rows[] = {
+      {"serverAuth", true, true, false, false},           {"clientAuth", true, false, true, false},
+      {"serverAuth,clientAuth", true, true, true, false}, {"anyExtendedKeyUsage", true, false, false, true},
+      {"emailProtection", true, false, false, false},
+  };
+  for (const Row& row : rows) {
+    SCOPED_TRACE(row.usage);
+    const Made made = TestAuthority::self_signed({.dns = {"a.example"}, .usage = row.usage});
+    const s2s::ExtendedUsage usage = extended_usage((*Credential::parse(made.certificate, made.key))->leaf());
+    EXPECT_EQ(usage.present, row.present);
+    EXPECT_EQ(usage.server, row.server);
+    EXPECT_EQ(usage.client, row.client);
+    EXPECT_EQ(usage.any, row.any);
+  }
+  const Made none = TestAuthority::self_signed({.dns = {"a.example"}, .usage = ""});
+  EXPECT_FALSE(extended_usage((*Credential::parse(none.certificate, none.key))->leaf()).present);
+}
+
 TEST(Certificate, its_end_is_warned_of_two_weeks_before_and_not_earlier) {
   TestAuthority root;
   const Made made = root.issue({.dns = {"a.example"}});

@@ -116,6 +116,8 @@ class Driver : private ConnectionHost {
   bool is_listening() const { return listening_; }
   std::size_t connections() const { return connections_.size(); }
   const DriverCounters& counters() const { return counters_; }
+  // What UseCredentials brought (a PushedCredentials), or null. Whoever keeps it keeps private keys.
+  std::shared_ptr<const gate::Credentials> credentials() const { return credentials_; }
   // Both clocks, read together.
   Now now() const override;
 

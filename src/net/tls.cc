@@ -12,6 +12,7 @@
 #include "net/chain_usage.h"
 #include "net/handshake_library.h"
 #include "net/openssl.h"
+#include "net/x509_parts.h"
 
 namespace sallyport::net {
 
@@ -315,6 +316,9 @@ s2s::TlsFacts Tls::facts() const {
   if (!leaf) return facts;
   facts.peer_certificate = true;
   facts.key_pin = key_pin(leaf.get());
+  facts.usage = extended_usage(leaf.get());
+  facts.not_before = civil_time(X509_get0_notBefore(leaf.get()));
+  facts.not_after = civil_time(X509_get0_notAfter(leaf.get()));
   auto names = certificate_names(leaf.get());
   if (names) {
     facts.names = std::move(*names);

@@ -136,6 +136,7 @@ TEST_F(TlsTest, a_chain_is_a_fact_in_both_purposes_and_never_ends_the_handshake)
     EXPECT_EQ(facts.chain.has_value(), row.trusted);
     EXPECT_EQ(facts.names.dns, std::vector<std::string>{"client.example"});
     EXPECT_EQ(facts.key_pin, *certificate_pin(row.made.certificate));
+    EXPECT_EQ(facts.usage.present, std::string_view(row.name) != "no usage");
     EXPECT_EQ(client_facts_.own_certificate, "client.example");
     EXPECT_TRUE(client_facts_.chain.has_value());
     if (row.trusted) continue;

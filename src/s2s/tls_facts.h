@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/time.h"
 
 namespace sallyport::s2s {
 
@@ -16,6 +17,14 @@ struct CertificateNames {
   std::vector<std::string> dns;        // dNSName
   std::vector<std::string> srv;        // SRVName (RFC 4985), "_xmpp-server.example.com"
   std::vector<std::string> xmpp_addr;  // id-on-xmppAddr (RFC 6120 13.7.1.4)
+};
+
+// The extendedKeyUsage of a certificate (RFC 5280 4.2.1.12), as far as it concerns TLS.
+struct ExtendedUsage {
+  bool present = false;  // without the extension every use is allowed, and the flags below mean nothing
+  bool server = false;   // serverAuth
+  bool client = false;   // clientAuth
+  bool any = false;      // anyExtendedKeyUsage
 };
 
 struct TlsFacts {
@@ -33,6 +42,10 @@ struct TlsFacts {
   Result<void> chain = Error{Code::kTlsNoCertificate, {}};
   CertificateNames names;
   std::string key_pin;  // "sha256:<base64>" of the peer's SubjectPublicKeyInfo, empty without certificate
+  // Of the peer's own certificate, not of its chain. They are for people: `chain` has been judged by them.
+  ExtendedUsage usage;
+  UnixTime not_before{};
+  UnixTime not_after{};
 };
 
 }  // namespace sallyport::s2s

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from lab import address as at
-from lab.world import ALICE, BOB
+from lab.world import ALICE, BOB, EXTERNAL
 
 pytestmark = pytest.mark.gateway
 
@@ -51,3 +51,27 @@ def test_exit_codes_tell_what_went_wrong(world, tmp_path):
     assert exit_code(world, "check", "config", "-c", str(broken)) in (1, 3)
     assert exit_code(world, "edge", "-c", str(broken)) == 3
     assert exit_code(world, "status", "--control", str(tmp_path / "nobody.sock")) == 4
+
+
+def verdicts(answer):
+    return {step["what"]: step["verdict"] for step in answer["steps"]}
+
+
+def test_check_domain_finds_no_fault_in_a_healthy_partner(world):
+    answer = world.gateway.ask_json("edge", "check", "domain", at.REMOTE)
+    assert answer["result"] == "ok" and answer["by"] == "edge", answer
+    if (world.options.outside, world.options.proof) == ("prosody", EXTERNAL):  # s2s_secure_auth = true
+        assert set(verdicts(answer).values()) == {"pass"}, answer
+        assert "EXTERNAL" in next(step["detail"] for step in answer["steps"] if step["what"] == "our proof")
+
+
+def test_check_domain_without_the_edge_warns_of_a_strict_partner(world):
+    gateway = world.gateway
+    done = subprocess.run(
+        ["ip", "netns", "exec", gateway.network.namespace("edge"), gateway.binary, "check", "domain", at.REMOTE, "--json",
+         "--control", "/nowhere/edge.sock", "-c", f"{gateway.folder}/edge/edge.toml",
+         "--ca", f"{gateway.folder}/core/public-ca.crt"], stdout=subprocess.PIPE, text=True, timeout=40)
+    answer = json.loads(done.stdout)
+    assert answer["by"] == "command" and verdicts(answer)["our certificate"] == "warn", answer
+    if world.options.proof == EXTERNAL:
+        assert done.returncode == 0 and verdicts(answer)["our proof"] == "warn", answer

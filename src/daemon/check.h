@@ -1,0 +1,53 @@
+// One check of a remote domain, from DNS to the session: what is asked, with what means, and its answer
+// (docs/control.md "Checks"). An edge runs it with the policy and the certificates in force; the command runs
+// it in its own process where no edge can be asked.
+#pragma once
+
+#include <boost/json/object.hpp>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "dns/address.h"
+#include "gate/prepared_push.h"
+#include "net/certificate_source.h"
+#include "net/dial.h"
+#include "net/resolver.h"
+#include "net/tls.h"
+#include "route/static_route.h"
+#include "xmpp/jid.h"
+
+namespace sallyport::daemon {
+
+struct CheckOrder {
+  xmpp::Domain name;
+  // `check tls`: this server. Absent: the one that a static route or DNS leads to.
+  std::optional<route::HostPort> host{};
+  bool direct = false;                // Direct TLS, with `host` only
+  std::optional<xmpp::Domain> own{};  // --as; absent: the first local domain that has a certificate
+  std::string authorities{};          // PEM, instead of the trust at hand
+};
+// The order as a question of the control vocabulary, and back. Errors: kControlRefused.
+boost::json::object question_of(const CheckOrder& order);
+Result<CheckOrder> order_of(const boost::json::object& question);
+
+// With what a check is run. All of it is immutable or its own: the check runs in a thread of its own.
+struct CheckMeans {
+  net::ResolverSetup resolving{};
+  net::DialSetup dialling{};
+  std::vector<dns::Endpoint> own_listeners{};
+  // Null: no edge was asked; then `why_alone` says why, and nothing is offered.
+  std::shared_ptr<const gate::PushedPolicy> policy{};
+  std::shared_ptr<const net::CertificateSet> certificates{};
+  std::shared_ptr<const net::TrustStore> trust{};  // null: the system's
+  Error why_alone{Code::kControlAbsent, {}};
+};
+
+// Blocks for at most limits::kCheckTimeout and three times limits::kStopTimeout, less when `stop` is
+// requested. Errors: kPolicyNotLocal for `own`, what Resolver::make and TrustStore::parse say, kInternal.
+Result<boost::json::object> run_check(const CheckOrder& order, const CheckMeans& means, std::stop_token stop);
+
+}  // namespace sallyport::daemon
