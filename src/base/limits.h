@@ -205,11 +205,11 @@ inline constexpr std::size_t kPairQueueStanzasMax = 20'000;
 inline constexpr std::size_t kPairQueueHoldBytes = 256 * 1024;
 
 // --- what a core remembers for one-way rules (docs/security.md "One-way rules"; only pairs whose rule is
-// one-way have anything here). A row takes about 300 bytes, whatever a peer wrote: 60 MB when both tables are
-// full, which eight pairs at their bounds can cause.
+// one-way have anything here). A row takes at most 400 bytes, whatever a peer wrote: 80 MB when both tables
+// are full, which eight pairs at their bounds can cause.
 
-// An answer to an IQ. A person may have to decide before it comes (file transfer, ad-hoc commands), but clients
-// do not wait for longer.
+// An answer to an IQ. A person may have to decide before it comes (file transfer, ad-hoc commands), but
+// clients do not wait for longer.
 inline constexpr auto kIqAnswerTime = 10min;
 // An error that answers a message: servers give up what they could not deliver within minutes.
 inline constexpr auto kMessageErrorTime = 5min;

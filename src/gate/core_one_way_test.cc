@@ -1,8 +1,11 @@
 // A core between an internal server and an edge, under rules that let one side start.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/limits.h"
 #include "gate/config.h"
@@ -82,6 +85,7 @@ class CoreOneWayTest : public testing::Test {
     exchange();
   }
   void link_up() {
+    received_.clear();
     edge_ = std::make_unique<link::Session>(
         link::SessionConfig{link::Role::kEdge, "vcse.example.com", "1", "edge"});
     exchange();
@@ -126,6 +130,16 @@ class CoreOneWayTest : public testing::Test {
     return !outcome_;
   }
 
+  // The edge has delivered all that it received. How many stanzas come then.
+  std::size_t arriving_when_settled() {
+    sent_out_ = 0;
+    for (const auto& receipt : std::exchange(received_, {})) edge_->settle(receipt, std::nullopt, now_.mono);
+    now_.mono += limits::kSettleDelay;
+    edge_->handle_timeout(now_.mono);
+    exchange();
+    return sent_out_;
+  }
+
   std::unique_ptr<Core> core_;
   Now now_{Time{1s}, UnixTime{1'700'000'000s}};
 
@@ -156,7 +170,10 @@ class CoreOneWayTest : public testing::Test {
       while (auto event = edge_->poll()) {
         any = true;
         if (auto* pushed = std::get_if<link::Pushed>(&*event)) edge_->push_done(pushed->generation, {});
-        if (std::holds_alternative<link::Received>(*event)) ++sent_out_;
+        if (auto* received = std::get_if<link::Received>(&*event)) {
+          received_.push_back(received->receipt);
+          ++sent_out_;
+        }
         if (auto* settled = std::get_if<link::Settled>(&*event)) outcome_ = settled->outcome;
       }
       if (any) continue;
@@ -179,6 +196,7 @@ class CoreOneWayTest : public testing::Test {
   std::uint64_t generation_ = 0;
   std::uint64_t ticket_ = 0;
   std::size_t sent_out_ = 0;
+  std::vector<link::Receipt> received_;
   std::optional<Error> outcome_;
 };
 
@@ -310,12 +328,8 @@ TEST_F(CoreOneWayTest, answers_that_wait_outlive_a_policy_change_and_others_do_n
     EXPECT_TRUE(enters(second));
     EXPECT_FALSE(
         leaves("<iq from='alice@example.com/desk' to='bob@partner.example/phone' id='q3' type='result'/>"));
-    EXPECT_NE(core_->control(R"({"ask":"status"})", now_).find(R"("waiting":{"stanzas":1,)"),
-              std::string::npos);
     apply(row("in") + "[[allow]]\ndomain = \"other.example\"\n");
-    EXPECT_EQ(
-        core_->control(R"({"ask":"status"})", now_).find(R"("waiting":{"stanzas":1,)") != std::string::npos,
-        answers_stay);
+    EXPECT_EQ(arriving_when_settled(), answers_stay ? 1u : 0u);
   }
 }
 

@@ -46,13 +46,13 @@ void OpenQuestions::note(const OneWay& way, const Stanza& stanza, Time now) {
     case StanzaKind::kIq:
       // RFC 6120 8.2.3: a request has one answer, of its id (8.1.3).
       if (stanza.is_request())
-        ask(way, key_of(About::kIq, {from, to, stanza.id()}), from, now + limits::kIqAnswerTime);
+        ask(way, key_of(About::kIq, {from, to, stanza.id()}), from, now, limits::kIqAnswerTime);
       return;
     case StanzaKind::kMessage:
       if (stanza.is_error()) return;
       // RFC 6120 8.3.1: the error of its id, from the account or from the client that took it.
-      ask(way, key_of(About::kMessage, {bare(from), bare(to), stanza.id()}), from,
-          now + limits::kMessageErrorTime);
+      ask(way, key_of(About::kMessage, {bare(from), bare(to), stanza.id()}), from, now,
+          limits::kMessageErrorTime);
       // Only occupants speak in a room (XEP-0045 7.4): the user is in it, though its joining is not known
       // here.
       if (stanza.type() == "groupchat" && !stanza.to_has_resource()) note_directed(way, stanza, true);
@@ -62,11 +62,13 @@ void OpenQuestions::note(const OneWay& way, const Stanza& stanza, Time now) {
   }
 }
 
-void OpenQuestions::ask(const OneWay& way, const Key& key, std::string_view asker, Time until) {
+void OpenQuestions::ask(const OneWay& way, const Key& key, std::string_view asker, Time now,
+                        Duration open_for) {
   Question& question = questions_.put(way, sha256(bare(asker)), key);
+  if (question.until <= now) question.answers = 0;
   // An id may be used again while its first use is open, and messages without an id share one row.
   if (question.answers < std::numeric_limits<std::uint16_t>::max()) ++question.answers;
-  question.until = until;
+  question.until = now + open_for;
 }
 
 bool OpenQuestions::close(const Key& key, Time now) {

@@ -79,7 +79,7 @@ class OpenQuestions {
     Time until = Time::max();
   };
 
-  void ask(const OneWay& way, const Key& key, std::string_view asker, Time until);
+  void ask(const OneWay& way, const Key& key, std::string_view asker, Time now, Duration open_for);
   bool close(const Key& key, Time now);
   void note_presence(const OneWay& way, const xmpp::Stanza& stanza, Time now);
   void note_directed(const OneWay& way, const xmpp::Stanza& stanza, bool joins);
