@@ -204,6 +204,28 @@ inline constexpr std::size_t kPairQueueStanzasMax = 20'000;
 // Above this the streams that feed the pair are not read until half of it has gone.
 inline constexpr std::size_t kPairQueueHoldBytes = 256 * 1024;
 
+// --- what a core remembers for one-way rules (docs/security.md "One-way rules"; only pairs whose rule is
+// one-way have anything here). A row takes at most 400 bytes, whatever a peer wrote: 80 MB when both tables
+// are full, which eight pairs at their bounds can cause.
+
+// An answer to an IQ. A person may have to decide before it comes (file transfer, ad-hoc commands), but
+// clients do not wait for longer.
+inline constexpr auto kIqAnswerTime = 10min;
+// An error that answers a message: servers give up what they could not deliver within minutes.
+inline constexpr auto kMessageErrorTime = 5min;
+// The last presence that follows when a subscription was cancelled, or directed presence or a room was left.
+inline constexpr auto kPresenceEndTime = 5min;
+// Questions (IQs and messages) of one bare address, of one pair, and in all. A client has some tens of them
+// open; a program that sends more loses the error that answers its oldest message.
+inline constexpr std::size_t kQuestionsPerAddressMax = 256;
+inline constexpr std::size_t kQuestionsPerPairMax = 4'096;
+inline constexpr std::size_t kQuestionsMax = 65'536;
+// Subscriptions and directed presence, rooms included, in the same way: contacts that one user has in one
+// domain, a few for each of some thousand users that two organisations have, and eight such pairs.
+inline constexpr std::size_t kPresencesPerAddressMax = 2'048;
+inline constexpr std::size_t kPresencesPerPairMax = 16'384;
+inline constexpr std::size_t kPresencesMax = 131'072;
+
 // --- configuration
 inline constexpr std::size_t kConfigFileBytesMax = 64 * 1024 * 1024;
 // Dotted keys nest as deep as their line is long, and a TOML tree is freed by recursion.

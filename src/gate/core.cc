@@ -58,7 +58,11 @@ void Core::Impl::apply(std::shared_ptr<const PreparedPolicy> policy, Now now) {
 // What waits was judged by the old policy, and is not judged again when there is credit for it.
 void Core::Impl::judge_again(const Pair& pair, PairState& out, Now now) {
   // Where the pair may start all of it may go: one judgement for thousands of stanzas.
-  if (out.queue.empty() || snapshot->rules().judge(pair, policy::Direction::kOut, now.civil).result) return;
+  const auto& rules = snapshot->rules();
+  if (out.queue.empty() || rules.judge(pair, policy::Direction::kOut, now.civil).result) return;
+  // Where only the remote side might start, all that waits answered it, and its questions are closed.
+  const bool answers_only = out.judged.is_known && out.judged.in && !out.judged.out;
+  if (answers_only && rules.judge(pair, policy::Direction::kIn, now.civil).result) return;
   for (std::size_t left = out.queue.size(); left > 0; --left) {
     Waiting waiting = out.queue.pop_front();
     if (const auto may = may_pass(pair, waiting.stanza, policy::Direction::kOut, now)) {

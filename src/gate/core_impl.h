@@ -1,5 +1,6 @@
 // The core role's inside. core.cc takes inputs; core_outward.cc moves stanzas from internal servers to edges,
-// core_inward.cc the other way; core_link.cc dials edges, pushes and answers; core_control.cc answers people.
+// core_inward.cc the other way; core_one_way.cc judges them; core_link.cc dials edges, pushes and answers;
+// core_control.cc answers people.
 #pragma once
 
 #include <deque>
@@ -11,6 +12,7 @@
 #include "gate/core.h"
 #include "gate/inside.h"
 #include "gate/link_end.h"
+#include "gate/open_questions.h"
 #include "gate/side.h"
 #include "gate/slots.h"
 
@@ -35,6 +37,7 @@ class Core::Impl {
   // What the policy in force says of a pair, so that most stanzas need not be judged anew.
   struct Judged {
     std::uint64_t verdicts = 0;  // of which time, as `verdicts` counts them
+    bool is_known = false;       // `in` and `out` were asked for
     bool in = false;             // may start
     bool out = false;
     std::optional<Pair> inside;  // as the inside face sees it, once asked for
@@ -80,7 +83,14 @@ class Core::Impl {
   // known it stands in `made`.
   const Pair& inside_pair(const Pair& pair, std::optional<Pair>& made, Now now);
   void deliver_inside(const Pair& pair, xmpp::Stanza stanza, Ticket ticket, Now now);
+
+  // --- core_one_way.cc
+  // Whether policy lets a stanza pass that `start` sends. Also notes what it asks, and closes what it
+  // answers.
   Result<void> may_pass(const Pair& pair, const xmpp::Stanza& stanza, policy::Direction start, Now now);
+  Result<void> may_pass_one_way(const Pair& pair, Judged& judged, const xmpp::Stanza& stanza,
+                                policy::Direction start, Now now);
+  void forget_questions(Now now);
 
   // --- core_inward.cc
   struct Arriving {
@@ -149,6 +159,7 @@ class Core::Impl {
   // empty.
   std::uint64_t verdicts = 0;
   policy::Rules::Period period;
+  OpenQuestions questions;
   Slots<Arriving> arriving;
   std::deque<Output> outputs;
   std::map<ConnId, std::string> farewells;

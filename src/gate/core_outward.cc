@@ -7,23 +7,11 @@
 
 namespace sallyport::gate {
 
-// The direction says who may start; what only answers passes where either side may.
-Result<void> Core::Impl::may_pass(const Pair& pair, const xmpp::Stanza& stanza, policy::Direction start,
-                                  Now now) {
-  Judged& before = up_to_date(state_of(pair).second.judged, now);
-  bool& may_start = start == policy::Direction::kIn ? before.in : before.out;
-  if (may_start) return {};
-  auto verdict = snapshot->rules().judge(pair, start, now.civil);
-  may_start = verdict.result.has_value();
-  if (may_start) return {};
-  if (is_answer(stanza) && snapshot->rules().may_answer(pair, now.civil)) return {};
-  return verdict.result;
-}
-
 Core::Impl::Judged& Core::Impl::up_to_date(Judged& judged, Now now) {
   if (!period.contains(now.civil)) {
     period = snapshot->rules().period(now.civil);
     ++verdicts;
+    forget_questions(now);
   }
   if (judged.verdicts != verdicts) judged = {.verdicts = verdicts, .inside = std::nullopt};
   return judged;
@@ -62,7 +50,8 @@ void Core::Impl::outward(Arrived arrived, Now now) {
 void Core::Impl::enqueue(const Pair& pair, xmpp::Stanza stanza, std::optional<ConnId> from, Now now) {
   PairState& out = state_of(pair).second;
   const std::size_t size = stanza.xml().size();
-  if (out.bytes + size > setup.config.limits.pair_queue_bytes || out.queue.size() >= limits::kPairQueueStanzasMax) {
+  if (out.bytes + size > setup.config.limits.pair_queue_bytes ||
+      out.queue.size() >= limits::kPairQueueStanzasMax) {
     answer_inside(stanza, {Code::kDeliveryQueueFull, {}}, setup.config.name.ascii(), now);
     return;
   }

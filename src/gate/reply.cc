@@ -64,18 +64,4 @@ std::optional<xmpp::Stanza> answer_bad(const xmpp::BadStanza& bad, Sender sender
       bad.error.text.empty() ? std::string(sentence) : fmt::format("{} ({})", sentence, bad.error.text));
 }
 
-bool is_answer(const xmpp::Stanza& stanza) {
-  switch (stanza.kind()) {
-    case xmpp::StanzaKind::kMessage:
-      return stanza.is_error();
-    case xmpp::StanzaKind::kIq:
-      return !stanza.is_request();
-    case xmpp::StanzaKind::kPresence:
-      // Presence follows from a subscription that the other side asked for; joining a room does not.
-      if (stanza.type() == "subscribe" || stanza.type() == "probe") return false;
-      return stanza.xml().find("http://jabber.org/protocol/muc'") == std::string::npos;
-  }
-  return false;
-}
-
 }  // namespace sallyport::gate

@@ -19,8 +19,4 @@ std::string_view stanza_condition(Code code, Sender sender);
 // The error that answers a stanza that cannot be moved. Nothing where none may be sent (RFC 6120 8.3.1).
 std::optional<xmpp::Stanza> answer_bad(const xmpp::BadStanza& bad, Sender sender);
 
-// Whether a stanza only answers (results, errors, answers to presence), so that it passes against the
-// direction of a policy row (policy.toml `direction`: who may START).
-bool is_answer(const xmpp::Stanza& stanza);
-
 }  // namespace sallyport::gate

@@ -10,48 +10,6 @@ namespace {
 
 using xmpp::StanzaKind;
 
-xmpp::Stanza stanza(StanzaKind kind, std::string type, std::string xml = {}) {
-  return {kind,
-          *xmpp::Jid::parse("a@example.com"),
-          *xmpp::Jid::parse("b@partner.example/x"),
-          "1",
-          std::move(type),
-          {},
-          std::move(xml)};
-}
-
-TEST(Reply, what_starts_and_what_answers) {
-  struct Case {
-    StanzaKind kind;
-    std::string type;
-    std::string xml;
-    bool answer;
-  };
-  const Case cases[] = {
-      {StanzaKind::kMessage, "", "", false},
-      {StanzaKind::kMessage, "chat", "", false},
-      {StanzaKind::kMessage, "groupchat", "", false},
-      {StanzaKind::kMessage, "error", "", true},
-      {StanzaKind::kIq, "get", "", false},
-      {StanzaKind::kIq, "set", "", false},
-      {StanzaKind::kIq, "result", "", true},
-      {StanzaKind::kIq, "error", "", true},
-      {StanzaKind::kPresence, "", "", true},
-      {StanzaKind::kPresence, "unavailable", "", true},
-      {StanzaKind::kPresence, "subscribed", "", true},
-      {StanzaKind::kPresence, "unsubscribed", "", true},
-      {StanzaKind::kPresence, "error", "", true},
-      {StanzaKind::kPresence, "subscribe", "", false},
-      {StanzaKind::kPresence, "probe", "", false},
-      {StanzaKind::kPresence, "", "<presence><x xmlns='http://jabber.org/protocol/muc'/></presence>", false},
-      {StanzaKind::kPresence, "", "<presence><x xmlns='http://jabber.org/protocol/muc#user'/></presence>",
-       true},
-  };
-  for (const auto& c : cases)
-    EXPECT_EQ(is_answer(stanza(c.kind, c.type, c.xml)), c.answer)
-        << xmpp::kind_name(c.kind) << " " << c.type << c.xml;
-}
-
 xmpp::BadStanza bad(StanzaKind kind, std::string type, Code code = Code::kStanzaToInvalid) {
   return {{code, "localpart: it is too long"},
           kind,

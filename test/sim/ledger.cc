@@ -1,5 +1,6 @@
 #include "ledger.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include <fmt/format.h>
@@ -141,10 +142,24 @@ void Ledger::failed(const xmpp::Stanza& stanza) {
 
 // Refused all the time from its sending on: it must not arrive.
 void Ledger::judge_policy(const Entry& entry, std::uint64_t number) const {
+  // In this world nobody sends an error that answers a message; presence may have been asked for.
+  if (only_answers_.contains(entry.partner) && entry.from.find("@" + entry.partner) != entry.from.npos &&
+      entry.sort != Sort::kResult && entry.sort != Sort::kPresence)
+    violated("policy", number, "a pair that may not start delivers");
   const auto it = refused_.find(entry.partner);
   if (it == refused_.end() || it->second.empty()) return;
   for (const auto& refusal : it->second)
     if (refusal.since < entry.sent && !refusal.until) violated("policy", number, "a refused pair delivers");
+}
+
+void Ledger::refused_by_direction(std::string_view id) {
+  const std::string_view digits = id.substr(std::min<std::size_t>(1, id.size()));
+  const auto number = number_of(digits);
+  const Entry* entry = entry_of(digits);
+  // A result has the id of the request. A core that was started anew knows no requests.
+  const bool by_partner = entry == nullptr || entry->from.find("@" + entry->partner) != entry->from.npos;
+  if (!by_partner && promise_ == Promise::kExactlyOnce && !given_up_since(entry->sent))
+    violated("policy", number, "the answer to it does not pass");
 }
 
 void Ledger::refuse(const std::string& partner, bool on) {

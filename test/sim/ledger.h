@@ -56,6 +56,10 @@ class Ledger {
   void answer_lost(std::string_view id);
   // No stanza of the remote domain may start or arrive from now on, or again.
   void refuse(const std::string& partner, bool on);
+  // The remote domain may not start: of what it sends only answers may arrive.
+  void let_only_answer(const std::string& partner) { only_answers_.insert(partner); }
+  // A door says in its log that a stanza from outside with this id was refused: its side may not start.
+  void refused_by_direction(std::string_view id);
   // A process died: what was on its way then may be lost, or come twice.
   void died() { deaths_.push_back(schedule_.now()); }
   // The link was away so long that the core gave up what it had sent (limits::kLinkSessionKept).
@@ -101,6 +105,7 @@ class Ledger {
   std::map<std::pair<std::string, std::string>, std::uint64_t> last_;     // number, by from and to
   std::map<std::uint64_t, std::pair<std::string, std::uint64_t>> flows_;  // a tail, and the last number read
   std::map<std::string, std::vector<Refusal>> refused_;
+  std::set<std::string> only_answers_;
   std::vector<Time> deaths_;
   std::vector<Time> given_up_;
   std::size_t missing_ = 0;

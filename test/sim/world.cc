@@ -92,6 +92,7 @@ void World::build() {
               .multiplexes = true},
              {"public"}, chance_.one_in(2) ? "public" : "itself", "198.51.100.3");
   add_server({.name = "blocked", .domains = {name("blocked.example")}}, {"public"}, "public", "198.51.100.4");
+  add_server({.name = "oneway", .domains = {name("oneway.example")}}, {"public"}, "public", "198.51.100.6");
   add_server({.name = "evil",
               .domains = {name("evil.example")},
               .authenticate = Authenticate::kDialback,
@@ -99,6 +100,7 @@ void World::build() {
              {"public"}, "public", "198.51.100.5");
   for (const char* local : {"example.com", "beta.example", kAlias}) network_.set_name(local, {at(kEdge)});
   ledger_.refuse("blocked.example", true);
+  ledger_.let_only_answer("oneway.example");
 }
 
 gate::PolicyUpdate World::policy() const {
@@ -108,6 +110,8 @@ gate::PolicyUpdate World::policy() const {
   for (const char* allowed : {"ext.example", "ext2.example", "*.mux.example", "mux-a.example",
                               "mux-b.example", "mux-c.example", "evil.example", "absent.example"})
     rules.lists.push_back({.domain = pattern(allowed), .allow = true});
+  rules.lists.push_back(
+      {.domain = pattern("oneway.example"), .allow = true, .direction = policy::Direction::kOut});
   rules.lists.push_back({.domain = pattern("dial.example"), .allow = !dial_refused_});
   for (const char* weak : {"dial.example", "mux-a.example", "mux-b.example", "mux-c.example"})
     rules.peers.push_back({.domain = pattern(weak), .authenticate = s2s::Authenticate::kDialback});
@@ -212,6 +216,13 @@ void World::log(LogEvent event) {
     for (const auto& [key, value] : event.fields)
       if (key == "code" && value == "policy.disabled")
         throw Violation("resumes", "a stanza is refused for want of a policy that is on its way");
+  const auto field = [&event](std::string_view wanted) -> std::string_view {
+    for (const auto& [key, value] : event.fields)
+      if (key == wanted) return value;
+    return {};
+  };
+  if (event.name == "stanza.refused" && field("code") == "policy.direction" && field("direction") == "in")
+    ledger_.refused_by_direction(field("id"));
   // The way back was as broken as the way there.
   if (event.name == "answer.lost")
     for (const auto& [key, value] : event.fields)

@@ -3,7 +3,7 @@
 //     inside: int0 (example.com, the node behind the alias), int1 (beta.example, known by dialback)
 //     doors:  core, edge
 //     world:  ext (EXTERNAL), dial (dialback alone), mux (three domains on shared streams), blocked (not
-//             allowed), evil (allowed, hostile)
+//             allowed), oneway (may answer, not start), evil (allowed, hostile)
 #pragma once
 
 #include <array>
