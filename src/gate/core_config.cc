@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "dns/address.h"
 #include "gate/config_reader.h"
+#include "gate/limits_config.h"
 
 namespace sallyport::gate {
 namespace {
@@ -153,6 +154,7 @@ Loaded<CoreConfig> parse_core_config(std::string_view text, const std::string& f
     certificates->finish();
   }
   read_admin(root, config, findings);
+  config.limits = read_limits(root, LimitKey::Role::kCore);
   root.finish();
   return std::move(findings).finish(std::move(config));
 }

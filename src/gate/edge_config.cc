@@ -4,6 +4,7 @@
 
 #include "base/limits.h"
 #include "gate/config_reader.h"
+#include "gate/limits_config.h"
 
 namespace sallyport::gate {
 namespace {
@@ -94,6 +95,7 @@ Loaded<EdgeConfig> parse_edge_config(std::string_view text, const std::string& f
   read_cores(root, config, findings);
   read_resolver(root, config, findings);
   read_outbound(root, config);
+  config.limits = read_limits(root, LimitKey::Role::kEdge);
   root.finish();
   return std::move(findings).finish(std::move(config));
 }

@@ -39,7 +39,7 @@ struct DnsServer::State {
     return std::ranges::any_of(setup.clients, [&ip](const gate::Network& n) { return n.contains(ip.bytes); });
   }
   // One place for everything in flight, datagrams and streams.
-  bool is_full() const { return in_flight >= limits::kDnsInFlightMax; }
+  bool is_full() const { return in_flight >= setup.questions_max; }
 
   asio::io_context& io;
   DnsServerSetup setup;

@@ -9,6 +9,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include "base/bytes.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "dns/answer.h"
 #include "gate/config.h"
@@ -19,6 +20,7 @@ struct DnsServerSetup {
   std::vector<dns::Endpoint> listen;
   std::vector<dns::Endpoint> upstream;  // tried in order, each for limits::kDnsUpstreamTimeout
   std::vector<gate::Network> clients;   // who may ask; everybody else is refused (REFUSED), empty: nobody
+  std::size_t questions_max = limits::kDnsInFlightMax;  // open at once
 };
 
 struct DnsServerCounters {

@@ -137,8 +137,8 @@ Driver::Entry& Driver::add(gate::ConnId conn, tcp::socket socket, const dns::End
 
 bool Driver::has_room(const dns::Endpoint& peer) {
   std::size_t by_address_max =
-      config_.listen_from_start ? limits::kUnauthenticatedMax : limits::kUnauthenticatedPerAddressMax;
-  return shards_.unproved().add(peer.ip, by_address_max, limits::kUnauthenticatedMax);
+      config_.listen_from_start ? config_.limits.unauthenticated : config_.limits.unauthenticated_per_address;
+  return shards_.unproved().add(peer.ip, by_address_max, config_.limits.unauthenticated);
 }
 
 void Driver::handle_s2s_accepted(tcp::socket socket) {
@@ -146,7 +146,7 @@ void Driver::handle_s2s_accepted(tcp::socket socket) {
   tcp::endpoint remote = socket.remote_endpoint(error);
   if (error) return;
   dns::Endpoint peer = from_asio(remote);
-  if (shards_.connections() >= limits::kStreamsMax) return refuse(peer, "s2s");
+  if (shards_.connections() >= config_.limits.streams) return refuse(peer, "s2s");
   if (has_room(peer)) return admit(std::move(socket), peer);
   count_again();
   if (has_room(peer)) return admit(std::move(socket), peer);

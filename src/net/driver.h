@@ -52,6 +52,7 @@ struct DriverConfig {
   std::vector<dns::Endpoint> traversal;             // edge
   std::vector<std::vector<std::string>> core_pins;  // edge: one row for each [[core]], in its order
   std::vector<LinkTarget> edges;                    // core: in the order of [[edge]]
+  limits::Configured limits{};
 };
 
 // Since the start.

@@ -21,7 +21,8 @@ bool is_or_below(const std::string& name, const std::string& parent) {
 
 }  // namespace
 
-Result<std::unique_ptr<Minter>> Minter::make(const CaPem& ca, std::vector<policy::DomainPattern> inside) {
+Result<std::unique_ptr<Minter>> Minter::make(const CaPem& ca, std::vector<policy::DomainPattern> inside,
+                                             std::size_t mints_per_second) {
   auto authority = Credential::parse(ca.certificates, ca.key);
   if (!authority) return std::move(authority).error();
   if (X509_check_ca((*authority)->leaf()) != 1) {
@@ -33,6 +34,7 @@ Result<std::unique_ptr<Minter>> Minter::make(const CaPem& ca, std::vector<policy
   minter->ca_ = std::move(*authority);
   minter->excluded_ = std::move(*excluded);
   minter->inside_ = std::move(inside);
+  minter->per_second_ = mints_per_second;
   minter->leaf_key_ = new_key().release();
   if (minter->leaf_key_ == nullptr) return Error{Code::kInternal, openssl_reasons()};
   return minter;
@@ -70,7 +72,7 @@ bool Minter::may_mint(UnixTime now) {
     second_ = now;
     minted_this_second_ = 0;
   }
-  if (minted_this_second_ >= limits::kMintsPerSecondMax) return false;
+  if (minted_this_second_ >= per_second_) return false;
   ++minted_this_second_;
   return true;
 }

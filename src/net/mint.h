@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/limits.h"
 #include "net/certificate_source.h"
 #include "net/internal_ca.h"
 #include "policy/rules.h"
@@ -20,7 +21,8 @@ namespace sallyport::net {
 class Minter : public CertificateSource {
  public:
   // Errors: kFileFormat: not a certificate authority, or the key is not that of the first certificate.
-  static Result<std::unique_ptr<Minter>> make(const CaPem& ca, std::vector<policy::DomainPattern> inside);
+  static Result<std::unique_ptr<Minter>> make(const CaPem& ca, std::vector<policy::DomainPattern> inside,
+                                              std::size_t mints_per_second = limits::kMintsPerSecondMax);
   ~Minter() override;
 
   // From now on these are the inside names, and none is minted for (DESIGN invariant 5). Cached leaves for
@@ -28,7 +30,7 @@ class Minter : public CertificateSource {
   void set_inside(std::vector<policy::DomainPattern> inside);
 
   // Errors: kPolicyInsideName, also for what the authority is constrained not to name; kTlsMintRate
-  // (limits::kMintsPerSecondMax); kInternal.
+  // (the bound given to `make`); kInternal.
   Result<std::shared_ptr<const Credential>> credential_for(const xmpp::Domain& domain, UnixTime now) override;
 
   std::size_t cached() const { return by_name_.size(); }
@@ -54,6 +56,7 @@ class Minter : public CertificateSource {
   Leaves leaves_;  // the latest used first
   std::unordered_map<std::string, Leaves::iterator> by_name_;
   UnixTime second_{};
+  std::size_t per_second_ = limits::kMintsPerSecondMax;
   std::size_t minted_this_second_ = 0;
   std::uint64_t minted_ = 0;
 };
