@@ -157,9 +157,6 @@ inline constexpr auto kConnectTimeout = 8s;
 inline constexpr auto kDialTimeout = 20s;
 // RFC 8305 5: the next address starts this much later.
 inline constexpr auto kConnectStagger = 250ms;
-// Connections that one dial has under way at once; the next address waits for one of them to end. With
-// kConnectStagger and kConnectTimeout alone a name with many silent addresses would hold 32 sockets.
-inline constexpr std::size_t kConnectsPerDialMax = 4;
 // RFC 8305 3: how long the addresses of one family wait for those of the other.
 inline constexpr auto kResolutionDelay = 50ms;
 // A domain that just failed is not dialled again before this (ATTACKS C2).

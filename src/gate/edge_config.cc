@@ -75,6 +75,7 @@ void read_outbound(TableReader& root, EdgeConfig& config) {
     config.outbound_ports.assign(ports.begin(), ports.end());
   }
   config.allow_networks = outbound->list("allow_networks", Need::kOptional, Network::parse);
+  config.refuse_networks = outbound->list("refuse_networks", Need::kOptional, Network::parse);
   config.bind = outbound->list("bind", Need::kOptional, parse_ip_text);
   outbound->finish();
 }

@@ -56,8 +56,8 @@ TEST(LimitsConfig, a_value_outside_its_range_is_refused_with_the_range) {
     const char* file = role == Role::kEdge ? "edge.toml" : "core.toml";
     const std::string expected = fmt::format("`{}` in [limits] must be a number from {} to {} [config.value]",
                                              key.name, key.min, key.max);
-    for (const std::string value : {std::to_string(key.min - 1), std::to_string(key.max + 1),
-                                    std::string("-1"), std::string("\"9\"")}) {
+    for (const std::string& value : {std::to_string(key.min - 1), std::to_string(key.max + 1),
+                                     std::string("-1"), std::string("\"9\"")}) {
       const Read got = read(role, fmt::format("{} = {}\n", key.name, value));
       EXPECT_EQ(got.errors,
                 std::vector<std::string>{fmt::format("{}:2:{}: {}", file, key.name.size() + 4, expected)});

@@ -9,10 +9,7 @@
 #include <atomic>
 #include <cstddef>
 #include <memory>
-#include <mutex>
-#include <string>
 #include <type_traits>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -20,27 +17,13 @@
 #include <boost/asio/post.hpp>
 
 #include "base/limits.h"
-#include "dns/address.h"
+#include "net/counted.h"
 
 namespace sallyport::net {
 
 namespace asio = boost::asio;
 
 class Driver;
-
-// Connections that count against a limit: from one address, and in all.
-class Counted {
- public:
-  // One more from there; false, and nothing is counted, where that would be one too many.
-  bool add(const dns::Ip& peer, std::size_t per_address_max, std::size_t all_max);
-  // One that was added.
-  void remove(const dns::Ip& peer);
-
- private:
-  std::mutex mutex_;
-  std::size_t all_ = 0;
-  std::unordered_map<std::string, std::size_t> by_address_;
-};
 
 class Shards {
  public:
@@ -99,6 +82,8 @@ class Shards {
   std::size_t connections() const { return connections_.load(std::memory_order_relaxed); }
   void connection_begins() { connections_.fetch_add(1, std::memory_order_relaxed); }
   void connection_ends() { connections_.fetch_sub(1, std::memory_order_relaxed); }
+  // The same with a share for each address; bounded by the first shard's driver, like the next.
+  Counted& streams() { return streams_; }
   // Those that have proved nothing yet.
   Counted& unproved() { return unproved_; }
 
@@ -110,7 +95,8 @@ class Shards {
   std::vector<Seat> seats_;
   std::array<std::atomic<bool>, limits::kShardsMax> used_{};
   std::atomic<std::size_t> connections_{0};
-  Counted unproved_;
+  Counted streams_{limits::kStreamsMax, limits::kStreamsMax / limits::kStreamsPerAddressPart};
+  Counted unproved_{limits::kUnauthenticatedMax, limits::kUnauthenticatedPerAddressMax};
 };
 
 }  // namespace sallyport::net
