@@ -385,6 +385,7 @@ net::DialSetup dial_setup(const gate::EdgeConfig& config) {
   net::DialSetup setup;
   setup.ports = config.outbound_ports;
   setup.allow_networks = config.allow_networks;
+  setup.refuse_networks = config.refuse_networks;
   for (const std::string& address : config.bind) {
     if (const auto ip = dns::Ip::parse(address)) setup.bind.push_back(*ip);
   }

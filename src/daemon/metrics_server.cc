@@ -5,6 +5,7 @@
 #include <boost/json/object.hpp>
 
 #include "base/limits.h"
+#include "base/shares.h"
 #include "daemon/metrics.h"
 #include "net/endpoint.h"
 #include "net/listener.h"
@@ -35,9 +36,7 @@ class MetricsServer::Impl : public std::enable_shared_from_this<MetricsServer::I
   void accept() {
     acceptor_.async_accept([self = shared_from_this()](error_code failed, tcp::socket socket) {
       if (failed == asio::error::operation_aborted || !self->status_) return;
-      if (!failed && self->clients_ < limits::kMetricsClientsMax) {
-        std::make_shared<Client>(std::move(socket), self)->read();
-      }
+      if (!failed) self->admit(std::move(socket));
       self->accept();
     });
   }
@@ -49,15 +48,33 @@ class MetricsServer::Impl : public std::enable_shared_from_this<MetricsServer::I
   }
 
  private:
+  struct Client;
+  // An address has a share of the places. When all are taken, the one that holds most loses its oldest
+  // client.
+  using Places = Shares<Client*>;
+
+  void admit(tcp::socket socket) {
+    error_code failed;
+    const tcp::endpoint peer = socket.remote_endpoint(failed);
+    if (failed) return;
+    const Places::Keys keys{source_of_address(net::from_asio(peer).ip.bytes)};
+    Places::Place found = places_.place(keys);
+    if (found.room == Places::Room::kYields) {
+      Client& loser = **found.loser;
+      loser.place.reset();
+      loser.socket.close(failed);
+      found = places_.place(keys);
+    }
+    if (found.room != Places::Room::kFree) return;
+    const auto client = std::make_shared<Client>(std::move(socket), shared_from_this());
+    client->place = places_.hold(keys, client.get());
+    client->read();
+  }
+
   // One request, one response, within one deadline.
   struct Client : std::enable_shared_from_this<Client> {
     Client(tcp::socket s, std::shared_ptr<Impl> server)
-        : socket(std::move(s)), deadline(socket.get_executor()), owner(std::move(server)) {
-      ++owner->clients_;
-    }
-    Client(const Client&) = delete;
-    Client& operator=(const Client&) = delete;
-    ~Client() { --owner->clients_; }
+        : socket(std::move(s)), deadline(socket.get_executor()), owner(std::move(server)) {}
 
     void read() {
       deadline.expires_after(limits::kMetricsTimeout);
@@ -86,13 +103,14 @@ class MetricsServer::Impl : public std::enable_shared_from_this<MetricsServer::I
     tcp::socket socket;
     asio::steady_timer deadline;
     std::shared_ptr<Impl> owner;
+    Places::Part place;  // of the owner's places: ends before it
     std::string in;
     std::string out;
   };
 
   tcp::acceptor acceptor_;
   StatusSource status_;
-  std::size_t clients_ = 0;
+  Places places_{{limits::kMetricsClientsMax, {limits::kMetricsClientsPerAddressMax}}};
 };
 
 Result<std::unique_ptr<MetricsServer>> MetricsServer::open(asio::any_io_executor executor,

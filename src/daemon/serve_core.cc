@@ -30,6 +30,7 @@ namespace json = boost::json;
 
 net::DriverConfig driver_config(const gate::CoreConfig& config) {
   net::DriverConfig out;
+  out.limits = config.limits;
   out.s2s = endpoints_of(config.s2s);
   out.listen_from_start = true;
   for (const gate::EdgeRow& edge : config.edges) out.edges.push_back({edge.address, edge.pins});
@@ -66,7 +67,7 @@ Result<Kept> open_state(const StateDirectory& state, const CoreFiles& files, Ran
   }
   std::vector<std::unique_ptr<net::Minter>> minters;
   for (std::size_t shard = 0; shard < config.shards; ++shard) {
-    auto minter = net::Minter::make(ca, inside);
+    auto minter = net::Minter::make(ca, inside, config.limits.mints_per_second);
     if (!minter) return std::move(minter).error();
     minters.push_back(std::move(*minter));
   }
@@ -166,9 +167,10 @@ Result<std::unique_ptr<net::DnsServer>> open_dns(Door& door, const gate::CoreCon
     if (dns::classify(own.ip, false) != dns::AddressKind::kUnspecified) answering.addresses.push_back(own.ip);
   }
   answering.kind = [&in_use](const xmpp::Domain& name) { return in_use.kind_of(name); };
-  return net::DnsServer::start(
-      door.io(), {endpoints_of(config.dns->listen), endpoints_of(config.dns->upstream), config.dns->clients},
-      std::move(answering), door.random());
+  return net::DnsServer::start(door.io(),
+                               {endpoints_of(config.dns->listen), endpoints_of(config.dns->upstream),
+                                config.dns->clients, config.limits.resolver_questions},
+                               std::move(answering), door.random());
 }
 
 // What the system's resolver is, is read again too (resolv.conf(5), hosts(5)).

@@ -25,6 +25,7 @@ namespace json = boost::json;
 
 net::DriverConfig driver_config(const gate::EdgeConfig& config) {
   net::DriverConfig out;
+  out.limits = config.limits;
   out.s2s = endpoints_of(config.s2s);
   out.traversal = endpoints_of(config.traversal);
   for (const gate::CoreRow& core : config.cores) out.core_pins.push_back(core.pins);

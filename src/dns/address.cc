@@ -134,10 +134,13 @@ constexpr Prefix kV4[] = {
     {{10}, 8, AddressKind::kPrivate},     // RFC 1918
     {{172, 16}, 12, AddressKind::kPrivate},
     {{192, 168}, 16, AddressKind::kPrivate},
-    {{100, 64}, 10, AddressKind::kCgnat},         // RFC 6598
-    {{127}, 8, AddressKind::kLoopback},           // RFC 1122 3.2.1.3
-    {{169, 254}, 16, AddressKind::kLinkLocal},    // RFC 3927; clouds serve their secrets there
-    {{192, 0, 0}, 24, AddressKind::kReserved},    // RFC 6890 2.1: protocol assignments
+    {{100, 64}, 10, AddressKind::kCgnat},       // RFC 6598
+    {{127}, 8, AddressKind::kLoopback},         // RFC 1122 3.2.1.3
+    {{169, 254}, 16, AddressKind::kLinkLocal},  // RFC 3927; clouds serve their secrets there
+    {{192, 0, 0}, 24, AddressKind::kReserved},  // RFC 6890 2.1: protocol assignments
+    {{192, 0, 2}, 24, AddressKind::kGlobal},    // RFC 5737: documentation, as its like in IPv6 below
+    {{198, 51, 100}, 24, AddressKind::kGlobal},
+    {{203, 0, 113}, 24, AddressKind::kGlobal},
     {{192, 88, 99}, 24, AddressKind::kReserved},  // RFC 7526: former 6to4 relays
     {{198, 18}, 15, AddressKind::kReserved},      // RFC 2544: benchmarks in closed networks
     {{224}, 4, AddressKind::kMulticast},          // RFC 5771
@@ -155,6 +158,7 @@ constexpr Prefix kV6[] = {
     {{0x20, 0x01, 0, 0}, 32, AddressKind::kMapped},                    // RFC 4380: Teredo
     {{0x20, 0x02}, 16, AddressKind::kMapped},                          // RFC 3056: 6to4
     {{0x20, 0x01, 0x0d, 0xb8}, 32, AddressKind::kGlobal},              // RFC 3849: documentation
+    {{0x3f, 0xff}, 20, AddressKind::kGlobal},                          // RFC 9637: the same
     {{0x20, 0x01, 0}, 23, AddressKind::kReserved},                     // RFC 2928: protocol assignments
     {{0xfe, 0x80}, 10, AddressKind::kLinkLocal},
     {{0xfe, 0xc0}, 10, AddressKind::kPrivate},  // RFC 3879: site-local, once

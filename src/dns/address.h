@@ -42,7 +42,8 @@ enum class AddressKind : std::uint8_t {
   kMapped,  // an IPv6 address that carries an IPv4 one: v4-mapped written as IPv6, NAT64, 6to4, Teredo
 };
 // `written_as_v6`: the address came as an AAAA record or an IPv6 literal, so a v4-mapped one is a trick.
-// Documentation prefixes (192.0.2.0/24 and its like) count as global: nothing private lives there.
+// Documentation prefixes (192.0.2.0/24, 198.51.100.0/24, 203.0.113.0/24, 2001:db8::/32, 3fff::/20) count as
+// global, all alike: nothing private lives there, and test networks use them as what they stand for.
 AddressKind classify(const Ip& ip, bool written_as_v6);
 std::string_view kind_name(AddressKind kind);
 

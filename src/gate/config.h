@@ -76,6 +76,7 @@ struct EdgeConfig {
   std::vector<std::string> resolver_insecure{};
   std::vector<std::uint16_t> outbound_ports{5269};
   std::vector<Network> allow_networks{};
+  std::vector<Network> refuse_networks{};
   std::vector<std::string> bind{};
   limits::Configured limits{};
 };

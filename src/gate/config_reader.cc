@@ -200,6 +200,14 @@ std::vector<TableReader> TableReader::tables(std::string_view key, std::string_v
   return readers;
 }
 
+void TableReader::only_in(std::string_view key, std::string_view where) {
+  const auto at = std::ranges::find(*table_, key, &TomlEntry::key);
+  if (at == table_->end()) return;
+  find(key);
+  findings_->error(at->place, Code::kConfigKey,
+                   fmt::format("{} has a meaning only in {}", known(key), where));
+}
+
 void TableReader::finish() {
   const auto asked = std::span(asked_).first(asked_count_);
   for (const auto& entry : *table_) {

@@ -109,6 +109,9 @@ class TableReader {
   std::optional<TableReader> table(std::string_view key, std::string_view shown, Need need);
   std::vector<TableReader> tables(std::string_view key, std::string_view shown, Need need = Need::kOptional);
 
+  // Reports the key, when it is there, as one that belongs into the other node's file, `where`.
+  void only_in(std::string_view key, std::string_view where);
+
   // Reports every key that nobody has asked for. Called once, after all questions.
   void finish();
 

@@ -8,6 +8,7 @@
 #include "gate/config_overlap.h"
 #include "gate/config_reader.h"
 #include "gate/config_role.h"
+#include "gate/limits_config.h"
 
 namespace sallyport::gate {
 namespace {
@@ -164,6 +165,7 @@ Loaded<CoreConfig> parse_core_config(std::string_view text, const std::string& f
   }
   read_admin(root, config, listeners, findings);
   listeners.judge();
+  config.limits = read_limits(root, LimitKey::Role::kCore);
   root.finish();
   return std::move(findings).finish(std::move(config));
 }

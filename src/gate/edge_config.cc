@@ -6,6 +6,7 @@
 #include "gate/config_overlap.h"
 #include "gate/config_reader.h"
 #include "gate/config_role.h"
+#include "gate/limits_config.h"
 
 namespace sallyport::gate {
 namespace {
@@ -82,6 +83,7 @@ void read_outbound(TableReader& root, EdgeConfig& config) {
     config.outbound_ports.assign(ports.begin(), ports.end());
   }
   config.allow_networks = outbound->list("allow_networks", Need::kOptional, Network::parse);
+  config.refuse_networks = outbound->list("refuse_networks", Need::kOptional, Network::parse);
   config.bind = outbound->list("bind", Need::kOptional, parse_ip_text);
   outbound->finish();
 }
@@ -104,6 +106,7 @@ Loaded<EdgeConfig> parse_edge_config(std::string_view text, const std::string& f
   read_cores(root, config, findings);
   read_resolver(root, config, findings);
   read_outbound(root, config);
+  config.limits = read_limits(root, LimitKey::Role::kEdge);
   root.finish();
   return std::move(findings).finish(std::move(config));
 }

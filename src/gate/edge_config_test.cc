@@ -55,6 +55,7 @@ insecure = ["corp"]
 [outbound]
 ports = [5269, 443]
 allow_networks = ["10.0.0.0/8", "fd00::/8"]
+refuse_networks = ["2a00:1:2:3::/96"]
 bind = ["203.0.113.5"]
 )",
                                 kPinA, kPinB);
@@ -81,6 +82,7 @@ bind = ["203.0.113.5"]
   EXPECT_EQ(config.resolver_insecure, std::vector<std::string>{"corp"});
   EXPECT_EQ(config.outbound_ports, (std::vector<std::uint16_t>{5269, 443}));
   EXPECT_EQ(config.allow_networks.size(), 2U);
+  EXPECT_EQ(config.refuse_networks, std::vector<Network>{*Network::parse("2a00:1:2:3::/96")});
   EXPECT_EQ(config.bind, std::vector<std::string>{"203.0.113.5"});
 }
 

@@ -63,7 +63,7 @@ std::vector<Error> PushedCertificates::use(const std::vector<gate::CertificatePe
 }
 
 Result<std::shared_ptr<const Credential>> PushedCertificates::credential_for(const xmpp::Domain& domain,
-                                                                             UnixTime now) {
+                                                                             UnixTime now, const dns::Ip&) {
   if (!certificates_) return Error{Code::kTlsNoLocalCertificate, domain.ascii()};
   return certificates_->credential_for(domain, now);
 }

@@ -10,6 +10,7 @@
 #include "base/keyed_hash.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "dns/address.h"
 #include "gate/push.h"
 #include "net/certificate.h"
 #include "xmpp/jid.h"
@@ -19,10 +20,10 @@ namespace sallyport::net {
 class CertificateSource {
  public:
   virtual ~CertificateSource() = default;
-  // A certificate that names the domain. Errors: kTlsNoLocalCertificate; of a Minter also kTlsMintRate,
-  // kPolicyInsideName.
-  virtual Result<std::shared_ptr<const Credential>> credential_for(const xmpp::Domain& domain,
-                                                                   UnixTime now) = 0;
+  // A certificate that names the domain. `peer`: whom it is shown to, for a source that has a share for each.
+  // Errors: kTlsNoLocalCertificate; of a Minter also kTlsMintRate, kPolicyInsideName.
+  virtual Result<std::shared_ptr<const Credential>> credential_for(const xmpp::Domain& domain, UnixTime now,
+                                                                   const dns::Ip& peer = {}) = 0;
 };
 
 // Certificates that have been parsed, by the names inside. Immutable, shared.
@@ -50,7 +51,8 @@ class PushedCertificates : public CertificateSource {
   // The same with what is usable of these; returns what is not.
   std::vector<Error> use(const std::vector<gate::CertificatePem>& certificates);
 
-  Result<std::shared_ptr<const Credential>> credential_for(const xmpp::Domain& domain, UnixTime now) override;
+  Result<std::shared_ptr<const Credential>> credential_for(const xmpp::Domain& domain, UnixTime now,
+                                                           const dns::Ip& peer = {}) override;
 
  private:
   std::shared_ptr<const CertificateSet> certificates_;

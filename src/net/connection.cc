@@ -243,10 +243,10 @@ void Connection::turn_again() {
 Result<std::unique_ptr<Tls>> Connection::make_tls() {
   int descriptor = socket_.native_handle();
   UnixTime now = host_.now().civil;
-  if (!tls_wanted_) return host_.s2s_tls().accept_direct(descriptor, now);
+  if (!tls_wanted_) return host_.s2s_tls().accept_direct(descriptor, now, peer_.ip);
   const gate::BeginTls& order = *tls_wanted_;
-  if (order.accepting) return host_.s2s_tls().accept(descriptor, order.own, now);
-  return host_.s2s_tls().connect(descriptor, order.own, order.server_name, order.direct, now);
+  if (order.accepting) return host_.s2s_tls().accept(descriptor, order.own, now, peer_.ip);
+  return host_.s2s_tls().connect(descriptor, order.own, order.server_name, order.direct, now, peer_.ip);
 }
 
 // RFC 6120 5.4.2.3: `<proceed/>` is with the socket before the handshake begins.

@@ -43,6 +43,7 @@ Error lookup_error(const dns::AddressAnswer& v6, const dns::AddressAnswer& v4, c
 struct DnsDialer::Attempt {
   Clock::time_point deadline;
   std::vector<dns::Endpoint> avoid;
+  std::string domain;  // the remote domain, for which the resolver is asked; empty: an internal server
   MostTelling met;
 
   bool is_over() const { return Clock::now() >= deadline; }
@@ -74,7 +75,7 @@ DnsDialer::DnsDialer(std::shared_ptr<Resolver> resolver, DialSetup setup, Random
     : resolver_(std::move(resolver)),
       setup_(std::move(setup)),
       random_(random),
-      judge_(setup_.allow_networks) {}
+      judge_(setup_.allow_networks, setup_.refuse_networks) {}
 
 void DnsDialer::set_own_listeners(std::vector<dns::Endpoint> own) { judge_.set_own(std::move(own)); }
 
@@ -83,8 +84,10 @@ Result<void> DnsDialer::judge(const dns::Endpoint& endpoint, bool written_as_v6)
 }
 
 asio::awaitable<Result<Dialled>> DnsDialer::dial(gate::DialPlan plan, Duration time_max) {
-  Attempt attempt{
-      Clock::now() + std::min<Duration>(time_max, limits::kDialTimeout), std::move(plan.avoid), {}};
+  Attempt attempt{Clock::now() + std::min<Duration>(time_max, limits::kDialTimeout),
+                  std::move(plan.avoid),
+                  plan.dns ? plan.dns->ascii() : std::string(),
+                  {}};
   for (const auto& step : plan.steps) {
     if (attempt.is_over()) break;
     if (auto dialled = co_await try_step(step, attempt)) co_return *std::move(dialled);
@@ -116,7 +119,7 @@ asio::awaitable<std::optional<Dialled>> DnsDialer::try_step(const gate::DialPlan
 asio::awaitable<std::optional<Dialled>> DnsDialer::try_dns(const xmpp::Domain& domain, Attempt& attempt) {
   dns::Targets targets;
   {
-    Resolver::Questions questions(*resolver_);
+    Resolver::Questions questions(*resolver_, attempt.domain);
     using enum dns::RecordType;
     const auto direct =
         questions.ask(std::string(dns::kDirectTlsService) + domain.ascii(), kSrv, attempt.deadline);
@@ -140,7 +143,7 @@ asio::awaitable<std::optional<Dialled>> DnsDialer::try_dns(const xmpp::Domain& d
 }
 
 asio::awaitable<std::optional<Dialled>> DnsDialer::try_host(const dns::Target& target, Attempt& attempt) {
-  Resolver::Questions questions(*resolver_);
+  Resolver::Questions questions(*resolver_, attempt.domain);
   const auto six = questions.ask(target.host, dns::RecordType::kAaaa, attempt.deadline);
   const auto four = questions.ask(target.host, dns::RecordType::kA, attempt.deadline);
   co_await questions.wait(Clock::time_point::max());

@@ -38,10 +38,12 @@ Result<void> AddressJudge::judge(const dns::Endpoint& endpoint, bool written_as_
   };
   // Nobody's server is there, whoever says so.
   if (kind == dns::AddressKind::kUnspecified || kind == dns::AddressKind::kMulticast) return refused();
-  if (trusted || kind == dns::AddressKind::kGlobal) return {};
-  const bool allowed = std::ranges::any_of(
-      allow_, [&](const gate::Network& network) { return network.contains(endpoint.ip.bytes); });
-  if (allowed) return {};
+  if (trusted) return {};
+  const auto contains = [&](const gate::Network& network) { return network.contains(endpoint.ip.bytes); };
+  if (std::ranges::any_of(refuse_, contains)) {
+    return {Code::kDialAddress, fmt::format("{} is in [outbound] refuse_networks", endpoint.text())};
+  }
+  if (kind == dns::AddressKind::kGlobal || std::ranges::any_of(allow_, contains)) return {};
   return refused();
 }
 

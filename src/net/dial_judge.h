@@ -14,7 +14,12 @@ class AddressJudge {
  public:
   // `allow_networks`: special ranges that names may lead to ([outbound] allow_networks). ::/0 allows all: a
   // core's servers are private, and only its administrator names them.
-  explicit AddressJudge(std::vector<gate::Network> allow_networks) : allow_(std::move(allow_networks)) {}
+  // `refuse_networks`: networks that names may not lead to whatever kind they are ([outbound]
+  // refuse_networks), as a network's own NAT64 prefix (RFC 6052 2.2), behind which IPv4 addresses of any kind
+  // lie. They count before `allow_networks`.
+  explicit AddressJudge(std::vector<gate::Network> allow_networks,
+                        std::vector<gate::Network> refuse_networks = {})
+      : allow_(std::move(allow_networks)), refuse_(std::move(refuse_networks)) {}
 
   // Our own listeners. An unspecified address stands for every address in `machine`.
   void set_own(std::vector<dns::Endpoint> own) { own_ = std::move(own); }
@@ -28,6 +33,7 @@ class AddressJudge {
  private:
   bool is_own(const dns::Endpoint& endpoint, const std::vector<dns::Ip>& machine) const;
   std::vector<gate::Network> allow_;
+  std::vector<gate::Network> refuse_;
   std::vector<dns::Endpoint> own_;
 };
 

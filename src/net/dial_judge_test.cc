@@ -49,6 +49,28 @@ TEST(AddressJudge, a_special_address_is_refused_unless_trusted_or_allowed) {
   }
 }
 
+TEST(AddressJudge, a_refused_network_is_refused_though_it_is_global_or_allowed) {
+  struct Row {
+    const char* ip;
+    const char* from_dns;
+    const char* trusted;
+  };
+  const Row rows[] = {
+      {"2a00:1:2:3::a00:1", "dial.address", "ok"},  // 10.0.0.1 behind the network's own NAT64
+      {"2a00:1:2:3::", "dial.address", "ok"},      {"2a00:1:2:3::ffff:ffff", "dial.address", "ok"},
+      {"2a00:1:2:3::1:0:0", "ok", "ok"},           {"2a00:1:2:2:ffff:ffff:ffff:ffff", "ok", "ok"},
+      {"198.51.100.7", "dial.address", "ok"},      {"198.51.101.7", "ok", "ok"},
+      {"10.1.2.3", "dial.address", "ok"},          {"10.2.2.3", "ok", "ok"},
+  };
+  const AddressJudge judge(
+      {network("10.0.0.0", 104)},
+      {network("2a00:1:2:3::", 96), network("198.51.100.0", 120), network("10.1.0.0", 112)});
+  for (const auto& row : rows) {
+    EXPECT_EQ(said(judge, row.ip), row.from_dns) << row.ip;
+    EXPECT_EQ(said(judge, row.ip, 5269, true), row.trusted) << row.ip;
+  }
+}
+
 TEST(AddressJudge, own_listeners_are_never_dialled) {
   struct Row {
     const char* own;

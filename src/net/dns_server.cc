@@ -5,6 +5,8 @@
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/ip/udp.hpp>
@@ -13,6 +15,7 @@
 #include <boost/asio/write.hpp>
 
 #include "base/limits.h"
+#include "base/shares.h"
 #include "net/endpoint.h"
 #include "net/listener.h"
 
@@ -20,16 +23,49 @@ namespace sallyport::net {
 
 using asio::ip::udp;
 
+namespace {
+
+// An open question or a TCP connection, as what takes a place.
+struct Flight {
+  // Keeps what the places belong to, so it is declared before them.
+  std::shared_ptr<void> state;
+  dns::Ip client;
+  Shares<Flight*>::Part place;
+  Shares<Flight*>::Part idle;
+  asio::cancellation_signal cancelled;
+  // Of a question that came on a connection: that one, whose coroutine answers it.
+  std::shared_ptr<Flight> ends;
+
+  // Gives its places back and ends its coroutine.
+  void end() {
+    place.reset();
+    idle.reset();
+    if (ends) return ends->end();
+    cancelled.emit(asio::cancellation_type::terminal);
+  }
+};
+using Places = Shares<Flight*>;
+
+Places::Keys keys_of(const dns::Ip& client) { return {source_of_address(client.bytes)}; }
+
+}  // namespace
+
 struct DnsServer::State {
   State(asio::io_context& io_in, DnsServerSetup setup_in, dns::Answering answering_in, Random& random_in)
-      : io(io_in), setup(std::move(setup_in)), answering(std::move(answering_in)), random(random_in) {}
+      : io(io_in),
+        setup(std::move(setup_in)),
+        answering(std::move(answering_in)),
+        random(random_in),
+        questions({setup.questions_max,
+                   {std::max<std::uint64_t>(1, setup.questions_max / limits::kDnsInFlightPerClientPart)}}) {}
 
   using Self = std::shared_ptr<State>;
   static asio::awaitable<void> serve_datagrams(Self self, std::size_t index);
   static asio::awaitable<void> answer_datagram(Self self, std::size_t index, udp::endpoint client,
-                                               std::string query);
+                                               std::string query, std::shared_ptr<Flight> question);
   static asio::awaitable<void> serve_streams(Self self, std::size_t index);
-  static asio::awaitable<void> serve_stream(Self self, tcp::socket socket);
+  static asio::awaitable<void> serve_stream(Self self, tcp::socket socket,
+                                            std::shared_ptr<Flight> connection);
   // The response to a query; nothing where none is owed (to what is a response itself, or no message).
   static asio::awaitable<std::optional<std::string>> respond(Self self, std::string bytes, bool by_datagram);
   static asio::awaitable<std::optional<std::string>> forward(Self self, std::string bytes, dns::Head head,
@@ -39,8 +75,12 @@ struct DnsServer::State {
   bool may_ask(const dns::Ip& ip) const {
     return std::ranges::any_of(setup.clients, [&ip](const gate::Network& n) { return n.contains(ip.bytes); });
   }
-  // One place for everything in flight, datagrams and streams.
-  bool is_full() const { return in_flight >= limits::kDnsInFlightMax; }
+  // Nothing where the client has no room for one more. Whoever gives way for it has ended then.
+  static std::shared_ptr<Flight> open_question(const Self& self, const dns::Ip& client);
+  static std::shared_ptr<Flight> open_connection(const Self& self, const dns::Ip& client);
+  static std::shared_ptr<Flight> open(const Self& self, const dns::Ip& client, Places& places);
+  // Runs it until it ends or gives way.
+  void run(std::shared_ptr<Flight> flight, asio::awaitable<void> life);
 
   asio::io_context& io;
   DnsServerSetup setup;
@@ -49,7 +89,10 @@ struct DnsServer::State {
   DnsServerCounters counters;
   std::vector<std::unique_ptr<udp::socket>> datagrams;
   std::vector<std::unique_ptr<tcp::acceptor>> acceptors;
-  std::size_t in_flight = 0;
+  Places questions;
+  Places connections{{limits::kDnsConnectionsMax, {limits::kDnsConnectionsPerClientMax}}};
+  // Those of the connections that wait for a question.
+  Places idle{{limits::kDnsConnectionsMax, {limits::kDnsConnectionsMax}}};
   bool stopped = false;
 };
 
@@ -154,6 +197,52 @@ asio::awaitable<std::optional<std::string>> ask_by_stream(asio::io_context& io, 
 
 }  // namespace
 
+// --- places
+
+std::shared_ptr<Flight> DnsServer::State::open(const Self& self, const dns::Ip& client, Places& places) {
+  Places::Place found = places.place(keys_of(client));
+  if (found.room == Places::Room::kYields) {
+    ++self->counters.displaced;
+    (*found.loser)->end();
+    found = places.place(keys_of(client));
+  }
+  if (found.room != Places::Room::kFree) {
+    ++self->counters.refused;
+    return nullptr;
+  }
+  auto flight = std::make_shared<Flight>();
+  flight->state = self;
+  flight->client = client;
+  flight->place = places.hold(keys_of(client), flight.get());
+  return flight;
+}
+
+std::shared_ptr<Flight> DnsServer::State::open_question(const Self& self, const dns::Ip& client) {
+  return open(self, client, self->questions);
+}
+
+std::shared_ptr<Flight> DnsServer::State::open_connection(const Self& self, const dns::Ip& client) {
+  Places& all = self->connections;
+  if (all.place(keys_of(client)).room == Places::Room::kYields) {
+    // A connection that asks nothing loses least.
+    Flight* const* quiet = self->idle.oldest_of_largest();
+    const auto held = [&all](const dns::Ip& by) { return all.held_by(0, keys_of(by)[0]); };
+    if (quiet != nullptr && held((*quiet)->client) > held(client)) {
+      ++self->counters.displaced;
+      (*quiet)->end();
+    }
+  }
+  return open(self, client, all);
+}
+
+void DnsServer::State::run(std::shared_ptr<Flight> flight, asio::awaitable<void> life) {
+  const asio::cancellation_slot slot = flight->cancelled.slot();
+  // What is cancelled ends by an exception, and there is nobody to tell.
+  asio::co_spawn(
+      io, std::move(life),
+      asio::bind_cancellation_slot(slot, [flight = std::move(flight)](const std::exception_ptr&) {}));
+}
+
 // --- one question
 
 asio::awaitable<std::optional<std::string>> DnsServer::State::respond(Self self, std::string bytes,
@@ -208,24 +297,25 @@ asio::awaitable<void> DnsServer::State::serve_datagrams(Self self, std::size_t i
     if (self->stopped) co_return;
     if (error) continue;  // an ICMP error of an earlier reply
     const dns::Ip ip = from_asio(tcp::endpoint(client.address(), client.port())).ip;
-    if (!self->may_ask(ip) || self->is_full()) {
+    if (!self->may_ask(ip)) {
       ++self->counters.refused;
       const auto head = dns::parse_head(std::string_view(buffer).substr(0, size));
-      if (!head || (head->flags & dns::kResponse) != 0 || self->is_full()) continue;
+      if (!head || (head->flags & dns::kResponse) != 0) continue;
       const std::string no = dns::refusal(*head, dns::Rcode::kRefused).build();
       boost::system::error_code ignored;
       socket.send_to(asio::buffer(no), client, 0, ignored);
       continue;
     }
-    ++self->in_flight;
-    asio::co_spawn(self->io, answer_datagram(self, index, client, buffer.substr(0, size)), asio::detached);
+    auto question = open_question(self, ip);
+    if (!question) continue;
+    self->run(question, answer_datagram(self, index, client, buffer.substr(0, size), question));
   }
 }
 
 asio::awaitable<void> DnsServer::State::answer_datagram(Self self, std::size_t index, udp::endpoint client,
-                                                        std::string query) {
+                                                        std::string query, std::shared_ptr<Flight> question) {
   auto reply = co_await respond(self, std::move(query), true);
-  --self->in_flight;
+  question->place.reset();
   if (!reply || self->stopped) co_return;
   co_await self->datagrams[index]->async_send_to(asio::buffer(*reply), client, kAwait);
 }
@@ -244,26 +334,35 @@ asio::awaitable<void> DnsServer::State::serve_streams(Self self, std::size_t ind
     }
     boost::system::error_code gone;
     const tcp::endpoint peer = socket.remote_endpoint(gone);
-    if (gone || !self->may_ask(from_asio(peer).ip) || self->is_full()) {
+    if (gone || !self->may_ask(from_asio(peer).ip)) {
       ++self->counters.refused;
       continue;
     }
-    ++self->in_flight;
-    asio::co_spawn(self->io, serve_stream(self, std::move(socket)), asio::detached);
+    auto connection = open_connection(self, from_asio(peer).ip);
+    if (!connection) continue;
+    self->run(connection, serve_stream(self, std::move(socket), connection));
   }
 }
 
-asio::awaitable<void> DnsServer::State::serve_stream(Self self, tcp::socket socket) {
+asio::awaitable<void> DnsServer::State::serve_stream(Self self, tcp::socket socket,
+                                                     std::shared_ptr<Flight> connection) {
   while (!self->stopped) {
     const CloseAfter deadline(socket, limits::kDnsStreamIdle);
+    connection->idle = self->idle.hold(keys_of(connection->client), connection.get());
     auto query = co_await read_message(socket);
+    connection->idle.reset();
     if (!query) break;
+    auto question = open_question(self, connection->client);
+    if (!question) break;
+    // The question is a part of this coroutine: who ends it ends the connection.
+    question->ends = connection;
     auto reply = co_await respond(self, std::move(*query), false);
+    question->place.reset();
     if (!reply) break;
     const bool written = co_await write_message(socket, std::move(*reply));
     if (!written) break;
   }
-  --self->in_flight;
+  connection->place.reset();
 }
 
 // --- the life of the server

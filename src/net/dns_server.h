@@ -1,5 +1,9 @@
 // The answering resolver's sockets (core.toml [dns]): UDP and TCP towards internal servers, UDP and TCP
 // upstream. What is answered here and what goes upstream is decided in dns/answer.h.
+//
+// Open questions and TCP connections have bounds of their own, each with a share for each client
+// (docs/limits.md "Fair shares"). When all are taken, the client that holds most loses its oldest: of
+// connections one that has no question, if it has such a one.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +13,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include "base/bytes.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "dns/answer.h"
 #include "gate/config.h"
@@ -19,6 +24,7 @@ struct DnsServerSetup {
   std::vector<dns::Endpoint> listen;
   std::vector<dns::Endpoint> upstream;  // tried in order, each for limits::kDnsUpstreamTimeout
   std::vector<gate::Network> clients;   // who may ask; everybody else is refused (REFUSED), empty: nobody
+  std::size_t questions_max = limits::kDnsInFlightMax;  // open at once
 };
 
 struct DnsServerCounters {
@@ -26,6 +32,7 @@ struct DnsServerCounters {
   std::uint64_t forwarded = 0;  // and answered by an upstream
   std::uint64_t failed = 0;     // no upstream answered: SERVFAIL
   std::uint64_t refused = 0;    // not a client, or too many at once
+  std::uint64_t displaced = 0;  // questions and connections that gave their place to another client's
 };
 
 // Runs on `io`'s one thread from `start` until it is destroyed; `io` and `random` outlive it, and `io` is not

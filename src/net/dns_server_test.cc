@@ -1,5 +1,6 @@
 #include "net/dns_server.h"
 
+#include <algorithm>
 #include <set>
 
 #include <boost/asio/co_spawn.hpp>
@@ -91,9 +92,12 @@ std::vector<std::string> answer_192_0_2_1(const dns::Message& m) {
 
 class DnsServerTest : public testing::Test {
  protected:
-  void start(std::vector<dns::Endpoint> upstream, const char* clients = "127.0.0.0/8") {
-    DnsServerSetup setup{
-        {{*dns::Ip::parse("127.0.0.1"), 0}}, std::move(upstream), {*gate::Network::parse(clients)}};
+  void start(std::vector<dns::Endpoint> upstream, const char* clients = "127.0.0.0/8",
+             std::size_t questions_max = limits::kDnsInFlightMax) {
+    DnsServerSetup setup{{{*dns::Ip::parse("127.0.0.1"), 0}},
+                         std::move(upstream),
+                         {*gate::Network::parse(clients)},
+                         questions_max};
     // A port that is free for UDP may be taken for TCP.
     auto server = DnsServer::start(io_, setup, answering("example.com"), random_);
     for (int i = 0; !server && i < 20; ++i)
@@ -238,25 +242,114 @@ TEST_F(DnsServerTest, what_is_no_query_is_refused_or_dropped) {
   EXPECT_FALSE(ask(std::string(11, '\0'), 100ms));
 }
 
-TEST_F(DnsServerTest, as_many_as_the_limit_are_in_flight_and_no_more) {
-  Upstream silent(io_, [](const dns::Message&) { return std::vector<std::string>(); });
-  start({silent.endpoint()});
-  udp::socket socket(io_, udp::v4());
-  socket.connect({asio::ip::make_address("127.0.0.1"), port()});
-  const auto bytes = query("www.example", dns::RecordType::kA).build();
-  const auto until = [this](const auto& holds) {
-    const auto end = std::chrono::steady_clock::now() + 2s;
+// Several clients, at 127.0.0.`host`, and an upstream that answers nobody.
+class DnsServerSharesTest : public DnsServerTest {
+ protected:
+  template <typename Holds>
+  bool until(Holds holds) {
+    const auto end = std::chrono::steady_clock::now() + 5s;
     while (!holds() && std::chrono::steady_clock::now() < end) io_.run_one_for(5ms);
     return holds();
-  };
-  for (std::size_t i = 1; i <= limits::kDnsInFlightMax; ++i) {
-    socket.send(asio::buffer(bytes));
-    ASSERT_TRUE(until([&] { return silent.queries().size() == i; })) << i;
   }
+  udp::socket client(std::uint8_t host) {
+    udp::socket socket(io_, udp::endpoint(asio::ip::address_v4({127, 0, 0, host}), 0));
+    socket.connect({asio::ip::make_address("127.0.0.1"), port()});
+    return socket;
+  }
+  tcp::socket connection(std::uint8_t host) {
+    tcp::socket socket(io_, tcp::endpoint(asio::ip::address_v4({127, 0, 0, host}), 0));
+    socket.connect({asio::ip::make_address("127.0.0.1"), port()});
+    return socket;
+  }
+  // Sends a question that goes upstream; whether it arrives there.
+  bool asks(udp::socket& from) {
+    const std::size_t before = silent_.queries().size();
+    const std::uint64_t refused = server_->counters().refused;
+    from.send(asio::buffer(query("www.example", dns::RecordType::kA).build()));
+    EXPECT_TRUE(
+        until([&] { return silent_.queries().size() > before || server_->counters().refused > refused; }));
+    return silent_.queries().size() > before;
+  }
+  void open(std::uint8_t host, std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) open_.push_back(connection(host));
+    io_.restart();
+    while (io_.run_one_for(20ms) > 0) {
+    }
+  }
+  // The server has closed it.
+  static bool is_closed(tcp::socket& socket) {
+    socket.non_blocking(true);
+    char byte = 0;
+    boost::system::error_code error;
+    socket.read_some(asio::buffer(&byte, 1), error);
+    return error && error != asio::error::would_block;
+  }
+
+  Upstream silent_{io_, [](const dns::Message&) { return std::vector<std::string>(); }};
+  std::vector<tcp::socket> open_;
+};
+
+TEST_F(DnsServerSharesTest, a_client_has_half_of_the_questions_and_not_one_more) {
+  start({silent_.endpoint()});
+  udp::socket busy = client(1);
+  for (std::size_t i = 0; i < limits::kDnsInFlightMax / limits::kDnsInFlightPerClientPart; ++i)
+    ASSERT_TRUE(asks(busy)) << i;
+  EXPECT_FALSE(asks(busy));
+  udp::socket other = client(2);
+  EXPECT_TRUE(asks(other));
+  EXPECT_EQ(server_->counters().displaced, 0U);
+}
+
+TEST_F(DnsServerSharesTest, when_all_questions_are_open_the_client_with_most_loses_its_oldest) {
+  start({silent_.endpoint()}, "127.0.0.0/8", 6);
+  udp::socket first = client(1);
+  udp::socket second = client(2);
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(asks(first) && asks(second));
+  udp::socket newcomer = client(3);
+  EXPECT_TRUE(asks(newcomer));
+  EXPECT_EQ(server_->counters().displaced, 1U);
+  // Two, three and one: who holds most takes nothing from the others.
+  EXPECT_FALSE(asks(second));
+  EXPECT_TRUE(asks(newcomer));
+  EXPECT_EQ(server_->counters().displaced, 2U);
+}
+
+TEST_F(DnsServerSharesTest, silent_connections_keep_no_question_from_its_answer) {
+  start({silent_.endpoint()});
+  for (std::uint8_t host = 1; host <= limits::kDnsConnectionsMax / limits::kDnsConnectionsPerClientMax;
+       ++host)
+    open(host, limits::kDnsConnectionsPerClientMax);
   EXPECT_EQ(server_->counters().refused, 0U);
-  socket.send(asio::buffer(bytes));
-  EXPECT_TRUE(until([&] { return server_->counters().refused == 1; }));
-  EXPECT_EQ(silent.queries().size(), limits::kDnsInFlightMax);
+  // One past the share of a client, while places are free elsewhere or not.
+  open(1, 1);
+  EXPECT_EQ(server_->counters().refused, 1U);
+  EXPECT_TRUE(is_closed(open_.back()));
+  // Datagrams are answered as ever.
+  EXPECT_EQ(ask(query("_xmpp-server._tcp.partner.example", dns::RecordType::kSrv))->answers.size(), 1U);
+  // All places are taken: another client's connection is served, an idle one goes.
+  open(100, 1);
+  EXPECT_EQ(server_->counters().displaced, 1U);
+  EXPECT_FALSE(is_closed(open_.back()));
+  EXPECT_EQ(std::count_if(open_.begin(), open_.end(), [](tcp::socket& s) { return is_closed(s); }), 2);
+}
+
+TEST_F(DnsServerSharesTest, of_the_largest_clients_connections_an_idle_one_goes_first) {
+  start({silent_.endpoint()});
+  std::string framed;
+  Appender to(framed);
+  const auto bytes = query("www.example", dns::RecordType::kA).build();
+  to.u16(static_cast<std::uint16_t>(bytes.size()));
+  to.raw(bytes);
+  constexpr std::uint8_t kHosts = limits::kDnsConnectionsMax / limits::kDnsConnectionsPerClientMax;
+  for (std::uint8_t host = 1; host <= kHosts; ++host) open(host, limits::kDnsConnectionsPerClientMax);
+  // The oldest of all has asked something: the oldest idle one of the same client is behind it.
+  asio::write(open_.front(), asio::buffer(framed));
+  io_.restart();
+  while (io_.run_one_for(20ms) > 0) {
+  }
+  open(100, 1);
+  EXPECT_EQ(server_->counters().displaced, 1U);
+  EXPECT_FALSE(is_closed(open_.front()));
 }
 
 // The whole way, as an internal server goes it: libunbound, the answering resolver, a real server behind it.

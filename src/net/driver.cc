@@ -35,6 +35,7 @@ Driver::Driver(Parts parts, DriverConfig config)
       shards_(parts.shards != nullptr ? *parts.shards : alone_.emplace(1)),
       timer_(parts.io) {
   shards_.enter(parts.shard, parts.io, *this);
+  if (parts.shard == 0) bound_connections();
 }
 
 Driver::~Driver() { stop(); }
@@ -117,70 +118,11 @@ std::vector<dns::Endpoint> Driver::own_listeners() const {
   return own;
 }
 
-// --- accepting
-
-void Driver::uncount(Entry& entry) {
-  if (Counted* counted = std::exchange(entry.counted, nullptr)) counted->remove(entry.connection->peer().ip);
-}
-
-void Driver::refuse(const dns::Endpoint& peer, std::string_view listener) {
-  ++counters_.refused;
-  log_stranger({LogLevel::kWarning,
-                "net.refused",
-                {{"code", std::string(code_row(Code::kStreamTooMany).name)},
-                 {"peer", peer.text()},
-                 {"listener", std::string(listener)}}});
-}
-
 Driver::Entry& Driver::add(gate::ConnId conn, tcp::socket socket, const dns::Endpoint& peer) {
   auto& host = static_cast<ConnectionHost&>(*this);
-  Entry entry{std::make_shared<Connection>(host, conn, std::move(socket), peer), nullptr, false, {}};
+  Entry entry{std::make_shared<Connection>(host, conn, std::move(socket), peer), nullptr, 0, 0, false, {}};
   shards_.connection_begins();
   return connections_.get(conn, std::move(entry)).second;
-}
-
-bool Driver::has_room(const dns::Endpoint& peer) {
-  std::size_t by_address_max =
-      config_.listen_from_start ? limits::kUnauthenticatedMax : limits::kUnauthenticatedPerAddressMax;
-  return shards_.unproved().add(peer.ip, by_address_max, limits::kUnauthenticatedMax);
-}
-
-void Driver::handle_s2s_accepted(tcp::socket socket) {
-  boost::system::error_code error;
-  tcp::endpoint remote = socket.remote_endpoint(error);
-  if (error) return;
-  dns::Endpoint peer = from_asio(remote);
-  if (shards_.connections() >= limits::kStreamsMax) return refuse(peer, "s2s");
-  if (has_room(peer)) return admit(std::move(socket), peer);
-  count_again();
-  if (has_room(peer)) return admit(std::move(socket), peer);
-  if (!decide_later(socket)) refuse(peer, "s2s");
-}
-
-// It has been counted.
-void Driver::admit(tcp::socket socket, const dns::Endpoint& peer) {
-  ++counters_.accepted;
-  gate::ConnId conn = next_accepted_;
-  next_accepted_ += 2;
-  Entry& entry = add(conn, std::move(socket), peer);
-  entry.counted = &shards_.unproved();
-  spawn(entry.connection, Connection::live_accepted(entry.connection));
-}
-
-void Driver::handle_traversal_accepted(tcp::socket socket) {
-  boost::system::error_code error;
-  tcp::endpoint remote = socket.remote_endpoint(error);
-  if (error) return;
-  dns::Endpoint peer = from_asio(remote);
-  if (!handshakes_.add(peer.ip, limits::kTraversalHandshakesPerAddressMax, limits::kTraversalHandshakesMax)) {
-    return refuse(peer, "traversal");
-  }
-  gate::ConnId conn = next_accepted_;
-  next_accepted_ += 2;
-  Entry& entry = add(conn, std::move(socket), peer);
-  entry.counted = &handshakes_;
-  entry.is_link = true;
-  spawn(entry.connection, Connection::live_link_accepted(entry.connection, config_.core_pins));
 }
 
 void Driver::spawn(std::shared_ptr<Connection> connection, asio::awaitable<void> life) {
@@ -225,25 +167,12 @@ void Driver::handle_known(gate::ConnId conn) {
   }
 }
 
-void Driver::count_again() {
-  // Only when a limit is met, and not for each of a flood of refused connections.
-  Time now = this->now().mono;
-  if (now < counted_again_ + limits::kCountAgainAfter) return;
-  counted_again_ = now;
-  std::erase_if(unproved_ids_, [this](gate::ConnId conn) {
-    auto* found = connections_.find(conn);
-    if (found == nullptr) return true;
-    if (!parts_.role.is_proved(conn)) return false;
-    uncount(found->second);
-    return true;
-  });
-}
-
 void Driver::handle_end(gate::ConnId conn, const std::optional<Error>& why) {
   if (connections_.find(conn) == nullptr) return;
   Entry entry = connections_.take(conn);
   unproved_ids_.erase(conn);
   uncount(entry);
+  shards_.streams().remove(entry.stream);
   shards_.connection_ends();
   if (has_shards() && entry.link_to && !is_dialled(conn)) {
     shards_.post(0, [core = *entry.link_to](Driver& first) { first.link_ended(core); });
@@ -373,6 +302,7 @@ Connection* Driver::find(gate::ConnId conn) {
 void Driver::apply(gate::Dial output) {
   ++counters_.dialled;
   Entry& entry = add(output.conn, tcp::socket(parts_.io), {});
+  entry.stream = shards_.streams().add_own({parts_.shard, output.conn});
   spawn(entry.connection, Connection::live_dialled(entry.connection, std::move(output.plan)));
 }
 
@@ -382,6 +312,7 @@ void Driver::apply(gate::DialLink output) {
   // Written by our administrator, as a name or not: a DMZ is a private network more often than not.
   plan.steps.push_back({target.address, true});
   Entry& entry = add(output.conn, tcp::socket(parts_.io), {});
+  entry.stream = shards_.streams().add_own({parts_.shard, output.conn});
   entry.is_link = true;
   entry.link_to = output.edge;
   spawn(entry.connection,

@@ -33,6 +33,7 @@
 #include "gate/event.h"
 #include "net/aside.h"
 #include "net/connection.h"
+#include "net/counted.h"
 #include "net/listener.h"
 #include "net/shards.h"
 
@@ -53,6 +54,7 @@ struct DriverConfig {
   std::vector<dns::Endpoint> traversal;             // edge
   std::vector<std::vector<std::string>> core_pins;  // edge: one row for each [[core]], in its order
   std::vector<LinkTarget> edges;                    // core: in the order of [[edge]]
+  limits::Configured limits{};
 };
 
 // Since the start.
@@ -60,6 +62,7 @@ struct DriverCounters {
   std::uint64_t accepted = 0;
   std::uint64_t dialled = 0;
   std::uint64_t refused = 0;       // over a limit, at accept
+  std::uint64_t displaced = 0;     // gave their place to one of an address that holds less
   std::uint64_t link_refused = 0;  // a traversal handshake that failed
 };
 
@@ -103,10 +106,6 @@ class Driver : private ConnectionHost {
   void drain_streams();
   bool is_drained() const;
 
-  // An accepted stream or link that another shard's driver hands over.
-  void adopt_stream(tcp::socket socket, const dns::Endpoint& peer, bool direct_tls);
-  void adopt_link(tcp::socket socket, std::unique_ptr<Tls> tls, const dns::Endpoint& peer);
-
   // Where the s2s and traversal listeners are bound, with the real port where 0 was asked for.
   std::vector<dns::Endpoint> s2s_endpoints() const;
   std::vector<dns::Endpoint> traversal_endpoints() const;
@@ -144,6 +143,9 @@ class Driver : private ConnectionHost {
     std::shared_ptr<Connection> connection;
     // What the connection counts against until it has proved something or is over.
     Counted* counted = nullptr;
+    Counted::Ticket ticket = 0;
+    // Its place among the streams of the node.
+    Counted::Ticket stream = 0;
     bool is_link = false;
     // Of a link that was dialled: which [[edge]]; of one that was accepted, after its handshake: which
     // [[core]].
@@ -151,17 +153,34 @@ class Driver : private ConnectionHost {
   };
 
   Result<void> bind();
+  // --- driver_accept.cc
+  // The places that an accepted s2s connection needs.
+  struct Admitted {
+    Counted::Ticket unproved = 0;
+    Counted::Ticket stream = 0;
+    explicit operator bool() const { return unproved != 0; }
+  };
+  void bound_connections();
   void handle_s2s_accepted(tcp::socket socket);
   void handle_traversal_accepted(tcp::socket socket);
-  bool has_room(const dns::Endpoint& peer);
-  void admit(tcp::socket socket, const dns::Endpoint& peer);
+  Admitted find_room(const dns::Endpoint& peer);
+  void admit(tcp::socket socket, const dns::Endpoint& peer, const Admitted& places);
   void uncount(Entry& entry);
   // Looks which of those that are counted have proved something since.
   void count_again();
+  // Has the driver of the connection, which lost its place to another, end it. `unproved`: unless it has
+  // proved a domain meanwhile.
+  void displace(const Counted::Where& loser, bool unproved);
+  void give_way(gate::ConnId conn, bool unproved);
+  // An accepted stream or link that another shard's driver hands over, with its places.
+  void adopt_stream(tcp::socket socket, const dns::Endpoint& peer, bool direct_tls, const Admitted& places);
+  void adopt_link(tcp::socket socket, std::unique_ptr<Tls> tls, const dns::Endpoint& peer,
+                  Counted::Ticket stream);
+  bool decide_later(tcp::socket& socket, const dns::Endpoint& peer);
+  bool has_room_undecided(const dns::Endpoint& peer);
+  void counted_everywhere();
   // --- driver_shards.cc
   bool has_shards() const { return shards_.count() > 1; }
-  bool decide_later(tcp::socket& socket);
-  void counted_everywhere();
   void listen_of(std::size_t shard, bool on);
   void use_shards(std::size_t count);
   void link_ended(std::size_t core);
@@ -199,7 +218,7 @@ class Driver : private ConnectionHost {
   std::unordered_set<gate::ConnId, KeyedHash>
       unproved_ids_;  // of what counts as unproved: those that the role knows
   Time counted_again_{};
-  Counted handshakes_;
+  Counted handshakes_{limits::kTraversalHandshakesMax, limits::kTraversalHandshakesPerAddressMax};
   DriverCounters counters_;
   asio::steady_timer timer_;
   std::optional<Time> armed_for_;
@@ -216,7 +235,11 @@ class Driver : private ConnectionHost {
   std::uint64_t stranger_unsaid_ = 0;
   // The first of several shards: what waits until each has counted again; which of them want to listen;
   // connections of links, by [[core]].
-  std::vector<tcp::socket> undecided_;
+  struct Undecided {
+    tcp::socket socket;
+    dns::Endpoint peer;
+  };
+  std::vector<Undecided> undecided_;
   Time asked_to_count_{};
   std::size_t round_robin_ = 0;
   std::array<bool, limits::kShardsMax> wants_to_listen_{};

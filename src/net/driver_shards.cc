@@ -21,22 +21,33 @@ bool Driver::hand_over(Connection& connection, const std::string& hint) {
   std::size_t in_use = shards_.in_use();
   std::size_t shard = hint.empty() ? round_robin_++ % in_use : s2s::shard_of(hint, in_use);
   // Told to stop meanwhile, it is not ours to give away any more.
-  if (shard == parts_.shard || !connections_.erase(connection.id())) return false;
+  if (shard == parts_.shard || connections_.find(connection.id()) == nullptr) return false;
+  const Entry entry = connections_.take(connection.id());
   shards_.post(shard, [socket = connection.release_socket(shards_.io(shard)), peer = connection.peer(),
-                       direct_tls = connection.is_direct_tls()](Driver& driver) mutable {
-    driver.adopt_stream(std::move(socket), peer, direct_tls);
+                       direct_tls = connection.is_direct_tls(),
+                       places = Admitted{entry.ticket, entry.stream}](Driver& driver) mutable {
+    driver.adopt_stream(std::move(socket), peer, direct_tls, places);
   });
   return true;
 }
 
-void Driver::adopt_stream(tcp::socket socket, const dns::Endpoint& peer, bool direct_tls) {
-  if (stopped_) return;
+void Driver::adopt_stream(tcp::socket socket, const dns::Endpoint& peer, bool direct_tls,
+                          const Admitted& places) {
+  // It has been counted where it was accepted.
+  shards_.connection_ends();
+  const Counted::Where here{parts_.shard, next_accepted_};
+  const bool counted = shards_.unproved().move(places.unproved, here);
+  if (stopped_ || !shards_.streams().move(places.stream, here) || !counted) {
+    shards_.unproved().remove(places.unproved);
+    shards_.streams().remove(places.stream);
+    return;
+  }
   gate::ConnId conn = next_accepted_;
   next_accepted_ += 2;
   Entry& entry = add(conn, std::move(socket), peer);
-  // It has been counted where it was accepted.
-  shards_.connection_ends();
   entry.counted = &shards_.unproved();
+  entry.ticket = places.unproved;
+  entry.stream = places.stream;
   entry.connection->take_over(direct_tls);
   spawn(entry.connection, Connection::live_handed_over(entry.connection));
 }
@@ -56,21 +67,23 @@ Result<bool> Driver::hand_over_link(Connection& connection) {
   found->second.link_to = core;
   if (shard.number == parts_.shard) return false;
   uncount(found->second);
-  connections_.erase(connection.id());
+  const Counted::Ticket stream = connections_.take(connection.id()).stream;
   shards_.post(shard.number,
                [socket = connection.release_socket(shards_.io(shard.number)), tls = connection.release_tls(),
-                peer = connection.peer()](Driver& driver) mutable {
-                 driver.adopt_link(std::move(socket), std::move(tls), peer);
+                peer = connection.peer(), stream](Driver& driver) mutable {
+                 driver.adopt_link(std::move(socket), std::move(tls), peer, stream);
                });
   return true;
 }
 
-void Driver::adopt_link(tcp::socket socket, std::unique_ptr<Tls> tls, const dns::Endpoint& peer) {
-  if (stopped_) return;
+void Driver::adopt_link(tcp::socket socket, std::unique_ptr<Tls> tls, const dns::Endpoint& peer,
+                        Counted::Ticket stream) {
+  shards_.connection_ends();
+  if (stopped_) return shards_.streams().remove(stream);
   gate::ConnId conn = next_accepted_;
   next_accepted_ += 2;
   Entry& entry = add(conn, std::move(socket), peer);
-  shards_.connection_ends();
+  entry.stream = stream;
   entry.is_link = true;
   entry.link_to = tls->pinned_row();
   entry.connection->take_over(std::move(tls));
@@ -112,41 +125,6 @@ void Driver::listen_of(std::size_t shard, bool on) {
   if (!wanted) return;
   for (std::size_t each = 0; each < shards_.in_use(); ++each)
     shards_.post(each, [opened](Driver& driver) { driver.handle_listening(opened); });
-}
-
-// --- limits
-
-// Of what the other shards carry only they know what has been proved since it was counted: they are asked, at
-// most as often as this one asks itself, and the connection waits for the answer.
-bool Driver::decide_later(tcp::socket& socket) {
-  if (!has_shards() || undecided_.size() >= limits::kAcceptedUndecidedMax) return false;
-  if (undecided_.empty()) {
-    Time now = this->now().mono;
-    if (now < asked_to_count_ + limits::kCountAgainAfter) return false;
-    asked_to_count_ = now;
-    auto count = [](Driver& driver) {
-      driver.count_again();
-      return true;
-    };
-    shards_.ask_all(count, [this](const std::vector<bool>&) { counted_everywhere(); });
-  }
-  undecided_.push_back(std::move(socket));
-  return true;
-}
-
-void Driver::counted_everywhere() {
-  if (stopped_) return;
-  for (tcp::socket& socket : std::exchange(undecided_, {})) {
-    boost::system::error_code error;
-    tcp::endpoint remote = socket.remote_endpoint(error);
-    if (error) continue;
-    dns::Endpoint peer = from_asio(remote);
-    if (has_room(peer)) {
-      admit(std::move(socket), peer);
-    } else {
-      refuse(peer, "s2s");
-    }
-  }
 }
 
 }  // namespace sallyport::net

@@ -29,6 +29,7 @@ class ShardsTest : public DriverTest {
     config.traversal = {loopback()};
     config.listen_from_start = inside;
     config.core_pins = {{core_0_.identity.pin, core_1_.identity.pin}, {other_core_.identity.pin}};
+    config.limits = limits_;
     first_.driver.emplace(parts(first_, 0), config);
     config.s2s.clear();
     config.traversal.clear();
@@ -72,6 +73,7 @@ class ShardsTest : public DriverTest {
     ASSERT_TRUE(core.driver->start());
   }
 
+  limits::Configured limits_;
   Shards shards_{2};
   Door first_{io_};
   Door second_{io_};
@@ -235,7 +237,8 @@ TEST_F(ShardsTest, few_wait_for_a_shard_that_is_slow_to_count) {
   first_.want(gate::Listen{true});
   ASSERT_TRUE(run_until([&] { return first_.driver->is_listening(); }));
   std::vector<tcp::socket> peers;
-  for (std::size_t i = 0; i < limits::kUnauthenticatedPerAddressMax + limits::kAcceptedUndecidedMax; ++i) {
+  for (std::size_t i = 0; i < limits::kUnauthenticatedPerAddressMax + limits::kAcceptedUndecidedPerAddressMax;
+       ++i) {
     peers.push_back(come());
   }
   ASSERT_TRUE(
@@ -243,11 +246,69 @@ TEST_F(ShardsTest, few_wait_for_a_shard_that_is_slow_to_count) {
   peers.push_back(come());
   ASSERT_TRUE(run_until([&] { return first_.driver->counters().refused == 1; }));
   slow.run();
-  ASSERT_TRUE(
-      run_until([&] { return first_.driver->counters().refused == 1 + limits::kAcceptedUndecidedMax; }));
+  ASSERT_TRUE(run_until(
+      [&] { return first_.driver->counters().refused == 1 + limits::kAcceptedUndecidedPerAddressMax; }));
   busy.driver->stop();
   slow.restart();
   slow.run();
+}
+
+TEST_F(ShardsTest, of_those_that_wait_for_a_slow_shard_the_address_with_most_gives_way) {
+  asio::io_context slow{1};
+  Door busy(slow);
+  DriverConfig config;
+  config.s2s = {loopback()};
+  config.limits.unauthenticated_per_address = 1;
+  for (Door* door : {&first_, &busy}) {
+    door->link = *LinkTls::make(door->identity.certificate, door->identity.key);
+    door->driver.emplace(Driver::Parts{door->io_, door->role, door->dialer, door->tls, *door->link, nullptr,
+                                       door->aside, door->log, &shards_, door == &busy ? 1U : 0U},
+                         config);
+    ASSERT_TRUE(door->driver->start());
+  }
+  first_.want(gate::Listen{true});
+  ASSERT_TRUE(run_until([&] { return first_.driver->is_listening(); }));
+  const auto come_from = [&](std::uint8_t host) {
+    tcp::socket peer(io_, tcp::v4());
+    peer.bind({asio::ip::address_v4({127, 0, 0, host}), 0});
+    peer.connect(to_asio(first_.driver->s2s_endpoints().front()));
+    return peer;
+  };
+  std::vector<tcp::socket> peers;
+  constexpr std::size_t kHosts = limits::kAcceptedUndecidedMax / limits::kAcceptedUndecidedPerAddressMax;
+  for (std::uint8_t host = 1; host <= kHosts; ++host) {
+    // One that counts, and as many as may wait.
+    for (std::size_t i = 0; i <= limits::kAcceptedUndecidedPerAddressMax; ++i)
+      peers.push_back(come_from(host));
+  }
+  peers.push_back(come_from(100));
+  peers.push_back(come_from(100));
+  // The first one from there counts, the second waits in the place of another.
+  ASSERT_TRUE(run_until([&] { return first_.driver->counters().accepted == kHosts + 1; }));
+  ASSERT_TRUE(run_until([&] { return first_.driver->counters().refused == 1; }));
+  busy.driver->stop();
+  slow.restart();
+  slow.run();
+}
+
+TEST_F(ShardsTest, who_gives_way_may_be_in_another_shard) {
+  limits_.unauthenticated = 2;
+  limits_.unauthenticated_per_address = 2;
+  start();
+  listen();
+  std::vector<tcp::socket> peers;
+  for (int i = 0; i < 2; ++i) {
+    peers.push_back(come());
+    asio::write(peers.back(), asio::buffer(header(domain_of(1))));
+    ASSERT_TRUE(run_until([&] { return accepted(second_) == peers.size(); }));
+  }
+  tcp::socket other(io_, tcp::v4());
+  other.bind({asio::ip::make_address_v4("127.0.0.2"), 0});
+  other.connect(to_asio(first_.driver->s2s_endpoints().front()));
+  ASSERT_TRUE(run_until([&] { return second_.role.disconnected_.size() == 1; }));
+  EXPECT_EQ(second_.role.disconnected_.front(), second_.role.accepted_.front());
+  EXPECT_EQ(second_.driver->counters().displaced, 1U);
+  EXPECT_EQ(first_.driver->counters().refused, 0U);
 }
 
 TEST_F(ShardsTest, a_link_goes_to_the_shard_that_it_names) {

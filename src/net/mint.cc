@@ -12,6 +12,8 @@ namespace {
 
 // Clocks of inside servers may be behind ours.
 constexpr auto kBackdated = std::chrono::hours(1);
+// A larger RSA key signs ten times as slowly (limits::kMintsSlowKeyPart).
+constexpr int kFastRsaBitsMax = 3072;
 
 bool is_or_below(const std::string& name, const std::string& parent) {
   if (name == parent) return true;
@@ -21,7 +23,8 @@ bool is_or_below(const std::string& name, const std::string& parent) {
 
 }  // namespace
 
-Result<std::unique_ptr<Minter>> Minter::make(const CaPem& ca, std::vector<policy::DomainPattern> inside) {
+Result<std::unique_ptr<Minter>> Minter::make(const CaPem& ca, std::vector<policy::DomainPattern> inside,
+                                             std::size_t mints_per_second) {
   auto authority = Credential::parse(ca.certificates, ca.key);
   if (!authority) return std::move(authority).error();
   if (X509_check_ca((*authority)->leaf()) != 1) {
@@ -33,6 +36,10 @@ Result<std::unique_ptr<Minter>> Minter::make(const CaPem& ca, std::vector<policy
   minter->ca_ = std::move(*authority);
   minter->excluded_ = std::move(*excluded);
   minter->inside_ = std::move(inside);
+  const bool is_slow = EVP_PKEY_get_base_id(minter->ca_->key()) == EVP_PKEY_RSA &&
+                       EVP_PKEY_get_bits(minter->ca_->key()) > kFastRsaBitsMax;
+  minter->per_second_ =
+      is_slow ? std::max<std::size_t>(1, mints_per_second / limits::kMintsSlowKeyPart) : mints_per_second;
   minter->leaf_key_ = new_key().release();
   if (minter->leaf_key_ == nullptr) return Error{Code::kInternal, openssl_reasons()};
   return minter;
@@ -42,15 +49,10 @@ Minter::~Minter() { EVP_PKEY_free(leaf_key_); }
 
 void Minter::set_inside(std::vector<policy::DomainPattern> inside) {
   inside_ = std::move(inside);
-  for (auto leaf = leaves_.begin(); leaf != leaves_.end();) {
-    auto domain = xmpp::Domain::parse(leaf->name);
-    if (domain && judge(*domain)) {
-      ++leaf;
-      continue;
-    }
-    by_name_.erase(leaf->name);
-    leaf = leaves_.erase(leaf);
-  }
+  std::erase_if(leaves_, [this](const auto& leaf) {
+    auto domain = xmpp::Domain::parse(leaf.first);
+    return !domain || !judge(*domain);
+  });
 }
 
 Result<void> Minter::judge(const xmpp::Domain& domain) const {
@@ -65,44 +67,61 @@ Result<void> Minter::judge(const xmpp::Domain& domain) const {
   return {};
 }
 
-bool Minter::may_mint(UnixTime now) {
+bool Minter::may_mint(const std::string& source, UnixTime now) {
   if (now != second_) {
     second_ = now;
     minted_this_second_ = 0;
+    minted_for_.clear();
   }
-  if (minted_this_second_ >= limits::kMintsPerSecondMax) return false;
+  const std::size_t left = per_second_ - minted_this_second_;
+  const auto minted = minted_for_.find(source);
+  if (!has_even_room(minted == minted_for_.end() ? 0 : minted->second, 1, per_second_, left)) return false;
   ++minted_this_second_;
+  ++minted_for_[source];
   return true;
 }
 
-Result<std::shared_ptr<const Credential>> Minter::credential_for(const xmpp::Domain& domain, UnixTime now) {
+// All servers may use a leaf; it counts for the one for which it was minted.
+void Minter::touch(const std::string& name, Leaf& leaf) {
+  leaf.place.reset();
+  leaf.place = places_.hold({leaf.source}, &name);
+}
+
+void Minter::make_room(const std::string& source) {
+  if (places_.place({source}).room == Places::Room::kFree) return;
+  // The newcomer's own server may be the one that has most.
+  leaves_.erase(std::string(**places_.oldest_of_largest()));
+}
+
+Result<std::shared_ptr<const Credential>> Minter::credential_for(const xmpp::Domain& domain, UnixTime now,
+                                                                 const dns::Ip& peer) {
   const std::string& name = domain.ascii();
-  auto found = by_name_.find(name);
-  if (found != by_name_.end()) {
-    leaves_.splice(leaves_.begin(), leaves_, found->second);
-    Leaf& leaf = *found->second;
+  auto found = leaves_.find(name);
+  if (found != leaves_.end()) {
+    Leaf& leaf = found->second;
+    touch(found->first, leaf);
     if (now <= leaf.renew_after && now >= leaf.credential->not_before()) return leaf.credential;
   }
   if (auto judged = judge(domain); !judged) return std::move(judged).error();
-  if (!may_mint(now)) {
+  const std::string source = source_of_address(peer.bytes);
+  if (!may_mint(source, now)) {
     // What waits for its renewal is good for half its life yet.
-    bool still_good = found != by_name_.end() && now < found->second->credential->not_after();
-    if (still_good) return found->second->credential;
+    bool still_good = found != leaves_.end() && now < found->second.credential->not_after();
+    if (still_good) return found->second.credential;
     return Error{Code::kTlsMintRate, name};
   }
   auto leaf = mint(name, now);
   if (!leaf) return std::move(leaf).error();
-  if (found != by_name_.end()) {
-    *found->second = std::move(*leaf);
-    return found->second->credential;
+  if (found != leaves_.end()) {
+    found->second.credential = std::move(leaf->credential);
+    found->second.renew_after = leaf->renew_after;
+    return found->second.credential;
   }
-  if (leaves_.size() >= limits::kMintedCacheMax) {
-    by_name_.erase(leaves_.back().name);
-    leaves_.pop_back();
-  }
-  leaves_.push_front(std::move(*leaf));
-  by_name_.emplace(name, leaves_.begin());
-  return leaves_.front().credential;
+  make_room(source);
+  found = leaves_.emplace(name, std::move(*leaf)).first;
+  found->second.source = source;
+  touch(found->first, found->second);
+  return found->second.credential;
 }
 
 Result<Minter::Leaf> Minter::mint(const std::string& name, UnixTime now) {
@@ -123,7 +142,7 @@ Result<Minter::Leaf> Minter::mint(const std::string& name, UnixTime now) {
   X509_up_ref(issuer);
   EVP_PKEY_up_ref(leaf_key_);
   ++minted_;
-  return Leaf{name, Credential::adopt(x.release(), {issuer}, leaf_key_), now + (to - now) / 2};
+  return Leaf{Credential::adopt(x.release(), {issuer}, leaf_key_), now + (to - now) / 2};
 }
 
 }  // namespace sallyport::net

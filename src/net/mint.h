@@ -3,14 +3,20 @@
 // One leaf per remote domain, short-lived, signed by the private authority (net/internal_ca.h), kept in a
 // bounded cache and renewed when half its life is over. The leaves' key lives in memory only, and is another
 // one in each process.
+//
+// Mints and cached leaves are shared fairly between the internal servers, by address (docs/limits.md "Fair
+// shares"): one takes no more mints of a second than it leaves to others, and when the cache is full the
+// server for which most leaves were minted loses the one that was used longest ago.
 #pragma once
 
-#include <list>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "base/keyed_hash.h"
+#include "base/limits.h"
+#include "base/shares.h"
 #include "net/certificate_source.h"
 #include "net/internal_ca.h"
 #include "policy/rules.h"
@@ -20,7 +26,8 @@ namespace sallyport::net {
 class Minter : public CertificateSource {
  public:
   // Errors: kFileFormat: not a certificate authority, or the key is not that of the first certificate.
-  static Result<std::unique_ptr<Minter>> make(const CaPem& ca, std::vector<policy::DomainPattern> inside);
+  static Result<std::unique_ptr<Minter>> make(const CaPem& ca, std::vector<policy::DomainPattern> inside,
+                                              std::size_t mints_per_second = limits::kMintsPerSecondMax);
   ~Minter() override;
 
   // From now on these are the inside names, and none is minted for (DESIGN invariant 5). Cached leaves for
@@ -28,33 +35,41 @@ class Minter : public CertificateSource {
   void set_inside(std::vector<policy::DomainPattern> inside);
 
   // Errors: kPolicyInsideName, also for what the authority is constrained not to name; kTlsMintRate
-  // (limits::kMintsPerSecondMax); kInternal.
-  Result<std::shared_ptr<const Credential>> credential_for(const xmpp::Domain& domain, UnixTime now) override;
+  // (the bound given to `make`); kInternal.
+  Result<std::shared_ptr<const Credential>> credential_for(const xmpp::Domain& domain, UnixTime now,
+                                                           const dns::Ip& peer = {}) override;
 
-  std::size_t cached() const { return by_name_.size(); }
+  std::size_t cached() const { return leaves_.size(); }
   std::uint64_t minted() const { return minted_; }
 
  private:
+  // A leaf's owner is its name, the key in `leaves_`.
+  using Places = Shares<const std::string*>;
   struct Leaf {
-    std::string name;
     std::shared_ptr<const Credential> credential;
     UnixTime renew_after;
+    std::string source{};  // the internal server for which it was minted
+    Places::Part place{};
   };
-  using Leaves = std::list<Leaf>;
 
   Minter() = default;
   Result<void> judge(const xmpp::Domain& domain) const;
-  bool may_mint(UnixTime now);
+  bool may_mint(const std::string& source, UnixTime now);
+  void make_room(const std::string& source);
+  // Puts the leaf behind all others of its server.
+  void touch(const std::string& name, Leaf& leaf);
   Result<Leaf> mint(const std::string& name, UnixTime now);
 
   std::shared_ptr<const Credential> ca_;
   evp_pkey_st* leaf_key_ = nullptr;
   std::vector<std::string> excluded_;
   std::vector<policy::DomainPattern> inside_;
-  Leaves leaves_;  // the latest used first
-  TextMap<Leaves::iterator> by_name_;
+  Places places_{{limits::kMintedCacheMax, {limits::kMintedCacheMax}}};
+  TextMap<Leaf> leaves_;
   UnixTime second_{};
+  std::size_t per_second_ = limits::kMintsPerSecondMax;
   std::size_t minted_this_second_ = 0;
+  std::map<std::string, std::size_t> minted_for_;  // in this second, by internal server
   std::uint64_t minted_ = 0;
 };
 

@@ -121,23 +121,73 @@ TEST_F(MintTest, leaves_are_kept_and_renewed_at_half_life) {
 }
 
 TEST_F(MintTest, minting_is_limited_by_the_second_but_what_is_cached_is_not) {
-  auto source = minter({});
-  for (std::size_t i = 0; i < limits::kMintsPerSecondMax; ++i) {
-    ASSERT_TRUE(source->credential_for(domain("d" + std::to_string(i) + ".example"), now_));
+  auto source = *Minter::make(ca_, {}, 8);
+  // Half of them for one server, the last one for as many servers as it takes.
+  std::vector<dns::Ip> servers;
+  for (std::uint8_t i = 0; i < 9; ++i) servers.push_back(dns::Ip::v4({10, 0, 0, i}));
+  for (std::size_t i = 0; i < 8; ++i) {
+    ASSERT_TRUE(source->credential_for(domain("d" + std::to_string(i) + ".example"), now_, servers[i]));
   }
-  auto one_past = source->credential_for(domain("late.example"), now_);
+  auto one_past = source->credential_for(domain("late.example"), now_, servers[8]);
   ASSERT_FALSE(one_past);
   EXPECT_EQ(one_past.error().code, Code::kTlsMintRate);
-  EXPECT_TRUE(source->credential_for(domain("d0.example"), now_));
-  EXPECT_TRUE(source->credential_for(domain("late.example"), now_ + std::chrono::seconds(1)));
+  EXPECT_TRUE(source->credential_for(domain("d0.example"), now_, servers[8]));
+  EXPECT_TRUE(source->credential_for(domain("late.example"), now_ + std::chrono::seconds(1), servers[8]));
+}
+
+TEST_F(MintTest, one_server_takes_no_more_mints_of_a_second_than_it_leaves_to_others) {
+  const dns::Ip busy = dns::Ip::v4({10, 0, 0, 1});
+  const dns::Ip other = dns::Ip::v4({10, 0, 0, 2});
+  for (const std::size_t per_second : {std::size_t{1}, std::size_t{8}, limits::kMintsPerSecondMax}) {
+    SCOPED_TRACE(per_second);
+    auto source = *Minter::make(ca_, {}, per_second);
+    const auto mint = [&](const std::string& name, const dns::Ip& server) {
+      auto leaf = source->credential_for(domain(name), now_, server);
+      return leaf ? "minted" : std::string(code_row(leaf.error().code).name);
+    };
+    const std::size_t share = std::max<std::size_t>(1, per_second / 2);
+    for (std::size_t i = 0; i < share; ++i)
+      ASSERT_EQ(mint("d" + std::to_string(i) + ".example", busy), "minted") << i;
+    EXPECT_EQ(mint("late.example", busy), "tls.mint-rate");
+    EXPECT_EQ(mint("late.example", other), per_second == 1 ? "tls.mint-rate" : "minted");
+    EXPECT_EQ(source->minted(), per_second == 1 ? 1 : share + 1);
+  }
+}
+
+TEST_F(MintTest, with_a_large_rsa_key_a_quarter_is_minted) {
+  const Made slow = TestAuthority::self_signed({.usage = "", .is_ca = true, .key = "RSA-4096"});
+  auto source = *Minter::make({slow.certificate, slow.key}, {}, 8);
+  EXPECT_TRUE(source->credential_for(domain("a.example"), now_, dns::Ip::v4({10, 0, 0, 1})));
+  EXPECT_TRUE(source->credential_for(domain("b.example"), now_, dns::Ip::v4({10, 0, 0, 2})));
+  EXPECT_FALSE(source->credential_for(domain("c.example"), now_, dns::Ip::v4({10, 0, 0, 3})));
+}
+
+TEST_F(MintTest, a_server_that_asks_for_many_leaves_loses_its_own_and_not_those_of_others) {
+  auto source = *Minter::make(ca_, {}, 100'000);
+  const dns::Ip busy = dns::Ip::v4({10, 0, 0, 1});
+  const dns::Ip other = dns::Ip::v4({10, 0, 0, 2});
+  const auto name = [](std::size_t i) { return domain("d" + std::to_string(i) + ".example"); };
+  // The other's are the oldest, and unused.
+  for (std::size_t i = 0; i < 3; ++i) ASSERT_TRUE(source->credential_for(name(i), now_, other));
+  for (std::size_t i = 3; i < limits::kMintedCacheMax + 3; ++i)
+    ASSERT_TRUE(source->credential_for(name(i), now_, busy));
+  EXPECT_EQ(source->cached(), limits::kMintedCacheMax);
+  const std::uint64_t minted = source->minted();
+  for (std::size_t i = 0; i < 3; ++i) EXPECT_TRUE(source->credential_for(name(i), now_, other));
+  EXPECT_EQ(source->minted(), minted);
+  // Its own oldest three are gone.
+  EXPECT_TRUE(source->credential_for(name(6), now_, busy));
+  EXPECT_EQ(source->minted(), minted);
+  EXPECT_TRUE(source->credential_for(name(5), now_, busy));
+  EXPECT_EQ(source->minted(), minted + 1);
 }
 
 TEST_F(MintTest, the_cache_is_bounded_and_forgets_the_longest_unused) {
-  auto source = minter({});
+  auto source = *Minter::make(ca_, {}, 2 * limits::kMintedCacheMax);
   UnixTime now = now_;
   auto name = [](std::size_t i) { return domain("d" + std::to_string(i) + ".example"); };
   for (std::size_t i = 0; i <= limits::kMintedCacheMax; ++i) {
-    if (i % limits::kMintsPerSecondMax == 0) now += std::chrono::seconds(1);
+    if (i % 1'000 == 0) now += std::chrono::seconds(1);
     ASSERT_TRUE(source->credential_for(name(i), now));
     ASSERT_TRUE(source->credential_for(name(0), now));
   }

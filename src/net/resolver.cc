@@ -69,11 +69,13 @@ Result<void> check(int error, Code code, std::string_view what) {
 struct Resolver::Pending {
   Resolver* resolver;
   asio::steady_timer* wake;
+  std::string zone;
   std::string name;
   dns::RecordType type;
   Questions::Clock::time_point deadline;
   int async_id = 0;
   bool under_way = false;
+  Places::Part place{};
   dns::SrvAnswer srv;
   dns::AddressAnswer addresses;
 
@@ -183,11 +185,32 @@ void Resolver::listen() {
                     });
 }
 
+Result<void> Resolver::take_place(Pending& pending) {
+  const Places::Keys keys{pending.zone};
+  Places::Place found = places_.place(keys);
+  if (found.room == Places::Room::kYields) {
+    Pending& loser = **found.loser;
+    withdraw(loser);
+    loser.fail("given up for another domain: too many questions are under way");
+    loser.wake->cancel();
+    found = places_.place(keys);
+  }
+  if (found.room == Places::Room::kShareSpent) {
+    return {Code::kDnsFailure, fmt::format("too many questions are under way for {}", pending.zone)};
+  }
+  if (found.room != Places::Room::kFree) return {Code::kDnsFailure, "too many questions are under way"};
+  pending.place = places_.hold(keys, &pending);
+  return {};
+}
+
 void Resolver::begin(Pending& pending) {
-  if (under_way_ >= limits::kDnsQuestionsMax) return pending.fail("too many questions are under way");
+  if (auto placed = take_place(pending); !placed) return pending.fail(placed.error().text);
   const int error = ub_resolve_async(context_.get(), pending.name.c_str(), static_cast<int>(pending.type),
                                      kClassIn, &pending, &Resolver::answered, &pending.async_id);
-  if (error != UB_NOERROR) return pending.fail(ub_strerror(error));
+  if (error != UB_NOERROR) {
+    pending.place.reset();
+    return pending.fail(ub_strerror(error));
+  }
   pending.under_way = true;
   ++under_way_;
   listen();
@@ -195,6 +218,7 @@ void Resolver::begin(Pending& pending) {
 
 void Resolver::withdraw(Pending& pending) {
   if (!std::exchange(pending.under_way, false)) return;
+  pending.place.reset();
   // Without its callback: `pending` may be gone before libunbound is done with the question.
   ub_cancel(context_.get(), pending.async_id);
   if (--under_way_ == 0) ready_.cancel();
@@ -204,6 +228,7 @@ void Resolver::answered(void* data, int error, ub_result* result) {
   const Answer owned(result);
   auto& pending = *static_cast<Pending*>(data);
   pending.under_way = false;
+  pending.place.reset();
   --pending.resolver->under_way_;
   if (error != UB_NOERROR || result == nullptr) {
     pending.fail(ub_strerror(error));
@@ -213,8 +238,8 @@ void Resolver::answered(void* data, int error, ub_result* result) {
   pending.wake->cancel();
 }
 
-Resolver::Questions::Questions(Resolver& resolver)
-    : resolver_(resolver.shared_from_this()), wake_(resolver.executor_) {}
+Resolver::Questions::Questions(Resolver& resolver, std::string_view domain)
+    : resolver_(resolver.shared_from_this()), zone_(parent_of_domain(domain)), wake_(resolver.executor_) {}
 
 Resolver::Questions::~Questions() {
   for (auto& pending : asked_) resolver_->withdraw(*pending);
@@ -226,7 +251,7 @@ std::size_t Resolver::Questions::ask(const std::string& name, dns::RecordType ty
   // An absolute name, or libunbound would try search domains of the system.
   const auto absolute = name.ends_with('.') ? name : name + ".";
   asked_.push_back(std::make_unique<Pending>(
-      Pending{resolver_.get(), &wake_, absolute, type, deadline, 0, false, {}, {}}));
+      Pending{resolver_.get(), &wake_, zone_, absolute, type, deadline, 0, false, {}, {}, {}}));
   resolver_->begin(*asked_.back());
   return asked_.size() - 1;
 }

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -16,7 +17,9 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "base/limits.h"
 #include "base/result.h"
+#include "base/shares.h"
 #include "dns/records.h"
 #include "route/static_route.h"
 
@@ -48,12 +51,15 @@ class Resolver : public std::enable_shared_from_this<Resolver> {
   Resolver& operator=(const Resolver&) = delete;
 
   // Several questions under way at once, waited for together by one coroutine. Destroying it withdraws what
-  // is not answered. At most limits::kDnsQuestionsMax are under way in one
-  // Resolver; one more fails at once.
+  // is not answered. At most limits::kDnsQuestionsMax are under way in one Resolver, and at most
+  // limits::kDnsQuestionsPerZoneMax for one zone; one more fails at once. When all are, a zone that has fewer
+  // takes the place of the oldest question of the zone that has most, which fails.
   class Questions {
    public:
     using Clock = std::chrono::steady_clock;
-    explicit Questions(Resolver& resolver);
+    // `domain`: the remote domain for which they are asked. They count for its zone, which is the last two
+    // labels, whatever names they ask for. Empty: for none.
+    explicit Questions(Resolver& resolver, std::string_view domain = {});
     ~Questions();
     Questions(const Questions&) = delete;
     Questions& operator=(const Questions&) = delete;
@@ -78,6 +84,7 @@ class Resolver : public std::enable_shared_from_this<Resolver> {
     void expire(Clock::time_point now);
 
     std::shared_ptr<Resolver> resolver_;
+    std::string zone_;
     asio::steady_timer wake_;
     std::vector<std::unique_ptr<Pending>> asked_;
   };
@@ -87,6 +94,7 @@ class Resolver : public std::enable_shared_from_this<Resolver> {
     void operator()(ub_ctx* context) const;
   };
   using Context = std::unique_ptr<ub_ctx, ContextEnd>;
+  using Places = Shares<Pending*>;
 
   static Result<void> configure(ub_ctx* context, const ResolverSetup& setup);
   Resolver(asio::any_io_executor executor, Context context, int fd);
@@ -94,6 +102,7 @@ class Resolver : public std::enable_shared_from_this<Resolver> {
   // resolver keeps no executor alive.
   void listen();
   void begin(Pending& pending);
+  Result<void> take_place(Pending& pending);
   void withdraw(Pending& pending);
   static void answered(void* pending, int error, ub_result* result);
 
@@ -104,6 +113,7 @@ class Resolver : public std::enable_shared_from_this<Resolver> {
   std::shared_ptr<Resolver*> self_;
   bool listening_ = false;
   std::size_t under_way_ = 0;
+  Places places_{{limits::kDnsQuestionsMax, {limits::kDnsQuestionsPerZoneMax}}};
 };
 
 }  // namespace sallyport::net

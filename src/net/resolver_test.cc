@@ -231,6 +231,44 @@ TEST_F(SilentServerTest, a_question_more_than_the_limit_fails_at_once) {
   EXPECT_TRUE(questions.is_done(limits::kDnsQuestionsMax));
 }
 
+TEST_F(SilentServerTest, a_zone_has_its_share_of_the_questions_and_not_one_more) {
+  const auto deadline = Clock::now() + std::chrono::seconds(5);
+  // Two domains of one zone: their questions count together.
+  Resolver::Questions first(*resolver_, "a.zone.example");
+  Resolver::Questions second(*resolver_, "b.zone.example");
+  for (std::size_t i = 0; i < limits::kDnsQuestionsPerZoneMax; ++i) {
+    (i % 2 == 0 ? first : second).ask(fmt::format("h{}.elsewhere.example", i), RecordType::kA, deadline);
+  }
+  const auto one_past = first.ask("late.elsewhere.example", RecordType::kA, deadline);
+  EXPECT_TRUE(first.is_done(one_past));
+  EXPECT_FALSE(first.is_done(one_past - 1));
+  EXPECT_EQ(first.addresses(one_past).text, "too many questions are under way for zone.example");
+  Resolver::Questions other(*resolver_, "other.example");
+  EXPECT_FALSE(other.is_done(other.ask("host.other.example", RecordType::kA, deadline)));
+}
+
+TEST_F(SilentServerTest, when_all_places_are_taken_the_zone_with_most_gives_up_its_oldest_question) {
+  const auto deadline = Clock::now() + std::chrono::seconds(5);
+  std::vector<std::unique_ptr<Resolver::Questions>> zones;
+  constexpr std::size_t kZones = limits::kDnsQuestionsMax / limits::kDnsQuestionsPerZoneMax;
+  for (std::size_t zone = 0; zone < kZones; ++zone) {
+    zones.push_back(std::make_unique<Resolver::Questions>(*resolver_, fmt::format("z{}.example", zone)));
+    // Those of one zone are of several names, so that libunbound has as many under way.
+    for (std::size_t i = 0; i < limits::kDnsQuestionsPerZoneMax; ++i)
+      zones.back()->ask(fmt::format("h{}.z{}.example", i, zone), RecordType::kA, deadline);
+  }
+  Resolver::Questions newcomer(*resolver_, "partner.test");
+  EXPECT_FALSE(newcomer.is_done(newcomer.ask("host.partner.test", RecordType::kA, deadline)));
+  EXPECT_TRUE(zones[0]->is_done(0));
+  EXPECT_FALSE(zones[0]->is_done(1));
+  EXPECT_EQ(zones[0]->addresses(0).outcome, Outcome::kFailure);
+  // All are equal but the newcomer and the one that lost: the others cannot take from each other.
+  zones.erase(zones.begin());
+  Resolver::Questions again(*resolver_, "partner.test");
+  EXPECT_FALSE(again.is_done(again.ask("host2.partner.test", RecordType::kA, deadline)));
+  EXPECT_FALSE(zones[0]->is_done(0));
+}
+
 TEST_F(SilentServerTest, a_cancelled_wait_leaves_no_question_behind) {
   asio::cancellation_signal signal;
   bool cancelled = false;

@@ -9,8 +9,6 @@
 #include <atomic>
 #include <cstddef>
 #include <memory>
-#include <mutex>
-#include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -18,9 +16,8 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 
-#include "base/keyed_hash.h"
 #include "base/limits.h"
-#include "dns/address.h"
+#include "net/counted.h"
 
 namespace sallyport::net {
 
@@ -99,6 +96,8 @@ class Shards {
   std::size_t connections() const { return connections_.load(std::memory_order_relaxed); }
   void connection_begins() { connections_.fetch_add(1, std::memory_order_relaxed); }
   void connection_ends() { connections_.fetch_sub(1, std::memory_order_relaxed); }
+  // The same with a share for each address; bounded by the first shard's driver, like the next.
+  Counted& streams() { return streams_; }
   // Those that have proved nothing yet.
   Counted& unproved() { return unproved_; }
 
@@ -110,7 +109,8 @@ class Shards {
   std::vector<Seat> seats_;
   std::array<std::atomic<bool>, limits::kShardsMax> used_{};
   std::atomic<std::size_t> connections_{0};
-  Counted unproved_;
+  Counted streams_{limits::kStreamsMax, limits::kStreamsMax / limits::kStreamsPerAddressPart};
+  Counted unproved_{limits::kUnauthenticatedMax, limits::kUnauthenticatedPerAddressMax};
 };
 
 }  // namespace sallyport::net

@@ -329,7 +329,7 @@ s2s::TlsFacts Tls::facts() const {
 }
 
 Result<void> Tls::show_for(const xmpp::Domain& own) {
-  auto credential = by_server_name_->credential_for(own, now_);
+  auto credential = by_server_name_->credential_for(own, now_, peer_);
   if (!credential) return std::move(credential).error();
   if (auto shown = (*credential)->show(ssl_); !shown) return shown;
   has_credential_ = true;
@@ -502,28 +502,33 @@ Result<void> S2sTls::trust(std::string_view pem) {
   return {};
 }
 
-Result<std::unique_ptr<Tls>> S2sTls::accept(int descriptor, const xmpp::Domain& own, UnixTime now) {
+Result<std::unique_ptr<Tls>> S2sTls::accept(int descriptor, const xmpp::Domain& own, UnixTime now,
+                                            const dns::Ip& peer) {
   std::unique_ptr<Tls> tls(new Tls(context_, descriptor, true));
   tls->by_server_name_ = &source_;
   tls->now_ = now;
+  tls->peer_ = peer;
   auto shown = tls->show_for(own);
   if (!shown) return std::move(shown).error();
   tls->by_server_name_ = nullptr;
   return tls;
 }
 
-std::unique_ptr<Tls> S2sTls::accept_direct(int descriptor, UnixTime now) {
+std::unique_ptr<Tls> S2sTls::accept_direct(int descriptor, UnixTime now, const dns::Ip& peer) {
   std::unique_ptr<Tls> tls(new Tls(context_, descriptor, true));
   tls->by_server_name_ = &source_;
   tls->now_ = now;
+  tls->peer_ = peer;
   return tls;
 }
 
 Result<std::unique_ptr<Tls>> S2sTls::connect(int descriptor, const xmpp::Domain& own,
-                                             const std::string& server_name, bool direct, UnixTime now) {
+                                             const std::string& server_name, bool direct, UnixTime now,
+                                             const dns::Ip& peer) {
   std::unique_ptr<Tls> tls(new Tls(context_, descriptor, false));
   tls->by_server_name_ = &source_;
   tls->now_ = now;
+  tls->peer_ = peer;
   // Without a certificate for the domain dialback may still do.
   auto shown = tls->show_for(own);
   if (!shown && shown.error().code != Code::kTlsNoLocalCertificate) return std::move(shown).error();

@@ -121,6 +121,7 @@ class Tls {
   // Accepting Direct TLS: the certificate is chosen by SNI, from here.
   CertificateSource* by_server_name_ = nullptr;
   UnixTime now_{};
+  dns::Ip peer_{};  // whom the certificate is shown to
   bool has_credential_ = false;
   bool certificate_wanted_ = false;
   std::string own_;
@@ -170,14 +171,17 @@ class S2sTls {
   Result<void> trust(std::string_view pem);
 
   // STARTTLS: shows the certificate of `own` (RFC 6120 5.4.3.1). Errors: the source's.
-  Result<std::unique_ptr<Tls>> accept(int descriptor, const xmpp::Domain& own, UnixTime now);
+  // `peer`, here and below: who the other end is, as the source wants to know it.
+  Result<std::unique_ptr<Tls>> accept(int descriptor, const xmpp::Domain& own, UnixTime now,
+                                      const dns::Ip& peer = {});
   // Direct TLS: shows that of the SNI; none, or one without a certificate, fails with kTlsUnknownName
   // (XEP-0368, ATTACKS B8).
-  std::unique_ptr<Tls> accept_direct(int descriptor, UnixTime now);
+  std::unique_ptr<Tls> accept_direct(int descriptor, UnixTime now, const dns::Ip& peer = {});
   // Shows the certificate of `own` if asked for one and if there is one. `direct`: offers ALPN xmpp-server
   // (XEP-0368 2).
   Result<std::unique_ptr<Tls>> connect(int descriptor, const xmpp::Domain& own,
-                                       const std::string& server_name, bool direct, UnixTime now);
+                                       const std::string& server_name, bool direct, UnixTime now,
+                                       const dns::Ip& peer = {});
 
  private:
   CertificateSource& source_;

@@ -9,6 +9,8 @@ import shutil
 import subprocess
 import sys
 
+import limits_page
+
 # docs/ARCHITECTURE.md: includes go only downward; folders of one layer never include each other.
 LAYERS = {"base": 0, "xmpp": 1, "dns": 2, "s2s": 2, "link": 2, "spool": 2, "policy": 3, "route": 3, "gate": 4,
           "net": 5, "admin": 6, "daemon": 7}
@@ -230,6 +232,9 @@ def main(arguments):
         for line, what in check_file(path, text):
             print(f"{path}:{line}: {what}")
             count += 1
+    for page, line, what in limits_page.check_limits(root):
+        print(f"{page}:{line}: {what}")
+        count += 1
     for line, what in check_codes(root):
         print(f"docs/codes.md:{line}: {what}")
         count += 1

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import unittest
 
+import limits_page
 import tidy
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -204,6 +205,29 @@ class WholeTree(unittest.TestCase):
             version = subprocess.run(["clang-format", "--version"], stdout=subprocess.PIPE, universal_newlines=True,
                                      check=True).stdout
             self.assertEqual([row[:2] for row in found], [("bad.cc", 2)] if tidy.FORMATTER in version else [])
+
+
+class LimitsPage(unittest.TestCase):
+    VALUES = {"kRows": 50000, "kBytes": 4 << 20, "kTime": 20, "kShort": 0.25}
+
+    def test_a_constant_is_read_with_its_units_and_the_constants_above_it(self):
+        header = ("inline constexpr std::size_t kA = 2 * 1'024;\ninline constexpr auto kB = 24h * 7;\n"
+                  "inline constexpr auto kC = 250ms;\ninline constexpr std::size_t kD = 2 * kA + 16;\n")
+        self.assertEqual(limits_page.constants(header), {"kA": 2048, "kB": 604800, "kC": 0.25, "kD": 4112})
+
+    def test_a_row_shows_the_value_of_its_constant(self):
+        good = ["| `rows` | 50,000 | `kRows` | 1 to 9 |", "| `kBytes` | 4 MiB | What |", "| `kTime` | 20 s | What |",
+                "| `kShort` | 250 ms | What |", "Text that names `kTime`."]
+        bad = ["| `rows` | 5,000 | `kRows` | 1 to 9 |", "| `kBytes` | 4 KiB | What |", "| `kTime` | 20 min | What |",
+               "| `kTime` | What |", "Text that names `kTimes`.", "| `kAbsent` | 1 | What |"]
+        for row in good:
+            self.assertEqual(limits_page.check_page(row, self.VALUES), [], row)
+        for row in bad:
+            self.assertEqual(len(limits_page.check_page(row, self.VALUES)), 1, row)
+
+    def test_the_page_of_this_tree_names_every_key(self):
+        self.assertEqual(limits_page.check_limits(ROOT), [])
+        self.assertGreater(len(limits_page.KEY.findall((ROOT / "src/gate/limits_config.cc").read_text())), 6)
 
 
 if __name__ == "__main__":

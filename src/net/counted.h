@@ -1,0 +1,64 @@
+// Connections that count against a bound, with a share for each address (docs/limits.md "Fair shares").
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+#include "base/shares.h"
+#include "dns/address.h"
+#include "gate/event.h"
+
+namespace sallyport::net {
+
+// May be used by all shards of a node at once. An address is an IPv4 address or an IPv6 /64.
+class Counted {
+ public:
+  // Names a connection that is counted, by a number that is not used again. 0: none.
+  using Ticket = std::uint64_t;
+  // Which shard's driver has the connection, under which name.
+  struct Where {
+    std::size_t shard = 0;
+    gate::ConnId conn = 0;
+    bool operator==(const Where&) const = default;
+  };
+  struct Admission {
+    Ticket ticket = 0;  // 0: refused, and nothing has changed
+    // The connection that gave its place to this one. It is not counted any more; its driver is to end it.
+    std::optional<Where> loser;
+  };
+
+  Counted(std::size_t total, std::size_t share) { bound(total, share); }
+
+  // From now on these are the bounds. Precondition: nothing is counted.
+  void bound(std::size_t total, std::size_t share);
+
+  // One more from that address. When all places are taken, the oldest connection of the address that holds
+  // most loses its place, if that address holds more than this one.
+  Admission add(const dns::Ip& peer, const Where& where);
+  // One that counts for no address and is never refused: a connection that this node dials.
+  Ticket add_own(const Where& where);
+  // The connection is there now. False: it has lost its place meanwhile, and is to end.
+  bool move(Ticket ticket, const Where& where);
+  void remove(Ticket ticket);
+
+  std::size_t held() const;
+
+ private:
+  using Places = Shares<Ticket>;
+  struct Entry {
+    Places::Part part;
+    Where where;
+  };
+  Ticket hold(const Places::Keys& keys, const Where& where);
+
+  mutable std::mutex mutex_;
+  std::optional<Places> places_;
+  std::unordered_map<Ticket, Entry> entries_;
+  Ticket last_ = 0;
+};
+
+}  // namespace sallyport::net
