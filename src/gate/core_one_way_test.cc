@@ -3,10 +3,13 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "base/codes.h"
 #include "base/limits.h"
 #include "gate/config.h"
 #include "gate/core.h"
@@ -17,8 +20,6 @@ namespace sallyport::gate {
 namespace {
 
 using namespace std::chrono_literals;
-
-xmpp::Domain domain(std::string_view text) { return *xmpp::Domain::parse(text); }
 
 struct Quiet : LogSink, Random {
   void log(LogEvent) override {}
@@ -103,7 +104,8 @@ class CoreOneWayTest : public testing::Test {
         stanza.from().domain().unicode() + "' to='" + stanza.to().domain().unicode() + "' version='1.0'>";
     const ConnId conn = accepted_ += 2;
     core_->handle_accepted(conn, {}, now_);
-    core_->handle_bytes(conn, header + "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>", now_);
+    core_->handle_bytes(conn, header, now_);
+    core_->handle_bytes(conn, "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>", now_);
     s2s::TlsFacts facts;
     facts.peer_certificate = true;
     facts.own_certificate = stanza.to().domain().ascii();
@@ -113,20 +115,22 @@ class CoreOneWayTest : public testing::Test {
     core_->handle_bytes(conn, header, now_);
     core_->handle_bytes(conn, "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>",
                         now_);
-    core_->handle_bytes(conn, header + xml, now_);
+    core_->handle_bytes(conn, header, now_);
+    core_->handle_bytes(conn, xml, now_);
     EXPECT_TRUE(core_->is_proved(conn));
     exchange();
     return sent_out_ == 1;
   }
-  // From outside. Whether the core takes it to an internal server; if not, policy.direction must be the
-  // reason.
+  // From outside. Whether the core takes it to an internal server; if not, policy must be the reason.
   bool enters(const std::string& xml) {
     outcome_.reset();
     auto stanza = read(xml);
-    const Pair pair{stanza.to().domain(), stanza.from().domain()};
+    const xmpp::Pair pair{stanza.to().domain(), stanza.from().domain()};
     edge_->send(pair, std::move(stanza), ++ticket_, now_.mono);
     exchange();
-    if (outcome_) EXPECT_EQ(code_row(outcome_->code).name, "policy.direction") << xml;
+    if (outcome_) {
+      EXPECT_TRUE(code_row(outcome_->code).name.starts_with("policy.")) << code_row(outcome_->code).name;
+    }
     return !outcome_;
   }
 
@@ -134,13 +138,10 @@ class CoreOneWayTest : public testing::Test {
   std::size_t arriving_when_settled() {
     sent_out_ = 0;
     for (const auto& receipt : std::exchange(received_, {})) edge_->settle(receipt, std::nullopt, now_.mono);
-    now_.mono += limits::kSettleDelay;
-    edge_->handle_timeout(now_.mono);
     exchange();
     return sent_out_;
   }
 
-  std::unique_ptr<Core> core_;
   Now now_{Time{1s}, UnixTime{1'700'000'000s}};
 
  private:
@@ -149,7 +150,15 @@ class CoreOneWayTest : public testing::Test {
     EXPECT_TRUE(stanza) << xml;
     return *std::move(stanza);
   }
+  // Until nothing is left to be said, settlements included, which wait for company (limits::kSettleDelay).
   void exchange() {
+    carry();
+    now_.mono += limits::kSettleDelay;
+    core_->handle_timeout(now_);
+    edge_->handle_timeout(now_.mono);
+    carry();
+  }
+  void carry() {
     std::string bytes;
     for (bool any = true; any;) {
       any = false;
@@ -176,20 +185,13 @@ class CoreOneWayTest : public testing::Test {
         }
         if (auto* settled = std::get_if<link::Settled>(&*event)) outcome_ = settled->outcome;
       }
-      if (any) continue;
-      // Settlements wait for company for a while.
-      const auto due = core_->poll_timeout();
-      if (due && *due <= now_.mono + limits::kSettleDelay) {
-        now_.mono = std::max(now_.mono, *due);
-        core_->handle_timeout(now_);
-        any = true;
-      }
     }
   }
 
   std::optional<CoreConfig> config_;
   Quiet quiet_;
   xmpp::StanzaReader reader_;
+  std::unique_ptr<Core> core_;
   std::unique_ptr<link::Session> edge_;
   ConnId link_ = 0;
   ConnId accepted_ = 1;
