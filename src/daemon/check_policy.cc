@@ -64,7 +64,7 @@ bool judge_policy(const CheckMeans& means, const std::optional<xmpp::Domain>& ow
   }
   if (!own) {
     steps.fail(step::kPolicy, {Code::kPolicyNotLocal, "The policy serves no domain."});
-    return true;
+    return false;
   }
   const policy::Rules& rules = means.policy->rules();
   const xmpp::Pair pair{*own, remote};
@@ -83,7 +83,8 @@ bool judge_policy(const CheckMeans& means, const std::optional<xmpp::Domain>& ow
     Error error = out.result.error();
     error.text = fmt::format("{} and {}: {}", own->ascii(), remote.ascii(), out.because);
     steps.fail(step::kPolicy, error);
-    return error.code != Code::kPolicyInsideName && error.code != Code::kPolicyBelowLocal;
+    return error.code != Code::kPolicyDisabled && error.code != Code::kPolicyInsideName &&
+           error.code != Code::kPolicyBelowLocal;
   }
   return true;
 }

@@ -21,7 +21,8 @@ struct CheckIdentity {
 Result<CheckIdentity> choose_identity(const CheckOrder& order, const CheckMeans& means, UnixTime now,
                                       CheckSteps& steps);
 
-// Adds the step `policy`. False where the remote domain must not even be dialled: it is one of our own names.
+// Adds the step `policy`. False where the remote domain must not even be dialled: it is one of our own names,
+// or nobody federates here.
 bool judge_policy(const CheckMeans& means, const std::optional<xmpp::Domain>& own, const xmpp::Domain& remote,
                   UnixTime now, CheckSteps& steps);
 

@@ -264,6 +264,17 @@ TEST_F(WithPolicy, the_pair_is_judged_in_both_directions_and_our_own_names_are_n
   }
 }
 
+TEST_F(WithPolicy, nothing_is_dialled_while_federation_is_switched_off) {
+  gate::Push off = example();
+  off.rules.enabled = false;
+  push(off);
+  for (const char* remote : {"federated.com", "example.com", "sub.example.com"}) {
+    bool may_dial = true;
+    EXPECT_EQ(judged(remote, may_dial), "policy fail policy.disabled");
+    EXPECT_FALSE(may_dial);
+  }
+}
+
 TEST_F(WithPolicy, a_name_of_ours_is_answered_without_a_lookup) {
   push(example());
   const auto answer = run_check({domain("sub.example.com")}, means_, {});
