@@ -72,7 +72,7 @@ std::string table_of(const json::array& list, const std::vector<std::string>& he
   return aligned(heading, rows);
 }
 
-// As `shown`, but whole: what is compared must not end where it begins to differ.
+// As `legible`, but whole: what is compared must not end where it begins to differ.
 std::string harmless(std::string_view text) {
   constexpr std::size_t kPiece = 128;
   std::string out;
@@ -80,7 +80,7 @@ std::string harmless(std::string_view text) {
     std::size_t size = std::min(kPiece, text.size());
     while (size < text.size() && size > kPiece - 4 && (static_cast<unsigned char>(text[size]) & 0xc0) == 0x80)
       --size;
-    out += shown(text.substr(0, size));
+    out += legible(text.substr(0, size));
     text.remove_prefix(size);
   }
   return out;
@@ -90,22 +90,22 @@ void show_member(std::string& out, std::string_view name, const json::value& val
   const std::string indent(static_cast<std::size_t>(depth) * 2, ' ');
   const auto* list = value.if_array();
   if (const auto* object = value.if_object()) {
-    out += fmt::format("{}{}\n", indent, shown(name));
+    out += fmt::format("{}{}\n", indent, legible(name));
     for (const auto& member : *object) show_member(out, member.key(), member.value(), depth + 1);
   } else if (list != nullptr && !list->empty() && list->front().is_object()) {
-    out += fmt::format("{}{}\n", indent, shown(name));
+    out += fmt::format("{}{}\n", indent, legible(name));
     for (const json::value& one : *list) {
       std::string row;
       if (one.is_object()) {
         for (const auto& member : one.get_object()) {
           row += fmt::format("{}{}={}", row.empty() ? "" : " ", std::string_view(member.key()),
-                             shown(text_of(member.value())));
+                             legible(text_of(member.value())));
         }
       }
       out += fmt::format("{}  {}\n", indent, row);
     }
   } else {
-    out += fmt::format("{}{:<14}{}\n", indent, shown(name), shown(text_of(value)));
+    out += fmt::format("{}{:<14}{}\n", indent, legible(name), legible(text_of(value)));
   }
 }
 

@@ -107,6 +107,14 @@ TEST(Tables, own_quotes_stay_and_those_of_a_peer_are_escaped) {
   EXPECT_NE(show_status(status).find("it\\'s"), std::string::npos) << show_status(status);
 }
 
+TEST(Tables, what_stands_in_the_policy_is_the_administrators_own) {
+  const std::string policy =
+      show_policy(json::object{{"lists", json::array{json::object{{"comment", "it's \"x\""}}}}});
+  EXPECT_NE(policy.find("comment=it's \"x\""), std::string::npos) << policy;
+  EXPECT_EQ(show_policy_change(json::object{{"table", "allow"}, {"row", "a.example"}, {"becomes", "it's"}}),
+            "+ [[allow]] a.example: it's\n");
+}
+
 TEST(Tables, status_shows_the_state_and_why_a_listener_is_not_open) {
   const std::string shown = show_status(json::object{
       {"state", "draining"}, {"listening", false}, {"listen_error", "net.address-in-use: 192.0.2.1:5269"}});

@@ -120,15 +120,17 @@ TEST(ConfigRole, a_file_of_another_role_is_named_as_that_and_as_nothing_else) {
   const std::string of_core = core(R"("10.0.0.5")", "");
   const std::string of_policy = "[[domain]]\nname = \"a.example\"\nservers = [\"10.0.0.20\"]\n";
   EXPECT_EQ(errors(parse_edge_config(of_core, "edge.toml")),
-            Lines{"edge.toml: this looks like a core.toml; an edge.toml is expected here [config.role]"});
+            Lines{"edge.toml:1:1: this looks like a core.toml; an edge.toml is expected here [config.role]"});
   EXPECT_EQ(errors(parse_core_config(of_edge, "core.toml")),
-            Lines{"core.toml: this looks like an edge.toml; a core.toml is expected here [config.role]"});
-  EXPECT_EQ(errors(parse_core_config(of_policy, "core.toml")),
-            Lines{"core.toml: this looks like a policy.toml; a core.toml is expected here [config.role]"});
+            Lines{"core.toml:1:1: this looks like an edge.toml; a core.toml is expected here [config.role]"});
+  EXPECT_EQ(
+      errors(parse_core_config(of_policy, "core.toml")),
+      Lines{"core.toml:1:1: this looks like a policy.toml; a core.toml is expected here [config.role]"});
   const auto loaded = parse_core_config(of_core, "core.toml");
   ASSERT_TRUE(loaded.value);
-  EXPECT_EQ(errors(parse_policy(of_edge, "policy.toml", *loaded.value)),
-            Lines{"policy.toml: this looks like an edge.toml; a policy.toml is expected here [config.role]"});
+  EXPECT_EQ(
+      errors(parse_policy(of_edge, "policy.toml", *loaded.value)),
+      Lines{"policy.toml:1:1: this looks like an edge.toml; a policy.toml is expected here [config.role]"});
   EXPECT_TRUE(parse_policy(of_policy, "policy.toml", *loaded.value).value);
 }
 
@@ -155,9 +157,10 @@ TEST(Policy, that_serves_nothing_is_warned_of) {
     const auto policy = parse_policy(text, "policy.toml", *loaded.value);
     ASSERT_TRUE(policy.value) << text;
     ASSERT_EQ(policy.warnings.size(), 1U) << text;
-    EXPECT_EQ(policy.warnings[0].shown(),
-              "policy.toml: has no [[domain]] and no [[chat_node]] row, so nothing is federated "
-              "[config.serves-nothing]");
+    EXPECT_EQ(
+        policy.warnings[0].shown(),
+        "policy.toml:1:1: the policy has no [[domain]] and no [[chat_node]] row, so nothing is federated "
+        "[config.serves-nothing]");
   }
   EXPECT_TRUE(parse_policy("[[chat_node]]\nalias = \"a.example\"\nservers = [\"10.0.0.20\"]\n", "policy.toml",
                            *loaded.value)

@@ -44,7 +44,7 @@ bool refuse_other_role(const TomlTable& root, FileRole wanted, Findings& finding
   if (!role || *role == wanted) return false;
   const std::string_view kind = wanted == FileRole::kEdge ? "an" : "a";
   findings.error(
-      {0, 0}, Code::kConfigRole,
+      {}, Code::kConfigRole,
       fmt::format("this looks like {} {}; {} {} is expected here", *role == FileRole::kEdge ? "an" : "a",
                   file_role_name(*role), kind, file_role_name(wanted)));
   return true;

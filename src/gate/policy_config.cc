@@ -292,8 +292,8 @@ Loaded<PolicyConfig> parse_policy(std::string_view text, const std::string& file
   PolicyReader(core, config, findings).read(root);
   if (findings.good()) warn_of_idle_rows(config, now, findings);
   if (findings.good() && config.served.empty()) {
-    findings.warn({0, 0}, Code::kConfigServesNothing,
-                  "has no [[domain]] and no [[chat_node]] row, so nothing is federated");
+    findings.warn({}, Code::kConfigServesNothing,
+                  "the policy has no [[domain]] and no [[chat_node]] row, so nothing is federated");
   }
   return std::move(findings).finish(std::move(config));
 }
