@@ -55,6 +55,8 @@ void Edge::handle_bytes(ConnId conn, std::string_view bytes, Now now) {
   impl_->world.at(now.civil);
   if (impl_->link && impl_->link->carries(conn)) {
     impl_->link->session().handle_bytes(bytes, now.mono);
+  } else if (impl_->newcomer && impl_->newcomer->conn == conn) {
+    impl_->handle_newcomer(bytes, now);
   } else {
     impl_->side.handle_bytes(conn, bytes, now);
   }
@@ -75,6 +77,8 @@ void Edge::handle_disconnected(ConnId conn, Error error, Now now) {
   if (impl_->link && impl_->link->carries(conn)) {
     impl_->link->handle_disconnected(now);
     impl_->link_lost(error, now);
+  } else if (impl_->newcomer && impl_->newcomer->conn == conn) {
+    impl_->newcomer.reset();
   } else {
     impl_->side.handle_disconnected(conn, error, now);
   }
@@ -90,6 +94,7 @@ void Edge::handle_prepared(std::uint64_t id, Result<PreparedPush> prepared, Now 
 void Edge::handle_timeout(Now now) {
   impl_->world.at(now.civil);
   if (impl_->link) impl_->link->session().handle_timeout(now.mono);
+  if (impl_->newcomer && impl_->newcomer->deadline <= now.mono) impl_->drop_newcomer();
   impl_->side.handle_timeout(now);
   impl_->turn(now);
 }
@@ -100,6 +105,8 @@ std::optional<Time> Edge::poll_timeout() const {
     const auto link = impl_->link->session().poll_timeout();
     if (link && (!next || *link < *next)) next = link;
   }
+  const auto& newcomer = impl_->newcomer;
+  if (newcomer && (!next || newcomer->deadline < *next)) next = newcomer->deadline;
   return next;
 }
 
@@ -248,7 +255,7 @@ std::string Edge::control(std::string_view text, Now now) {
   return refusal({Code::kControlRefused, "an edge does not answer `" + question->ask + "`"});
 }
 
-std::string Edge::Impl::status(Now) const {
+std::string Edge::Impl::status(Now now) const {
   json::object policy;
   if (world.has_policy()) {
     const auto& in_force = world.policy();
@@ -264,6 +271,8 @@ std::string Edge::Impl::status(Now) const {
     row["state"] = !mine ? "down" : listening ? "up" : "pushing";
     if (mine) row["address"] = link->peer().text(), row["since"] = rfc3339(link->since());
     if (!last_link_error.empty()) row["last_error"] = last_link_error;
+    if (core == i && clash && now.mono < clash->at + limits::kSameIdentityShown)
+      row["last_error"] = clash->text;
     links.push_back(std::move(row));
   }
   const auto census = side.census();
