@@ -97,6 +97,24 @@ inline constexpr std::size_t kStreamsPerServerPart = 2;
 inline constexpr std::size_t kWriteQueueBytesMax = 1024 * 1024;
 // How far back from a cut stanzas that were handed to the socket are counted as uncertain.
 inline constexpr std::size_t kWriteWindowBytes = 64 * 1024;
+// A stanza that the socket took counts as delivered after this long, if the peer has not ended the stream
+// with an error meanwhile: the round trip to the other side of the world, and the peer's time to parse.
+inline constexpr auto kDoubtDelay = 500ms;
+// Such stanzas are settled together, at multiples of this, so that they do not cost a timer each.
+inline constexpr auto kDoubtTick = 50ms;
+// What one stream may hold for that reason, beside one stanza: half of kChannelWindowInitialBytes, so that
+// the sender of a channel whose window nobody raised can go on.
+inline constexpr std::size_t kDoubtStreamBytesMax = 32 * 1024;
+// What all streams of a role may hold for that reason; above it the oldest count as delivered earlier. A
+// small part of kLinkCreditBytes, from which they are taken meanwhile.
+inline constexpr std::size_t kDoubtBytesMax = 4 * 1024 * 1024;
+// RFC 6120 13.12: no server may announce a smaller `max-bytes` (XEP-0478). One that does is obeyed, with a
+// warning.
+inline constexpr std::size_t kPeerStanzaBytesMin = 10'000;
+// Digits of a number in a peer's stream limits: nine are a gigabyte, or thirty years.
+inline constexpr std::size_t kStreamLimitDigitsMax = 9;
+// A stream is closed this long before the peer would call it idle, or after three quarters of that time.
+inline constexpr auto kPeerIdleMargin = 5s;
 // Attempts to open a stream for what waits, when a server accepts the connection and then fails.
 inline constexpr std::size_t kOpenAttemptsMax = 4;
 // Pairs that a door remembers something of (a last error, a back-off) though nothing waits or flows for
@@ -159,8 +177,11 @@ inline constexpr auto kDialTimeout = 20s;
 inline constexpr auto kConnectStagger = 250ms;
 // RFC 8305 3: how long the addresses of one family wait for those of the other.
 inline constexpr auto kResolutionDelay = 50ms;
-// A domain that just failed is not dialled again before this (ATTACKS C2).
-inline constexpr auto kDialBackoff = 5s;
+// How long a server is not dialled again, by how often in a row it could not be used (ATTACKS C2): what is
+// sent meanwhile is refused with the error of the last attempt. The first failure costs nothing, so that a
+// server which was just restarted is found at once; the last entry is how long a repaired one may go
+// unnoticed.
+inline constexpr std::chrono::seconds kDialBackoff[] = {0s, 1s, 2s, 4s, 8s, 15s};
 
 // --- the link (docs/link-protocol.md)
 
@@ -202,6 +223,10 @@ inline constexpr auto kLinkPingAfter = 3s;
 inline constexpr auto kLinkDeadAfter = 9s;
 inline constexpr auto kLinkReconnectMin = 250ms;
 inline constexpr auto kLinkReconnectMax = 10s;
+// Instances of a core whose link a later instance took, that an edge remembers: who comes back is no restart.
+inline constexpr std::size_t kReplacedInstancesMax = 16;
+// How long `status` of an edge goes on to show a second core of the same identity after its last attempt.
+inline constexpr auto kSameIdentityShown = 30s;
 // A core's session state is kept by the edge this long after the link broke.
 inline constexpr auto kLinkSessionKept = 60s;
 // A whole push: 100,000 list rows and a thousand certificates fit.

@@ -18,6 +18,7 @@ class Ring {
 
   // Precondition for all that read: the element exists.
   T& front() { return *cells_[begin_]; }
+  const T& front() const { return *cells_[begin_]; }
   T& back() { return (*this)[size_ - 1]; }
   const T& back() const { return (*this)[size_ - 1]; }
   T& operator[](std::size_t i) { return *cells_[(begin_ + i) & (cells_.size() - 1)]; }

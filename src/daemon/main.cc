@@ -5,6 +5,7 @@
 
 #include "daemon/arguments.h"
 #include "daemon/process.h"
+#include "daemon/report.h"
 
 int main(int argc, char** argv) {
   using namespace sallyport::daemon;
@@ -15,6 +16,8 @@ int main(int argc, char** argv) {
   std::fputs(parsed.err.c_str(), stderr);
   if (!parsed.invocation) return static_cast<int>(parsed.exit);
   const Exit exit = parsed.invocation->command->run(*parsed.invocation);
+  // A program that reads JSON gets an answer of that form however the command ends.
+  if (parsed.invocation->has("--json")) std::fputs(unanswered_json(exit).c_str(), stdout);
   // An answer that could not be written was not given.
   if (std::fflush(stdout) != 0 && exit == Exit::kGood) return static_cast<int>(Exit::kFailed);
   return static_cast<int>(exit);

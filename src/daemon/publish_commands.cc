@@ -35,7 +35,11 @@ std::optional<json::object> from_door(const Invocation& invocation, const json::
                                       Exit& exit) {
   std::optional<json::object> answer = ask_for(invocation, question, exit);
   if (!answer || !answer->contains("error")) return answer;
-  complain(show_error(object_at(*answer, "error")));
+  if (invocation.has("--json")) {
+    print(json::serialize(*answer) + "\n");
+  } else {
+    complain(show_error(object_at(*answer, "error")));
+  }
   exit = Exit::kFailed;
   return std::nullopt;
 }

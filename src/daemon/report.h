@@ -21,4 +21,9 @@ Exit failed(const Error& error);
 // Prints every finding to the standard error; returns `good`.
 bool report(const std::vector<gate::Finding>& errors, const std::vector<gate::Finding>& warnings, bool good);
 
+// For a program that asked for JSON, where a command ended without an answer: {"error":{…}} as
+// docs/control.md has it, a line, from the first complaint of this process. `code`, `sentence` and `remedy`
+// are empty where the command line makes no sense. Empty after a print(): that was the answer.
+std::string unanswered_json(Exit exit);
+
 }  // namespace sallyport::daemon

@@ -67,9 +67,10 @@ std::string Core::Impl::connections() const {
                      {"cipher", ""},
                      {"method", "link"},
                      {"stanzas", out.stanzas},
-                     {"bytes", out.bytes},
+                     {"bytes", out.bytes_sent},
                      {"last_error", out.last_error}};
     row["phase"] = out.edge && links[*out.edge].ready ? "ready" : "waiting";
+    if (out.stanzas > 0) row["since"] = rfc3339(out.since);
     if (out.edge) row["peer"] = setup.config.edges[*out.edge].name.ascii();
     rows.push_back(std::move(row));
   }

@@ -53,9 +53,11 @@ class Core::Impl {
     Ticket ticket = 0;
     std::size_t unsettled = 0;
     bool armed = false;
+    UnixTime since{};  // its first stanza went to an edge
     std::uint64_t stanzas = 0;
+    std::uint64_t bytes_sent = 0;
     std::uint64_t refused = 0;
-    std::string last_error;
+    std::string last_error;  // of the last stanza that was settled, or could not be sent
 
     bool was_used() const { return stanzas > 0 || !queue.empty() || !last_error.empty(); }
   };

@@ -54,7 +54,7 @@ void Core::Impl::refuse_inward(const Pair& pair, const xmpp::Stanza& stanza, con
             {"text", error.text}}});
   if (!snapshot->rules().may_answer(pair, now.civil)) return;
   // Who sent it is not known, whatever the edge says.
-  if (error.code == Code::kStanzaFromInvalid) return;
+  if (error.code == Code::kStanzaFromInvalid || error.code == Code::kStanzaFromMalformed) return;
   const auto condition = stanza_condition(error.code, Sender::kWorld);
   // The world is told what happened, not where inside: no address, no node name.
   if (auto answer =

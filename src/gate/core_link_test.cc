@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "gate/config.h"
 #include "gate/core.h"
+#include "link/session.h"
 
 namespace sallyport::gate {
 namespace {
@@ -150,6 +151,40 @@ TEST_F(CoreLinkTest,
   EXPECT_GE(now_.mono, refused + limits::kLinkReconnectMax);
   // Said once, like any other reason; and streams that come meanwhile are not ended again at each try.
   EXPECT_EQ(log_.beginning("link.down link.shard"), 1);
+}
+
+// Another process has this core's key and its link: the edge says so, and dialling again soon would not help.
+TEST_F(CoreLinkTest, a_core_whose_identity_another_one_uses_backs_off_and_shows_the_cause) {
+  const auto refused = [&] {
+    for (int i = 0; i < 10; ++i) {
+      while (auto output = core_->poll()) {
+        const auto* dial = std::get_if<DialLink>(&*output);
+        if (dial == nullptr) continue;
+        link::Session edge({link::Role::kEdge, "vcse.example.com", "1", "edge"});
+        edge.handle_connected(now_.mono);
+        edge.refuse({Code::kLinkSameIdentity, "core-1 is linked from 10.0.0.6"});
+        std::string bytes;
+        edge.take_output(bytes, now_.mono);
+        core_->handle_link(dial->conn, 0, {}, now_);
+        core_->handle_bytes(dial->conn, bytes, now_);
+        return;
+      }
+      now_.mono = *core_->poll_timeout();
+      core_->handle_timeout(now_);
+    }
+    FAIL() << "it does not dial";
+  };
+  refused();
+  EXPECT_NE(
+      core_->control(R"({"ask":"status"})", now_).find("link.same-identity: core-1 is linked from 10.0.0.6"),
+      std::string::npos);
+  for (int i = 0; i < 5; ++i) {
+    const Time before = now_.mono;
+    refused();
+    EXPECT_GE(now_.mono, before + limits::kLinkReconnectMax);
+    EXPECT_LE(now_.mono, before + Duration(limits::kLinkReconnectMax) * 5 / 4);
+  }
+  EXPECT_EQ(log_.count("link.down link.same-identity"), 1);
 }
 
 }  // namespace

@@ -87,8 +87,9 @@ bool Core::Impl::has_way(const Pair& pair, PairState& out, std::size_t size) {
 
 void Core::Impl::send(const Pair& pair, PairState& out, xmpp::Stanza stanza, Now now) {
   if (out.ticket == 0) out.ticket = tickets.put(pairs.find(pair));
+  if (out.stanzas++ == 0) out.since = now.civil;
+  out.bytes_sent += stanza.xml().size();
   ++stanzas.out;
-  ++out.stanzas;
   ++out.unsettled;
   ++unsettled;
   links[*out.edge].end->session().send(pair, std::move(stanza), out.ticket, now.mono);
@@ -158,8 +159,12 @@ Core::Impl::PairEntry* Core::Impl::note_settled(Ticket ticket, std::uint64_t cou
 
 void Core::Impl::settled(link::Settled settled, std::size_t edge, Now now) {
   PairEntry* entry = note_settled(settled.ticket, settled.count);
-  if (entry == nullptr || !settled.outcome) return;
+  if (entry == nullptr) return;
   PairState& out = entry->second;
+  if (!settled.outcome) {
+    if (!out.last_error.empty()) out.last_error.clear();
+    return;
+  }
   const Error& error = *settled.outcome;
   out.last_error = fmt::format("{}: {}", code_row(error.code).name, error.text);
   ++out.refused;

@@ -65,6 +65,8 @@ void Edge::handle_bytes(ConnId conn, std::string_view bytes, Now now) {
   impl_->world.at(now.civil);
   if (impl_->link && impl_->link->carries(conn)) {
     impl_->link->session().handle_bytes(bytes, now.mono);
+  } else if (impl_->newcomer && impl_->newcomer->conn == conn) {
+    impl_->handle_newcomer(bytes, now);
   } else {
     impl_->side.handle_bytes(conn, bytes, now);
   }
@@ -85,6 +87,8 @@ void Edge::handle_disconnected(ConnId conn, Error error, Now now) {
   if (impl_->link && impl_->link->carries(conn)) {
     impl_->link->handle_disconnected(now);
     impl_->link_lost(error, now);
+  } else if (impl_->newcomer && impl_->newcomer->conn == conn) {
+    impl_->newcomer.reset();
   } else {
     impl_->side.handle_disconnected(conn, error, now);
   }
@@ -106,6 +110,7 @@ void Edge::handle_timeout(Now now) {
   impl_->world.at(now.civil);
   if (impl_->listeners.handle_timeout(now.mono)) impl_->outputs.push_back(Listen{true});
   if (impl_->link) impl_->link->session().handle_timeout(now.mono);
+  if (impl_->newcomer && impl_->newcomer->deadline <= now.mono) impl_->drop_newcomer();
   impl_->side.handle_timeout(now);
   impl_->turn(now);
 }
@@ -117,6 +122,7 @@ std::optional<Time> Edge::poll_timeout() const {
   };
   if (impl_->link) no_later_than(impl_->link->session().poll_timeout());
   no_later_than(impl_->listeners.poll_timeout());
+  if (impl_->newcomer) no_later_than(impl_->newcomer->deadline);
   return next;
 }
 
@@ -267,7 +273,7 @@ std::string Edge::control(std::string_view text, Now now) {
   return refusal({Code::kControlRefused, "an edge does not answer `" + question->ask + "`"});
 }
 
-std::string Edge::Impl::status(Now) const {
+std::string Edge::Impl::status(Now now) const {
   json::object policy;
   if (world.has_policy()) {
     const auto& in_force = world.policy();
@@ -284,6 +290,8 @@ std::string Edge::Impl::status(Now) const {
     row["state"] = !mine ? "down" : policy_in_use ? "up" : "pushing";
     if (mine) row["address"] = link->peer().text(), row["since"] = rfc3339(link->since());
     if (!last_link_error.empty()) row["last_error"] = last_link_error;
+    if (core == i && clash && now.mono < clash->at + limits::kSameIdentityShown)
+      row["last_error"] = clash->text;
     links.push_back(std::move(row));
   }
   const auto census = side.census();

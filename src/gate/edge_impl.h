@@ -1,4 +1,5 @@
-// The edge role's inside. edge.cc takes inputs and moves stanzas, edge_link.cc talks to the core.
+// The edge role's inside. edge.cc takes inputs and moves stanzas, edge_link.cc talks to the core,
+// edge_takeover.cc decides which of two connections of a core is its link.
 #pragma once
 
 #include <deque>
@@ -48,6 +49,20 @@ class Edge::Impl {
 
   std::string status(Now now) const;
 
+  // --- edge_takeover.cc: a second connection of the core that is linked
+  // One whose HELLO is awaited, because it says whether the link that lives makes way for it.
+  struct Newcomer {
+    ConnId conn;
+    Endpoint endpoint;
+    std::string bytes;
+    Time deadline;
+  };
+  void await_hello(ConnId conn, const Endpoint& endpoint, Now now);
+  void handle_newcomer(std::string_view bytes, Now now);
+  void take_over(Newcomer newcomer, const std::string& instance, Now now);
+  void refuse_same_identity(const Newcomer& newcomer, Now now);
+  void drop_newcomer();
+
   // What came from the world for one pair and has no credit yet.
   struct Inward {
     Ring<xmpp::Stanza> queue;
@@ -71,9 +86,17 @@ class Edge::Impl {
   Side side;
   std::unique_ptr<LinkEnd> link;
   std::optional<std::size_t> core;  // which [[core]] the session belongs to
-  bool core_is_dead = true;         // nothing heard for long: another core may take over
-  bool policy_in_use = false;       // this link's core has pushed it, or the session goes on with it
-  bool listening = false;           // the s2s listeners are wanted
+  std::optional<Newcomer> newcomer;
+  // Instances whose living link another instance took. One that comes back was not restarted.
+  std::deque<std::string> replaced;
+  struct Clash {
+    Time at;
+    std::string text;
+  };
+  std::optional<Clash> clash;  // the last time that a second core of the same identity was refused
+  bool core_is_dead = true;    // nothing heard for long: another core may take over
+  bool policy_in_use = false;  // this link's core has pushed it, or the session goes on with it
+  bool listening = false;      // the s2s listeners are wanted
   Listening listeners;
   bool draining = false;
   // What an outcome is owed for, and in which of this edge's sessions: receipts of two are not told apart.

@@ -10,13 +10,18 @@ void Edge::Impl::handle_link(ConnId conn, std::size_t peer, const Endpoint& endp
     refuse_link(conn, {Code::kLinkSecondCore, setup.config.cores[*core].name + " is linked"}, now);
     return;
   }
-  if (link && link->conn()) {  // the same core, back before its old connection was seen to be dead
+  if (link && core == peer && link->conn() && link->session().is_up())
+    return await_hello(conn, endpoint, now);
+  drop_newcomer();
+  if (link && link->conn()) {  // another core, after silence, or a connection on which nobody has greeted
     outputs.push_back(Disconnect{*link->conn()});
     link->handle_disconnected(now);
     link_lost({Code::kLinkDead, "replaced by a new connection"}, now);
   }
   if (!link || core != peer) {
     if (link) forget(now);
+    replaced.clear();
+    clash.reset();
     link = std::make_unique<LinkEnd>(
         link::SessionConfig{link::Role::kEdge, setup.config.name.ascii(), setup.version, setup.instance});
     core = peer;

@@ -107,27 +107,6 @@ bool Side::handle_tls(ConnId conn, const Result<s2s::TlsFacts>& facts, Now now) 
   return true;
 }
 
-bool Side::handle_written(ConnId conn, std::uint64_t bytes_total, Now now) {
-  Stream* stream = find(conn);
-  if (stream == nullptr) return false;
-  stream->written_bytes = bytes_total;
-  while (!stream->in_flight.empty() && stream->in_flight.front().end <= bytes_total) {
-    const auto& done = stream->in_flight.front();
-    if (done.queued.ticket != 0) outputs_.emplace_back(Handed{done.queued.ticket});
-    stream->recent_ends.push_back(done.end);
-    stream->in_flight.drop_front();
-  }
-  while (!stream->recent_ends.empty() &&
-         stream->recent_ends.front() + limits::kWriteWindowBytes < bytes_total)
-    stream->recent_ends.drop_front();
-  if (stream->blocked && stream->end() - bytes_total <= limits::kWriteQueueBytesMax / 2) {
-    stream->blocked = false;
-    if (auto* out = stream->target ? pairs_.find(*stream->target) : nullptr)
-      pump(out->first, out->second, now);
-  }
-  return true;
-}
-
 bool Side::handle_disconnected(ConnId conn, const Error& error, Now now) {
   Stream* stream = find(conn);
   if (stream == nullptr) return false;
@@ -147,6 +126,7 @@ void Side::handle_timeout(Now now) {
     after(conn, now);
   }
   if (!to_judge_.empty()) judge_some(now);
+  settle_due(now);
   expire(now);
 }
 
@@ -155,6 +135,7 @@ std::optional<Time> Side::poll_timeout() const {
   if (!timers_.empty()) first = timers_.begin()->first;
   if (!deadlines_.empty() && (!first || deadlines_.begin()->first < *first))
     first = deadlines_.begin()->first;
+  if (!doubts_.empty() && (!first || doubts_.front().until < *first)) first = doubts_.front().until;
   if (!to_judge_.empty() && (!first || judge_next_ < *first)) first = judge_next_;
   return first;
 }
@@ -320,26 +301,17 @@ bool Side::handle(ConnId conn, Stream& stream, s2s::InboundOutput&& output, Now 
   } else if (auto* check = std::get_if<s2s::CheckKey>(&output)) {
     emit(AskCheck{conn, std::move(check->pair), std::move(check->stream_id), std::move(check->key)});
   } else if (auto* admitted = std::get_if<s2s::Admitted>(&output)) {
-    const auto& pair = admitted->proof.pair();
-    log_.log({LogLevel::kInfo,
-              "pair.proved",
-              {{"face", face_},
-               {"direction", "in"},
-               {"local", pair.local.ascii()},
-               {"remote", pair.remote.ascii()},
-               {"peer", stream.peer.text()},
-               {"method", std::string(s2s::method_name(admitted->proof.method()))}}});
+    LogEvent event = pair_event(LogLevel::kInfo, "pair.proved", "in", admitted->proof.pair());
+    event.fields.emplace_back("peer", stream.peer.text());
+    event.fields.emplace_back("method", s2s::method_name(admitted->proof.method()));
+    log_.log(std::move(event));
   } else if (auto* refused = std::get_if<s2s::PairRefused>(&output)) {
     ++counters_.refused_streams;
-    log_.log({LogLevel::kInfo,
-              "pair.refused",
-              {{"face", face_},
-               {"direction", "in"},
-               {"local", refused->pair.local.ascii()},
-               {"remote", refused->pair.remote.ascii()},
-               {"peer", stream.peer.text()},
-               {"code", std::string(code_row(refused->error.code).name)},
-               {"text", refused->error.text}}});
+    LogEvent event = pair_event(LogLevel::kInfo, "pair.refused", "in", refused->pair);
+    event.fields.emplace_back("peer", stream.peer.text());
+    event.fields.emplace_back("code", code_row(refused->error.code).name);
+    event.fields.emplace_back("text", refused->error.text);
+    log_.log(std::move(event));
   } else if (auto* deliver = std::get_if<s2s::Deliver>(&output)) {
     ++counters_.stanzas_in;
     counters_.bytes_in += deliver->stanza.xml().size();
@@ -347,17 +319,13 @@ bool Side::handle(ConnId conn, Stream& stream, s2s::InboundOutput&& output, Now 
     outputs_.emplace_back(std::in_place_type<Arrived>, conn, std::move(deliver->proof),
                           std::move(deliver->stanza));
   } else if (auto* bad = std::get_if<s2s::Unmovable>(&output)) {
-    const auto& pair = bad->proof.pair();
-    log_.log({LogLevel::kInfo,
-              bad->stanza.type == "error" ? "answer.lost" : "stanza.refused",
-              {{"face", face_},
-               {"direction", "in"},
-               {"local", pair.local.ascii()},
-               {"remote", pair.remote.ascii()},
-               {"peer", stream.peer.text()},
-               {"id", bad->stanza.id},
-               {"code", std::string(code_row(bad->stanza.error.code).name)},
-               {"text", bad->stanza.error.text}}});
+    const char* name = bad->stanza.type == "error" ? "answer.lost" : "stanza.refused";
+    LogEvent event = pair_event(LogLevel::kInfo, name, "in", bad->proof.pair());
+    event.fields.emplace_back("peer", stream.peer.text());
+    event.fields.emplace_back("id", bad->stanza.id);
+    event.fields.emplace_back("code", code_row(bad->stanza.error.code).name);
+    event.fields.emplace_back("text", bad->stanza.error.text);
+    log_.log(std::move(event));
     emit(ArrivedBad{std::move(bad->proof), std::move(bad->stanza)});
   } else if (auto* closed = std::get_if<s2s::Closed>(&output)) {
     end_stream(conn, closed->error, now);
@@ -404,6 +372,16 @@ void Side::count(Stream& stream, const Pair& pair, std::size_t bytes) {
   it->bytes += bytes;
 }
 
+LogEvent Side::pair_event(LogLevel level, const char* name, const char* direction, const Pair& pair) const {
+  const bool inside = face_ == "inside";
+  return {level,
+          name,
+          {{"face", face_},
+           {"direction", direction},
+           {"local", (inside ? pair.remote : pair.local).ascii()},
+           {"remote", (inside ? pair.local : pair.remote).ascii()}}};
+}
+
 // The connection is gone, or never came: its machine says what that ends, and ends last.
 void Side::break_stream(ConnId conn, Stream& stream, const Error& error, Now now) {
   stream.broken = true;
@@ -445,6 +423,11 @@ void Side::log_end(ConnId conn, Stream& stream, const std::optional<Error>& erro
   auto add = [&](const char* key, std::string value) {
     if (!value.empty()) event.fields.emplace_back(key, std::move(value));
   };
+  const auto add_pair = [&](const Pair& pair) {
+    const bool inside = face_ == "inside";
+    add("local", (inside ? pair.remote : pair.local).ascii());
+    add("remote", (inside ? pair.local : pair.remote).ascii());
+  };
   add("face", face_);
   add("conn", std::to_string(conn));
   add("direction", stream.in() != nullptr ? "in" : "out");
@@ -453,12 +436,10 @@ void Side::log_end(ConnId conn, Stream& stream, const std::optional<Error>& erro
                : stream.out() != nullptr ? stream.out()->proofs()
                                          : std::vector<s2s::PeerProof>{};
   if (!pairs.empty()) {
-    add("local", pairs.front().pair().local.ascii());
-    add("remote", pairs.front().pair().remote.ascii());
+    add_pair(pairs.front().pair());
     add("method", std::string(s2s::method_name(pairs.front().method())));
   } else if (stream.target) {
-    add("local", stream.target->local.ascii());
-    add("remote", stream.target->remote.ascii());
+    add_pair(*stream.target);
   }
   std::uint64_t stanzas = 0;
   for (const auto& traffic : stream.traffic) stanzas += traffic.stanzas;

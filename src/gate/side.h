@@ -65,11 +65,12 @@ struct ArrivedBad {
   s2s::PeerProof proof;
   xmpp::BadStanza stanza;
 };
-// Handed to the socket.
+// Handed to the socket, and not in doubt any more (limits::kDoubtDelay): it counts as delivered.
 struct Handed {
   Ticket ticket;
 };
-// Not handed over, and given back.
+// Given back: not handed over, or, with kDeliveryUncertain, handed over just before the peer ended the stream
+// with an error.
 struct Failed {
   Ticket ticket;
   Error error;
@@ -171,7 +172,8 @@ class Side {
     Ticket ticket;
     Time deadline;
   };
-  // Written to a stream, not yet known to have reached the socket.
+  // Written to a stream and not settled: not yet known to have reached the socket, or so recently that the
+  // peer may end the stream without having read it.
   struct InFlight {
     std::uint64_t end;  // offset in the connection's bytes just behind the stanza
     Queued queued;
@@ -201,7 +203,9 @@ class Side {
     std::uint64_t taken_bytes = 0;    // handed to the driver
     std::uint64_t written_bytes = 0;  // handed to the socket
     Ring<InFlight, 16 * 1024> in_flight;
-    Ring<std::uint64_t> recent_ends;  // of stanzas handed to the socket, one write window back
+    std::size_t in_doubt = 0;         // of those, at the front: handed to the socket, not settled
+    std::size_t doubt_bytes = 0;      // of those in doubt, as the link counts stanzas
+    Ring<std::uint64_t> recent_ends;  // of stanzas settled as delivered, one write window back
     std::vector<Traffic> traffic;
     bool flush_due = false;
     int holds = 0;
@@ -221,6 +225,7 @@ class Side {
     std::vector<Endpoint> avoid;
     std::size_t attempts = 0;
     std::optional<Error> last_error;
+    std::size_t failures = 0;  // in a row: how long the next back-off is (limits::kDialBackoff)
     Time backoff_until{};
     bool armed = false;  // `deadlines_` has an entry
   };
@@ -261,6 +266,8 @@ class Side {
   void break_stream(ConnId conn, Stream& stream, const Error& error, Now now);
   void log_end(ConnId conn, Stream& stream, const std::optional<Error>& error, Now now);
   void count(Stream& stream, const Pair& pair, std::size_t bytes);
+  // For the log: on both faces `local` is a domain of this organisation, `remote` one of the world.
+  LogEvent pair_event(LogLevel level, const char* name, const char* direction, const Pair& pair) const;
   void emit(SideOutput output) { outputs_.push_back(std::move(output)); }
 
   // side_outbound.cc: pairs and what is sent on them
@@ -273,9 +280,20 @@ class Side {
   bool may_retry(const Pair& pair, OutPair& out, const Stream& stream, const Error& error);
   void fail_queue(OutPair& out, const Error& error);
   void give_back(Queued& queued, const Error& error);
-  void recover(OutPair& out, Stream& stream);
+  void back_off(OutPair& out, Now now);
   void arm(const Pair& pair, OutPair& out);
   void expire(Now now);
+
+  // side_written.cc: what the socket took, until it is settled
+  struct Doubt {
+    Time until;
+    ConnId conn;
+    std::uint64_t end;  // stanzas that end here or before count as delivered then
+  };
+  void doubt(ConnId conn, Stream& stream, Now now);
+  void settle_front(Stream& stream);
+  void settle_due(Now now);
+  void recover(OutPair& out, Stream& stream, const std::optional<Error>& error);
 
   // side_verify.cc: asking authoritative servers (XEP-0220 2.1.1 step 2)
   void verify(ConnId asker, const s2s::VerifyKey& request, Now now);
@@ -298,8 +316,10 @@ class Side {
   std::map<ConnId, std::string> last_words_;
   Ring<SideOutput, 256 * 1024> outputs_;
   SideCounters counters_;
-  std::uint64_t policies_ = 0;    // how many there were
-  std::vector<ConnId> to_judge_;  // again, by the latest
+  Ring<Doubt, 16 * 1024> doubts_;  // by `until`
+  std::size_t doubt_bytes_ = 0;    // of all streams
+  std::uint64_t policies_ = 0;     // how many there were
+  std::vector<ConnId> to_judge_;   // again, by the latest
   Time judge_next_{};
 };
 

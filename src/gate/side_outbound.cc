@@ -1,5 +1,6 @@
 // What is sent: one outgoing stream per pair, opened when there is something to send.
 #include <algorithm>
+#include <iterator>
 
 #include <fmt/format.h>
 
@@ -69,14 +70,18 @@ void Side::on_ready(ConnId conn, const s2s::PeerProof& proof, Now now) {
   Stream& stream = *find(conn);
   out.ready = proof;
   out.last_error.reset();
-  log_.log({LogLevel::kInfo,
-            "pair.proved",
-            {{"face", face_},
-             {"direction", "out"},
-             {"local", proof.pair().local.ascii()},
-             {"remote", proof.pair().remote.ascii()},
-             {"peer", stream.peer.text()},
-             {"method", std::string(s2s::method_name(proof.method()))}}});
+  out.failures = 0;
+  LogEvent event = pair_event(LogLevel::kInfo, "pair.proved", "out", proof.pair());
+  event.fields.emplace_back("peer", stream.peer.text());
+  event.fields.emplace_back("method", s2s::method_name(proof.method()));
+  log_.log(std::move(event));
+  const auto& bytes_max = stream.out()->peer_limits().max_bytes;
+  if (bytes_max && *bytes_max < limits::kPeerStanzaBytesMin) {
+    LogEvent small = pair_event(LogLevel::kWarning, "peer.limit-too-small", "out", proof.pair());
+    small.fields.emplace_back("peer", stream.peer.text());
+    small.fields.emplace_back("max_bytes", std::to_string(*bytes_max));
+    log_.log(std::move(small));
+  }
   emit(PairOpened{proof.pair()});
   write_queue(out, now);
 }
@@ -89,9 +94,15 @@ void Side::write_queue(OutPair& out, Now now) {
 }
 
 // False where the stream takes nothing more, since it is closing; when it has ended, what waits gets a new
-// one.
+// one. A stanza that is too large for the peer is given back, and counts as dealt with: what is behind it
+// goes on.
 bool Side::write(const s2s::PeerProof& proof, ConnId conn, Stream& stream, Queued& queued, Now now) {
   const std::size_t size = queued.stanza.xml().size();
+  if (!stream.out()->takes(queued.stanza)) {
+    give_back(queued, {Code::kStanzaTooLargeForPeer,
+                       fmt::format("{} bytes, {} at most", size, *stream.out()->peer_limits().max_bytes)});
+    return true;
+  }
   make_room(stream.buffer, size);
   if (!stream.out()->send(proof, queued.stanza, now.mono)) return false;
   collect_bytes(conn, stream);
@@ -101,27 +112,6 @@ bool Side::write(const s2s::PeerProof& proof, ConnId conn, Stream& stream, Queue
   stream.in_flight.emplace_back(InFlight{stream.end(), std::move(queued)});
   stream.blocked = stream.end() - stream.written_bytes > limits::kWriteQueueBytesMax;
   return true;
-}
-
-// What the stream took but did not bring to the socket goes back to the head of the queue: a stanza that
-// was not handed over whole cannot have been read by anyone. Of those that were, the last ones are uncertain.
-void Side::recover(OutPair& out, Stream& stream) {
-  if (stream.broken) {
-    for (std::size_t i = 0; i < stream.recent_ends.size(); ++i)
-      if (stream.recent_ends[i] + limits::kWriteWindowBytes > stream.written_bytes) ++counters_.uncertain;
-  } else if (!stream.in_flight.empty() && stream.in_flight.back().end > stream.taken_bytes) {
-    stream.buffer.clear();  // they will be sent elsewhere, so not here
-  }
-  while (!stream.in_flight.empty()) {
-    InFlight& last = stream.in_flight.back();
-    if (stream.broken || last.end > stream.taken_bytes) {
-      out.queue.push_front(std::move(last.queued));
-    } else {
-      ++counters_.uncertain;
-      if (last.queued.ticket != 0) emit(Handed{last.queued.ticket});
-    }
-    stream.in_flight.drop_back();
-  }
 }
 
 // The pair's stream is of no more use. What waits is sent on a new one, or given back.
@@ -134,17 +124,19 @@ void Side::pair_ended(ConnId conn, Stream& stream, const std::optional<Error>& e
   const bool was_of_use = !stream.traffic.empty();
   out.conn.reset();
   out.ready.reset();
-  recover(out, stream);
+  recover(out, stream, error);
   if (was_of_use) out.attempts = 0, out.avoid.clear();
   // A refused dial behind a server that failed says less than that failure did.
   const bool dial_after_failure =
       !out.avoid.empty() && std::holds_alternative<std::monostate>(stream.machine);
-  if (error && !(dial_after_failure && out.last_error)) out.last_error = error;
+  // An idle stream that was closed is nothing that went wrong.
+  const bool was_idle = was_ready && error && error->code == Code::kStreamIdle;
+  if (error && !was_idle && !(dial_after_failure && out.last_error)) out.last_error = error;
 
   if (out.queue.empty()) {
     out.attempts = 0;
     out.avoid.clear();
-    if (!was_ready) out.backoff_until = now.mono + limits::kDialBackoff;
+    if (!was_ready) back_off(out, now);
     return;
   }
   arm(pair, out);
@@ -156,8 +148,15 @@ void Side::pair_ended(ConnId conn, Stream& stream, const std::optional<Error>& e
   }
   out.attempts = 0;
   out.avoid.clear();
-  out.backoff_until = now.mono + limits::kDialBackoff;
+  back_off(out, now);
   fail_queue(out, reason);
+}
+
+// Until a stream becomes ready, each failure in a row keeps the pair from dialling for longer (ATTACKS C2).
+void Side::back_off(OutPair& out, Now now) {
+  const std::size_t step = std::min(out.failures, std::size(limits::kDialBackoff) - 1);
+  out.backoff_until = now.mono + limits::kDialBackoff[step];
+  ++out.failures;
 }
 
 // Whether another attempt may go better: without EXTERNAL where our certificate was refused, at the next

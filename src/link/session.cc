@@ -12,7 +12,8 @@ namespace {
 
 // Dialling again soon will not change these.
 bool is_final(Code code) {
-  return code == Code::kLinkVersion || code == Code::kLinkSecondCore || code == Code::kLinkDomain;
+  return code == Code::kLinkVersion || code == Code::kLinkSecondCore || code == Code::kLinkDomain ||
+         code == Code::kLinkSameIdentity;
 }
 
 std::optional<Time> earlier(std::optional<Time> a, std::optional<Time> b) {
@@ -38,6 +39,7 @@ class Session::Impl {
   void refuse(const Error& reason) { fail(reason); }
 
   State state() const { return state_; }
+  const std::string& peer_instance() const { return peer_instance_; }
   Line& line() { return line_; }
   Sender& sender() { return sender_; }
   Receiver& receiver() { return receiver_; }
@@ -393,6 +395,7 @@ void Session::handle_timeout(Time now) { impl_->pass(now); }
 std::optional<Time> Session::poll_timeout() const { return impl_->poll_timeout(); }
 bool Session::take_output(std::string& out, Time now) { return impl_->take_output(out, now); }
 bool Session::wants_close() const { return impl_->state() == Impl::State::kClosing; }
+const std::string& Session::peer_instance() const { return impl_->peer_instance(); }
 bool Session::is_up() const { return impl_->state() == Impl::State::kUp; }
 
 std::optional<Event> Session::poll() {

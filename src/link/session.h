@@ -78,7 +78,7 @@ struct Up {
   bool resumed;              // false: the other process, or its memory of us, is new
 };
 // The connection ended. `final`: the other side refused us for a reason that a reconnect
-// will not change soon (kLinkVersion, kLinkSecondCore, kLinkDomain).
+// will not change soon (kLinkVersion, kLinkSecondCore, kLinkDomain, kLinkSameIdentity).
 struct Down {
   Error error;
   bool final;
@@ -183,6 +183,8 @@ class Session {
   // versions do not match, the peer is dead. Nothing is read any more.
   bool wants_close() const;
   bool is_up() const;
+  // The other process's `instance`, as it greeted last; empty before, and once the session is forgotten.
+  const std::string& peer_instance() const;
 
   // --- stanzas
   // Whether the pair's channel and the link have room now for a stanza whose `xml` has that size. False

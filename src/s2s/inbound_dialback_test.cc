@@ -281,9 +281,14 @@ TEST(Inbound, a_stanza_needs_a_proof_for_both_its_domains) {
       {"<message from='u@local.example' to='v@local.example'/>", "invalid-from", "stanza.from-invalid"},
       {"<message from='u@remote.example' to='v@other-local.example'/>", "improper-addressing",
        "stanza.to-invalid"},
-      {"<message from='u@remote.example' to='v@nobody.example'/>", "host-unknown", "stream.host-unknown"},
+      {"<message from='u@remote.example' to='v@nobody.example'/>", "improper-addressing",
+       "stanza.to-invalid"},
       {"<message to='v@local.example'/>", "improper-addressing", "stanza.address-missing"},
       {"<message from='u@remote.example'/>", "improper-addressing", "stanza.address-missing"},
+      {"<message from='' to='v@local.example'/>", "improper-addressing", "stanza.from-malformed"},
+      {"<message from='u@remote.example' to=''/>", "improper-addressing", "stanza.to-invalid"},
+      {"<iq type='get' id='1' from='u@remote.example' to='192.0.2.1:5'/>", "improper-addressing",
+       "stanza.to-invalid"},
   };
   for (const StrayCase& c : cases) {
     Lone lone;
@@ -322,9 +327,9 @@ TEST(Inbound, a_stanza_that_cannot_be_moved_needs_a_proof_as_any_other) {
       {"<message from='u@other.example' to='@local.example'/>", "invalid-from", "stanza.from-invalid"},
       {"<message from='u@remote.example' to='@other-local.example'/>", "improper-addressing",
        "stanza.to-invalid"},
-      {"<message from='u@remote.example' to='@nobody.example'/>", "host-unknown", "stream.host-unknown"},
+      {"<message from='u@remote.example' to='@nobody.example'/>", "improper-addressing", "stanza.to-invalid"},
       {"<message from='u@remote.example' to='v@'/>", "improper-addressing", "stanza.to-invalid"},
-      {"<message from='u@' to='v@local.example'/>", "invalid-from", "stanza.from-invalid"},
+      {"<message from='u@' to='v@local.example'/>", "improper-addressing", "stanza.from-malformed"},
   };
   for (const StrayCase& c : cases) {
     converse(c.bytes, {}, authenticated(),

@@ -16,7 +16,8 @@ class Outbound::Impl final : public StreamMachine {
         judge_(judge),
         first_(std::move(first)),
         direct_tls_(direct_tls),
-        started_at_(now) {
+        started_at_(now),
+        last_sent_(now) {
     if (authenticate_first) pairs_.push_back({first_, Step::kWaiting, {}});
   }
 
@@ -28,6 +29,10 @@ class Outbound::Impl final : public StreamMachine {
   void add_pair(const Pair& pair, Time now);
   void verify(const Pair& pair, const std::string& id, const std::string& key, Time now);
   bool send(const PeerProof& proof, const xmpp::Stanza& stanza, Time now);
+  bool takes(const xmpp::Stanza& stanza) const {
+    return !limits_.max_bytes || stanza.xml().size() <= *limits_.max_bytes;
+  }
+  const StreamLimits& peer_limits() const { return limits_; }
   void judge_again(Time now);
   bool is_quiet() const;
 
@@ -91,6 +96,7 @@ class Outbound::Impl final : public StreamMachine {
   void close_if_useless(const Error& error, bool ours);
   void expire();
   bool is_negotiating() const;
+  Time idle_deadline() const;
   static bool is_pending(Step step) {
     return step == Step::kWaiting || step == Step::kKey || step == Step::kAsked;
   }
@@ -111,6 +117,8 @@ class Outbound::Impl final : public StreamMachine {
   bool ready_ = false;          // nothing of the ladder is left
   bool dialback_spoken_ = false;
   std::optional<Error> sasl_refusal_;
+  StreamLimits limits_;  // of the peer
+  Time last_sent_;       // of what the peer counts as traffic from us
   std::vector<PairState> pairs_;
   std::vector<Question> questions_;
   Ring<OutboundOutput> outputs_;
@@ -175,6 +183,7 @@ void Outbound::Impl::handle_element(const xmpp::Element& element) {
 }
 
 void Outbound::Impl::handle_features(const xmpp::Element& features) {
+  limits_ = stream_limits(features);
   if (ready_) return;  // said again: nothing new to negotiate
   if (phase_ == Phase::kFeatures) {
     if (tls_asked_) return violate("features");
@@ -228,6 +237,7 @@ void Outbound::Impl::handle_sasl(const xmpp::Element& element) {
 
 void Outbound::Impl::become_ready() {
   ready_ = true;
+  last_sent_ = now_;
   phase_ = Phase::kReady;
   for (Question& question : questions_) ask(question);
   // By index: a pair that fails may end the stream, but pairs only ever join.
@@ -305,6 +315,7 @@ void Outbound::Impl::handle_key(const Pair& pair, const std::string& id, Result<
   write(DialbackElement{
       Kind::kResult, DialbackElement::Type::kRequest, pair.local, pair.remote, {}, *key, {}, {}}
             .xml());
+  last_sent_ = now_;
   state->step = Step::kAsked;
 }
 
@@ -357,7 +368,7 @@ bool Outbound::Impl::send(const PeerProof& proof, const xmpp::Stanza& stanza, Ti
   if (is_over()) return false;
   const auto same = [&proof](const PeerProof& mine) { return mine.pair() == proof.pair(); };
   if (std::ranges::none_of(proofs_, same)) return false;
-  now_ = last_moved_ = now;
+  now_ = last_moved_ = last_sent_ = now;
   write(stanza.xml());
   return true;
 }
@@ -395,6 +406,7 @@ void Outbound::Impl::verify(const Pair& pair, const std::string& id, const std::
 void Outbound::Impl::ask(Question& question) {
   if (question.step != Step::kWaiting) return;
   question.step = Step::kAsked;
+  last_sent_ = now_;
   using Kind = DialbackElement::Kind;
   write(DialbackElement{
       Kind::kVerify,
@@ -431,10 +443,17 @@ void Outbound::Impl::answer_question(const Question& question, Result<VerifyAnsw
 
 bool Outbound::Impl::is_negotiating() const { return !ready_; }
 
+// Our own limit counts both directions, the peer's only what we send. While the peer owes us an answer the
+// stream is not idle: that has a deadline of its own.
+Time Outbound::Impl::idle_deadline() const {
+  const Time ours = last_moved_ + limits::kStreamIdleTimeout;
+  return anything_pending() ? ours : std::min(ours, last_sent_ + idle_timeout(limits_));
+}
+
 std::optional<Time> Outbound::Impl::poll_timeout() const {
   if (phase_ == Phase::kClosed || !connected_) return std::nullopt;
   if (phase_ == Phase::kClosing) return close_deadline();
-  Time at = last_moved_ + limits::kStreamIdleTimeout;
+  Time at = idle_deadline();
   if (is_negotiating()) {
     const bool tls_awaited = !tls_ && (phase_ != Phase::kFeatures || tls_asked_);
     at = started_at_ + (tls_awaited ? Duration(limits::kTlsTimeout) : Duration(limits::kNegotiationTimeout));
@@ -463,7 +482,7 @@ void Outbound::Impl::handle_timeout(Time now) {
       fail({Code::kStreamNegotiationTimeout, std::string(phase_name(phase_))});
     return;
   }
-  if (now >= last_moved_ + limits::kStreamIdleTimeout) begin_close(Error{Code::kStreamIdle, {}});
+  if (now >= idle_deadline()) begin_close(Error{Code::kStreamIdle, {}});
 }
 
 void Outbound::Impl::expire() {
@@ -526,6 +545,8 @@ void Outbound::verify(const Pair& pair, const std::string& stream_id, const std:
 bool Outbound::send(const PeerProof& proof, const xmpp::Stanza& stanza, Time now) {
   return impl_->send(proof, stanza, now);
 }
+bool Outbound::takes(const xmpp::Stanza& stanza) const { return impl_->takes(stanza); }
+const StreamLimits& Outbound::peer_limits() const { return impl_->peer_limits(); }
 void Outbound::judge_again(Time now) { impl_->judge_again(now); }
 void Outbound::close(std::optional<Error> reason, Time now) { impl_->close(std::move(reason), now); }
 std::optional<OutboundOutput> Outbound::poll() { return impl_->poll(); }

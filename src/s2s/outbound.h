@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "s2s/inbound.h"
+#include "s2s/stream_limits.h"
 
 namespace sallyport::s2s {
 
@@ -72,8 +73,11 @@ class Outbound {
   // Asks the peer, as authoritative server of `pair.remote`, about a key shown to us.
   void verify(const Pair& pair, const std::string& stream_id, const std::string& key, Time now);
   // Writes a stanza as it stands. False, and nothing written, where the pair is not (or no longer) ready on
-  // this stream: it has been closed, or judge_again ended the pair.
+  // this stream: it has been closed, or judge_again ended the pair. Precondition: takes(stanza).
   bool send(const PeerProof& proof, const xmpp::Stanza& stanza, Time now);
+  // Whether the stanza's bytes are within the `max-bytes` that the peer announced (XEP-0478). One that is too
+  // large is never sent on this stream; its sender gets kStanzaTooLargeForPeer.
+  bool takes(const xmpp::Stanza& stanza) const;
   // Rules changed: pairs that this stream does not satisfy any longer fail.
   void judge_again(Time now);
   // As Inbound's.
@@ -86,6 +90,9 @@ class Outbound {
   const std::string& stream_id() const;  // the peer's
   const std::vector<PeerProof>& proofs() const;
   const std::optional<TlsFacts>& tls() const;
+  // As the peer announced them last: before it accepted EXTERNAL, those for a server that it does not know
+  // yet.
+  const StreamLimits& peer_limits() const;
   // Nothing is sent, asked or awaited: it may be closed for idleness.
   bool is_quiet() const;
 

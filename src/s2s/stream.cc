@@ -1,7 +1,6 @@
 #include "s2s/stream.h"
 
 #include <charconv>
-#include <chrono>
 #include <type_traits>
 #include <utility>
 
@@ -68,12 +67,6 @@ std::string stream_error_xml(const Error& error) {
   xmpp::append_escaped_text(out, row.sentence);
   out.append("</text></stream:error>");
   return out;
-}
-
-std::string limits_feature_xml() {
-  return fmt::format("<limits xmlns='{}'><max-bytes>{}</max-bytes><idle-seconds>{}</idle-seconds></limits>",
-                     xmpp::ns::kLimits, limits::kStanzaBytesMax,
-                     std::chrono::duration_cast<std::chrono::seconds>(limits::kStreamIdleTimeout).count());
 }
 
 bool is_version_supported(std::string_view version) {

@@ -63,9 +63,6 @@ std::string stream_header_xml(const HeaderFields& fields);
 // RFC 6120 4.9.1: the condition of the code's row and its sentence. `error.text` stays here: it may hold
 // what the peer must not learn.
 std::string stream_error_xml(const Error& error);
-// `<limits/>` for `<stream:features/>` (XEP-0478): those of a proved peer, since features are not sent again
-// after dialback.
-std::string limits_feature_xml();
 // RFC 6120 4.7.5: at least 1.0, compared as numbers.
 bool is_version_supported(std::string_view version);
 // What a peer said, cut at limits::kShownBytesMax on a character boundary, otherwise raw.

@@ -39,7 +39,7 @@ TEST(StanzaReader, what_is_not_exactly_one_stanza_is_refused_and_the_next_is_rea
       {"<db:result xmlns:db='jabber:server:dialback'/>", Code::kStanzaUnknown},
       {"<s:features/>", Code::kStanzaUnknown},
       {"<message to='b.example'/>", Code::kStanzaAddressMissing},
-      {"<message from='@' to='b.example'/>", Code::kStanzaFromInvalid},
+      {"<message from='@' to='b.example'/>", Code::kStanzaFromMalformed},
       {"<message from='@a' to='b.example'/>", Code::kStanzaFromInvalid},
       {"<message from='a' to='@'/>", Code::kStanzaToInvalid},
       {"<message from='a' to='@b'/>", Code::kStanzaToInvalid},

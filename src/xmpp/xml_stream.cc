@@ -309,7 +309,8 @@ void XmlStream::Impl::start_stanza(StanzaKind kind, AttributesView attributes) {
 
 void XmlStream::Impl::start_bad_stanza(Error error, StanzaKind kind, const Addressing& a) {
   auto from_domain = Jid::domain_of(*a.from);
-  if (!from_domain) return parser_->stop({Code::kStanzaFromInvalid, from_domain.error().text});
+  // RFC 6120 4.9.3.7: an address that violates the rules, which is no question of who may use it.
+  if (!from_domain) return parser_->stop({Code::kStanzaFromMalformed, from_domain.error().text});
   auto to_domain = Jid::domain_of(*a.to);
   if (!to_domain) return parser_->stop({Code::kStanzaToInvalid, to_domain.error().text});
   auto from = Jid::parse(*a.from);

@@ -106,7 +106,7 @@ void Ledger::count_delivery(Entry& entry, std::uint64_t number, const xmpp::Stan
     return;  // what comes twice comes from its first place on again
   }
   if (!entry.done) entry.done = schedule_.now();
-  if ((entry.errors != 0 || entry.failed != 0) && !excused && !given_up_since(entry.sent))
+  if ((entry.errors != 0 || entry.failed != 0) && !entry.doubted && !excused && !given_up_since(entry.sent))
     violated("delivered or answered", number, "it was answered, and delivered");
   auto& last = last_[{entry.from, entry.to}];
   if (number < last) violated("order", number, fmt::format("it arrived behind {}", last));
@@ -115,6 +115,8 @@ void Ledger::count_delivery(Entry& entry, std::uint64_t number, const xmpp::Stan
 
 void Ledger::count_error(Entry& entry, std::uint64_t number, const xmpp::Stanza& stanza) {
   ++answered_;
+  if (stanza.xml().find(code_row(Code::kDeliveryUncertain).sentence) != stanza.xml().npos)
+    entry.doubted = true;
   if (entry.sort == Sort::kError || entry.sort == Sort::kResult)
     violated("no error for an error", number, "an answer was answered");
   if (outward(stanza.to().text()) != entry.from)
@@ -122,21 +124,22 @@ void Ledger::count_error(Entry& entry, std::uint64_t number, const xmpp::Stanza&
   const bool excused = promise_ == Promise::kAtLeastOnce && died_between(entry.sent, schedule_.now());
   if (++entry.errors > 1 && !excused) violated("delivered or answered", number, "it was answered twice");
   if (!entry.done) entry.done = schedule_.now();
-  if (entry.delivered != 0 && !excused && !given_up_since(entry.sent))
+  if (entry.delivered != 0 && !entry.doubted && !excused && !given_up_since(entry.sent))
     violated("delivered or answered", number, "it was delivered, and answered");
-  if (entry.failed != 0 && !excused)
+  if (entry.failed != 0 && !entry.doubted && !excused)
     violated("delivered or answered", number, "it was given back, and answered");
 }
 
-void Ledger::failed(const xmpp::Stanza& stanza) {
+void Ledger::failed(const xmpp::Stanza& stanza, const Error& error) {
   const auto at = stanza.xml().find(kMark);
   if (at == stanza.xml().npos) return;
   const auto digits = digits_at(stanza.xml(), at + kMark.size());
   Entry* entry = entry_of(digits);
   if (entry == nullptr) return;
   ++entry->failed;
+  if (error.code == Code::kDeliveryUncertain) entry->doubted = true;
   if (!entry->done) entry->done = schedule_.now();
-  if (entry->delivered != 0 && entry->reliable && promise_ == Promise::kExactlyOnce)
+  if (entry->delivered != 0 && !entry->doubted && entry->reliable && promise_ == Promise::kExactlyOnce)
     violated("delivered or answered", number_of(digits), "it was delivered, and given back");
 }
 

@@ -38,6 +38,7 @@ class Ledger {
     unsigned errors = 0;
     unsigned failed = 0;          // its own server gave it back
     bool uncertain = false;       // was lost in a cut, or may have been
+    bool doubted = false;         // answered with delivery.uncertain: it may have arrived all the same
     bool lost_elsewhere = false;  // and not on a stream that a door wrote
     std::optional<Time> done{};
   };
@@ -46,7 +47,7 @@ class Ledger {
   std::uint64_t sent(Entry entry);
   // A stanza reached a user of the server. Violation: everything that must not be.
   void arrived(const std::string& server, const xmpp::Stanza& stanza);
-  void failed(const xmpp::Stanza& stanza);
+  void failed(const xmpp::Stanza& stanza, const Error& error);
 
   // --- what happened on the way
   void read(std::uint64_t flow, std::string_view bytes);

@@ -161,7 +161,7 @@ void World::deliver(const ServerConfig& at, const Stanza& stanza) {
 void World::failed(const ServerConfig& at, const Stanza& stanza, const Error& error) {
   if (options_.trace)
     note(fmt::format("{} gives back {}: {} {}", at.name, stanza.id(), code_row(error.code).name, error.text));
-  ledger_.failed(stanza);
+  ledger_.failed(stanza, error);
 }
 
 }  // namespace sallyport::sim

@@ -1,0 +1,131 @@
+// For tests only: a side whose peers are played by hand, up to a stream on which stanzas can be sent.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gate/side.h"
+
+namespace sallyport::gate {
+
+// Everybody is admitted and found; a peer's address proves it.
+class OpenWorld : public s2s::Judge, public Finder, public Random, public LogSink {
+ public:
+  Result<void> serves(const xmpp::Domain&) const override { return {}; }
+  Result<void> admits(const Pair&) const override { return {}; }
+  s2s::PeerRules rules(const Pair&) const override {
+    s2s::PeerRules rules;
+    rules.address_proves = true;
+    return rules;
+  }
+  s2s::TlsRule tls_floor(const xmpp::Domain&, const std::optional<xmpp::Domain>&) const override {
+    return s2s::TlsRule::kRequired;
+  }
+  Result<DialPlan> find(const Pair&) const override { return DialPlan{}; }
+  void fill(std::uint8_t* out, std::size_t size) override { std::fill_n(out, size, std::uint8_t{7}); }
+  void log(LogEvent event) override { events.push_back(std::move(event)); }
+
+  std::vector<LogEvent> events;
+};
+
+struct SideFixture : ::testing::Test {
+  // --- what a role does
+  static xmpp::Stanza message(const std::string& id, std::size_t body = 10) {
+    return stanza_of(xmpp::StanzaKind::kMessage, "chat", id, body);
+  }
+  static xmpp::Stanza stanza_of(xmpp::StanzaKind kind, const std::string& type, const std::string& id,
+                                std::size_t body = 10) {
+    return {kind,
+            *xmpp::Jid::parse("a@example.com"),
+            *xmpp::Jid::parse("b@far.example"),
+            id,
+            type,
+            {},
+            "<message id='" + id + "'><body>" + std::string(body, 'x') + "</body></message>"};
+  }
+  void sends(xmpp::Stanza stanza) { side.send(pair, std::move(stanza), ++last_ticket, now); }
+  void passes(Duration time) {
+    now.mono += time;
+    side.handle_timeout(now);
+  }
+
+  // --- what the peer and the driver do
+  // Every dial since the last call.
+  std::vector<ConnId> dials() {
+    drain();
+    return std::exchange(dialled, {});
+  }
+  void says(const std::string& bytes) {
+    side.handle_bytes(conn, bytes, now);
+    drain();
+  }
+  static std::string header() {
+    return "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' id='i' "
+           "from='far.example' to='example.com' version='1.0'>";
+  }
+  // The dialled connection comes up by Direct TLS and becomes ready; `limits` stands in the last features.
+  void accepts(const std::string& limits = {}) {
+    const auto features = [](const std::string& what) {
+      return "<stream:features>" + what + "</stream:features>";
+    };
+    drain();
+    ASSERT_FALSE(dialled.empty());
+    conn = dialled.back();
+    dialled.clear();
+    written = 0;
+    side.handle_connected(conn, {{}, true, "test"}, now);
+    s2s::TlsFacts facts;
+    facts.own_certificate = own;
+    side.handle_tls(conn, facts, now);
+    says(header() + features("<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>"
+                             "<mechanism>EXTERNAL</mechanism></mechanisms>"));
+    says("<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>");
+    says(header() + features(limits));
+  }
+  // The socket takes all that was written; what the peer could read by that.
+  std::string reads() {
+    drain();
+    std::string bytes, all;
+    while (side.take_output(conn, bytes)) all += std::exchange(bytes, {});
+    written += all.size();
+    side.handle_written(conn, written, now);
+    drain();
+    return all;
+  }
+  void ends_stream_with(const std::string& condition) {
+    says("<stream:error><" + condition +
+         " xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>");
+  }
+
+  // --- what the role hears
+  void drain() {
+    while (auto output = side.poll()) {
+      if (auto* handed = std::get_if<Handed>(&*output)) delivered.push_back(handed->ticket);
+      if (auto* failed = std::get_if<Failed>(&*output)) {
+        told.push_back(std::to_string(failed->ticket) + " " + std::string(code_row(failed->error.code).name));
+        texts.push_back(failed->error.text);
+      }
+      if (auto* pass = std::get_if<Output>(&*output))
+        if (auto* dial = std::get_if<Dial>(pass)) dialled.push_back(dial->conn);
+    }
+  }
+
+  OpenWorld world;
+  ConnIds ids;
+  Side side{"world", world, world, ids, world, world};
+  Now now{Time{std::chrono::seconds(1)}, {}};
+  const Pair pair{*xmpp::Domain::parse("example.com"), *xmpp::Domain::parse("far.example")};
+  std::string own = "example.com";  // whose stream is opened
+  Ticket last_ticket = 0;
+  ConnId conn = 0;
+  std::uint64_t written = 0;
+  std::vector<ConnId> dialled;
+  std::vector<Ticket> delivered;
+  std::vector<std::string> told;
+  std::vector<std::string> texts;
+};
+
+}  // namespace sallyport::gate
