@@ -40,7 +40,6 @@ class EdgeShares : public testing::Test {
     Push push;
     push.generation = 1;
     push.rules.local = {{domain("example.com"), false}};
-    push.rules.lists.push_back({.domain = *policy::DomainPattern::parse("*.example"), .allow = true});
     for (const auto* name : {"flood.example", "honest.example"})
       push.rules.lists.push_back({.domain = *policy::DomainPattern::parse(name), .allow = true});
     core_->push(1, std::make_shared<const SecretBytes>(push.encode()));
