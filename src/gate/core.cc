@@ -21,9 +21,9 @@ Core::Impl::Impl(CoreSetup setup_in, Random& random_in, LogSink& log_in, Now now
       snapshot(std::make_unique<Snapshot>(std::move(setup.policy))),
       inside(setup.config),
       side("inside", inside, inside, ids, random_in, log_in, setup.config.limits),
-      waiting({.total = setup.config.limits.waiting_bytes,
-               .share = {limits::waiting_share(setup.config.limits.waiting_bytes),
-                         limits::internal_share(setup.config.limits.waiting_bytes)}}),
+      waiting_shares({.total = setup.config.limits.waiting_bytes,
+                      .share = {limits::waiting_share(setup.config.limits.waiting_bytes),
+                                limits::internal_share(setup.config.limits.waiting_bytes)}}),
       // Keys on the inside face are made from a secret of their own: no internal server can have the core
       // make a key that the world would take.
       inside_secret(to_hex(hmac_sha256(setup.dialback_secret, "inside"))),

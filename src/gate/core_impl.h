@@ -159,7 +159,7 @@ class Core::Impl {
   Side side;
   std::vector<Link> links;
   xmpp::StanzaReader reader;
-  WaitingShares waiting;
+  WaitingShares waiting_shares;
   xmpp::PairMap<PairState> pairs;
   Sweep sweep_pairs{limits::kPairsRememberedMax};
   std::set<std::pair<Time, Pair>> deadlines;

@@ -20,13 +20,13 @@ std::size_t Core::Impl::feed_of(const Pair& pair, PairState& out, std::optional<
   // Servers come and go; those of which nothing waits are not told from each other for ever.
   if (out.queue.empty()) out.feeds.clear();
   const WaitingShares::Keys keys{std::string(parent_of_domain(pair.remote.ascii())), server};
-  out.feeds.push_back({std::move(server), waiting.hold(keys, &pair, 0)});
+  out.feeds.push_back({std::move(server), waiting_shares.hold(keys, &pair, 0)});
   return out.feeds.size() - 1;
 }
 
 bool Core::Impl::may_wait(PairState& out, std::size_t feed, std::size_t size, Now now) {
   for (;;) {
-    const auto place = waiting.place(out.feeds[feed].part, size + limits::kStanzaOverheadBytes);
+    const auto place = waiting_shares.place(out.feeds[feed].part, size + limits::kStanzaOverheadBytes);
     if (place.room == WaitingShares::Room::kFree) return true;
     if (place.loser == nullptr) return false;
     // Of who holds most the pair that has waited longest; it gives up its oldest stanza.
@@ -41,12 +41,12 @@ bool Core::Impl::may_wait(PairState& out, std::size_t feed, std::size_t size, No
 
 void Core::Impl::count(PairState& out, const Waiting& what) {
   out.bytes += what.stanza.xml().size();
-  waiting.add(out.feeds[what.feed].part, size_of(what.stanza));
+  waiting_shares.add(out.feeds[what.feed].part, size_of(what.stanza));
 }
 
 void Core::Impl::uncount(PairState& out, const Waiting& what) {
   out.bytes -= what.stanza.xml().size();
-  waiting.remove(out.feeds[what.feed].part, size_of(what.stanza));
+  waiting_shares.remove(out.feeds[what.feed].part, size_of(what.stanza));
 }
 
 }  // namespace sallyport::gate
