@@ -74,6 +74,12 @@ inline constexpr std::size_t kVerificationsPerStreamMax = 8;
 // The same for one door: each is one connection outward at most.
 inline constexpr std::size_t kVerificationsMax = 256;
 inline constexpr auto kDialbackTimeout = 20s;
+// Questions to one authoritative server on one stream, those included that were given up and may still be
+// answered. The shares of an endpoint's verifications are smaller, so that no peer meets this bound.
+inline constexpr std::size_t kQuestionsPerStreamMax = 4'096;
+// Keys shown to peers in our name that an edge asks its core about at once; half of kLinkAsksMax, so that
+// those that were given up and are not answered yet fit too.
+inline constexpr std::size_t kVerdictsMax = 512;
 // A dialback key and a stream id, as a peer chose them: XEP-0185 makes 64 bytes, ids are shorter.
 inline constexpr std::size_t kDialbackKeyBytesMax = 1024;
 inline constexpr std::size_t kStreamIdBytesMax = 256;
@@ -177,6 +183,9 @@ inline constexpr auto kDialTimeout = 20s;
 inline constexpr auto kConnectStagger = 250ms;
 // RFC 8305 3: how long the addresses of one family wait for those of the other.
 inline constexpr auto kResolutionDelay = 50ms;
+// Outgoing streams of one endpoint that are dialled or negotiated at once: two questions to the resolver for
+// each, and two for each verification, are what the resolver takes (kDnsQuestionsMax). More wait their turn.
+inline constexpr std::size_t kDialsMax = 256;
 // How long a server is not dialled again, by how often in a row it could not be used (ATTACKS C2): what is
 // sent meanwhile is refused with the error of the last attempt. The first failure costs nothing, so that a
 // server which was just restarted is found at once; the last entry is how long a repaired one may go
@@ -216,6 +225,9 @@ inline constexpr auto kAckDelay = 1s;
 inline constexpr std::size_t kAckAfterBytes = 64 * 1024;
 // Questions that wait for the other door's answer: a few for each verification in flight.
 inline constexpr std::size_t kLinkAsksMax = 1'024;
+// Of those the ones that only questions for a key may use: what peers ask must not keep our own outgoing
+// streams from proving themselves.
+inline constexpr std::size_t kLinkAsksForKeys = 256;
 // A question or an answer as JSON text.
 inline constexpr std::size_t kLinkAnswerBytesMax = 1024 * 1024;
 // A dead link is noticed within 10 s: a ping when nothing came for 3 s, dead at 9 s.
@@ -244,6 +256,10 @@ inline constexpr auto kDeliveryTimeout = 25s;
 // What waits on the core for one pair.
 inline constexpr std::size_t kPairQueueBytesMax = 4 * 1024 * 1024;
 inline constexpr std::size_t kPairQueueStanzasMax = 20'000;
+// What waits in one node for all pairs together, with kStanzaOverheadBytes for each stanza: in a core for
+// credit of its edges, in an endpoint for outgoing streams, in an edge for its core. As much as a link has in
+// flight; each of the three is counted for itself.
+inline constexpr std::size_t kWaitingBytesMax = 64 * 1024 * 1024;
 // Above this the streams that feed the pair are not read until half of it has gone.
 inline constexpr std::size_t kPairQueueHoldBytes = 256 * 1024;
 
@@ -268,6 +284,27 @@ inline constexpr std::size_t kQuestionsMax = 65'536;
 inline constexpr std::size_t kPresencesPerAddressMax = 2'048;
 inline constexpr std::size_t kPresencesPerPairMax = 16'384;
 inline constexpr std::size_t kPresencesMax = 131'072;
+
+// --- fair shares (base/shares.h, docs/limits.md)
+
+// An address, or /64 network, of the public side may hold one part in so many of a budget: enough for a host
+// of many domains, and eight hostile ones are needed to fill it.
+inline constexpr std::size_t kAddressShareOf = 8;
+// A remote domain with all that share its parent may hold one part in so many: the parent of two labels is
+// that of a country's domains in some places, so that it must not be small.
+inline constexpr std::size_t kPeerShareOf = 4;
+// An internal server may hold all but one part in so many: there may be only one.
+inline constexpr std::size_t kInternalRestOf = 4;
+constexpr std::size_t address_share(std::size_t total) {
+  return (total + kAddressShareOf - 1) / kAddressShareOf;
+}
+constexpr std::size_t peer_share(std::size_t total) { return (total + kPeerShareOf - 1) / kPeerShareOf; }
+constexpr std::size_t internal_share(std::size_t total) { return total - total / kInternalRestOf; }
+// The same for budgets of bytes that wait: one stanza of any size finds room in every share.
+constexpr std::size_t waiting_share(std::size_t total) {
+  constexpr std::size_t kOne = kCanonicalBytesMax + kStanzaOverheadBytes;
+  return peer_share(total) < kOne ? kOne : peer_share(total);
+}
 
 // --- configuration
 inline constexpr std::size_t kConfigFileBytesMax = 64 * 1024 * 1024;
@@ -402,6 +439,7 @@ struct Configured {
   std::size_t unauthenticated_per_address = kUnauthenticatedPerAddressMax;
   std::size_t verifications = kVerificationsMax;
   std::size_t pair_queue_bytes = kPairQueueBytesMax;
+  std::size_t waiting_bytes = kWaitingBytesMax;
   std::size_t mints_per_second = kMintsPerSecondMax;  // core only
   std::size_t resolver_questions = kDnsInFlightMax;   // core only: the answering resolver
   bool operator==(const Configured&) const = default;

@@ -2,7 +2,6 @@
 // whole stanzas (DESIGN "Group chat"). Core only.
 #pragma once
 
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -12,7 +11,9 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/limits.h"
 #include "base/result.h"
+#include "base/shares.h"
 #include "xmpp/stanza.h"
 #include "xmpp/xml_stream.h"
 
@@ -103,7 +104,8 @@ class Aliases {
   // Node to the alias that `remote` knows it by; nothing when the domain is no mapped node.
   std::optional<xmpp::Domain> alias_of(const xmpp::Domain& node, const xmpp::Domain& remote) const;
   // A stanza from `remote` used this alias. Remembered only of nodes with several aliases, and for
-  // limits::kAliasesKnownMax pairs: the oldest knowledge is forgotten.
+  // limits::kAliasesKnownMax pairs, of which a remote domain has its share with all of the same parent: of
+  // who has most the oldest is forgotten.
   void used(const xmpp::Domain& alias, const xmpp::Domain& remote);
   bool is_mapped_node(const xmpp::Domain& domain) const;
   // Whether some node shows that domain another alias than its first.
@@ -111,9 +113,15 @@ class Aliases {
 
  private:
   std::shared_ptr<const AliasNames> names_;
-  // By node and remote domain, and in the order in which they were learnt.
-  std::unordered_map<xmpp::Pair, xmpp::Domain> known_;
-  std::deque<xmpp::Pair> learnt_;
+  struct Known {
+    xmpp::Domain alias;
+    Shares<xmpp::Pair>::Part part{};
+  };
+  // By the parent of the remote domain.
+  std::unique_ptr<Shares<xmpp::Pair>> shares_ = std::make_unique<Shares<xmpp::Pair>>(
+      Shares<xmpp::Pair>::Bounds{limits::kAliasesKnownMax, {limits::peer_share(limits::kAliasesKnownMax)}});
+  // By node and remote domain.
+  std::unordered_map<xmpp::Pair, Known> known_;
 };
 
 }  // namespace sallyport::gate

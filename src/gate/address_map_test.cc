@@ -390,5 +390,19 @@ TEST(Aliases, the_oldest_knowledge_is_forgotten_past_the_limit) {
   EXPECT_EQ(aliases.alias_of(node, remote(limits::kAliasesKnownMax)), second);
 }
 
+TEST(Aliases, names_of_one_zone_have_their_share_of_what_is_known_and_not_one_more) {
+  constexpr std::size_t kShare = limits::peer_share(limits::kAliasesKnownMax);
+  const auto node = domain("node.corp.example");
+  const auto first = domain("a1.example.com");
+  const auto second = domain("a2.example.com");
+  Aliases aliases = aliases_of({{first, node}, {second, node}});
+  aliases.used(second, domain("honest.example"));
+  const auto remote = [](std::size_t i) { return domain(fmt::format("r{}.zone.example", i)); };
+  for (std::size_t i = 0; i <= kShare; ++i) aliases.used(second, remote(i));
+  EXPECT_EQ(aliases.alias_of(node, remote(kShare - 1)), second);
+  EXPECT_EQ(aliases.alias_of(node, remote(kShare)), first);
+  EXPECT_EQ(aliases.alias_of(node, domain("honest.example")), second);
+}
+
 }  // namespace
 }  // namespace sallyport::gate

@@ -35,18 +35,26 @@ std::optional<xmpp::Domain> Aliases::alias_of(const xmpp::Domain& node, const xm
   const auto* aliases = names_->aliases_of(node);
   if (aliases == nullptr) return std::nullopt;
   const auto known = known_.find({node, remote});
-  return known == known_.end() ? aliases->front() : known->second;
+  return known == known_.end() ? aliases->front() : known->second.alias;
 }
 
 void Aliases::used(const xmpp::Domain& alias, const xmpp::Domain& remote) {
   const auto* node = names_->node_of(alias);
   if (node == nullptr || names_->aliases_of(*node)->size() == 1) return;
   const xmpp::Pair pair{*node, remote};
-  if (const auto [known, fresh] = known_.insert_or_assign(pair, alias); !fresh) return;
-  learnt_.push_back(pair);
-  if (learnt_.size() <= limits::kAliasesKnownMax) return;
-  known_.erase(learnt_.front());
-  learnt_.pop_front();
+  if (const auto known = known_.find(pair); known != known_.end()) {
+    known->second.alias = alias;
+    return;
+  }
+  const Shares<xmpp::Pair>::Keys peer{std::string(parent_of_domain(remote.ascii()))};
+  auto place = shares_->place(peer);
+  if (place.loser != nullptr) {
+    known_.erase(xmpp::Pair(*place.loser));
+    place = shares_->place(peer);
+  }
+  // Who has its share is shown the first alias by further names.
+  if (place.room != Shares<xmpp::Pair>::Room::kFree) return;
+  known_.emplace(pair, Known{alias, shares_->hold(peer, pair)});
 }
 
 bool Aliases::has_own_names(const xmpp::Domain& remote) const {

@@ -21,6 +21,9 @@ Core::Impl::Impl(CoreSetup setup_in, Random& random_in, LogSink& log_in, Now now
       snapshot(std::make_unique<Snapshot>(std::move(setup.policy))),
       inside(setup.config),
       side("inside", inside, inside, ids, random_in, log_in, setup.config.limits),
+      waiting_shares({.total = setup.config.limits.waiting_bytes,
+                      .share = {limits::waiting_share(setup.config.limits.waiting_bytes),
+                                limits::internal_share(setup.config.limits.waiting_bytes)}}),
       // Keys on the inside face are made from a secret of their own: no internal server can have the core
       // make a key that the world would take.
       inside_secret(to_hex(hmac_sha256(setup.dialback_secret, "inside"))),
@@ -64,12 +67,12 @@ void Core::Impl::judge_again(const Pair& pair, PairState& out, Now now) {
   const bool answers_only = out.judged.is_known && out.judged.in && !out.judged.out;
   if (answers_only && rules.judge(pair, policy::Direction::kIn, now.civil).result) return;
   for (std::size_t left = out.queue.size(); left > 0; --left) {
-    Waiting waiting = out.queue.pop_front();
-    if (const auto may = may_pass(pair, waiting.stanza, policy::Direction::kOut, now)) {
-      out.queue.push_back(std::move(waiting));
+    Waiting first = out.queue.pop_front();
+    if (const auto may = may_pass(pair, first.stanza, policy::Direction::kOut, now)) {
+      out.queue.push_back(std::move(first));
     } else {
-      out.bytes -= waiting.stanza.xml().size();
-      answer_inside(waiting.stanza, may.error(), setup.config.name.ascii(), now);
+      uncount(out, first);
+      answer_inside(first.stanza, may.error(), setup.config.name.ascii(), now);
     }
   }
   if (out.bytes <= limits::kPairQueueHoldBytes / 2) release(out);

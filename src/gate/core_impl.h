@@ -9,6 +9,7 @@
 #include <set>
 
 #include "base/repeats.h"
+#include "base/shares.h"
 #include "gate/core.h"
 #include "gate/inside.h"
 #include "gate/link_end.h"
@@ -33,6 +34,15 @@ class Core::Impl {
   struct Waiting {
     xmpp::Stanza stanza;
     Time deadline;
+    std::size_t feed = 0;  // of the pair's feeds
+  };
+  // By the remote domain's parent, and by the address of the internal server. The pair is the key of its
+  // entry in `pairs`.
+  using WaitingShares = Shares<const Pair*, 2>;
+  // An internal server whose stanzas wait for a pair, and their size.
+  struct Feed {
+    std::string server;
+    WaitingShares::Part part;
   };
   // What the policy in force says of a pair, so that most stanzas need not be judged anew.
   struct Judged {
@@ -47,6 +57,7 @@ class Core::Impl {
     Judged judged;
     Ring<Waiting, 4096> queue;
     std::size_t bytes = 0;
+    std::vector<Feed> feeds;          // of what waits
     std::optional<std::size_t> edge;  // that carries the pair until its link is declared dead
     std::set<ConnId> held;
     // What settlements of its stanzas come back with; 0 while none was sent.
@@ -93,6 +104,14 @@ class Core::Impl {
   Result<void> may_pass_one_way(const Pair& pair, Judged& judged, const xmpp::Stanza& stanza,
                                 policy::Direction start, Now now);
   void forget_questions(Now now);
+
+  // --- core_waiting.cc: the memory that all pairs share. `pair`: the key of its entry in `pairs`.
+  // The feed of the pair for what comes from that connection.
+  std::size_t feed_of(const Pair& pair, PairState& out, std::optional<ConnId> from);
+  // Whether a stanza of that size may wait; others may lose theirs for it.
+  bool may_wait(PairState& out, std::size_t feed, std::size_t size, Now now);
+  void count(PairState& out, const Waiting& waiting);
+  void uncount(PairState& out, const Waiting& waiting);
 
   // --- core_inward.cc
   struct Arriving {
@@ -152,6 +171,7 @@ class Core::Impl {
   Side side;
   std::vector<Link> links;
   xmpp::StanzaReader reader;
+  WaitingShares waiting_shares;
   xmpp::PairMap<PairState> pairs;
   Sweep sweep_pairs{limits::kPairsRememberedMax};
   std::set<std::pair<Time, Pair>> deadlines;

@@ -127,9 +127,9 @@ void Core::Impl::move_away(std::size_t edge, Now now) {
   auto abandoned = links[edge].end->session().abandon();
   for (auto it = abandoned.rbegin(); it != abandoned.rend(); ++it) {
     note_settled(it->ticket);
-    PairState& out = pairs[it->pair];
-    out.bytes += it->stanza.xml().size();
-    out.queue.push_front({std::move(it->stanza), now.mono + limits::kDeliveryTimeout});
+    auto& [pair, out] = pairs.get(it->pair);
+    const std::size_t feed = feed_of(pair, out, std::nullopt);
+    count(out, out.queue.push_front({std::move(it->stanza), now.mono + limits::kDeliveryTimeout, feed}));
     if (it->sent) ++stanzas.uncertain;
   }
   links[edge].give_up.reset();

@@ -48,7 +48,7 @@ void Core::Impl::outward(Arrived arrived, Now now) {
 }
 
 void Core::Impl::enqueue(const Pair& pair, xmpp::Stanza stanza, std::optional<ConnId> from, Now now) {
-  PairState& out = state_of(pair).second;
+  auto& [key, out] = state_of(pair);
   const std::size_t size = stanza.xml().size();
   if (out.bytes + size > setup.config.limits.pair_queue_bytes ||
       out.queue.size() >= limits::kPairQueueStanzasMax) {
@@ -56,8 +56,12 @@ void Core::Impl::enqueue(const Pair& pair, xmpp::Stanza stanza, std::optional<Co
     return;
   }
   if (out.queue.empty() && has_way(pair, out, size)) return send(pair, out, std::move(stanza), now);
-  out.bytes += size;
-  out.queue.emplace_back(Waiting{std::move(stanza), now.mono + limits::kDeliveryTimeout});
+  const std::size_t feed = feed_of(key, out, from);
+  if (!may_wait(out, feed, size, now)) {
+    answer_inside(stanza, {Code::kDeliveryQueueFull, "too much waits"}, setup.config.name.ascii(), now);
+    return;
+  }
+  count(out, out.queue.emplace_back(Waiting{std::move(stanza), now.mono + limits::kDeliveryTimeout, feed}));
   pump(pair, out, now);
   if (from && out.bytes > limits::kPairQueueHoldBytes && out.held.insert(*from).second)
     side.hold(*from, true);
@@ -98,7 +102,7 @@ void Core::Impl::send(const Pair& pair, PairState& out, xmpp::Stanza stanza, Now
 void Core::Impl::pump(const Pair& pair, PairState& out, Now now) {
   if (out.queue.empty()) return;
   while (!out.queue.empty() && has_way(pair, out, out.queue.front().stanza.xml().size())) {
-    out.bytes -= out.queue.front().stanza.xml().size();
+    uncount(out, out.queue.front());
     send(pair, out, std::move(out.queue.front().stanza), now);
     out.queue.drop_front();
   }
@@ -130,8 +134,8 @@ void Core::Impl::expire(Now now) {
       const Error error =
           any_ready() ? Error{Code::kDeliveryTimeout, "no credit from the edge"} : Error{Code::kLinkDown, {}};
       out.last_error = std::string(code_row(error.code).name);
+      uncount(out, out.queue.front());
       answer_inside(out.queue.front().stanza, error, setup.config.name.ascii(), now);
-      out.bytes -= out.queue.front().stanza.xml().size();
       out.queue.drop_front();
     }
     if (out.bytes <= limits::kPairQueueHoldBytes / 2) release(out);

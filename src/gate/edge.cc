@@ -21,6 +21,8 @@ Edge::Impl::Impl(EdgeSetup setup_in, Random& random_in, LogSink& log_in, Now now
       random(random_in),
       side("world", world, world, ids, random_in, log_in, setup.config.limits),
       listeners(log_in),
+      inward_waiting({.total = setup.config.limits.waiting_bytes,
+                      .share = {limits::waiting_share(setup.config.limits.waiting_bytes)}}),
       since(now.civil) {
   world.at(now.civil);
 }
@@ -206,13 +208,7 @@ void Edge::Impl::handle(SideOutput&& output, Now now) {
     const auto id = link->session().ask(link::KeyAsk{key->pair, key->stream_id});
     asked.emplace(id, Asked{key->conn, std::move(key->pair), std::move(key->stream_id), false});
   } else if (auto* check = std::get_if<AskCheck>(&output)) {
-    if (!link || !link->session().is_up()) {
-      side.handle_key_checked(check->conn, check->pair, check->stream_id, Error{Code::kLinkDown, {}}, now);
-      return;
-    }
-    const auto id =
-        link->session().ask(link::VerdictAsk{check->pair, check->stream_id, std::move(check->key)});
-    asked.emplace(id, Asked{check->conn, std::move(check->pair), std::move(check->stream_id), true});
+    ask_verdict(std::move(*check), now);
   }
 }
 
@@ -223,9 +219,8 @@ void Edge::Impl::settle(Ticket ticket, link::Outcome outcome, Now now) {
 }
 
 void Edge::Impl::inward(Arrived arrived, Now now) {
-  const Pair& pair = arrived.proof.pair();
   sweep_inward(inward_pairs, [](const Inward& each) { return each.queue.empty() && each.held.empty(); });
-  Inward& in = inward_pairs[pair];
+  auto& [pair, in] = inward_pairs.get(arrived.proof.pair());
   if (in.provenance_of != arrived.conn) {
     in.provenance_of = arrived.conn;
     in.provenance = {std::string(s2s::method_name(arrived.proof.method())), side.peer_text(arrived.conn)};
@@ -234,7 +229,10 @@ void Edge::Impl::inward(Arrived arrived, Now now) {
     link->session().send(pair, std::move(arrived.stanza), 0, now.mono, in.provenance);
     return;
   }
-  in.queue.push_back(std::move(arrived.stanza));
+  if (!may_wait(pair, in, arrived.stanza.xml().size(), now)) {
+    return refuse_inward(pair, arrived.stanza, now);
+  }
+  push_back(in, std::move(arrived.stanza));
   if (in.held.insert(arrived.conn).second) side.hold(arrived.conn, true);
 }
 
@@ -243,8 +241,7 @@ void Edge::Impl::pump_inward(const Pair& pair, Now now) {
   if (found == nullptr || !link) return;
   Inward& in = found->second;
   while (!in.queue.empty() && link->session().can_send(pair, in.queue.front().xml().size())) {
-    link->session().send(pair, std::move(in.queue.front()), 0, now.mono, in.provenance);
-    in.queue.drop_front();
+    link->session().send(pair, pop_front(in), 0, now.mono, in.provenance);
   }
   if (!in.queue.empty()) return;
   for (const ConnId conn : in.held) side.hold(conn, false);

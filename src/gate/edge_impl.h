@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/repeats.h"
+#include "base/shares.h"
 #include "gate/edge.h"
 #include "gate/link_end.h"
 #include "gate/listening.h"
@@ -18,6 +19,8 @@ namespace sallyport::gate {
 
 class Edge::Impl {
  public:
+  struct Inward;
+
   Impl(EdgeSetup setup_in, Random& random_in, LogSink& log_in, Now now);
 
   // --- edge.cc
@@ -29,6 +32,17 @@ class Edge::Impl {
   void inward(Arrived arrived, Now now);
   void settle(Ticket ticket, link::Outcome outcome, Now now);
   void pump_inward(const Pair& pair, Now now);
+
+  // --- edge_shares.cc: what one source may have of what all share
+  // Asks the core whether a key that was shown to a peer is ours. Another source's question may be given up
+  // for it.
+  void ask_verdict(AskCheck check, Now now);
+  // Whether a stanza of that size may wait for credit. Stanzas of another peer may be answered for it.
+  bool may_wait(const Pair& pair, Inward& in, std::size_t size, Now now);
+  void push_back(Inward& in, xmpp::Stanza stanza);
+  // Precondition: something waits.
+  xmpp::Stanza pop_front(Inward& in);
+  void refuse_inward(const Pair& pair, const xmpp::Stanza& stanza, Now now);
 
   // --- edge_link.cc
   void handle_link(ConnId conn, std::size_t peer, const Endpoint& endpoint, Now now);
@@ -63,9 +77,11 @@ class Edge::Impl {
   void refuse_same_identity(const Newcomer& newcomer, Now now);
   void drop_newcomer();
 
-  // What came from the world for one pair and has no credit yet.
+  // What came from the world for one pair and has no credit yet: its streams are not read meanwhile, so that
+  // this is what one read brought, and at most one stanza that had begun before, for each of them.
   struct Inward {
     Ring<xmpp::Stanza> queue;
+    Shares<const Pair*>::Part waiting;  // the size of `queue`
     std::set<ConnId> held;
     ConnId provenance_of = 0;
     link::Provenance provenance;
@@ -76,6 +92,7 @@ class Edge::Impl {
     Pair pair;
     std::string stream_id;
     bool verdict;
+    Shares<std::uint64_t>::Part part{};  // of a question for a verdict
   };
 
   EdgeSetup setup;
@@ -113,7 +130,8 @@ class Edge::Impl {
   std::optional<Preparing> preparing;
   std::uint64_t last_prepared = 0;
   // What nothing can be found or judged for before a push is in use: a core that was linked to an earlier
-  // process of this edge sends what is unsettled at once. Bounded by the link's credit.
+  // process of this edge sends what is unsettled at once. Bounded by the link's credit, of which the core
+  // lets no peer have more than its share.
   struct Early {
     Pair pair;
     xmpp::Stanza stanza;
@@ -121,6 +139,11 @@ class Edge::Impl {
   };
   std::deque<Early> early;
   std::uint64_t sessions = 0;
+  // By the remote peer's parent domain; the pair is the key of its entry in `inward_pairs`.
+  Shares<const Pair*> inward_waiting;
+  // By the asker's address; the question's number.
+  Shares<std::uint64_t> verdicts{
+      {.total = limits::kVerdictsMax, .share = {limits::address_share(limits::kVerdictsMax)}}};
   xmpp::PairMap<Inward> inward_pairs;
   Sweep sweep_inward{limits::kPairsRememberedMax};
   std::map<std::uint64_t, Asked> asked;

@@ -55,6 +55,7 @@ class Inside : public s2s::Judge, public Finder {
   s2s::PeerRules rules(const Pair& pair) const override;
   s2s::TlsRule tls_floor(const xmpp::Domain& world, const std::optional<xmpp::Domain>& inside) const override;
   Result<DialPlan> find(const Pair& pair) const override;
+  bool is_internal() const override { return true; }
 
  private:
   const CoreConfig& config_;

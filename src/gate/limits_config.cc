@@ -21,6 +21,9 @@ constexpr std::array kKeys{
     // At least one stanza of the maximum size fits.
     LimitKey{"pair_queue_bytes", &Configured::pair_queue_bytes, limits::kCanonicalBytesMax,
              16 * limits::kPairQueueBytesMax, Role::kCore},
+    // At most 1 GiB of memory; at least what one pair may have by default.
+    LimitKey{"waiting_bytes", &Configured::waiting_bytes, limits::kPairQueueBytesMax,
+             16 * limits::kWaitingBytesMax},
     LimitKey{"mints_per_second", &Configured::mints_per_second, 1, 16 * limits::kMintsPerSecondMax,
              Role::kCore},
     LimitKey{"resolver_questions", &Configured::resolver_questions, 1, 16 * limits::kDnsInFlightMax,

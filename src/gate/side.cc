@@ -20,7 +20,16 @@ Side::Side(std::string face, const s2s::Judge& judge, const Finder& finder, Conn
       ids_(ids),
       random_(random),
       log_(log),
-      limits_(limits) {}
+      limits_(limits),
+      verifications_(
+          {.total = limits.verifications,
+           .share = finder.is_internal()
+                        ? std::array<std::uint64_t, 2>{limits::internal_share(limits.verifications),
+                                                       limits::internal_share(limits.verifications)}
+                        : std::array<std::uint64_t, 2>{limits::address_share(limits.verifications),
+                                                       limits::peer_share(limits.verifications)}}),
+      waiting_({.total = limits.waiting_bytes, .share = {limits::waiting_share(limits.waiting_bytes)}}),
+      dials_({.total = limits::kDialsMax, .share = {limits::peer_share(limits::kDialsMax)}}) {}
 
 Side::~Side() = default;
 
@@ -345,13 +354,15 @@ bool Side::handle(ConnId conn, Stream& stream, s2s::OutboundOutput&& output, Now
     // One pair, one stream: without the pair the stream has no use.
     stream.out()->close(std::nullopt, now.mono);
     if (stream.target == failed->pair) pair_ended(conn, stream, failed->error, now);
+    open_waiting(now);
   } else if (auto* verified = std::get_if<s2s::Verified>(&output)) {
     const auto it = std::ranges::find_if(stream.verifications, [&](const Verification& v) {
       return v.pair == verified->pair && v.stream_id == verified->stream_id;
     });
     if (it != stream.verifications.end()) {
-      const Verification verification = std::move(*it);
+      Verification verification = std::move(*it);
       stream.verifications.erase(it);
+      verification.part.reset();
       answer_verification(verification, std::move(verified->answer), now);
     }
     if (stream.verifies && stream.verifications.empty()) {
@@ -408,6 +419,7 @@ void Side::end_stream(ConnId conn, const std::optional<Error>& error, Now now) {
       std::erase_if(verifiers_, [&](const auto& entry) { return entry.second == conn; });
     } else {
       pair_ended(conn, ended, error, now);
+      open_waiting(now);
     }
   }
   if (ended.broken) return;
@@ -527,6 +539,11 @@ std::size_t Side::waiting() const {
 std::string Side::peer_text(ConnId conn) const {
   const auto* found = streams_.find(conn);
   return found == nullptr ? std::string() : found->second.peer.text();
+}
+
+std::string Side::peer_source(ConnId conn) const {
+  const auto* found = streams_.find(conn);
+  return found == nullptr ? std::string() : source_of_address(found->second.peer.ip.bytes);
 }
 
 std::optional<Error> Side::last_error(const Pair& pair) const {

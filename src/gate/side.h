@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -21,6 +22,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/ring.h"
+#include "base/shares.h"
 #include "gate/event.h"
 #include "gate/slots.h"
 #include "s2s/inbound.h"
@@ -39,6 +41,9 @@ class Finder {
  public:
   virtual ~Finder() = default;
   virtual Result<DialPlan> find(const Pair& pair) const = 0;
+  // Whether the servers that it finds are internal ones. Then the remote peer that a pair counts for, where
+  // budgets are shared, is `pair.local`.
+  virtual bool is_internal() const { return false; }
 };
 
 // --- what a face asks and tells, besides the outputs it passes on
@@ -163,6 +168,8 @@ class Side {
   }
   // The peer of a connection, "198.51.100.7:5269"; empty when it has gone.
   std::string peer_text(ConnId conn) const;
+  // The source that its address counts for (source_of_address); empty when it has gone.
+  std::string peer_source(ConnId conn) const;
   // The last error of the pair's outgoing stream, while it is remembered.
   std::optional<Error> last_error(const Pair& pair) const;
 
@@ -183,11 +190,24 @@ class Side {
     std::uint64_t stanzas = 0;
     std::uint64_t bytes = 0;
   };
+  // A question to an authoritative server: on which connection, and which of those.
+  struct QuestionName {
+    ConnId verifier;
+    std::uint64_t number;
+  };
+  // By the asker's address, and by the parent of the domain that the key speaks for.
+  using VerificationShares = Shares<QuestionName, 2>;
+  // By the remote peer's parent domain. The pair is the key of its entry in `pairs_`.
+  using WaitingShares = Shares<const Pair*>;
+  // By the remote peer's parent domain.
+  using DialShares = Shares<ConnId>;
   struct Verification {
     ConnId asker;
     Pair pair;
     std::string stream_id;
     std::string key;
+    std::uint64_t number = 0;
+    VerificationShares::Part part{};
   };
   struct Stream {
     // Empty while an outgoing connection is being dialled.
@@ -196,6 +216,7 @@ class Side {
     bool verifies = false;       // outgoing: opened to ask about keys only
     bool broken = false;         // its connection is gone: nothing more can be written
     std::vector<Verification> verifications;
+    DialShares::Part dial;  // outgoing, for stanzas: until it is ready
     Endpoint peer;
     std::string how;
     Now since;
@@ -220,6 +241,8 @@ class Side {
   // What is to be sent for one pair.
   struct OutPair {
     Ring<Queued> queue;
+    WaitingShares::Part waiting;  // the size of `queue`
+    bool awaits_dial = false;     // stands in `dial_queues_`
     std::optional<ConnId> conn;
     std::optional<s2s::PeerProof> ready;
     std::vector<Endpoint> avoid;
@@ -247,6 +270,11 @@ class Side {
   };
 
   using Streams = IndexedMap<ConnId, Stream>;
+
+  // What a stanza counts for while it waits.
+  static std::uint64_t waiting_size(std::size_t xml_bytes) {
+    return xml_bytes + limits::kStanzaOverheadBytes;
+  }
 
   // side.cc: any stream
   Stream* find(ConnId conn);
@@ -293,12 +321,29 @@ class Side {
   void doubt(ConnId conn, Stream& stream, Now now);
   void settle_front(Stream& stream);
   void settle_due(Now now);
-  void recover(OutPair& out, Stream& stream, const std::optional<Error>& error);
+  void recover(const Pair& pair, OutPair& out, Stream& stream, const std::optional<Error>& error);
+
+  // side_shares.cc: what one peer may have of what all share. `pair`: the key of its entry in `pairs_`.
+  std::string peer_of(const Pair& pair) const;
+  // Whether a stanza of that size may wait; others may lose theirs for it.
+  bool may_wait(const Pair& pair, OutPair& out, std::size_t size);
+  void push_back(const Pair& pair, OutPair& out, Queued queued);
+  void push_front(const Pair& pair, OutPair& out, Queued queued);
+  // Precondition: something waits. It must not have been moved from.
+  Queued pop_front(OutPair& out);
+  void drop_oldest(OutPair& out, const Error& error);
+  // Takes a place among the streams that are being opened; false: the pair waits for one.
+  bool may_dial(const Pair& pair, OutPair& out, Now now);
+  // Opens streams of pairs that wait for a place, as far as there is room.
+  void open_waiting(Now now);
 
   // side_verify.cc: asking authoritative servers (XEP-0220 2.1.1 step 2)
   void verify(ConnId asker, const s2s::VerifyKey& request, Now now);
   void answer_verification(const Verification& verification, Result<s2s::VerifyAnswer> answer, Now now);
   void fail_verifications(Stream& stream, const Error& error, Now now);
+  // Whether one more may be asked; another source may lose a question for it.
+  bool may_verify(const VerificationShares::Keys& keys, Now now);
+  bool give_up(const QuestionName& question, Now now);
 
   std::string face_;
   OwnJudge judge_;
@@ -307,10 +352,17 @@ class Side {
   Random& random_;
   LogSink& log_;
   const limits::Configured limits_;
+  VerificationShares verifications_;
+  WaitingShares waiting_;
+  DialShares dials_;
   Streams streams_;
   xmpp::PairMap<OutPair> pairs_;
   Sweep sweep_{limits::kPairsRememberedMax};
   std::map<Pair, ConnId> verifiers_;
+  std::uint64_t last_question_ = 0;
+  // Pairs that wait for a place among the streams being opened, by peer.
+  std::map<std::string, std::deque<Pair>> dial_queues_;
+  bool placing_ = false;  // a place is being made, or taken, for one of them
   std::set<std::pair<Time, ConnId>> timers_;
   std::set<std::pair<Time, Pair>> deadlines_;
   std::map<ConnId, std::string> last_words_;

@@ -17,7 +17,10 @@ void Side::send(const Pair& pair, xmpp::Stanza stanza, Ticket ticket, Now now) {
     const bool may = !stream.blocked && stream.judged == policies_;
     if (may && write(*out.ready, *out.conn, stream, queued, now)) return;
   }
-  out.queue.push_back(std::move(queued));
+  if (!may_wait(key, out, queued.stanza.xml().size())) {
+    return give_back(queued, {Code::kDeliveryQueueFull, "too much waits for peers"});
+  }
+  push_back(key, out, std::move(queued));
   pump(key, out, now);
   arm(key, out);
 }
@@ -36,7 +39,7 @@ void Side::pump(const Pair& pair, OutPair& out, Now now) {
     // What the new policy ends is ended, and its queue taken further, by the stream's own end.
     if (stream.judged != policies_) judged(*out.conn, stream, now);
     if (out.ready) write_queue(out, now);
-  } else if (!out.conn) {
+  } else if (!out.conn && !out.awaits_dial) {
     if (now.mono < out.backoff_until && out.last_error) {
       fail_queue(out, *out.last_error);
     } else {
@@ -53,10 +56,12 @@ void Side::open(const Pair& pair, OutPair& out, Now now) {
     return;
   }
   plan->avoid = out.avoid;
+  if (!may_dial(pair, out, now)) return;
   const ConnId conn = ids_.next();
   out.conn = conn;
   Stream stream;
   stream.target = pair;
+  stream.dial = dials_.hold({peer_of(pair)}, conn);
   stream.since = now;
   stream.judged = policies_;
   streams_.get(conn, std::move(stream));
@@ -68,6 +73,7 @@ void Side::on_ready(ConnId conn, const s2s::PeerProof& proof, Now now) {
   if (found == nullptr || found->second.conn != conn) return;
   OutPair& out = found->second;
   Stream& stream = *find(conn);
+  stream.dial.reset();
   out.ready = proof;
   out.last_error.reset();
   out.failures = 0;
@@ -84,13 +90,17 @@ void Side::on_ready(ConnId conn, const s2s::PeerProof& proof, Now now) {
   }
   emit(PairOpened{proof.pair()});
   write_queue(out, now);
+  open_waiting(now);
 }
 
 void Side::write_queue(OutPair& out, Now now) {
   Stream& stream = *find(*out.conn);
-  while (!out.queue.empty() && !stream.blocked &&
-         write(*out.ready, *out.conn, stream, out.queue.front(), now))
+  while (!out.queue.empty() && !stream.blocked) {
+    const std::uint64_t size = waiting_size(out.queue.front().stanza.xml().size());
+    if (!write(*out.ready, *out.conn, stream, out.queue.front(), now)) return;
     out.queue.drop_front();
+    waiting_.remove(out.waiting, size);
+  }
 }
 
 // False where the stream takes nothing more, since it is closing; when it has ended, what waits gets a new
@@ -116,15 +126,15 @@ bool Side::write(const s2s::PeerProof& proof, ConnId conn, Stream& stream, Queue
 
 // The pair's stream is of no more use. What waits is sent on a new one, or given back.
 void Side::pair_ended(ConnId conn, Stream& stream, const std::optional<Error>& error, Now now) {
-  const Pair pair = *stream.target;
-  auto* found = pairs_.find(pair);
+  stream.dial.reset();
+  auto* found = pairs_.find(*stream.target);
   if (found == nullptr || found->second.conn != conn) return;
-  OutPair& out = found->second;
+  auto& [pair, out] = *found;
   const bool was_ready = out.ready.has_value();
   const bool was_of_use = !stream.traffic.empty();
   out.conn.reset();
   out.ready.reset();
-  recover(out, stream, error);
+  recover(pair, out, stream, error);
   if (was_of_use) out.attempts = 0, out.avoid.clear();
   // A refused dial behind a server that failed says less than that failure did.
   const bool dial_after_failure =
@@ -187,10 +197,7 @@ bool Side::may_retry(const Pair& pair, OutPair& out, const Stream& stream, const
 }
 
 void Side::fail_queue(OutPair& out, const Error& error) {
-  while (!out.queue.empty()) {
-    give_back(out.queue.front(), error);
-    out.queue.drop_front();
-  }
+  while (!out.queue.empty()) drop_oldest(out, error);
 }
 
 // To whoever waits for its outcome. Without one it is an answer, and an answer is not answered: its end
@@ -221,8 +228,7 @@ void Side::expire(Now now) {
     while (!out.queue.empty() && out.queue.front().deadline <= now.mono) {
       const Error error = out.last_error.value_or(
           Error{Code::kDeliveryTimeout, out.ready ? "the stream takes no more" : "no stream became ready"});
-      give_back(out.queue.front(), error);
-      out.queue.drop_front();
+      drop_oldest(out, error);
     }
     arm(pair, out);
   }

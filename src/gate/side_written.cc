@@ -93,7 +93,7 @@ void Side::settle_due(Now now) {
 // knows, and is counted where the connection broke; but where the peer ended the stream with an error, it may
 // have stopped reading at any of them, so that their senders are told. Presence is never answered: an error
 // for it may end a subscription, or put somebody out of a room.
-void Side::recover(OutPair& out, Stream& stream, const std::optional<Error>& error) {
+void Side::recover(const Pair& pair, OutPair& out, Stream& stream, const std::optional<Error>& error) {
   auto& in_flight = stream.in_flight;
   if (stream.broken) {
     for (std::size_t i = 0; i < stream.recent_ends.size(); ++i)
@@ -102,7 +102,7 @@ void Side::recover(OutPair& out, Stream& stream, const std::optional<Error>& err
     stream.buffer.clear();  // they will be sent elsewhere, so not here
   }
   while (in_flight.size() > stream.in_doubt && (stream.broken || in_flight.back().end > stream.taken_bytes)) {
-    out.queue.push_front(std::move(in_flight.back().queued));
+    push_front(pair, out, std::move(in_flight.back().queued));
     in_flight.drop_back();
   }
   doubt_bytes_ -= std::exchange(stream.doubt_bytes, 0);

@@ -50,18 +50,27 @@ Control::~Control() { drop_incoming(); }
 
 // --- questions
 
+// Questions for a key have a reserved part: peers cause most of the others, as many as they like.
+bool Control::has_place_for(const Ask& ask) const {
+  if (asked_.size() >= limits::kLinkAsksMax) return false;
+  return std::holds_alternative<KeyAsk>(ask) ||
+         others_asked_ < limits::kLinkAsksMax - limits::kLinkAsksForKeys;
+}
+
 std::uint64_t Control::ask(Ask ask) {
   const std::uint64_t id = ++last_asked_;
   const bool fits = std::visit([](const auto& question) { return fits_a_frame(question); }, ask);
   if (!line_.up) {
     line_.events.push_back(Answered{id, Error{Code::kLinkDown, {}}});
-  } else if (asked_.size() >= limits::kLinkAsksMax) {
+  } else if (!has_place_for(ask)) {
     line_.events.push_back(Answered{id, Error{Code::kLinkBusy, {}}});
   } else if (!fits) {
     line_.events.push_back(
         Answered{id, Error{Code::kControlRefused, "the question is longer than the link carries"}});
   } else {
-    asked_.insert(id);
+    const bool is_for_key = std::holds_alternative<KeyAsk>(ask);
+    asked_.emplace(id, is_for_key);
+    others_asked_ += is_for_key ? 0 : 1;
     const auto f = std::visit([id](const auto& question) { return frame_of(id, question); }, ask);
     frame::append(line_.out, f);
   }
@@ -98,7 +107,10 @@ Result<void> Control::handle_ask(const frame::Ask& f) {
 }
 
 Result<void> Control::handle_answer(const frame::Answer& f) {
-  if (asked_.erase(f.id) == 0) return {Code::kLinkFrame, "ANSWER: nobody asked"};
+  const auto asked = asked_.find(f.id);
+  if (asked == asked_.end()) return {Code::kLinkFrame, "ANSWER: nobody asked"};
+  others_asked_ -= asked->second ? 0 : 1;
+  asked_.erase(asked);
   Answer answer = f.answer.code.empty() ? Answer(std::string(f.answer.text))
                                         : Answer(error_of(f.answer, Code::kInternal));
   line_.events.push_back(Answered{f.id, std::move(answer)});
@@ -187,8 +199,11 @@ void Control::disconnect() {
   drop_incoming();
   received_.clear();
   received_ids_.clear();
-  for (const std::uint64_t id : asked_) line_.events.push_back(Answered{id, Error{Code::kLinkDown, {}}});
+  for (const auto& [id, is_for_key] : asked_) {
+    line_.events.push_back(Answered{id, Error{Code::kLinkDown, {}}});
+  }
   asked_.clear();
+  others_asked_ = 0;
 }
 
 void Control::resume() {

@@ -59,12 +59,14 @@ class Control {
     std::string bytes;
   };
 
+  bool has_place_for(const Ask& ask) const;
   void drop_incoming();
   void deliver_if_whole();
 
   Line& line_;
   std::uint64_t last_asked_ = 0;
-  std::set<std::uint64_t> asked_;  // not answered yet
+  std::map<std::uint64_t, bool> asked_;  // not answered yet; whether it is for a key
+  std::size_t others_asked_ = 0;         // of those the ones that are not
   std::uint64_t last_received_ = 0;
   std::map<std::uint64_t, std::uint64_t> received_;  // our number for each question, the asker's
   std::set<std::uint64_t> received_ids_;             // the asker's

@@ -46,26 +46,79 @@ bool Sender::channel_has_room(const Channel& channel, std::uint32_t credit) cons
   return channel.in_flight == 0 || channel.in_flight + credit <= channel.window;
 }
 
+// --- the shares of peers
+
+bool Sender::peer_has_credit(const Peer* peer, std::uint32_t credit) const {
+  constexpr auto kShare = limits::peer_share(limits::kLinkCreditBytes);
+  return has_even_room(peer == nullptr ? 0 : peer->in_flight, credit, kShare,
+                       limits::kLinkCreditBytes - in_flight_);
+}
+
+bool Sender::peer_has_channel(const Peer* peer) const {
+  constexpr auto kShare = limits::peer_share(limits::kChannelsMax);
+  return has_even_room(peer == nullptr ? 0 : peer->busy, 1, kShare, limits::kChannelsMax - busy_);
+}
+
 // `channel`: of the pair, nullptr when it has none.
-bool Sender::has_room(const Channel* channel, std::uint32_t credit) const {
-  if (!line_.up || !link_has_room(credit)) return false;
+Sender::Peer* Sender::peer_of(const xmpp::Pair& pair, const Channel* channel) {
+  if (channel != nullptr) return channel->peer;
+  const auto found = peers_.find(parent_of_domain(pair.remote.ascii()));
+  return found == peers_.end() ? nullptr : &found->second;
+}
+
+void Sender::join(Channel& channel) {
+  if (channel.peer != nullptr) return;
+  const auto parent = parent_of_domain(channel.pair.remote.ascii());
+  auto found = peers_.find(parent);
+  if (found == peers_.end()) found = peers_.try_emplace(std::string(parent)).first;
+  channel.peer = &found->second;
+  ++channel.peer->channels;
+}
+
+// Precondition: nothing of the channel is in flight, and it is not busy.
+void Sender::leave(Channel& channel) {
+  if (--channel.peer->channels == 0) peers_.erase(peers_.find(parent_of_domain(channel.pair.remote.ascii())));
+  channel.peer = nullptr;
+}
+
+void Sender::note_busy(Channel& channel, bool busy) {
+  channel.peer->busy += busy ? 1 : -1;
+  busy_ += busy ? 1 : -1;
+}
+
+bool Sender::has_room(const Channel* channel, const Peer* peer, std::uint32_t credit) const {
+  if (!line_.up || !peer_has_credit(peer, credit)) return false;
   const bool is_open = channel != nullptr && channel->id != 0;
   if (!is_open && open_.size() >= limits::kChannelsMax && idle_front_ == nullptr) return false;
+  if ((!is_open || channel->idle) && !peer_has_channel(peer)) return false;
   if (channel == nullptr) return true;
   return channel->sent == channel->slots.size() && channel_has_room(*channel, credit);
 }
 
-const Sender::Channel* Sender::find(const xmpp::Pair& pair) {
-  const auto* found = channels_.find(pair);
+Sender::Channel* Sender::find(const xmpp::Pair& pair) {
+  auto* found = channels_.find(pair);
   return found == nullptr ? nullptr : &found->second;
 }
 
 bool Sender::can_send(const xmpp::Pair& pair, std::size_t stanza_bytes) {
   const std::uint32_t credit = credit_of(stanza_bytes);
-  if (has_room(find(pair), credit)) return true;
+  const Channel* channel = find(pair);
+  Peer* peer = peer_of(pair, channel);
+  if (has_room(channel, peer, credit)) return true;
   waiting_.insert_or_assign(pair, credit);
-  if (line_.up && (!link_has_room(credit) || open_.size() >= limits::kChannelsMax)) link_was_full_ = true;
+  note_waiting(peer, credit);
   return false;
+}
+
+// What a pair that is not told by its own channel waits for: the link, or its peer's share. A peer that holds
+// something is settled something, so that this comes; not at each settlement, since owners would mostly ask
+// in vain.
+void Sender::note_waiting(Peer* peer, std::uint32_t credit) {
+  if (!line_.up) return;
+  if (!link_has_room(credit) || open_.size() >= limits::kChannelsMax) link_was_full_ = true;
+  if (peer == nullptr || !link_has_room(credit)) return;
+  if (peer_has_credit(peer, credit) && peer_has_channel(peer)) return;
+  peer->tell_at = std::max(peer->tell_at.value_or(0), peer->in_flight / 8 * 7);
 }
 
 std::uint64_t Sender::note_provenance(Channel& channel, const Provenance& provenance) {
@@ -90,6 +143,7 @@ void Sender::send(const xmpp::Pair& pair, xmpp::Stanza stanza, Ticket ticket, co
     return;
   }
   Channel& channel = channels_.get(pair, pair).second;
+  join(channel);
   stop_idling(channel);
   const std::uint64_t provenance_number = note_provenance(channel, provenance);
   const std::uint32_t credit = credit_of(stanza.xml().size());
@@ -107,12 +161,14 @@ void Sender::send(const xmpp::Pair& pair, xmpp::Stanza stanza, Ticket ticket, co
 
 bool Sender::open(Channel& channel, std::uint64_t provenance) {
   if (channel.id == 0) {
+    if (!peer_has_channel(channel.peer)) return false;
     if (open_.size() >= limits::kChannelsMax) {
       if (idle_front_ == nullptr) return false;
       close(*idle_front_);
     }
     channel.id = ++last_id_;
     open_[channel.id] = &channel;
+    note_busy(channel, true);
   }
   const Provenance& p = channel.provenances[provenance - channel.first_provenance];
   line_.append_numbered(frame::Open{.channel = channel.id,
@@ -128,8 +184,10 @@ bool Sender::open(Channel& channel, std::uint64_t provenance) {
 void Sender::close(Channel& channel) {
   line_.append_numbered(frame::Close{channel.id});
   stop_idling(channel);
+  note_busy(channel, false);
   if (channel.in_backlog) std::erase(backlog_, &channel);
   open_.erase(channel.id);
+  leave(channel);
   const xmpp::Pair pair = channel.pair;
   channels_.erase(pair);
 }
@@ -146,12 +204,13 @@ void Sender::write(Channel& channel, const Slot& slot) {
 void Sender::pump(Channel& channel) {
   while (line_.up && channel.sent < channel.slots.size()) {
     Slot& slot = channel.slots[channel.sent];
-    if (!link_has_room(slot.credit) || !channel_has_room(channel, slot.credit)) break;
+    if (!peer_has_credit(channel.peer, slot.credit) || !channel_has_room(channel, slot.credit)) break;
     if ((channel.id == 0 || channel.told != slot.provenance) && !open(channel, slot.provenance)) break;
     write(channel, slot);
     line_.log.add_stanza(channel.id, channel.first_sequence + channel.sent);
     slot.sent_ever = true;
     channel.in_flight += slot.credit;
+    channel.peer->in_flight += slot.credit;
     in_flight_ += slot.credit;
     ++channel.sent;
   }
@@ -197,7 +256,10 @@ Result<void> Sender::handle_settle(const frame::Settle& settle_frame, Time now) 
   }
   pump_backlog();
   // Everyone who waits is told at once, and not before much has room: each would ask in vain else.
-  if (link_was_full_ && in_flight_ <= limits::kLinkCreditBytes / 8 * 7) tell_all_writable();
+  if (std::exchange(peer_has_room_, false) ||
+      (link_was_full_ && in_flight_ <= limits::kLinkCreditBytes / 8 * 7)) {
+    tell_all_writable();
+  }
   return {};
 }
 
@@ -219,6 +281,7 @@ Result<void> Sender::settle(const frame::Run& run, Time now) {
     --channel.sent;
     --channel.acked;
     channel.in_flight -= slot.credit;
+    channel.peer->in_flight -= slot.credit;
     in_flight_ -= slot.credit;
     if (slot.stanza) {
       held_bytes_ -= slot.credit;
@@ -236,6 +299,11 @@ Result<void> Sender::settle(const frame::Run& run, Time now) {
   forget_provenances(channel);
   pump(channel);
   if (channel.slots.empty()) become_idle(channel, now);
+  Peer& peer = *channel.peer;
+  if (peer.tell_at && peer.in_flight <= *peer.tell_at) {
+    peer.tell_at.reset();
+    peer_has_room_ = true;
+  }
   tell_writable(channel);
   return {};
 }
@@ -275,16 +343,19 @@ void Sender::start_anew() {
   backlog_.clear();
   idle_front_ = idle_back_ = nullptr;
   last_id_ = 0;
-  in_flight_ = 0;
+  in_flight_ = busy_ = 0;
+  for (auto& [parent, peer] : peers_) peer.in_flight = peer.busy = 0, peer.tell_at.reset();
   for (auto at = channels_.begin(); at != channels_.end();) {
     Channel old = std::move(at->second);
     Channel anew(at->first);
     anew.provenances = std::move(old.provenances);
     anew.first_provenance = old.first_provenance;
+    anew.peer = old.peer;
     while (!old.slots.empty()) {
       if (Slot slot = old.slots.pop_front(); slot.stanza) anew.slots.push_back(std::move(slot));
     }
     if (anew.slots.empty()) {
+      leave(anew);
       at = channels_.erase(at);
       continue;
     }
@@ -344,7 +415,7 @@ bool Sender::withdraw(const xmpp::Pair& pair, Ticket ticket) {
 void Sender::tell_writable(const Channel& channel) {
   if (waiting_.empty()) return;
   const auto found = waiting_.find(channel.pair);
-  if (found == waiting_.end() || !has_room(&channel, found->second)) return;
+  if (found == waiting_.end() || !has_room(&channel, channel.peer, found->second)) return;
   line_.events.push_back(Writable{channel.pair});
   waiting_.erase(found);
 }
@@ -352,7 +423,10 @@ void Sender::tell_writable(const Channel& channel) {
 void Sender::tell_all_writable() {
   link_was_full_ = false;
   for (auto at = waiting_.begin(); at != waiting_.end();) {
-    if (!has_room(find(at->first), at->second)) {
+    const Channel* channel = find(at->first);
+    Peer* peer = peer_of(at->first, channel);
+    if (!has_room(channel, peer, at->second)) {
+      note_waiting(peer, at->second);
       ++at;
       continue;
     }
@@ -365,6 +439,7 @@ void Sender::tell_all_writable() {
 
 void Sender::become_idle(Channel& channel, Time now) {
   channel.idle = true;
+  note_busy(channel, false);
   channel.idle_since = now;
   channel.idle_previous = idle_back_;
   channel.idle_next = nullptr;
@@ -375,6 +450,7 @@ void Sender::become_idle(Channel& channel, Time now) {
 void Sender::stop_idling(Channel& channel) {
   if (!channel.idle) return;
   channel.idle = false;
+  note_busy(channel, true);
   (channel.idle_previous != nullptr ? channel.idle_previous->idle_next : idle_front_) = channel.idle_next;
   (channel.idle_next != nullptr ? channel.idle_next->idle_previous : idle_back_) = channel.idle_previous;
 }

@@ -5,10 +5,14 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <optional>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
+#include "base/shares.h"
 #include "link/line.h"
 #include "xmpp/pair_map.h"
 
@@ -52,9 +56,20 @@ class Sender {
     std::uint64_t provenance;            // which of the channel's
     bool sent_ever;
   };
+  // The channels of one peer, a remote domain with all that share its parent: no peer has all of the link's
+  // credit or channels, however slowly it takes what it is sent (limits::kPeerShareOf).
+  struct Peer {
+    std::uint32_t in_flight = 0;  // of all its channels
+    std::uint32_t busy = 0;       // channels that are open and not idle
+    std::uint32_t channels = 0;   // that point here
+    // `can_send` said no because of the peer's share: owners are told when `in_flight` is this again.
+    std::optional<std::uint32_t> tell_at{};
+  };
+  using Peers = std::map<std::string, Peer, std::less<>>;
   struct Channel {
     explicit Channel(xmpp::Pair p) : pair(std::move(p)) { provenances.push_back({}); }
     xmpp::Pair pair;
+    Peer* peer = nullptr;
     std::uint64_t id = 0;  // 0: not open
     Ring<Slot, 16 * 1024> slots;
     std::size_t sent = 0;              // of the slots, from the front
@@ -75,12 +90,21 @@ class Sender {
     Channel* idle_next = nullptr;
   };
 
-  const Channel* find(const xmpp::Pair& pair);
+  Channel* find(const xmpp::Pair& pair);
   static std::uint64_t note_provenance(Channel& channel, const Provenance& provenance);
   static void forget_provenances(Channel& channel);
   bool channel_has_room(const Channel& channel, std::uint32_t credit) const;
   bool link_has_room(std::uint32_t credit) const { return in_flight_ + credit <= limits::kLinkCreditBytes; }
-  bool has_room(const Channel* channel, std::uint32_t credit) const;
+  // Whether the peer has room within its share for so much credit, and for one more channel. nullptr: nothing
+  // was sent to it.
+  bool peer_has_credit(const Peer* peer, std::uint32_t credit) const;
+  bool peer_has_channel(const Peer* peer) const;
+  Peer* peer_of(const xmpp::Pair& pair, const Channel* channel);
+  void join(Channel& channel);
+  void leave(Channel& channel);
+  void note_busy(Channel& channel, bool busy);
+  bool has_room(const Channel* channel, const Peer* peer, std::uint32_t credit) const;
+  void note_waiting(Peer* peer, std::uint32_t credit);
   bool open(Channel& channel, std::uint64_t provenance);
   void close(Channel& channel);
   void pump(Channel& channel);
@@ -94,6 +118,8 @@ class Sender {
   void stop_idling(Channel& channel);
 
   Line& line_;
+  Peers peers_;
+  std::uint32_t busy_ = 0;  // channels that are open and not idle
   // Entries do not move: the other containers point to them.
   xmpp::PairMap<Channel> channels_;
   IndexedMap<std::uint64_t, Channel*> open_;
@@ -107,6 +133,7 @@ class Sender {
   // Pairs to which `can_send` said no, with the credit that they asked for.
   std::unordered_map<xmpp::Pair, std::uint32_t> waiting_;
   bool link_was_full_ = false;  // and so some of them wait for the link, not for their channel
+  bool peer_has_room_ = false;  // one that had spent its share: those who wait for it are to be told
 };
 
 }  // namespace sallyport::link

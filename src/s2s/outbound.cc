@@ -396,7 +396,7 @@ void Outbound::Impl::verify(const Pair& pair, const std::string& id, const std::
   if (phase_ == Phase::kClosing || pair.remote != first_.remote) {
     return answer_question(question, Error{Code::kDialbackUnreachable, "not on this stream"});
   }
-  if (questions_.size() >= limits::kVerificationsMax) {
+  if (questions_.size() >= limits::kQuestionsPerStreamMax) {
     return answer_question(question, Error{Code::kDialbackTooMany, "verifications"});
   }
   questions_.push_back(std::move(question));
