@@ -62,7 +62,8 @@ void Core::Impl::outward(Arrived arrived, Now now) {
 void Core::Impl::enqueue(const Pair& pair, xmpp::Stanza stanza, std::optional<ConnId> from, Now now) {
   PairState& out = state_of(pair).second;
   const std::size_t size = stanza.xml().size();
-  if (out.bytes + size > setup.config.limits.pair_queue_bytes || out.queue.size() >= limits::kPairQueueStanzasMax) {
+  if (out.bytes + size > setup.config.limits.pair_queue_bytes ||
+      out.queue.size() >= limits::kPairQueueStanzasMax) {
     answer_inside(stanza, {Code::kDeliveryQueueFull, {}}, setup.config.name.ascii(), now);
     return;
   }

@@ -90,6 +90,7 @@ void Edge::handle_prepared(std::uint64_t id, Result<PreparedPush> prepared, Now 
 void Edge::handle_timeout(Now now) {
   impl_->world.at(now.civil);
   if (impl_->link) impl_->link->session().handle_timeout(now.mono);
+  impl_->expire_admissions(now);
   impl_->side.handle_timeout(now);
   impl_->turn(now);
 }
@@ -180,6 +181,8 @@ void Edge::Impl::handle(SideOutput&& output, Now now) {
     }
     const auto id = link->session().ask(link::KeyAsk{key->pair, key->stream_id});
     asked.emplace(id, Asked{key->conn, std::move(key->pair), std::move(key->stream_id), false});
+  } else if (auto* admit = std::get_if<AskAdmit>(&output)) {
+    ask_admission(*admit, now);
   } else if (auto* check = std::get_if<AskCheck>(&output)) {
     if (!link || !link->session().is_up()) {
       side.handle_key_checked(check->conn, check->pair, check->stream_id, Error{Code::kLinkDown, {}}, now);
