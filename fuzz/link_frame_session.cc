@@ -168,7 +168,7 @@ class Abuse {
   }
   frame::Frame plain() {
     const std::uint64_t number = choices_.number();
-    switch (choices_.byte() % 9) {
+    switch (choices_.byte() % 10) {
       case 0:
         return frame::Ack{number};
       case 1:
@@ -185,6 +185,8 @@ class Abuse {
         return frame::Push{number, choices_.byte()};
       case 7:
         return frame::PushChunk{"0123456789"};
+      case 8:
+        return frame::Ask{number, frame::Question::kAdmit, "example.com", "a.example", "", "", ""};
       default:
         return frame::PushDone{number, {}};
     }

@@ -228,6 +228,15 @@ inline constexpr std::size_t kLinkAsksMax = 1'024;
 // Of those the ones that only questions for a key may use: what peers ask must not keep our own outgoing
 // streams from proving themselves.
 inline constexpr std::size_t kLinkAsksForKeys = 256;
+// Of these, the questions about pairs (ADMIT) that are on the link at once: a quarter, so that a flood of names
+// leaves room for keys and verdicts.
+inline constexpr std::size_t kAdmissionQuestionsMax = 256;
+// Streams and pairs that wait for an answer about a pair, in all and for one source (an IPv4 address, an IPv6
+// /64): an answer takes one round trip of the link, and each stream has up to kVerificationsPerStreamMax.
+inline constexpr std::size_t kAdmissionAskersMax = 1'024;
+inline constexpr std::size_t kAdmissionAskersPerSourceMax = 128;
+// Answers about pairs that an edge remembers: some 400 bytes each, 6 MiB in all.
+inline constexpr std::size_t kAdmissionsRememberedMax = 16'384;
 // A question or an answer as JSON text.
 inline constexpr std::size_t kLinkAnswerBytesMax = 1024 * 1024;
 // A dead link is noticed within 10 s: a ping when nothing came for 3 s, dead at 9 s.

@@ -31,8 +31,9 @@ Core::Impl::Impl(CoreSetup setup_in, Random& random_in, LogSink& log_in, Now now
   inside.use(snapshot.get());
   links.resize(setup.config.edges.size());
   for (std::size_t i = 0; i < links.size(); ++i) {
+    // The core's name is an inside name, and an edge knows its cores by names of its own.
     links[i].end = std::make_unique<LinkEnd>(
-        link::SessionConfig{link::Role::kCore, setup.config.name.ascii(), setup.version, setup.instance});
+        link::SessionConfig{link::Role::kCore, "core", setup.version, setup.instance});
     links[i].next_dial = now.mono;
     dial(i, now);
   }

@@ -123,6 +123,9 @@ class Core::Impl {
   Result<void> judge_inward(link::Received& received, Now now);
   void refuse_inward(const Pair& pair, const xmpp::Stanza& stanza, const Error& error, const std::string& leg,
                      Now now);
+  // The only way in which a core settles what an edge sent: with a code at most. Texts stay here, since they
+  // may hold the addresses and names of internal servers (DESIGN invariant 2).
+  void settle(const Arriving& stanza, std::optional<Code> refused, Now now);
   void delivered(Ticket ticket, Now now);
   void not_delivered(Failed failed, Now now);
 

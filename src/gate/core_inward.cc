@@ -25,13 +25,12 @@ Result<void> Core::Impl::judge_inward(link::Received& received, Now now) {
 void Core::Impl::inward(link::Received&& received, std::size_t edge, Now now) {
   ++stanzas.in;
   const Pair& pair = received.pair();
-  auto& session = links[edge].end->session();
   if (auto judgement = judge_inward(received, now); !judgement) {
     const Error error = std::move(judgement).error();
     // What the edge calls its addresses is good enough to answer a proved pair, not to deliver.
     if (received.stanza.is_between(pair.remote, pair.local))
       refuse_inward(pair, received.stanza, error, setup.config.name.ascii(), now);
-    session.settle(received.receipt, error, now.mono);
+    settle({edge, received.receipt}, error.code, now);
     return;
   }
   snapshot->aliases().used(pair.local, pair.remote);
@@ -62,9 +61,13 @@ void Core::Impl::refuse_inward(const Pair& pair, const xmpp::Stanza& stanza, con
     enqueue(pair, std::move(*answer), std::nullopt, now);
 }
 
+void Core::Impl::settle(const Arriving& stanza, std::optional<Code> refused, Now now) {
+  const link::Outcome outcome = refused ? link::Outcome(Error{*refused, {}}) : std::nullopt;
+  links[stanza.edge].end->session().settle(stanza.receipt, outcome, now.mono);
+}
+
 void Core::Impl::delivered(Ticket ticket, Now now) {
-  if (auto entry = arriving.take(ticket))
-    links[entry->edge].end->session().settle(entry->receipt, std::nullopt, now.mono);
+  if (auto entry = arriving.take(ticket)) settle(*entry, std::nullopt, now);
 }
 
 void Core::Impl::not_delivered(Failed failed, Now now) {
@@ -75,7 +78,7 @@ void Core::Impl::not_delivered(Failed failed, Now now) {
     const Pair pair{failed.stanza.to().domain(), failed.stanza.from().domain()};
     refuse_inward(pair, failed.stanza, failed.error, setup.config.name.ascii(), now);
   }
-  links[entry->edge].end->session().settle(entry->receipt, std::move(failed.error), now.mono);
+  settle(*entry, failed.error.code, now);
 }
 
 }  // namespace sallyport::gate

@@ -155,7 +155,8 @@ std::string Core::Impl::inside_key(const Pair& pair, const std::string& stream_i
 }
 
 // The secret never leaves the core (DESIGN invariant 2): a key for a pair that policy allows, and a verdict
-// for any local domain, since refusing one would only hide that it is ours.
+// for any local domain, since refusing one would only hide that it is ours. Whether a pair may be admitted is
+// judged as an edge judges it, but with the inside names.
 void Core::Impl::answer(const link::Asked& asked, std::size_t edge, Now now) {
   auto& session = links[edge].end->session();
   if (const auto* key = std::get_if<link::KeyAsk>(&asked.ask)) {
@@ -171,6 +172,11 @@ void Core::Impl::answer(const link::Asked& asked, std::size_t edge, Now now) {
     }
     const auto ours = s2s::dialback_key(setup.dialback_secret, verdict->pair, verdict->stream_id);
     session.answer(asked.id, std::string(equal_constant_time(ours, verdict->key) ? "valid" : "invalid"));
+  } else if (const auto* admit = std::get_if<link::AdmitAsk>(&asked.ask)) {
+    const auto start = snapshot->rules().judge(admit->pair, policy::Direction::kIn, now.civil);
+    const bool may = start.result || snapshot->rules().may_answer(admit->pair, now.civil);
+    session.answer(asked.id,
+                   may ? link::Answer(std::string("admitted")) : link::Answer(start.result.error()));
   } else {
     session.answer(asked.id, Error{Code::kControlRefused, "a core answers no questions of an edge"});
   }

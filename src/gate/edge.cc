@@ -113,6 +113,7 @@ void Edge::handle_timeout(Now now) {
   if (impl_->listeners.handle_timeout(now.mono)) impl_->outputs.push_back(Listen{true});
   if (impl_->link) impl_->link->session().handle_timeout(now.mono);
   if (impl_->newcomer && impl_->newcomer->deadline <= now.mono) impl_->drop_newcomer();
+  impl_->expire_admissions(now);
   impl_->side.handle_timeout(now);
   impl_->turn(now);
 }
@@ -207,6 +208,8 @@ void Edge::Impl::handle(SideOutput&& output, Now now) {
     }
     const auto id = link->session().ask(link::KeyAsk{key->pair, key->stream_id});
     asked.emplace(id, Asked{key->conn, std::move(key->pair), std::move(key->stream_id), false});
+  } else if (auto* admit = std::get_if<AskAdmit>(&output)) {
+    ask_admission(*admit, now);
   } else if (auto* check = std::get_if<AskCheck>(&output)) {
     ask_verdict(std::move(*check), now);
   }

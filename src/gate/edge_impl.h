@@ -1,5 +1,5 @@
 // The edge role's inside. edge.cc takes inputs and moves stanzas, edge_link.cc talks to the core,
-// edge_takeover.cc decides which of two connections of a core is its link.
+// edge_takeover.cc decides which of two connections of a core is its link, edge_admit.cc asks it about pairs.
 #pragma once
 
 #include <deque>
@@ -8,6 +8,7 @@
 
 #include "base/repeats.h"
 #include "base/shares.h"
+#include "gate/admission_queue.h"
 #include "gate/edge.h"
 #include "gate/link_end.h"
 #include "gate/listening.h"
@@ -60,6 +61,14 @@ class Edge::Impl {
   void serve(bool on);
   void listen(bool on);
   void close_link(Now now);
+
+  // --- edge_admit.cc
+  void ask_admission(const AskAdmit& ask, Now now);
+  void send_admissions(Now now);
+  // False where the answer is to no question about a pair.
+  bool handle_admission(const link::Answered& answered, Now now);
+  void finish_admission(const AdmissionQueue::Done& done, const link::Answer& answer, Now now);
+  void expire_admissions(Now now);
 
   std::string status(Now now) const;
 
@@ -147,6 +156,7 @@ class Edge::Impl {
   xmpp::PairMap<Inward> inward_pairs;
   Sweep sweep_inward{limits::kPairsRememberedMax};
   std::map<std::uint64_t, Asked> asked;
+  AdmissionQueue admissions;
   std::map<ConnId, std::string> farewells;
   std::deque<Output> outputs;
   std::string last_link_error;

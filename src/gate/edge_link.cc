@@ -88,6 +88,7 @@ void Edge::Impl::handle(link::Event&& event, Now now) {
     handle_push(std::move(*pushed));
   } else if (auto* up = std::get_if<link::Up>(&event)) {
     last_link_error.clear();
+    world.core_answers(link->session().version() >= link::frame::kVersionAdmit);
     if (said.happened("link.up " + setup.config.cores[*core].name, now.mono)) {
       log.log({LogLevel::kInfo,
                "link.up",
@@ -100,6 +101,7 @@ void Edge::Impl::handle(link::Event&& event, Now now) {
     if (up->resumed && world.has_policy()) serve(true);
     if (!up->resumed) drop_early();
     for (auto& [pair, in] : inward_pairs) pump_inward(pair, now);
+    send_admissions(now);
   } else if (auto* down = std::get_if<link::Down>(&event)) {
     link_lost(down->error, now);
   } else if (std::holds_alternative<link::Dead>(event)) {
@@ -133,6 +135,7 @@ void Edge::Impl::forget(Now now) {
   for (auto& [pair, in] : inward_pairs) refused += in.queue.size();
   inward_pairs.clear();
   drop_early();
+  admissions.clear();
   // What was on its way inward has no one to go to any more; sent anew later it might arrive twice.
   refused += link->session().abandon().size();
   outputs.push_back(Discard{world.use(nullptr)});
@@ -191,6 +194,9 @@ void Edge::Impl::handle_prepared(std::uint64_t id, Result<PreparedPush> prepared
        {{"generation", std::to_string(policy.generation())}, {"sha256", to_hex(policy.policy_sha256())}}});
   outputs.push_back(UseCredentials{std::move(prepared->credentials)});
   outputs.push_back(Discard{world.use(std::move(prepared->policy))});
+  // An answer that is still out is of the core's new policy: the core pushed that before it answered. What
+  // the edge has not asked yet is asked anew for each pair that is still proved.
+  admissions.drop_again();
   side.judge_again(now);
   serve(true);
   link->session().push_done(generation, {});
@@ -203,6 +209,7 @@ void Edge::Impl::drop_early() {
 }
 
 void Edge::Impl::handle_answer(link::Answered answered, Now now) {
+  if (handle_admission(answered, now)) return;
   auto node = asked.extract(answered.id);
   if (node.empty()) return;
   const Asked& question = node.mapped();

@@ -102,6 +102,22 @@ TEST_F(InsideFace, the_push_names_nothing_inside) {
   EXPECT_EQ(push->rules.local.size(), 3u);
 }
 
+TEST_F(InsideFace, the_push_leaves_out_rows_that_only_name_inside_names) {
+  PolicyUpdate rows = update();
+  for (const auto* name :
+       {"x.corp.example", "*.deep.corp.example", "conference-2.corp.example", "bad.example"})
+    rows.policy.rules.lists.push_back({.domain = *policy::DomainPattern::parse(name), .allow = false});
+  for (const auto* name : {"y.corp.example", "old.example"})
+    rows.policy.rules.peers.push_back({.domain = *policy::DomainPattern::parse(name)});
+  const auto prepared = PreparedPolicy::make(config_, rows);
+  EXPECT_EQ(prepared->push()->view().find("corp.example"), std::string::npos);
+  const auto push = Push::decode(prepared->push()->view());
+  ASSERT_TRUE(push);
+  EXPECT_EQ(push->rules.lists.size(), 1u);
+  EXPECT_EQ(push->rules.peers.size(), 1u);
+  EXPECT_EQ(prepared->rules().set().lists.size(), 4u);
+}
+
 TEST_F(InsideFace, a_mapped_node_is_known_outside_by_its_alias) {
   EXPECT_EQ(snapshot_.inside_of(domain("chatroom1.example.com")), domain("conference-2.corp.example"));
   EXPECT_EQ(snapshot_.inside_of(domain("example.com")), domain("example.com"));

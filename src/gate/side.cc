@@ -189,6 +189,13 @@ void Side::handle_key_checked(ConnId conn, const Pair& pair, const std::string& 
   after(conn, now);
 }
 
+void Side::handle_admission(ConnId conn, const Pair& pair, Result<void> answer, Now now) {
+  Stream* stream = find(conn);
+  if (stream == nullptr || stream->in() == nullptr) return;
+  stream->in()->handle_admission(pair, std::move(answer), now.mono);
+  after(conn, now);
+}
+
 void Side::hold(ConnId conn, bool on) {
   Stream* stream = find(conn);
   if (stream == nullptr || (!on && stream->holds == 0)) return;
@@ -309,6 +316,8 @@ bool Side::handle(ConnId conn, Stream& stream, s2s::InboundOutput&& output, Now 
     verify(conn, *request, now);
   } else if (auto* check = std::get_if<s2s::CheckKey>(&output)) {
     emit(AskCheck{conn, std::move(check->pair), std::move(check->stream_id), std::move(check->key)});
+  } else if (auto* ask = std::get_if<s2s::AskAdmission>(&output)) {
+    emit(AskAdmit{conn, std::move(ask->pair), ask->proved, stream.peer.ip});
   } else if (auto* admitted = std::get_if<s2s::Admitted>(&output)) {
     LogEvent event = pair_event(LogLevel::kInfo, "pair.proved", "in", admitted->proof.pair());
     event.fields.emplace_back("peer", stream.peer.text());

@@ -58,6 +58,14 @@ struct AskCheck {  // answered by Side::handle_key_checked
   std::string stream_id;
   std::string key;
 };
+// Whether the pair may be admitted; policy here does not know. Where it is not proved, answered by
+// Side::handle_admission.
+struct AskAdmit {
+  ConnId conn;
+  Pair pair;
+  bool proved;
+  dns::Ip peer;
+};
 struct Arrived {
   Arrived(ConnId on, s2s::PeerProof by, xmpp::Stanza what)
       : conn(on), proof(std::move(by)), stanza(std::move(what)) {}
@@ -85,7 +93,8 @@ struct Failed {
 struct PairOpened {
   Pair pair;
 };
-using SideOutput = std::variant<Output, AskKey, AskCheck, Arrived, ArrivedBad, Handed, Failed, PairOpened>;
+using SideOutput =
+    std::variant<Output, AskKey, AskCheck, AskAdmit, Arrived, ArrivedBad, Handed, Failed, PairOpened>;
 
 // One row of `connections`.
 struct ConnectionRow {
@@ -140,6 +149,7 @@ class Side {
                   Now now);
   void handle_key_checked(ConnId conn, const Pair& pair, const std::string& stream_id, Result<bool> valid,
                           Now now);
+  void handle_admission(ConnId conn, const Pair& pair, Result<void> answer, Now now);
   // Stops or resumes reading what comes on a connection (back-pressure). Counted: it is read again when each
   // pair that wanted it held has let go, since a stream may carry several.
   void hold(ConnId conn, bool on);
@@ -258,6 +268,7 @@ class Side {
     explicit OwnJudge(const s2s::Judge& judge) : judge_(judge) {}
     Result<void> serves(const xmpp::Domain& local) const override { return judge_.serves(local); }
     Result<void> admits(const Pair& pair) const override { return judge_.admits(pair); }
+    bool must_ask(const Pair& pair) const override { return judge_.must_ask(pair); }
     s2s::PeerRules rules(const Pair& pair) const override;
     s2s::TlsRule tls_floor(const xmpp::Domain& local,
                            const std::optional<xmpp::Domain>& remote) const override {

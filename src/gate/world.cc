@@ -13,8 +13,16 @@ Result<void> World::serves(const xmpp::Domain& local) const {
 Result<void> World::admits(const Pair& pair) const {
   if (!policy_) return {Code::kPolicyDisabled, "no core is linked"};
   auto start = policy_->rules().judge(pair, policy::Direction::kIn, now_);
-  if (start.result || policy_->rules().may_answer(pair, now_)) return {};
-  return start.result;
+  if (!start.result && !policy_->rules().may_answer(pair, now_)) return start.result;
+  // The core's word counts as long as it is asked for such pairs.
+  const std::optional<Error>* said = policy_->rules().names_exactly(pair.remote) ? nullptr : admission(pair);
+  if (said != nullptr && *said) return **said;
+  return {};
+}
+
+bool World::must_ask(const Pair& pair) const {
+  return policy_ && core_answers_ && !policy_->rules().names_exactly(pair.remote) &&
+         admission(pair) == nullptr;
 }
 
 s2s::PeerRules World::rules(const Pair& pair) const {
@@ -25,10 +33,12 @@ s2s::TlsRule World::tls_floor(const xmpp::Domain&, const std::optional<xmpp::Dom
   return policy_ && remote ? policy_->rules().peer(*remote).tls : s2s::TlsRule::kRequired;
 }
 
+// Asks no question of the core. What is dialled for is a stanza that the core has sent on the channel of this
+// very pair, and so has judged; or the verification of a key (or an answer to a peer) on a pair that was
+// admitted before, for which the core was asked then. A refusal that is known counts all the same.
 Result<DialPlan> World::find(const Pair& pair) const {
   if (!policy_) return Error{Code::kPolicyDisabled, "no core is linked"};
-  if (auto may = admits(pair); !may && !policy_->rules().judge(pair, policy::Direction::kOut, now_).result)
-    return may.error();
+  if (auto may = admits(pair); !may) return may.error();
   DialPlan plan;
   for (const auto& row : policy_->routes().of(pair.remote))
     plan.steps.push_back({row.address, row.address.is_ip});

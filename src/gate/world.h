@@ -1,11 +1,17 @@
 // What the edge's face to the world asks of the pushed policy: who is served and admitted, under which
 // rules, and how a remote domain is reached.
+//
+// An edge is not told the inside names (DESIGN invariant 2), so it cannot see that a remote domain is one. It
+// admits by itself only the domains that an [[allow]] row or a static route names exactly. About each other
+// pair that its rules admit, the core is asked (must_ask), once under each policy; the answer then counts
+// here.
 #pragma once
 
 #include <memory>
 #include <optional>
 #include <utility>
 
+#include "gate/admission_cache.h"
 #include "gate/prepared_push.h"
 #include "gate/side.h"
 #include "s2s/judge.h"
@@ -15,12 +21,21 @@ namespace sallyport::gate {
 // Empty until the first push and after the last link is forgotten: then nothing is served.
 class World : public s2s::Judge, public Finder {
  public:
-  // The policy from now on, or none. Returns the one before.
+  // The policy from now on, or none. Returns the one before. What the core said under that one is forgotten.
   std::shared_ptr<const PushedPolicy> use(std::shared_ptr<const PushedPolicy> policy) {
+    admissions_.clear();
     return std::exchange(policy_, std::move(policy));
   }
   // `expires` in a row is judged against this.
   void at(UnixTime now) { now_ = now; }
+  // Whether the core answers questions about pairs: one that speaks version 1 of the link protocol does not,
+  // and then refuses each stanza of an inside name itself.
+  void core_answers(bool answers) { core_answers_ = answers; }
+  // What the core said of the pair.
+  const std::optional<Error>* admission(const Pair& pair) const { return admissions_.find(pair); }
+  void note_admission(const Pair& pair, const AdmissionSource& source, std::optional<Error> refusal) {
+    admissions_.note(pair, source, std::move(refusal));
+  }
 
   bool has_policy() const { return policy_ != nullptr; }
   // Null: none.
@@ -30,6 +45,7 @@ class World : public s2s::Judge, public Finder {
 
   Result<void> serves(const xmpp::Domain& local) const override;
   Result<void> admits(const Pair& pair) const override;
+  bool must_ask(const Pair& pair) const override;
   s2s::PeerRules rules(const Pair& pair) const override;
   s2s::TlsRule tls_floor(const xmpp::Domain& local, const std::optional<xmpp::Domain>& remote) const override;
   Result<DialPlan> find(const Pair& pair) const override;
@@ -37,6 +53,8 @@ class World : public s2s::Judge, public Finder {
  private:
   std::shared_ptr<const PushedPolicy> policy_;
   UnixTime now_{};
+  bool core_answers_ = false;
+  mutable AdmissionCache admissions_;  // a look-up counts as a use
 };
 
 }  // namespace sallyport::gate

@@ -66,6 +66,53 @@ TEST(World, admits_a_pair_when_either_side_may_start) {
     EXPECT_EQ(world.admits(pair("example.com", c.remote)).has_value(), c.admitted) << c.name;
 }
 
+TEST(World, the_core_has_to_be_asked_about_what_no_row_names_exactly) {
+  struct Case {
+    std::string_view name;
+    std::string_view remote;
+    bool asked;
+  };
+  const Case cases[] = {
+      {"an allow row", "partner.example", false},  {"an allow row for one direction", "out.example", false},
+      {"a static route", "routed.example", false}, {"the mode", "other.example", true},
+      {"a wildcard", "below.wild.example", true},  {"a deny row for one direction", "half.example", true},
+  };
+  Push push = pushed();
+  push.rules.privacy = policy::Privacy::kOff;
+  push.rules.lists.push_back(row("*.wild.example", true));
+  push.rules.lists.push_back(row("half.example", false, policy::Direction::kIn));
+  World world;
+  world.use(PushedPolicy::make(push, kOwn));
+  for (const auto& c : cases)
+    EXPECT_FALSE(world.must_ask(pair("example.com", c.remote))) << c.name << ": a core of version 1";
+  world.core_answers(true);
+  for (const auto& c : cases) {
+    EXPECT_EQ(world.must_ask(pair("example.com", c.remote)), c.asked) << c.name;
+    EXPECT_TRUE(world.admits(pair("example.com", c.remote))) << c.name;
+  }
+}
+
+TEST(World, what_the_core_said_counts_until_the_next_policy) {
+  Push push = pushed();
+  push.rules.privacy = policy::Privacy::kOff;
+  World world;
+  world.core_answers(true);
+  world.use(PushedPolicy::make(push, kOwn));
+  const Pair good = pair("example.com", "good.example");
+  const Pair inside = pair("example.com", "corp.example");
+  world.note_admission(good, {}, std::nullopt);
+  world.note_admission(inside, {}, Error{Code::kPolicyInsideName, {}});
+  EXPECT_FALSE(world.must_ask(good));
+  EXPECT_FALSE(world.must_ask(inside));
+  EXPECT_TRUE(world.admits(good));
+  ASSERT_FALSE(world.admits(inside));
+  EXPECT_EQ(world.admits(inside).error().code, Code::kPolicyInsideName);
+  EXPECT_FALSE(world.find(inside)) << "nothing is dialled either";
+  world.use(PushedPolicy::make(push, kOwn));
+  EXPECT_TRUE(world.must_ask(good));
+  EXPECT_TRUE(world.must_ask(inside));
+}
+
 TEST(World, a_static_route_without_fallback_is_the_whole_plan) {
   World world;
   world.use(PushedPolicy::make(pushed(), kOwn));

@@ -22,6 +22,12 @@ frame::Ask frame_of(std::uint64_t id, const VerdictAsk& ask) {
           .stream_id = ask.stream_id,
           .key = ask.key};
 }
+frame::Ask frame_of(std::uint64_t id, const AdmitAsk& ask) {
+  return {.id = id,
+          .question = frame::Question::kAdmit,
+          .local = ask.pair.local.ascii(),
+          .remote = ask.pair.remote.ascii()};
+}
 frame::Ask frame_of(std::uint64_t id, const ControlAsk& ask) {
   return {.id = id, .question = frame::Question::kControl, .json = ask.json};
 }
@@ -31,6 +37,7 @@ bool fits_a_frame(const KeyAsk& ask) { return ask.stream_id.size() <= limits::kL
 bool fits_a_frame(const VerdictAsk& ask) {
   return ask.stream_id.size() <= limits::kLinkTextBytesMax && ask.key.size() <= limits::kLinkTextBytesMax;
 }
+bool fits_a_frame(const AdmitAsk&) { return true; }
 bool fits_a_frame(const ControlAsk& ask) { return ask.json.size() <= limits::kLinkAnswerBytesMax; }
 
 Result<Ask> ask_of(const frame::Ask& f) {
@@ -39,6 +46,7 @@ Result<Ask> ask_of(const frame::Ask& f) {
   auto remote = xmpp::Domain::parse(f.remote);
   if (!local || !remote) return {Code::kLinkFrame, "ASK: a domain is not valid"};
   xmpp::Pair pair{*std::move(local), *std::move(remote)};
+  if (f.question == frame::Question::kAdmit) return Ask(AdmitAsk{std::move(pair)});
   std::string stream_id(f.stream_id);
   if (f.question == frame::Question::kKey) return Ask(KeyAsk{std::move(pair), std::move(stream_id)});
   return Ask(VerdictAsk{std::move(pair), std::move(stream_id), std::string(f.key)});
@@ -62,6 +70,8 @@ std::uint64_t Control::ask(Ask ask) {
   const bool fits = std::visit([](const auto& question) { return fits_a_frame(question); }, ask);
   if (!line_.up) {
     line_.events.push_back(Answered{id, Error{Code::kLinkDown, {}}});
+  } else if (std::holds_alternative<AdmitAsk>(ask) && line_.version < frame::kVersionAdmit) {
+    line_.events.push_back(Answered{id, Error{Code::kLinkVersion, "ADMIT"}});
   } else if (!has_place_for(ask)) {
     line_.events.push_back(Answered{id, Error{Code::kLinkBusy, {}}});
   } else if (!fits) {
@@ -83,7 +93,7 @@ void Control::answer(std::uint64_t id, Answer answer) {
   if (answer && answer->size() > limits::kLinkAnswerBytesMax) {
     answer = Error{Code::kControlRefused, "the answer is longer than the link carries"};
   }
-  const frame::Verdict verdict = answer ? frame::Verdict{{}, *answer} : verdict_of(answer.error());
+  const frame::Verdict verdict = answer ? frame::Verdict{{}, *answer} : line_.told(answer.error());
   frame::append(line_.out, frame::Answer{found->second, verdict});
   received_ids_.erase(found->second);
   received_.erase(found);
@@ -93,6 +103,9 @@ Result<void> Control::handle_ask(const frame::Ask& f) {
   // Only the core has the secret (DESIGN: an edge's disk holds one secret, its identity).
   if (line_.role == Role::kEdge && f.question != frame::Question::kControl) {
     return {Code::kLinkFrame, "ASK: a question that only the core answers"};
+  }
+  if (f.question == frame::Question::kAdmit && line_.version < frame::kVersionAdmit) {
+    return {Code::kLinkFrame, "ASK: ADMIT is not of the version that was agreed on"};
   }
   if (received_.size() >= limits::kLinkAsksMax) return {Code::kLinkFrame, "ASK: too many unanswered"};
   auto ask = ask_of(f);
@@ -153,7 +166,7 @@ std::optional<Time> Control::poll_timeout() const {
 void Control::push_done(std::uint64_t generation, const Result<void>& result) {
   if (!line_.up) return;  // the core pushes again after the greeting
   frame::append(line_.out,
-                frame::PushDone{generation, result ? frame::Verdict{} : verdict_of(result.error())});
+                frame::PushDone{generation, result ? frame::Verdict{} : line_.told(result.error())});
 }
 
 Result<void> Control::handle_push(const frame::Push& f) {

@@ -147,7 +147,7 @@ void read(Fields& in, Window& f) {
 void read(Fields& in, Ask& f) {
   f.id = in.varint();
   const std::uint8_t question = in.u8();
-  in.require(question >= 1 && question <= 3);
+  in.require(question >= 1 && question <= 4);
   f.question = static_cast<Question>(question);
   if (f.question == Question::kControl) {
     f.json = in.string(limits::kLinkAnswerBytesMax);
@@ -155,6 +155,7 @@ void read(Fields& in, Ask& f) {
   }
   f.local = in.string(limits::kDomainBytesMax);
   f.remote = in.string(limits::kDomainBytesMax);
+  if (f.question == Question::kAdmit) return;
   f.stream_id = in.string(kText);
   if (f.question == Question::kVerdict) f.key = in.string(kText);
 }
@@ -247,7 +248,10 @@ void write(Appender& out, const Ask& f) {
   out.varint(f.id);
   out.u8(static_cast<std::uint8_t>(f.question));
   if (f.question == Question::kControl) return out.string(f.json);
-  for (const auto& text : {f.local, f.remote, f.stream_id}) out.string(text);
+  out.string(f.local);
+  out.string(f.remote);
+  if (f.question == Question::kAdmit) return;
+  out.string(f.stream_id);
   if (f.question == Question::kVerdict) out.string(f.key);
 }
 void write(Appender& out, const Answer& f) {

@@ -18,7 +18,9 @@ namespace sallyport::link::frame {
 
 // Bump when a type is added, or the layout or meaning of a frame changes.
 inline constexpr std::uint16_t kVersionLowest = 1;
-inline constexpr std::uint16_t kVersionHighest = 1;
+inline constexpr std::uint16_t kVersionHighest = 2;
+// From which on an edge may ask ADMIT.
+inline constexpr std::uint16_t kVersionAdmit = 2;
 
 enum class Type : std::uint8_t {
   kHello = 0x01,
@@ -148,13 +150,13 @@ struct Window {
   std::uint64_t bytes = 0;
   bool operator==(const Window&) const = default;
 };
-enum class Question : std::uint8_t { kKey = 1, kVerdict = 2, kControl = 3 };
+enum class Question : std::uint8_t { kKey = 1, kVerdict = 2, kControl = 3, kAdmit = 4 };
 struct Ask {
   static constexpr Type kType = Type::kAsk;
   std::uint64_t id = 0;
   Question question = Question::kKey;
-  std::string_view local = {};      // kKey, kVerdict
-  std::string_view remote = {};     // kKey, kVerdict
+  std::string_view local = {};      // all but kControl
+  std::string_view remote = {};     // all but kControl
   std::string_view stream_id = {};  // kKey, kVerdict
   std::string_view key = {};        // kVerdict
   std::string_view json = {};       // kControl

@@ -65,6 +65,7 @@ const std::vector<Row>& rows() {
       {"window", Window{1, 1 << 20}},
       {"ask key", Ask{1, Question::kKey, "a", "b", "stream", "", ""}},
       {"ask verdict", Ask{2, Question::kVerdict, "a", "b", "stream", "0f0f", ""}},
+      {"ask admit", Ask{4, Question::kAdmit, "a", "b", "", "", ""}},
       {"ask control", Ask{3, Question::kControl, "", "", "", "", "{}"}},
       {"answer", Answer{1, {"", "0f0f"}}},
       {"answer that refuses", Answer{1, {"policy.denied", "no"}}},

@@ -15,10 +15,20 @@ namespace sallyport::link {
 
 struct Line {
   Role role;
-  bool up = false;  // frames may be written
+  bool up = false;            // frames may be written
+  std::uint16_t version = 0;  // of the protocol, as agreed
   std::string out = {};
   ReplayLog log = {};
   Ring<Event, 256 * 1024> events = {};
+
+  // What this end tells the other one about an error, as a view into it: the stable name of its code, and
+  // from an edge its text too, cut to what a frame takes. A core tells no text, whatever its owner put there:
+  // texts may hold the addresses and names of the internal side, and an edge has no need of them (DESIGN
+  // invariant 2). Every error that crosses the link goes through here.
+  frame::Verdict told(const Error& error) const {
+    if (role == Role::kCore) return {code_row(error.code).name, {}};
+    return {code_row(error.code).name, frame::cut(error.text, limits::kLinkTextBytesMax)};
+  }
 
   // Appends a numbered frame that is not a stanza, and keeps it.
   void append_numbered(const frame::Frame& f) {
@@ -28,13 +38,6 @@ struct Line {
   }
 };
 
-// The stable name of the error's code and its text, cut to what a frame takes. A view into `error`.
-inline frame::Verdict verdict_of(const Error& error) {
-  return {code_row(error.code).name, frame::cut(error.text, limits::kLinkTextBytesMax)};
-}
-inline frame::Verdict verdict_of(const Outcome& outcome) {
-  return outcome ? verdict_of(*outcome) : frame::Verdict{};
-}
 // The error that a verdict names. A code of a newer program, unknown here, becomes `unknown`, and
 // its name the beginning of the text. Precondition: verdict.code is not empty.
 inline Error error_of(const frame::Verdict& verdict, Code unknown) {

@@ -175,7 +175,7 @@ bool Receiver::write_runs(std::uint64_t id, Channel& channel, frame::SettleWrite
       ready_bytes_ -= slot.credit;
     } while (channel.ready > 0 && channel.slots.front().outcome == outcome);
     channel.first_sequence += count;
-    writer.add({id, count, verdict_of(outcome)});
+    writer.add({id, count, outcome ? line_.told(*outcome) : frame::Verdict{}});
   }
   return true;
 }

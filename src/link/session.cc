@@ -108,7 +108,8 @@ void Session::Impl::connect(Time now) {
 void Session::Impl::greet() {
   const bool resume = session_ != 0;
   frame::append(line_.out,
-                frame::Hello{.role = 0,
+                frame::Hello{.version_highest = config_.version_highest,
+                             .role = 0,
                              .name = frame::cut(config_.name, limits::kLinkStringBytesMax),
                              .program_version = frame::cut(config_.version, limits::kLinkStringBytesMax),
                              .instance = config_.instance,
@@ -198,10 +199,10 @@ void Session::Impl::note_numbered(std::size_t bytes, Time now) {
 
 Result<void> Session::Impl::handle_hello(const frame::Hello& hello, Time now) {
   if (hello.role != 0) return {Code::kLinkFrame, "HELLO of an edge"};
-  const auto version = std::min(hello.version_highest, frame::kVersionHighest);
+  const auto version = std::min(hello.version_highest, config_.version_highest);
   if (version < std::max(hello.version_lowest, frame::kVersionLowest)) {
     return {Code::kLinkVersion, "the edge speaks " + std::to_string(frame::kVersionLowest) + " to " +
-                                    std::to_string(frame::kVersionHighest) + ", the core " +
+                                    std::to_string(config_.version_highest) + ", the core " +
                                     std::to_string(hello.version_lowest) + " to " +
                                     std::to_string(hello.version_highest)};
   }
@@ -220,12 +221,13 @@ Result<void> Session::Impl::handle_hello(const frame::Hello& hello, Time now) {
   if (resumed) {
     if (auto done = sender_.handle_ack(hello.position); !done) return done;
   }
+  line_.version = version;
   come_up(hello.name, hello.program_version, resumed, now);
   return {};
 }
 
 Result<void> Session::Impl::handle_welcome(const frame::Welcome& welcome, Time now) {
-  if (welcome.version < frame::kVersionLowest || welcome.version > frame::kVersionHighest) {
+  if (welcome.version < frame::kVersionLowest || welcome.version > config_.version_highest) {
     return {Code::kLinkVersion, "the edge chose " + std::to_string(welcome.version)};
   }
   if (welcome.resumed) {
@@ -237,6 +239,7 @@ Result<void> Session::Impl::handle_welcome(const frame::Welcome& welcome, Time n
     if (welcome.position != 0) return {Code::kLinkFrame, "WELCOME: a new session does not begin at 0"};
     start_session(welcome.session, welcome.instance);
   }
+  line_.version = welcome.version;
   come_up(welcome.name, welcome.program_version, welcome.resumed, now);
   return {};
 }
@@ -269,7 +272,7 @@ void Session::Impl::come_up(std::string_view peer_name, std::string_view peer_ve
 
 void Session::Impl::fail(const Error& error) {
   if (state_ != State::kGreeting && state_ != State::kUp) return;
-  frame::append(line_.out, frame::Refuse{verdict_of(error)});
+  frame::append(line_.out, frame::Refuse{line_.told(error)});
   close(error, false);
 }
 
@@ -397,6 +400,7 @@ bool Session::take_output(std::string& out, Time now) { return impl_->take_outpu
 bool Session::wants_close() const { return impl_->state() == Impl::State::kClosing; }
 const std::string& Session::peer_instance() const { return impl_->peer_instance(); }
 bool Session::is_up() const { return impl_->state() == Impl::State::kUp; }
+std::uint16_t Session::version() const { return impl_->line().version; }
 
 std::optional<Event> Session::poll() {
   auto& events = impl_->line().events;

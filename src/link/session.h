@@ -25,6 +25,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "link/frame.h"
 #include "xmpp/stanza.h"
 
 namespace sallyport::link {
@@ -64,10 +65,15 @@ struct VerdictAsk {  // is this the key we made for that pair and stream? (XEP-0
   std::string stream_id;
   std::string key;
 };
+// May the pair be admitted on an edge's public side? Answered by any text, or by the refusal of the core's
+// rules, which know the inside names. Since version 2 of the protocol.
+struct AdmitAsk {
+  xmpp::Pair pair;
+};
 struct ControlAsk {  // a question of the control vocabulary, as JSON text, asked across the link
   std::string json;
 };
-using Ask = std::variant<KeyAsk, VerdictAsk, ControlAsk>;
+using Ask = std::variant<KeyAsk, VerdictAsk, ControlAsk, AdmitAsk>;
 // The key in hex; "valid" or "invalid"; JSON text. Or the core's refusal.
 using Answer = Result<std::string>;
 
@@ -147,6 +153,8 @@ struct SessionConfig {
   std::string name;      // ours, for the other side's logs
   std::string version;   // of the program
   std::string instance;  // random, new for each process; how a restart is told from a reconnect
+  // Of the protocol; less than frame::kVersionHighest is for tests of nodes of different versions.
+  std::uint16_t version_highest = frame::kVersionHighest;
 };
 
 // A stanza that was not settled when the session was given up, in the order it was sent.
@@ -185,6 +193,8 @@ class Session {
   bool is_up() const;
   // The other process's `instance`, as it greeted last; empty before, and once the session is forgotten.
   const std::string& peer_instance() const;
+  // Of the protocol, as the last greeting agreed on it; 0 before the first.
+  std::uint16_t version() const;
 
   // --- stanzas
   // Whether the pair's channel and the link have room now for a stanza whose `xml` has that size. False
@@ -211,7 +221,8 @@ class Session {
   std::size_t unsettled_bytes() const;
 
   // --- control
-  // Lost on a disconnect: answered with kLinkDown; above limits::kLinkAsksMax: with kLinkBusy.
+  // Lost on a disconnect: answered with kLinkDown; above limits::kLinkAsksMax: with kLinkBusy; where the
+  // other end's version does not know the question: with kLinkVersion.
   std::uint64_t ask(Ask ask);
   // `id` as in Asked. One of a connection that has ended is ignored.
   void answer(std::uint64_t id, Answer answer);

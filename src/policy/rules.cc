@@ -102,6 +102,13 @@ class Rules::Index {
     return std::nullopt;
   }
 
+  bool names_exactly(const xmpp::Domain& domain) const {
+    const auto at = exact_.find(domain.ascii());
+    if (at == exact_.end()) return false;
+    const auto allows = [this](std::uint32_t row) { return set.lists[row].allow; };
+    return at->second.routed || std::ranges::any_of(at->second.rows, allows);
+  }
+
   const PeerRow* peer(const xmpp::Domain& domain) const {
     const std::string_view name = domain.ascii();
     if (const auto at = peers_.find(name); at != peers_.end()) return at->second;
@@ -245,6 +252,8 @@ Result<void> Rules::may_answer(const xmpp::Pair& pair, UnixTime now) const {
   if (in.result) return {};
   return judge(pair, Direction::kOut, now).result;
 }
+
+bool Rules::names_exactly(const xmpp::Domain& remote) const { return index_->names_exactly(remote); }
 
 s2s::PeerRules Rules::peer(const xmpp::Domain& remote) const {
   s2s::PeerRules rules{.authenticate = index_->set.authenticate};

@@ -113,6 +113,10 @@ class Rules {
   // Whether what answers (results, errors, presence answers, dialback verification) may pass: the pair is
   // sound (local is local, remote is no inside name) and either direction may start.
   Result<void> may_answer(const xmpp::Pair& pair, UnixTime now) const;
+  // Whether an [[allow]] row or a static route names the domain exactly. The configuration refuses such a row
+  // for an inside name, so this domain is none, even where `inside` is not known (on an edge). A wildcard
+  // says nothing of the kind: inside names may stand below it.
+  bool names_exactly(const xmpp::Domain& remote) const;
   // [federation], and over it what the most specific [[peer]] row says. Less than required TLS counts only in
   // an exact row that itself says authenticate = "dialback" (the configuration admits no other).
   s2s::PeerRules peer(const xmpp::Domain& remote) const;

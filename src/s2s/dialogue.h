@@ -37,6 +37,7 @@ class TestJudge final : public Judge {
     if (it == refused.end()) return {};
     return Error{it->second, {}};
   }
+  bool must_ask(const Pair& p) const override { return unknown.contains(p.remote); }
   PeerRules rules(const Pair& p) const override {
     const auto it = special.find(p.remote);
     return it == special.end() ? usual : it->second;
@@ -49,6 +50,7 @@ class TestJudge final : public Judge {
 
   std::set<xmpp::Domain> served{domain("local.example"), domain("other-local.example")};
   std::map<xmpp::Domain, Code> refused;
+  std::set<xmpp::Domain> unknown;  // who knows has to be asked first
   std::map<xmpp::Domain, PeerRules> special;
   PeerRules usual;
 };
@@ -103,6 +105,8 @@ std::string describe(const Output& output) {
           return fmt::format("VerifyKey {} {} {}", text(o.pair), o.stream_id, o.key);
         } else if constexpr (std::is_same_v<T, CheckKey>) {
           return fmt::format("CheckKey {} {} {}", text(o.pair), o.stream_id, o.key);
+        } else if constexpr (std::is_same_v<T, AskAdmission>) {
+          return fmt::format("AskAdmission {}{}", text(o.pair), o.proved ? " proved" : "");
         } else if constexpr (std::is_same_v<T, Admitted>) {
           return "Admitted " + text(o.proof);
         } else if constexpr (std::is_same_v<T, PairRefused>) {

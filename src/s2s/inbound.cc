@@ -1,9 +1,12 @@
 #include "s2s/inbound.h"
 
 #include <algorithm>
+#include <set>
+#include <utility>
 
 #include "base/limits.h"
 #include "base/ring.h"
+#include "s2s/pending_requests.h"
 #include "s2s/sasl_external.h"
 #include "s2s/starttls.h"
 #include "s2s/stream_limits.h"
@@ -22,6 +25,7 @@ class Inbound::Impl final : public StreamMachine {
   void handle_tls(const TlsFacts& facts, Time now);
   void handle_verified(const Pair& pair, const std::string& id, Result<VerifyAnswer> answer, Time now);
   void handle_key_checked(const Pair& pair, const std::string& id, Result<bool> valid, Time now);
+  void handle_admission(const Pair& pair, Result<void> answer, Time now);
   void handle_timeout(Time now);
   std::optional<Time> poll_timeout() const;
   void judge_again(Time now);
@@ -34,11 +38,6 @@ class Inbound::Impl final : public StreamMachine {
   }
 
  private:
-  // A question that the owner has not answered yet: a key to verify, or one to check.
-  struct Pending {
-    DialbackElement request;
-    Time deadline;
-  };
   // A proved pair that policy has ended, while others live on.
   struct Ended {
     PeerProof proof;
@@ -55,17 +54,20 @@ class Inbound::Impl final : public StreamMachine {
 
   Result<void> judge_header(const xmpp::StreamHeader& header);
   void write_features();
-  bool offers_external() const;
+  bool may_offer_external() const;
   void accept_starttls();
   void handle_sasl(const xmpp::Element& element);
+  void finish_external(const Pair& pair, Result<void> admitted);
   void refuse_sasl(SaslRefusal refusal);
   void handle_dialback(const xmpp::Element& element);
   void handle_result(DialbackElement request);
+  void prove_result(DialbackElement request);
   void handle_verify(DialbackElement request);
 
   Result<void> judge_pair(const Pair& pair) const;
   Result<void> judge_proof(const PeerProof& proof) const;
   Error judge_stray(const xmpp::Domain& from, const xmpp::Domain& to) const;
+  bool asks_about(const Pair& pair);
   void admit(PeerProof proof);
   void refuse(const DialbackElement& request, Error error);
   void answer_invalid(const DialbackElement& request);
@@ -73,13 +75,7 @@ class Inbound::Impl final : public StreamMachine {
   bool is_tls_awaited() const;
   bool is_negotiating() const { return proofs_.empty() || phase_ == Phase::kSasl; }
   void expire_questions();
-  static Pair pair_of(const DialbackElement& request) { return {request.to, request.from}; }
-  // By pair, and for checks by the id too; that of a `db:result` is empty.
-  static auto find(std::vector<Pending>& list, const Pair& pair, std::string_view id) {
-    return std::ranges::find_if(list, [&](const Pending& pending) {
-      return pair_of(pending.request) == pair && pending.request.id == id;
-    });
-  }
+  static Pair pair_of(const DialbackElement& request) { return PendingRequests::pair_of(request); }
 
   const Judge& judge_;
   Random& random_;
@@ -90,11 +86,15 @@ class Inbound::Impl final : public StreamMachine {
   std::optional<xmpp::Domain> remote_;  // the header's `from`, when it had one; a claim, never a proof
   TlsRule floor_ = TlsRule::kRequired;
   bool external_offered_ = false;
+  bool features_wait_ = false;  // for the answer about the header's pair
+  bool auth_waits_ = false;     // for the same
   bool authenticated_ = false;  // by SASL
   std::size_t sasl_failures_ = 0;
-  bool was_asked_ = false;  // db:verify came: the stream has been of use without a proof
-  std::vector<Pending> verifying_;
-  std::vector<Pending> checking_;
+  bool was_asked_ = false;      // db:verify came: the stream has been of use without a proof
+  PendingRequests asking_;      // `db:result` that wait for the answer about their pair
+  std::set<Pair> asked_about_;  // not answered yet
+  PendingRequests verifying_;
+  PendingRequests checking_;
   std::vector<Ended> ended_;
   std::optional<Error> refusal_;  // of the last pair that the peer tried
   std::optional<Time> linger_until_;
@@ -117,7 +117,11 @@ void Inbound::Impl::handle_header(const xmpp::StreamHeader& header) {
   if (Result<void> good = judge_header(header); !good) return fail(std::move(good).error());
   floor_ = judge_.tls_floor(*local_, remote_);
   write_header();
-  write_features();
+  if (tls_ && !authenticated_ && may_offer_external()) {
+    features_wait_ = asks_about({*local_, *remote_});
+    external_offered_ = !features_wait_;
+  }
+  if (!features_wait_) write_features();
 }
 
 Result<void> Inbound::Impl::judge_header(const xmpp::StreamHeader& header) {
@@ -147,6 +151,7 @@ Result<void> Inbound::Impl::judge_header(const xmpp::StreamHeader& header) {
 }
 
 void Inbound::Impl::write_header() {
+  asking_.clear();               // requests of the stream before a restart, as in handle_verified
   stream_id_ = random_.hex(16);  // RFC 6120 4.7.3: unpredictable; a new one for each header
   open({local_ ? local_->unicode() : std::string(), remote_ ? remote_->unicode() : std::string(), stream_id_,
         "en"});
@@ -158,8 +163,8 @@ void Inbound::Impl::write_features() {
     phase_ = Phase::kFeatures;
     write(starttls_feature_xml(floor_));
   } else if (!authenticated_) {
-    phase_ = Phase::kSecureFeatures;
-    external_offered_ = offers_external();
+    // Another pair may have been proved by dialback while the features had to wait.
+    if (phase_ == Phase::kSecureHeader) phase_ = Phase::kSecureFeatures;
     if (external_offered_) write(external_feature_xml());
   } else {
     phase_ = Phase::kReady;
@@ -173,7 +178,7 @@ void Inbound::Impl::write_features() {
   write("</stream:features>");
 }
 
-bool Inbound::Impl::offers_external() const {
+bool Inbound::Impl::may_offer_external() const {
   // XEP-0178 3 step 9: only to whom it can succeed.
   return remote_ && certificate_names_domain(*tls_, *remote_) && judge_.admits({*local_, *remote_});
 }
@@ -181,6 +186,7 @@ bool Inbound::Impl::offers_external() const {
 // --- what the peer asks while negotiating
 
 void Inbound::Impl::handle_element(const xmpp::Element& element) {
+  if (auth_waits_) return fail({Code::kStreamOrder, "after <auth/>"});
   if (is_starttls(element, "starttls")) return accept_starttls();
   if (!tls_ && floor_ == TlsRule::kRequired) return fail({Code::kTlsRequired, bounded(element.name.local)});
   if (element.name.space == xmpp::ns::kSasl) return handle_sasl(element);
@@ -209,13 +215,20 @@ void Inbound::Impl::handle_sasl(const xmpp::Element& element) {
   if (auto refusal = judge_external(element, *remote_)) return refuse_sasl(std::move(*refusal));
 
   const Pair pair{*local_, *remote_};
-  if (Result<void> admitted = judge_pair(pair); !admitted) {
+  Result<void> admitted = judge_pair(pair);
+  if (admitted && something_follows(false)) return fail({Code::kStreamOrder, "after <auth/>"});
+  auth_waits_ = admitted && asks_about(pair);
+  if (!auth_waits_) finish_external(pair, std::move(admitted));
+}
+
+void Inbound::Impl::finish_external(const Pair& pair, Result<void> admitted) {
+  if (!admitted) {
     outputs_.push_back(PairRefused{pair, admitted.error()});
-    return refuse_sasl({"not-authorized", std::move(admitted).error()});
+    return refuse_sasl({is_temporary(admitted.error().code) ? "temporary-auth-failure" : "not-authorized",
+                        admitted.error()});
   }
   Result<PeerProof> proof = CertificateIdentity::prove(pair, *tls_, Method::kExternal);
   if (!proof) return refuse_sasl({"not-authorized", std::move(proof).error()});
-  if (something_follows(false)) return fail({Code::kStreamOrder, "after <auth/>"});
   write(sasl_success_xml());
   authenticated_ = true;
   restart();
@@ -246,15 +259,25 @@ void Inbound::Impl::handle_result(DialbackElement request) {
   const Pair pair = pair_of(request);
   linger_until_.reset();
   if (Result<void> good = judge_pair(pair); !good) return refuse(request, std::move(good).error());
-  const auto same = [&pair](const PeerProof& proof) { return proof.pair() == pair; };
-  if (std::ranges::any_of(proofs_, same)) {
+  if (std::ranges::find(proofs_, pair, &PeerProof::pair) != proofs_.end()) {
     return write(dialback_answer(request, DialbackElement::Type::kValid).xml());
   }
   // One answer will do for both.
-  if (find(verifying_, pair, {}) != verifying_.end()) return;
-  if (proofs_.size() + ended_.size() + verifying_.size() >= limits::kPairsPerStreamMax) {
+  if (verifying_.find(pair) != nullptr || asking_.find(pair) != nullptr) return;
+  if (proofs_.size() + ended_.size() + verifying_.size() + asking_.size() >= limits::kPairsPerStreamMax) {
     return refuse(request, {Code::kDialbackTooMany, "pairs"});
   }
+  if (!judge_.must_ask(pair)) return prove_result(std::move(request));
+  if (asking_.size() >= limits::kVerificationsPerStreamMax) {
+    return refuse(request, {Code::kDialbackTooMany, "admissions"});
+  }
+  asks_about(pair);
+  asking_.add(std::move(request), now_ + limits::kDialbackTimeout);
+}
+
+// Of a pair that is admitted.
+void Inbound::Impl::prove_result(DialbackElement request) {
+  const Pair pair = pair_of(request);
   if (tls_) {
     // XEP-0344 2.2: the key need not be verified where a certificate speaks for this very domain
     // (CVE-2021-32919).
@@ -268,18 +291,16 @@ void Inbound::Impl::handle_result(DialbackElement request) {
     return refuse(request, {Code::kDialbackTooMany, "verifications"});
   }
   outputs_.push_back(VerifyKey{pair, stream_id_, request.key});
-  verifying_.push_back({std::move(request), now_ + limits::kDialbackTimeout});
+  verifying_.add(std::move(request), now_ + limits::kDialbackTimeout);
 }
 
 void Inbound::Impl::handle_verified(const Pair& pair, const std::string& id, Result<VerifyAnswer> answer,
                                     Time now) {
   if (is_over() || id != stream_id_) return;
   now_ = now;
-  const auto pending = find(verifying_, pair, {});
-  if (pending == verifying_.end()) return;  // XEP-0220 2.1.2: dropped silently
-  const DialbackElement request = std::move(pending->request);
-  verifying_.erase(pending);
-
+  const std::optional<DialbackElement> pending = verifying_.take(pair);
+  if (!pending) return;  // XEP-0220 2.1.2: dropped silently
+  const DialbackElement& request = *pending;
   if (!answer) return refuse(request, std::move(answer).error());
   if (!answer->valid) return answer_invalid(request);
   // Policy may have changed while the question was out.
@@ -305,29 +326,27 @@ void Inbound::Impl::handle_verify(DialbackElement request) {
     return write(dialback_error(request, served.error()).xml());
   }
   was_asked_ = true;
-  if (const auto same = find(checking_, pair, request.id); same != checking_.end()) {
+  if (const DialbackElement* same = checking_.find(pair, request.id)) {
     // Answers are told apart by pair and id only.
-    if (same->request.key == request.key) return;
+    if (same->key == request.key) return;
     return write(dialback_error(request, {Code::kDialbackTooMany, {}}).xml());
   }
   if (checking_.size() >= limits::kVerificationsPerStreamMax) {
     return write(dialback_error(request, {Code::kDialbackTooMany, {}}).xml());
   }
   outputs_.push_back(CheckKey{pair, request.id, request.key});
-  checking_.push_back({std::move(request), now_ + limits::kDialbackTimeout});
+  checking_.add(std::move(request), now_ + limits::kDialbackTimeout);
 }
 
 void Inbound::Impl::handle_key_checked(const Pair& pair, const std::string& id, Result<bool> valid,
                                        Time now) {
   if (is_over()) return;
   now_ = now;
-  const auto pending = find(checking_, pair, id);
-  if (pending == checking_.end()) return;
-  const DialbackElement request = std::move(pending->request);
-  checking_.erase(pending);
+  const std::optional<DialbackElement> request = checking_.take(pair, id);
+  if (!request) return;
   using Type = DialbackElement::Type;
-  write(valid ? dialback_answer(request, *valid ? Type::kValid : Type::kInvalid).xml()
-              : dialback_error(request, valid.error()).xml());
+  write(valid ? dialback_answer(*request, *valid ? Type::kValid : Type::kInvalid).xml()
+              : dialback_error(*request, valid.error()).xml());
 }
 
 // --- pairs
@@ -349,13 +368,45 @@ Result<void> Inbound::Impl::judge_proof(const PeerProof& proof) const {
   return {};
 }
 
+// Whether the answer about the pair has to be waited for. Then the question is out.
+bool Inbound::Impl::asks_about(const Pair& pair) {
+  if (!judge_.must_ask(pair)) return false;
+  if (asked_about_.insert(pair).second) outputs_.push_back(AskAdmission{pair});
+  return true;
+}
+
+void Inbound::Impl::handle_admission(const Pair& pair, Result<void> answer, Time now) {
+  if (is_over() || asked_about_.erase(pair) == 0) return;
+  now_ = now;
+  const bool is_header_pair = local_ == pair.local && remote_ == pair.remote;
+  if (is_header_pair && std::exchange(features_wait_, false)) {
+    // Where the answer did not come, nobody has said no: `auth` asks again.
+    external_offered_ = answer || is_temporary(answer.error().code);
+    write_features();
+  }
+  if (is_header_pair && std::exchange(auth_waits_, false)) {
+    // Or another pair was proved by dialback meanwhile.
+    const bool in_order = phase_ == Phase::kSecureFeatures;
+    finish_external(pair, in_order ? answer : Result<void>(Error{Code::kStreamOrder, "auth"}));
+  }
+  std::optional<DialbackElement> request = asking_.take(pair);
+  if (!request) return;
+  // Policy may have changed while the question was out.
+  if (answer) answer = judge_pair(pair);
+  if (!answer) return refuse(*request, std::move(answer).error());
+  prove_result(*std::move(request));
+}
+
 void Inbound::Impl::admit(PeerProof proof) {
   std::erase_if(ended_, [&proof](const Ended& ended) { return ended.proof.pair() == proof.pair(); });
   refusal_.reset();
   parser_->raise_limits(xmpp::ParseLimits::authenticated());
   phase_ = Phase::kReady;
   proofs_.push_back(proof);
+  // Policy changed between the answer and the proof, or the answer has been forgotten.
+  const bool ask_again = judge_.must_ask(proof.pair());
   outputs_.push_back(Admitted{std::move(proof)});
+  if (ask_again) outputs_.push_back(AskAdmission{proofs_.back().pair(), true});
 }
 
 void Inbound::Impl::refuse(const DialbackElement& request, Error error) {
@@ -367,7 +418,7 @@ void Inbound::Impl::refuse(const DialbackElement& request, Error error) {
 }
 
 void Inbound::Impl::linger_if_idle() {
-  if (proofs_.empty() && verifying_.empty()) linger_until_ = now_ + limits::kCloseTimeout;
+  if (proofs_.empty() && verifying_.empty() && asking_.empty()) linger_until_ = now_ + limits::kCloseTimeout;
 }
 
 void Inbound::Impl::judge_again(Time now) {
@@ -377,6 +428,7 @@ void Inbound::Impl::judge_again(Time now) {
   for (PeerProof& proof : proofs_) {
     Result<void> good = judge_proof(proof);
     if (good) {
+      if (judge_.must_ask(proof.pair())) outputs_.push_back(AskAdmission{proof.pair(), true});
       kept.push_back(std::move(proof));
       continue;
     }
@@ -451,9 +503,7 @@ std::optional<Time> Inbound::Impl::poll_timeout() const {
   if (is_tls_awaited()) at = std::min(at, accepted_at_ + limits::kTlsTimeout);
   if (linger_until_) at = std::min(at, *linger_until_);
   if (rest_deadline()) at = std::min(at, *rest_deadline());
-  for (const auto* list : {&verifying_, &checking_}) {
-    for (const Pending& pending : *list) at = std::min(at, pending.deadline);
-  }
+  for (const auto* list : {&asking_, &verifying_, &checking_}) at = list->earliest(at);
   return at;
 }
 
@@ -484,26 +534,17 @@ void Inbound::Impl::handle_timeout(Time now) {
 
 void Inbound::Impl::expire_questions() {
   const Error late{Code::kDialbackTimeout, {}};
-  for (auto it = checking_.begin(); it != checking_.end();) {
-    if (it->deadline > now_) {
-      ++it;
-      continue;
-    }
-    write(dialback_error(it->request, late).xml());
-    it = checking_.erase(it);
-  }
-  for (auto it = verifying_.begin(); it != verifying_.end();) {
-    if (it->deadline > now_) {
-      ++it;
-      continue;
-    }
-    const DialbackElement request = std::move(it->request);
-    it = verifying_.erase(it);
-    refuse(request, late);
+  while (const auto request = checking_.take_expired(now_)) write(dialback_error(*request, late).xml());
+  while (const auto request = verifying_.take_expired(now_)) refuse(*request, late);
+  while (const auto request = asking_.take_expired(now_)) {
+    asked_about_.erase(pair_of(*request));
+    refuse(*request, late);
   }
 }
 
 void Inbound::Impl::handle_end(std::optional<Error> error) {
+  asking_.clear();
+  asked_about_.clear();
   verifying_.clear();
   checking_.clear();
   // A peer that goes because it was refused has the refusal as its reason, however it goes.
@@ -537,6 +578,9 @@ void Inbound::handle_verified(const Pair& pair, const std::string& stream_id, Re
 void Inbound::handle_key_checked(const Pair& pair, const std::string& stream_id, Result<bool> valid,
                                  Time now) {
   impl_->handle_key_checked(pair, stream_id, std::move(valid), now);
+}
+void Inbound::handle_admission(const Pair& pair, Result<void> answer, Time now) {
+  impl_->handle_admission(pair, std::move(answer), now);
 }
 void Inbound::handle_timeout(Time now) { impl_->handle_timeout(now); }
 std::optional<Time> Inbound::poll_timeout() const { return impl_->poll_timeout(); }

@@ -13,6 +13,10 @@
 // refusal. An unknown target alone closes nothing (XEP-0220 2.2.1). A key that is not valid closes the stream
 // with type='invalid'; where other pairs live on it, it is answered with `forbidden` instead, which ends only
 // that pair (XEP-0220 2.1.2).
+//
+// Asking first. Where the judge has to ask about a pair (Judge::must_ask), the stream waits for the answer at
+// the step that would grant something: the features after TLS are held back where they would offer EXTERNAL,
+// `auth` and `db:result` are answered afterwards. So a pair that is refused has caused no verification.
 #pragma once
 
 #include <cstdint>
@@ -49,6 +53,13 @@ struct CheckKey {
   std::string stream_id;
   std::string key;
 };
+// Policy here does not know whether the pair may be proved (Judge::must_ask): ask who knows. Where the pair
+// is not proved yet, then handle_admission; of a pair that is `proved`, an answer other than yes is told by
+// judge_again, once the judge knows it.
+struct AskAdmission {
+  Pair pair;
+  bool proved = false;
+};
 // The pair is proved; stanzas of it may follow.
 struct Admitted {
   PeerProof proof;
@@ -70,8 +81,8 @@ struct Unmovable {
   PeerProof proof;
   xmpp::BadStanza stanza;
 };
-using InboundOutput =
-    std::variant<StartTls, VerifyKey, CheckKey, Admitted, PairRefused, Deliver, Unmovable, Closed>;
+using InboundOutput = std::variant<StartTls, VerifyKey, CheckKey, AskAdmission, Admitted, PairRefused,
+                                   Deliver, Unmovable, Closed>;
 
 class Inbound {
  public:
@@ -90,6 +101,8 @@ class Inbound {
   // A failed verification carries kDialbackUnreachable, kDialbackTimeout or whatever the leg said.
   void handle_verified(const Pair& pair, const std::string& stream_id, Result<VerifyAnswer> answer, Time now);
   void handle_key_checked(const Pair& pair, const std::string& stream_id, Result<bool> valid, Time now);
+  // An error that is not of policy is temporary: the peer may try again.
+  void handle_admission(const Pair& pair, Result<void> answer, Time now);
   void handle_timeout(Time now);
   std::optional<Time> poll_timeout() const;
   // The connection is gone. Closed is then the last output, with `why` or kStreamLost; no byte is written.

@@ -82,6 +82,9 @@ inline S secured(TlsFacts found) { return tls<Inbound>(std::move(found)); }
 inline S verified(Pair p, int stream, Result<VerifyAnswer> answer) {
   return event<Inbound>([=](Inbound& in, Time now) { in.handle_verified(p, id(stream), answer, now); });
 }
+inline S told(Pair p, Result<void> answer) {
+  return event<Inbound>([=](Inbound& in, Time now) { in.handle_admission(p, answer, now); });
+}
 inline S checked(Pair p, std::string stream, Result<bool> answer) {
   return event<Inbound>([=](Inbound& in, Time now) { in.handle_key_checked(p, stream, answer, now); });
 }

@@ -20,6 +20,11 @@ struct PeerRules {
   bool use_external = true;
 };
 
+// Whether a refusal of a pair says nothing about the pair itself: nobody could be asked.
+inline bool is_temporary(Code code) {
+  return code != Code::kStreamHostUnknown && !code_row(code).name.starts_with("policy.");
+}
+
 class Judge {
  public:
   virtual ~Judge() = default;
@@ -27,6 +32,10 @@ class Judge {
   virtual Result<void> serves(const xmpp::Domain& local) const = 0;
   // Whether the peer may start towards us for this pair. Errors: kPolicy*.
   virtual Result<void> admits(const Pair& pair) const = 0;
+  // The third answer: `admits` knows no reason against the pair, but does not know every name. Another node
+  // has to be asked before the pair is offered or granted anything (AskAdmission); pairs that are proved keep
+  // what they have until the answer.
+  virtual bool must_ask(const Pair&) const { return false; }
   virtual PeerRules rules(const Pair& pair) const = 0;
   // The least strict TLS rule that a stream whose header says `from`, `to` might live under: whether
   // STARTTLS is advertised as required. Proving each pair applies the pair's own rule again.

@@ -176,8 +176,12 @@ void World::wrote(const Node& from, const Node& to, std::uint64_t flow, std::str
   std::string& tail = tails_[flow];
   tail.append(bytes);
   if (options_.broken == "leak" && std::exchange(broke_, false)) tail.append(kNode);
-  if (to.name != "evil" && tail.find(kNode) != tail.npos)
+  const auto tells = [&tail](std::string_view secret) { return tail.find(secret) != tail.npos; };
+  if (to.name != "evil" && tells(kNode))
     throw Violation("inside names", from.name + " tells " + to.name + ": " + tail);
+  // On the link no inside name or address stands at all (DESIGN invariant 2).
+  if (from.is_core && (tells("corp.example") || tells("10.0.0.")))
+    throw Violation("inside names", "the link tells: " + tail);
   if (tail.size() > 32) tail.erase(0, tail.size() - 32);
 }
 

@@ -107,12 +107,19 @@ gate::PolicyUpdate World::policy() const {
   gate::PolicyUpdate update;
   auto& rules = update.policy.rules;
   rules.local = {{name("example.com")}, {name("beta.example")}, {name(kAlias), true}};
-  for (const char* allowed : {"ext.example", "ext2.example", "*.mux.example", "mux-a.example",
-                              "mux-b.example", "mux-c.example", "evil.example", "absent.example"})
-    rules.lists.push_back({.domain = pattern(allowed), .allow = true});
+  if (is_open()) {
+    // No row names the others: the edge asks the core about each pair.
+    rules.privacy = policy::Privacy::kOff;
+    rules.lists.push_back({.domain = pattern("blocked.example"), .allow = false});
+    if (dial_refused_) rules.lists.push_back({.domain = pattern("dial.example"), .allow = false});
+  } else {
+    for (const char* allowed : {"ext.example", "ext2.example", "*.mux.example", "mux-a.example",
+                                "mux-b.example", "mux-c.example", "evil.example", "absent.example"})
+      rules.lists.push_back({.domain = pattern(allowed), .allow = true});
+    rules.lists.push_back({.domain = pattern("dial.example"), .allow = !dial_refused_});
+  }
   rules.lists.push_back(
       {.domain = pattern("oneway.example"), .allow = true, .direction = policy::Direction::kOut});
-  rules.lists.push_back({.domain = pattern("dial.example"), .allow = !dial_refused_});
   for (const char* weak : {"dial.example", "mux-a.example", "mux-b.example", "mux-c.example"})
     rules.peers.push_back({.domain = pattern(weak), .authenticate = s2s::Authenticate::kDialback});
   update.policy.routes = {{.domain = name("ext2.example"), .address = host("198.51.100.1:5269")}};
@@ -168,7 +175,7 @@ void World::start_core() {
 
 void World::start_edge() {
   ++instances_;
-  LogSink& sink = *this;
+  LogSink& sink = edge_log_;
   edge_ = std::make_unique<gate::Edge>(edge_setup(), chance_, sink, schedule_.both());
   network_.start(edge_node_, *edge_);
 }
@@ -209,6 +216,14 @@ void World::note(const std::string& text) {
   if (options_.trace)
     std::cout << fmt::format("{:12.6f} {}\n",
                              std::chrono::duration<double>(schedule_.now().time_since_epoch()).count(), text);
+}
+
+// Where the core dials from is seen by whoever accepts its connection; nothing else inside is.
+void World::EdgeLog::log(LogEvent event) {
+  for (const auto& [key, value] : event.fields)
+    if (value.find("10.0.0.") != value.npos && !event.name.starts_with("link."))
+      throw Violation("inside names", "the edge logs an inside address: " + format_text(event, ""));
+  all.log(std::move(event));
 }
 
 void World::log(LogEvent event) {

@@ -53,6 +53,13 @@ class World : private Watch, private Users, private LogSink {
     std::string domain;  // what its server calls it
   };
 
+  // What an edge logs; all of it goes where the core's log goes.
+  struct EdgeLog : LogSink {
+    explicit EdgeLog(LogSink& sink) : all(sink) {}
+    void log(LogEvent event) override;
+    LogSink& all;
+  };
+
   // world.cc: who there is
   void build();
   void add_server(ServerConfig config, std::vector<std::string> trusts, std::string issuer,
@@ -60,6 +67,8 @@ class World : private Watch, private Users, private LogSink {
   gate::CoreSetup core_setup() const;
   gate::EdgeSetup edge_setup() const;
   gate::PolicyUpdate policy() const;
+  // A third of the worlds federate with everybody who is not denied.
+  bool is_open() const { return options_.seed % 3 == 0; }
   void start_core();
   void start_edge();
 
@@ -94,6 +103,7 @@ class World : private Watch, private Users, private LogSink {
   void log(LogEvent event) override;
 
   Options options_;
+  EdgeLog edge_log_{*this};
   Chance chance_;
   Schedule schedule_;
   Ledger ledger_;

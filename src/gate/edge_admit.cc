@@ -1,0 +1,64 @@
+// The edge asks its core about pairs that no row of the pushed policy names: the core knows the inside names,
+// an edge is not told them (DESIGN invariants 2 and 5). Nothing that a core answers, or leaves unanswered,
+// does more than refuse or admit the pair: the core judges each stanza of it again.
+#include "gate/edge_impl.h"
+
+namespace sallyport::gate {
+
+void Edge::Impl::ask_admission(const AskAdmit& ask, Now now) {
+  // Another stream's question may have been answered since this one was put.
+  if (const std::optional<Error>* known = world.admission(ask.pair)) {
+    if (!ask.proved) {
+      side.handle_admission(ask.conn, ask.pair, *known ? Result<void>(**known) : Result<void>(), now);
+    } else if (*known) {
+      side.judge_again(now);
+    }
+    return;
+  }
+  if (ask.proved) {
+    admissions.ask_again(ask.pair);
+  } else if (!link || !link->session().is_up()) {
+    side.handle_admission(ask.conn, ask.pair, Error{Code::kLinkDown, {}}, now);
+    return;
+  } else if (const auto dropped = admissions.ask(ask.pair, ask.conn, admission_source(ask.peer))) {
+    side.handle_admission(dropped->conn, dropped->pair, Error{Code::kLinkBusy, {}}, now);
+  }
+  send_admissions(now);
+}
+
+void Edge::Impl::send_admissions(Now now) {
+  if (!link || !link->session().is_up()) return;
+  while (const auto pair = admissions.next())
+    admissions.sent(*pair, link->session().ask(link::AdmitAsk{*pair}), now.mono);
+}
+
+bool Edge::Impl::handle_admission(const link::Answered& answered, Now now) {
+  const auto done = admissions.answered(answered.id);
+  if (!done) return false;
+  finish_admission(*done, answered.answer, now);
+  // Where the link is full of other questions, asking at once would only be told so again.
+  if (answered.answer || answered.answer.error().code != Code::kLinkBusy) send_admissions(now);
+  return true;
+}
+
+void Edge::Impl::finish_admission(const AdmissionQueue::Done& done, const link::Answer& answer, Now now) {
+  std::optional<Error> refusal;
+  // The core's code counts; what was asked about is known here.
+  if (!answer) refusal = Error{answer.error().code, done.pair.remote.ascii()};
+  const bool is_known = !refusal || !s2s::is_temporary(refusal->code);
+  if (is_known) world.note_admission(done.pair, done.source, refusal);
+  if (!is_known && done.proved) admissions.ask_again(done.pair);
+  for (const ConnId conn : done.streams)
+    side.handle_admission(conn, done.pair, refusal ? Result<void>(*refusal) : Result<void>(), now);
+  // A pair that is proved ends as at any change of policy.
+  if (is_known && refusal && done.proved) side.judge_again(now);
+}
+
+// A core that owes an answer for so long is asked again; who waited for it has gone or is told now.
+void Edge::Impl::expire_admissions(Now now) {
+  while (const auto done = admissions.expired(now.mono))
+    finish_admission(*done, Error{Code::kLinkDown, {}}, now);
+  send_admissions(now);
+}
+
+}  // namespace sallyport::gate

@@ -1,0 +1,283 @@
+// What is inside stays inside (DESIGN invariant 2): while everything fails that can fail there, no byte of
+// the link and no line of the edge's log has an inside address, an inside name or the name of a node.
+#include <gtest/gtest.h>
+
+#include "gate/joined_fixture.h"
+
+namespace sallyport::gate::joined {
+namespace {
+
+// Of this world and of the texts that fail in it.
+constexpr std::string_view kSecrets[] = {"10.9.8.",       "corp.example", "hidden.example", "node-2",
+                                         "xn--bcher-kva", "b\u00fccher",  "int-server",     "the secret"};
+
+const std::string kServerHeader =
+    "<?xml version='1.0'?><stream:stream xmlns='jabber:server' "
+    "xmlns:stream='http://etherx.jabber.org/streams' xmlns:db='jabber:server:dialback' id='1' "
+    "from='example.com' to='partner.example' version='1.0'>";
+const std::string kExternal =
+    "<stream:features><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>EXTERNAL</mechanism>"
+    "</mechanisms></stream:features>";
+const std::string kDialback =
+    "<stream:features><dialback xmlns='urn:xmpp:features:dialback'><errors/></dialback></stream:features>";
+
+// An internal server: how it fails.
+enum class How {
+  kDelivers,
+  kRefused,
+  kTimeout,
+  kHandshake,
+  kUntrusted,
+  kNoTls,
+  kStreamError,
+  kSaslFailure,
+  kDialbackInvalid,
+  kDialbackError,
+  kCloses,
+  kLost,
+  kSilent,
+};
+
+class InternalServer {
+ public:
+  explicit InternalServer(How how) : how_(how) {}
+  void operator()(Gateway& world, ConnId conn, const std::string& said) {
+    const auto has = [&said](std::string_view words) { return said.find(words) != said.npos; };
+    if (said.empty()) return dialled(world, conn);
+    if (how_ == How::kSilent) return;
+    if (has("<stream:stream")) return greeted(world, conn);
+    if (has("<starttls")) {
+      world.written_inside(conn, "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
+      secured_ = true;
+      if (how_ == How::kHandshake)
+        return world.core->handle_tls(conn, Error{Code::kTlsHandshake, "int-server at 10.9.8.7:5269: no"},
+                                      world.now);
+      s2s::TlsFacts facts = certificate({"example.com", "int-server.corp.example"});
+      if (how_ == How::kUntrusted)
+        facts.chain = Error{Code::kTlsUntrusted, "issuer CN=int-server.corp.example"};
+      return world.core->handle_tls(conn, std::move(facts), world.now);
+    }
+    if (has("<auth")) {
+      if (how_ == How::kSaslFailure)
+        return world.written_inside(conn,
+                                    "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><not-authorized/>"
+                                    "<text>int-server.corp.example says no</text></failure>");
+      authenticated_ = true;
+      return world.written_inside(conn, "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>");
+    }
+    if (has("<db:result")) return world.written_inside(conn, dialback_answer());
+  }
+
+ private:
+  void dialled(Gateway& world, ConnId conn) {
+    if (how_ == How::kRefused)
+      return world.core->handle_dial_failed(
+          conn,
+          {Code::kDialRefused, "10.9.8.7:5269: Connection refused; int-server.corp.example: no address"},
+          world.now);
+    if (how_ == How::kTimeout)
+      return world.core->handle_dial_failed(conn, {Code::kDialTimeout, "10.9.8.7:5269: timed out"},
+                                            world.now);
+    Connected connected;
+    connected.peer = {*dns::Ip::parse("10.9.8.7"), 5269};
+    connected.how = "10.9.8.7:5269";
+    secured_ = authenticated_ = false;
+    world.core->handle_connected(conn, connected, world.now);
+  }
+  void greeted(Gateway& world, ConnId conn) {
+    if (how_ == How::kCloses) return world.written_inside(conn, kServerHeader + "</stream:stream>");
+    if (how_ == How::kLost)
+      return world.core->handle_disconnected(conn, {Code::kStreamLost, "10.9.8.7:5269: reset"}, world.now);
+    if (how_ == How::kStreamError)
+      return world.written_inside(
+          conn, kServerHeader +
+                    "<stream:error><host-unknown xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>"
+                    "<text xmlns='urn:ietf:params:xml:ns:xmpp-streams'>ask int-server.corp.example</text>"
+                    "</stream:error></stream:stream>");
+    std::string features = "<stream:features/>";
+    const bool dialback = how_ == How::kDialbackInvalid || how_ == How::kDialbackError;
+    if (!secured_ && how_ != How::kNoTls)
+      features =
+          "<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls>"
+          "</stream:features>";
+    else if (secured_ && !authenticated_)
+      features = dialback ? kDialback : kExternal;
+    world.written_inside(conn, kServerHeader + features);
+  }
+  std::string dialback_answer() const {
+    if (how_ == How::kDialbackInvalid)
+      return "<db:result from='example.com' to='partner.example' type='invalid'/>";
+    return "<db:result from='example.com' to='partner.example' type='error'><error type='cancel'>"
+           "<internal-server-error xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>"
+           "<text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>int-server.corp.example at 10.9.8.7</text>"
+           "</error></db:result>";
+  }
+
+  How how_;
+  bool secured_ = false;
+  bool authenticated_ = false;
+};
+
+void expect_no_secret(const Gateway& world, const std::string& where) {
+  for (const auto secret : kSecrets) {
+    EXPECT_EQ(world.said_by_core.find(secret), std::string::npos) << where << ": the link tells " << secret;
+    for (const auto& line : world.edge_log.lines)
+      EXPECT_EQ(line.find(secret), std::string::npos) << where << ": " << line;
+    for (const auto& [conn, bytes] : world.public_written)
+      EXPECT_EQ(bytes.find(secret), std::string::npos) << where << ": a peer is told " << secret;
+  }
+}
+// Of the domain as a peer sees it.
+std::string message(std::string_view to, std::string_view id) {
+  return "<message from='u@partner.example' to='" + std::string(to) + "' id='" + std::string(id) +
+         "'><body>hello</body></message>";
+}
+
+TEST(LinkSecrets, every_failure_of_an_internal_server_crosses_as_a_code) {
+  struct Row {
+    How how;
+    std::string_view name;
+    std::string_view code;  // in the settlement
+  };
+  const Row rows[] = {
+      {How::kDelivers, "delivers", ""},
+      {How::kRefused, "refused", "dial.inside"},
+      {How::kTimeout, "timeout", "dial.inside"},
+      {How::kHandshake, "handshake", "tls.handshake"},
+      {How::kUntrusted, "untrusted", "tls.untrusted"},
+      {How::kNoTls, "no TLS", "tls.required"},
+      {How::kStreamError, "stream error", "stream.error-by-peer"},
+      {How::kSaslFailure, "SASL", "sasl.refused"},
+      {How::kDialbackInvalid, "dialback invalid", "dialback.invalid"},
+      {How::kDialbackError, "dialback error", "dialback.error"},
+      {How::kCloses, "closes", "stream.closed-by-peer"},
+      {How::kLost, "lost", "stream.lost"},
+      {How::kSilent, "silent", "delivery.timeout"},
+  };
+  for (const auto& row : rows) {
+    CoreConfig config = core_config();
+    config.server_ca = "servers-ca.crt";
+    Gateway world(config);
+    world.server = InternalServer(row.how);
+    const ConnId conn = world.remote_proved("partner.example", "example.com");
+    world.remote_says(conn, message("v@example.com", "m1"));
+    world.remote_says(conn, message("room@rooms.example.com", "m2"));
+    world.pass(limits::kDeliveryTimeout + 1s);
+    EXPECT_FALSE(world.inside_dials.empty()) << row.name;
+    EXPECT_NE(world.said_by_core.find(row.code), std::string::npos) << row.name;
+    expect_no_secret(world, std::string(row.name));
+    world.core->drain(world.now);
+    world.run();
+    world.pass(1s);
+    expect_no_secret(world, std::string(row.name) + ", drained");
+    // The test can fail: the core itself does know, and says so to its own people.
+    if (row.how == How::kRefused) {
+      EXPECT_TRUE(world.core_log.has({"10.9.8.7:5269"}));
+    }
+  }
+}
+
+TEST(LinkSecrets, what_waits_while_the_core_is_drained_crosses_as_a_code) {
+  Gateway world;
+  world.server = InternalServer(How::kSilent);
+  const ConnId conn = world.remote_proved("partner.example", "example.com");
+  world.remote_says(conn, message("v@example.com", "m1"));
+  world.core->drain(world.now);
+  world.run();
+  world.pass(1s);
+  EXPECT_NE(world.said_by_core.find("stream.shutdown"), std::string::npos);
+  expect_no_secret(world, "drain");
+}
+
+TEST(LinkSecrets, a_claim_of_an_inside_name_is_refused_without_a_word_more) {
+  Gateway world;
+  for (const auto* name : {"other.example", "partner.example"}) {
+    const ConnId conn = world.remote_connects();
+    world.remote_opens(conn, name, "example.com", {});
+    world.remote_says(conn, db_result(name, "example.com"));
+  }
+  world.pass(limits::kDialbackTimeout);
+  expect_no_secret(world, "claims");
+}
+
+// An edge that lies: a session alone speaks to the core.
+TEST(LinkSecrets, an_edge_that_lies_learns_nothing_but_codes) {
+  Lines log;
+  Random37 random;
+  Now now{Time{1h}, UnixTime{1'700'000'000s}};
+  Core core(CoreSetup{core_config(), PreparedPolicy::make(core_config(), open_policy(policy::Privacy::kOff)),
+                      "the secret", "1", "core"},
+            random, log, now);
+  link::Session edge(link::SessionConfig{link::Role::kEdge, "vcse.example.net", "1", "edge"});
+  ConnId conn = 0;
+  std::string said;
+  std::vector<std::string> outcomes;
+  const auto exchange = [&] {
+    for (bool any = true; any;) {
+      any = false;
+      while (auto output = core.poll()) {
+        any = true;
+        if (const auto* dial = std::get_if<DialLink>(&*output)) {
+          conn = dial->conn;
+          edge.handle_connected(now.mono);
+          core.handle_link(conn, 0, {}, now);
+        } else if (const auto* flush = std::get_if<Flush>(&*output)) {
+          std::string bytes;
+          if (!core.take_output(flush->conn, bytes, now)) continue;
+          said += bytes;
+          edge.handle_bytes(bytes, now.mono);
+        } else if (const auto* inside = std::get_if<Dial>(&*output)) {
+          core.handle_dial_failed(inside->conn, {Code::kDialRefused, "10.9.8.7:5269: refused"}, now);
+        }
+      }
+      std::string bytes;
+      if (edge.take_output(bytes, now.mono)) any = true, core.handle_bytes(conn, bytes, now);
+      while (auto event = edge.poll()) {
+        if (const auto* pushed = std::get_if<link::Pushed>(&*event)) edge.push_done(pushed->generation, {});
+        if (const auto* settled = std::get_if<link::Settled>(&*event))
+          outcomes.emplace_back(settled->outcome ? code_row(settled->outcome->code).name : "delivered");
+        if (const auto* answered = std::get_if<link::Answered>(&*event))
+          outcomes.emplace_back(answered->answer ? "answered" : code_row(answered->answer.error().code).name);
+      }
+    }
+  };
+  exchange();
+  const auto tell = [&](std::string_view local, std::string_view remote, std::string_view from) {
+    const xmpp::Pair pair{domain(local), domain(remote)};
+    const std::string xml = "<message from='" + std::string(from) + "' to='v@" + std::string(local) +
+                            "' id='1'><body>x</body></message>";
+    edge.send(pair,
+              {xmpp::StanzaKind::kMessage,
+               *xmpp::Jid::parse(std::string(from)),
+               *xmpp::Jid::parse("v@" + std::string(local)),
+               "1",
+               "",
+               {},
+               xml},
+              1, now.mono);
+    exchange();
+    now.mono += limits::kSettleDelay;
+    core.handle_timeout(now);
+    exchange();
+  };
+  tell("node-2.hidden.example", "partner.example", "u@partner.example");
+  tell("nobody.example", "partner.example", "u@partner.example");
+  tell("example.com", "core.hidden.example", "u@core.hidden.example");
+  tell("example.com", "partner.example", "u@partner.example");
+  const xmpp::Pair inside{domain("example.com"), domain("im.corp.example")};
+  edge.ask(link::KeyAsk{inside, "s"});
+  edge.ask(link::AdmitAsk{inside});
+  edge.ask(link::AdmitAsk{{domain("node-2.hidden.example"), domain("partner.example")}});
+  edge.ask(link::AdmitAsk{{domain("example.com"), domain("below.example.com")}});
+  edge.ask(link::VerdictAsk{{domain("node-2.hidden.example"), domain("partner.example")}, "s", "k"});
+  edge.ask(link::AdmitAsk{{domain("example.com"), domain("partner.example")}});
+  exchange();
+  EXPECT_EQ(outcomes, (std::vector<std::string>{"policy.node-name", "policy.not-local", "policy.inside-name",
+                                                "dial.inside", "policy.inside-name", "policy.inside-name",
+                                                "policy.not-local", "policy.below-local", "policy.not-local",
+                                                "answered"}));
+  for (const auto secret : kSecrets) EXPECT_EQ(said.find(secret), std::string::npos) << secret;
+}
+
+}  // namespace
+}  // namespace sallyport::gate::joined
