@@ -19,7 +19,7 @@ struct Wish {
   long from_days = -1;
   long to_days = 30;
   bool is_ca = false;
-  std::string key = "P-256";  // or "P-384", "RSA", "RSA-4096", "ED25519"
+  std::string key = "P-256";  // or "P-384", "RSA", "ED25519"
 };
 struct Made {
   std::string certificate;
@@ -28,7 +28,6 @@ struct Made {
 
 inline PkeyPtr key_for(const Wish& wish) {
   if (wish.key == "RSA") return PkeyPtr(EVP_RSA_gen(2048));
-  if (wish.key == "RSA-4096") return PkeyPtr(EVP_RSA_gen(4096));
   if (wish.key == "ED25519") return PkeyPtr(EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519"));
   return PkeyPtr(EVP_EC_gen(wish.key.c_str()));
 }
