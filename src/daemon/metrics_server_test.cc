@@ -3,9 +3,9 @@
 #include <boost/asio/write.hpp>
 #include <boost/json/object.hpp>
 
+#include <gtest/gtest.h>
 #include "base/limits.h"
 #include "daemon/metrics.h"
-#include "gtest/gtest.h"
 
 namespace sallyport::daemon {
 namespace {
