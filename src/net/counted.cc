@@ -10,8 +10,9 @@ void Counted::bound(std::size_t total, std::size_t share) {
 }
 
 Counted::Ticket Counted::hold(const Places::Keys& keys, const Where& where) {
-  entries_.emplace(++last_, Entry{places_->hold(keys, last_), where});
-  return last_;
+  const Ticket ticket = ++last_;
+  entries_.emplace(ticket, Entry{places_->hold(keys, ticket), where});
+  return ticket;
 }
 
 Counted::Admission Counted::add(const dns::Ip& peer, const Where& where) {

@@ -320,13 +320,10 @@ TEST_F(DnsServerSharesTest, silent_connections_keep_no_question_from_its_answer)
        ++host)
     open(host, limits::kDnsConnectionsPerClientMax);
   EXPECT_EQ(server_->counters().refused, 0U);
-  // One past the share of a client, while places are free elsewhere or not.
   open(1, 1);
   EXPECT_EQ(server_->counters().refused, 1U);
   EXPECT_TRUE(is_closed(open_.back()));
-  // Datagrams are answered as ever.
   EXPECT_EQ(ask(query("_xmpp-server._tcp.partner.example", dns::RecordType::kSrv))->answers.size(), 1U);
-  // All places are taken: another client's connection is served, an idle one goes.
   open(100, 1);
   EXPECT_EQ(server_->counters().displaced, 1U);
   EXPECT_FALSE(is_closed(open_.back()));

@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "net/certificate_fixture.h"
 #include "net/file.h"
+#include "net/x509_parts.h"
 
 namespace sallyport::net {
 namespace {
@@ -155,8 +156,11 @@ TEST_F(MintTest, one_server_takes_no_more_mints_of_a_second_than_it_leaves_to_ot
 }
 
 TEST_F(MintTest, with_a_large_rsa_key_a_quarter_is_minted) {
-  const Made slow = TestAuthority::self_signed({.usage = "", .is_ca = true, .key = "RSA-4096"});
-  auto source = *Minter::make({slow.certificate, slow.key}, {}, 8);
+  const PkeyPtr key(EVP_RSA_gen(3200));
+  const X509Ptr slow(X509_dup((*Credential::parse(ca_.certificates, ca_.key))->leaf()));
+  X509_set_pubkey(slow.get(), key.get());
+  X509_sign(slow.get(), key.get(), EVP_sha256());
+  auto source = *Minter::make({pem_of(slow.get()), key_text(key.get())}, {}, 8);
   EXPECT_TRUE(source->credential_for(domain("a.example"), now_, dns::Ip::v4({10, 0, 0, 1})));
   EXPECT_TRUE(source->credential_for(domain("b.example"), now_, dns::Ip::v4({10, 0, 0, 2})));
   EXPECT_FALSE(source->credential_for(domain("c.example"), now_, dns::Ip::v4({10, 0, 0, 3})));
