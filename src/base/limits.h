@@ -228,8 +228,8 @@ inline constexpr std::size_t kLinkAsksMax = 1'024;
 // Of those the ones that only questions for a key may use: what peers ask must not keep our own outgoing
 // streams from proving themselves.
 inline constexpr std::size_t kLinkAsksForKeys = 256;
-// Of these, the questions about pairs (ADMIT) that are on the link at once: a quarter, so that a flood of names
-// leaves room for keys and verdicts.
+// Of these, the questions about pairs (ADMIT) that are on the link at once: a quarter, so that a flood of
+// names leaves room for keys and verdicts.
 inline constexpr std::size_t kAdmissionQuestionsMax = 256;
 // Streams and pairs that wait for an answer about a pair, in all and for one source (an IPv4 address, an IPv6
 // /64): an answer takes one round trip of the link, and each stream has up to kVerificationsPerStreamMax.

@@ -8,6 +8,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "base/keyed_hash.h"
 #include "base/shares.h"
 #include "dns/address.h"
 #include "gate/event.h"
@@ -57,7 +58,7 @@ class Counted {
 
   mutable std::mutex mutex_;
   std::optional<Places> places_;
-  std::unordered_map<Ticket, Entry> entries_;
+  std::unordered_map<Ticket, Entry, KeyedHash> entries_;
   Ticket last_ = 0;
 };
 
