@@ -177,8 +177,8 @@ inline constexpr auto kAckDelay = 1s;
 inline constexpr std::size_t kAckAfterBytes = 64 * 1024;
 // Questions that wait for the other door's answer: a few for each verification in flight.
 inline constexpr std::size_t kLinkAsksMax = 1'024;
-// Of these, the questions about pairs (ADMIT) that are on the link at once: a quarter, so that a flood of names
-// leaves room for keys and verdicts.
+// Of these, the questions about pairs (ADMIT) that are on the link at once: a quarter, so that a flood of
+// names leaves room for keys and verdicts.
 inline constexpr std::size_t kAdmissionQuestionsMax = 256;
 // Streams and pairs that wait for an answer about a pair, in all and for one source (an IPv4 address, an IPv6
 // /64): an answer takes one round trip of the link, and each stream has up to kVerificationsPerStreamMax.
