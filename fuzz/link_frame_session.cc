@@ -131,10 +131,10 @@ class Abuse {
     const std::uint64_t session = choices_.number();
     const std::uint64_t position = choices_.number();
     if (role_ == Role::kEdge) {
-      say(frame::Hello{1, 1, 0, "c", "1", instance, session == 0 ? "" : "me", session, position});
+      say(frame::Hello{1, 2, 0, "c", "1", instance, session == 0 ? "" : "me", session, position});
     } else {
       const bool resumed = choices_.byte() % 2 == 0;
-      say(frame::Welcome{1, "e", "1", instance, session == 0 ? 1 : session, resumed, resumed ? position : 0});
+      say(frame::Welcome{2, "e", "1", instance, session == 0 ? 1 : session, resumed, resumed ? position : 0});
     }
   }
   frame::Frame numbered() {

@@ -164,7 +164,7 @@ TEST(Frame, malformed_payloads_are_refused) {
       {"stanza of an unknown kind", Type::kStanza, "\1\3\0\0\0\0\0\0"s},
       {"no settlement", Type::kSettle, ""},
       {"settlement of nothing", Type::kSettle, "\1\0\0"s},
-      {"question unknown", Type::kAsk, "\1\4\0\0\0"s},
+      {"question unknown", Type::kAsk, "\1\5\0\0\0"s},
       {"question zero", Type::kAsk, "\1\0\0\0\0"s},
       {"empty chunk", Type::kPushChunk, ""},
       {"reserved: sign", Type::kSign, ""},
