@@ -25,20 +25,6 @@ namespace asio = boost::asio;
 
 class Driver;
 
-// Connections that count against a limit: from one address, and in all.
-class Counted {
- public:
-  // One more from there; false, and nothing is counted, where that would be one too many.
-  bool add(const dns::Ip& peer, std::size_t per_address_max, std::size_t all_max);
-  // One that was added.
-  void remove(const dns::Ip& peer);
-
- private:
-  std::mutex mutex_;
-  std::size_t all_ = 0;
-  TextMap<std::size_t> by_address_;
-};
-
 class Shards {
  public:
   // At least one; the first, number 0, has the listeners.

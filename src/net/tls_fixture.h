@@ -74,7 +74,8 @@ struct Party {
 
 // A peer that shows one certificate, whatever it is.
 struct Shameless : CertificateSource {
-  Result<std::shared_ptr<const Credential>> credential_for(const xmpp::Domain&, UnixTime) override {
+  Result<std::shared_ptr<const Credential>> credential_for(const xmpp::Domain&, UnixTime,
+                                                           const dns::Ip&) override {
     if (!made) return Error{Code::kTlsNoLocalCertificate, {}};
     return Credential::parse(made->certificate, made->key);
   }
