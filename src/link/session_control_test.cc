@@ -35,7 +35,7 @@ TEST(LinkAsk, is_answered_or_refused) {
   const auto answered = link.edge.take<Answered>();
   ASSERT_EQ(answered.size(), 2U);
   EXPECT_EQ(answered[0].id, verdict);
-  EXPECT_EQ(answered[0].answer.error(), (Error{Code::kPolicyDenied, "no"}));
+  EXPECT_EQ(answered[0].answer.error(), (Error{Code::kPolicyDenied, {}}));
   EXPECT_EQ(answered[1].id, key);
   EXPECT_EQ(*answered[1].answer, "abcd");
   EXPECT_EQ(link.core.take<Answered>()[0].id, control);

@@ -187,7 +187,7 @@ TEST(OutboundDialback, every_question_is_answered_before_the_end) {
 TEST(OutboundDialback, questions_at_once_are_bounded) {
   Lone lone({}, false);
   lone.go(until_secure() + Steps{says(header(2) + kOffersBoth)});
-  for (std::size_t n = 0; n < limits::kVerificationsMax; ++n) {
+  for (std::size_t n = 0; n < limits::kQuestionsPerStreamMax; ++n) {
     EXPECT_TRUE(lone.go({verifies(std::to_string(n), "k")}).outputs.empty());
   }
   EXPECT_EQ(lone.go({verifies("over", "k")}).outputs,
