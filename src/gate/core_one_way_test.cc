@@ -125,13 +125,18 @@ class CoreOneWayTest : public testing::Test {
   // each stanza is settled before the next; if it does not, policy must be the reason.
   bool enters(const std::string& xml) {
     outcome_.reset();
+    const std::size_t before = received_.size();
     auto stanza = read(xml);
     const xmpp::Pair pair{stanza.to().domain(), stanza.from().domain()};
     edge_->send(pair, std::move(stanza), ++ticket_, now_.mono);
     exchange();
+    // The error that answers a request takes no room on the channel afterwards.
+    for (; received_.size() > before; received_.pop_back())
+      edge_->settle(received_.back(), std::nullopt, now_.mono);
+    exchange();
     EXPECT_TRUE(outcome_) << "not settled";
     if (!outcome_) return false;
-    if (outcome_->code == Code::kDialRefused) return true;
+    if (outcome_->code == Code::kDialInside) return true;
     EXPECT_TRUE(code_row(outcome_->code).name.starts_with("policy.")) << code_row(outcome_->code).name;
     return false;
   }
@@ -335,7 +340,9 @@ TEST_F(CoreOneWayTest, answers_that_wait_outlive_a_policy_change_and_others_do_n
     EXPECT_FALSE(
         leaves("<iq from='alice@example.com/desk' to='bob@partner.example/phone' id='q3' type='result'/>"));
     apply(row("in") + "[[allow]]\ndomain = \"other.example\"\n");
-    EXPECT_EQ(arriving_when_settled(), answers_stay ? 1u : 0u);
+    // Two answers wait: the core's own error for the second request, as no internal server was reached, and
+    // the result.
+    EXPECT_EQ(arriving_when_settled(), answers_stay ? 2u : 0u);
   }
 }
 
