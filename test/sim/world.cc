@@ -118,8 +118,10 @@ gate::PolicyUpdate World::policy() const {
       rules.lists.push_back({.domain = pattern(allowed), .allow = true});
     rules.lists.push_back({.domain = pattern("dial.example"), .allow = !dial_refused_});
   }
-  rules.lists.push_back(
-      {.domain = pattern("oneway.example"), .allow = true, .direction = policy::Direction::kOut});
+  // Only we may start: by what is allowed, or where all is allowed by what is denied.
+  rules.lists.push_back({.domain = pattern("oneway.example"),
+                         .allow = !is_open(),
+                         .direction = is_open() ? policy::Direction::kIn : policy::Direction::kOut});
   for (const char* weak : {"dial.example", "mux-a.example", "mux-b.example", "mux-c.example"})
     rules.peers.push_back({.domain = pattern(weak), .authenticate = s2s::Authenticate::kDialback});
   update.policy.routes = {{.domain = name("ext2.example"), .address = host("198.51.100.1:5269")}};
