@@ -128,6 +128,10 @@ void World::arrived(const ServerConfig& at, const Pair& pair, const Stanza& stan
   if (options_.broken == "order" && broke_) {
     if (!swapped_) {
       swapped_ = stanza;
+      // One that nothing follows is late, not lost.
+      schedule_.in(1s, [this, &at] {
+        if (swapped_) deliver(at, *std::exchange(swapped_, std::nullopt));
+      });
       return;
     }
     if (swapped_->from() == stanza.from() && swapped_->to() == stanza.to()) {
@@ -138,7 +142,8 @@ void World::arrived(const ServerConfig& at, const Pair& pair, const Stanza& stan
     }
   }
   deliver(at, stanza);
-  if (options_.broken == "twice" && std::exchange(broke_, false)) deliver(at, stanza);
+  // A second error would be noticed as a second answer.
+  if (options_.broken == "twice" && !stanza.is_error() && std::exchange(broke_, false)) deliver(at, stanza);
 }
 
 void World::deliver(const ServerConfig& at, const Stanza& stanza) {
