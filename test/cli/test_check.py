@@ -21,9 +21,12 @@ class Partner:
     def __init__(self, place):
         self.place = place
         self.openssl("ca", "CA", [], "-addext", "basicConstraints=critical,CA:TRUE")
-        for stem, names in (("partner", [PARTNER]), ("certs/example.com", ["example.com", "chatroom1.example.com"])):
+        # Python's TLS, which the partner speaks, insists on clientAuth of whoever connects.
+        for stem, names, usage in (("partner", [PARTNER], "serverAuth"),
+                                   ("certs/example.com", ["example.com", "chatroom1.example.com"],
+                                    "serverAuth,clientAuth")):
             self.openssl(stem, names[0], names, "-CA", str(place / "ca.crt"), "-CAkey", str(place / "ca.key"),
-                         "-addext", "extendedKeyUsage=serverAuth")
+                         "-addext", f"extendedKeyUsage={usage}")
         self.server = Server(place / "partner.crt", place / "partner.key", place / "ca.crt")
         self.silent = socket.create_server(("127.0.0.1", 0))  # accepts, and never says a word
         place.write_policy(f"""

@@ -296,7 +296,7 @@ def test_certificates_are_warned_of_when_the_core_starts_and_when_they_change(pl
     assert "self-signed" in place.log("core")
     place.certificate("example.com", ["example.com"], days=5)
     wait_for("what is wrong now", lambda: "expires within 14 days" in place.log("core"))
-    assert "names chatroom1.example.com" in place.log("core").split("expires within 14 days")[1]
+    assert "covers chatroom1.example.com" in place.log("core").split("expires within 14 days")[1]
 
 
 def test_the_edge_takes_its_resolver_anew_or_refuses_it(doors):
