@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "gate/config.h"
 #include "gate/core.h"
+#include "gate/core_for_test.h"
 #include "link/session.h"
 
 namespace sallyport::gate {
@@ -23,36 +24,16 @@ struct Quiet : LogSink, Random {
 // A core with one edge that is linked, and the server of example.com inside.
 struct CoreConnections : testing::Test {
   CoreConnections() {
-    const auto config = parse_core_config(R"([core]
-name = "core.corp.example"
-s2s = ["10.0.0.5:5269"]
-control = "core.sock"
-state = "state"
-policy = "policy.toml"
-[identity]
-certificate = "core.crt"
-key = "core.key"
-[[edge]]
-name = "vcse.example.com"
-address = "192.0.2.10:7400"
-pins = ["sha256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="]
-[certificates]
-directory = "certs"
-[internal]
-names = ["corp.example"]
-)",
-                                          "core.toml");
-    EXPECT_TRUE(config.value);
+    const auto config = core_for_test();
     PolicyUpdate update;
     update.generation = 1;
     update.policy = *parse_policy(
                          "[federation]\nenabled = true\nprivacy = \"off\"\n"
                          "[[domain]]\nname = \"example.com\"\nservers = [\"10.0.0.20:5269\"]\n",
-                         "policy.toml", *config.value)
+                         "policy.toml", config)
                          .value;
-    core = std::make_unique<Core>(
-        CoreSetup{*config.value, PreparedPolicy::make(*config.value, update), "secret", "1", "i"}, quiet,
-        quiet, now);
+    core = std::make_unique<Core>(CoreSetup{config, PreparedPolicy::make(config, update), "secret", "1", "i"},
+                                  quiet, quiet, now);
     link_up();
     prove_inside();
   }

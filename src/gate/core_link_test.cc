@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "gate/config.h"
 #include "gate/core.h"
+#include "gate/core_for_test.h"
 #include "link/session.h"
 
 namespace sallyport::gate {
@@ -44,31 +45,12 @@ class Counting : public Random {
 class CoreLinkTest : public testing::Test {
  protected:
   CoreLinkTest() {
-    constexpr std::string_view kCore = R"([core]
-name = "core.corp.example"
-s2s = ["10.0.0.5:5269"]
-control = "core.sock"
-state = "state"
-policy = "policy.toml"
-[identity]
-certificate = "core.crt"
-key = "core.key"
-[[edge]]
-name = "vcse.example.com"
-address = "192.0.2.10:7400"
-pins = ["sha256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="]
-[certificates]
-directory = "certs"
-[internal]
-names = ["corp.example", "*.corp.example"]
-)";
-    auto config = parse_core_config(kCore, "core.toml");
-    EXPECT_TRUE(config.value) << (config.errors.empty() ? "" : config.errors.front().shown());
+    auto config = core_for_test();
     auto policy =
         parse_policy("[federation]\n[[domain]]\nname = \"example.com\"\nservers = [\"10.0.0.20:5269\"]\n",
-                     "policy.toml", *config.value);
+                     "policy.toml", config);
     EXPECT_TRUE(policy.value) << (policy.errors.empty() ? "" : policy.errors.front().shown());
-    config_.emplace(*config.value);
+    config_.emplace(config);
     update_.policy = std::move(*policy.value);
     update_.generation = 1;
     core_ = std::make_unique<Core>(CoreSetup{*config_, prepared(), "secret", "1", "i"}, random_, log_, now_);

@@ -13,6 +13,7 @@
 #include "base/limits.h"
 #include "gate/config.h"
 #include "gate/core.h"
+#include "gate/core_for_test.h"
 #include "link/session.h"
 #include "xmpp/xml_stream.h"
 
@@ -27,25 +28,6 @@ struct Quiet : LogSink, Random {
   std::uint8_t last = 0;
 };
 
-constexpr std::string_view kCore = R"([core]
-name = "core.corp.example"
-s2s = ["10.0.0.5:5269"]
-control = "core.sock"
-state = "state"
-policy = "policy.toml"
-[identity]
-certificate = "core.crt"
-key = "core.key"
-[[edge]]
-name = "vcse.example.com"
-address = "192.0.2.10:7400"
-pins = ["sha256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="]
-[certificates]
-directory = "certs"
-[internal]
-names = ["corp.example", "*.corp.example"]
-server_ca = "ca.crt"
-)";
 constexpr std::string_view kServed = R"([federation]
 [[domain]]
 name = "example.com"
@@ -59,11 +41,7 @@ servers = ["10.0.0.20:5269"]
 // The edge's end of the link is a session alone, and the internal server says its part of a stream.
 class CoreOneWayTest : public testing::Test {
  protected:
-  CoreOneWayTest() {
-    auto config = parse_core_config(kCore, "core.toml");
-    EXPECT_TRUE(config.value) << (config.errors.empty() ? "" : config.errors.front().shown());
-    config_.emplace(*config.value);
-  }
+  CoreOneWayTest() : config_(core_for_test("server_ca = \"ca.crt\"\n")) {}
   static std::string row(std::string_view direction, std::string_view list = "allow") {
     return "[[" + std::string(list) + "]]\ndomain = \"partner.example\"\ndirection = \"" +
            std::string(direction) + "\"\n";

@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "gate/config.h"
 #include "gate/core.h"
+#include "gate/core_for_test.h"
 
 namespace sallyport::gate {
 namespace {
@@ -35,39 +36,18 @@ class CoreWaiting : public testing::Test {
   static constexpr std::size_t kServerFits = limits::internal_share(kBytes) / (kBig + 500);
 
   CoreWaiting() {
-    constexpr std::string_view kCore = R"([core]
-name = "core.corp.example"
-s2s = ["10.0.0.5:5269"]
-control = "core.sock"
-state = "state"
-policy = "policy.toml"
-[identity]
-certificate = "core.crt"
-key = "core.key"
-[[edge]]
-name = "vcse.example.com"
-address = "192.0.2.10:7400"
-pins = ["sha256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="]
-[certificates]
-directory = "certs"
-[internal]
-names = ["corp.example", "*.corp.example"]
-server_ca = "ca.crt"
-)";
-    auto config = parse_core_config(kCore, "core.toml");
-    EXPECT_TRUE(config.value) << (config.errors.empty() ? "" : config.errors.front().shown());
-    config.value->limits.waiting_bytes = kBytes;
+    auto config = core_for_test("server_ca = \"ca.crt\"\n");
+    config.limits.waiting_bytes = kBytes;
     auto policy = parse_policy(
         "[federation]\nprivacy = \"off\"\n[[domain]]\nname = \"example.com\"\n"
         "servers = [\"10.0.0.20:5269\"]\n",
-        "policy.toml", *config.value);
+        "policy.toml", config);
     EXPECT_TRUE(policy.value) << (policy.errors.empty() ? "" : policy.errors.front().shown());
     PolicyUpdate update;
     update.policy = std::move(*policy.value);
     update.generation = 1;
     core_ = std::make_unique<Core>(
-        CoreSetup{*config.value, PreparedPolicy::make(*config.value, update), "secret", "1", "i"}, lines_,
-        lines_, now_);
+        CoreSetup{config, PreparedPolicy::make(config, update), "secret", "1", "i"}, lines_, lines_, now_);
   }
   // A stream of that internal server to a remote domain.
   ConnId open(Endpoint peer, const std::string& remote) {
