@@ -17,6 +17,17 @@ constexpr std::string_view kSeeConnections =
     "Send a message to the domain; `sallyport connections` on the edge then shows whether dialback "
     "succeeded.";
 
+// What to do where the peer does not accept our certificate.
+std::string_view refusal_remedy(const OfferedCertificate& offered) {
+  const s2s::ExtendedUsage& usage = offered.usage;
+  if (!usage.present || usage.client || usage.any) {
+    return "Have the peer's administrator look into its log; its server must trust the authority of our "
+           "certificate.";
+  }
+  return "The peer probably insists on clientAuth: nothing to do if dialback succeeds (see `sallyport "
+         "connections`), else use a certificate that also allows clientAuth.";
+}
+
 // "max-bytes 262144, idle-seconds 300" (XEP-0478).
 std::string limits_of(const xmpp::Element& limits) {
   std::string out = "limits";
@@ -218,14 +229,7 @@ void Probe::handle_auth_answer(const xmpp::Element& element) {
   }
   if (!element.name.is(xmpp::ns::kSasl, "failure")) return;
   const Error error{Code::kSaslRefused, condition_of(element)};
-  const s2s::ExtendedUsage& usage = target_.offered->usage;
-  const bool for_clients = !usage.present || usage.client || usage.any;
-  const std::string_view remedy =
-      for_clients
-          ? "Have the peer's administrator look into its log; its server must trust the authority of our "
-            "certificate."
-          : "The peer probably insists on clientAuth: nothing to do if dialback succeeds (see `sallyport "
-            "connections`), else use a certificate that also allows clientAuth.";
+  const std::string_view remedy = refusal_remedy(*target_.offered);
   if (dialback_spoken_) {
     steps_.warn(step::kOurProof, error, remedy);
   } else {
@@ -295,9 +299,20 @@ bool Probe::wants_our_certificate(const Error& error) const {
          (error.code == Code::kStreamLost && phase_ == Phase::kSecureHeader);
 }
 
+// In TLS 1.3 a server's alert about our certificate comes when the handshake is over for us (RFC
+// 8446 4.4.2.4, 6.2).
+bool Probe::refuses_our_certificate(const Error& error) const {
+  if (!target_.offered || !certificate_shown_ || phase_ != Phase::kSecureHeader) return false;
+  const bool is_alert = error.code == Code::kStreamLost && error.text.find(" alert ") != std::string::npos;
+  return is_alert && (error.text.find("certificate") != std::string::npos ||
+                      error.text.find("unknown ca") != std::string::npos);
+}
+
 void Probe::fail(std::string_view what, const Error& error) {
   if (wants_our_certificate(error)) {
     steps_.warn(step::kOurProof, error, kRunOnEdge);
+  } else if (refuses_our_certificate(error)) {
+    steps_.fail(step::kOurProof, {Code::kSaslRefused, error.text}, refusal_remedy(*target_.offered));
   } else {
     steps_.fail(what, error);
   }

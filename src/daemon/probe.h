@@ -82,6 +82,7 @@ class Probe : public gate::Role {
   // Adds the failed step and ends; a warning where it is our lack of a certificate that the peer minds.
   void fail(std::string_view what, const Error& error);
   bool wants_our_certificate(const Error& error) const;
+  bool refuses_our_certificate(const Error& error) const;
   void finish();
   std::string_view phase_text() const;
 

@@ -18,13 +18,12 @@ PARTNER = "partner.example"
 class Partner:
     """Two doors, and a strict partner: it wants a certificate from its peers, and takes nothing else."""
 
-    def __init__(self, place):
+    def __init__(self, place, our_usage="serverAuth,clientAuth"):
         self.place = place
         self.openssl("ca", "CA", [], "-addext", "basicConstraints=critical,CA:TRUE")
         # Python's TLS, which the partner speaks, insists on clientAuth of whoever connects.
         for stem, names, usage in (("partner", [PARTNER], "serverAuth"),
-                                   ("certs/example.com", ["example.com", "chatroom1.example.com"],
-                                    "serverAuth,clientAuth")):
+                                   ("certs/example.com", ["example.com", "chatroom1.example.com"], our_usage)):
             self.openssl(stem, names[0], names, "-CA", str(place / "ca.crt"), "-CAkey", str(place / "ca.key"),
                          "-addext", f"extendedKeyUsage={usage}")
         self.server = Server(place / "partner.crt", place / "partner.key", place / "ca.crt")
@@ -108,6 +107,18 @@ def test_a_strict_partner_passes_with_the_certificate_of_the_edge(partner):
     shown = partner.place.ask("edge", "check", "domain", PARTNER)
     assert shown.exit == 0 and shown.out.endswith("\nok\n"), shown.out
     assert "check.ordered" in partner.place.log("edge")
+
+
+def test_a_partner_that_refuses_our_certificate_in_tls_is_shown_as_that(place):
+    partner = Partner(place, our_usage="serverAuth")
+    try:
+        done = partner.start().check("domain", PARTNER)
+    finally:
+        partner.end()
+    proof = steps(done)["our proof"]
+    assert done.exit == 1 and done.json["result"] == "failed", done.out
+    assert proof["verdict"] == "fail" and proof["code"] == "sasl.refused" and "clientAuth" in proof["remedy"], proof
+    assert "stream header" not in steps(done), done.out
 
 
 def test_check_tls_passes_too_and_calls_its_argument_what_it_is(partner):
