@@ -296,6 +296,7 @@ void Door::wait_for_signal() {
 
 void Door::handle_signal(int signal) {
   if (signal == SIGHUP) {
+    log_.log({LogLevel::kInfo, "control.order", {{"order", "reload"}, {"by", "signal HUP"}}});
     notify_.reloading();
     answers_.reload([this](const std::string&) {
       if (!draining_) notify_.ready("serving");

@@ -133,7 +133,11 @@ Exit run_keygen(const Invocation& invocation) {
   wipe(made->key);
   if (!key) return not_written(invocation.value("--out-key"), key.error());
   const Result<void> certificate = write_new_file(invocation.value("--out-cert"), made->certificate, 0644);
-  if (!certificate) return not_written(invocation.value("--out-cert"), certificate.error());
+  if (!certificate) {
+    // It was made just now, and is of no use alone; left there, it would stand in the way of another try.
+    std::remove(invocation.value("--out-key").c_str());
+    return not_written(invocation.value("--out-cert"), certificate.error());
+  }
   print(invocation.has("--json") ? json::serialize(json::object{{"pin", made->pin}}) + "\n"
                                  : made->pin + "\n");
   return Exit::kGood;

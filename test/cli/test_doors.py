@@ -133,6 +133,7 @@ def test_a_reload_without_a_change_counts_nothing(doors):
 def test_sighup_reloads(doors):
     doors.write_policy('[[allow]]\ndomain = "new.example"\n')
     doors.core.send_signal(signal.SIGHUP)
+    wait_for("who ordered it", lambda: 'order=reload by="signal HUP"' in doors.log("core"))
     wait_for("generation 2", lambda: doors.status("core")["policy"]["generation"] == 2)
 
 

@@ -147,6 +147,8 @@ def test_keygen_writes_a_private_key_for_its_owner_and_shows_the_same_pin_again(
     for name in ("edge.crt", "edge.key"):
         assert run("keygen", "--show", place / name).out.strip() == place.edge_pin
     assert run("keygen", "--show", place / "edge.crt", "--json").json == {"pin": place.edge_pin}
+    refused = run("keygen", "--out-cert", place / "edge.crt", "--out-key", place / "new.key")
+    assert refused.exit == 1 and not (place / "new.key").exists(), "a key without a certificate is left"
     again = run("keygen", "--out-cert", place / "new.crt", "--out-key", place / "edge.key")
     assert again.exit == 1 and not (place / "new.crt").exists()
     assert run("keygen", "--show", place / "edge.key").out.strip() == place.edge_pin
