@@ -143,6 +143,7 @@ TEST_F(CoreFilesTest, a_bad_one_is_refused_whole_and_the_next_order_is_carried_o
 
 TEST_F(CoreFilesTest, a_policy_that_serves_nothing_is_warned_of_in_the_answer_and_the_log) {
   in_use_->apply(question("[federation]\n"), reply());
+  run(1);
   write("policy.toml", "[federation]\nenabled = true\n");
   in_use_->reload(reply());
   run(2);
