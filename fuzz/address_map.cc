@@ -1,7 +1,7 @@
 // Translation of a node's name: of a canonical stanza it makes a canonical stanza again, with the addresses
 // that its fields say; what a user wrote into the first child stays as it is; mapping again changes nothing;
 // and from bytes that nobody parsed it makes none that the parser would not have accepted.
-#include "gate/address_map.h"
+#include "alias/address_map.h"
 #include "property.h"
 #include "xmpp/xml_stream.h"
 
@@ -22,8 +22,8 @@ std::string_view first_prose(std::string_view xml) {
   return {};
 }
 
-const gate::AddressMap& map() {
-  static const gate::AddressMap kMap(*xmpp::Domain::parse("a.b"), *xmpp::Domain::parse("räume.example"));
+const alias::AddressMap& map() {
+  static const alias::AddressMap kMap(*xmpp::Domain::parse("a.b"), *xmpp::Domain::parse("räume.example"));
   return kMap;
 }
 

@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <string>
 
-#include "gate/config.h"
-#include "gate/push.h"
+#include "config/edge_config.h"
+#include "config/policy_config.h"
+#include "config/push.h"
 #include "property.h"
 
 using namespace sallyport;
@@ -12,7 +13,7 @@ using namespace sallyport;
 namespace {
 
 template <typename T>
-void findings(const gate::Loaded<T>& loaded, std::string_view text) {
+void findings(const config::Loaded<T>& loaded, std::string_view text) {
   fuzz::require(loaded.value.has_value() == loaded.errors.empty(), "a value, or why not");
   const auto lines = static_cast<std::size_t>(std::ranges::count(text, '\n')) + 1;
   for (const auto* all : {&loaded.errors, &loaded.warnings}) {
@@ -25,8 +26,8 @@ void findings(const gate::Loaded<T>& loaded, std::string_view text) {
   }
 }
 
-gate::CoreConfig core() {
-  gate::CoreConfig config{.name = *xmpp::Domain::parse("core.corp.example")};
+config::CoreConfig core() {
+  config::CoreConfig config{.name = *xmpp::Domain::parse("core.corp.example")};
   config.internal_names = {*policy::DomainPattern::parse("corp.example"),
                            *policy::DomainPattern::parse("*.corp.example")};
   return config;
@@ -34,16 +35,16 @@ gate::CoreConfig core() {
 
 void policy_file(std::string_view text) {
   const auto loaded =
-      gate::parse_policy(text, "f.toml", core(), UnixTime(std::chrono::seconds(1'800'000'000)));
+      config::parse_policy(text, "f.toml", core(), UnixTime(std::chrono::seconds(1'800'000'000)));
   findings(loaded, text);
   if (!loaded.value) return;
   const auto& config = *loaded.value;
 
-  gate::Push push;
+  config::Push push;
   push.rules = config.rules;
   push.routes = config.routes;
   const auto bytes = push.encode();
-  const auto again = gate::Push::decode(bytes);
+  const auto again = config::Push::decode(bytes);
   fuzz::require(again.has_value() && again->encode() == bytes, "a policy crosses the link unchanged");
 
   const policy::Rules rules(config.rules);
@@ -62,8 +63,8 @@ void policy_file(std::string_view text) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const auto text = fuzz::text_of(data, size);
-  findings(gate::parse_edge_config(text, "f.toml"), text);
-  findings(gate::parse_core_config(text, "f.toml"), text);
+  findings(config::parse_edge_config(text, "f.toml"), text);
+  findings(config::parse_core_config(text, "f.toml"), text);
   policy_file(text);
   return 0;
 }

@@ -1,12 +1,12 @@
 // A push from the core: bytes that are accepted have one spelling, and judging by them does not fail.
-#include "gate/push.h"
+#include "config/push.h"
 #include "property.h"
 
 using namespace sallyport;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const auto bytes = fuzz::text_of(data, size);
-  const auto push = gate::Push::decode(bytes);
+  const auto push = config::Push::decode(bytes);
   if (!push) {
     fuzz::require(push.error().code == Code::kLinkFrame, "a bad push is a bad frame");
     return 0;

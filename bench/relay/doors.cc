@@ -20,27 +20,27 @@ route::HostPort host(const std::string& text) { return *route::HostPort::parse(t
 dns::Endpoint at(const std::string& ip) { return {*dns::Ip::parse(ip), 5269}; }
 
 gate::CoreSetup core_setup() {
-  gate::CoreConfig config{.name = name("core.bench.example")};
+  config::CoreConfig config{.name = name("core.bench.example")};
   config.edges.push_back({.name = name("edge.bench.example"), .address = host("127.0.0.1:7400"), .pins = {}});
   config.internal_names = {*policy::DomainPattern::parse("corp.example")};
   config.server_ca = "ca.crt";
-  gate::PolicyUpdate update;
+  config::PolicyUpdate update;
   update.policy.rules.local = {{name(kLocal)}};
   update.policy.rules.lists = {{.domain = *policy::DomainPattern::parse("*.outside.example"), .allow = true}};
   update.policy.served = {
       {.name = name(kLocal), .inside = name(kLocal), .servers = {host("127.0.0.20:5269")}, .trust = {}}};
   update.generation = 1;
-  gate::CertificatePem pem;
+  config::CertificatePem pem;
   pem.names = {kLocal};
   pem.chain = "chain";
   pem.key = "key";
   update.certificates.push_back(std::move(pem));
-  auto policy = gate::PreparedPolicy::make(config, std::move(update));
+  auto policy = config::PreparedPolicy::make(config, std::move(update));
   return {std::move(config), std::move(policy), "secret", "0", "core"};
 }
 
 gate::EdgeSetup edge_setup() {
-  gate::EdgeConfig config{.name = name("edge.bench.example")};
+  config::EdgeConfig config{.name = name("edge.bench.example")};
   config.cores.push_back({.name = "core", .pins = {}, .domains = {}});
   return {std::move(config), "0", "edge"};
 }
@@ -138,9 +138,9 @@ void Doors::obey(int door, gate::Output output) {
   } else if (auto* order = std::get_if<gate::BeginTls>(&output)) {
     secure(door, *order);
   } else if (auto* push = std::get_if<gate::Prepare>(&output)) {
-    auto decoded = gate::decode_push(std::move(push->work));
+    auto decoded = config::decode_push(std::move(push->work));
     if (!decoded) std::exit(1);
-    edge_->handle_prepared(push->id, gate::PreparedPush{std::move(decoded->policy), nullptr}, now_);
+    edge_->handle_prepared(push->id, config::PreparedPush{std::move(decoded->policy), nullptr}, now_);
   } else if (auto* over = std::get_if<gate::Disconnect>(&output)) {
     write(door, over->conn);
     wires_.erase({door, over->conn});

@@ -10,7 +10,7 @@ namespace sallyport::limits {
 
 using namespace std::chrono_literals;
 
-// --- XML (ATTACKS A6, A7)
+// --- XML (THREATS A6, A7)
 
 // A stanza, from `<` to `>`, as it arrives. Prosody's and ejabberd's s2s default is
 // 512 KiB; RFC 6120 13.12 asks for at least 10,000 bytes.
@@ -54,10 +54,10 @@ inline constexpr std::size_t kDomainLabelBytesMax = 63;
 // A stanza id is echoed in bounces and kept while the stanza waits.
 inline constexpr std::size_t kStanzaIdBytesMax = 1024;
 
-// --- strings a peer chose, where they are shown (ATTACKS C9)
+// --- strings a peer chose, where they are shown (THREATS C9)
 inline constexpr std::size_t kShownBytesMax = 256;
 
-// --- streams (RFC 6120 4.6, ATTACKS C3)
+// --- streams (RFC 6120 4.6, THREATS C3)
 
 // From accept to a first proved pair, absolute: dialback needs a connection back.
 inline constexpr auto kNegotiationTimeout = 30s;
@@ -67,7 +67,7 @@ inline constexpr auto kTlsTimeout = 15s;
 inline constexpr auto kStreamIdleTimeout = 10min;
 // After our `</stream:stream>` for the peer's (RFC 6120 4.4).
 inline constexpr auto kCloseTimeout = 5s;
-// Domain pairs on one stream: jabberd2 multiplexes, an attacker multiplies (ATTACKS C2).
+// Domain pairs on one stream: jabberd2 multiplexes, an attacker multiplies (THREATS C2).
 inline constexpr std::size_t kPairsPerStreamMax = 64;
 // Dialback verifications in flight for one stream.
 inline constexpr std::size_t kVerificationsPerStreamMax = 8;
@@ -186,7 +186,7 @@ inline constexpr auto kResolutionDelay = 50ms;
 // Outgoing streams of one endpoint that are dialled or negotiated at once: two questions to the resolver for
 // each, and two for each verification, are what the resolver takes (kDnsQuestionsMax). More wait their turn.
 inline constexpr std::size_t kDialsMax = 256;
-// How long a server is not dialled again, by how often in a row it could not be used (ATTACKS C2): what is
+// How long a server is not dialled again, by how often in a row it could not be used (THREATS C2): what is
 // sent meanwhile is refused with the error of the last attempt. The first failure costs nothing, so that a
 // server which was just restarted is found at once; the last entry is how long a repaired one may go
 // unnoticed.
@@ -397,7 +397,7 @@ inline constexpr std::size_t kMintsSlowKeyPart = 4;
 
 // --- TLS and sockets
 // A peer's certificate chain as it crosses the wire, and one of ours: four RSA-4096 certificates
-// with a hundred names each stay below; part of what an unauthenticated peer may cost (ATTACKS C3).
+// with a hundred names each stay below; part of what an unauthenticated peer may cost (THREATS C3).
 inline constexpr std::size_t kCertificateChainBytesMax = 32 * 1024;
 // Certificates between a peer's and its root; public chains have two or three.
 inline constexpr int kCertificateDepthMax = 8;
@@ -405,7 +405,7 @@ inline constexpr int kCertificateDepthMax = 8;
 inline constexpr std::size_t kTrustBytesMax = 4 * 1024 * 1024;
 // A certificate that ends within this time is worth a warning; automatic renewal happens well before.
 inline constexpr auto kCertificateExpiryWarning = 24h * 14;
-// A peer that takes nothing of what waits for it is gone (ATTACKS C5).
+// A peer that takes nothing of what waits for it is gone (THREATS C5).
 inline constexpr auto kWriteStallTimeout = 60s;
 // A connection on which nothing moves is probed after this long, so that one whose other end vanished is
 // found although nobody writes to it; dead after three probes that go unanswered for this long each.
@@ -420,7 +420,7 @@ inline constexpr std::size_t kLingerBytesMax = 256 * 1024;
 // When the bound of connections that have proved nothing is met, it is looked at which of them have
 // meanwhile, at most this often.
 inline constexpr auto kCountAgainAfter = 100ms;
-// Handshakes under way on the traversal listener: a handful of cores dial it, anybody may knock (ATTACKS C7).
+// Handshakes under way on the traversal listener: a handful of cores dial it, anybody may knock (THREATS C7).
 inline constexpr std::size_t kTraversalHandshakesMax = 64;
 inline constexpr std::size_t kTraversalHandshakesPerAddressMax = 8;
 // The whole of a link's TLS handshake.

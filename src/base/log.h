@@ -32,7 +32,7 @@ class LogSink {
 
 // `text` as it may be shown: cut at limits::kShownBytesMax (on a character
 // boundary, with "…" behind), and with C0, C1, DEL, quotes, backslash, bidi controls,
-// U+2028, U+2029, U+FFFE and U+FFFF written as escapes (ATTACKS C9). Invalid UTF-8 is written as \xNN.
+// U+2028, U+2029, U+FFFE and U+FFFF written as escapes (THREATS C9). Invalid UTF-8 is written as \xNN.
 std::string shown(std::string_view text);
 
 // The same with quotes and backslashes as they are: for a program's own sentences, where no quote ends the

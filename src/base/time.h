@@ -3,7 +3,7 @@
 #pragma once
 
 #include <chrono>
-#include <cstdint>
+#include <string>
 
 namespace sallyport {
 
@@ -24,6 +24,9 @@ using Time = Monotonic::time_point;
 // A point in civil time, in whole seconds since 1970 (UTC): certificate dates,
 // `expires` in policy.toml, "since" in what an operator is shown.
 using UnixTime = std::chrono::sys_seconds;
+
+// "2027-01-31T12:00:00Z" (RFC 3339, UTC).
+std::string rfc3339(UnixTime time);
 
 // Both, read together by the driver, passed together where both are needed.
 struct Now {

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "base/result.h"
+#include "config/prepared_push.h"
 #include "dns/address.h"
-#include "gate/prepared_push.h"
 #include "net/certificate_source.h"
 #include "net/dial.h"
 #include "net/resolver.h"
@@ -40,7 +40,7 @@ struct CheckMeans {
   net::DialSetup dialling{};
   std::vector<dns::Endpoint> own_listeners{};
   // Null: no edge was asked; then `why_alone` says why, and nothing is offered.
-  std::shared_ptr<const gate::PushedPolicy> policy{};
+  std::shared_ptr<const config::PushedPolicy> policy{};
   std::shared_ptr<const net::CertificateSet> certificates{};
   std::shared_ptr<const net::TrustStore> trust{};  // null: the system's
   Error why_alone{Code::kControlAbsent, {}};

@@ -35,11 +35,11 @@ constexpr std::string_view kDialbackRemedy =
 // The steps about one peer's certificate, less severe where dialback is enough.
 class PeerCertificate {
  public:
-  PeerCertificate(const s2s::TlsFacts& facts, const std::optional<s2s::PeerRules>& rules, UnixTime now,
+  PeerCertificate(const s2s::TlsFacts& facts, const std::optional<policy::PeerRules>& rules, UnixTime now,
                   CheckSteps& steps)
       : facts_(facts),
         now_(now),
-        dialback_(rules && rules->authenticate == s2s::Authenticate::kDialback),
+        dialback_(rules && rules->authenticate == policy::Authenticate::kDialback),
         steps_(steps) {}
 
   void object(std::string_view what, const Error& error, std::string_view remedy = {}) {
@@ -110,7 +110,7 @@ std::string usage_text(const s2s::ExtendedUsage& usage) {
 }
 
 bool judge_peer_certificate(const s2s::TlsFacts& facts, const xmpp::Domain& name,
-                            const std::optional<s2s::PeerRules>& rules, UnixTime now, CheckSteps& steps) {
+                            const std::optional<policy::PeerRules>& rules, UnixTime now, CheckSteps& steps) {
   PeerCertificate peer(facts, rules, now, steps);
   if (!facts.peer_certificate) {
     peer.object(step::kCertificate, {Code::kTlsNoCertificate, {}});

@@ -19,7 +19,7 @@ std::string usage_text(const s2s::ExtendedUsage& usage);
 // where `rules` let the peer prove itself by dialback. `rules`: absent where no policy is known; a
 // certificate is required then, as it is by default. Returns whether the peer's certificate proves `name`.
 bool judge_peer_certificate(const s2s::TlsFacts& facts, const xmpp::Domain& name,
-                            const std::optional<s2s::PeerRules>& rules, UnixTime now, CheckSteps& steps);
+                            const std::optional<policy::PeerRules>& rules, UnixTime now, CheckSteps& steps);
 
 // The certificate that we offer for a local domain.
 struct OfferedCertificate {

@@ -6,11 +6,11 @@
 #include <chrono>
 #include <filesystem>
 
+#include "config/toml.h"
 #include "daemon/file.h"
 #include "daemon/load.h"
 #include "daemon/report.h"
 #include "daemon/run.h"
-#include "gate/config_toml.h"
 
 namespace sallyport::daemon {
 namespace {
@@ -18,8 +18,8 @@ namespace {
 namespace json = boost::json;
 
 struct Judged {
-  std::vector<gate::Finding> errors;
-  std::vector<gate::Finding> warnings;
+  std::vector<config::Finding> errors;
+  std::vector<config::Finding> warnings;
 };
 
 struct Given {
@@ -29,7 +29,7 @@ struct Given {
 };
 
 template <typename T>
-void take(Judged& into, gate::Loaded<T> loaded) {
+void take(Judged& into, config::Loaded<T> loaded) {
   into.errors.insert(into.errors.end(), loaded.errors.begin(), loaded.errors.end());
   into.warnings.insert(into.warnings.end(), loaded.warnings.begin(), loaded.warnings.end());
 }
@@ -46,7 +46,7 @@ std::optional<FileRole> role_named(const std::string& name) {
 std::optional<FileRole> role_of(const std::string& path, const std::string& text) {
   if (const auto role = file_role_of(text)) return role;
   if (const auto role = role_named(std::filesystem::path(path).stem().string())) return role;
-  return gate::parse_toml(text).error.empty() ? std::nullopt : std::optional(FileRole::kEdge);
+  return config::parse_toml(text).error.empty() ? std::nullopt : std::optional(FileRole::kEdge);
 }
 
 // A core.toml that has an edge's tables is judged as an edge's, and started as a core's.
@@ -54,8 +54,8 @@ void warn_of_name(const std::string& path, FileRole role, Judged& into) {
   const auto named = role_named(std::filesystem::path(path).stem().string());
   if (!named || *named == role) return;
   into.warnings.push_back(finding_of(
-      path, {Code::kConfigRole, fmt::format("has the tables of {}, not of {}", gate::file_role_name(role),
-                                            gate::file_role_name(*named))}));
+      path, {Code::kConfigRole, fmt::format("has the tables of {}, not of {}", config::file_role_name(role),
+                                            config::file_role_name(*named))}));
 }
 
 bool same_file(const std::string& a, const std::string& b) {
@@ -81,14 +81,14 @@ bool judge_policy(const Given& policy, const std::vector<Given>& all, UnixTime n
   if (given == all.end()) into.errors.insert(into.errors.end(), core.errors.begin(), core.errors.end());
   // A core that is given is judged with the policy that it names.
   if (core.value && (given == all.end() || !same_file(core.value->policy, policy.path))) {
-    take(into, gate::parse_policy(policy.text, policy.path, *core.value, now));
+    take(into, config::parse_policy(policy.text, policy.path, *core.value, now));
   }
   return true;
 }
 
-json::array listed(const std::vector<gate::Finding>& findings) {
+json::array listed(const std::vector<config::Finding>& findings) {
   json::array list;
-  for (const gate::Finding& finding : findings) {
+  for (const config::Finding& finding : findings) {
     list.push_back({{"code", code_row(finding.code).name},
                     {"file", finding.file},
                     {"line", finding.line},

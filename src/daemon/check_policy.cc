@@ -17,11 +17,11 @@ std::optional<OfferedCertificate> certificate_for(const CheckMeans& means, const
 }
 
 // What the peer must show, in the words of policy.toml.
-std::string demands_of(const s2s::PeerRules& rules) {
-  std::string out = rules.authenticate == s2s::Authenticate::kCertificate
+std::string demands_of(const policy::PeerRules& rules) {
+  std::string out = rules.authenticate == policy::Authenticate::kCertificate
                         ? "it must prove itself by a certificate"
                         : "it may prove itself by dialback";
-  if (rules.tls != s2s::TlsRule::kRequired) out += ", and do without TLS";
+  if (rules.tls != policy::TlsRule::kRequired) out += ", and do without TLS";
   return out;
 }
 

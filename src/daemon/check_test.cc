@@ -133,8 +133,8 @@ TEST(Check, each_fault_of_the_peers_certificate_has_its_verdict) {
     for (const bool dialback : {false, true}) {
       SCOPED_TRACE(std::string(one.name) + (dialback ? ", dialback" : ""));
       CheckSteps steps;
-      std::optional<s2s::PeerRules> rules;
-      if (dialback) rules = s2s::PeerRules{s2s::Authenticate::kDialback, {}, false, true};
+      std::optional<policy::PeerRules> rules;
+      if (dialback) rules = policy::PeerRules{policy::Authenticate::kDialback, {}, false, true};
       const bool proved = judge_peer_certificate(one.facts, domain("federated.com"), rules, kNow, steps);
       EXPECT_EQ(summary(steps), dialback && one.dialback != nullptr ? one.dialback : one.required);
       EXPECT_EQ(proved, summary(steps).ends_with("proves the domain pass"));
@@ -171,11 +171,11 @@ TEST(Check, usages_are_named_and_what_follows_of_ours_is_said) {
 
 class WithPolicy : public testing::Test {
  protected:
-  void push(gate::Push push) {
-    means_.policy = gate::PushedPolicy::make(std::move(push), domain("vcse.example.com"));
+  void push(config::Push push) {
+    means_.policy = config::PushedPolicy::make(std::move(push), domain("vcse.example.com"));
   }
-  static gate::Push example() {
-    gate::Push push;
+  static config::Push example() {
+    config::Push push;
     push.rules.local = {{domain("chatroom1.example.com"), true}, {domain("example.com"), false}};
     push.rules.lists = {{*policy::DomainPattern::parse("federated.com"), true},
                         {*policy::DomainPattern::parse("oneway.example"), true, policy::Direction::kOut},
@@ -184,12 +184,12 @@ class WithPolicy : public testing::Test {
   }
   // Certificates for these names.
   void certify(const std::vector<std::string>& names) {
-    std::vector<gate::CertificatePem> pems;
+    std::vector<config::CertificatePem> pems;
     for (const std::string& name : names) {
       net::Wish wish;
       wish.dns = {name};
       const net::Made made = net::TestAuthority::self_signed(wish);
-      gate::CertificatePem pem;
+      config::CertificatePem pem;
       pem.names = {name};
       pem.chain = made.certificate;
       pem.key = made.key;
@@ -265,7 +265,7 @@ TEST_F(WithPolicy, the_pair_is_judged_in_both_directions_and_our_own_names_are_n
 }
 
 TEST_F(WithPolicy, nothing_is_dialled_while_federation_is_switched_off) {
-  gate::Push off = example();
+  config::Push off = example();
   off.rules.enabled = false;
   push(off);
   for (const char* remote : {"federated.com", "example.com", "sub.example.com"}) {
@@ -286,7 +286,7 @@ TEST_F(WithPolicy, a_name_of_ours_is_answered_without_a_lookup) {
 TEST_F(WithPolicy, the_plan_is_that_of_a_stanza) {
   const CheckOrder order{domain("federated.com")};
   EXPECT_EQ(plan_of(order, means_).dns, domain("federated.com"));
-  gate::Push pushed = example();
+  config::Push pushed = example();
   pushed.routes = {{domain("federated.com"), *route::HostPort::parse("192.0.2.7:5269"), 0, false}};
   push(pushed);
   EXPECT_EQ(plan_of(order, means_).steps.size(), 1U);

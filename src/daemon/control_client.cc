@@ -103,7 +103,7 @@ std::optional<AskFailed> find_control(const Invocation& invocation, const std::s
     return std::nullopt;
   }
   if (invocation.has("--config")) {
-    const gate::Loaded<std::string> named = control_path_of(invocation.value("--config"));
+    const config::Loaded<std::string> named = control_path_of(invocation.value("--config"));
     if (!named.value) return AskFailed{Exit::kConfiguration, shown_findings(named.errors)};
     path = *named.value;
     return std::nullopt;

@@ -5,20 +5,20 @@
 #include <boost/json.hpp>
 #include <utility>
 
+#include "config/policy_diff.h"
 #include "daemon/door.h"
 #include "daemon/file.h"
-#include "gate/policy_diff.h"
 
 namespace sallyport::daemon {
 
 namespace json = boost::json;
 
-CoreFilesInUse::CoreFilesInUse(Parts parts, std::shared_ptr<const gate::PreparedPolicy> policy,
+CoreFilesInUse::CoreFilesInUse(Parts parts, std::shared_ptr<const config::PreparedPolicy> policy,
                                std::string fingerprint)
     : parts_(std::move(parts)), policy_(std::move(policy)), fingerprint_(std::move(fingerprint)) {}
 
 dns::NameKind CoreFilesInUse::kind_of(const xmpp::Domain& name) const {
-  const gate::Served* served = policy_->served_outward(name);
+  const config::Served* served = policy_->served_outward(name);
   if (served != nullptr && served->inside != served->name) return dns::NameKind::kRenamedAlias;
   return policy_->rules().is_inside(name) ? dns::NameKind::kInside : dns::NameKind::kOutside;
 }
@@ -78,7 +78,7 @@ void CoreFilesInUse::finish(Outcome outcome, const std::vector<Reply>& replies) 
 
 // --- what they take, beside the loop
 
-CoreFilesInUse::Outcome CoreFilesInUse::refused(const std::vector<gate::Finding>& errors) const {
+CoreFilesInUse::Outcome CoreFilesInUse::refused(const std::vector<config::Finding>& errors) const {
   Outcome outcome;
   outcome.answer = {json::serialize(refused_reload(errors, outcome.log)), true};
   return outcome;
@@ -92,18 +92,18 @@ std::string text_at(const json::object& object, std::string_view name) {
 }
 
 // Findings about the policy's file name the one that the text came from.
-json::array listed(std::vector<gate::Finding> findings, const std::string& file, const std::string& name) {
+json::array listed(std::vector<config::Finding> findings, const std::string& file, const std::string& name) {
   json::array lines;
-  for (gate::Finding& finding : findings) {
+  for (config::Finding& finding : findings) {
     if (finding.file == file && !name.empty()) finding.file = name;
     lines.emplace_back(finding.shown());
   }
   return lines;
 }
 
-json::array listed(const std::vector<gate::PolicyChange>& changes) {
+json::array listed(const std::vector<config::PolicyChange>& changes) {
   json::array rows;
-  for (const gate::PolicyChange& change : changes) {
+  for (const config::PolicyChange& change : changes) {
     json::object row{{"table", change.table}, {"row", change.row}};
     if (!change.was.empty()) row["was"] = change.was;
     if (!change.becomes.empty()) row["becomes"] = change.becomes;
@@ -115,7 +115,7 @@ json::array listed(const std::vector<gate::PolicyChange>& changes) {
 }  // namespace
 
 CoreFilesInUse::Outcome CoreFilesInUse::read_all() const {
-  gate::Loaded<PolicyFiles> fresh = load_policy(parts_.files.config, Door::now().civil);
+  config::Loaded<PolicyFiles> fresh = load_policy(parts_.files.config, Door::now().civil);
   if (!fresh.value) return refused(fresh.errors);
   Outcome outcome;
   json::object answer = take(std::move(*fresh.value), fresh.warnings, outcome);
@@ -125,9 +125,9 @@ CoreFilesInUse::Outcome CoreFilesInUse::read_all() const {
 }
 
 CoreFilesInUse::Outcome CoreFilesInUse::compare(const json::object& question) const {
-  const gate::CoreConfig& config = parts_.files.config;
+  const config::CoreConfig& config = parts_.files.config;
   const std::string name = text_at(question, "name");
-  gate::Loaded<PolicyFiles> fresh = judge_policy(text_at(question, "text"), config, Door::now().civil);
+  config::Loaded<PolicyFiles> fresh = judge_policy(text_at(question, "text"), config, Door::now().civil);
   Outcome outcome;
   if (!fresh.value) {
     outcome.answer = {
@@ -135,14 +135,14 @@ CoreFilesInUse::Outcome CoreFilesInUse::compare(const json::object& question) co
         true};
     return outcome;
   }
-  const gate::PolicyUpdate& now = policy_->update();
-  const gate::PolicyUpdate& then = fresh.value->update;
+  const config::PolicyUpdate& now = policy_->update();
+  const config::PolicyUpdate& then = fresh.value->update;
   outcome.answer.json =
       json::serialize(json::object{{"changed", then.policy_sha256 != now.policy_sha256},
                                    {"generation", now.generation},
                                    {"sha256", to_hex(now.policy_sha256)},
                                    {"becomes_sha256", to_hex(then.policy_sha256)},
-                                   {"changes", listed(gate::compare_policies(now.policy, then.policy))},
+                                   {"changes", listed(config::compare_policies(now.policy, then.policy))},
                                    {"warnings", listed(std::move(fresh.warnings), config.policy, name)}});
   return outcome;
 }
@@ -175,9 +175,10 @@ CoreFilesInUse::Outcome CoreFilesInUse::replace(const json::object& question) co
   const std::string text = text_at(question, "text");
   const std::string name = text_at(question, "name");
   const std::string& file = parts_.files.config.policy;
-  gate::Loaded<PolicyFiles> fresh = judge_policy(text, parts_.files.config, Door::now().civil);
+  config::Loaded<PolicyFiles> fresh = judge_policy(text, parts_.files.config, Door::now().civil);
   if (!fresh.value) return answered({{"errors", listed(std::move(fresh.errors), file, name)}}, true);
-  json::array changes = listed(gate::compare_policies(policy_->update().policy, fresh.value->update.policy));
+  json::array changes =
+      listed(config::compare_policies(policy_->update().policy, fresh.value->update.policy));
   Result<void> written = file_exists(file) ? rewrite_file(file, text) : replace_file(file, text, 0640);
   if (!written) return answered(error_object(written.error()), true);
   outcome.log.log({LogLevel::kInfo, "policy.written", {{"file", file}, {"from", name}}});
@@ -189,7 +190,7 @@ CoreFilesInUse::Outcome CoreFilesInUse::replace(const json::object& question) co
 
 CoreFilesInUse::Outcome CoreFilesInUse::read_certificates() const {
   const std::string& directory = parts_.files.config.certificates;
-  gate::Loaded<PolicyFiles> found;
+  config::Loaded<PolicyFiles> found;
   PolicyFiles same{policy_->update(), {}};
   same.update.certificates.clear();
   for (NamedCertificate& one : load_certificates(directory, Door::now().civil, same.update.trusted_ca,
@@ -204,7 +205,7 @@ CoreFilesInUse::Outcome CoreFilesInUse::read_certificates() const {
   return outcome;
 }
 
-json::object CoreFilesInUse::take(PolicyFiles fresh, const std::vector<gate::Finding>& warnings,
+json::object CoreFilesInUse::take(PolicyFiles fresh, const std::vector<config::Finding>& warnings,
                                   Outcome& outcome) const {
   log_warnings(warnings, outcome.log);
   const bool changed = fresh.fingerprint != fingerprint_;
@@ -214,7 +215,7 @@ json::object CoreFilesInUse::take(PolicyFiles fresh, const std::vector<gate::Fin
     const Result<std::uint64_t> next = parts_.state.generation(fresh.fingerprint);
     if (!next) return refused_reload({finding_of(parts_.state.path(), next.error())}, outcome.log);
     generation = fresh.update.generation = *next;
-    outcome.fresh = gate::PreparedPolicy::make(parts_.files.config, std::move(fresh.update));
+    outcome.fresh = config::PreparedPolicy::make(parts_.files.config, std::move(fresh.update));
     outcome.fingerprint = std::move(fresh.fingerprint);
   }
   outcome.log.log({LogLevel::kInfo,

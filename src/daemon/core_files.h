@@ -13,10 +13,10 @@
 #include <vector>
 
 #include "base/log.h"
+#include "config/prepared_policy.h"
 #include "daemon/load.h"
 #include "daemon/state.h"
 #include "dns/answer.h"
-#include "gate/prepared_policy.h"
 #include "net/aside.h"
 
 namespace sallyport::daemon {
@@ -32,7 +32,7 @@ class CoreFilesInUse {
     net::Aside& aside;
     boost::asio::any_io_executor loop;
     // Takes a policy into use, on the loop.
-    std::function<void(const std::shared_ptr<const gate::PreparedPolicy>&)> use;
+    std::function<void(const std::shared_ptr<const config::PreparedPolicy>&)> use;
   };
   struct Answer {
     std::string json;
@@ -42,7 +42,7 @@ class CoreFilesInUse {
 
   // Everything lent outlives it; the loop and `aside` run nothing any more when it ends. `policy` is what the
   // core has been started with, and `fingerprint` that of what it was made from.
-  CoreFilesInUse(Parts parts, std::shared_ptr<const gate::PreparedPolicy> policy, std::string fingerprint);
+  CoreFilesInUse(Parts parts, std::shared_ptr<const config::PreparedPolicy> policy, std::string fingerprint);
 
   // Orders, carried out in turn; the replies come on the loop. (docs/control.md has the answers.)
   // Reads all of it again. One that has not begun serves whoever asks for another.
@@ -59,7 +59,7 @@ class CoreFilesInUse {
 
   // What the answering resolver asks about a name.
   dns::NameKind kind_of(const xmpp::Domain& name) const;
-  const std::vector<gate::Served>& served() const { return policy_->update().policy.served; }
+  const std::vector<config::Served>& served() const { return policy_->update().policy.served; }
 
  private:
   // What an order comes to beside the loop.
@@ -70,7 +70,7 @@ class CoreFilesInUse {
     };
     Answer answer;
     Lines log;
-    std::shared_ptr<const gate::PreparedPolicy> fresh;  // null: what is in force stays
+    std::shared_ptr<const config::PreparedPolicy> fresh;  // null: what is in force stays
     std::string fingerprint;
   };
   enum class Kind : std::uint8_t { kReload, kCertificates, kPolicy };
@@ -89,15 +89,15 @@ class CoreFilesInUse {
   Outcome compare(const boost::json::object& question) const;
   Outcome replace(const boost::json::object& question) const;
   Outcome read_certificates() const;
-  boost::json::object take(PolicyFiles fresh, const std::vector<gate::Finding>& warnings,
+  boost::json::object take(PolicyFiles fresh, const std::vector<config::Finding>& warnings,
                            Outcome& outcome) const;
-  Outcome refused(const std::vector<gate::Finding>& errors) const;
+  Outcome refused(const std::vector<config::Finding>& errors) const;
   boost::json::array notes(LogSink& log) const;
   Result<void> may_apply(const boost::json::object& question) const;
 
   Parts parts_;
   // Read beside the loop too: they change in `finish` alone, while no order is under way.
-  std::shared_ptr<const gate::PreparedPolicy> policy_;
+  std::shared_ptr<const config::PreparedPolicy> policy_;
   std::string fingerprint_;
   std::deque<Order> orders_;  // that have not begun
   bool busy_ = false;

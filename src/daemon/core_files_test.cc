@@ -48,7 +48,7 @@ class CoreFilesTest : public testing::Test {
     std::filesystem::create_directory(folder_ + "/certs");
     write("core.toml", kCore);
     write("policy.toml", policy_allowing("first.example"));
-    auto config = gate::parse_core_config(kCore, folder_ + "/core.toml");
+    auto config = config::parse_core_config(kCore, folder_ + "/core.toml");
     ASSERT_TRUE(config.value) << config.errors.front().shown();
     files_.emplace(CoreFiles{*config.value, sha256(kCore), {}, {}, {}, {}, {}});
     auto state = StateDirectory::open(folder_ + "/state");
@@ -57,11 +57,11 @@ class CoreFilesTest : public testing::Test {
     auto loaded = load_policy(files_->config, {});
     ASSERT_TRUE(loaded.value);
     loaded.value->update.generation = *state_->generation(loaded.value->fingerprint);
-    const auto use = [this](const std::shared_ptr<const gate::PreparedPolicy>& policy) {
+    const auto use = [this](const std::shared_ptr<const config::PreparedPolicy>& policy) {
       used_.push_back(policy->update().generation);
     };
     in_use_.emplace(CoreFilesInUse::Parts{*files_, *state_, log_, aside_, io_.get_executor(), use},
-                    gate::PreparedPolicy::make(files_->config, std::move(loaded.value->update)),
+                    config::PreparedPolicy::make(files_->config, std::move(loaded.value->update)),
                     loaded.value->fingerprint);
   }
   void TearDown() override {

@@ -58,10 +58,10 @@ json::object error_object(const Error& error) {
 
 namespace {
 
-void log_findings(const std::vector<gate::Finding>& findings, LogLevel level, const std::string& name,
+void log_findings(const std::vector<config::Finding>& findings, LogLevel level, const std::string& name,
                   const std::string& field, LogSink& log) {
   const std::size_t said = std::min(findings.size(), limits::kFindingsLoggedMax);
-  for (const gate::Finding& finding : std::span(findings).first(said)) {
+  for (const config::Finding& finding : std::span(findings).first(said)) {
     log.log({level, name, {{"code", std::string(code_row(finding.code).name)}, {field, finding.shown()}}});
   }
   if (said == findings.size()) return;
@@ -70,24 +70,24 @@ void log_findings(const std::vector<gate::Finding>& findings, LogLevel level, co
 
 }  // namespace
 
-json::object refused_reload(const std::vector<gate::Finding>& errors, LogSink& log) {
+json::object refused_reload(const std::vector<config::Finding>& errors, LogSink& log) {
   log_findings(errors, LogLevel::kError, "reload.refused", "why", log);
   json::array lines;
-  for (const gate::Finding& finding : errors) lines.emplace_back(finding.shown());
+  for (const config::Finding& finding : errors) lines.emplace_back(finding.shown());
   return {{"errors", std::move(lines)}};
 }
 
-void log_warnings(const std::vector<gate::Finding>& warnings, LogSink& log) {
+void log_warnings(const std::vector<config::Finding>& warnings, LogSink& log) {
   log_findings(warnings, LogLevel::kWarning, "config.warning", "what", log);
 }
 
-dns::Endpoint endpoint_of(const gate::HostPort& address) {
+dns::Endpoint endpoint_of(const route::HostPort& address) {
   return {dns::Ip::parse(address.host).value_or(dns::Ip{}), address.port};
 }
 
-std::vector<dns::Endpoint> endpoints_of(const std::vector<gate::HostPort>& addresses) {
+std::vector<dns::Endpoint> endpoints_of(const std::vector<route::HostPort>& addresses) {
   std::vector<dns::Endpoint> out;
-  for (const gate::HostPort& address : addresses) out.push_back(endpoint_of(address));
+  for (const route::HostPort& address : addresses) out.push_back(endpoint_of(address));
   return out;
 }
 
@@ -106,7 +106,7 @@ Now Door::now() {
           std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now())};
 }
 
-bool Door::judge(const std::vector<gate::Finding>& errors, const std::vector<gate::Finding>& warnings) {
+bool Door::judge(const std::vector<config::Finding>& errors, const std::vector<config::Finding>& warnings) {
   log_warnings(warnings, log_);
   return report(errors, {}, errors.empty());
 }

@@ -17,11 +17,11 @@
 #include <vector>
 
 #include "base/time.h"
+#include "config/finding.h"
 #include "daemon/command.h"
 #include "daemon/control_server.h"
 #include "daemon/log_writer.h"
 #include "daemon/process.h"
-#include "gate/config.h"
 #include "net/aside.h"
 #include "net/driver.h"
 #include "net/shards.h"
@@ -45,7 +45,7 @@ struct Answers {
 struct Interfaces {
   std::string control;
   std::string control_group;
-  std::optional<gate::HostPort> metrics;
+  std::optional<route::HostPort> metrics;
 };
 
 class Door {
@@ -63,7 +63,7 @@ class Door {
   static Now now();
 
   // Shows every error of the configuration, logs its warnings. False when there is an error.
-  bool judge(const std::vector<gate::Finding>& errors, const std::vector<gate::Finding>& warnings);
+  bool judge(const std::vector<config::Finding>& errors, const std::vector<config::Finding>& warnings);
   // Says why the door does not start; kFailed.
   Exit fail(const Error& error);
 
@@ -120,11 +120,11 @@ class Door {
 boost::json::object error_object(const Error& error);
 // The answer of a refused reload: each error as one line of text. The first limits::kFindingsLoggedMax are
 // logged.
-boost::json::object refused_reload(const std::vector<gate::Finding>& errors, LogSink& log);
+boost::json::object refused_reload(const std::vector<config::Finding>& errors, LogSink& log);
 // The first limits::kFindingsLoggedMax of them, and how many more there are.
-void log_warnings(const std::vector<gate::Finding>& warnings, LogSink& log);
+void log_warnings(const std::vector<config::Finding>& warnings, LogSink& log);
 // A listener's address as the driver takes it; the configuration has judged that it is one.
-dns::Endpoint endpoint_of(const gate::HostPort& address);
-std::vector<dns::Endpoint> endpoints_of(const std::vector<gate::HostPort>& addresses);
+dns::Endpoint endpoint_of(const route::HostPort& address);
+std::vector<dns::Endpoint> endpoints_of(const std::vector<route::HostPort>& addresses);
 
 }  // namespace sallyport::daemon

@@ -161,7 +161,7 @@ TEST(FileRole, is_told_by_tables) {
 
 TEST(Covers, a_wildcard_stands_for_one_label) {
   const auto is = [](const char* name, const char* asked) {
-    gate::PolicyConfig policy;
+    config::PolicyConfig policy;
     const auto domain = *xmpp::Domain::parse(asked);
     policy.served.push_back({domain, domain, {}, std::nullopt, false, 1});
     return uncovered(policy, {{name}}).empty();

@@ -41,17 +41,17 @@ Exit show_pin(const Invocation& invocation) {
 }
 
 // The served names that no certificate covers.
-std::vector<std::string> names_without(const gate::PolicyConfig& policy,
+std::vector<std::string> names_without(const config::PolicyConfig& policy,
                                        const std::vector<NamedCertificate>& found) {
   std::vector<std::vector<std::string>> covered;
   for (const NamedCertificate& one : found) covered.push_back(one.certificate.pem.names);
   std::vector<std::string> names;
-  for (const gate::Served* served : uncovered(policy, covered)) names.push_back(served->name.ascii());
+  for (const config::Served* served : uncovered(policy, covered)) names.push_back(served->name.ascii());
   return names;
 }
 
 // What the policy has peers verified against. An unreadable file is reported by `check config`.
-std::string trusted_ca_of(const gate::PolicyConfig& policy) {
+std::string trusted_ca_of(const config::PolicyConfig& policy) {
   if (policy.trusted_ca.empty()) return {};
   const Result<std::string> text = read_file(policy.trusted_ca);
   return text ? *text : std::string();
@@ -114,7 +114,7 @@ std::optional<std::vector<std::string>> request_names(const Invocation& invocati
     exit = Exit::kConfiguration;
     return std::nullopt;
   }
-  for (const gate::Served& served : policy.value->served) names.push_back(served.name.ascii());
+  for (const config::Served& served : policy.value->served) names.push_back(served.name.ascii());
   return names;
 }
 
@@ -148,8 +148,8 @@ Exit run_cert_list(const Invocation& invocation) {
   if (!report(core.errors, core.warnings, core.value.has_value())) return Exit::kConfiguration;
   const auto policy = load_policy_config(*core.value);
   if (!report(policy.errors, {}, policy.value.has_value())) return Exit::kConfiguration;
-  std::vector<gate::Finding> errors;
-  std::vector<gate::Finding> warnings;
+  std::vector<config::Finding> errors;
+  std::vector<config::Finding> warnings;
   std::vector<NamedCertificate> found;
   if (!core.value->certificates.empty())
     found =

@@ -16,8 +16,8 @@
 namespace sallyport::daemon {
 namespace {
 
-using gate::Finding;
-using gate::Loaded;
+using config::Finding;
+using config::Loaded;
 
 void append(std::vector<Finding>& to, std::vector<Finding> more) {
   to.insert(to.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
@@ -44,7 +44,7 @@ std::optional<std::string> secret_file(const std::string& path, std::vector<Find
   return named_file(path, errors);
 }
 
-Identity load_identity(const gate::IdentityFiles& files, std::vector<Finding>& errors,
+Identity load_identity(const config::IdentityFiles& files, std::vector<Finding>& errors,
                        std::vector<Finding>& warnings) {
   Identity identity;
   const auto certificate = named_file(files.certificate, errors);
@@ -136,10 +136,10 @@ std::optional<NamedCertificate> load_pair(const std::string& chain_path, const s
 }
 
 // Without a text what else is wrong is found all the same.
-void judge_policy_files(const std::optional<std::string>& text, const gate::CoreConfig& core, UnixTime now,
+void judge_policy_files(const std::optional<std::string>& text, const config::CoreConfig& core, UnixTime now,
                         Loaded<PolicyFiles>& out) {
-  Loaded<gate::PolicyConfig> policy =
-      text ? gate::parse_policy(*text, core.policy, core, now) : Loaded<gate::PolicyConfig>{};
+  Loaded<config::PolicyConfig> policy =
+      text ? config::parse_policy(*text, core.policy, core, now) : Loaded<config::PolicyConfig>{};
   take_findings(out, policy);
   PolicyFiles files;
   if (policy.value && !policy.value->trusted_ca.empty()) {
@@ -195,12 +195,12 @@ Finding unreadable_finding(const std::string& path, const Error& error) {
   return finding_of(path, {denied ? Code::kFileDenied : Code::kConfigMissing, error.text});
 }
 
-std::string fingerprint_of(const gate::PolicyUpdate& update) {
+std::string fingerprint_of(const config::PolicyUpdate& update) {
   std::string all;
   Appender out(all);
   out.raw({reinterpret_cast<const char*>(update.policy_sha256.data()), update.policy_sha256.size()});
   out.string(update.trusted_ca);
-  for (const gate::CertificatePem& certificate : update.certificates) {
+  for (const config::CertificatePem& certificate : update.certificates) {
     out.string(certificate.chain);
     out.string(certificate.key);
   }
@@ -214,46 +214,46 @@ Loaded<std::string> control_path_of(const std::string& file) {
   const auto text = named_file(file, out.errors);
   if (!text) return out;
   if (file_role_of(*text) == FileRole::kEdge) {
-    Loaded<gate::EdgeConfig> edge = gate::parse_edge_config(*text, file);
+    Loaded<config::EdgeConfig> edge = config::parse_edge_config(*text, file);
     take_findings(out, edge);
     if (edge.value) out.value = edge.value->control;
   } else {
-    Loaded<gate::CoreConfig> core = gate::parse_core_config(*text, file);
+    Loaded<config::CoreConfig> core = config::parse_core_config(*text, file);
     take_findings(out, core);
     if (core.value) out.value = core.value->control;
   }
   return out;
 }
 
-Loaded<gate::EdgeConfig> load_edge_config(const std::string& file) {
-  Loaded<gate::EdgeConfig> out;
+Loaded<config::EdgeConfig> load_edge_config(const std::string& file) {
+  Loaded<config::EdgeConfig> out;
   const auto text = named_file(file, out.errors);
-  return text ? gate::parse_edge_config(*text, file) : std::move(out);
+  return text ? config::parse_edge_config(*text, file) : std::move(out);
 }
 
-Loaded<gate::CoreConfig> load_core_config(const std::string& file) {
-  Loaded<gate::CoreConfig> out;
+Loaded<config::CoreConfig> load_core_config(const std::string& file) {
+  Loaded<config::CoreConfig> out;
   const auto text = named_file(file, out.errors);
-  return text ? gate::parse_core_config(*text, file) : std::move(out);
+  return text ? config::parse_core_config(*text, file) : std::move(out);
 }
 
-Loaded<gate::PolicyConfig> load_policy_config(const gate::CoreConfig& core) {
-  Loaded<gate::PolicyConfig> out;
+Loaded<config::PolicyConfig> load_policy_config(const config::CoreConfig& core) {
+  Loaded<config::PolicyConfig> out;
   const auto text = named_file(core.policy, out.errors);
-  return text ? gate::parse_policy(*text, core.policy, core) : std::move(out);
+  return text ? config::parse_policy(*text, core.policy, core) : std::move(out);
 }
 
 Loaded<EdgeFiles> load_edge(const std::string& file, UnixTime) {
   Loaded<EdgeFiles> out;
   const auto text = named_file(file, out.errors);
   if (!text) return out;
-  Loaded<gate::EdgeConfig> config = gate::parse_edge_config(*text, file);
+  Loaded<config::EdgeConfig> config = config::parse_edge_config(*text, file);
   take_findings(out, config);
   if (!config.value) return out;
   check_group(file, config.value->control_group, out.errors);
   judge_libraries(out.errors);
   Identity identity = load_identity(config.value->identity, out.errors, out.warnings);
-  for (const gate::CoreRow& core : config.value->cores)
+  for (const config::CoreRow& core : config.value->cores)
     warn_of_own_pin(file, identity, fmt::format("[[core]] `{}`", core.name), core.pins, out.warnings);
   if (!config.value->trust_anchor.empty()) (void)named_file(config.value->trust_anchor, out.errors);
   if (!out.errors.empty()) return out;
@@ -266,14 +266,14 @@ Loaded<CoreFiles> load_core(const std::string& file, UnixTime now) {
   Loaded<CoreFiles> out;
   const auto text = named_file(file, out.errors);
   if (!text) return out;
-  Loaded<gate::CoreConfig> config = gate::parse_core_config(*text, file);
+  Loaded<config::CoreConfig> config = config::parse_core_config(*text, file);
   take_findings(out, config);
   if (!config.value) return out;
   CoreFiles files{std::move(*config.value), sha256(*text), {}, {}, {}, {}, {}};
   check_group(file, files.config.control_group, out.errors);
   judge_libraries(out.errors);
   files.identity = load_identity(files.config.identity, out.errors, out.warnings);
-  for (const gate::EdgeRow& edge : files.config.edges)
+  for (const config::EdgeRow& edge : files.config.edges)
     warn_of_own_pin(file, files.identity, fmt::format("[[edge]] `{}`", edge.name.ascii()), edge.pins,
                     out.warnings);
   if (!files.config.server_ca.empty()) files.server_ca = load_authorities(files.config.server_ca, out.errors);
@@ -295,14 +295,14 @@ Loaded<CoreFiles> load_core(const std::string& file, UnixTime now) {
   return out;
 }
 
-Loaded<PolicyFiles> load_policy(const gate::CoreConfig& core, UnixTime now) {
+Loaded<PolicyFiles> load_policy(const config::CoreConfig& core, UnixTime now) {
   Loaded<PolicyFiles> out;
   const auto text = named_file(core.policy, out.errors);
   judge_policy_files(text, core, now, out);
   return out;
 }
 
-Loaded<PolicyFiles> judge_policy(const std::string& text, const gate::CoreConfig& core, UnixTime now) {
+Loaded<PolicyFiles> judge_policy(const std::string& text, const config::CoreConfig& core, UnixTime now) {
   Loaded<PolicyFiles> out;
   judge_policy_files(text, core, now, out);
   return out;
@@ -342,27 +342,27 @@ std::vector<NamedCertificate> load_certificates(const std::string& directory, Un
   return found;
 }
 
-std::vector<const gate::Served*> uncovered(const gate::PolicyConfig& policy,
-                                           const std::vector<std::vector<std::string>>& name_lists) {
+std::vector<const config::Served*> uncovered(const config::PolicyConfig& policy,
+                                             const std::vector<std::vector<std::string>>& name_lists) {
   TextSet names;
   for (const std::vector<std::string>& one : name_lists) names.insert(one.begin(), one.end());
   const auto covered = [&names](const std::string& name) {
     const std::size_t dot = name.find('.');
     return names.contains(name) || (dot != std::string::npos && names.contains("*" + name.substr(dot)));
   };
-  std::vector<const gate::Served*> rows;
-  for (const gate::Served& served : policy.served) {
+  std::vector<const config::Served*> rows;
+  for (const config::Served& served : policy.served) {
     if (!covered(served.name.ascii())) rows.push_back(&served);
   }
   return rows;
 }
 
-void warn_of_uncovered(const gate::PolicyConfig& policy,
-                       const std::vector<gate::CertificatePem>& certificates, const std::string& directory,
+void warn_of_uncovered(const config::PolicyConfig& policy,
+                       const std::vector<config::CertificatePem>& certificates, const std::string& directory,
                        std::vector<Finding>& warnings) {
   std::vector<std::vector<std::string>> names;
-  for (const gate::CertificatePem& one : certificates) names.push_back(one.names);
-  for (const gate::Served* served : uncovered(policy, names)) {
+  for (const config::CertificatePem& one : certificates) names.push_back(one.names);
+  for (const config::Served* served : uncovered(policy, names)) {
     warnings.push_back(
         {Code::kConfigMissing, policy.file, served->line, 1,
          fmt::format("no certificate in `{}` covers {}; remote servers cannot connect to it with TLS",
@@ -381,7 +381,7 @@ void warn_of_open_secret(const std::string& path, std::vector<Finding>& warnings
                          about.st_mode & 07777)}));
 }
 
-net::DialSetup dial_setup(const gate::EdgeConfig& config) {
+net::DialSetup dial_setup(const config::EdgeConfig& config) {
   net::DialSetup setup;
   setup.ports = config.outbound_ports;
   setup.allow_networks = config.allow_networks;

@@ -1,6 +1,6 @@
 // From the files of a role to the values it starts with: read, judged, with every error of all of them.
 //
-// The judgement of a file's text is gate's (gate/config.h) and of a certificate's net's (net/certificate.h);
+// The judgement of a file's text is config's (config/) and of a certificate's net's (net/certificate.h);
 // here the files are found, read and put together. Nothing is written.
 #pragma once
 
@@ -10,28 +10,29 @@
 #include <vector>
 
 #include "base/keyed_hash.h"
-#include "gate/config.h"
-#include "gate/config_role.h"
+#include "config/edge_config.h"
+#include "config/file_role.h"
+#include "config/policy_config.h"
 #include "gate/core.h"
 #include "net/certificate.h"
 #include "net/dial.h"
 
 namespace sallyport::daemon {
 
-using gate::FileRole;
+using config::FileRole;
 // By its tables: [edge], [core], or those of policy.toml; nothing when they do not tell.
 std::optional<FileRole> file_role_of(std::string_view text);
 
 // One per line, each ending with a line feed.
-std::string shown_findings(const std::vector<gate::Finding>& findings);
+std::string shown_findings(const std::vector<config::Finding>& findings);
 // A finding about a whole file, without a place in it.
-gate::Finding finding_of(const std::string& file, const Error& error);
+config::Finding finding_of(const std::string& file, const Error& error);
 
 // That a file could not be read: kFileDenied where only permissions are in the way, else kConfigMissing.
-gate::Finding unreadable_finding(const std::string& path, const Error& error);
+config::Finding unreadable_finding(const std::string& path, const Error& error);
 
 // The control socket that a configuration names, edge's or core's.
-gate::Loaded<std::string> control_path_of(const std::string& file);
+config::Loaded<std::string> control_path_of(const std::string& file);
 
 // Who a door is on the link. The key is wiped when it ends.
 struct Identity {
@@ -46,20 +47,20 @@ struct Identity {
 };
 
 struct EdgeFiles {
-  gate::EdgeConfig config;
+  config::EdgeConfig config;
   Identity identity;
   std::string fingerprint;  // of the file and the identity
 };
 
 // What a core reads again on `reload`.
 struct PolicyFiles {
-  gate::PolicyUpdate update;  // generation 0: the state directory counts
+  config::PolicyUpdate update;  // generation 0: the state directory counts
   // Of everything that was read: equal when nothing changed.
   std::string fingerprint;
 };
 
 struct CoreFiles {
-  gate::CoreConfig config;
+  config::CoreConfig config;
   Digest256 config_sha256{};
   Identity identity;
   PolicyFiles policy;
@@ -69,18 +70,19 @@ struct CoreFiles {
 };
 
 // See PolicyFiles::fingerprint.
-std::string fingerprint_of(const gate::PolicyUpdate& update);
+std::string fingerprint_of(const config::PolicyUpdate& update);
 
-gate::Loaded<EdgeFiles> load_edge(const std::string& file, UnixTime now);
-gate::Loaded<CoreFiles> load_core(const std::string& file, UnixTime now);
+config::Loaded<EdgeFiles> load_edge(const std::string& file, UnixTime now);
+config::Loaded<CoreFiles> load_core(const std::string& file, UnixTime now);
 // The configuration alone, without the files that it names: for commands that need no secret.
-gate::Loaded<gate::CoreConfig> load_core_config(const std::string& file);
-gate::Loaded<gate::EdgeConfig> load_edge_config(const std::string& file);
-gate::Loaded<gate::PolicyConfig> load_policy_config(const gate::CoreConfig& core);
+config::Loaded<config::CoreConfig> load_core_config(const std::string& file);
+config::Loaded<config::EdgeConfig> load_edge_config(const std::string& file);
+config::Loaded<config::PolicyConfig> load_policy_config(const config::CoreConfig& core);
 // policy.toml, the public certificates, trusted_ca.
-gate::Loaded<PolicyFiles> load_policy(const gate::CoreConfig& core, UnixTime now);
+config::Loaded<PolicyFiles> load_policy(const config::CoreConfig& core, UnixTime now);
 // The same as if this text stood in the policy's file.
-gate::Loaded<PolicyFiles> judge_policy(const std::string& text, const gate::CoreConfig& core, UnixTime now);
+config::Loaded<PolicyFiles> judge_policy(const std::string& text, const config::CoreConfig& core,
+                                         UnixTime now);
 
 // The (chain, key) pairs of the certificates directory: NAME.crt + NAME.key, NAME/fullchain.pem +
 // NAME/privkey.pem; those that stay valid longest first. `trusted_ca`: PEM, what peers are verified against;
@@ -91,19 +93,19 @@ struct NamedCertificate {
 };
 std::vector<NamedCertificate> load_certificates(const std::string& directory, UnixTime now,
                                                 const std::string& trusted_ca,
-                                                std::vector<gate::Finding>& errors,
-                                                std::vector<gate::Finding>& warnings);
+                                                std::vector<config::Finding>& errors,
+                                                std::vector<config::Finding>& warnings);
 // The rows whose name none of these certificates' names covers: equal, or a wildcard for its first label.
 // `name_lists`: the names of each certificate.
-std::vector<const gate::Served*> uncovered(const gate::PolicyConfig& policy,
-                                           const std::vector<std::vector<std::string>>& name_lists);
+std::vector<const config::Served*> uncovered(const config::PolicyConfig& policy,
+                                             const std::vector<std::vector<std::string>>& name_lists);
 // A warning for each of them.
-void warn_of_uncovered(const gate::PolicyConfig& policy,
-                       const std::vector<gate::CertificatePem>& certificates, const std::string& directory,
-                       std::vector<gate::Finding>& warnings);
+void warn_of_uncovered(const config::PolicyConfig& policy,
+                       const std::vector<config::CertificatePem>& certificates, const std::string& directory,
+                       std::vector<config::Finding>& warnings);
 // Warns of a file with a secret that others than its owner may read or change, or its group change. A file
 // that is absent is somebody else's finding.
-void warn_of_open_secret(const std::string& path, std::vector<gate::Finding>& warnings);
+void warn_of_open_secret(const std::string& path, std::vector<config::Finding>& warnings);
 // How an edge dials the world.
-net::DialSetup dial_setup(const gate::EdgeConfig& config);
+net::DialSetup dial_setup(const config::EdgeConfig& config);
 }  // namespace sallyport::daemon

@@ -46,7 +46,7 @@ class LoadTest : public testing::Test {
     const auto loaded = load_edge(at("edge.toml"), kNow);
     EXPECT_TRUE(loaded.value) << shown_findings(loaded.errors);
     std::vector<Code> codes;
-    for (const gate::Finding& finding : loaded.warnings) codes.push_back(finding.code);
+    for (const config::Finding& finding : loaded.warnings) codes.push_back(finding.code);
     return codes;
   }
 

@@ -187,7 +187,7 @@ void Probe::ask_for_tls(const xmpp::Element& features) {
     out_ += fmt::format("<starttls xmlns='{}'/>", xmpp::ns::kTls);
     return;
   }
-  if (!target_.rules || target_.rules->tls == s2s::TlsRule::kRequired)
+  if (!target_.rules || target_.rules->tls == policy::TlsRule::kRequired)
     return fail(step::kStartTls, {Code::kTlsRequired, "the server does not offer it"});
   steps_.warn(step::kStartTls, "the server does not offer it, and its [[peer]] row lets it do without",
               "Have its administrator enable TLS, then remove `tls` from the row.");
@@ -200,7 +200,8 @@ void Probe::prove_ourselves(const xmpp::Element& features) {
   dialback_spoken_ = dialback;
   const bool external = s2s::is_external_offered(features);
   if (external && target_.offered && certificate_shown_) {
-    if (!peer_is_proved_ && !(target_.rules && target_.rules->authenticate == s2s::Authenticate::kDialback))
+    if (!peer_is_proved_ &&
+        !(target_.rules && target_.rules->authenticate == policy::Authenticate::kDialback))
       return finish();  // the failed step has been told, and an edge would end here
     phase_ = Phase::kAuth;
     out_ += s2s::external_auth_xml(*target_.own);

@@ -29,7 +29,7 @@ struct ProbeTarget {
   std::optional<xmpp::Domain> own;
   std::optional<OfferedCertificate> offered;
   // What policy demands of the peer, where it is known.
-  std::optional<s2s::PeerRules> rules;
+  std::optional<policy::PeerRules> rules;
 };
 
 class Probe : public gate::Role {

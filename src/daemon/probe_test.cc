@@ -33,7 +33,7 @@ class Met : public testing::Test {
   // As an edge that has a certificate for example.com.
   ProbeTarget offering(s2s::ExtendedUsage usage = {true, true, true, false}) const {
     ProbeTarget target{{}, domain_, false, own_, OfferedCertificate{own_, usage, UnixTime::max()}, {}};
-    target.rules = s2s::PeerRules{};
+    target.rules = policy::PeerRules{};
     return target;
   }
   Now now(std::chrono::seconds later = {}) const { return {Time(later), UnixTime{}}; }
@@ -306,14 +306,14 @@ TEST_F(Met, a_peer_that_does_not_prove_itself_is_not_shown_whom_we_are) {
 }
 
 TEST_F(Met, a_server_without_tls_is_as_policy_says) {
-  for (const auto tls : {s2s::TlsRule::kRequired, s2s::TlsRule::kOptional}) {
+  for (const auto tls : {policy::TlsRule::kRequired, policy::TlsRule::kOptional}) {
     ProbeTarget target = offering();
-    target.rules = s2s::PeerRules{s2s::Authenticate::kDialback, tls, false, true};
+    target.rules = policy::PeerRules{policy::Authenticate::kDialback, tls, false, true};
     make(std::move(target));
     connected();
     says(std::string(kHeader) + "<stream:features/>");
     EXPECT_TRUE(probe_->is_done());
-    EXPECT_EQ(verdict("STARTTLS"), tls == s2s::TlsRule::kRequired ? "fail tls.required" : "warn");
+    EXPECT_EQ(verdict("STARTTLS"), tls == policy::TlsRule::kRequired ? "fail tls.required" : "warn");
   }
 }
 

@@ -43,7 +43,7 @@ void add_rows(std::vector<PortRow>& rows, const PortRow& row, const std::vector<
 }
 
 // "10.0.0.0/8" as configured, from the 128-bit form.
-std::string text_of(const gate::Network& network) {
+std::string text_of(const config::Network& network) {
   static constexpr std::array<std::uint8_t, 12> kV4{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
   const bool v4 = network.prefix >= 96 && std::equal(kV4.begin(), kV4.end(), network.address.begin());
   return fmt::format("{}/{}", dns::Ip{network.address}.text(), v4 ? network.prefix - 96 : network.prefix);
@@ -114,11 +114,11 @@ std::vector<std::string> texts_at(const json::object& object, std::string_view n
 
 }  // namespace
 
-std::vector<SrvRecord> srv_records(const std::vector<gate::EdgeRow>& edges,
-                                   const std::vector<gate::Served>& all, std::uint16_t port) {
+std::vector<SrvRecord> srv_records(const std::vector<config::EdgeRow>& edges,
+                                   const std::vector<config::Served>& all, std::uint16_t port) {
   std::vector<SrvRecord> records;
-  for (const gate::Served& served : all) {
-    for (const gate::EdgeRow& edge : edges) {
+  for (const config::Served& served : all) {
+    for (const config::EdgeRow& edge : edges) {
       records.push_back(
           {fmt::format("_xmpp-server._tcp.{}.", served.name.ascii()), port, edge.name.ascii() + "."});
     }
@@ -126,7 +126,7 @@ std::vector<SrvRecord> srv_records(const std::vector<gate::EdgeRow>& edges,
   return records;
 }
 
-std::vector<PortRow> edge_ports(const gate::EdgeConfig& edge) {
+std::vector<PortRow> edge_ports(const config::EdgeConfig& edge) {
   std::vector<PortRow> rows;
   const std::vector<std::string> self = hosts_of(edge.s2s);
   const std::vector<std::string> out = edge.bind.empty() ? self : edge.bind;
@@ -134,7 +134,7 @@ std::vector<PortRow> edge_ports(const gate::EdgeConfig& edge) {
   add_rows(rows, {"federated server", {}, "edge", {}, false, {}, "s2s inbound"}, edge.s2s);
   rows.push_back({"edge", out, "federated server", {}, false, edge.outbound_ports, "s2s outbound"});
   std::vector<std::string> allowed;
-  for (const gate::Network& network : edge.allow_networks) allowed.push_back(text_of(network));
+  for (const config::Network& network : edge.allow_networks) allowed.push_back(text_of(network));
   if (!allowed.empty()) {
     rows.push_back({"edge", out, "federated server", allowed, false, edge.outbound_ports,
                     "s2s outbound, allow_networks"});
@@ -149,14 +149,14 @@ std::vector<PortRow> edge_ports(const gate::EdgeConfig& edge) {
   return rows;
 }
 
-std::vector<PortRow> core_ports(const gate::CoreConfig& core, const std::vector<gate::Served>& all) {
+std::vector<PortRow> core_ports(const config::CoreConfig& core, const std::vector<config::Served>& all) {
   std::vector<PortRow> rows;
   const std::vector<std::string> self = hosts_of(core.s2s);
   std::vector<HostPort> edges;
-  for (const gate::EdgeRow& edge : core.edges) edges.push_back(edge.address);
+  for (const config::EdgeRow& edge : core.edges) edges.push_back(edge.address);
   add_rows(rows, {"core", self, "edge", {}, false, {}, "the link: XMPP between the doors"}, edges);
   std::vector<HostPort> servers;
-  for (const gate::Served& served : all) {
+  for (const config::Served& served : all) {
     servers.insert(servers.end(), served.servers.begin(), served.servers.end());
   }
   add_rows(rows, {"internal server", hosts_of(servers), "core", {}, false, {}, "s2s on the private side"},
@@ -164,7 +164,7 @@ std::vector<PortRow> core_ports(const gate::CoreConfig& core, const std::vector<
   add_rows(rows, {"core", self, "internal server", {}, false, {}, "s2s on the private side"}, servers);
   if (!core.dns) return rows;
   std::vector<std::string> clients;
-  for (const gate::Network& network : core.dns->clients) clients.push_back(text_of(network));
+  for (const config::Network& network : core.dns->clients) clients.push_back(text_of(network));
   add_rows(rows, {"internal server", clients, "core", {}, true, {}, "the answering resolver"},
            core.dns->listen);
   add_rows(rows, {"core", self, "inside DNS", {}, true, {}, "the answering resolver's upstream"},

@@ -7,7 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "gate/config.h"
+#include "config/edge_config.h"
+#include "config/policy_config.h"
 
 namespace sallyport::daemon {
 
@@ -17,8 +18,8 @@ struct SrvRecord {
   std::string target;  // "vcse.example.com."
 };
 // One per served name and edge (RFC 6120 3.2.1).
-std::vector<SrvRecord> srv_records(const std::vector<gate::EdgeRow>& edges,
-                                   const std::vector<gate::Served>& all, std::uint16_t port);
+std::vector<SrvRecord> srv_records(const std::vector<config::EdgeRow>& edges,
+                                   const std::vector<config::Served>& all, std::uint16_t port);
 
 struct PortRow {
   std::string from;                         // "core"
@@ -29,8 +30,8 @@ struct PortRow {
   std::vector<std::uint16_t> ports;
   std::string why;
 };
-std::vector<PortRow> edge_ports(const gate::EdgeConfig& edge);
-std::vector<PortRow> core_ports(const gate::CoreConfig& core, const std::vector<gate::Served>& all);
+std::vector<PortRow> edge_ports(const config::EdgeConfig& edge);
+std::vector<PortRow> core_ports(const config::CoreConfig& core, const std::vector<config::Served>& all);
 
 // The rows of several files as one table: a row that two files have, each with the addresses that it knows,
 // stands once, with the addresses of both.

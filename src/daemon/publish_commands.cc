@@ -74,7 +74,7 @@ bool take_addresses(const Invocation& invocation, std::vector<PortRow>& rows) {
   for (const std::string& word : invocation.values("--address")) {
     const std::size_t sign = word.rfind('=');
     const std::string address = sign == std::string::npos ? "" : word.substr(sign + 1);
-    if (!gate::Network::parse(address)) {
+    if (!config::Network::parse(address)) {
       complain(fmt::format("--address: `{}` is not PARTY=ADDRESS with an IP address or network", word));
       return false;
     }

@@ -7,12 +7,12 @@ namespace sallyport::daemon {
 namespace {
 
 xmpp::Domain domain(std::string_view name) { return *xmpp::Domain::parse(name); }
-gate::HostPort at(std::string_view text) { return *gate::HostPort::parse(text); }
+route::HostPort at(std::string_view text) { return *route::HostPort::parse(text); }
 
 constexpr const char* kPin = "sha256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
-gate::EdgeConfig edge(std::string_view s2s = R"("203.0.113.5:5269", "[2001:db8::5]:5269")") {
-  const auto loaded = gate::parse_edge_config(fmt::format(R"([edge]
+config::EdgeConfig edge(std::string_view s2s = R"("203.0.113.5:5269", "[2001:db8::5]:5269")") {
+  const auto loaded = config::parse_edge_config(fmt::format(R"([edge]
 name = "vcse.example.com"
 s2s = [{}]
 traversal = ["192.0.2.10:7400"]
@@ -27,14 +27,14 @@ servers = ["192.0.2.53:53"]
 [outbound]
 ports = [5269, 5270]
 )",
-                                                          s2s, kPin),
-                                              "edge.toml");
+                                                            s2s, kPin),
+                                                "edge.toml");
   EXPECT_TRUE(loaded.value);
   return loaded.value.value();
 }
 
-gate::CoreConfig core() {
-  const auto loaded = gate::parse_core_config(fmt::format(R"([core]
+config::CoreConfig core() {
+  const auto loaded = config::parse_core_config(fmt::format(R"([core]
 name = "core.corp.example"
 s2s = ["10.0.0.5:5269"]
 policy = "policy.toml"
@@ -56,13 +56,13 @@ clients = ["10.0.0.0/8"]
 [certificates]
 directory = "certs"
 )",
-                                                          kPin),
-                                              "core.toml");
+                                                            kPin),
+                                                "core.toml");
   EXPECT_TRUE(loaded.value);
   return loaded.value.value();
 }
 
-std::vector<gate::Served> served() {
+std::vector<config::Served> served() {
   return {{domain("example.com"), domain("example.com"), {at("10.0.0.20:5269")}, std::nullopt, false, 1},
           {domain("chatroom1.example.com"),
            domain("conference-2.corp.example"),

@@ -52,12 +52,13 @@ Exit failed(const Error& error) {
   return Exit::kFailed;
 }
 
-bool report(const std::vector<gate::Finding>& errors, const std::vector<gate::Finding>& warnings, bool good) {
-  for (const gate::Finding& finding : errors) {
+bool report(const std::vector<config::Finding>& errors, const std::vector<config::Finding>& warnings,
+            bool good) {
+  for (const config::Finding& finding : errors) {
     said().note(finding.code, finding.shown());
     std::fputs(fmt::format("error: {}\n", finding.shown()).c_str(), stderr);
   }
-  for (const gate::Finding& finding : warnings) {
+  for (const config::Finding& finding : warnings) {
     std::fputs(fmt::format("warning: {}\n", finding.shown()).c_str(), stderr);
   }
   return good;

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "base/result.h"
+#include "config/finding.h"
 #include "daemon/command.h"
-#include "gate/config.h"
 
 namespace sallyport::daemon {
 
@@ -19,7 +19,8 @@ void complain(const std::string& text);
 // Complains with the code's sentence and remedy; kFailed.
 Exit failed(const Error& error);
 // Prints every finding to the standard error; returns `good`.
-bool report(const std::vector<gate::Finding>& errors, const std::vector<gate::Finding>& warnings, bool good);
+bool report(const std::vector<config::Finding>& errors, const std::vector<config::Finding>& warnings,
+            bool good);
 
 // For a program that asked for JSON, where a command ended without an answer: {"error":{…}} as
 // docs/control.md has it, a line, from the first complaint of this process. `code`, `sentence` and `remedy`

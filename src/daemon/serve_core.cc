@@ -28,12 +28,12 @@ namespace {
 
 namespace json = boost::json;
 
-net::DriverConfig driver_config(const gate::CoreConfig& config) {
+net::DriverConfig driver_config(const config::CoreConfig& config) {
   net::DriverConfig out;
   out.limits = config.limits;
   out.s2s = endpoints_of(config.s2s);
   out.listen_from_start = true;
-  for (const gate::EdgeRow& edge : config.edges) out.edges.push_back({edge.address, edge.pins});
+  for (const config::EdgeRow& edge : config.edges) out.edges.push_back({edge.address, edge.pins});
   return out;
 }
 
@@ -42,7 +42,7 @@ net::DialSetup inside_dialling() {
   net::DialSetup setup;
   setup.step_name = "inside server";
   for (const char* all : {"0.0.0.0/0", "::/0"}) {
-    if (const auto network = gate::Network::parse(all)) setup.allow_networks.push_back(*network);
+    if (const auto network = config::Network::parse(all)) setup.allow_networks.push_back(*network);
   }
   return setup;
 }
@@ -55,7 +55,7 @@ struct Kept {
 };
 
 Result<Kept> open_state(const StateDirectory& state, const CoreFiles& files, Random& random) {
-  const gate::CoreConfig& config = files.config;
+  const config::CoreConfig& config = files.config;
   const std::vector<policy::DomainPattern>& inside = files.policy.update.policy.rules.inside;
   net::CaPem ca{files.ca_certificate, files.ca_key};
   if (ca.certificates.empty()) {
@@ -95,7 +95,7 @@ Result<Resolvers> make_resolvers(Door& door) {
 // What the shards of a core have in common.
 struct CoreParts {
   const CoreFiles& files;
-  std::shared_ptr<const gate::PreparedPolicy> policy;
+  std::shared_ptr<const config::PreparedPolicy> policy;
   const std::string& dialback_secret;
 };
 
@@ -115,7 +115,7 @@ struct CoreShard {
     s2s_tls.trust_nothing();
   }
 
-  void use(const std::shared_ptr<const gate::PreparedPolicy>& policy) {
+  void use(const std::shared_ptr<const config::PreparedPolicy>& policy) {
     minter->set_inside(policy->update().policy.rules.inside);
     core.apply(policy, Door::now());
     driver.wake();
@@ -149,7 +149,7 @@ Result<CoreShards> make_shards(Door& door, const CoreParts& parts,
 }
 
 // In the first shard now, in the others when their loops come to it.
-void use_policy(Door& door, CoreShards& shards, const std::shared_ptr<const gate::PreparedPolicy>& policy) {
+void use_policy(Door& door, CoreShards& shards, const std::shared_ptr<const config::PreparedPolicy>& policy) {
   shards.front()->use(policy);
   for (std::size_t shard = 1; shard < shards.size(); ++shard) {
     door.shards().post(shard,
@@ -158,7 +158,7 @@ void use_policy(Door& door, CoreShards& shards, const std::shared_ptr<const gate
 }
 
 // The answering resolver for the servers inside; nothing without [dns].
-Result<std::unique_ptr<net::DnsServer>> open_dns(Door& door, const gate::CoreConfig& config,
+Result<std::unique_ptr<net::DnsServer>> open_dns(Door& door, const config::CoreConfig& config,
                                                  const CoreFilesInUse& in_use) {
   if (!config.dns) return std::unique_ptr<net::DnsServer>();
   dns::Answering answering{config.name, config.s2s.front().port, {}, {}};
@@ -207,7 +207,7 @@ Answers answers_of(Door& door, const CoreFiles& files, CoreFilesInUse& in_use, C
   };
   answers.check = [&](const json::object&, const Reply& reply) {
     std::string edges;
-    for (const gate::EdgeRow& edge : files.config.edges) {
+    for (const config::EdgeRow& edge : files.config.edges) {
       edges += (edges.empty() ? "" : " or ") + fmt::format("{} ({})", edge.name.ascii(), edge.address.host);
     }
     reply(
@@ -224,10 +224,10 @@ Answers answers_of(Door& door, const CoreFiles& files, CoreFilesInUse& in_use, C
 
 Exit run_core(const Invocation& invocation) {
   Door door(invocation);
-  gate::Loaded<CoreFiles> loaded = load_core(invocation.value("--config"), Door::now().civil);
+  config::Loaded<CoreFiles> loaded = load_core(invocation.value("--config"), Door::now().civil);
   if (!door.judge(loaded.errors, loaded.warnings)) return Exit::kConfiguration;
   CoreFiles& files = *loaded.value;
-  const gate::CoreConfig& config = files.config;
+  const config::CoreConfig& config = files.config;
   if (config.admin)
     door.log().log({LogLevel::kWarning, "door.no-console", {{"what", "nothing listens for [admin] yet"}}});
 
@@ -238,12 +238,12 @@ Exit run_core(const Invocation& invocation) {
   files.policy.update.generation = kept->generation;
 
   door.make_shards(config.shards);
-  auto policy = gate::PreparedPolicy::make(config, std::move(files.policy.update));
+  auto policy = config::PreparedPolicy::make(config, std::move(files.policy.update));
   Result<CoreShards> shards =
       make_shards(door, {files, policy, kept->dialback_secret}, std::move(kept->minters));
   wipe(kept->dialback_secret);
   if (!shards) return door.fail(shards.error());
-  const auto use = [&](const std::shared_ptr<const gate::PreparedPolicy>& fresh) {
+  const auto use = [&](const std::shared_ptr<const config::PreparedPolicy>& fresh) {
     use_policy(door, *shards, fresh);
   };
   CoreFilesInUse in_use({files, *state, door.log(), door.aside(), door.io().get_executor(), use},

@@ -23,23 +23,23 @@ namespace {
 
 namespace json = boost::json;
 
-net::DriverConfig driver_config(const gate::EdgeConfig& config) {
+net::DriverConfig driver_config(const config::EdgeConfig& config) {
   net::DriverConfig out;
   out.limits = config.limits;
   out.s2s = endpoints_of(config.s2s);
   out.traversal = endpoints_of(config.traversal);
-  for (const gate::CoreRow& core : config.cores) out.core_pins.push_back(core.pins);
+  for (const config::CoreRow& core : config.cores) out.core_pins.push_back(core.pins);
   return out;
 }
 
-net::ResolverSetup resolving(const gate::EdgeConfig& config) {
+net::ResolverSetup resolving(const config::EdgeConfig& config) {
   return {config.resolver_servers, config.trust_anchor, config.resolver_insecure};
 }
 
 using Resolvers = std::vector<std::shared_ptr<net::Resolver>>;
 
 // One for each shard, in whose loop it is asked.
-Result<Resolvers> make_resolvers(Door& door, const gate::EdgeConfig& config) {
+Result<Resolvers> make_resolvers(Door& door, const config::EdgeConfig& config) {
   Resolvers resolvers;
   for (std::size_t shard = 0; shard < door.shards().count(); ++shard) {
     auto resolver = net::Resolver::make(door.loop_of(shard).get_executor(), resolving(config));
@@ -51,7 +51,7 @@ Result<Resolvers> make_resolvers(Door& door, const gate::EdgeConfig& config) {
 
 // One shard of an edge: nothing in it is another's.
 struct EdgeShard {
-  EdgeShard(Door& door, std::size_t shard, const gate::EdgeConfig& config,
+  EdgeShard(Door& door, std::size_t shard, const config::EdgeConfig& config,
             std::shared_ptr<net::Resolver> resolver, std::unique_ptr<net::LinkTls> link)
       : dialer(std::move(resolver), dial_setup(config), door.random()),
         link_tls(std::move(link)),
@@ -91,7 +91,7 @@ Result<EdgeShards> make_shards(Door& door, const EdgeFiles& files) {
 // nothing changes while the edge runs, and it says whether the file still is what it was.
 json::object reload(Door& door, const std::string& file, const std::string& fingerprint, EdgeShards& shards,
                     EdgeWays& ways) {
-  const gate::Loaded<EdgeFiles> files = load_edge(file, Door::now().civil);
+  const config::Loaded<EdgeFiles> files = load_edge(file, Door::now().civil);
   if (!files.value) return refused_reload(files.errors, door.log());
   Result<Resolvers> resolvers = make_resolvers(door, files.value->config);
   if (!resolvers) return refused_reload({finding_of(file, resolvers.error())}, door.log());
@@ -117,9 +117,9 @@ json::object reload(Door& door, const std::string& file, const std::string& fing
 Exit run_edge(const Invocation& invocation) {
   Door door(invocation);
   const std::string file = invocation.value("--config");
-  gate::Loaded<EdgeFiles> files = load_edge(file, Door::now().civil);
+  config::Loaded<EdgeFiles> files = load_edge(file, Door::now().civil);
   if (!door.judge(files.errors, files.warnings)) return Exit::kConfiguration;
-  const gate::EdgeConfig& config = files.value->config;
+  const config::EdgeConfig& config = files.value->config;
   if (!lock_memory())
     door.log().log({LogLevel::kInfo, "door.memory-unlocked", {{"remedy", "LimitMEMLOCK=infinity"}}});
 

@@ -21,7 +21,7 @@ class StateDirectory {
   const std::string& path() const { return path_; }
 
   // The dialback secret: the one in `configured` (a path), else `dialback.secret` here, which is made on
-  // first use: 256 random bits (ATTACKS B2), mode 0600. Errors: kFileUnreadable, kFileFormat (shorter
+  // first use: 256 random bits (THREATS B2), mode 0600. Errors: kFileUnreadable, kFileFormat (shorter
   // than 32 characters).
   Result<std::string> dialback_secret(const std::string& configured, Random& random) const;
 

@@ -1,5 +1,5 @@
 // IP addresses as values, and what kind of place one is. The address is judged when it is
-// connected to, not the name that led there (ATTACKS C1).
+// connected to, not the name that led there (THREATS C1).
 #pragma once
 
 #include <array>

@@ -165,7 +165,7 @@ TEST(Admission, a_new_policy_asks_again_and_ends_a_proved_pair_whose_name_is_ins
   Gateway world;
   const ConnId kept = world.remote_proved("kept.example", "example.com");
   world.remote_proved("turned.example", "example.com");
-  PolicyUpdate update = open_policy(policy::Privacy::kOff);
+  config::PolicyUpdate update = open_policy(policy::Privacy::kOff);
   update.generation = 2;
   update.policy.served.push_back({.name = domain("rooms-2.example.com"),
                                   .inside = domain("turned.example"),
@@ -187,7 +187,7 @@ TEST(Admission, a_new_policy_asks_again_and_ends_a_proved_pair_whose_name_is_ins
 class ScriptedCore : public testing::Test {
  protected:
   void start(std::uint16_t version) {
-    EdgeConfig config{.name = domain("vcse.example.net")};
+    config::EdgeConfig config{.name = domain("vcse.example.net")};
     config.cores.push_back({.name = "core-1", .pins = {}, .domains = {}});
     edge_ = std::make_unique<Edge>(EdgeSetup{std::move(config), "1", "edge"}, random_, log_, now_);
     link::SessionConfig session{link::Role::kCore, "core", "1", "core"};
@@ -196,7 +196,7 @@ class ScriptedCore : public testing::Test {
     core_->handle_connected(now_.mono);
     edge_->handle_link(kLink, 0, {}, now_);
     exchange();
-    Push push;
+    config::Push push;
     push.generation = 1;
     push.rules.privacy = policy::Privacy::kOff;
     push.rules.local = {{domain("example.com"), false}};
@@ -220,9 +220,11 @@ class ScriptedCore : public testing::Test {
           else
             written_[flush->conn] += std::exchange(bytes, {});
         } else if (auto* prepare = std::get_if<Prepare>(&*output)) {
-          auto decoded = decode_push(std::move(prepare->work));
+          auto decoded = config::decode_push(std::move(prepare->work));
           edge_->handle_prepared(
-              prepare->id, PreparedPush{std::move(decoded->policy), std::make_shared<Credentials>()}, now_);
+              prepare->id,
+              config::PreparedPush{std::move(decoded->policy), std::make_shared<config::Credentials>()},
+              now_);
         } else if (std::holds_alternative<Dial>(*output)) {
           ++dials_;
         }

@@ -1,6 +1,5 @@
 #include "gate/control.h"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <boost/json.hpp>
 
@@ -23,11 +22,6 @@ Result<Question> Question::parse(std::string_view text) {
   if (ec || !value.is_object()) return {Code::kControlRefused, "the question is no JSON object"};
   const auto& object = value.get_object();
   return Question{string_field(object, "ask"), string_field(object, "from"), string_field(object, "to")};
-}
-
-std::string rfc3339(UnixTime time) {
-  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}",
-                     fmt::gmtime(static_cast<std::time_t>(time.time_since_epoch().count())));
 }
 
 json::object error_object(const Error& error) {
@@ -65,35 +59,12 @@ json::array connection_rows(const Side& side, std::string_view face, bool turn_p
   return rows;
 }
 
-std::string_view privacy_name(policy::Privacy privacy) {
-  switch (privacy) {
-    case policy::Privacy::kAllowList:
-      return "allow-list";
-    case policy::Privacy::kDenyList:
-      return "deny-list";
-    case policy::Privacy::kOff:
-      return "off";
-  }
-  return "";
-}
-
-std::string_view direction_name(policy::Direction direction) {
-  switch (direction) {
-    case policy::Direction::kIn:
-      return "in";
-    case policy::Direction::kOut:
-      return "out";
-    case policy::Direction::kBoth:
-      return "both";
-  }
-  return "";
-}
-
 json::object rules_object(const policy::RuleSet& rules) {
   json::object object;
   object["enabled"] = rules.enabled;
-  object["privacy"] = privacy_name(rules.privacy);
-  object["authenticate"] = rules.authenticate == s2s::Authenticate::kCertificate ? "certificate" : "dialback";
+  object["privacy"] = policy::privacy_name(rules.privacy);
+  object["authenticate"] =
+      rules.authenticate == policy::Authenticate::kCertificate ? "certificate" : "dialback";
   json::array local;
   for (const auto& name : rules.local)
     local.push_back(json::object{{"name", name.name.ascii()}, {"alias", name.is_alias}});
@@ -102,7 +73,7 @@ json::object rules_object(const policy::RuleSet& rules) {
   for (const auto& row : rules.lists) {
     json::object entry{{"domain", row.domain.text()},
                        {"list", row.allow ? "allow" : "deny"},
-                       {"direction", direction_name(row.direction)}};
+                       {"direction", policy::direction_name(row.direction)}};
     if (!row.comment.empty()) entry["comment"] = row.comment;
     // As it is written: the last day, not the first second after it.
     if (row.expires) entry["expires"] = rfc3339(*row.expires - std::chrono::seconds(1)).substr(0, 10);
@@ -114,11 +85,11 @@ json::object rules_object(const policy::RuleSet& rules) {
     json::object entry{{"domain", peer.domain.text()}};
     if (peer.authenticate)
       entry["authenticate"] =
-          *peer.authenticate == s2s::Authenticate::kCertificate ? "certificate" : "dialback";
+          *peer.authenticate == policy::Authenticate::kCertificate ? "certificate" : "dialback";
     if (peer.tls)
-      entry["tls"] = *peer.tls == s2s::TlsRule::kRequired   ? "required"
-                     : *peer.tls == s2s::TlsRule::kOptional ? "optional"
-                                                            : "none";
+      entry["tls"] = *peer.tls == policy::TlsRule::kRequired   ? "required"
+                     : *peer.tls == policy::TlsRule::kOptional ? "optional"
+                                                               : "none";
     peers.push_back(std::move(entry));
   }
   object["peers"] = std::move(peers);

@@ -21,7 +21,6 @@ struct Question {
   static Result<Question> parse(std::string_view json);
 };
 
-std::string rfc3339(UnixTime time);
 // {"error":{…}} as text.
 std::string refusal(const Error& error);
 boost::json::object error_object(const Error& error);
@@ -29,7 +28,5 @@ boost::json::object error_object(const Error& error);
 boost::json::array connection_rows(const Side& side, std::string_view face, bool turn_pairs);
 // Policy without keys, for `policy show`.
 boost::json::object rules_object(const policy::RuleSet& rules);
-std::string_view privacy_name(policy::Privacy privacy);
-std::string_view direction_name(policy::Direction direction);
 
 }  // namespace sallyport::gate

@@ -39,12 +39,12 @@ Core::Impl::Impl(CoreSetup setup_in, Random& random_in, LogSink& log_in, Now now
   }
 }
 
-void Core::apply(std::shared_ptr<const PreparedPolicy> policy, Now now) {
+void Core::apply(std::shared_ptr<const config::PreparedPolicy> policy, Now now) {
   impl_->apply(std::move(policy), now);
   impl_->turn(now);
 }
 
-void Core::Impl::apply(std::shared_ptr<const PreparedPolicy> policy, Now now) {
+void Core::Impl::apply(std::shared_ptr<const config::PreparedPolicy> policy, Now now) {
   auto old = std::exchange(snapshot, std::make_unique<Snapshot>(std::move(policy)));
   inside.use(snapshot.get());
   period = {};
@@ -270,7 +270,7 @@ void Core::Impl::handle(SideOutput&& output, Now now) {
     not_delivered(std::move(*failed), now);
   } else if (auto* opened = std::get_if<PairOpened>(&output)) {
     // The internal server of the pair takes stanzas: the edge may have more of them on their way.
-    const Served* served = snapshot->served_inside(opened->pair.remote);
+    const config::Served* served = snapshot->served_inside(opened->pair.remote);
     if (served == nullptr) return;
     for (auto& link : links)
       link.end->session().grant({served->name, opened->pair.local}, limits::kChannelWindowMaxBytes);

@@ -7,15 +7,15 @@
 
 #include "base/bytes.h"
 #include "base/log.h"
-#include "gate/config.h"
+#include "config/core_config.h"
+#include "config/prepared_policy.h"
 #include "gate/event.h"
-#include "gate/prepared_policy.h"
 
 namespace sallyport::gate {
 
 struct CoreSetup {
-  CoreConfig config;
-  std::shared_ptr<const PreparedPolicy> policy;
+  config::CoreConfig config;
+  std::shared_ptr<const config::PreparedPolicy> policy;
   std::string dialback_secret;
   std::string version;
   std::string instance;
@@ -29,7 +29,7 @@ class Core : public Role {
 
   // Takes a new policy into use, whole and at once: pushes it to every edge, ends exactly the pairs it no
   // longer admits. Every other stream goes on. The old one leaves as a Discard.
-  void apply(std::shared_ptr<const PreparedPolicy> policy, Now now);
+  void apply(std::shared_ptr<const config::PreparedPolicy> policy, Now now);
 
   void handle_accepted(ConnId conn, const Accepted& accepted, Now now) override;
   void handle_connected(ConnId conn, const Connected& connected, Now now) override;

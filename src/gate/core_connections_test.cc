@@ -5,7 +5,7 @@
 #include <memory>
 
 #include "base/limits.h"
-#include "gate/config.h"
+#include "config/policy_config.h"
 #include "gate/core.h"
 #include "gate/core_for_test.h"
 #include "link/session.h"
@@ -25,15 +25,16 @@ struct Quiet : LogSink, Random {
 struct CoreConnections : testing::Test {
   CoreConnections() {
     const auto config = core_for_test();
-    PolicyUpdate update;
+    config::PolicyUpdate update;
     update.generation = 1;
-    update.policy = *parse_policy(
+    update.policy = *config::parse_policy(
                          "[federation]\nenabled = true\nprivacy = \"off\"\n"
                          "[[domain]]\nname = \"example.com\"\nservers = [\"10.0.0.20:5269\"]\n",
                          "policy.toml", config)
                          .value;
-    core = std::make_unique<Core>(CoreSetup{config, PreparedPolicy::make(config, update), "secret", "1", "i"},
-                                  quiet, quiet, now);
+    core = std::make_unique<Core>(
+        CoreSetup{config, config::PreparedPolicy::make(config, update), "secret", "1", "i"}, quiet, quiet,
+        now);
     link_up();
     prove_inside();
   }

@@ -42,7 +42,7 @@ std::string Core::Impl::status() const {
                               {"serves", update.policy.served.size()},
                               {"sha256", to_hex(update.policy_sha256)},
                               {"enabled", update.policy.rules.enabled},
-                              {"privacy", privacy_name(update.policy.rules.privacy)}}},
+                              {"privacy", policy::privacy_name(update.policy.rules.privacy)}}},
       {"links", std::move(rows)},
       {"streams", json::object{{"in", census.in}, {"out", census.out}, {"negotiating", census.negotiating}}},
       {"stanzas", json::object{{"in", stanzas.in},
@@ -109,7 +109,7 @@ std::string Core::Impl::policy_test(const std::string& from, const std::string& 
   const auto verdict = snapshot->rules().judge(ends->pair, ends->start, now.civil);
   json::object object{{"local", ends->pair.local.ascii()},
                       {"remote", ends->pair.remote.ascii()},
-                      {"direction", direction_name(ends->start)},
+                      {"direction", policy::direction_name(ends->start)},
                       {"result", verdict.result ? "ok" : "refused"},
                       {"because", verdict.because}};
   if (!verdict.result) object["code"] = code_row(verdict.result.error().code).name;
@@ -136,7 +136,7 @@ std::string Core::Impl::explain(const std::string& from, const std::string& to, 
   const auto peer = snapshot->rules().peer(pair.remote);
   step("proof", true,
        fmt::format("the remote domain is proved by {}",
-                   peer.authenticate == s2s::Authenticate::kCertificate ? "certificate" : "dialback"));
+                   peer.authenticate == policy::Authenticate::kCertificate ? "certificate" : "dialback"));
   std::string linked;
   for (std::size_t i = 0; i < links.size(); ++i)
     if (links[i].ready) linked += (linked.empty() ? "" : ", ") + setup.config.edges[i].name.ascii();
@@ -149,7 +149,7 @@ std::string Core::Impl::explain(const std::string& from, const std::string& to, 
   step("route", true, route);
   if (const auto* it = pairs.find(pair); it != nullptr && !it->second.last_error.empty())
     step("last outward error", true, it->second.last_error);
-  if (const Served* served = snapshot->served_outward(pair.local)) {
+  if (const config::Served* served = snapshot->served_outward(pair.local)) {
     std::string servers;
     for (const auto& server : served->servers) servers += (servers.empty() ? "" : ", ") + server.text();
     const auto error = side.last_error({pair.remote, served->inside});

@@ -6,12 +6,12 @@
 #include <string>
 #include <string_view>
 
-#include "gate/config.h"
+#include "config/core_config.h"
 
 namespace sallyport::gate {
 
 // core.toml with one edge. `more` stands at its end, in [internal].
-inline CoreConfig core_for_test(std::string_view more = {}) {
+inline config::CoreConfig core_for_test(std::string_view more = {}) {
   constexpr std::string_view kText = R"([core]
 name = "core.corp.example"
 s2s = ["10.0.0.5:5269"]
@@ -30,7 +30,7 @@ directory = "certs"
 [internal]
 names = ["corp.example", "*.corp.example"]
 )";
-  auto config = parse_core_config(std::string(kText) + std::string(more), "core.toml");
+  auto config = config::parse_core_config(std::string(kText) + std::string(more), "core.toml");
   EXPECT_TRUE(config.value) << (config.errors.empty() ? "" : config.errors.front().shown());
   return *std::move(config.value);
 }

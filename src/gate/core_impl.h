@@ -13,9 +13,9 @@
 #include "gate/core.h"
 #include "gate/inside.h"
 #include "gate/link_end.h"
-#include "gate/open_questions.h"
 #include "gate/side.h"
 #include "gate/slots.h"
+#include "policy/open_questions.h"
 
 namespace sallyport::gate {
 
@@ -28,7 +28,7 @@ class Core::Impl {
   void handle(SideOutput&& output, Now now);
   std::optional<Time> next_timeout() const;
   void handle_timeout(Now now);
-  void apply(std::shared_ptr<const PreparedPolicy> policy, Now now);
+  void apply(std::shared_ptr<const config::PreparedPolicy> policy, Now now);
 
   // --- core_outward.cc: `pair` as policy sees it, local first
   struct Waiting {
@@ -184,7 +184,7 @@ class Core::Impl {
   // empty.
   std::uint64_t verdicts = 0;
   policy::Rules::Period period;
-  OpenQuestions questions;
+  policy::OpenQuestions questions;
   Slots<Arriving> arriving;
   std::deque<Output> outputs;
   std::map<ConnId, std::string> farewells;

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/limits.h"
-#include "gate/config.h"
+#include "config/policy_config.h"
 #include "gate/core.h"
 #include "gate/core_for_test.h"
 #include "link/session.h"
@@ -46,9 +46,9 @@ class CoreLinkTest : public testing::Test {
  protected:
   CoreLinkTest() {
     auto config = core_for_test();
-    auto policy =
-        parse_policy("[federation]\n[[domain]]\nname = \"example.com\"\nservers = [\"10.0.0.20:5269\"]\n",
-                     "policy.toml", config);
+    auto policy = config::parse_policy(
+        "[federation]\n[[domain]]\nname = \"example.com\"\nservers = [\"10.0.0.20:5269\"]\n", "policy.toml",
+        config);
     EXPECT_TRUE(policy.value) << (policy.errors.empty() ? "" : policy.errors.front().shown());
     config_.emplace(config);
     update_.policy = std::move(*policy.value);
@@ -70,10 +70,12 @@ class CoreLinkTest : public testing::Test {
     FAIL() << "it does not dial";
   }
 
-  std::shared_ptr<const PreparedPolicy> prepared() const { return PreparedPolicy::make(*config_, update_); }
+  std::shared_ptr<const config::PreparedPolicy> prepared() const {
+    return config::PreparedPolicy::make(*config_, update_);
+  }
 
-  std::optional<CoreConfig> config_;
-  PolicyUpdate update_;
+  std::optional<config::CoreConfig> config_;
+  config::PolicyUpdate update_;
   Lines log_;
   Counting random_;
   Now now_{};

@@ -1,5 +1,5 @@
 // The direction of a policy row says who may start. Where only one side may, what it asks is noted, and of
-// the other side's stanzas those pass that answer it (gate/open_questions.h).
+// the other side's stanzas those pass that answer it (policy/open_questions.h).
 #include "gate/core_impl.h"
 
 namespace sallyport::gate {
@@ -37,7 +37,7 @@ Result<void> Core::Impl::may_pass_one_way(const Pair& pair, Judged& judged, cons
 void Core::Impl::forget_questions(Now now) {
   if (questions.empty()) return;
   const auto& rules = snapshot->rules();
-  questions.retain([&](const OneWay& way) {
+  questions.retain([&](const policy::OneWay& way) {
     const Direction other = way.start == Direction::kIn ? Direction::kOut : Direction::kIn;
     return rules.judge(way.pair, way.start, now.civil).result.has_value() &&
            !rules.judge(way.pair, other, now.civil).result.has_value();

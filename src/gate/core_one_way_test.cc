@@ -11,7 +11,7 @@
 
 #include "base/codes.h"
 #include "base/limits.h"
-#include "gate/config.h"
+#include "config/policy_config.h"
 #include "gate/core.h"
 #include "gate/core_for_test.h"
 #include "link/session.h"
@@ -46,13 +46,13 @@ class CoreOneWayTest : public testing::Test {
     return "[[" + std::string(list) + "]]\ndomain = \"partner.example\"\ndirection = \"" +
            std::string(direction) + "\"\n";
   }
-  std::shared_ptr<const PreparedPolicy> prepared(const std::string& rows) {
-    auto policy = parse_policy(std::string(kServed) + rows, "policy.toml", *config_);
+  std::shared_ptr<const config::PreparedPolicy> prepared(const std::string& rows) {
+    auto policy = config::parse_policy(std::string(kServed) + rows, "policy.toml", *config_);
     EXPECT_TRUE(policy.value) << (policy.errors.empty() ? "" : policy.errors.front().shown());
-    PolicyUpdate update;
+    config::PolicyUpdate update;
     update.policy = std::move(*policy.value);
     update.generation = ++generation_;
-    return PreparedPolicy::make(*config_, std::move(update));
+    return config::PreparedPolicy::make(*config_, std::move(update));
   }
   void start(const std::string& rows) {
     core_ = std::make_unique<Core>(CoreSetup{*config_, prepared(rows), "secret", "1", "core"}, quiet_, quiet_,
@@ -175,7 +175,7 @@ class CoreOneWayTest : public testing::Test {
     }
   }
 
-  std::optional<CoreConfig> config_;
+  std::optional<config::CoreConfig> config_;
   Quiet quiet_;
   xmpp::StanzaReader reader_;
   std::unique_ptr<Core> core_;

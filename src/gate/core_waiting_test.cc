@@ -5,7 +5,7 @@
 #include <map>
 
 #include "base/limits.h"
-#include "gate/config.h"
+#include "config/policy_config.h"
 #include "gate/core.h"
 #include "gate/core_for_test.h"
 
@@ -38,16 +38,17 @@ class CoreWaiting : public testing::Test {
   CoreWaiting() {
     auto config = core_for_test("server_ca = \"ca.crt\"\n");
     config.limits.waiting_bytes = kBytes;
-    auto policy = parse_policy(
+    auto policy = config::parse_policy(
         "[federation]\nprivacy = \"off\"\n[[domain]]\nname = \"example.com\"\n"
         "servers = [\"10.0.0.20:5269\"]\n",
         "policy.toml", config);
     EXPECT_TRUE(policy.value) << (policy.errors.empty() ? "" : policy.errors.front().shown());
-    PolicyUpdate update;
+    config::PolicyUpdate update;
     update.policy = std::move(*policy.value);
     update.generation = 1;
     core_ = std::make_unique<Core>(
-        CoreSetup{config, PreparedPolicy::make(config, update), "secret", "1", "i"}, lines_, lines_, now_);
+        CoreSetup{config, config::PreparedPolicy::make(config, update), "secret", "1", "i"}, lines_, lines_,
+        now_);
   }
   // A stream of that internal server to a remote domain.
   ConnId open(Endpoint peer, const std::string& remote) {

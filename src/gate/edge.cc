@@ -97,7 +97,7 @@ void Edge::handle_disconnected(ConnId conn, Error error, Now now) {
   impl_->turn(now);
 }
 
-void Edge::handle_prepared(std::uint64_t id, Result<PreparedPush> prepared, Now now) {
+void Edge::handle_prepared(std::uint64_t id, Result<config::PreparedPush> prepared, Now now) {
   impl_->world.at(now.civil);
   impl_->handle_prepared(id, std::move(prepared), now);
   impl_->turn(now);
@@ -159,7 +159,7 @@ bool Edge::is_drained() const {
 
 bool Edge::is_proved(ConnId conn) const { return impl_->side.is_proved(conn); }
 
-std::shared_ptr<const PushedPolicy> Edge::policy() const { return impl_->world.shared(); }
+std::shared_ptr<const config::PushedPolicy> Edge::policy() const { return impl_->world.shared(); }
 
 // --- stanzas
 
@@ -280,7 +280,7 @@ std::string Edge::Impl::status(Now now) const {
     policy = {{"generation", in_force.generation()},
               {"sha256", to_hex(in_force.policy_sha256())},
               {"enabled", in_force.rules().set().enabled},
-              {"privacy", privacy_name(in_force.rules().set().privacy)},
+              {"privacy", policy::privacy_name(in_force.rules().set().privacy)},
               {"serves", in_force.rules().set().local.size()}};
   }
   json::array links;

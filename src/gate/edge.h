@@ -7,13 +7,13 @@
 
 #include "base/bytes.h"
 #include "base/log.h"
-#include "gate/config.h"
+#include "config/edge_config.h"
 #include "gate/event.h"
 
 namespace sallyport::gate {
 
 struct EdgeSetup {
-  EdgeConfig config;
+  config::EdgeConfig config;
   std::string version;   // of the program
   std::string instance;  // random, new for each process
 };
@@ -33,7 +33,7 @@ class Edge : public Role {
   void handle_tls(ConnId conn, Result<s2s::TlsFacts> facts, Now now) override;
   void handle_written(ConnId conn, std::uint64_t bytes_total, Now now) override;
   void handle_disconnected(ConnId conn, Error error, Now now) override;
-  void handle_prepared(std::uint64_t id, Result<PreparedPush> prepared, Now now) override;
+  void handle_prepared(std::uint64_t id, Result<config::PreparedPush> prepared, Now now) override;
   void handle_listening(Result<void> opened, Now now) override;
   void handle_timeout(Now now) override;
   std::optional<Time> poll_timeout() const override;
@@ -45,7 +45,7 @@ class Edge : public Role {
   bool is_proved(ConnId conn) const override;
 
   // The policy in force; null before the first push, and after the last link is forgotten.
-  std::shared_ptr<const PushedPolicy> policy() const;
+  std::shared_ptr<const config::PushedPolicy> policy() const;
 
  private:
   class Impl;

@@ -51,7 +51,7 @@ class Edge::Impl {
   void refuse_link(ConnId conn, Error error, Now now);
   void handle(link::Event&& event, Now now);
   void handle_push(link::Pushed pushed);
-  void handle_prepared(std::uint64_t id, Result<PreparedPush> prepared, Now now);
+  void handle_prepared(std::uint64_t id, Result<config::PreparedPush> prepared, Now now);
   bool awaits_policy(const Pair& pair) const;
   void drop_early();
   void handle_answer(link::Answered answered, Now now);

@@ -170,7 +170,7 @@ bool Edge::Impl::awaits_policy(const Pair& pair) const {
   return !world.has_policy() || (preparing && !world.find(pair));
 }
 
-void Edge::Impl::handle_prepared(std::uint64_t id, Result<PreparedPush> prepared, Now now) {
+void Edge::Impl::handle_prepared(std::uint64_t id, Result<config::PreparedPush> prepared, Now now) {
   if (!preparing || preparing->id != id) {
     if (prepared) {
       outputs.push_back(Discard{std::move(prepared->policy)});
@@ -187,7 +187,7 @@ void Edge::Impl::handle_prepared(std::uint64_t id, Result<PreparedPush> prepared
     link->session().push_done(generation, prepared.error());
     return;
   }
-  const PushedPolicy& policy = *prepared->policy;
+  const config::PushedPolicy& policy = *prepared->policy;
   log.log(
       {LogLevel::kInfo,
        "policy.applied",

@@ -29,7 +29,7 @@ class EdgePush : public testing::Test {
     link_up();
   }
   void start(std::vector<policy::DomainPattern> may_bring) {
-    EdgeConfig config{.name = domain("vcse.example.net")};
+    config::EdgeConfig config{.name = domain("vcse.example.net")};
     config.cores.push_back({.name = "core-1", .pins = {}, .domains = std::move(may_bring)});
     edge_ = std::make_unique<Edge>(EdgeSetup{std::move(config), "1", "edge"}, quiet_, quiet_, now_);
     core_ = std::make_unique<link::Session>(
@@ -48,7 +48,7 @@ class EdgePush : public testing::Test {
   }
 
   void push(std::uint64_t generation, std::vector<std::string> allowed) {
-    Push push;
+    config::Push push;
     push.generation = generation;
     push.rules.local = {{domain("example.com"), false}};
     for (const auto& name : allowed)
@@ -64,10 +64,11 @@ class EdgePush : public testing::Test {
     ASSERT_FALSE(to_prepare_.empty());
     Prepare order = std::move(to_prepare_.front());
     to_prepare_.pop_front();
-    auto decoded = decode_push(std::move(order.work));
+    auto decoded = config::decode_push(std::move(order.work));
     if (decoded) {
-      edge_->handle_prepared(order.id,
-                             PreparedPush{std::move(decoded->policy), std::make_shared<Credentials>()}, now_);
+      edge_->handle_prepared(
+          order.id, config::PreparedPush{std::move(decoded->policy), std::make_shared<config::Credentials>()},
+          now_);
     } else {
       edge_->handle_prepared(order.id, decoded.error(), now_);
     }
@@ -148,7 +149,7 @@ class EdgePush : public testing::Test {
   std::vector<link::Settled> settled_;
   std::vector<std::shared_ptr<const void>> discarded_;
   std::vector<std::string> dialled_;
-  std::shared_ptr<const Credentials> credentials_;
+  std::shared_ptr<const config::Credentials> credentials_;
   bool listening_ = false;
   Result<void> opened_;  // what the driver answers to Listen{true}
   int listens_ = 0;

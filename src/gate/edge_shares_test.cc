@@ -28,7 +28,7 @@ class EdgeShares : public testing::Test {
   static constexpr std::size_t kBig = 100'000;
 
   void SetUp() override {
-    EdgeConfig config{.name = domain("vcse.example.net")};
+    config::EdgeConfig config{.name = domain("vcse.example.net")};
     config.cores.push_back({.name = "core-1", .pins = {}, .domains = {}});
     config.limits.waiting_bytes = 8 * limits::kCanonicalBytesMax;
     edge_ = std::make_unique<Edge>(EdgeSetup{std::move(config), "1", "edge"}, quiet_, quiet_, now_);
@@ -37,7 +37,7 @@ class EdgeShares : public testing::Test {
     core_->handle_connected(now_.mono);
     edge_->handle_link(kLink, 0, {}, now_);
     exchange();
-    Push push;
+    config::Push push;
     push.generation = 1;
     push.rules.local = {{domain("example.com"), false}};
     for (const auto* name : {"flood.example", "honest.example"})
@@ -71,10 +71,11 @@ class EdgeShares : public testing::Test {
         said_[flush->conn] += std::exchange(bytes, {});
       }
     } else if (auto* prepare = std::get_if<Prepare>(&output)) {
-      auto decoded = decode_push(std::move(prepare->work));
+      auto decoded = config::decode_push(std::move(prepare->work));
       ASSERT_TRUE(decoded);
-      edge_->handle_prepared(prepare->id,
-                             PreparedPush{std::move(decoded->policy), std::make_shared<Credentials>()}, now_);
+      edge_->handle_prepared(
+          prepare->id,
+          config::PreparedPush{std::move(decoded->policy), std::make_shared<config::Credentials>()}, now_);
     } else if (auto* dial = std::get_if<Dial>(&output)) {
       dialled_.push_back(dial->plan.dns ? dial->plan.dns->ascii() : "");
     }

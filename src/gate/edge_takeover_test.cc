@@ -40,7 +40,7 @@ struct EdgeTakeover : testing::Test {
   EdgeTakeover() { start_edge(); }
   void start_edge() {
     processes.clear();
-    EdgeConfig config{.name = *xmpp::Domain::parse("vcse.example.net")};
+    config::EdgeConfig config{.name = *xmpp::Domain::parse("vcse.example.net")};
     config.cores.push_back({.name = "core-1", .pins = {}, .domains = {}});
     config.cores.push_back({.name = "core-2", .pins = {}, .domains = {}});
     edge = std::make_unique<Edge>(EdgeSetup{std::move(config), "1", "edge"}, lines, lines, now);

@@ -12,8 +12,8 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "config/prepared_push.h"
 #include "dns/address.h"
-#include "gate/prepared_push.h"
 #include "route/static_route.h"
 #include "s2s/tls_facts.h"
 #include "xmpp/jid.h"
@@ -97,12 +97,12 @@ struct Listen {
 // handle_prepared.
 struct Prepare {
   std::uint64_t id;
-  PushWork work;
+  config::PushWork work;
 };
 // Edge only: these public certificates, and only these, from now on, and what remote certificates must lead
 // to. New handshakes use them. Null: no certificate, and the system's store.
 struct UseCredentials {
-  std::shared_ptr<const Credentials> credentials;
+  std::shared_ptr<const config::Credentials> credentials;
 };
 // Is of no more use to the role, and takes long to free: not where stanzas wait.
 struct Discard {
@@ -145,7 +145,7 @@ class Role {
   virtual void handle_written(ConnId conn, std::uint64_t bytes_total, Now now) = 0;
   virtual void handle_disconnected(ConnId conn, Error error, Now now) = 0;
   // Edge only: what became of a Prepare, by its id. Errors: decode_push's.
-  virtual void handle_prepared(std::uint64_t, Result<PreparedPush>, Now) {}
+  virtual void handle_prepared(std::uint64_t, Result<config::PreparedPush>, Now) {}
   // Edge only: what became of Listen{true}. An error names the first listener that could not be opened; the
   // others are open all the same, and Listen{true} tries again those that are not.
   virtual void handle_listening(Result<void>, Now) {}
@@ -164,7 +164,7 @@ class Role {
 
   // Whether the peer of an accepted connection has proved a domain of its own. Those that have not are
   // counted by the driver, by address and in all (limits::kUnauthenticatedPerAddressMax, kUnauthenticatedMax;
-  // ATTACKS C3).
+  // THREATS C3).
   virtual bool is_proved(ConnId) const { return true; }
 };
 

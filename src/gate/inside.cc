@@ -4,18 +4,19 @@ namespace sallyport::gate {
 namespace {
 
 // By what `remote` knows each node by.
-AddressMap map_outward(const AliasNames& names, const Aliases& aliases, const xmpp::Domain& remote) {
-  std::vector<AddressMap::Row> mapped;
+alias::AddressMap map_outward(const alias::AliasNames& names, const alias::Aliases& aliases,
+                              const xmpp::Domain& remote) {
+  std::vector<alias::AddressMap::Row> mapped;
   for (const auto& row : names.rows())
     mapped.push_back({row.node, aliases.alias_of(row.node, remote).value_or(row.alias)});
-  return AddressMap(mapped);
+  return alias::AddressMap(mapped);
 }
 
 }  // namespace
 
-Snapshot::Snapshot(std::shared_ptr<const PreparedPolicy> policy)
+Snapshot::Snapshot(std::shared_ptr<const config::PreparedPolicy> policy)
     : policy_(std::move(policy)),
-      aliases_(std::shared_ptr<const AliasNames>(policy_, &policy_->alias_names())) {}
+      aliases_(std::shared_ptr<const alias::AliasNames>(policy_, &policy_->alias_names())) {}
 
 Result<void> Snapshot::outward(xmpp::Stanza& stanza, const xmpp::Domain& remote) const {
   if (policy_->outward().is_empty()) return {};
@@ -54,23 +55,23 @@ Result<void> Inside::admits(const Pair& pair) const {
   return {};
 }
 
-s2s::PeerRules Inside::rules(const Pair& pair) const {
-  s2s::PeerRules rules;
+policy::PeerRules Inside::rules(const Pair& pair) const {
+  policy::PeerRules rules;
   const bool by_certificate = !config_.server_ca.empty();
-  rules.authenticate = by_certificate ? s2s::Authenticate::kCertificate : s2s::Authenticate::kDialback;
+  rules.authenticate = by_certificate ? policy::Authenticate::kCertificate : policy::Authenticate::kDialback;
   rules.address_proves = !by_certificate;
-  const Served* served = snapshot_->served_inside(pair.remote);
-  const Trust trust = served != nullptr && served->trust ? *served->trust : config_.trust;
-  rules.use_external = trust == Trust::kMinted;
+  const config::Served* served = snapshot_->served_inside(pair.remote);
+  const config::Trust trust = served != nullptr && served->trust ? *served->trust : config_.trust;
+  rules.use_external = trust == config::Trust::kMinted;
   return rules;
 }
 
-s2s::TlsRule Inside::tls_floor(const xmpp::Domain&, const std::optional<xmpp::Domain>&) const {
-  return s2s::TlsRule::kRequired;
+policy::TlsRule Inside::tls_floor(const xmpp::Domain&, const std::optional<xmpp::Domain>&) const {
+  return policy::TlsRule::kRequired;
 }
 
 Result<DialPlan> Inside::find(const Pair& pair) const {
-  const Served* served = snapshot_->served_inside(pair.remote);
+  const config::Served* served = snapshot_->served_inside(pair.remote);
   if (served == nullptr) return Error{Code::kPolicyNotLocal, pair.remote.ascii()};
   DialPlan plan;
   for (const auto& server : served->servers) plan.steps.push_back({server, true});

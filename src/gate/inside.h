@@ -8,8 +8,9 @@
 #include <memory>
 #include <optional>
 
-#include "gate/address_map.h"
-#include "gate/prepared_policy.h"
+#include "alias/address_map.h"
+#include "alias/aliases.h"
+#include "config/prepared_policy.h"
 #include "gate/side.h"
 #include "s2s/judge.h"
 
@@ -19,16 +20,20 @@ namespace sallyport::gate {
 // Replaced as one when the policy changes.
 class Snapshot {
  public:
-  explicit Snapshot(std::shared_ptr<const PreparedPolicy> policy);
+  explicit Snapshot(std::shared_ptr<const config::PreparedPolicy> policy);
 
-  const std::shared_ptr<const PreparedPolicy>& policy() const { return policy_; }
-  const PolicyUpdate& update() const { return policy_->update(); }
+  const std::shared_ptr<const config::PreparedPolicy>& policy() const { return policy_; }
+  const config::PolicyUpdate& update() const { return policy_->update(); }
   const policy::Rules& rules() const { return policy_->rules(); }
-  Aliases& aliases() { return aliases_; }
-  const Aliases& aliases() const { return aliases_; }
+  alias::Aliases& aliases() { return aliases_; }
+  const alias::Aliases& aliases() const { return aliases_; }
   // As PreparedPolicy.
-  const Served* served_inside(const xmpp::Domain& inside) const { return policy_->served_inside(inside); }
-  const Served* served_outward(const xmpp::Domain& name) const { return policy_->served_outward(name); }
+  const config::Served* served_inside(const xmpp::Domain& inside) const {
+    return policy_->served_inside(inside);
+  }
+  const config::Served* served_outward(const xmpp::Domain& name) const {
+    return policy_->served_outward(name);
+  }
 
   // Replaces every mapped node's inside name by the alias that `remote` knows it by. On an error the stanza
   // is as it was. Errors: kXmlTooLarge, and what AddressMap says.
@@ -39,26 +44,27 @@ class Snapshot {
   xmpp::Domain inside_of(const xmpp::Domain& local) const;
 
  private:
-  std::shared_ptr<const PreparedPolicy> policy_;
-  Aliases aliases_;
+  std::shared_ptr<const config::PreparedPolicy> policy_;
+  alias::Aliases aliases_;
 };
 
 class Inside : public s2s::Judge, public Finder {
  public:
   // `config` outlives this.
-  explicit Inside(const CoreConfig& config) : config_(config) {}
+  explicit Inside(const config::CoreConfig& config) : config_(config) {}
   // The snapshot outlives its use here.
   void use(const Snapshot* snapshot) { snapshot_ = snapshot; }
 
   Result<void> serves(const xmpp::Domain& world) const override;
   Result<void> admits(const Pair& pair) const override;
-  s2s::PeerRules rules(const Pair& pair) const override;
-  s2s::TlsRule tls_floor(const xmpp::Domain& world, const std::optional<xmpp::Domain>& inside) const override;
+  policy::PeerRules rules(const Pair& pair) const override;
+  policy::TlsRule tls_floor(const xmpp::Domain& world,
+                            const std::optional<xmpp::Domain>& inside) const override;
   Result<DialPlan> find(const Pair& pair) const override;
   bool is_internal() const override { return true; }
 
  private:
-  const CoreConfig& config_;
+  const config::CoreConfig& config_;
   const Snapshot* snapshot_ = nullptr;
 };
 

@@ -10,16 +10,16 @@ namespace {
 xmpp::Domain domain(std::string_view text) { return *xmpp::Domain::parse(text); }
 Pair pair(std::string_view world, std::string_view inside) { return {domain(world), domain(inside)}; }
 
-CoreConfig config() {
-  CoreConfig config{.name = domain("core.example.org")};
+config::CoreConfig config() {
+  config::CoreConfig config{.name = domain("core.example.org")};
   config.internal_names = {*policy::DomainPattern::parse("corp.example"),
                            *policy::DomainPattern::parse("*.corp.example")};
   config.edges = {{domain("vcse.example.net"), {}, {}}, {domain("vcse-2.example.net"), {}, {}}};
   return config;
 }
 
-PolicyUpdate update() {
-  PolicyUpdate update;
+config::PolicyUpdate update() {
+  config::PolicyUpdate update;
   const auto server = *route::HostPort::parse("10.0.0.20:5269");
   update.policy.served = {
       {domain("example.com"),
@@ -31,7 +31,7 @@ PolicyUpdate update() {
       {domain("chatroom1.example.com"),
        domain("conference-2.corp.example"),
        {server},
-       Trust::kDialback,
+       config::Trust::kDialback,
        true,
        2},
       {domain("rooms.example.com"), domain("rooms.example.com"), {server}, std::nullopt, true, 3}};
@@ -47,8 +47,8 @@ PolicyUpdate update() {
 
 class InsideFace : public testing::Test {
  protected:
-  CoreConfig config_ = config();
-  Snapshot snapshot_{PreparedPolicy::make(config_, update())};
+  config::CoreConfig config_ = config();
+  Snapshot snapshot_{config::PreparedPolicy::make(config_, update())};
   Inside inside_{config_};
   void SetUp() override { inside_.use(&snapshot_); }
 };
@@ -85,33 +85,33 @@ TEST_F(InsideFace, trust_may_differ_for_one_domain) {
 TEST_F(InsideFace, without_a_server_ca_the_configured_address_proves_a_server) {
   auto rules = inside_.rules(pair("partner.example", "example.com"));
   EXPECT_TRUE(rules.address_proves);
-  EXPECT_EQ(rules.authenticate, s2s::Authenticate::kDialback);
+  EXPECT_EQ(rules.authenticate, policy::Authenticate::kDialback);
   config_.server_ca = "servers-ca.crt";
   rules = inside_.rules(pair("partner.example", "example.com"));
   EXPECT_FALSE(rules.address_proves);
-  EXPECT_EQ(rules.authenticate, s2s::Authenticate::kCertificate);
+  EXPECT_EQ(rules.authenticate, policy::Authenticate::kCertificate);
 }
 
 TEST_F(InsideFace, the_push_names_nothing_inside) {
   const std::string_view bytes = snapshot_.policy()->push()->view();
   for (const auto* hidden : {"corp.example", "conference-2", "10.0.0.2"})
     EXPECT_EQ(bytes.find(hidden), std::string::npos) << hidden;
-  const auto push = Push::decode(bytes);
+  const auto push = config::Push::decode(bytes);
   ASSERT_TRUE(push);
   EXPECT_EQ(push->generation, 7u);
   EXPECT_EQ(push->rules.local.size(), 3u);
 }
 
 TEST_F(InsideFace, the_push_leaves_out_rows_that_only_name_inside_names) {
-  PolicyUpdate rows = update();
+  config::PolicyUpdate rows = update();
   for (const auto* name :
        {"x.corp.example", "*.deep.corp.example", "conference-2.corp.example", "bad.example"})
     rows.policy.rules.lists.push_back({.domain = *policy::DomainPattern::parse(name), .allow = false});
   for (const auto* name : {"y.corp.example", "old.example"})
     rows.policy.rules.peers.push_back({.domain = *policy::DomainPattern::parse(name)});
-  const auto prepared = PreparedPolicy::make(config_, rows);
+  const auto prepared = config::PreparedPolicy::make(config_, rows);
   EXPECT_EQ(prepared->push()->view().find("corp.example"), std::string::npos);
-  const auto push = Push::decode(prepared->push()->view());
+  const auto push = config::Push::decode(prepared->push()->view());
   ASSERT_TRUE(push);
   EXPECT_EQ(push->rules.lists.size(), 1u);
   EXPECT_EQ(push->rules.peers.size(), 1u);
@@ -129,10 +129,10 @@ TEST_F(InsideFace, a_mapped_node_is_known_outside_by_its_alias) {
 
 TEST_F(InsideFace, the_names_of_the_doors_are_never_remote) {
   for (const auto* name : {"core.example.org", "vcse.example.net", "vcse-2.example.net"}) {
-    PolicyUpdate open = update();
+    config::PolicyUpdate open = update();
     open.policy.rules.lists = {{.domain = *policy::DomainPattern::parse(name), .allow = true}};
     open.policy.rules.routed = {domain(name)};
-    const Snapshot snapshot(PreparedPolicy::make(config_, open));
+    const Snapshot snapshot(config::PreparedPolicy::make(config_, open));
     const auto verdict = snapshot.rules().may_answer(pair("example.com", name), {});
     ASSERT_FALSE(verdict) << name;
     EXPECT_EQ(verdict.error().code, Code::kPolicyInsideName) << name;
@@ -140,7 +140,7 @@ TEST_F(InsideFace, the_names_of_the_doors_are_never_remote) {
     EXPECT_FALSE(inside_.serves(domain(name))) << name;
     inside_.use(&snapshot_);
   }
-  const Snapshot mapped(PreparedPolicy::make(config_, update()));
+  const Snapshot mapped(config::PreparedPolicy::make(config_, update()));
   EXPECT_TRUE(mapped.rules().is_inside(domain("conference-2.corp.example")));
   EXPECT_TRUE(mapped.rules().may_answer(pair("example.com", "partner.example"), {}));
 }
@@ -173,12 +173,12 @@ TEST(Snapshot, a_node_is_translated_in_every_spelling_of_its_name) {
   };
   for (const Case& c : cases) {
     ASSERT_TRUE(c.uri || *xmpp::Domain::parse(c.spelling) == domain(c.node)) << c.spelling;
-    PolicyUpdate one;
+    config::PolicyUpdate one;
     one.policy.served = {{domain(c.alias), domain(c.node), {}, std::nullopt, true, 1},
                          {domain("far.example.com"), domain("far.corp.example"), {}, std::nullopt, true, 2}};
-    const Snapshot out(PreparedPolicy::make(config(), one));
+    const Snapshot out(config::PreparedPolicy::make(config(), one));
     std::swap(one.policy.served[0].name, one.policy.served[0].inside);
-    const Snapshot in(PreparedPolicy::make(config(), one));
+    const Snapshot in(config::PreparedPolicy::make(config(), one));
     const std::string scheme = c.uri ? "xmpp:" : "";
     const std::string xml = "<message from='a.example' to='b.example'><x xmlns='urn:x' at='" + scheme +
                             "room@" + std::string(c.spelling) + "/n'/></message>";
@@ -194,10 +194,10 @@ TEST(Snapshot, a_node_is_translated_in_every_spelling_of_its_name) {
 }
 
 TEST(Snapshot, a_stanza_that_outgrows_its_limit_stays_as_it_was) {
-  PolicyUpdate one;
+  config::PolicyUpdate one;
   one.policy.served = {
       {domain("a.very.long.alias.example.com"), domain("n.corp.example"), {}, std::nullopt, true, 1}};
-  const Snapshot snapshot(PreparedPolicy::make(config(), one));
+  const Snapshot snapshot(config::PreparedPolicy::make(config(), one));
   const std::string id = std::string(limits::kStanzaIdBytesMax - 16, 'i') + "@n.corp.example";
   auto stanza =
       xmpp::StanzaReader().read("<message from='r@n.corp.example' to='b.example' id='" + id + "'/>");

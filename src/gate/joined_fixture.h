@@ -72,16 +72,16 @@ inline std::string db_result(std::string_view from, std::string_view to) {
 }
 
 // What is inside in these worlds.
-inline CoreConfig core_config() {
-  CoreConfig config{.name = domain("core.hidden.example")};
+inline config::CoreConfig core_config() {
+  config::CoreConfig config{.name = domain("core.hidden.example")};
   config.edges.push_back(
       {.name = domain("vcse.example.net"), .address = host("192.0.2.10:7400"), .pins = {}});
   config.internal_names = {pattern("corp.example"), pattern("*.corp.example"),
                            pattern("b\u00fccher.example")};
   return config;
 }
-inline PolicyUpdate open_policy(policy::Privacy privacy) {
-  PolicyUpdate update;
+inline config::PolicyUpdate open_policy(policy::Privacy privacy) {
+  config::PolicyUpdate update;
   auto& rules = update.policy.rules;
   rules.privacy = privacy;
   rules.local = {{domain("example.com"), false}, {domain("rooms.example.com"), true}};
@@ -91,8 +91,8 @@ inline PolicyUpdate open_policy(policy::Privacy privacy) {
                  {.domain = pattern("*.example.com"), .allow = true},
                  {.domain = pattern("*.example.net"), .allow = true},
                  {.domain = pattern("inner.corp.example"), .allow = false}};
-  rules.peers = {{.domain = pattern("dns.example"), .authenticate = s2s::Authenticate::kDialback},
-                 {.domain = pattern("peer.corp.example"), .authenticate = s2s::Authenticate::kDialback}};
+  rules.peers = {{.domain = pattern("dns.example"), .authenticate = policy::Authenticate::kDialback},
+                 {.domain = pattern("peer.corp.example"), .authenticate = policy::Authenticate::kDialback}};
   update.policy.served = {
       {.name = domain("example.com"), .inside = domain("example.com"), .servers = {host("10.9.8.7:5269")}},
       {.name = domain("rooms.example.com"),
@@ -112,20 +112,20 @@ class Gateway {
   // is dialled.
   using Server = std::function<void(Gateway&, ConnId, const std::string& said)>;
 
-  explicit Gateway(CoreConfig config = core_config(),
-                   PolicyUpdate update = open_policy(policy::Privacy::kOff))
+  explicit Gateway(config::CoreConfig config = core_config(),
+                   config::PolicyUpdate update = open_policy(policy::Privacy::kOff))
       : config_(std::move(config)) {
-    EdgeConfig edge_config{.name = domain("vcse.example.net")};
+    config::EdgeConfig edge_config{.name = domain("vcse.example.net")};
     edge_config.cores.push_back({.name = "core-1", .pins = {}, .domains = {}});
     edge = std::make_unique<Edge>(EdgeSetup{std::move(edge_config), "1", "edge"}, random_, edge_log, now);
-    core = std::make_unique<Core>(
-        CoreSetup{config_, PreparedPolicy::make(config_, std::move(update)), "the secret", "1", "core"},
-        random_, core_log, now);
+    core = std::make_unique<Core>(CoreSetup{config_, config::PreparedPolicy::make(config_, std::move(update)),
+                                            "the secret", "1", "core"},
+                                  random_, core_log, now);
     run();
   }
 
-  void apply(PolicyUpdate update) {
-    core->apply(PreparedPolicy::make(config_, std::move(update)), now);
+  void apply(config::PolicyUpdate update) {
+    core->apply(config::PreparedPolicy::make(config_, std::move(update)), now);
     run();
   }
 
@@ -269,14 +269,15 @@ class Gateway {
     } else if (auto* dial = std::get_if<Dial>(&output)) {
       public_dials.push_back(std::move(*dial));
     } else if (auto* prepare = std::get_if<Prepare>(&output)) {
-      auto decoded = decode_push(std::move(prepare->work));
+      auto decoded = config::decode_push(std::move(prepare->work));
       ASSERT_TRUE(decoded);
-      edge->handle_prepared(prepare->id,
-                            PreparedPush{std::move(decoded->policy), std::make_shared<Credentials>()}, now);
+      edge->handle_prepared(
+          prepare->id,
+          config::PreparedPush{std::move(decoded->policy), std::make_shared<config::Credentials>()}, now);
     }
   }
 
-  CoreConfig config_;
+  config::CoreConfig config_;
   Random37 random_;
   ConnId core_link_ = 0;
   ConnId last_accepted_ = 1;

@@ -159,7 +159,7 @@ TEST(LinkSecrets, every_failure_of_an_internal_server_crosses_as_a_code) {
       {How::kSilent, "silent", ""},
   };
   for (const auto& row : rows) {
-    CoreConfig config = core_config();
+    config::CoreConfig config = core_config();
     config.server_ca = "servers-ca.crt";
     Gateway world(config);
     world.server = InternalServer(row.how);
@@ -212,7 +212,8 @@ TEST(LinkSecrets, an_edge_that_lies_learns_nothing_but_codes) {
   Lines log;
   Random37 random;
   Now now{Time{1h}, UnixTime{1'700'000'000s}};
-  Core core(CoreSetup{core_config(), PreparedPolicy::make(core_config(), open_policy(policy::Privacy::kOff)),
+  Core core(CoreSetup{core_config(),
+                      config::PreparedPolicy::make(core_config(), open_policy(policy::Privacy::kOff)),
                       "the secret", "1", "core"},
             random, log, now);
   link::Session edge(link::SessionConfig{link::Role::kEdge, "vcse.example.net", "1", "edge"});

@@ -6,7 +6,7 @@
 
 namespace sallyport::gate {
 
-s2s::PeerRules Side::OwnJudge::rules(const Pair& pair) const {
+policy::PeerRules Side::OwnJudge::rules(const Pair& pair) const {
   auto rules = judge_.rules(pair);
   if (without_external.contains(pair)) rules.use_external = false;
   return rules;

@@ -269,9 +269,9 @@ class Side {
     Result<void> serves(const xmpp::Domain& local) const override { return judge_.serves(local); }
     Result<void> admits(const Pair& pair) const override { return judge_.admits(pair); }
     bool must_ask(const Pair& pair) const override { return judge_.must_ask(pair); }
-    s2s::PeerRules rules(const Pair& pair) const override;
-    s2s::TlsRule tls_floor(const xmpp::Domain& local,
-                           const std::optional<xmpp::Domain>& remote) const override {
+    policy::PeerRules rules(const Pair& pair) const override;
+    policy::TlsRule tls_floor(const xmpp::Domain& local,
+                              const std::optional<xmpp::Domain>& remote) const override {
       return judge_.tls_floor(local, remote);
     }
     std::set<Pair> without_external;

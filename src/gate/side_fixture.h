@@ -16,13 +16,13 @@ class OpenWorld : public s2s::Judge, public Finder, public Random, public LogSin
  public:
   Result<void> serves(const xmpp::Domain&) const override { return {}; }
   Result<void> admits(const Pair&) const override { return {}; }
-  s2s::PeerRules rules(const Pair&) const override {
-    s2s::PeerRules rules;
+  policy::PeerRules rules(const Pair&) const override {
+    policy::PeerRules rules;
     rules.address_proves = true;
     return rules;
   }
-  s2s::TlsRule tls_floor(const xmpp::Domain&, const std::optional<xmpp::Domain>&) const override {
-    return s2s::TlsRule::kRequired;
+  policy::TlsRule tls_floor(const xmpp::Domain&, const std::optional<xmpp::Domain>&) const override {
+    return policy::TlsRule::kRequired;
   }
   Result<DialPlan> find(const Pair&) const override { return DialPlan{}; }
   void fill(std::uint8_t* out, std::size_t size) override { std::fill_n(out, size, std::uint8_t{7}); }

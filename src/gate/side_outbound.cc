@@ -162,7 +162,7 @@ void Side::pair_ended(ConnId conn, Stream& stream, const std::optional<Error>& e
   fail_queue(out, reason);
 }
 
-// Until a stream becomes ready, each failure in a row keeps the pair from dialling for longer (ATTACKS C2).
+// Until a stream becomes ready, each failure in a row keeps the pair from dialling for longer (THREATS C2).
 void Side::back_off(OutPair& out, Now now) {
   const std::size_t step = std::min(out.failures, std::size(limits::kDialBackoff) - 1);
   out.backoff_until = now.mono + limits::kDialBackoff[step];

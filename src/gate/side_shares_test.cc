@@ -19,14 +19,14 @@ Endpoint from(std::uint8_t last) { return {dns::Ip::v4({198, 51, 100, last}), 40
 struct Open : s2s::Judge, Finder, Random, LogSink {
   Result<void> serves(const xmpp::Domain&) const override { return {}; }
   Result<void> admits(const Pair&) const override { return {}; }
-  s2s::PeerRules rules(const Pair&) const override {
-    s2s::PeerRules rules;
-    rules.tls = s2s::TlsRule::kNone;
-    rules.authenticate = s2s::Authenticate::kDialback;
+  policy::PeerRules rules(const Pair&) const override {
+    policy::PeerRules rules;
+    rules.tls = policy::TlsRule::kNone;
+    rules.authenticate = policy::Authenticate::kDialback;
     return rules;
   }
-  s2s::TlsRule tls_floor(const xmpp::Domain&, const std::optional<xmpp::Domain>&) const override {
-    return s2s::TlsRule::kNone;
+  policy::TlsRule tls_floor(const xmpp::Domain&, const std::optional<xmpp::Domain>&) const override {
+    return policy::TlsRule::kNone;
   }
   Result<DialPlan> find(const Pair& pair) const override {
     DialPlan plan;

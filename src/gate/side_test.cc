@@ -14,13 +14,13 @@ class Nobody : public s2s::Judge, public Finder, public Random, public LogSink {
     return admitted ? Result<void>() : Result<void>(Error{Code::kPolicyNotListed, pair.remote.ascii()});
   }
   // The address of far.example proves it, under the first policy.
-  s2s::PeerRules rules(const Pair& pair) const override {
-    s2s::PeerRules rules;
+  policy::PeerRules rules(const Pair& pair) const override {
+    policy::PeerRules rules;
     rules.address_proves = admitted && pair.remote.ascii() == "far.example";
     return rules;
   }
-  s2s::TlsRule tls_floor(const xmpp::Domain&, const std::optional<xmpp::Domain>&) const override {
-    return s2s::TlsRule::kRequired;
+  policy::TlsRule tls_floor(const xmpp::Domain&, const std::optional<xmpp::Domain>&) const override {
+    return policy::TlsRule::kRequired;
   }
   Result<DialPlan> find(const Pair&) const override {
     if (found && admitted) return DialPlan{};

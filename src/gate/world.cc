@@ -25,12 +25,12 @@ bool World::must_ask(const Pair& pair) const {
          admission(pair) == nullptr;
 }
 
-s2s::PeerRules World::rules(const Pair& pair) const {
-  return policy_ ? policy_->rules().peer(pair.remote) : s2s::PeerRules{};
+policy::PeerRules World::rules(const Pair& pair) const {
+  return policy_ ? policy_->rules().peer(pair.remote) : policy::PeerRules{};
 }
 
-s2s::TlsRule World::tls_floor(const xmpp::Domain&, const std::optional<xmpp::Domain>& remote) const {
-  return policy_ && remote ? policy_->rules().peer(*remote).tls : s2s::TlsRule::kRequired;
+policy::TlsRule World::tls_floor(const xmpp::Domain&, const std::optional<xmpp::Domain>& remote) const {
+  return policy_ && remote ? policy_->rules().peer(*remote).tls : policy::TlsRule::kRequired;
 }
 
 // Asks no question of the core. What is dialled for is a stanza that the core has sent on the channel of this

@@ -11,8 +11,8 @@
 #include <optional>
 #include <utility>
 
+#include "config/prepared_push.h"
 #include "gate/admission_cache.h"
-#include "gate/prepared_push.h"
 #include "gate/side.h"
 #include "s2s/judge.h"
 
@@ -22,7 +22,7 @@ namespace sallyport::gate {
 class World : public s2s::Judge, public Finder {
  public:
   // The policy from now on, or none. Returns the one before. What the core said under that one is forgotten.
-  std::shared_ptr<const PushedPolicy> use(std::shared_ptr<const PushedPolicy> policy) {
+  std::shared_ptr<const config::PushedPolicy> use(std::shared_ptr<const config::PushedPolicy> policy) {
     admissions_.clear();
     return std::exchange(policy_, std::move(policy));
   }
@@ -39,19 +39,20 @@ class World : public s2s::Judge, public Finder {
 
   bool has_policy() const { return policy_ != nullptr; }
   // Null: none.
-  std::shared_ptr<const PushedPolicy> shared() const { return policy_; }
+  std::shared_ptr<const config::PushedPolicy> shared() const { return policy_; }
   // Precondition: has_policy.
-  const PushedPolicy& policy() const { return *policy_; }
+  const config::PushedPolicy& policy() const { return *policy_; }
 
   Result<void> serves(const xmpp::Domain& local) const override;
   Result<void> admits(const Pair& pair) const override;
   bool must_ask(const Pair& pair) const override;
-  s2s::PeerRules rules(const Pair& pair) const override;
-  s2s::TlsRule tls_floor(const xmpp::Domain& local, const std::optional<xmpp::Domain>& remote) const override;
+  policy::PeerRules rules(const Pair& pair) const override;
+  policy::TlsRule tls_floor(const xmpp::Domain& local,
+                            const std::optional<xmpp::Domain>& remote) const override;
   Result<DialPlan> find(const Pair& pair) const override;
 
  private:
-  std::shared_ptr<const PushedPolicy> policy_;
+  std::shared_ptr<const config::PushedPolicy> policy_;
   UnixTime now_{};
   bool core_answers_ = false;
   mutable AdmissionCache admissions_;  // a look-up counts as a use

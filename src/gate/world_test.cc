@@ -15,8 +15,8 @@ policy::ListRow row(std::string_view name, bool allow,
 
 const xmpp::Domain kOwn = domain("vcse.example.net");
 
-Push pushed() {
-  Push push;
+config::Push pushed() {
+  config::Push push;
   push.generation = 3;
   push.rules.local = {{domain("example.com"), false}, {domain("chatroom1.example.com"), true}};
   push.rules.lists = {row("partner.example", true), row("in.example", true, policy::Direction::kIn),
@@ -24,8 +24,8 @@ Push pushed() {
   push.rules.routed = {domain("routed.example")};
   push.routes = {{domain("routed.example"), *route::HostPort::parse("198.51.100.7:5270"), 0, false, 1},
                  {domain("partner.example"), *route::HostPort::parse("xmpp.partner.example"), 0, true, 2}};
-  push.rules.peers = {{*policy::DomainPattern::parse("old.example"), s2s::Authenticate::kDialback,
-                       s2s::TlsRule::kOptional, 4}};
+  push.rules.peers = {{*policy::DomainPattern::parse("old.example"), policy::Authenticate::kDialback,
+                       policy::TlsRule::kOptional, 4}};
   return push;
 }
 
@@ -38,7 +38,7 @@ TEST(World, serves_and_admits_nobody_before_the_first_push) {
 
 TEST(World, serves_local_domains_and_aliases_only) {
   World world;
-  world.use(PushedPolicy::make(pushed(), kOwn));
+  world.use(config::PushedPolicy::make(pushed(), kOwn));
   EXPECT_TRUE(world.serves(domain("example.com")));
   EXPECT_TRUE(world.serves(domain("chatroom1.example.com")));
   const auto other = world.serves(domain("elsewhere.example"));
@@ -61,7 +61,7 @@ TEST(World, admits_a_pair_when_either_side_may_start) {
       {"routed, so allowed", "routed.example", true},
   };
   World world;
-  world.use(PushedPolicy::make(pushed(), kOwn));
+  world.use(config::PushedPolicy::make(pushed(), kOwn));
   for (const auto& c : cases)
     EXPECT_EQ(world.admits(pair("example.com", c.remote)).has_value(), c.admitted) << c.name;
 }
@@ -77,12 +77,12 @@ TEST(World, the_core_has_to_be_asked_about_what_no_row_names_exactly) {
       {"a static route", "routed.example", false}, {"the mode", "other.example", true},
       {"a wildcard", "below.wild.example", true},  {"a deny row for one direction", "half.example", true},
   };
-  Push push = pushed();
+  config::Push push = pushed();
   push.rules.privacy = policy::Privacy::kOff;
   push.rules.lists.push_back(row("*.wild.example", true));
   push.rules.lists.push_back(row("half.example", false, policy::Direction::kIn));
   World world;
-  world.use(PushedPolicy::make(push, kOwn));
+  world.use(config::PushedPolicy::make(push, kOwn));
   for (const auto& c : cases)
     EXPECT_FALSE(world.must_ask(pair("example.com", c.remote))) << c.name << ": a core of version 1";
   world.core_answers(true);
@@ -93,11 +93,11 @@ TEST(World, the_core_has_to_be_asked_about_what_no_row_names_exactly) {
 }
 
 TEST(World, what_the_core_said_counts_until_the_next_policy) {
-  Push push = pushed();
+  config::Push push = pushed();
   push.rules.privacy = policy::Privacy::kOff;
   World world;
   world.core_answers(true);
-  world.use(PushedPolicy::make(push, kOwn));
+  world.use(config::PushedPolicy::make(push, kOwn));
   const Pair good = pair("example.com", "good.example");
   const Pair inside = pair("example.com", "corp.example");
   world.note_admission(good, {}, std::nullopt);
@@ -108,14 +108,14 @@ TEST(World, what_the_core_said_counts_until_the_next_policy) {
   ASSERT_FALSE(world.admits(inside));
   EXPECT_EQ(world.admits(inside).error().code, Code::kPolicyInsideName);
   EXPECT_FALSE(world.find(inside)) << "nothing is dialled either";
-  world.use(PushedPolicy::make(push, kOwn));
+  world.use(config::PushedPolicy::make(push, kOwn));
   EXPECT_TRUE(world.must_ask(good));
   EXPECT_TRUE(world.must_ask(inside));
 }
 
 TEST(World, a_static_route_without_fallback_is_the_whole_plan) {
   World world;
-  world.use(PushedPolicy::make(pushed(), kOwn));
+  world.use(config::PushedPolicy::make(pushed(), kOwn));
   const auto plan = world.find(pair("example.com", "routed.example"));
   ASSERT_TRUE(plan);
   ASSERT_EQ(plan->steps.size(), 1u);
@@ -126,7 +126,7 @@ TEST(World, a_static_route_without_fallback_is_the_whole_plan) {
 
 TEST(World, a_routed_host_name_is_judged_like_any_other_and_falls_back_to_dns_if_told_so) {
   World world;
-  world.use(PushedPolicy::make(pushed(), kOwn));
+  world.use(config::PushedPolicy::make(pushed(), kOwn));
   const auto plan = world.find(pair("example.com", "partner.example"));
   ASSERT_TRUE(plan);
   ASSERT_EQ(plan->steps.size(), 1u);
@@ -136,7 +136,7 @@ TEST(World, a_routed_host_name_is_judged_like_any_other_and_falls_back_to_dns_if
 
 TEST(World, a_domain_without_route_is_found_by_dns) {
   World world;
-  world.use(PushedPolicy::make(pushed(), kOwn));
+  world.use(config::PushedPolicy::make(pushed(), kOwn));
   const auto plan = world.find(pair("example.com", "in.example"));
   ASSERT_TRUE(plan);
   EXPECT_TRUE(plan->steps.empty());
@@ -145,15 +145,15 @@ TEST(World, a_domain_without_route_is_found_by_dns) {
 
 TEST(World, less_than_required_tls_is_for_the_peer_that_was_named) {
   World world;
-  world.use(PushedPolicy::make(pushed(), kOwn));
-  EXPECT_EQ(world.tls_floor(domain("example.com"), domain("old.example")), s2s::TlsRule::kOptional);
-  EXPECT_EQ(world.tls_floor(domain("example.com"), domain("partner.example")), s2s::TlsRule::kRequired);
-  EXPECT_EQ(world.tls_floor(domain("example.com"), std::nullopt), s2s::TlsRule::kRequired);
+  world.use(config::PushedPolicy::make(pushed(), kOwn));
+  EXPECT_EQ(world.tls_floor(domain("example.com"), domain("old.example")), policy::TlsRule::kOptional);
+  EXPECT_EQ(world.tls_floor(domain("example.com"), domain("partner.example")), policy::TlsRule::kRequired);
+  EXPECT_EQ(world.tls_floor(domain("example.com"), std::nullopt), policy::TlsRule::kRequired);
 }
 
 TEST(World, forgets_everything_when_told_to) {
   World world;
-  world.use(PushedPolicy::make(pushed(), kOwn));
+  world.use(config::PushedPolicy::make(pushed(), kOwn));
   EXPECT_NE(world.use(nullptr), nullptr);
   EXPECT_FALSE(world.has_policy());
   EXPECT_FALSE(world.serves(domain("example.com")));
@@ -163,14 +163,14 @@ TEST(World, forgets_everything_when_told_to) {
 TEST(World, its_own_name_is_never_remote) {
   for (const auto privacy :
        {policy::Privacy::kAllowList, policy::Privacy::kDenyList, policy::Privacy::kOff}) {
-    Push push = pushed();
+    config::Push push = pushed();
     push.rules.privacy = privacy;
     push.rules.lists.push_back(row("vcse.example.net", true));
     push.rules.lists.push_back(row("*.example.net", true));
     push.rules.routed.push_back(kOwn);
     push.routes.push_back({kOwn, *route::HostPort::parse("198.51.100.7"), 0, false, 3});
     World world;
-    world.use(PushedPolicy::make(push, kOwn));
+    world.use(config::PushedPolicy::make(push, kOwn));
     const Pair own{domain("example.com"), kOwn};
     ASSERT_FALSE(world.admits(own));
     EXPECT_EQ(world.admits(own).error().code, Code::kPolicyInsideName);

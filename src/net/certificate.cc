@@ -67,7 +67,7 @@ std::string_view string_of(const ASN1_STRING* text) {
 
 void add_name(std::vector<std::string>& names, const ASN1_STRING* text) {
   std::string_view name = string_of(text);
-  // A name with a NUL inside is read shorter by some: it proves nothing (ATTACKS B4).
+  // A name with a NUL inside is read shorter by some: it proves nothing (THREATS B4).
   if (name.empty() || name.find('\0') != std::string_view::npos) return;
   names.emplace_back(name);
 }

@@ -11,7 +11,7 @@
 
 #include "base/result.h"
 #include "base/time.h"
-#include "gate/push.h"
+#include "config/push.h"
 #include "s2s/tls_facts.h"
 
 // OpenSSL's own names for X509, EVP_PKEY and SSL.
@@ -69,8 +69,8 @@ Result<std::string> private_key_pin(std::string_view pem);
 
 // A (chain, key) pair of the certificates directory, found fit for use.
 struct JudgedCertificate {
-  gate::CertificatePem pem;  // names: the DNS names inside, lower case
-  std::string issuer;        // for people
+  config::CertificatePem pem;  // names: the DNS names inside, lower case
+  std::string issuer;          // for people
   UnixTime not_before;
   UnixTime not_after;
   std::string pin;

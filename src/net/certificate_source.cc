@@ -23,9 +23,9 @@ std::shared_ptr<const Credential> best_of(const std::vector<std::shared_ptr<cons
 }  // namespace
 
 std::shared_ptr<const CertificateSet> CertificateSet::make(
-    const std::vector<gate::CertificatePem>& certificates, std::vector<Error>& unusable) {
+    const std::vector<config::CertificatePem>& certificates, std::vector<Error>& unusable) {
   std::shared_ptr<CertificateSet> set(new CertificateSet());
-  for (const gate::CertificatePem& pem : certificates) {
+  for (const config::CertificatePem& pem : certificates) {
     auto credential = Credential::parse(pem.chain, pem.key);
     if (!credential) {
       unusable.push_back(
@@ -56,7 +56,7 @@ Result<std::shared_ptr<const Credential>> CertificateSet::credential_for(const x
   return best_of(found->second, now);
 }
 
-std::vector<Error> PushedCertificates::use(const std::vector<gate::CertificatePem>& certificates) {
+std::vector<Error> PushedCertificates::use(const std::vector<config::CertificatePem>& certificates) {
   std::vector<Error> unusable;
   use(CertificateSet::make(certificates, unusable));
   return unusable;

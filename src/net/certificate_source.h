@@ -10,8 +10,8 @@
 #include "base/keyed_hash.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "config/push.h"
 #include "dns/address.h"
-#include "gate/push.h"
 #include "net/certificate.h"
 #include "xmpp/jid.h"
 
@@ -30,7 +30,7 @@ class CertificateSource {
 class CertificateSet {
  public:
   // Tells what is unusable, and goes on without it.
-  static std::shared_ptr<const CertificateSet> make(const std::vector<gate::CertificatePem>& certificates,
+  static std::shared_ptr<const CertificateSet> make(const std::vector<config::CertificatePem>& certificates,
                                                     std::vector<Error>& unusable);
   // An exact name before a wildcard, then one that is within its dates, then the one that lasts longest.
   // Errors: kTlsNoLocalCertificate.
@@ -49,7 +49,7 @@ class PushedCertificates : public CertificateSource {
   // handshakes that show them are over.
   void use(std::shared_ptr<const CertificateSet> certificates) { certificates_ = std::move(certificates); }
   // The same with what is usable of these; returns what is not.
-  std::vector<Error> use(const std::vector<gate::CertificatePem>& certificates);
+  std::vector<Error> use(const std::vector<config::CertificatePem>& certificates);
 
   Result<std::shared_ptr<const Credential>> credential_for(const xmpp::Domain& domain, UnixTime now,
                                                            const dns::Ip& peer = {}) override;

@@ -189,7 +189,7 @@ TEST(PushedCertificates, exact_before_wildcard_valid_before_expired_longest_firs
   TestAuthority root;
   auto pem = [&root](const Wish& wish) {
     Made made = root.issue(wish);
-    gate::CertificatePem out;
+    config::CertificatePem out;
     out.chain = made.certificate;
     out.key = made.key;
     return out;
@@ -201,7 +201,7 @@ TEST(PushedCertificates, exact_before_wildcard_valid_before_expired_longest_firs
   auto unusable = certificates.use(
       {pem({.dns = {"*.example"}, .to_days = 300}), pem({.dns = {"a.example"}, .to_days = 20}),
        pem({.dns = {"a.example"}, .to_days = 40}),
-       pem({.dns = {"a.example"}, .from_days = 10, .to_days = 400}), gate::CertificatePem()});
+       pem({.dns = {"a.example"}, .from_days = 10, .to_days = 400}), config::CertificatePem()});
   EXPECT_EQ(unusable.size(), 1U);
   auto days_left = [&](const char* name) -> long {
     auto credential = certificates.credential_for(domain(name), now);

@@ -4,8 +4,8 @@
 
 namespace sallyport::net {
 
-Result<gate::PreparedPush> prepare_push(gate::PushWork work) {
-  auto decoded = gate::decode_push(std::move(work));
+Result<config::PreparedPush> prepare_push(config::PushWork work) {
+  auto decoded = config::decode_push(std::move(work));
   if (!decoded) return std::move(decoded).error();
   auto credentials = std::make_shared<PushedCredentials>();
   credentials->certificates = CertificateSet::make(decoded->certificates, credentials->unusable);
@@ -14,7 +14,7 @@ Result<gate::PreparedPush> prepare_push(gate::PushWork work) {
   } else {
     credentials->trust = TrustStore::parse(decoded->trusted_ca);
   }
-  return gate::PreparedPush{std::move(decoded->policy), std::move(credentials)};
+  return config::PreparedPush{std::move(decoded->policy), std::move(credentials)};
 }
 
 }  // namespace sallyport::net

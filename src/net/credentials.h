@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "gate/prepared_push.h"
+#include "config/prepared_push.h"
 #include "net/certificate_source.h"
 #include "net/tls.h"
 
@@ -13,13 +13,13 @@ namespace sallyport::net {
 
 // Immutable, shared. The core has judged all of it before: what is unusable all the same is told, and the
 // rest is used.
-struct PushedCredentials : gate::Credentials {
+struct PushedCredentials : config::Credentials {
   std::shared_ptr<const CertificateSet> certificates;
   std::vector<Error> unusable;
   Result<std::shared_ptr<const TrustStore>> trust = std::shared_ptr<const TrustStore>();
 };
 
-// gate::decode_push, and the credentials. Takes long: not for a loop.
-Result<gate::PreparedPush> prepare_push(gate::PushWork work);
+// config::decode_push, and the credentials. Takes long: not for a loop.
+Result<config::PreparedPush> prepare_push(config::PushWork work);
 
 }  // namespace sallyport::net

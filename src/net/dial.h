@@ -20,10 +20,10 @@ namespace sallyport::net {
 
 // [outbound] in edge.toml.
 struct DialSetup {
-  std::vector<std::uint16_t> ports{5269};      // that SRV may lead to
-  std::vector<gate::Network> allow_networks;   // see AddressJudge
-  std::vector<gate::Network> refuse_networks;  // the same
-  std::vector<dns::Ip> bind;                   // source addresses; empty: the system chooses
+  std::vector<std::uint16_t> ports{5269};        // that SRV may lead to
+  std::vector<config::Network> allow_networks;   // see AddressJudge
+  std::vector<config::Network> refuse_networks;  // the same
+  std::vector<dns::Ip> bind;                     // source addresses; empty: the system chooses
   // What a plan's steps are called for people: "static route" on an edge, "inside server" on a core.
   std::string step_name = "static route";
 };

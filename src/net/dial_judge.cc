@@ -39,7 +39,7 @@ Result<void> AddressJudge::judge(const dns::Endpoint& endpoint, bool written_as_
   // Nobody's server is there, whoever says so.
   if (kind == dns::AddressKind::kUnspecified || kind == dns::AddressKind::kMulticast) return refused();
   if (trusted) return {};
-  const auto contains = [&](const gate::Network& network) { return network.contains(endpoint.ip.bytes); };
+  const auto contains = [&](const config::Network& network) { return network.contains(endpoint.ip.bytes); };
   if (std::ranges::any_of(refuse_, contains)) {
     return {Code::kDialAddress, fmt::format("{} is in [outbound] refuse_networks", endpoint.text())};
   }

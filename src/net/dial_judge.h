@@ -1,12 +1,12 @@
 // May this address be connected to? Asked of each address when it is connected to, whatever name led
-// there (ATTACKS C1, DESIGN "Facts learned").
+// there (THREATS C1, DESIGN "Facts learned").
 #pragma once
 
 #include <vector>
 
 #include "base/result.h"
+#include "config/network.h"
 #include "dns/address.h"
-#include "gate/config.h"
 
 namespace sallyport::net {
 
@@ -17,8 +17,8 @@ class AddressJudge {
   // `refuse_networks`: networks that names may not lead to whatever kind they are ([outbound]
   // refuse_networks), as a network's own NAT64 prefix (RFC 6052 2.2), behind which IPv4 addresses of any kind
   // lie. They count before `allow_networks`.
-  explicit AddressJudge(std::vector<gate::Network> allow_networks,
-                        std::vector<gate::Network> refuse_networks = {})
+  explicit AddressJudge(std::vector<config::Network> allow_networks,
+                        std::vector<config::Network> refuse_networks = {})
       : allow_(std::move(allow_networks)), refuse_(std::move(refuse_networks)) {}
 
   // Our own listeners. An unspecified address stands for every address in `machine`.
@@ -32,8 +32,8 @@ class AddressJudge {
 
  private:
   bool is_own(const dns::Endpoint& endpoint, const std::vector<dns::Ip>& machine) const;
-  std::vector<gate::Network> allow_;
-  std::vector<gate::Network> refuse_;
+  std::vector<config::Network> allow_;
+  std::vector<config::Network> refuse_;
   std::vector<dns::Endpoint> own_;
 };
 

@@ -5,7 +5,7 @@ namespace {
 
 dns::Endpoint at(const char* ip, std::uint16_t port = 5269) { return {*dns::Ip::parse(ip), port}; }
 
-gate::Network network(const char* ip, std::uint8_t prefix) { return {dns::Ip::parse(ip)->bytes, prefix}; }
+config::Network network(const char* ip, std::uint8_t prefix) { return {dns::Ip::parse(ip)->bytes, prefix}; }
 
 const std::vector<dns::Ip> kMachine{*dns::Ip::parse("203.0.113.5"), *dns::Ip::parse("2001:db8::5")};
 

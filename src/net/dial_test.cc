@@ -93,7 +93,7 @@ class DialTest : public testing::Test {
   void configure(const std::vector<std::string>& allow) {
     DialSetup setup;
     setup.ports = {one_.port(), dead_port_};
-    for (const auto& text : allow) setup.allow_networks.push_back(*gate::Network::parse(text));
+    for (const auto& text : allow) setup.allow_networks.push_back(*config::Network::parse(text));
     dialer_ = std::make_unique<DnsDialer>(resolver_, setup, random_);
   }
 
@@ -286,7 +286,7 @@ TEST_F(DialTest, a_silent_address_does_not_hold_up_the_next) {
 TEST_F(DialTest, a_source_address_is_used_for_its_family) {
   DialSetup setup;
   setup.ports = {one_.port()};
-  setup.allow_networks = {*gate::Network::parse("127.1.0.0/24")};
+  setup.allow_networks = {*config::Network::parse("127.1.0.0/24")};
   setup.bind = {*dns::Ip::parse("::1"), *dns::Ip::parse("127.1.0.77")};
   dialer_ = std::make_unique<DnsDialer>(resolver_, setup, random_);
   const auto dialled = dial(to("good.example"));

@@ -31,7 +31,7 @@ class Dialer {
   virtual ~Dialer() = default;
 
   // Tries the plan's steps in order, then its DNS name, until one address accepts, within `time_max` (at most
-  // limits::kDialTimeout) for the whole. Judges each address when it connects to it (ATTACKS C1).
+  // limits::kDialTimeout) for the whole. Judges each address when it connects to it (THREATS C1).
   //
   // Errors: the most telling one of what was met: kDnsNoName, kDnsDecline, kDnsFailure, kDnsBogus,
   // kDnsMalformed, kDialPort, kDialAddress, kDialOwn, kDialRefused, kDialTimeout.

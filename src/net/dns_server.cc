@@ -73,7 +73,8 @@ struct DnsServer::State {
 
   Result<void> bind(const dns::Endpoint& endpoint);
   bool may_ask(const dns::Ip& ip) const {
-    return std::ranges::any_of(setup.clients, [&ip](const gate::Network& n) { return n.contains(ip.bytes); });
+    return std::ranges::any_of(setup.clients,
+                               [&ip](const config::Network& n) { return n.contains(ip.bytes); });
   }
   // Nothing where the client has no room for one more. Whoever gives way for it has ended then.
   static std::shared_ptr<Flight> open_question(const Self& self, const dns::Ip& client);

@@ -15,15 +15,16 @@
 #include "base/bytes.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/time.h"
+#include "config/network.h"
 #include "dns/answer.h"
-#include "gate/config.h"
 
 namespace sallyport::net {
 
 struct DnsServerSetup {
   std::vector<dns::Endpoint> listen;
-  std::vector<dns::Endpoint> upstream;  // tried in order, each for limits::kDnsUpstreamTimeout
-  std::vector<gate::Network> clients;   // who may ask; everybody else is refused (REFUSED), empty: nobody
+  std::vector<dns::Endpoint> upstream;   // tried in order, each for limits::kDnsUpstreamTimeout
+  std::vector<config::Network> clients;  // who may ask; everybody else is refused (REFUSED), empty: nobody
   std::size_t questions_max = limits::kDnsInFlightMax;  // open at once
 };
 

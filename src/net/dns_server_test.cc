@@ -96,7 +96,7 @@ class DnsServerTest : public testing::Test {
              std::size_t questions_max = limits::kDnsInFlightMax) {
     DnsServerSetup setup{{{*dns::Ip::parse("127.0.0.1"), 0}},
                          std::move(upstream),
-                         {*gate::Network::parse(clients)},
+                         {*config::Network::parse(clients)},
                          questions_max};
     // A port that is free for UDP may be taken for TCP.
     auto server = DnsServer::start(io_, setup, answering("example.com"), random_);

@@ -349,7 +349,7 @@ void Driver::apply(gate::Prepare output) {
   parts_.aside.run(
       parts_.io.get_executor(),
       [work = std::move(output.work)]() mutable { return prepare_push(std::move(work)); },
-      [this, id = output.id](Result<gate::PreparedPush> prepared) {
+      [this, id = output.id](Result<config::PreparedPush> prepared) {
         if (stopped_) return;
         parts_.role.handle_prepared(id, std::move(prepared), now());
         fed();

@@ -116,7 +116,7 @@ class Driver : private ConnectionHost {
   std::size_t connections() const { return connections_.size(); }
   const DriverCounters& counters() const { return counters_; }
   // What UseCredentials brought (a PushedCredentials), or null. Whoever keeps it keeps private keys.
-  std::shared_ptr<const gate::Credentials> credentials() const { return credentials_; }
+  std::shared_ptr<const config::Credentials> credentials() const { return credentials_; }
   // Both clocks, read together.
   Now now() const override;
 
@@ -247,7 +247,7 @@ class Driver : private ConnectionHost {
   // A shard of a core: the edges that have none of its number.
   std::set<std::size_t> edges_without_;
   Repeats handshakes_said_;  // by address and code: a core that cannot link tries for ever
-  std::shared_ptr<const gate::Credentials> credentials_;  // in use
+  std::shared_ptr<const config::Credentials> credentials_;  // in use
   // What was read in one turn: its records, and the end of one that began before.
   std::array<char, limits::kReadBytes + kTlsRecordBytesMax> read_buffer_;
   std::string write_buffer_;

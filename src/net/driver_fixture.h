@@ -79,7 +79,7 @@ class ScriptedRole : public gate::Role {
     disconnected_.push_back(conn);
     last_error_ = std::move(error);
   }
-  void handle_prepared(std::uint64_t id, Result<gate::PreparedPush> prepared, Now) override {
+  void handle_prepared(std::uint64_t id, Result<config::PreparedPush> prepared, Now) override {
     prepared_.emplace(id, std::move(prepared));
   }
   void handle_listening(Result<void> opened, Now) override { listening_.push_back(std::move(opened)); }
@@ -130,7 +130,7 @@ class ScriptedRole : public gate::Role {
   std::unordered_map<gate::ConnId, std::string> received_, pending_;
   std::unordered_map<gate::ConnId, std::uint64_t> written_, taken_;
   std::unordered_map<gate::ConnId, Result<s2s::TlsFacts>> tls_;
-  std::unordered_map<std::uint64_t, Result<gate::PreparedPush>> prepared_;
+  std::unordered_map<std::uint64_t, Result<config::PreparedPush>> prepared_;
   std::vector<Result<void>> listening_;
   std::unordered_set<gate::ConnId> proved_;
   std::optional<Error> last_error_;
@@ -213,9 +213,9 @@ class DriverTest : public ::testing::Test {
     EXPECT_TRUE(run_until([this] { return io_.stopped(); }));
   }
 
-  gate::CertificatePem pem_for(const std::string& name) {
+  config::CertificatePem pem_for(const std::string& name) {
     Made made = root_.issue({.dns = {name}});
-    gate::CertificatePem pem;
+    config::CertificatePem pem;
     pem.chain = made.certificate;
     pem.key = made.key;
     return pem;

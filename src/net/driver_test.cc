@@ -258,7 +258,7 @@ TEST_F(DriverTest, a_push_is_prepared_while_the_loop_goes_on) {
   const auto bring = [this](std::uint64_t id, std::string bytes) {
     server_.want(gate::Prepare{id, {SecretBytes(std::move(bytes)), domain("edge.example"), {}}});
   };
-  gate::Push push;
+  config::Push push;
   push.generation = 7;
   push.certificates = {pem_for("other.example")};
   bring(1, push.encode());
@@ -273,9 +273,9 @@ TEST_F(DriverTest, a_push_is_prepared_while_the_loop_goes_on) {
 }
 
 TEST_F(DriverTest, pushed_certificates_and_trust_count_from_the_next_handshake_on) {
-  gate::CertificatePem broken;
+  config::CertificatePem broken;
   broken.chain = "nonsense";
-  gate::Push push;
+  config::Push push;
   push.certificates = {pem_for("other.example"), broken};
   push.trusted_ca = "nonsense";
   auto prepared = prepare_push({SecretBytes(push.encode()), domain("edge.example"), {}});

@@ -359,7 +359,7 @@ int Tls::handle_server_name(SSL* ssl, int* alert, void*) {
   return SSL_TLSEXT_ERR_OK;
 }
 
-// Called only when the peer offers protocols: then xmpp-server must be among them (ATTACKS B8).
+// Called only when the peer offers protocols: then xmpp-server must be among them (THREATS B8).
 int Tls::handle_alpn(SSL* ssl, const unsigned char** out, unsigned char* out_size, const unsigned char* in,
                      unsigned in_size, void*) {
   unsigned char* chosen = nullptr;

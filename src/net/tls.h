@@ -4,7 +4,7 @@
 // what was found are facts (s2s::TlsFacts) for the machines. On the link the peer's key must be a pinned one,
 // and the handshake fails otherwise.
 //
-// TLS 1.2 and 1.3 with AEAD suites for s2s, 1.3 alone on the link. Never compression, renegotiation (ATTACKS
+// TLS 1.2 and 1.3 with AEAD suites for s2s, 1.3 alone on the link. Never compression, renegotiation (THREATS
 // B8), tickets, session caches or early data, so nothing is resumed across names.
 #pragma once
 
@@ -175,7 +175,7 @@ class S2sTls {
   Result<std::unique_ptr<Tls>> accept(int descriptor, const xmpp::Domain& own, UnixTime now,
                                       const dns::Ip& peer = {});
   // Direct TLS: shows that of the SNI; none, or one without a certificate, fails with kTlsUnknownName
-  // (XEP-0368, ATTACKS B8).
+  // (XEP-0368, THREATS B8).
   std::unique_ptr<Tls> accept_direct(int descriptor, UnixTime now, const dns::Ip& peer = {});
   // Shows the certificate of `own` if asked for one and if there is one. `direct`: offers ALPN xmpp-server
   // (XEP-0368 2).

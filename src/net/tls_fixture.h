@@ -23,8 +23,8 @@ inline UnixTime civil_now() {
 
 inline xmpp::Domain domain(const std::string& text) { return *xmpp::Domain::parse(text); }
 
-inline gate::CertificatePem pushed(const Made& made) {
-  gate::CertificatePem pem;
+inline config::CertificatePem pushed(const Made& made) {
+  config::CertificatePem pem;
   pem.chain = made.certificate;
   pem.key = made.key;
   return pem;

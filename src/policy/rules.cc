@@ -7,6 +7,30 @@
 #include "base/keyed_hash.h"
 
 namespace sallyport::policy {
+
+std::string_view privacy_name(Privacy privacy) {
+  switch (privacy) {
+    case Privacy::kAllowList:
+      return "allow-list";
+    case Privacy::kDenyList:
+      return "deny-list";
+    case Privacy::kOff:
+      return "off";
+  }
+  return "";
+}
+
+std::string_view direction_name(Direction direction) {
+  switch (direction) {
+    case Direction::kIn:
+      return "in";
+    case Direction::kOut:
+      return "out";
+    case Direction::kBoth:
+      return "both";
+  }
+  return "";
+}
 namespace {
 
 // The name without its first label; empty when it has but one.
@@ -19,18 +43,6 @@ bool speaks_about(Direction row, Direction start) { return row == Direction::kBo
 
 std::string place(std::uint32_t line) {
   return line == 0 ? std::string() : fmt::format(" (policy.toml:{})", line);
-}
-
-std::string_view privacy_name(Privacy privacy) {
-  switch (privacy) {
-    case Privacy::kAllowList:
-      return "allow-list";
-    case Privacy::kDenyList:
-      return "deny-list";
-    case Privacy::kOff:
-      return "off";
-  }
-  return "allow-list";
 }
 
 // The rows that count for one pattern, as positions in RuleSet::lists: of each kind and direction the one
@@ -255,12 +267,12 @@ Result<void> Rules::may_answer(const xmpp::Pair& pair, UnixTime now) const {
 
 bool Rules::names_exactly(const xmpp::Domain& remote) const { return index_->names_exactly(remote); }
 
-s2s::PeerRules Rules::peer(const xmpp::Domain& remote) const {
-  s2s::PeerRules rules{.authenticate = index_->set.authenticate};
+PeerRules Rules::peer(const xmpp::Domain& remote) const {
+  PeerRules rules{.authenticate = index_->set.authenticate};
   const PeerRow* row = index_->peer(remote);
   if (!row) return rules;
   if (row->authenticate) rules.authenticate = *row->authenticate;
-  const bool may_be_lax = !row->domain.is_wildcard() && row->authenticate == s2s::Authenticate::kDialback;
+  const bool may_be_lax = !row->domain.is_wildcard() && row->authenticate == Authenticate::kDialback;
   if (row->tls && may_be_lax) rules.tls = *row->tls;
   return rules;
 }

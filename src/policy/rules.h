@@ -13,7 +13,7 @@
 
 #include "base/result.h"
 #include "base/time.h"
-#include "s2s/judge.h"
+#include "policy/peer_rules.h"
 #include "xmpp/jid.h"
 
 namespace sallyport::policy {
@@ -39,6 +39,9 @@ class DomainPattern {
 enum class Privacy : std::uint8_t { kAllowList, kDenyList, kOff };
 // Who may START: kIn the remote side, kOut the local side.
 enum class Direction : std::uint8_t { kIn, kOut, kBoth };
+// As they are written in policy.toml.
+std::string_view privacy_name(Privacy privacy);
+std::string_view direction_name(Direction direction);
 
 // An [[allow]] or [[deny]] row.
 struct ListRow {
@@ -54,8 +57,8 @@ struct ListRow {
 
 struct PeerRow {
   DomainPattern domain;
-  std::optional<s2s::Authenticate> authenticate{};
-  std::optional<s2s::TlsRule> tls{};
+  std::optional<Authenticate> authenticate{};
+  std::optional<TlsRule> tls{};
   std::uint32_t line = 0;
   bool operator==(const PeerRow&) const = default;
 };
@@ -71,7 +74,7 @@ struct LocalName {
 struct RuleSet {
   bool enabled = true;
   Privacy privacy = Privacy::kAllowList;
-  s2s::Authenticate authenticate = s2s::Authenticate::kCertificate;
+  Authenticate authenticate = Authenticate::kCertificate;
   std::vector<LocalName> local{};
   // Inside names (core only; an edge is not told).
   std::vector<DomainPattern> inside{};
@@ -119,7 +122,7 @@ class Rules {
   bool names_exactly(const xmpp::Domain& remote) const;
   // [federation], and over it what the most specific [[peer]] row says. Less than required TLS counts only in
   // an exact row that itself says authenticate = "dialback" (the configuration admits no other).
-  s2s::PeerRules peer(const xmpp::Domain& remote) const;
+  PeerRules peer(const xmpp::Domain& remote) const;
   // The time around `now` in which no row expires: what is judged in it stays so. From `begin` up to `end`.
   struct Period {
     UnixTime begin;

@@ -451,8 +451,6 @@ TEST(Rules, switched_off_nothing_starts_and_nothing_is_answered) {
 }
 
 TEST(Rules, the_most_specific_peer_row_speaks_alone) {
-  using s2s::Authenticate;
-  using s2s::TlsRule;
   RuleSet set = rules_of(Privacy::kOff, {});
   set.peers = {
       {pattern("old.example"), Authenticate::kDialback, TlsRule::kOptional},

@@ -10,12 +10,13 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "policy/peer_rules.h"
 #include "s2s/tls_facts.h"
 #include "xmpp/jid.h"
 
 namespace sallyport::s2s {
 
-struct PeerRules;  // s2s/judge.h
+using policy::PeerRules;
 
 // On one stream, seen from this door: `local` is the domain that this door speaks for there,
 // `remote` the one that the peer speaks for. (On the core's inside face the internal server is

@@ -351,7 +351,7 @@ void Inbound::Impl::handle_key_checked(const Pair& pair, const std::string& id, 
 
 // --- pairs
 
-// Whether the pair may be proved on this stream as it is (ATTACKS B6: by its own rules, not the header's).
+// Whether the pair may be proved on this stream as it is (THREATS B6: by its own rules, not the header's).
 Result<void> Inbound::Impl::judge_pair(const Pair& pair) const {
   if (Result<void> served = judge_.serves(pair.local); !served) return served;
   if (Result<void> admitted = judge_.admits(pair); !admitted) return admitted;

@@ -35,7 +35,7 @@ struct Lone {
 
 TEST(InboundDialback, a_certificate_for_one_name_proves_no_other) {
   // CVE-2021-32919: EXTERNAL for remote.example, then a key for victim.example.
-  converse("ATTACKS B3", {}, authenticated(),
+  converse("THREATS B3", {}, authenticated(),
            {says(result("victim.example", "local.example", "k"))
                 .yields({"VerifyKey local.example<victim.example " + id(3) + " k"}),
             verified(pair("local.example", "victim.example"), 3, VerifyAnswer{true, false})
@@ -133,7 +133,7 @@ TEST(InboundDialback, verdicts_count_only_for_a_question_of_this_stream) {
 TEST(InboundDialback, an_answer_on_an_accepted_stream_is_a_forgery) {
   for (const char* type : {"valid", "invalid", "error"}) {
     for (const char* name : {"result", "verify"}) {
-      converse("ATTACKS B1", dns_is_enough, until_dialback() + Steps{asked()},
+      converse("THREATS B1", dns_is_enough, until_dialback() + Steps{asked()},
                {says(fmt::format("<db:{} from='remote.example' to='local.example' id='{}' type='{}'/>", name,
                                  id(2), type))
                     .writes(stream_error("policy-violation"))

@@ -253,7 +253,7 @@ void old_peer_needs_no_tls(TestJudge& judge) {
 TEST(Inbound, a_lax_rule_is_not_lent_to_another_pair) {
   const std::string offer =
       "<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>" + kDialback + kLimits;
-  converse("ATTACKS B6", old_peer_needs_no_tls,
+  converse("THREATS B6", old_peer_needs_no_tls,
            {says(names("old.example", "local.example")).writes({our_header(1, " to='old.example'"), offer})},
            {says(result("bank.example", "local.example", "k"))
                 .writes({dialback_error("bank.example", "local.example", "policy-violation")})

@@ -3,22 +3,14 @@
 #pragma once
 
 #include "base/result.h"
+#include "policy/peer_rules.h"
 #include "s2s/identity.h"
 
 namespace sallyport::s2s {
 
-enum class Authenticate : std::uint8_t { kCertificate, kDialback };
-enum class TlsRule : std::uint8_t { kRequired, kOptional, kNone };
-
-// What differs per peer (policy.toml [federation] and [[peer]]).
-struct PeerRules {
-  Authenticate authenticate = Authenticate::kCertificate;
-  TlsRule tls = TlsRule::kRequired;
-  // The peer's address alone proves it (core's inside face: a server dialled at its configured address).
-  bool address_proves = false;
-  // Prove ourselves by EXTERNAL when the peer offers it; else, and always when false, by dialback.
-  bool use_external = true;
-};
+using policy::Authenticate;
+using policy::PeerRules;
+using policy::TlsRule;
 
 // Whether a refusal of a pair says nothing about the pair itself: nobody could be asked.
 inline bool is_temporary(Code code) {

@@ -205,7 +205,7 @@ void Outbound::Impl::handle_features(const xmpp::Element& features) {
 }
 
 void Outbound::Impl::begin_tls() {
-  // Nothing that came in plain text may be taken for what TLS protects (ATTACKS B7).
+  // Nothing that came in plain text may be taken for what TLS protects (THREATS B7).
   if (something_follows(true)) return fail({Code::kStreamEarlyBytes, "after <proceed/>"});
   restart();
   phase_ = Phase::kTls;

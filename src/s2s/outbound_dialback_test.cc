@@ -48,7 +48,7 @@ TEST(OutboundDialback, an_answer_that_nobody_asked_for_ends_the_stream) {
     lone.go(asked());
     EXPECT_EQ(lone.trial->bytes(bytes).outputs.back(), kForged) << bytes;
   }
-  converse("ATTACKS B1", {}, authenticated(),
+  converse("THREATS B1", {}, authenticated(),
            {says(result("valid", "other-local.example"))
                 .writes(stream_error("policy-violation"))
                 .yields({kForged})});

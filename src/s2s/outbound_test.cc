@@ -254,7 +254,7 @@ TEST(Outbound, see_other_host_is_not_followed) {
   const std::string bytes =
       "<stream:error><see-other-host "
       "xmlns='urn:ietf:params:xml:ns:xmpp-streams'>127.0.0.1:7400</see-other-host></stream:error>";
-  converse("ATTACKS B9", {}, {connected()},
+  converse("THREATS B9", {}, {connected()},
            {says(header(1) + bytes)
                 .writes({kFooter})
                 .yields({"PairFailed local.example<remote.example stream.error-by-peer",

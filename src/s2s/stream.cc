@@ -148,7 +148,7 @@ void StreamMachine::dispatch(xmpp::StreamEvent event) {
         } else if constexpr (std::is_same_v<T, xmpp::StreamHeader>) {
           if (!is_over()) handle_header(value);
         } else if (value.name.is(xmpp::ns::kStreams, "error")) {
-          // See-other-host among them: we never follow (ATTACKS B9).
+          // See-other-host among them: we never follow (THREATS B9).
           if (open_ && phase_ != Phase::kClosing) write("</stream:stream>");
           finish(close_reason_
                      ? close_reason_

@@ -12,7 +12,7 @@
 namespace sallyport::s2s {
 
 // The names in a certificate's subjectAltName, as they stand there. The common name is not
-// among them and never counts (RFC 9525 6.3; ATTACKS B4).
+// among them and never counts (RFC 9525 6.3; THREATS B4).
 struct CertificateNames {
   std::vector<std::string> dns;        // dNSName
   std::vector<std::string> srv;        // SRVName (RFC 4985), "_xmpp-server.example.com"

@@ -13,7 +13,7 @@ namespace sallyport::xmpp {
 namespace {
 
 // Stands between namespace and local name in Expat's strings. No XML document can hold it, so that no
-// namespace name can end early (ATTACKS A4).
+// namespace name can end early (THREATS A4).
 constexpr char kSeparator = '\x01';
 constexpr const char* kEncoding = "UTF-8";
 

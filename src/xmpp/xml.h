@@ -29,7 +29,7 @@ inline constexpr std::string_view kPing = "urn:xmpp:ping";
 void append_escaped_text(std::string& out, std::string_view text);
 void append_escaped_attribute(std::string& out, std::string_view text);
 
-// The name of an element or attribute: two fields, never joined (ATTACKS A4).
+// The name of an element or attribute: two fields, never joined (THREATS A4).
 struct QName {
   std::string space;  // namespace name; empty for none
   std::string local;

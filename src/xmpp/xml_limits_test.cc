@@ -82,7 +82,7 @@ TEST(XmlLimits, a_stanza_has_so_many_bytes_and_no_more) {
 }
 
 TEST(XmlLimits, a_huge_start_tag_costs_no_more_than_its_bound) {
-  // ATTACKS A6: five megabytes, a byte at a time.
+  // THREATS A6: five megabytes, a byte at a time.
   XmlStream stream(ParseLimits::authenticated());
   stream.handle_bytes(kStream);
   stream.handle_bytes("<message x='");
@@ -137,7 +137,7 @@ TEST(XmlLimits, a_header_has_so_many_bytes_with_all_that_stands_before_it) {
 }
 
 TEST(XmlLimits, white_space_between_elements_is_bounded) {
-  // ATTACKS A9: an xmppbomb is nothing but this.
+  // THREATS A9: an xmppbomb is nothing but this.
   const std::string space(limits::kWhitespaceRunBytesMax, ' ');
   const std::string stanza = stanza_of_text(50);
   const std::string head(kStream);
@@ -175,7 +175,7 @@ TEST(XmlLimits, a_stanza_has_so_many_elements_and_no_more) {
     const std::string head(kStream);
     expect_outcome("at the bound", head + with(children) + with(children), {"", 3}, limits);
     expect_outcome("past it", head + with(children + 1), {"xml.too-many-children", 1}, limits);
-    expect_outcome("never closed (ATTACKS A7)", head + "<outer>" + times(children, "<a>x</a>"),
+    expect_outcome("never closed (THREATS A7)", head + "<outer>" + times(children, "<a>x</a>"),
                    {"xml.too-many-children", 1}, limits);
   }
 }
@@ -192,7 +192,7 @@ TEST(XmlLimits, an_element_has_so_many_attributes_and_no_more) {
   };
   expect_outcome("at the bound", child(limits::kAttributesMax), {"", 2});
   expect_outcome("past it", child(limits::kAttributesMax + 1), {"xml.too-many-attributes", 1});
-  expect_outcome("far past it (ATTACKS A6)", child(20'000), {"xml.too-many-attributes", 1});
+  expect_outcome("far past it (THREATS A6)", child(20'000), {"xml.too-many-attributes", 1});
   // Namespace declarations count.
   const auto header = [&](std::size_t n) {
     return fmt::format("{}{}>", kStream.substr(0, kStream.size() - 1), attributes(n));

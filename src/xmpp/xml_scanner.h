@@ -1,7 +1,7 @@
 // Where markup begins and ends: runs ahead of the XML parser, byte by byte.
 //
 // The parser judges XML; the scanner sees to it that what reaches the parser is bounded and
-// costs linear time (ATTACKS A1, A6, A7). It enforces every limit of ParseLimits, refuses
+// costs linear time (THREATS A1, A6, A7). It enforces every limit of ParseLimits, refuses
 // what begins like a comment, processing instruction or DTD before the parser sees it, and lets
 // a tag through only when it is whole, so that no tag is tokenised twice however small the pieces
 // are in which it arrives. On ill-formed input it may read markup otherwise than the parser, but only

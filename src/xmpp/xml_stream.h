@@ -3,7 +3,7 @@
 //
 // Refused while parsing (RFC 6120 11): DTD, comments, processing instructions,
 // entities other than the predefined five, encodings other than UTF-8, XML versions other than
-// 1.0, ill-formed XML and namespaces; anything over the limits (ATTACKS A1-A8). A refusal is
+// 1.0, ill-formed XML and namespaces; anything over the limits (THREATS A1-A8). A refusal is
 // final: the stream then takes no more bytes.
 //
 // A parser serves one stream header: after TLS and after SASL a new XmlStream is made

@@ -299,7 +299,7 @@ TEST(XmlStream, every_type_that_the_rfcs_know_is_known) {
   }
 }
 
-// ATTACKS A, each at the header, between first-level elements and inside a stanza.
+// THREATS A, each at the header, between first-level elements and inside a stanza.
 TEST(XmlStream, what_xmpp_forbids_is_refused_wherever_it_stands) {
   struct Case {
     std::string_view name, input, code_in_front, code_between, code_inside;
@@ -387,7 +387,7 @@ TEST(XmlStream, a_declaration_of_anything_but_xml_1_0_in_utf_8_is_refused) {
 }
 
 TEST(XmlStream, a_newline_in_a_namespace_makes_no_stanza) {
-  // ATTACKS A4: neither the reference nor the character splits the name.
+  // THREATS A4: neither the reference nor the character splits the name.
   expect_rows({
       after_header("reference", "<m xmlns='jabber:server&#10;message'/>",
                    "element <m xmlns='jabber:server&#10;message'/>\n"),

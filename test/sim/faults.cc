@@ -77,7 +77,7 @@ void World::change_policy() {
   ++generation_;
   note(dial_refused_ ? "policy: dial.example is refused" : "policy: dial.example is allowed");
   ledger_.refuse("dial.example", dial_refused_);
-  core_->apply(gate::PreparedPolicy::make(core_setup().config, policy()), schedule_.both());
+  core_->apply(config::PreparedPolicy::make(core_setup().config, policy()), schedule_.both());
   network_.touch(core_node_);
 }
 

@@ -13,8 +13,8 @@ using namespace std::chrono_literals;
 namespace {
 
 // What is shown for the domains of a push.
-struct Shown : gate::Credentials {
-  std::vector<gate::CertificatePem> certificates;
+struct Shown : config::Credentials {
+  std::vector<config::CertificatePem> certificates;
 };
 
 }  // namespace
@@ -123,23 +123,23 @@ void Network::obey(std::size_t number, gate::Output output) {
     prepare(number, std::move(*push));
   } else if (auto* use = std::get_if<gate::UseCredentials>(&output)) {
     const auto* pushed = static_cast<const Shown*>(use->credentials.get());
-    n.pushed = pushed == nullptr ? std::vector<gate::CertificatePem>() : pushed->certificates;
+    n.pushed = pushed == nullptr ? std::vector<config::CertificatePem>() : pushed->certificates;
   }
 }
 
 // The first push of a process at once; each other one as long after it as a machine may need for a large one.
 void Network::prepare(std::size_t number, gate::Prepare order) {
-  const auto work = std::make_shared<gate::PushWork>(std::move(order.work));
+  const auto work = std::make_shared<config::PushWork>(std::move(order.work));
   const auto done = [this, number, id = order.id, starts = nodes_[number].starts, work] {
     Node& n = nodes_[number];
     if (n.role == nullptr || n.starts != starts) return;
-    auto decoded = gate::decode_push(std::move(*work));
+    auto decoded = config::decode_push(std::move(*work));
     if (!decoded) {
       n.role->handle_prepared(id, decoded.error(), schedule_.both());
     } else {
       const auto shown = std::make_shared<Shown>();
       shown->certificates = std::move(decoded->certificates);
-      n.role->handle_prepared(id, gate::PreparedPush{std::move(decoded->policy), shown}, schedule_.both());
+      n.role->handle_prepared(id, config::PreparedPush{std::move(decoded->policy), shown}, schedule_.both());
     }
     drain(number);
   };

@@ -42,7 +42,7 @@ struct Node {
   bool deaf = false;  // its process does not read for a while
   ConnId last_accepted = 1;
   std::uint64_t starts = 0;  // of its process
-  std::vector<gate::CertificatePem> pushed{};
+  std::vector<config::CertificatePem> pushed{};
   std::optional<Time> timer{};
   bool draining = false;
 };

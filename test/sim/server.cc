@@ -32,8 +32,8 @@ Result<void> Server::serves(const Domain& local) const {
   return {Code::kStreamHostUnknown, local.ascii()};
 }
 
-s2s::PeerRules Server::rules(const Pair&) const {
-  s2s::PeerRules rules;
+policy::PeerRules Server::rules(const Pair&) const {
+  policy::PeerRules rules;
   rules.authenticate = config_.authenticate;
   rules.use_external = config_.use_external;
   return rules;

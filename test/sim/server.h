@@ -29,7 +29,7 @@ class Quiet : public LogSink {
 struct ServerConfig {
   std::string name;
   std::vector<Domain> domains;
-  s2s::Authenticate authenticate = s2s::Authenticate::kCertificate;
+  policy::Authenticate authenticate = policy::Authenticate::kCertificate;
   bool use_external = true;
   // Several pairs of one remote domain share a stream (jabberd2).
   bool multiplexes = false;
@@ -92,9 +92,9 @@ class Server : public gate::Role, private s2s::Judge, private gate::Finder {
 
   Result<void> serves(const Domain& local) const override;
   Result<void> admits(const Pair&) const override { return {}; }
-  s2s::PeerRules rules(const Pair& pair) const override;
-  s2s::TlsRule tls_floor(const Domain&, const std::optional<Domain>&) const override {
-    return s2s::TlsRule::kRequired;
+  policy::PeerRules rules(const Pair& pair) const override;
+  policy::TlsRule tls_floor(const Domain&, const std::optional<Domain>&) const override {
+    return policy::TlsRule::kRequired;
   }
   Result<gate::DialPlan> find(const Pair& pair) const override;
 

@@ -61,7 +61,7 @@ void World::add_server(ServerConfig config, std::vector<std::string> trusts, std
 
 void World::build() {
   const auto core = host("10.0.0.5:5269");
-  using s2s::Authenticate;
+  using policy::Authenticate;
   Node core_node{.name = "core", .addresses = {at(kCore)}, .trusts = {"corp"}, .is_core = true};
   // Minted for whatever domain is asked for.
   core_node.certificate = [](const std::string& domain) { return Certificate{{domain}, "minted"}; };
@@ -103,8 +103,8 @@ void World::build() {
   ledger_.let_only_answer("oneway.example");
 }
 
-gate::PolicyUpdate World::policy() const {
-  gate::PolicyUpdate update;
+config::PolicyUpdate World::policy() const {
+  config::PolicyUpdate update;
   auto& rules = update.policy.rules;
   rules.local = {{name("example.com")}, {name("beta.example")}, {name(kAlias), true}};
   if (is_open()) {
@@ -123,7 +123,7 @@ gate::PolicyUpdate World::policy() const {
                          .allow = !is_open(),
                          .direction = is_open() ? policy::Direction::kIn : policy::Direction::kOut});
   for (const char* weak : {"dial.example", "mux-a.example", "mux-b.example", "mux-c.example"})
-    rules.peers.push_back({.domain = pattern(weak), .authenticate = s2s::Authenticate::kDialback});
+    rules.peers.push_back({.domain = pattern(weak), .authenticate = policy::Authenticate::kDialback});
   update.policy.routes = {{.domain = name("ext2.example"), .address = host("198.51.100.1:5269")}};
   rules.routed = {name("ext2.example")};
   update.policy.served = {{.name = name("example.com"),
@@ -133,7 +133,7 @@ gate::PolicyUpdate World::policy() const {
                           {.name = name("beta.example"),
                            .inside = name("beta.example"),
                            .servers = {host("10.0.0.21:5269")},
-                           .trust = gate::Trust::kDialback},
+                           .trust = config::Trust::kDialback},
                           {.name = name(kAlias),
                            .inside = name(kNode),
                            .servers = {host("10.0.0.20:5269")},
@@ -142,7 +142,7 @@ gate::PolicyUpdate World::policy() const {
   update.generation = generation_;
   update.policy_sha256 = sha256(std::to_string(generation_));
   for (const char* local : {"example.com", "beta.example", kAlias}) {
-    gate::CertificatePem pem;
+    config::CertificatePem pem;
     pem.names = {local};
     pem.chain = "chain";
     pem.key = "key";
@@ -152,18 +152,18 @@ gate::PolicyUpdate World::policy() const {
 }
 
 gate::CoreSetup World::core_setup() const {
-  gate::CoreConfig config{.name = name("core.corp.example")};
+  config::CoreConfig config{.name = name("core.corp.example")};
   config.edges.push_back({.name = name("vcse.example.com"), .address = host("203.0.113.1:7400"), .pins = {}});
   config.internal_names = {pattern("corp.example"), pattern("*.corp.example")};
   // Half of the worlds know their internal servers by certificate, half by their address.
   if (options_.seed % 2 == 0) config.server_ca = "servers-ca.crt";
-  auto prepared = gate::PreparedPolicy::make(config, policy());
+  auto prepared = config::PreparedPolicy::make(config, policy());
   return {std::move(config), std::move(prepared), "the secret that never leaves the core", "1",
           fmt::format("core-{}", instances_)};
 }
 
 gate::EdgeSetup World::edge_setup() const {
-  gate::EdgeConfig config{.name = name("vcse.example.com")};
+  config::EdgeConfig config{.name = name("vcse.example.com")};
   config.cores.push_back({.name = "core-1", .pins = {}, .domains = {}});
   return {std::move(config), "1", fmt::format("edge-{}", instances_)};
 }

@@ -66,7 +66,7 @@ class World : private Watch, private Users, private LogSink {
                   const std::string& address);
   gate::CoreSetup core_setup() const;
   gate::EdgeSetup edge_setup() const;
-  gate::PolicyUpdate policy() const;
+  config::PolicyUpdate policy() const;
   // A third of the worlds federate with everybody who is not denied.
   bool is_open() const { return options_.seed % 3 == 0; }
   void start_core();

@@ -57,7 +57,7 @@ def check_limits(root):
     if not (root / "docs/limits.md").exists():
         return []  # a sample of a tree; that this tree has the page is a test of its own
     values = constants((root / "src/base/limits.h").read_text(encoding="utf-8"))
-    keys = KEY.findall((root / "src/gate/limits_config.cc").read_text(encoding="utf-8"))
+    keys = KEY.findall((root / "src/config/limits_config.cc").read_text(encoding="utf-8"))
     page = (root / "docs/limits.md").read_text(encoding="utf-8")
     findings = [("docs/limits.md", *finding) for finding in check_page(page, values)]
     for name in ("docs/limits.md", "docs/configuration.md"):

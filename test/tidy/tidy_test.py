@@ -227,7 +227,7 @@ class LimitsPage(unittest.TestCase):
 
     def test_the_page_of_this_tree_names_every_key(self):
         self.assertEqual(limits_page.check_limits(ROOT), [])
-        self.assertGreater(len(limits_page.KEY.findall((ROOT / "src/gate/limits_config.cc").read_text())), 6)
+        self.assertGreater(len(limits_page.KEY.findall((ROOT / "src/config/limits_config.cc").read_text())), 6)
 
 
 if __name__ == "__main__":

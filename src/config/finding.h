@@ -1,0 +1,31 @@
+// What is wrong with a configuration file, and what reading one gives.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace sallyport::config {
+
+// One thing wrong (or, for warnings, without effect) in a file.
+struct Finding {
+  Code code;
+  std::string file{};
+  std::uint32_t line = 0;
+  std::uint32_t column = 0;
+  std::string text{};
+  // "edge.toml:3:1: unknown key `nmae`; did you mean `name`? [config.key]"; line 0: the whole file
+  std::string shown() const;
+};
+// Either a value, or why not; warnings in both cases.
+template <typename T>
+struct Loaded {
+  std::optional<T> value{};
+  std::vector<Finding> errors{};
+  std::vector<Finding> warnings{};
+};
+
+}  // namespace sallyport::config

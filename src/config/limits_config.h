@@ -1,0 +1,33 @@
+// [limits] in edge.toml and core.toml: the bounds that an administrator may set (docs/limits.md).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "base/limits.h"
+#include "config/table_reader.h"
+
+namespace sallyport::config {
+
+// A key of [limits]. Its default is the value of the member in limits::Configured{}.
+struct LimitKey {
+  // On which node the key has a meaning. On the other one the key is an error.
+  enum class Role : std::uint8_t { kBoth, kEdge, kCore };
+
+  std::string_view name;  // the name of the member
+  std::size_t limits::Configured::*member;
+  std::size_t min;  // both inclusive
+  std::size_t max;
+  Role role = Role::kBoth;
+};
+
+// Every key, in the order of limits::Configured.
+std::span<const LimitKey> limit_keys();
+
+// Reads [limits], which is optional, on a node of that role (kEdge or kCore). A key that is unknown, belongs
+// to the other role, has the wrong type or is out of its range becomes a finding, and its default stands.
+limits::Configured read_limits(TableReader& root, LimitKey::Role role);
+
+}  // namespace sallyport::config

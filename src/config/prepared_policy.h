@@ -1,0 +1,62 @@
+// A policy made ready beside a core's loop, so that taking it into use is the change of a pointer: its rows
+// judged, every look-up table built, the push encoded.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "alias/address_map.h"
+#include "alias/aliases.h"
+#include "base/bytes.h"
+#include "config/policy_config.h"
+#include "config/push.h"
+#include "policy/rules.h"
+
+namespace sallyport::config {
+
+// Everything that may change while the core runs: read from files by the daemon, judged before.
+struct PolicyUpdate {
+  PolicyConfig policy;
+  Digest256 policy_sha256{};  // of the policy file's bytes
+  std::uint64_t generation = 0;
+  std::vector<CertificatePem> certificates;
+  std::string trusted_ca;  // PEM text; empty: the edge's system store
+};
+
+// Immutable, and shared by all that have it in use, in one thread or in several. Making it and freeing it
+// take long (100,000 rows: about a tenth of a second each): neither is done where stanzas wait.
+class PreparedPolicy {
+ public:
+  static std::shared_ptr<const PreparedPolicy> make(const CoreConfig& config, PolicyUpdate update);
+  PreparedPolicy(const PreparedPolicy&) = delete;
+  PreparedPolicy& operator=(const PreparedPolicy&) = delete;
+
+  const PolicyUpdate& update() const { return update_; }
+  const policy::Rules& rules() const { return rules_; }
+  // The row whose server knows itself by that inside name; nullptr when none.
+  const Served* served_inside(const xmpp::Domain& inside) const;
+  const Served* served_outward(const xmpp::Domain& name) const;
+  // What is sent to an edge, encoded. Holds private keys.
+  const std::shared_ptr<const SecretBytes>& push() const { return push_; }
+  // The aliases whose node has another name, and the maps between the two; outward by the first alias of each
+  // node.
+  const alias::AliasNames& alias_names() const { return alias_names_; }
+  const alias::AddressMap& outward() const { return outward_; }
+  const alias::AddressMap& inward() const { return inward_; }
+
+ private:
+  PreparedPolicy(const CoreConfig& config, PolicyUpdate update);
+
+  const PolicyUpdate update_;
+  const policy::Rules rules_;  // of the rows in `update_`
+  const alias::AliasNames alias_names_;
+  const alias::AddressMap outward_;
+  const alias::AddressMap inward_;
+  std::map<xmpp::Domain, std::size_t> by_inside_;
+  std::map<xmpp::Domain, std::size_t> by_name_;
+  std::shared_ptr<const SecretBytes> push_;
+};
+
+}  // namespace sallyport::config

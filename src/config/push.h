@@ -1,0 +1,62 @@
+// What a core sends to an edge: names, lists, routes, peer settings, public certificates with
+// their keys, and nothing else (DESIGN invariant 2). One document, whole, with a generation.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "policy/rules.h"
+#include "route/static_route.h"
+
+namespace sallyport::config {
+
+// A public certificate: the full chain and its key, PEM. The key is secret: wiped when it ends.
+struct CertificatePem {
+  std::vector<std::string> names;  // the DNS names inside, as the core read them (A-labels, wildcards too)
+  std::string chain;
+  std::string key;
+
+  CertificatePem() = default;
+  CertificatePem(const CertificatePem&) = default;
+  CertificatePem(CertificatePem&&) noexcept = default;
+  CertificatePem& operator=(const CertificatePem&) = default;
+  CertificatePem& operator=(CertificatePem&&) noexcept = default;
+  ~CertificatePem() { wipe(key); }
+};
+
+// What a push says, wherever it stands: encoded without copying 100,000 rows.
+struct PushView {
+  std::uint64_t generation;
+  const Digest256& policy_sha256;
+  const policy::RuleSet& rules;
+  const std::vector<route::StaticRoute>& routes;
+  const std::string& trusted_ca;
+  const std::vector<CertificatePem>& certificates;
+
+  // Holds private keys: whoever has the bytes wipes them. They never grew, which would have left copies.
+  std::string encode() const;
+};
+
+struct Push {
+  std::uint64_t generation = 0;
+  Digest256 policy_sha256{};  // of the policy file's bytes; what both doors show
+  // `inside` and the rows' comments stay on the core: an edge does not need them.
+  policy::RuleSet rules;
+  std::vector<route::StaticRoute> routes;  // empty while static_routes is off
+  std::string trusted_ca;                  // PEM; empty: the edge's system store
+  std::vector<CertificatePem> certificates;
+
+  // See PushView.
+  std::string encode() const {
+    return PushView{generation, policy_sha256, rules, routes, trusted_ca, certificates}.encode();
+  }
+  // Errors: kLinkFrame for bytes that `encode` did not write, or more than the limits admit.
+  static Result<Push> decode(std::string_view bytes);
+};
+
+}  // namespace sallyport::config
