@@ -11,11 +11,13 @@ import sys
 
 import limits_page
 
-# docs/ARCHITECTURE.md: includes go only downward; folders of one layer never include each other.
-LAYERS = {"base": 0, "xmpp": 1, "dns": 2, "link": 2, "policy": 2, "s2s": 3, "route": 3, "alias": 3, "config": 4, "gate": 5,
-          "net": 6, "admin": 7, "daemon": 8}
-# Layers up to here are pure: no sockets, TLS stack, threads, clock, randomness or files.
-PURE_MAX = 5
+# CMakeLists.txt says which layers each layer uses; it uses what those use, too, and includes nothing else.
+USES = {}
+for _name, _used in re.findall(r"^sallyport_layer\((\w+)(?: +USES([\w ]*?))?(?: +LIBS.*)?\)$",
+                               (pathlib.Path(__file__).resolve().parents[2] / "CMakeLists.txt").read_text(), re.M):
+    USES[_name] = set(_used.split()).union(*(USES[lower] for lower in _used.split()))
+# Every layer but these is pure: no sockets, TLS stack, threads, clock, randomness or files.
+IMPURE = {"net", "daemon"}
 
 STANDARD = set("""
     algorithm any array bit bitset cassert charconv chrono cmath compare concepts cstddef cstdint cstdlib cstring deque
@@ -56,20 +58,20 @@ def is_test(path):
 def check_include(path, kind, name):
     """None, or what is wrong with this #include in a file of a layer."""
     layer = layer_of(path)
-    if layer not in LAYERS:
+    if layer not in USES:
         return f"`{layer}` is no layer"
     if path.name == "pch.h":
         return None  # what the build reads first; the sources are judged by what they say themselves
     if kind == '"':
         other = name.split("/")[0]
-        if "/" not in name or other not in LAYERS:
+        if "/" not in name or other not in USES:
             return f"\"{name}\" is not in a layer"
-        if other != layer and LAYERS[other] >= LAYERS[layer]:
-            return f"{layer} must not include {other}: includes go downward only"
+        if other != layer and other not in USES[layer]:
+            return f"{layer} must not include {other}: CMakeLists.txt does not name it"
         if is_test(pathlib.PurePath(name)) and not is_test(path):
             return f"\"{name}\" is for tests"
         return None
-    if LAYERS[layer] > PURE_MAX or name in STANDARD or name in EVERYWHERE:
+    if layer in IMPURE or name in STANDARD or name in EVERYWHERE:
         return None
     if is_test(path) and name in IN_TESTS:
         return None
@@ -84,7 +86,7 @@ def check_layering(path, lines):
         wrong = check_include(path, *found.groups()) if found else None
         if wrong:
             yield number, wrong
-        if LAYERS.get(layer_of(path), 0) <= PURE_MAX and CLOCKS.search(line.split("//")[0]):
+        if layer_of(path) not in IMPURE and CLOCKS.search(line.split("//")[0]):
             yield number, "a pure layer reads no clock and draws no random number"
 
 

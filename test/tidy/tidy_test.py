@@ -31,11 +31,11 @@ def load_codes():
 
 class Layering(unittest.TestCase):
     BAD = [
-        ("src/xmpp/a.cc", '#include "s2s/inbound.h"', "downward"),
-        ("src/s2s/a.h", '#include "link/session.h"', "downward"),
-        ("src/policy/a.h", '#include "route/table.h"', "downward"),
-        ("src/base/a.cc", '#include "xmpp/jid.h"', "downward"),
-        ("src/gate/a_test.cc", '#include "net/tcp.h"', "downward"),
+        ("src/xmpp/a.cc", '#include "s2s/inbound.h"', "does not name"),
+        ("src/s2s/a.h", '#include "link/session.h"', "does not name"),
+        ("src/policy/a.h", '#include "route/table.h"', "does not name"),
+        ("src/base/a.cc", '#include "xmpp/jid.h"', "does not name"),
+        ("src/gate/a_test.cc", '#include "net/tcp.h"', "does not name"),
         ("src/gate/a.cc", '#include "jid.h"', "not in a layer"),
         ("src/odd/a.cc", "#include <string>", "no layer"),
         ("src/s2s/a.cc", "#include <thread>", "not on the list"),
