@@ -33,9 +33,9 @@ std::string refusal(const Error& error) {
   return json::serialize(json::object{{"error", error_object(error)}});
 }
 
-json::array connection_rows(const Side& side, std::string_view face, bool turn_pairs) {
+json::array connection_rows(const Endpoint& endpoint, std::string_view face, bool turn_pairs) {
   json::array rows;
-  for (const auto& row : side.connections()) {
+  for (const auto& row : endpoint.connections()) {
     json::object object;
     const bool outgoing = row.outgoing;
     if (row.pair) {

@@ -8,7 +8,7 @@
 
 #include "base/result.h"
 #include "base/time.h"
-#include "gate/side.h"
+#include "gate/endpoint.h"
 #include "policy/rules.h"
 
 namespace sallyport::gate {
@@ -25,7 +25,7 @@ struct Question {
 std::string refusal(const Error& error);
 boost::json::object error_object(const Error& error);
 // The rows of `connections`. On a core's inside face pairs are shown as policy sees them, local first.
-boost::json::array connection_rows(const Side& side, std::string_view face, bool turn_pairs);
+boost::json::array connection_rows(const Endpoint& endpoint, std::string_view face, bool turn_pairs);
 // Policy without keys, for `policy show`.
 boost::json::object rules_object(const policy::RuleSet& rules);
 

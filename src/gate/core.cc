@@ -20,10 +20,11 @@ Core::Impl::Impl(CoreSetup setup_in, Random& random_in, LogSink& log_in, Now now
       random(random_in),
       snapshot(std::make_unique<Snapshot>(std::move(setup.policy))),
       inside(setup.config),
-      side("inside", inside, inside, ids, random_in, log_in, setup.config.limits),
-      waiting_shares({.total = setup.config.limits.waiting_bytes,
-                      .share = {limits::waiting_share(setup.config.limits.waiting_bytes),
-                                limits::internal_share(setup.config.limits.waiting_bytes)}}),
+      endpoint({"inside", inside, inside, ids, random_in, log_in, setup.config.limits}),
+      outboxes({.total = setup.config.limits.waiting_bytes,
+                .per_peer = limits::waiting_share(setup.config.limits.waiting_bytes),
+                .per_feed = limits::internal_share(setup.config.limits.waiting_bytes)},
+               [](const Pair& pair) { return std::string(parent_of_domain(pair.remote.ascii())); }),
       // Keys on the inside face are made from a secret of their own: no internal server can have the core
       // make a key that the world would take.
       inside_secret(to_hex(hmac_sha256(setup.dialback_secret, "inside"))),
@@ -54,7 +55,7 @@ void Core::Impl::apply(std::shared_ptr<const config::PreparedPolicy> policy, Now
            {{"generation", std::to_string(snapshot->update().generation)},
             {"sha256", to_hex(snapshot->update().policy_sha256)}}});
   for (auto& [pair, out] : pairs) judge_again(pair, out, now);
-  side.judge_again(now);
+  endpoint.judge_again(now);
   for (std::size_t i = 0; i < links.size(); ++i)
     if (links[i].end->session().is_up()) push(i);
 }
@@ -63,20 +64,19 @@ void Core::Impl::apply(std::shared_ptr<const config::PreparedPolicy> policy, Now
 void Core::Impl::judge_again(const Pair& pair, PairState& out, Now now) {
   // Where the pair may start all of it may go: one judgement for thousands of stanzas.
   const auto& rules = snapshot->rules();
-  if (out.queue.empty() || rules.judge(pair, policy::Direction::kOut, now.civil).result) return;
+  if (out.box.empty() || rules.judge(pair, policy::Direction::kOut, now.civil).result) return;
   // Where only the remote side might start, all that waits answered it, and its questions are closed.
   const bool answers_only = out.judged.is_known && out.judged.in && !out.judged.out;
   if (answers_only && rules.judge(pair, policy::Direction::kIn, now.civil).result) return;
-  for (std::size_t left = out.queue.size(); left > 0; --left) {
-    Waiting first = out.queue.pop_front();
+  for (std::size_t left = out.box.size(); left > 0; --left) {
+    Queued first = outboxes.pop(out.box);
     if (const auto may = may_pass(pair, first.stanza, policy::Direction::kOut, now)) {
-      out.queue.push_back(std::move(first));
+      outboxes.put_back(pair, out.box, std::move(first));
     } else {
-      uncount(out, first);
       answer_inside(first.stanza, may.error(), setup.config.name.ascii(), now);
     }
   }
-  if (out.bytes <= limits::kPairQueueHoldBytes / 2) release(out);
+  release(out);
 }
 
 // --- inputs
@@ -86,12 +86,12 @@ void Core::handle_accepted(ConnId conn, const Accepted& accepted, Now now) {
     impl_->outputs.push_back(Disconnect{conn});
     return;
   }
-  impl_->side.handle_accepted(conn, accepted, now);
+  impl_->endpoint.handle_accepted(conn, accepted, now);
   impl_->turn(now);
 }
 
 void Core::handle_connected(ConnId conn, const Connected& connected, Now now) {
-  impl_->side.handle_connected(conn, connected, now);
+  impl_->endpoint.handle_connected(conn, connected, now);
   impl_->turn(now);
 }
 
@@ -105,18 +105,18 @@ void Core::handle_dial_failed(ConnId conn, Error error, Now now) {
   }
   // What the driver's dialler calls refused is, on this face, an internal server that does not answer.
   if (error.code == Code::kDialRefused || error.code == Code::kDialTimeout) error.code = Code::kDialInside;
-  impl_->side.handle_dial_failed(conn, error, now);
+  impl_->endpoint.handle_dial_failed(conn, error, now);
   impl_->turn(now);
 }
 
-void Core::handle_link(ConnId conn, std::size_t peer, const Endpoint& endpoint, Now now) {
+void Core::handle_link(ConnId conn, std::size_t peer, const dns::Endpoint& address, Now now) {
   if (peer >= impl_->links.size() || impl_->links[peer].dialling != conn) {
     impl_->outputs.push_back(Disconnect{conn});
     return;
   }
   impl_->links[peer].dialling.reset();
   impl_->links[peer].unwanted = false;
-  impl_->links[peer].end->handle_link(conn, endpoint, now);
+  impl_->links[peer].end->handle_link(conn, address, now);
   impl_->turn(now);
 }
 
@@ -124,18 +124,18 @@ void Core::handle_bytes(ConnId conn, std::string_view bytes, Now now) {
   if (const auto edge = impl_->link_of(conn)) {
     impl_->links[*edge].end->session().handle_bytes(bytes, now.mono);
   } else {
-    impl_->side.handle_bytes(conn, bytes, now);
+    impl_->endpoint.handle_bytes(conn, bytes, now);
   }
   impl_->turn(now);
 }
 
 void Core::handle_tls(ConnId conn, Result<s2s::TlsFacts> facts, Now now) {
-  impl_->side.handle_tls(conn, facts, now);
+  impl_->endpoint.handle_tls(conn, facts, now);
   impl_->turn(now);
 }
 
 void Core::handle_written(ConnId conn, std::uint64_t bytes_total, Now now) {
-  impl_->side.handle_written(conn, bytes_total, now);
+  impl_->endpoint.handle_written(conn, bytes_total, now);
   impl_->turn(now);
 }
 
@@ -144,7 +144,7 @@ void Core::handle_disconnected(ConnId conn, Error error, Now now) {
     impl_->links[*edge].end->handle_disconnected(now);
     impl_->link_down(*edge, error, false, now);
   } else {
-    impl_->side.handle_disconnected(conn, error, now);
+    impl_->endpoint.handle_disconnected(conn, error, now);
   }
   impl_->turn(now);
 }
@@ -155,20 +155,21 @@ void Core::handle_timeout(Now now) {
 }
 
 void Core::Impl::handle_timeout(Now now) {
-  side.handle_timeout(now);
+  endpoint.handle_timeout(now);
   for (std::size_t i = 0; i < links.size(); ++i) {
     Link& link = links[i];
     link.end->session().handle_timeout(now.mono);
     if (!link.end->conn() && !link.dialling && link.next_dial <= now.mono) dial(i, now);
     if (link.give_up && *link.give_up <= now.mono) give_up(i, now);
   }
-  expire(now);
+  outboxes.handle_timeout(now.mono);
+  answer_lost(now);
 }
 
 std::optional<Time> Core::poll_timeout() const { return impl_->next_timeout(); }
 
 std::optional<Time> Core::Impl::next_timeout() const {
-  auto next = side.poll_timeout();
+  auto next = endpoint.poll_timeout();
   const auto earlier = [&next](std::optional<Time> time) {
     if (time && (!next || *time < *next)) next = time;
   };
@@ -177,7 +178,7 @@ std::optional<Time> Core::Impl::next_timeout() const {
     earlier(link.give_up);
     if (!link.end->conn() && !link.dialling && !draining) earlier(link.next_dial);
   }
-  if (!deadlines.empty()) earlier(deadlines.begin()->first);
+  earlier(outboxes.poll_timeout());
   return next;
 }
 
@@ -195,18 +196,20 @@ bool Core::take_output(ConnId conn, std::string& out, Now) {
     impl_->farewells.erase(it);
     return !out.empty();
   }
-  return impl_->side.take_output(conn, out);
+  return impl_->endpoint.take_output(conn, out);
 }
 
 void Core::drain(Now now) {
   impl_->draining = true;
-  impl_->side.close_all({Code::kStreamShutdown, {}}, now);
+  impl_->endpoint.close_all({Code::kStreamShutdown, {}}, now);
   impl_->turn(now);
 }
 
-bool Core::is_drained() const { return impl_->draining && impl_->side.is_empty() && impl_->unsettled == 0; }
+bool Core::is_drained() const {
+  return impl_->draining && impl_->endpoint.is_empty() && impl_->unsettled == 0;
+}
 
-bool Core::is_proved(ConnId conn) const { return impl_->side.is_proved(conn); }
+bool Core::is_proved(ConnId conn) const { return impl_->endpoint.is_proved(conn); }
 
 std::string Core::control(std::string_view text, Now now) {
   auto question = Question::parse(text);
@@ -229,8 +232,8 @@ std::string Core::control(std::string_view text, Now now) {
 void Core::Impl::turn(Now now) {
   for (bool any = true; any;) {
     any = false;
-    while (auto output = side.poll()) {
-      handle(std::move(*output), now);
+    while (auto output = endpoint.poll()) {
+      std::visit([&](auto&& each) { on(std::move(each), now); }, std::move(*output));
       any = true;
     }
     for (std::size_t i = 0; i < links.size(); ++i) {
@@ -255,31 +258,37 @@ void Core::Impl::turn(Now now) {
   }
 }
 
-void Core::Impl::handle(SideOutput&& output, Now now) {
-  if (auto* pass = std::get_if<Output>(&output)) {
-    outputs.push_back(std::move(*pass));
-  } else if (auto* arrived = std::get_if<Arrived>(&output)) {
-    outward(std::move(*arrived), now);
-  } else if (auto* bad = std::get_if<ArrivedBad>(&output)) {
-    ++stanzas.refused;
-    if (auto reply = answer_bad(bad->stanza, Sender::kInside))
-      side.send(bad->proof.pair(), std::move(*reply), 0, now);
-  } else if (auto* handed = std::get_if<Handed>(&output)) {
-    delivered(handed->ticket, now);
-  } else if (auto* failed = std::get_if<Failed>(&output)) {
-    not_delivered(std::move(*failed), now);
-  } else if (auto* opened = std::get_if<PairOpened>(&output)) {
-    // The internal server of the pair takes stanzas: the edge may have more of them on their way.
-    const config::Served* served = snapshot->served_inside(opened->pair.remote);
-    if (served == nullptr) return;
-    for (auto& link : links)
-      link.end->session().grant({served->name, opened->pair.local}, limits::kChannelWindowMaxBytes);
-  } else if (auto* key = std::get_if<AskKey>(&output)) {
-    side.handle_key(key->conn, key->pair, key->stream_id, inside_key(key->pair, key->stream_id), now);
-  } else if (auto* check = std::get_if<AskCheck>(&output)) {
-    const bool valid = equal_constant_time(inside_key(check->pair, check->stream_id), check->key);
-    side.handle_key_checked(check->conn, check->pair, check->stream_id, valid, now);
-  }
+// --- what the endpoint tells
+
+void Core::Impl::on(Output&& output, Now) { outputs.push_back(std::move(output)); }
+
+void Core::Impl::on(On<s2s::StanzaRejected>&& rejected, Now now) {
+  ++stanzas.refused;
+  if (auto reply = answer_bad(rejected.event.stanza, Sender::kInside))
+    endpoint.send(rejected.event.proof.pair(), std::move(*reply), 0, now);
 }
+
+// The internal server of the pair takes stanzas: the edge may have more of them on their way.
+void Core::Impl::on(On<s2s::PairReady>&& ready, Now) {
+  const Pair& pair = ready.event.proof.pair();
+  const config::Served* served = snapshot->served_inside(pair.remote);
+  if (served == nullptr) return;
+  for (auto& link : links)
+    link.end->session().grant({served->name, pair.local}, limits::kChannelWindowMaxBytes);
+}
+
+void Core::Impl::on(On<s2s::NeedKey>&& need, Now now) {
+  const auto& [pair, stream_id] = need.event;
+  endpoint.handle_key(need.conn, pair, stream_id, inside_key(pair, stream_id), now);
+}
+
+void Core::Impl::on(On<s2s::CheckKey>&& check, Now now) {
+  const auto& [pair, stream_id, key] = check.event;
+  const bool valid = equal_constant_time(inside_key(pair, stream_id), key);
+  endpoint.handle_key_checked(check.conn, pair, stream_id, valid, now);
+}
+
+// A core knows every name: its judge never asks.
+void Core::Impl::on(On<s2s::AskAdmission>&&, Now) {}
 
 }  // namespace sallyport::gate

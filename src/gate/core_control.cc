@@ -25,11 +25,11 @@ std::string Core::Impl::status() const {
     if (!link.last_error.empty()) row["last_error"] = link.last_error;
     rows.push_back(std::move(row));
   }
-  std::size_t waiting = side.waiting(), bytes = 0;
-  for (const auto& [pair, out] : pairs) waiting += out.queue.size(), bytes += out.bytes;
+  std::size_t waiting = endpoint.waiting(), bytes = 0;
+  for (const auto& [pair, out] : pairs) waiting += out.box.size(), bytes += out.box.bytes();
   for (const auto& link : links) bytes += link.end->session().unsettled_bytes();
   const auto& update = snapshot->update();
-  const auto census = side.census();
+  const auto census = endpoint.census();
   return json::serialize(json::object{
       {"role", "core"},
       {"name", setup.config.name.ascii()},
@@ -48,12 +48,12 @@ std::string Core::Impl::status() const {
       {"stanzas", json::object{{"in", stanzas.in},
                                {"out", stanzas.out},
                                {"refused", stanzas.refused},
-                               {"uncertain", stanzas.uncertain + side.counters().uncertain}}},
+                               {"uncertain", stanzas.uncertain + endpoint.counters().uncertain}}},
       {"waiting", json::object{{"stanzas", waiting}, {"bytes", bytes}}}});
 }
 
 std::string Core::Impl::connections() const {
-  json::array rows = connection_rows(side, "inside", true);
+  json::array rows = connection_rows(endpoint, "inside", true);
   for (const auto& [pair, out] : pairs) {
     if (!out.was_used()) continue;
     json::object row{{"local", pair.local.ascii()},
@@ -152,7 +152,7 @@ std::string Core::Impl::explain(const std::string& from, const std::string& to, 
   if (const config::Served* served = snapshot->served_outward(pair.local)) {
     std::string servers;
     for (const auto& server : served->servers) servers += (servers.empty() ? "" : ", ") + server.text();
-    const auto error = side.last_error({pair.remote, served->inside});
+    const auto error = endpoint.last_error({pair.remote, served->inside});
     step("inside server", !error,
          error ? fmt::format("{}: {} {}", servers, code_row(error->code).sentence, shown(error->text))
                : servers,

@@ -9,11 +9,10 @@
 #include <set>
 
 #include "base/repeats.h"
-#include "base/shares.h"
 #include "gate/core.h"
+#include "gate/endpoint.h"
 #include "gate/inside.h"
 #include "gate/link_end.h"
-#include "gate/side.h"
 #include "gate/slots.h"
 #include "policy/open_questions.h"
 
@@ -25,25 +24,20 @@ class Core::Impl {
 
   // --- core.cc
   void turn(Now now);
-  void handle(SideOutput&& output, Now now);
+  void on(Output&& output, Now now);
+  void on(On<s2s::NeedKey>&& need, Now now);
+  void on(On<s2s::CheckKey>&& check, Now now);
+  void on(On<s2s::AskAdmission>&& ask, Now now);
+  void on(On<s2s::StanzaReceived>&& received, Now now);  // core_outward.cc
+  void on(On<s2s::StanzaRejected>&& rejected, Now now);
+  void on(On<s2s::PairReady>&& ready, Now now);
+  void on(StanzaDelivered&& delivered, Now now);  // core_inward.cc, as the next
+  void on(StanzaReturned&& returned, Now now);
   std::optional<Time> next_timeout() const;
   void handle_timeout(Now now);
   void apply(std::shared_ptr<const config::PreparedPolicy> policy, Now now);
 
   // --- core_outward.cc: `pair` as policy sees it, local first
-  struct Waiting {
-    xmpp::Stanza stanza;
-    Time deadline;
-    std::size_t feed = 0;  // of the pair's feeds
-  };
-  // By the remote domain's parent, and by the address of the internal server. The pair is the key of its
-  // entry in `pairs`.
-  using WaitingShares = Shares<const Pair*, 2>;
-  // An internal server whose stanzas wait for a pair, and their size.
-  struct Feed {
-    std::string server;
-    WaitingShares::Part part;
-  };
   // What the policy in force says of a pair, so that most stanzas need not be judged anew.
   struct Judged {
     std::uint64_t verdicts = 0;  // of which time, as `verdicts` counts them
@@ -55,25 +49,21 @@ class Core::Impl {
   // What a core knows of a pair, and what goes out for it before it has credit.
   struct PairState {
     Judged judged;
-    Ring<Waiting, 4096> queue;
-    std::size_t bytes = 0;
-    std::vector<Feed> feeds;          // of what waits
+    Outbox box;
     std::optional<std::size_t> edge;  // that carries the pair until its link is declared dead
     std::set<ConnId> held;
     // What settlements of its stanzas come back with; 0 while none was sent.
     Ticket ticket = 0;
     std::size_t unsettled = 0;
-    bool armed = false;
     UnixTime since{};  // its first stanza went to an edge
     std::uint64_t stanzas = 0;
     std::uint64_t bytes_sent = 0;
     std::uint64_t refused = 0;
     std::string last_error;  // of the last stanza that was settled, or could not be sent
 
-    bool was_used() const { return stanzas > 0 || !queue.empty() || !last_error.empty(); }
+    bool was_used() const { return stanzas > 0 || !box.empty() || !last_error.empty(); }
   };
   using PairEntry = xmpp::PairMap<PairState>::Entry;
-  void outward(Arrived arrived, Now now);
   void enqueue(const Pair& pair, xmpp::Stanza stanza, std::optional<ConnId> from, Now now);
   // Whether the pair's edge takes a stanza of that size now.
   bool has_way(const Pair& pair, PairState& out, std::size_t size);
@@ -82,8 +72,8 @@ class Core::Impl {
   void pump_all(Now now);
   void release(PairState& out);
   void judge_again(const Pair& pair, PairState& out, Now now);
-  void arm(const Pair& pair, PairState& out);
-  void expire(Now now);
+  // Stanzas whose deadline has passed, and those that made room for others.
+  void answer_lost(Now now);
   PairEntry& state_of(const Pair& pair);
   Judged& up_to_date(Judged& judged, Now now);
   // So many stanzas less are unsettled; nullptr for a ticket that is nobody's.
@@ -105,14 +95,6 @@ class Core::Impl {
                                 policy::Direction start, Now now);
   void forget_questions(Now now);
 
-  // --- core_waiting.cc: the memory that all pairs share. `pair`: the key of its entry in `pairs`.
-  // The feed of the pair for what comes from that connection.
-  std::size_t feed_of(const Pair& pair, PairState& out, std::optional<ConnId> from);
-  // Whether a stanza of that size may wait; others may lose theirs for it.
-  bool may_wait(PairState& out, std::size_t feed, std::size_t size, Now now);
-  void count(PairState& out, const Waiting& waiting);
-  void uncount(PairState& out, const Waiting& waiting);
-
   // --- core_inward.cc
   struct Arriving {
     std::size_t edge;
@@ -126,8 +108,6 @@ class Core::Impl {
   // The only way in which a core settles what an edge sent: with a code at most. Texts stay here, since they
   // may hold the addresses and names of internal servers (DESIGN invariant 2).
   void settle(const Arriving& stanza, std::optional<Code> refused, Now now);
-  void delivered(Ticket ticket, Now now);
-  void not_delivered(Failed failed, Now now);
 
   // --- core_link.cc
   struct Link {
@@ -171,13 +151,12 @@ class Core::Impl {
   ConnIds ids;
   std::unique_ptr<Snapshot> snapshot;
   Inside inside;
-  Side side;
+  Endpoint endpoint;
   std::vector<Link> links;
   xmpp::StanzaReader reader;
-  WaitingShares waiting_shares;
+  Outboxes outboxes;  // of `pairs`
   xmpp::PairMap<PairState> pairs;
   Sweep sweep_pairs{limits::kPairsRememberedMax};
-  std::set<std::pair<Time, Pair>> deadlines;
   Slots<PairEntry*> tickets;
   std::size_t unsettled = 0;  // of all pairs
   // Another number for each period of each policy; kept by up_to_date. A new policy's is not known yet:

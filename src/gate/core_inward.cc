@@ -66,19 +66,19 @@ void Core::Impl::settle(const Arriving& stanza, std::optional<Code> refused, Now
   links[stanza.edge].end->session().settle(stanza.receipt, outcome, now.mono);
 }
 
-void Core::Impl::delivered(Ticket ticket, Now now) {
-  if (auto entry = arriving.take(ticket)) settle(*entry, std::nullopt, now);
+void Core::Impl::on(StanzaDelivered&& delivered, Now now) {
+  if (auto entry = arriving.take(delivered.ticket)) settle(*entry, std::nullopt, now);
 }
 
-void Core::Impl::not_delivered(Failed failed, Now now) {
-  auto entry = arriving.take(failed.ticket);
+void Core::Impl::on(StanzaReturned&& returned, Now now) {
+  auto entry = arriving.take(returned.ticket);
   if (!entry) return;
-  const xmpp::Domain remote = failed.stanza.from().domain();
-  if (snapshot->outward(failed.stanza, remote)) {
-    const Pair pair{failed.stanza.to().domain(), failed.stanza.from().domain()};
-    refuse_inward(pair, failed.stanza, failed.error, setup.config.name.ascii(), now);
+  const xmpp::Domain remote = returned.stanza.from().domain();
+  if (snapshot->outward(returned.stanza, remote)) {
+    const Pair pair{returned.stanza.to().domain(), returned.stanza.from().domain()};
+    refuse_inward(pair, returned.stanza, returned.error, setup.config.name.ascii(), now);
   }
-  settle(*entry, failed.error.code, now);
+  settle(*entry, returned.error.code, now);
 }
 
 }  // namespace sallyport::gate

@@ -49,7 +49,7 @@ void Core::Impl::not_linked(std::size_t edge, const Error& error, Now now) {
   const bool unwanted = error.code == Code::kLinkShard;
   link_down(edge, error, unwanted, now);
   if (std::exchange(links[edge].unwanted, unwanted) || !unwanted) return;
-  if (std::ranges::all_of(links, &Link::unwanted)) side.close_all({Code::kStreamReset, {}}, now);
+  if (std::ranges::all_of(links, &Link::unwanted)) endpoint.close_all({Code::kStreamReset, {}}, now);
 }
 
 void Core::Impl::link_down(std::size_t edge, const Error& error, bool final, Now now) {
@@ -128,15 +128,13 @@ void Core::Impl::move_away(std::size_t edge, Now now) {
   for (auto it = abandoned.rbegin(); it != abandoned.rend(); ++it) {
     note_settled(it->ticket);
     auto& [pair, out] = pairs.get(it->pair);
-    const std::size_t feed = feed_of(pair, out, std::nullopt);
-    count(out, out.queue.push_front({std::move(it->stanza), now.mono + limits::kDeliveryTimeout, feed}));
+    outboxes.put_front(pair, out.box, {std::move(it->stanza), 0, now.mono + limits::kDeliveryTimeout});
     if (it->sent) ++stanzas.uncertain;
   }
   links[edge].give_up.reset();
   for (auto& [pair, out] : pairs) {
     if (out.edge == edge) out.edge.reset();
     pump(pair, out, now);
-    arm(pair, out);
   }
 }
 

@@ -17,13 +17,14 @@ Core::Impl::Judged& Core::Impl::up_to_date(Judged& judged, Now now) {
   return judged;
 }
 
-void Core::Impl::outward(Arrived arrived, Now now) {
-  const xmpp::Domain& remote = arrived.proof.pair().local;
-  const xmpp::Domain& inside_name = arrived.proof.pair().remote;
+void Core::Impl::on(On<s2s::StanzaReceived>&& received, Now now) {
+  const Pair& proved = received.event.proof.pair();
+  const xmpp::Domain& remote = proved.local;
+  const xmpp::Domain& inside_name = proved.remote;
   const auto alias = snapshot->aliases().alias_of(inside_name, remote);
   const Pair pair{alias ? *alias : inside_name, remote};
   const xmpp::Domain& local = pair.local;
-  xmpp::Stanza& stanza = arrived.stanza;
+  xmpp::Stanza& stanza = received.event.stanza;
   if (auto mapped = snapshot->outward(stanza, remote); !mapped) {
     // It grew beyond the limit under the node's other name. There is no outward form to be answered by the
     // usual way, so the answer goes to the names that are known inside.
@@ -36,7 +37,7 @@ void Core::Impl::outward(Arrived arrived, Now now) {
               {"id", std::string(stanza.id())},
               {"code", std::string(row.name)}}});
     if (auto answer = xmpp::bounce(stanza, "policy-violation", row.sentence))
-      side.send(arrived.proof.pair(), std::move(*answer), 0, now);
+      endpoint.send(proved, std::move(*answer), 0, now);
     return;
   }
   if (auto may = may_pass(pair, stanza, policy::Direction::kOut, now); !may) {
@@ -44,28 +45,29 @@ void Core::Impl::outward(Arrived arrived, Now now) {
     answer_inside(stanza, may.error(), setup.config.name.ascii(), now);
     return;
   }
-  enqueue(pair, std::move(stanza), arrived.conn, now);
+  enqueue(pair, std::move(stanza), received.conn, now);
 }
 
 void Core::Impl::enqueue(const Pair& pair, xmpp::Stanza stanza, std::optional<ConnId> from, Now now) {
   auto& [key, out] = state_of(pair);
   const std::size_t size = stanza.xml().size();
-  if (out.bytes + size > setup.config.limits.pair_queue_bytes ||
-      out.queue.size() >= limits::kPairQueueStanzasMax) {
+  if (out.box.bytes() + size > setup.config.limits.pair_queue_bytes ||
+      out.box.size() >= limits::kPairQueueStanzasMax) {
     answer_inside(stanza, {Code::kDeliveryQueueFull, {}}, setup.config.name.ascii(), now);
     return;
   }
-  if (out.queue.empty() && has_way(pair, out, size)) return send(pair, out, std::move(stanza), now);
-  const std::size_t feed = feed_of(key, out, from);
-  if (!may_wait(out, feed, size, now)) {
-    answer_inside(stanza, {Code::kDeliveryQueueFull, "too much waits"}, setup.config.name.ascii(), now);
+  if (out.box.empty() && has_way(pair, out, size)) return send(pair, out, std::move(stanza), now);
+  Queued queued{std::move(stanza), 0, now.mono + limits::kDeliveryTimeout};
+  const bool has_room = outboxes.push(key, out.box, queued, from ? endpoint.peer_source(*from) : "");
+  answer_lost(now);
+  if (!has_room) {
+    answer_inside(queued.stanza, {Code::kDeliveryQueueFull, "too much waits"}, setup.config.name.ascii(),
+                  now);
     return;
   }
-  count(out, out.queue.emplace_back(Waiting{std::move(stanza), now.mono + limits::kDeliveryTimeout, feed}));
-  pump(pair, out, now);
-  if (from && out.bytes > limits::kPairQueueHoldBytes && out.held.insert(*from).second)
-    side.hold(*from, true);
-  arm(pair, out);
+  pump(key, out, now);
+  if (from && out.box.bytes() > limits::kPairQueueHoldBytes && out.held.insert(*from).second)
+    endpoint.hold(*from, true);
 }
 
 // Rendezvous: each edge gets a number for the pair, the highest linked one carries it, so that a pair moves
@@ -100,53 +102,41 @@ void Core::Impl::send(const Pair& pair, PairState& out, xmpp::Stanza stanza, Now
 }
 
 void Core::Impl::pump(const Pair& pair, PairState& out, Now now) {
-  if (out.queue.empty()) return;
-  while (!out.queue.empty() && has_way(pair, out, out.queue.front().stanza.xml().size())) {
-    uncount(out, out.queue.front());
-    send(pair, out, std::move(out.queue.front().stanza), now);
-    out.queue.drop_front();
-  }
-  if (out.bytes <= limits::kPairQueueHoldBytes / 2) release(out);
+  if (out.box.empty()) return;
+  while (!out.box.empty() && has_way(pair, out, out.box.front().stanza.xml().size()))
+    send(pair, out, outboxes.pop(out.box).stanza, now);
+  release(out);
 }
 
 void Core::Impl::pump_all(Now now) {
   for (auto& [pair, out] : pairs) pump(pair, out, now);
 }
 
+// Servers that were stopped because much waited for the pair are read again when half of that is gone.
 void Core::Impl::release(PairState& out) {
-  for (const ConnId conn : out.held) side.hold(conn, false);
+  if (out.box.bytes() > limits::kPairQueueHoldBytes / 2) return;
+  for (const ConnId conn : out.held) endpoint.hold(conn, false);
   out.held.clear();
 }
 
-void Core::Impl::arm(const Pair& pair, PairState& out) {
-  if (out.queue.empty() || out.armed) return;
-  out.armed = true;
-  deadlines.emplace(out.queue.front().deadline, pair);
-}
-
-void Core::Impl::expire(Now now) {
-  while (!deadlines.empty() && deadlines.begin()->first <= now.mono) {
-    const Pair pair = deadlines.begin()->second;
-    deadlines.erase(deadlines.begin());
-    PairState& out = pairs[pair];
-    out.armed = false;
-    while (!out.queue.empty() && out.queue.front().deadline <= now.mono) {
-      const Error error =
+void Core::Impl::answer_lost(Now now) {
+  while (auto lost = outboxes.poll()) {
+    PairState& out = pairs.find(*lost->pair)->second;
+    Error error{Code::kDeliveryQueueFull, "it gave way to another peer"};
+    if (lost->expired) {
+      error =
           any_ready() ? Error{Code::kDeliveryTimeout, "no credit from the edge"} : Error{Code::kLinkDown, {}};
       out.last_error = std::string(code_row(error.code).name);
-      uncount(out, out.queue.front());
-      answer_inside(out.queue.front().stanza, error, setup.config.name.ascii(), now);
-      out.queue.drop_front();
     }
-    if (out.bytes <= limits::kPairQueueHoldBytes / 2) release(out);
-    arm(pair, out);
+    answer_inside(lost->queued.stanza, error, setup.config.name.ascii(), now);
+    release(out);
   }
 }
 
 Core::Impl::PairEntry& Core::Impl::state_of(const Pair& pair) {
   if (auto* found = pairs.find(pair)) return *found;
   sweep_pairs(pairs, [this](const PairState& out) {
-    const bool idle = out.queue.empty() && out.held.empty() && out.unsettled == 0;
+    const bool idle = out.box.is_idle() && out.held.empty() && out.unsettled == 0;
     if (idle) tickets.take(out.ticket);
     return idle;
   });
@@ -210,10 +200,10 @@ void Core::Impl::deliver_inside(const Pair& pair, xmpp::Stanza stanza, Ticket ti
   std::optional<Pair> made;
   const Pair& face = inside_pair(pair, made, now);
   if (auto mapped = snapshot->inward(stanza); !mapped) {
-    if (ticket != 0) side.emit_failure(ticket, mapped.error(), std::move(stanza));
+    if (ticket != 0) endpoint.emit_failure(ticket, mapped.error(), std::move(stanza));
     return;
   }
-  side.send(face, std::move(stanza), ticket, now);
+  endpoint.send(face, std::move(stanza), ticket, now);
 }
 
 }  // namespace sallyport::gate

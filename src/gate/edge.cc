@@ -19,10 +19,12 @@ Edge::Impl::Impl(EdgeSetup setup_in, Random& random_in, LogSink& log_in, Now now
     : setup(std::move(setup_in)),
       log(log_in),
       random(random_in),
-      side("world", world, world, ids, random_in, log_in, setup.config.limits),
+      endpoint({"world", world, world, ids, random_in, log_in, setup.config.limits}),
       listeners(log_in),
-      inward_waiting({.total = setup.config.limits.waiting_bytes,
-                      .share = {limits::waiting_share(setup.config.limits.waiting_bytes)}}),
+      outboxes({.total = setup.config.limits.waiting_bytes,
+                .per_peer = limits::waiting_share(setup.config.limits.waiting_bytes),
+                .per_feed = setup.config.limits.waiting_bytes},
+               [](const Pair& pair) { return std::string(parent_of_domain(pair.remote.ascii())); }),
       since(now.civil) {
   world.at(now.civil);
 }
@@ -35,32 +37,32 @@ void Edge::handle_accepted(ConnId conn, const Accepted& accepted, Now now) {
     return;
   }
   impl_->world.at(now.civil);
-  impl_->side.handle_accepted(conn, accepted, now);
+  impl_->endpoint.handle_accepted(conn, accepted, now);
   impl_->turn(now);
 }
 
 void Edge::handle_connected(ConnId conn, const Connected& connected, Now now) {
   impl_->world.at(now.civil);
-  impl_->side.handle_connected(conn, connected, now);
+  impl_->endpoint.handle_connected(conn, connected, now);
   impl_->turn(now);
 }
 
 void Edge::handle_dial_failed(ConnId conn, Error error, Now now) {
-  impl_->side.handle_dial_failed(conn, error, now);
+  impl_->endpoint.handle_dial_failed(conn, error, now);
   impl_->turn(now);
 }
 
-void Edge::handle_link(ConnId conn, std::size_t peer, const Endpoint& endpoint, Now now) {
-  impl_->handle_link(conn, peer, endpoint, now);
+void Edge::handle_link(ConnId conn, std::size_t peer, const dns::Endpoint& address, Now now) {
+  impl_->handle_link(conn, peer, address, now);
   impl_->turn(now);
 }
 
 // Which [[core]] row it should have been is not known. While no core is linked, it is the likely reason for
 // that, so `status` shows it.
-void Edge::handle_link_refused(const Endpoint& endpoint, const Error& error, Now) {
+void Edge::handle_link_refused(const dns::Endpoint& address, const Error& error, Now) {
   if (impl_->link && impl_->link->conn()) return;
   impl_->last_link_error =
-      fmt::format("{}: {} (from {})", code_row(error.code).name, error.text, endpoint.text());
+      fmt::format("{}: {} (from {})", code_row(error.code).name, error.text, address.text());
 }
 
 void Edge::handle_bytes(ConnId conn, std::string_view bytes, Now now) {
@@ -70,18 +72,18 @@ void Edge::handle_bytes(ConnId conn, std::string_view bytes, Now now) {
   } else if (impl_->newcomer && impl_->newcomer->conn == conn) {
     impl_->handle_newcomer(bytes, now);
   } else {
-    impl_->side.handle_bytes(conn, bytes, now);
+    impl_->endpoint.handle_bytes(conn, bytes, now);
   }
   impl_->turn(now);
 }
 
 void Edge::handle_tls(ConnId conn, Result<s2s::TlsFacts> facts, Now now) {
-  impl_->side.handle_tls(conn, facts, now);
+  impl_->endpoint.handle_tls(conn, facts, now);
   impl_->turn(now);
 }
 
 void Edge::handle_written(ConnId conn, std::uint64_t bytes_total, Now now) {
-  impl_->side.handle_written(conn, bytes_total, now);
+  impl_->endpoint.handle_written(conn, bytes_total, now);
   impl_->turn(now);
 }
 
@@ -92,7 +94,7 @@ void Edge::handle_disconnected(ConnId conn, Error error, Now now) {
   } else if (impl_->newcomer && impl_->newcomer->conn == conn) {
     impl_->newcomer.reset();
   } else {
-    impl_->side.handle_disconnected(conn, error, now);
+    impl_->endpoint.handle_disconnected(conn, error, now);
   }
   impl_->turn(now);
 }
@@ -114,12 +116,12 @@ void Edge::handle_timeout(Now now) {
   if (impl_->link) impl_->link->session().handle_timeout(now.mono);
   if (impl_->newcomer && impl_->newcomer->deadline <= now.mono) impl_->drop_newcomer();
   impl_->expire_admissions(now);
-  impl_->side.handle_timeout(now);
+  impl_->endpoint.handle_timeout(now);
   impl_->turn(now);
 }
 
 std::optional<Time> Edge::poll_timeout() const {
-  auto next = impl_->side.poll_timeout();
+  auto next = impl_->endpoint.poll_timeout();
   const auto no_later_than = [&next](std::optional<Time> other) {
     if (other && (!next || *other < *next)) next = other;
   };
@@ -143,21 +145,21 @@ bool Edge::take_output(ConnId conn, std::string& out, Now) {
     impl_->farewells.erase(it);
     return !out.empty();
   }
-  return impl_->side.take_output(conn, out);
+  return impl_->endpoint.take_output(conn, out);
 }
 
 void Edge::drain(Now now) {
   impl_->draining = true;
   impl_->listen(false);
-  impl_->side.close_all({Code::kStreamShutdown, {}}, now);
+  impl_->endpoint.close_all({Code::kStreamShutdown, {}}, now);
   impl_->turn(now);
 }
 
 bool Edge::is_drained() const {
-  return impl_->draining && impl_->side.is_empty() && impl_->outward.size() == 0;
+  return impl_->draining && impl_->endpoint.is_empty() && impl_->outward.size() == 0;
 }
 
-bool Edge::is_proved(ConnId conn) const { return impl_->side.is_proved(conn); }
+bool Edge::is_proved(ConnId conn) const { return impl_->endpoint.is_proved(conn); }
 
 std::shared_ptr<const config::PushedPolicy> Edge::policy() const { return impl_->world.shared(); }
 
@@ -166,8 +168,8 @@ std::shared_ptr<const config::PushedPolicy> Edge::policy() const { return impl_-
 void Edge::Impl::turn(Now now) {
   for (bool any = true; any;) {
     any = false;
-    while (auto output = side.poll()) {
-      handle(std::move(*output), now);
+    while (auto output = endpoint.poll()) {
+      std::visit([&](auto&& each) { on(std::move(each), now); }, std::move(*output));
       any = true;
     }
     while (link) {
@@ -185,34 +187,33 @@ void Edge::Impl::turn(Now now) {
   }
 }
 
-void Edge::Impl::handle(SideOutput&& output, Now now) {
-  if (auto* pass = std::get_if<Output>(&output)) {
-    outputs.push_back(std::move(*pass));
-  } else if (auto* arrived = std::get_if<Arrived>(&output)) {
-    inward(std::move(*arrived), now);
-  } else if (auto* bad = std::get_if<ArrivedBad>(&output)) {
-    ++refused;
-    if (auto answer = answer_bad(bad->stanza, Sender::kWorld))
-      side.send(bad->proof.pair(), std::move(*answer), 0, now);
-  } else if (auto* handed = std::get_if<Handed>(&output)) {
-    settle(handed->ticket, std::nullopt, now);
-  } else if (auto* failed = std::get_if<Failed>(&output)) {
-    ++refused;
-    settle(failed->ticket, std::move(failed->error), now);
-  } else if (auto* opened = std::get_if<PairOpened>(&output)) {
-    if (link) link->session().grant(opened->pair, limits::kChannelWindowMaxBytes);
-  } else if (auto* key = std::get_if<AskKey>(&output)) {
-    if (!link || !link->session().is_up()) {
-      side.handle_key(key->conn, key->pair, key->stream_id, Error{Code::kLinkDown, {}}, now);
-      return;
-    }
-    const auto id = link->session().ask(link::KeyAsk{key->pair, key->stream_id});
-    asked.emplace(id, Asked{key->conn, std::move(key->pair), std::move(key->stream_id), false});
-  } else if (auto* admit = std::get_if<AskAdmit>(&output)) {
-    ask_admission(*admit, now);
-  } else if (auto* check = std::get_if<AskCheck>(&output)) {
-    ask_verdict(std::move(*check), now);
+void Edge::Impl::on(Output&& output, Now) { outputs.push_back(std::move(output)); }
+
+void Edge::Impl::on(On<s2s::StanzaRejected>&& rejected, Now now) {
+  ++refused;
+  if (auto answer = answer_bad(rejected.event.stanza, Sender::kWorld))
+    endpoint.send(rejected.event.proof.pair(), std::move(*answer), 0, now);
+}
+
+void Edge::Impl::on(StanzaDelivered&& delivered, Now now) { settle(delivered.ticket, std::nullopt, now); }
+
+void Edge::Impl::on(StanzaReturned&& returned, Now now) {
+  ++refused;
+  settle(returned.ticket, std::move(returned.error), now);
+}
+
+void Edge::Impl::on(On<s2s::PairReady>&& ready, Now) {
+  if (link) link->session().grant(ready.event.proof.pair(), limits::kChannelWindowMaxBytes);
+}
+
+void Edge::Impl::on(On<s2s::NeedKey>&& need, Now now) {
+  auto& [pair, stream_id] = need.event;
+  if (!link || !link->session().is_up()) {
+    endpoint.handle_key(need.conn, pair, stream_id, Error{Code::kLinkDown, {}}, now);
+    return;
   }
+  const auto id = link->session().ask(link::KeyAsk{pair, stream_id});
+  asked.emplace(id, Asked{need.conn, std::move(pair), std::move(stream_id), false});
 }
 
 // What came from a core that another has replaced has nobody who waits for its outcome.
@@ -221,33 +222,33 @@ void Edge::Impl::settle(Ticket ticket, link::Outcome outcome, Now now) {
   if (owed && owed->session == sessions) link->session().settle(owed->receipt, std::move(outcome), now.mono);
 }
 
-void Edge::Impl::inward(Arrived arrived, Now now) {
-  sweep_inward(inward_pairs, [](const Inward& each) { return each.queue.empty() && each.held.empty(); });
-  auto& [pair, in] = inward_pairs.get(arrived.proof.pair());
-  if (in.provenance_of != arrived.conn) {
-    in.provenance_of = arrived.conn;
-    in.provenance = {std::string(s2s::method_name(arrived.proof.method())), side.peer_text(arrived.conn)};
+void Edge::Impl::on(On<s2s::StanzaReceived>&& received, Now now) {
+  auto& [conn, event] = received;
+  sweep_inward(inward_pairs, [](const Inward& each) { return each.box.is_idle() && each.held.empty(); });
+  auto& [pair, in] = inward_pairs.get(event.proof.pair());
+  if (in.provenance_of != conn) {
+    in.provenance_of = conn;
+    in.provenance = {std::string(s2s::method_name(event.proof.method())), endpoint.peer_text(conn)};
   }
-  if (in.queue.empty() && link && link->session().can_send(pair, arrived.stanza.xml().size())) {
-    link->session().send(pair, std::move(arrived.stanza), 0, now.mono, in.provenance);
+  if (in.box.empty() && link && link->session().can_send(pair, event.stanza.xml().size())) {
+    link->session().send(pair, std::move(event.stanza), 0, now.mono, in.provenance);
     return;
   }
-  if (!may_wait(pair, in, arrived.stanza.xml().size(), now)) {
-    return refuse_inward(pair, arrived.stanza, now);
-  }
-  push_back(in, std::move(arrived.stanza));
-  if (in.held.insert(arrived.conn).second) side.hold(arrived.conn, true);
+  Queued queued{std::move(event.stanza)};
+  const bool has_room = outboxes.push(pair, in.box, queued);
+  answer_lost(now);
+  if (!has_room) return refuse_inward(pair, queued.stanza, now);
+  if (in.held.insert(conn).second) endpoint.hold(conn, true);
 }
 
 void Edge::Impl::pump_inward(const Pair& pair, Now now) {
   auto* found = inward_pairs.find(pair);
   if (found == nullptr || !link) return;
   Inward& in = found->second;
-  while (!in.queue.empty() && link->session().can_send(pair, in.queue.front().xml().size())) {
-    link->session().send(pair, pop_front(in), 0, now.mono, in.provenance);
-  }
-  if (!in.queue.empty()) return;
-  for (const ConnId conn : in.held) side.hold(conn, false);
+  while (!in.box.empty() && link->session().can_send(pair, in.box.front().stanza.xml().size()))
+    link->session().send(pair, outboxes.pop(in.box).stanza, 0, now.mono, in.provenance);
+  if (!in.box.empty()) return;
+  for (const ConnId conn : in.held) endpoint.hold(conn, false);
   in.held.clear();
 }
 
@@ -258,7 +259,7 @@ std::string Edge::control(std::string_view text, Now now) {
   if (!question) return refusal(question.error());
   if (question->ask == "status") return impl_->status(now);
   if (question->ask == "connections")
-    return json::serialize(json::object{{"connections", connection_rows(impl_->side, "world", false)}});
+    return json::serialize(json::object{{"connections", connection_rows(impl_->endpoint, "world", false)}});
   if (question->ask == "policy show") {
     if (!impl_->world.has_policy()) return refusal({Code::kLinkDown, "no core has pushed a policy"});
     auto object = rules_object(impl_->world.policy().rules().set());
@@ -294,8 +295,8 @@ std::string Edge::Impl::status(Now now) const {
       row["last_error"] = clash->text;
     links.push_back(std::move(row));
   }
-  const auto census = side.census();
-  const auto& counters = side.counters();
+  const auto census = endpoint.census();
+  const auto& counters = endpoint.counters();
   json::object answer{
       {"role", "edge"},
       {"name", setup.config.name.ascii()},
@@ -312,8 +313,8 @@ std::string Edge::Impl::status(Now now) const {
                                {"out", counters.stanzas_out},
                                {"refused", refused},
                                {"uncertain", counters.uncertain}}},
-      {"waiting",
-       json::object{{"stanzas", side.waiting()}, {"bytes", link ? link->session().unsettled_bytes() : 0}}}};
+      {"waiting", json::object{{"stanzas", endpoint.waiting()},
+                               {"bytes", link ? link->session().unsettled_bytes() : 0}}}};
   if (const auto& error = listeners.error())
     answer["listen_error"] = fmt::format("{}: {}", code_row(error->code).name, error->text);
   return json::serialize(answer);

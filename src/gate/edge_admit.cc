@@ -5,23 +5,25 @@
 
 namespace sallyport::gate {
 
-void Edge::Impl::ask_admission(const AskAdmit& ask, Now now) {
+void Edge::Impl::on(On<s2s::AskAdmission>&& asked_for, Now now) {
+  const ConnId conn = asked_for.conn;
+  const auto& [pair, proved] = asked_for.event;
   // Another stream's question may have been answered since this one was put.
-  if (const std::optional<Error>* known = world.admission(ask.pair)) {
-    if (!ask.proved) {
-      side.handle_admission(ask.conn, ask.pair, *known ? Result<void>(**known) : Result<void>(), now);
+  if (const std::optional<Error>* known = world.admission(pair)) {
+    if (!proved) {
+      endpoint.handle_admission(conn, pair, *known ? Result<void>(**known) : Result<void>(), now);
     } else if (*known) {
-      side.judge_again(now);
+      endpoint.judge_again(now);
     }
     return;
   }
-  if (ask.proved) {
-    admissions.ask_again(ask.pair);
+  if (proved) {
+    admissions.ask_again(pair);
   } else if (!link || !link->session().is_up()) {
-    side.handle_admission(ask.conn, ask.pair, Error{Code::kLinkDown, {}}, now);
+    endpoint.handle_admission(conn, pair, Error{Code::kLinkDown, {}}, now);
     return;
-  } else if (const auto dropped = admissions.ask(ask.pair, ask.conn, admission_source(ask.peer))) {
-    side.handle_admission(dropped->conn, dropped->pair, Error{Code::kLinkBusy, {}}, now);
+  } else if (const auto dropped = admissions.ask(pair, conn, admission_source(endpoint.peer(conn)->ip))) {
+    endpoint.handle_admission(dropped->conn, dropped->pair, Error{Code::kLinkBusy, {}}, now);
   }
   send_admissions(now);
 }
@@ -49,9 +51,9 @@ void Edge::Impl::finish_admission(const AdmissionQueue::Done& done, const link::
   if (is_known) world.note_admission(done.pair, done.source, refusal);
   if (!is_known && done.proved) admissions.ask_again(done.pair);
   for (const ConnId conn : done.streams)
-    side.handle_admission(conn, done.pair, refusal ? Result<void>(*refusal) : Result<void>(), now);
+    endpoint.handle_admission(conn, done.pair, refusal ? Result<void>(*refusal) : Result<void>(), now);
   // A pair that is proved ends as at any change of policy.
-  if (is_known && refusal && done.proved) side.judge_again(now);
+  if (is_known && refusal && done.proved) endpoint.judge_again(now);
 }
 
 // A core that owes an answer for so long is asked again; who waited for it has gone or is told now.

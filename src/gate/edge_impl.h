@@ -10,9 +10,9 @@
 #include "base/shares.h"
 #include "gate/admission_queue.h"
 #include "gate/edge.h"
+#include "gate/endpoint.h"
 #include "gate/link_end.h"
 #include "gate/listening.h"
-#include "gate/side.h"
 #include "gate/slots.h"
 #include "gate/world.h"
 
@@ -28,25 +28,28 @@ class Edge::Impl {
   // What every input is followed by: outputs of the face and events of the session are carried to each
   // other until both are silent.
   void turn(Now now);
-  void handle(SideOutput&& output, Now now);
-  // A stanza of the world, proved: onto the channel, or it waits and its stream is not read.
-  void inward(Arrived arrived, Now now);
+  void on(Output&& output, Now now);
+  void on(On<s2s::NeedKey>&& need, Now now);
+  void on(On<s2s::AskAdmission>&& ask, Now now);
+  void on(On<s2s::StanzaRejected>&& rejected, Now now);
+  void on(On<s2s::PairReady>&& ready, Now now);
+  void on(StanzaDelivered&& delivered, Now now);
+  void on(StanzaReturned&& returned, Now now);
+  // A stanza of a remote domain, proved: onto the channel, or it waits and its stream is not read.
+  void on(On<s2s::StanzaReceived>&& received, Now now);
   void settle(Ticket ticket, link::Outcome outcome, Now now);
   void pump_inward(const Pair& pair, Now now);
 
   // --- edge_shares.cc: what one source may have of what all share
   // Asks the core whether a key that was shown to a peer is ours. Another source's question may be given up
   // for it.
-  void ask_verdict(AskCheck check, Now now);
-  // Whether a stanza of that size may wait for credit. Stanzas of another peer may be answered for it.
-  bool may_wait(const Pair& pair, Inward& in, std::size_t size, Now now);
-  void push_back(Inward& in, xmpp::Stanza stanza);
-  // Precondition: something waits.
-  xmpp::Stanza pop_front(Inward& in);
+  void on(On<s2s::CheckKey>&& check, Now now);
+  // Stanzas that made room for those of another peer are answered.
+  void answer_lost(Now now);
   void refuse_inward(const Pair& pair, const xmpp::Stanza& stanza, Now now);
 
   // --- edge_link.cc
-  void handle_link(ConnId conn, std::size_t peer, const Endpoint& endpoint, Now now);
+  void handle_link(ConnId conn, std::size_t peer, const dns::Endpoint& address, Now now);
   void say(LogEvent event, const Error& error, Now now);
   void refuse_link(ConnId conn, Error error, Now now);
   void handle(link::Event&& event, Now now);
@@ -63,7 +66,6 @@ class Edge::Impl {
   void close_link(Now now);
 
   // --- edge_admit.cc
-  void ask_admission(const AskAdmit& ask, Now now);
   void send_admissions(Now now);
   // False where the answer is to no question about a pair.
   bool handle_admission(const link::Answered& answered, Now now);
@@ -76,11 +78,11 @@ class Edge::Impl {
   // One whose HELLO is awaited, because it says whether the link that lives makes way for it.
   struct Newcomer {
     ConnId conn;
-    Endpoint endpoint;
+    dns::Endpoint address;
     std::string bytes;
     Time deadline;
   };
-  void await_hello(ConnId conn, const Endpoint& endpoint, Now now);
+  void await_hello(ConnId conn, const dns::Endpoint& address, Now now);
   void handle_newcomer(std::string_view bytes, Now now);
   void take_over(Newcomer newcomer, const std::string& instance, Now now);
   void refuse_same_identity(const Newcomer& newcomer, Now now);
@@ -89,8 +91,7 @@ class Edge::Impl {
   // What came from the world for one pair and has no credit yet: its streams are not read meanwhile, so that
   // this is what one read brought, and at most one stanza that had begun before, for each of them.
   struct Inward {
-    Ring<xmpp::Stanza> queue;
-    Shares<const Pair*>::Part waiting;  // the size of `queue`
+    Outbox box;
     std::set<ConnId> held;
     ConnId provenance_of = 0;
     link::Provenance provenance;
@@ -109,7 +110,7 @@ class Edge::Impl {
   Random& random;
   ConnIds ids;
   World world;
-  Side side;
+  Endpoint endpoint;
   std::unique_ptr<LinkEnd> link;
   std::optional<std::size_t> core;  // which [[core]] the session belongs to
   std::optional<Newcomer> newcomer;
@@ -148,8 +149,7 @@ class Edge::Impl {
   };
   std::deque<Early> early;
   std::uint64_t sessions = 0;
-  // By the remote peer's parent domain; the pair is the key of its entry in `inward_pairs`.
-  Shares<const Pair*> inward_waiting;
+  Outboxes outboxes;  // of `inward_pairs`
   // By the asker's address; the question's number.
   Shares<std::uint64_t> verdicts{
       {.total = limits::kVerdictsMax, .share = {limits::address_share(limits::kVerdictsMax)}}};

@@ -5,13 +5,12 @@
 
 namespace sallyport::gate {
 
-void Edge::Impl::handle_link(ConnId conn, std::size_t peer, const Endpoint& endpoint, Now now) {
+void Edge::Impl::handle_link(ConnId conn, std::size_t peer, const dns::Endpoint& address, Now now) {
   if (link && core != peer && !core_is_dead) {
     refuse_link(conn, {Code::kLinkSecondCore, setup.config.cores[*core].name + " is linked"}, now);
     return;
   }
-  if (link && core == peer && link->conn() && link->session().is_up())
-    return await_hello(conn, endpoint, now);
+  if (link && core == peer && link->conn() && link->session().is_up()) return await_hello(conn, address, now);
   drop_newcomer();
   if (link && link->conn()) {  // another core, after silence, or a connection on which nobody has greeted
     outputs.push_back(Disconnect{*link->conn()});
@@ -28,7 +27,7 @@ void Edge::Impl::handle_link(ConnId conn, std::size_t peer, const Endpoint& endp
     ++sessions;
   }
   core_is_dead = false;
-  link->handle_link(conn, endpoint, now);
+  link->handle_link(conn, address, now);
 }
 
 // A core that cannot be served dials for ever; each reason is said, but not each time.
@@ -71,14 +70,14 @@ void Edge::Impl::handle(link::Event&& event, Now now) {
   if (auto* received = std::get_if<link::Received>(&event)) {
     const auto ticket = outward.put({sessions, received->receipt});
     if (draining) {
-      side.emit_failure(ticket, {Code::kStreamShutdown, "this edge is being drained"},
-                        std::move(received->stanza));
+      endpoint.emit_failure(ticket, {Code::kStreamShutdown, "this edge is being drained"},
+                            std::move(received->stanza));
       return;
     }
     if (awaits_policy(received->pair())) {
       early.push_back({received->pair(), std::move(received->stanza), ticket});
     } else {
-      side.send(received->pair(), std::move(received->stanza), ticket, now);
+      endpoint.send(received->pair(), std::move(received->stanza), ticket, now);
     }
   } else if (auto* writable = std::get_if<link::Writable>(&event)) {
     pump_inward(writable->pair, now);
@@ -106,7 +105,7 @@ void Edge::Impl::handle(link::Event&& event, Now now) {
     link_lost(down->error, now);
   } else if (std::holds_alternative<link::Dead>(event)) {
     core_is_dead = true;
-    side.close_all({Code::kStreamShutdown, "no core is linked"}, now);
+    endpoint.close_all({Code::kStreamShutdown, "no core is linked"}, now);
   } else if (std::holds_alternative<link::Forgotten>(event)) {
     forget(now);
   } else if (auto* question = std::get_if<link::Asked>(&event)) {
@@ -131,8 +130,8 @@ void Edge::Impl::link_lost(const Error& error, Now now) {
 // A minute without a link: nothing of the core's is kept (DESIGN invariant 2).
 void Edge::Impl::forget(Now now) {
   log.log({LogLevel::kWarning, "link.forgotten", {{"core", core ? setup.config.cores[*core].name : ""}}});
-  side.close_all({Code::kStreamShutdown, "no core is linked"}, now);
-  for (auto& [pair, in] : inward_pairs) refused += in.queue.size();
+  endpoint.close_all({Code::kStreamShutdown, "no core is linked"}, now);
+  for (auto& [pair, in] : inward_pairs) refused += in.box.size();
   inward_pairs.clear();
   drop_early();
   admissions.clear();
@@ -183,7 +182,7 @@ void Edge::Impl::handle_prepared(std::uint64_t id, Result<config::PreparedPush> 
     say({LogLevel::kError, "policy.refused", {{"generation", std::to_string(generation)}}}, prepared.error(),
         now);
     for (auto& each : std::exchange(early, {}))
-      side.emit_failure(each.ticket, prepared.error(), std::move(each.stanza));
+      endpoint.emit_failure(each.ticket, prepared.error(), std::move(each.stanza));
     link->session().push_done(generation, prepared.error());
     return;
   }
@@ -197,10 +196,11 @@ void Edge::Impl::handle_prepared(std::uint64_t id, Result<config::PreparedPush> 
   // An answer that is still out is of the core's new policy: the core pushed that before it answered. What
   // the edge has not asked yet is asked anew for each pair that is still proved.
   admissions.drop_again();
-  side.judge_again(now);
+  endpoint.judge_again(now);
   serve(true);
   link->session().push_done(generation, {});
-  for (auto& each : std::exchange(early, {})) side.send(each.pair, std::move(each.stanza), each.ticket, now);
+  for (auto& each : std::exchange(early, {}))
+    endpoint.send(each.pair, std::move(each.stanza), each.ticket, now);
 }
 
 // The session they came in is over: its core sends them anew, or has given them up.
@@ -214,12 +214,12 @@ void Edge::Impl::handle_answer(link::Answered answered, Now now) {
   if (node.empty()) return;
   const Asked& question = node.mapped();
   if (!question.verdict) {
-    side.handle_key(question.conn, question.pair, question.stream_id, std::move(answered.answer), now);
+    endpoint.handle_key(question.conn, question.pair, question.stream_id, std::move(answered.answer), now);
     return;
   }
   Result<bool> valid =
       answered.answer ? Result<bool>(*answered.answer == "valid") : Result<bool>(answered.answer.error());
-  side.handle_key_checked(question.conn, question.pair, question.stream_id, std::move(valid), now);
+  endpoint.handle_key_checked(question.conn, question.pair, question.stream_id, std::move(valid), now);
 }
 
 }  // namespace sallyport::gate

@@ -22,9 +22,9 @@
 
 namespace sallyport::gate {
 
-void Edge::Impl::await_hello(ConnId conn, const Endpoint& endpoint, Now now) {
+void Edge::Impl::await_hello(ConnId conn, const dns::Endpoint& address, Now now) {
   drop_newcomer();  // of two that wait, the later one can still be answered
-  newcomer = Newcomer{conn, endpoint, {}, now.mono + limits::kLinkDeadAfter};
+  newcomer = Newcomer{conn, address, {}, now.mono + limits::kLinkDeadAfter};
 }
 
 void Edge::Impl::drop_newcomer() {
@@ -59,14 +59,14 @@ void Edge::Impl::take_over(Newcomer come, const std::string& instance, Now now) 
       replaced.push_back(before);
       link->session().refuse(
           {Code::kLinkSameIdentity, fmt::format("{} was linked anew, by another process, from {}",
-                                                setup.config.cores[*core].name, come.endpoint.text())});
+                                                setup.config.cores[*core].name, come.address.text())});
       link->collect(now);
     }
     close_link(now);
   }
   std::erase(replaced, instance);
   core_is_dead = false;
-  link->handle_link(come.conn, come.endpoint, now);
+  link->handle_link(come.conn, come.address, now);
   link->session().handle_bytes(come.bytes, now.mono);
 }
 
@@ -74,7 +74,7 @@ void Edge::Impl::refuse_same_identity(const Newcomer& come, Now now) {
   const std::string& name = setup.config.cores[*core].name;
   const Error error{Code::kLinkSameIdentity,
                     fmt::format("{} is linked from {}; another process with its key dials from {}", name,
-                                link->peer().text(), come.endpoint.text())};
+                                link->peer().text(), come.address.text())};
   clash = Clash{now.mono, fmt::format("{}: {}", code_row(error.code).name, error.text)};
   refuse_link(come.conn, error, now);
 }

@@ -11,7 +11,7 @@
 #include "alias/address_map.h"
 #include "alias/aliases.h"
 #include "config/prepared_policy.h"
-#include "gate/side.h"
+#include "gate/endpoint.h"
 #include "s2s/judge.h"
 
 namespace sallyport::gate {

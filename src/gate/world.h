@@ -13,7 +13,7 @@
 
 #include "config/prepared_push.h"
 #include "gate/admission_cache.h"
-#include "gate/side.h"
+#include "gate/endpoint.h"
 #include "s2s/judge.h"
 
 namespace sallyport::gate {

@@ -52,7 +52,7 @@ class ScriptedRole : public gate::Role {
     dial_failed_.push_back(conn);
     last_error_ = std::move(error);
   }
-  void handle_link(gate::ConnId conn, std::size_t peer, const gate::Endpoint&, Now) override {
+  void handle_link(gate::ConnId conn, std::size_t peer, const dns::Endpoint&, Now) override {
     links_.push_back(conn);
     link_peer_ = peer;
   }

@@ -111,17 +111,23 @@ std::string describe(const Output& output) {
           return "Admitted " + text(o.proof);
         } else if constexpr (std::is_same_v<T, PairRefused>) {
           return fmt::format("PairRefused {} {}", text(o.pair), text(o.error));
-        } else if constexpr (std::is_same_v<T, Deliver>) {
-          return fmt::format("Deliver {} {}>{}", xmpp::kind_name(o.stanza.kind()), o.stanza.from().text(),
-                             o.stanza.to().text());
-        } else if constexpr (std::is_same_v<T, Unmovable>) {
-          return fmt::format("Unmovable {} {}", text(o.proof.pair()), text(o.stanza.error));
+        } else if constexpr (std::is_same_v<T, StanzaReceived>) {
+          return fmt::format("StanzaReceived {} {}>{}", xmpp::kind_name(o.stanza.kind()),
+                             o.stanza.from().text(), o.stanza.to().text());
+        } else if constexpr (std::is_same_v<T, StanzaRejected>) {
+          return fmt::format("StanzaRejected {} {}", text(o.proof.pair()), text(o.stanza.error));
         } else if constexpr (std::is_same_v<T, NeedKey>) {
           return fmt::format("NeedKey {} {}", text(o.pair), o.stream_id);
         } else if constexpr (std::is_same_v<T, PairReady>) {
           return "PairReady " + text(o.proof);
         } else if constexpr (std::is_same_v<T, PairFailed>) {
           return fmt::format("PairFailed {} {}", text(o.pair), text(o.error));
+        } else if constexpr (std::is_same_v<T, InDoubt>) {
+          return "InDoubt";
+        } else if constexpr (std::is_same_v<T, Delivered>) {
+          return fmt::format("Delivered {}", o.count);
+        } else if constexpr (std::is_same_v<T, SendEnded>) {
+          return fmt::format("SendEnded {} unsent, {} uncertain", o.unsent, o.uncertain);
         } else {
           static_assert(std::is_same_v<T, Verified>);
           if (!o.answer)
@@ -252,7 +258,7 @@ class Trial {
             closed_ = true;
           } else if constexpr (std::is_same_v<T, Admitted>) {
             proved_.insert(o.proof.pair());
-          } else if constexpr (std::is_same_v<T, Deliver>) {
+          } else if constexpr (std::is_same_v<T, StanzaReceived>) {
             EXPECT_TRUE(proved_.contains(o.proof.pair()));
             EXPECT_EQ(o.stanza.from().domain(), o.proof.pair().remote);
             EXPECT_EQ(o.stanza.to().domain(), o.proof.pair().local);

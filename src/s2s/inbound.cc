@@ -447,15 +447,15 @@ void Inbound::Impl::handle_stanza(xmpp::Stanza stanza) {
     return stanza.is_between(proof.pair().remote, proof.pair().local);
   };
   if (const auto proof = std::ranges::find_if(proofs_, speaks); proof != proofs_.end()) {
-    outputs_.emplace_back(std::in_place_type<Deliver>, *proof, std::move(stanza));
+    outputs_.emplace_back(std::in_place_type<StanzaReceived>, *proof, std::move(stanza));
     return;
   }
   const xmpp::Jid from = stanza.from();
   const xmpp::Jid to = stanza.to();
   if (const auto ended = std::ranges::find_if(ended_, speaks, &Ended::proof); ended != ended_.end()) {
-    outputs_.push_back(Unmovable{ended->proof,
-                                 {ended->error, stanza.kind(), from.domain(), from, to.domain(), to.text(),
-                                  std::string(stanza.id()), std::string(stanza.type())}});
+    outputs_.push_back(StanzaRejected{ended->proof,
+                                      {ended->error, stanza.kind(), from.domain(), from, to.domain(),
+                                       to.text(), std::string(stanza.id()), std::string(stanza.type())}});
     return;
   }
   if (is_over()) return;
@@ -476,13 +476,13 @@ Error Inbound::Impl::judge_stray(const xmpp::Domain& from, const xmpp::Domain& t
 void Inbound::Impl::handle_bad_stanza(xmpp::BadStanza stanza) {
   const Pair pair{stanza.to_domain, stanza.from_domain};
   if (const auto proof = std::ranges::find(proofs_, pair, &PeerProof::pair); proof != proofs_.end()) {
-    outputs_.push_back(Unmovable{*proof, std::move(stanza)});
+    outputs_.push_back(StanzaRejected{*proof, std::move(stanza)});
     return;
   }
   const auto ended = std::ranges::find(ended_, pair, [](const Ended& each) { return each.proof.pair(); });
   if (ended != ended_.end()) {
     stanza.error = ended->error;
-    outputs_.push_back(Unmovable{ended->proof, std::move(stanza)});
+    outputs_.push_back(StanzaRejected{ended->proof, std::move(stanza)});
     return;
   }
   if (is_over()) return;
@@ -588,6 +588,7 @@ void Inbound::handle_disconnected(std::optional<Error> why) { impl_->handle_disc
 void Inbound::judge_again(Time now) { impl_->judge_again(now); }
 void Inbound::close(std::optional<Error> reason, Time now) { impl_->close(std::move(reason), now); }
 std::optional<InboundOutput> Inbound::poll() { return impl_->poll(); }
+bool Inbound::has_output() const { return impl_->has_output(); }
 bool Inbound::take_output(std::string& out) { return impl_->take_output(out); }
 Phase Inbound::phase() const { return impl_->phase(); }
 const std::string& Inbound::stream_id() const { return impl_->stream_id(); }

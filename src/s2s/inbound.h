@@ -69,20 +69,20 @@ struct PairRefused {
   Pair pair;
   Error error;
 };
-struct Deliver {
-  Deliver(PeerProof by, xmpp::Stanza what) : proof(std::move(by)), stanza(std::move(what)) {}
+struct StanzaReceived {
+  StanzaReceived(PeerProof by, xmpp::Stanza what) : proof(std::move(by)), stanza(std::move(what)) {}
   PeerProof proof;
   xmpp::Stanza stanza;
 };
 // A stanza of a proved pair that cannot be moved: it is no stanza from or for anybody, or judge_again ended
 // its pair while others live on this stream. To be answered with stanza.error, where its sender can be, and
 // never on this stream.
-struct Unmovable {
+struct StanzaRejected {
   PeerProof proof;
   xmpp::BadStanza stanza;
 };
 using InboundOutput = std::variant<StartTls, VerifyKey, CheckKey, AskAdmission, Admitted, PairRefused,
-                                   Deliver, Unmovable, Closed>;
+                                   StanzaReceived, StanzaRejected, Closed>;
 
 class Inbound {
  public:
@@ -115,6 +115,7 @@ class Inbound {
   std::optional<InboundOutput> poll();
   // Bytes to write: appended to `out`; true when there were any.
   bool take_output(std::string& out);
+  bool has_output() const;
 
   Phase phase() const;
   const std::string& stream_id() const;

@@ -302,8 +302,8 @@ TEST(Inbound, a_stanza_needs_a_proof_for_both_its_domains) {
 
 TEST(Inbound, a_stanza_that_cannot_be_moved_is_dropped_and_told_and_the_stream_goes_on) {
   const std::string long_name(1024, 'u');
-  const std::string bad_to = "Unmovable local.example<remote.example stanza.to-invalid";
-  const std::string bad_from = "Unmovable local.example<remote.example stanza.from-invalid";
+  const std::string bad_to = "StanzaRejected local.example<remote.example stanza.to-invalid";
+  const std::string bad_from = "StanzaRejected local.example<remote.example stanza.from-invalid";
   const std::tuple<const char*, std::string, std::string> cases[] = {
       {"empty localpart of to", "<iq type='get' id='1' from='u@remote.example' to='@local.example'/>",
        bad_to},
@@ -383,15 +383,15 @@ TEST(Inbound, a_pair_that_policy_ends_leaves_the_others_alone) {
       "<message id='7' from='a@rooms.remote.example/u' to='v@local.example'><body>x</body></message>" +
       kMessage);
   EXPECT_EQ(answer.outputs,
-            (std::vector<std::string>{kDeliver, "Unmovable local.example<rooms.remote.example policy.denied",
-                                      kDeliver}));
+            (std::vector<std::string>{
+                kDeliver, "StanzaRejected local.example<rooms.remote.example policy.denied", kDeliver}));
   // Allowed again, it proves itself again.
   lone.world.judge.refused.clear();
   lone.trial->bytes(result("rooms.remote.example", "local.example", "k"));
   lone.trial->perform(verified(pair("local.example", "rooms.remote.example"), 3, VerifyAnswer{true, false}),
                       1);
   EXPECT_EQ(lone.trial->bytes("<presence from='a@rooms.remote.example/u' to='v@local.example'/>").outputs,
-            std::vector<std::string>{"Deliver presence a@rooms.remote.example/u>v@local.example"});
+            std::vector<std::string>{"StanzaReceived presence a@rooms.remote.example/u>v@local.example"});
 }
 
 TEST(Inbound, a_stream_without_an_admitted_pair_ends) {

@@ -145,6 +145,6 @@ inline void converse(const std::string& name, const Policy& policy, const Steps&
 
 inline const Pair kPair = pair("local.example", "remote.example");
 inline const std::string kAdmittedDialback = "Admitted local.example<remote.example dialback";
-inline const std::string kDeliver = "Deliver message u@remote.example>v@local.example";
+inline const std::string kDeliver = "StanzaReceived message u@remote.example>v@local.example";
 
 }  // namespace sallyport::s2s::dialogue::accepting

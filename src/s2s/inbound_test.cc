@@ -86,7 +86,7 @@ TEST(Inbound, each_pair_on_a_stream_has_a_proof_of_its_own) {
                 .writes({valid("remote.example", "other-local.example")})
                 .yields({"Admitted other-local.example<remote.example dialback+certificate"}),
             says("<iq type='get' id='1' from='u@remote.example' to='other-local.example'><x xmlns='y'/></iq>")
-                .yields({"Deliver iq u@remote.example>other-local.example"}),
+                .yields({"StanzaReceived iq u@remote.example>other-local.example"}),
             says(result("rooms.remote.example", "local.example", "k2"))
                 .yields({"VerifyKey local.example<rooms.remote.example " + id(3) + " k2"}),
             says(kMessage).yields({kDeliver}),
@@ -264,7 +264,7 @@ TEST(Inbound, a_lax_rule_is_not_lent_to_another_pair) {
                 .writes({valid("old.example")})
                 .yields({"Admitted local.example<old.example dialback"}),
             says("<message from='u@old.example' to='v@local.example'/>")
-                .yields({"Deliver message u@old.example>v@local.example"}),
+                .yields({"StanzaReceived message u@old.example>v@local.example"}),
             says("<message from='u@bank.example' to='v@local.example'/>")
                 .writes(stream_error("invalid-from"))
                 .yields({"Closed stanza.from-invalid"})});

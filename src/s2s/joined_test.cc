@@ -151,8 +151,8 @@ class World {
     return carry(link.to_client, [&](std::string_view bytes) { link.out.handle_bytes(bytes, now_); }) ||
            moved;
   }
-  template <class Deliver>
-  bool carry(std::string& bytes, const Deliver& deliver) {
+  template <class StanzaReceived>
+  bool carry(std::string& bytes, const StanzaReceived& deliver) {
     if (bytes.empty()) return false;
     deliver(std::string_view(bytes).substr(0, chunk_));
     bytes.erase(0, chunk_);
@@ -242,8 +242,8 @@ TEST(Joined, streams_of_both_kinds_prove_pairs_to_each_other_and_carry_stanzas) 
       EXPECT_TRUE(world.out(link).send(proof, *stanza, world.now()));
     }
     world.run();
-    EXPECT_TRUE(has(world.log(link), "Deliver message u@left.example>v@right.example"));
-    EXPECT_TRUE(has(world.log(link), "Deliver message u@rooms.left.example>v@right.example"));
+    EXPECT_TRUE(has(world.log(link), "StanzaReceived message u@left.example>v@right.example"));
+    EXPECT_TRUE(has(world.log(link), "StanzaReceived message u@rooms.left.example>v@right.example"));
 
     // The questions' streams ended in peace; now ours does.
     world.out(link).close(std::nullopt, world.now());

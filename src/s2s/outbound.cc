@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/bytes.h"
 #include "base/limits.h"
 #include "base/ring.h"
 #include "s2s/sasl_external.h"
@@ -11,11 +12,13 @@ namespace sallyport::s2s {
 
 class Outbound::Impl final : public StreamMachine {
  public:
-  Impl(const Judge& judge, Pair first, bool authenticate_first, bool direct_tls, Time now)
+  Impl(const Judge& judge, Pair first, bool authenticate_first, bool direct_tls, Time now,
+       bool may_use_external)
       : StreamMachine(Phase::kHeader, now),
         judge_(judge),
         first_(std::move(first)),
         direct_tls_(direct_tls),
+        may_use_external_(may_use_external),
         started_at_(now),
         last_sent_(now) {
     if (authenticate_first) pairs_.push_back({first_, Step::kWaiting, {}});
@@ -32,6 +35,9 @@ class Outbound::Impl final : public StreamMachine {
   bool takes(const xmpp::Stanza& stanza) const {
     return !limits_.max_bytes || stanza.xml().size() <= *limits_.max_bytes;
   }
+  bool is_full() const { return is_full_; }
+  void handle_written(std::uint64_t total, Time now);
+  void confirm(std::uint64_t mark);
   const StreamLimits& peer_limits() const { return limits_; }
   void judge_again(Time now);
   bool is_quiet() const;
@@ -90,6 +96,7 @@ class Outbound::Impl final : public StreamMachine {
   void start(PairState& state);
   void make_ready(PairState& state);
   void fail_pair(PairState& state, Error error, Step step = Step::kFailed);
+  void end_lane(std::optional<Error> peer_error);
   void ask(Question& question);
   void answer_question(const Question& question, Result<VerifyAnswer> answer);
   // Ends a stream that can be of no more use; `ours`: the peer learns our reason.
@@ -109,6 +116,7 @@ class Outbound::Impl final : public StreamMachine {
   const Judge& judge_;
   const Pair first_;
   const bool direct_tls_;
+  const bool may_use_external_;
   Time started_at_;
 
   bool connected_ = false;
@@ -119,6 +127,8 @@ class Outbound::Impl final : public StreamMachine {
   std::optional<Error> sasl_refusal_;
   StreamLimits limits_;  // of the peer
   Time last_sent_;       // of what the peer counts as traffic from us
+  SendLane lane_;
+  bool is_full_ = false;
   std::vector<PairState> pairs_;
   std::vector<Question> questions_;
   Ring<OutboundOutput> outputs_;
@@ -215,7 +225,7 @@ void Outbound::Impl::begin_tls() {
 bool Outbound::Impl::wants_external(const xmpp::Element& features) const {
   if (!tls_ || pairs_.empty() || pairs_.front().pair != first_ || !is_external_offered(features))
     return false;
-  if (!judge_.rules(first_).use_external) return false;
+  if (!may_use_external_ || !judge_.rules(first_).use_external) return false;
   const Result<xmpp::Domain> shown = xmpp::Domain::parse(tls_->own_certificate);
   // A peer that cannot prove itself learns nothing more from us.
   return shown && *shown == first_.local && prove_peer(first_);
@@ -355,6 +365,7 @@ void Outbound::Impl::make_ready(PairState& state) {
 void Outbound::Impl::fail_pair(PairState& state, Error error, Step step) {
   state.step = step;
   std::erase_if(proofs_, [&state](const PeerProof& proof) { return proof.pair() == state.pair; });
+  if (proofs_.empty()) end_lane(std::nullopt);
   outputs_.push_back(PairFailed{state.pair, std::move(error)});
 }
 
@@ -369,8 +380,33 @@ bool Outbound::Impl::send(const PeerProof& proof, const xmpp::Stanza& stanza, Ti
   const auto same = [&proof](const PeerProof& mine) { return mine.pair() == proof.pair(); };
   if (std::ranges::none_of(proofs_, same)) return false;
   now_ = last_moved_ = last_sent_ = now;
+  sallyport::make_room(out_, stanza.xml().size());
   write(stanza.xml());
+  lane_.add(output_end(), stanza.xml().size());
+  if (output_end() - lane_.written() > limits::kWriteQueueBytesMax) is_full_ = true;
   return true;
+}
+
+void Outbound::Impl::handle_written(std::uint64_t total, Time now) {
+  if (phase_ == Phase::kClosed) return;
+  now_ = now;
+  if (const auto doubt = lane_.handle_written(total)) {
+    outputs_.push_back(*doubt);
+    if (const auto delivered = lane_.overflow()) outputs_.push_back(*delivered);
+  }
+  if (output_end() - total <= limits::kWriteQueueBytesMax / 2) is_full_ = false;
+}
+
+void Outbound::Impl::confirm(std::uint64_t mark) {
+  if (const auto delivered = lane_.confirm(mark)) outputs_.push_back(*delivered);
+}
+
+// What nobody has taken yet is written elsewhere, and so not here.
+void Outbound::Impl::end_lane(std::optional<Error> peer_error) {
+  if (lane_.in_flight() == 0) return;
+  SendEnded ended = lane_.end(taken(), is_broken(), std::move(peer_error));
+  if (ended.unsent > 0) out_.clear();
+  outputs_.push_back(std::move(ended));
 }
 
 void Outbound::Impl::judge_again(Time now) {
@@ -509,6 +545,8 @@ void Outbound::Impl::handle_end(std::optional<Error> error) {
     error = Error{Code::kSaslRefused, bounded(sasl_refusal_->text + ", then " +
                                               std::string(code_row(error->code).name) + " " + error->text)};
   }
+  const bool by_peer = error && error->code == Code::kStreamErrorByPeer;
+  end_lane(by_peer ? error : std::nullopt);
   for (PairState& state : pairs_) {
     if (is_pending(state.step)) outputs_.push_back(PairFailed{state.pair, *error});
   }
@@ -522,8 +560,10 @@ bool Outbound::Impl::is_quiet() const { return out_.empty() && outputs_.empty() 
 
 // --- the public face
 
-Outbound::Outbound(const Judge& judge, Pair first, bool authenticate_first, bool direct_tls, Time now)
-    : impl_(std::make_unique<Impl>(judge, std::move(first), authenticate_first, direct_tls, now)) {}
+Outbound::Outbound(const Judge& judge, Pair first, bool authenticate_first, bool direct_tls, Time now,
+                   bool may_use_external)
+    : impl_(std::make_unique<Impl>(judge, std::move(first), authenticate_first, direct_tls, now,
+                                   may_use_external)) {}
 Outbound::~Outbound() = default;
 Outbound::Outbound(Outbound&&) noexcept = default;
 Outbound& Outbound::operator=(Outbound&&) noexcept = default;
@@ -546,6 +586,10 @@ bool Outbound::send(const PeerProof& proof, const xmpp::Stanza& stanza, Time now
   return impl_->send(proof, stanza, now);
 }
 bool Outbound::takes(const xmpp::Stanza& stanza) const { return impl_->takes(stanza); }
+bool Outbound::is_full() const { return impl_->is_full(); }
+void Outbound::handle_written(std::uint64_t total, Time now) { impl_->handle_written(total, now); }
+void Outbound::confirm(std::uint64_t mark) { impl_->confirm(mark); }
+bool Outbound::has_output() const { return impl_->has_output(); }
 const StreamLimits& Outbound::peer_limits() const { return impl_->peer_limits(); }
 void Outbound::judge_again(Time now) { impl_->judge_again(now); }
 void Outbound::close(std::optional<Error> reason, Time now) { impl_->close(std::move(reason), now); }

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "s2s/inbound.h"
+#include "s2s/send_lane.h"
 #include "s2s/stream_limits.h"
 
 namespace sallyport::s2s {
@@ -44,13 +45,16 @@ struct Verified {
   std::string stream_id;
   Result<VerifyAnswer> answer;
 };
-using OutboundOutput = std::variant<StartTls, NeedKey, PairReady, PairFailed, Verified, Closed>;
+using OutboundOutput =
+    std::variant<StartTls, NeedKey, PairReady, PairFailed, Verified, InDoubt, Delivered, SendEnded, Closed>;
 
 class Outbound {
  public:
   // The header is `from` first.local `to` first.remote. With `authenticate_first` the stream proves `first`
   // for sending; without, it only asks about keys until `add_pair`.
-  Outbound(const Judge& judge, Pair first, bool authenticate_first, bool direct_tls, Time now);
+  // `may_use_external`: false once the peer refused our certificate; then dialback is used at once.
+  Outbound(const Judge& judge, Pair first, bool authenticate_first, bool direct_tls, Time now,
+           bool may_use_external = true);
   ~Outbound();
   Outbound(Outbound&&) noexcept;
   Outbound& operator=(Outbound&&) noexcept;
@@ -78,6 +82,13 @@ class Outbound {
   // Whether the stanza's bytes are within the `max-bytes` that the peer announced (XEP-0478). One that is too
   // large is never sent on this stream; its sender gets kStanzaTooLargeForPeer.
   bool takes(const xmpp::Stanza& stanza) const;
+  // More than limits::kWriteQueueBytesMax of its output has not reached the socket: nothing should be sent
+  // until less than half of that is left. `send` does not look at it.
+  bool is_full() const;
+  // How many bytes of the connection, counted from its beginning, the socket has taken.
+  void handle_written(std::uint64_t total, Time now);
+  // Stanzas in doubt up to this InDoubt::mark count as delivered; then Delivered, if there were any.
+  void confirm(std::uint64_t mark);
   // Rules changed: pairs that this stream does not satisfy any longer fail.
   void judge_again(Time now);
   // As Inbound's.
@@ -85,6 +96,7 @@ class Outbound {
 
   std::optional<OutboundOutput> poll();
   bool take_output(std::string& out);
+  bool has_output() const;
 
   Phase phase() const;
   const std::string& stream_id() const;  // the peer's

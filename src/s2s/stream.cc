@@ -167,6 +167,7 @@ void StreamMachine::handle_footer() {
 
 void StreamMachine::handle_disconnected(std::optional<Error> why) {
   if (phase_ == Phase::kClosed) return;
+  broken_ = true;
   if (phase_ == Phase::kClosing) return finish(close_reason_);
   finish(why ? std::move(why) : Error{Code::kStreamLost, {}});
 }
@@ -180,6 +181,7 @@ void StreamMachine::close(std::optional<Error> reason, Time now) {
 
 bool StreamMachine::take_output(std::string& out) {
   if (out_.empty()) return false;
+  taken_ += out_.size();
   if (out.empty()) {
     out.swap(out_);
   } else {

@@ -86,7 +86,10 @@ class StreamMachine {
   // With a reason: a stream error, and the end. Without: the closing handshake (RFC 6120 4.4). Where no
   // stream is open, or a TLS handshake is under way, nothing is written.
   void close(std::optional<Error> reason, Time now);
+  // Bytes to write: appended to `out`; true when there were any. They count as taken: what is still here when
+  // the stream ends can be sent elsewhere.
   bool take_output(std::string& out);
+  bool has_output() const { return !out_.empty(); }
 
   Phase phase() const { return phase_; }
   const std::string& stream_id() const { return stream_id_; }
@@ -122,6 +125,11 @@ class StreamMachine {
   void begin_close(std::optional<Error> reason);
   // Ends it with no further byte.
   void finish(std::optional<Error> error);
+  // How many bytes the stream has written, those included that nobody has taken yet.
+  std::uint64_t output_end() const { return taken_ + out_.size(); }
+  std::uint64_t taken() const { return taken_; }
+  // The connection is gone: nothing more can be written.
+  bool is_broken() const { return broken_; }
   bool is_over() const { return phase_ == Phase::kClosing || phase_ == Phase::kClosed; }
   std::optional<Time> close_deadline() const;
   void handle_close_timeout();
@@ -142,8 +150,10 @@ class StreamMachine {
   void dispatch(xmpp::StreamEvent event);
   void handle_footer();
 
-  bool open_ = false;      // our header is written
-  std::string_view rest_;  // of the bytes in hand: what the parser has not seen
+  bool open_ = false;  // our header is written
+  bool broken_ = false;
+  std::uint64_t taken_ = 0;  // of the bytes written, by take_output
+  std::string_view rest_;    // of the bytes in hand: what the parser has not seen
   std::optional<Time> rest_at_;
   Time closing_since_;
   std::optional<Error> close_reason_;

@@ -18,8 +18,8 @@
 
 namespace sallyport::sim {
 
+using dns::Endpoint;
 using gate::ConnId;
-using gate::Endpoint;
 
 // What a certificate says, without the cryptography.
 struct Certificate {

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "base/overloaded.h"
 #include "s2s/dialback.h"
 
 namespace sallyport::sim {
@@ -12,14 +13,14 @@ Server::Server(ServerConfig config, Users& users, Chance& chance, LogSink& log)
     : config_(std::move(config)),
       users_(users),
       chance_(chance),
-      side_(config_.name, *this, *this, ids_, chance, log) {}
+      endpoint_({config_.name, *this, *this, ids_, chance, log}) {}
 Server::~Server() = default;
 
 void Server::send(const Pair& pair, Stanza stanza, Now now) {
   if (config_.multiplexes) {
     send_shared(pair, std::move(stanza), now);
   } else {
-    side_.send(pair, std::move(stanza), 1, now);
+    endpoint_.send(pair, std::move(stanza), 1, now);
   }
   turn(now);
 }
@@ -56,7 +57,7 @@ std::string Server::key(const Pair& pair, const std::string& stream_id) const {
 // --- the driver's inputs
 
 void Server::handle_accepted(ConnId conn, const gate::Accepted& accepted, Now now) {
-  side_.handle_accepted(conn, accepted, now);
+  endpoint_.handle_accepted(conn, accepted, now);
   turn(now);
 }
 
@@ -69,7 +70,7 @@ void Server::handle_connected(ConnId conn, const gate::Connected& connected, Now
     for (const auto& [pair, queue] : mine->queues) mine->machine->add_pair(pair, now.mono);
     after(*mine, now);
   } else {
-    side_.handle_connected(conn, connected, now);
+    endpoint_.handle_connected(conn, connected, now);
   }
   turn(now);
 }
@@ -79,7 +80,7 @@ void Server::handle_dial_failed(ConnId conn, Error error, Now now) {
     end_shared(*mine, error, true);
     shared_.erase(conn);
   } else {
-    side_.handle_dial_failed(conn, error, now);
+    endpoint_.handle_dial_failed(conn, error, now);
   }
   turn(now);
 }
@@ -89,7 +90,7 @@ void Server::handle_bytes(ConnId conn, std::string_view bytes, Now now) {
     mine->machine->handle_bytes(bytes, now.mono);
     after(*mine, now);
   } else {
-    side_.handle_bytes(conn, bytes, now);
+    endpoint_.handle_bytes(conn, bytes, now);
   }
   turn(now);
 }
@@ -97,7 +98,7 @@ void Server::handle_bytes(ConnId conn, std::string_view bytes, Now now) {
 void Server::handle_tls(ConnId conn, Result<s2s::TlsFacts> facts, Now now) {
   Shared* mine = shared(conn);
   if (mine == nullptr) {
-    side_.handle_tls(conn, facts, now);
+    endpoint_.handle_tls(conn, facts, now);
   } else if (facts) {
     mine->machine->handle_tls(*facts, now.mono);
     after(*mine, now);
@@ -115,7 +116,7 @@ void Server::handle_written(ConnId conn, std::uint64_t bytes_total, Now now) {
     while (!mine->in_flight.empty() && mine->in_flight.front().first <= bytes_total)
       mine->in_flight.pop_front();
   } else {
-    side_.handle_written(conn, bytes_total, now);
+    endpoint_.handle_written(conn, bytes_total, now);
   }
   turn(now);
 }
@@ -125,13 +126,13 @@ void Server::handle_disconnected(ConnId conn, Error error, Now now) {
     end_shared(*mine, error, true);
     shared_.erase(conn);
   } else {
-    side_.handle_disconnected(conn, error, now);
+    endpoint_.handle_disconnected(conn, error, now);
   }
   turn(now);
 }
 
 void Server::handle_timeout(Now now) {
-  side_.handle_timeout(now);
+  endpoint_.handle_timeout(now);
   std::vector<ConnId> conns;
   for (const auto& [conn, mine] : shared_) conns.push_back(conn);
   for (const ConnId conn : conns) {
@@ -144,7 +145,7 @@ void Server::handle_timeout(Now now) {
 }
 
 std::optional<Time> Server::poll_timeout() const {
-  auto next = side_.poll_timeout();
+  auto next = endpoint_.poll_timeout();
   for (const auto& [conn, mine] : shared_) {
     const auto at = mine->machine ? mine->machine->poll_timeout() : std::nullopt;
     if (at && (!next || *at < *next)) next = at;
@@ -171,7 +172,7 @@ bool Server::take_output(ConnId conn, std::string& out, Now) {
     std::swap(out, mine->buffer);
     return true;
   }
-  const bool any = side_.take_output(conn, out);
+  const bool any = endpoint_.take_output(conn, out);
   if (config_.hostile && any && chance_.one_in(12)) out += attack();
   return any;
 }
@@ -179,23 +180,34 @@ bool Server::take_output(ConnId conn, std::string& out, Now) {
 // --- one turn
 
 void Server::turn(Now now) {
-  while (auto output = side_.poll()) handle(std::move(*output), now);
+  while (auto output = endpoint_.poll()) handle(std::move(*output), now);
 }
 
-void Server::handle(gate::SideOutput output, Now now) {
-  if (auto* pass = std::get_if<gate::Output>(&output)) {
-    outputs_.push_back(std::move(*pass));
-  } else if (auto* ask = std::get_if<gate::AskKey>(&output)) {
-    side_.handle_key(ask->conn, ask->pair, ask->stream_id, key(ask->pair, ask->stream_id), now);
-  } else if (auto* check = std::get_if<gate::AskCheck>(&output)) {
-    // The attacker calls every key good, for any domain.
-    const bool valid = config_.hostile || check->key == key(check->pair, check->stream_id);
-    side_.handle_key_checked(check->conn, check->pair, check->stream_id, valid, now);
-  } else if (auto* arrived = std::get_if<gate::Arrived>(&output)) {
-    users_.arrived(config_, arrived->proof.pair(), arrived->stanza);
-  } else if (auto* failed = std::get_if<gate::Failed>(&output)) {
-    users_.failed(config_, failed->stanza, failed->error);
-  }
+void Server::handle(gate::EndpointOutput output, Now now) {
+  using gate::On;
+  std::visit(
+      Overloaded{
+          [&](gate::Output&& pass) { outputs_.push_back(std::move(pass)); },
+          [&](On<s2s::NeedKey>&& need) {
+            const auto& [pair, stream_id] = need.event;
+            endpoint_.handle_key(need.conn, pair, stream_id, key(pair, stream_id), now);
+          },
+          [&](On<s2s::CheckKey>&& check) {
+            const auto& [pair, stream_id, shown] = check.event;
+            // The attacker calls every key valid, for any domain.
+            const bool valid = config_.hostile || shown == key(pair, stream_id);
+            endpoint_.handle_key_checked(check.conn, pair, stream_id, valid, now);
+          },
+          [](On<s2s::AskAdmission>&&) {},
+          [&](On<s2s::StanzaReceived>&& received) {
+            users_.arrived(config_, received.event.proof.pair(), received.event.stanza);
+          },
+          [](On<s2s::StanzaRejected>&&) {},
+          [](On<s2s::PairReady>&&) {},
+          [](gate::StanzaDelivered&&) {},
+          [&](gate::StanzaReturned&& returned) { users_.failed(config_, returned.stanza, returned.error); },
+      },
+      std::move(output));
 }
 
 // --- shared streams

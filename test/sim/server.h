@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "chance.h"
-#include "gate/side.h"
+#include "gate/endpoint.h"
 
 namespace sallyport::sim {
 
@@ -56,12 +56,12 @@ class Server : public gate::Role, private s2s::Judge, private gate::Finder {
   // From a user of `pair.local`; the server's own words for it are in `stanza.xml()`.
   void send(const Pair& pair, Stanza stanza, Now now);
   const ServerConfig& config() const { return config_; }
-  std::uint64_t uncertain() const { return side_.counters().uncertain; }
+  std::uint64_t uncertain() const { return endpoint_.counters().uncertain; }
 
   void handle_accepted(ConnId conn, const gate::Accepted& accepted, Now now) override;
   void handle_connected(ConnId conn, const gate::Connected& connected, Now now) override;
   void handle_dial_failed(ConnId conn, Error error, Now now) override;
-  void handle_link(ConnId, std::size_t, const gate::Endpoint&, Now) override {}
+  void handle_link(ConnId, std::size_t, const dns::Endpoint&, Now) override {}
   void handle_bytes(ConnId conn, std::string_view bytes, Now now) override;
   void handle_tls(ConnId conn, Result<s2s::TlsFacts> facts, Now now) override;
   void handle_written(ConnId conn, std::uint64_t bytes_total, Now now) override;
@@ -99,7 +99,7 @@ class Server : public gate::Role, private s2s::Judge, private gate::Finder {
   Result<gate::DialPlan> find(const Pair& pair) const override;
 
   void turn(Now now);
-  void handle(gate::SideOutput output, Now now);
+  void handle(gate::EndpointOutput output, Now now);
   Shared* shared(ConnId conn);
   void send_shared(const Pair& pair, Stanza stanza, Now now);
   void after(Shared& shared, Now now);
@@ -113,7 +113,7 @@ class Server : public gate::Role, private s2s::Judge, private gate::Finder {
   Users& users_;
   Chance& chance_;
   gate::ConnIds ids_;
-  gate::Side side_;
+  gate::Endpoint endpoint_;
   std::deque<gate::Output> outputs_;
   std::map<ConnId, std::unique_ptr<Shared>> shared_;
   std::map<ConnId, std::string> last_words_;

@@ -1,4 +1,4 @@
-#include "gate/side.h"
+#include "gate/endpoint.h"
 
 #include <gtest/gtest.h>
 
@@ -33,10 +33,10 @@ class Nobody : public s2s::Judge, public Finder, public Random, public LogSink {
   bool found = false;
 };
 
-struct SideTest : ::testing::Test {
+struct EndpointTest : ::testing::Test {
   std::vector<bool> holds() {
     std::vector<bool> said;
-    while (auto output = side.poll())
+    while (auto output = endpoint.poll())
       if (auto* pass = std::get_if<Output>(&*output))
         if (auto* hold = std::get_if<Hold>(pass)) said.push_back(hold->on);
     return said;
@@ -57,70 +57,71 @@ struct SideTest : ::testing::Test {
   static std::string name_of(ConnId conn) { return "far" + std::to_string(conn) + ".example"; }
   // A stream on which `name_of(conn)` is proved.
   void prove(ConnId conn) {
-    const auto says = [&](const std::string& bytes) { side.handle_bytes(conn, bytes, now); };
-    side.handle_accepted(conn, {}, now);
+    const auto says = [&](const std::string& bytes) { endpoint.handle_bytes(conn, bytes, now); };
+    endpoint.handle_accepted(conn, {}, now);
     says(header(name_of(conn)));
     says("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
-    side.handle_tls(conn, facts_of(name_of(conn)), now);
+    endpoint.handle_tls(conn, facts_of(name_of(conn)), now);
     says(header(name_of(conn)));
     says("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>");
     says(header(name_of(conn)));
   }
   std::set<std::string> proved() const {
     std::set<std::string> names;
-    for (const auto& row : side.connections())
+    for (const auto& row : endpoint.connections())
       if (row.proved) names.insert(row.pair->remote.ascii());
     return names;
   }
   std::size_t arrived() {
     std::size_t count = 0;
-    while (auto output = side.poll()) count += std::holds_alternative<Arrived>(*output) ? 1 : 0;
+    while (auto output = endpoint.poll())
+      count += std::holds_alternative<On<s2s::StanzaReceived>>(*output) ? 1 : 0;
     return count;
   }
 
   Nobody nobody;
   ConnIds ids;
-  Side side{"world", nobody, nobody, ids, nobody, nobody};
+  Endpoint endpoint{{"world", nobody, nobody, ids, nobody, nobody}};
   Now now{Time{std::chrono::seconds(1)}, {}};
 };
 
-TEST_F(SideTest, a_stream_held_for_two_pairs_is_read_again_when_both_let_go) {
-  side.handle_accepted(1, {}, now);
-  side.hold(1, true);
-  side.hold(1, true);
+TEST_F(EndpointTest, a_stream_held_for_two_pairs_is_read_again_when_both_let_go) {
+  endpoint.handle_accepted(1, {}, now);
+  endpoint.hold(1, true);
+  endpoint.hold(1, true);
   EXPECT_EQ(holds(), std::vector<bool>{true});
-  side.hold(1, false);
+  endpoint.hold(1, false);
   EXPECT_EQ(holds(), std::vector<bool>{});
-  side.hold(1, false);
+  endpoint.hold(1, false);
   EXPECT_EQ(holds(), std::vector<bool>{false});
 }
 
-TEST_F(SideTest, letting_go_of_what_was_not_held_says_nothing) {
-  side.handle_accepted(1, {}, now);
-  side.hold(1, false);
-  side.hold(1, true);
+TEST_F(EndpointTest, letting_go_of_what_was_not_held_says_nothing) {
+  endpoint.handle_accepted(1, {}, now);
+  endpoint.hold(1, false);
+  endpoint.hold(1, true);
   EXPECT_EQ(holds(), std::vector<bool>{true});
 }
 
 // RFC 6120 4.9.3.3 is for a stream; one user's bad name is no reason to end what many share.
-TEST_F(SideTest, a_stanza_that_cannot_be_moved_is_told_in_the_log_and_the_stream_goes_on) {
+TEST_F(EndpointTest, a_stanza_that_cannot_be_moved_is_told_in_the_log_and_the_stream_goes_on) {
   const std::string header =
       "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' "
       "from='far.example' to='example.com' version='1.0'>";
-  const auto says = [&](const std::string& bytes) { side.handle_bytes(1, bytes, now); };
+  const auto says = [&](const std::string& bytes) { endpoint.handle_bytes(1, bytes, now); };
   s2s::TlsFacts facts;
   facts.peer_certificate = true;
   facts.chain = {};
   facts.names.dns = {"far.example"};
-  side.handle_accepted(1, {}, now);
+  endpoint.handle_accepted(1, {}, now);
   says(header);
   says("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
-  side.handle_tls(1, facts, now);
+  endpoint.handle_tls(1, facts, now);
   says(header);
   says("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>");
   says(header);
-  ASSERT_TRUE(side.is_proved(1));
-  while (side.poll()) {
+  ASSERT_TRUE(endpoint.is_proved(1));
+  while (endpoint.poll()) {
   }
   nobody.events.clear();
   says(
@@ -128,10 +129,11 @@ TEST_F(SideTest, a_stanza_that_cannot_be_moved_is_told_in_the_log_and_the_stream
       "<message id='2' type='error' from='u@far.example' to='@example.com'/>"
       "<message id='3' from='u@far.example' to='a@example.com'/>");
   std::vector<std::string> told;
-  while (auto output = side.poll()) {
-    if (const auto* bad = std::get_if<ArrivedBad>(&*output)) told.push_back("bad " + bad->stanza.id);
-    if (const auto* good = std::get_if<Arrived>(&*output))
-      told.push_back("good " + std::string(good->stanza.id()));
+  while (auto output = endpoint.poll()) {
+    if (const auto* bad = std::get_if<On<s2s::StanzaRejected>>(&*output))
+      told.push_back("bad " + bad->event.stanza.id);
+    if (const auto* good = std::get_if<On<s2s::StanzaReceived>>(&*output))
+      told.push_back("good " + std::string(good->event.stanza.id()));
   }
   EXPECT_EQ(told, (std::vector<std::string>{"bad 1", "bad 2", "good 3"}));
   ASSERT_EQ(nobody.events.size(), 2u);
@@ -142,7 +144,7 @@ TEST_F(SideTest, a_stanza_that_cannot_be_moved_is_told_in_the_log_and_the_stream
   EXPECT_EQ(nobody.events[1].name, "answer.lost");
 }
 
-TEST_F(SideTest, a_stanza_that_cannot_be_sent_is_given_back_and_an_answer_is_told_in_the_log) {
+TEST_F(EndpointTest, a_stanza_that_cannot_be_sent_is_given_back_and_an_answer_is_told_in_the_log) {
   const Pair pair{*xmpp::Domain::parse("example.com"), *xmpp::Domain::parse("far.example")};
   const xmpp::Stanza stanza{xmpp::StanzaKind::kMessage,
                             xmpp::Jid::of(pair.local),
@@ -151,46 +153,46 @@ TEST_F(SideTest, a_stanza_that_cannot_be_sent_is_given_back_and_an_answer_is_tol
                             "error",
                             {},
                             "<message/>"};
-  side.send(pair, stanza, 5, now);
-  side.send(pair, stanza, 0, now);
-  const auto given_back = side.poll();
-  ASSERT_TRUE(given_back && std::holds_alternative<Failed>(*given_back));
-  EXPECT_EQ(std::get<Failed>(*given_back).ticket, 5u);
-  EXPECT_FALSE(side.poll());
+  endpoint.send(pair, stanza, 5, now);
+  endpoint.send(pair, stanza, 0, now);
+  const auto given_back = endpoint.poll();
+  ASSERT_TRUE(given_back && std::holds_alternative<StanzaReturned>(*given_back));
+  EXPECT_EQ(std::get<StanzaReturned>(*given_back).ticket, 5u);
+  EXPECT_FALSE(endpoint.poll());
   ASSERT_EQ(nobody.events.size(), 1u);
   EXPECT_EQ(nobody.events[0].name, "answer.lost");
 }
 
-TEST_F(SideTest, a_new_policy_judges_so_many_streams_in_a_turn_and_all_of_them_in_the_end) {
+TEST_F(EndpointTest, a_new_policy_judges_so_many_streams_in_a_turn_and_all_of_them_in_the_end) {
   constexpr std::size_t kStreams = 2 * limits::kJudgedPerTurn + 1;
   for (ConnId conn = 1; conn <= kStreams; ++conn) prove(conn);
   ASSERT_EQ(proved().size(), kStreams);
   nobody.admitted = false;
-  side.judge_again(now);
+  endpoint.judge_again(now);
   EXPECT_EQ(proved().size(), kStreams - limits::kJudgedPerTurn);
   for (const std::size_t left : {std::size_t{1}, std::size_t{0}}) {
-    ASSERT_EQ(side.poll_timeout(), now.mono);
-    side.handle_timeout(now);
+    ASSERT_EQ(endpoint.poll_timeout(), now.mono);
+    endpoint.handle_timeout(now);
     EXPECT_EQ(proved().size(), left);
   }
-  EXPECT_NE(side.poll_timeout(), now.mono);
+  EXPECT_NE(endpoint.poll_timeout(), now.mono);
 }
 
-TEST_F(SideTest, a_stream_that_was_not_judged_again_yet_is_before_anything_is_read_from_it) {
+TEST_F(EndpointTest, a_stream_that_was_not_judged_again_yet_is_before_anything_is_read_from_it) {
   for (ConnId conn = 1; conn <= limits::kJudgedPerTurn + 1; ++conn) prove(conn);
   nobody.admitted = false;
-  side.judge_again(now);
+  endpoint.judge_again(now);
   const auto left = proved();
   ASSERT_EQ(left.size(), 1u);
   ConnId conn = 1;
   while (name_of(conn) != *left.begin()) ++conn;
   arrived();
-  side.handle_bytes(conn, "<message from='a@" + name_of(conn) + "' to='b@example.com'/>", now);
+  endpoint.handle_bytes(conn, "<message from='a@" + name_of(conn) + "' to='b@example.com'/>", now);
   EXPECT_EQ(arrived(), 0u);
   EXPECT_TRUE(proved().empty());
 }
 
-TEST_F(SideTest, a_stream_that_was_not_judged_again_yet_is_before_anything_is_written_to_it) {
+TEST_F(EndpointTest, a_stream_that_was_not_judged_again_yet_is_before_anything_is_written_to_it) {
   const Pair pair{*xmpp::Domain::parse("example.com"), *xmpp::Domain::parse("far.example")};
   const xmpp::Stanza stanza{xmpp::StanzaKind::kMessage,
                             xmpp::Jid::of(pair.local),
@@ -201,28 +203,28 @@ TEST_F(SideTest, a_stream_that_was_not_judged_again_yet_is_before_anything_is_wr
                             "<message/>"};
   for (ConnId conn = 1; conn <= 4 * limits::kJudgedPerTurn; conn += 2) prove(conn);
   nobody.found = true;
-  side.send(pair, stanza, 1, now);
+  endpoint.send(pair, stanza, 1, now);
   constexpr ConnId kOut = 2;
-  const auto says = [&](const std::string& bytes) { side.handle_bytes(kOut, bytes, now); };
+  const auto says = [&](const std::string& bytes) { endpoint.handle_bytes(kOut, bytes, now); };
   const auto features = [](const std::string& what) {
     return "<stream:features>" + what + "</stream:features>";
   };
-  side.handle_connected(kOut, {{}, true, "test"}, now);
+  endpoint.handle_connected(kOut, {{}, true, "test"}, now);
   s2s::TlsFacts unknown;
   unknown.own_certificate = "example.com";
-  side.handle_tls(kOut, unknown, now);
+  endpoint.handle_tls(kOut, unknown, now);
   says(header("far.example") + features("<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>"
                                         "<mechanism>EXTERNAL</mechanism></mechanisms>"));
   says("<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>");
   says(header("far.example") + features(""));
   ASSERT_TRUE(proved().contains("far.example"));
-  ASSERT_EQ(side.counters().stanzas_out, 1u);
+  ASSERT_EQ(endpoint.counters().stanzas_out, 1u);
 
   nobody.admitted = false;
-  side.judge_again(now);
+  endpoint.judge_again(now);
   ASSERT_TRUE(proved().contains("far.example")) << "it had its turn first: of no use to this test";
-  side.send(pair, stanza, 2, now);
-  EXPECT_EQ(side.counters().stanzas_out, 1u);
+  endpoint.send(pair, stanza, 2, now);
+  EXPECT_EQ(endpoint.counters().stanzas_out, 1u);
   EXPECT_FALSE(proved().contains("far.example"));
 }
 

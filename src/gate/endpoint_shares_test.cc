@@ -4,7 +4,7 @@
 #include <map>
 #include <set>
 
-#include "gate/side.h"
+#include "gate/endpoint.h"
 
 namespace sallyport::gate {
 namespace {
@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 
 xmpp::Domain domain(std::string_view text) { return *xmpp::Domain::parse(text); }
 Pair pair_with(std::string_view remote) { return {domain("example.com"), domain(remote)}; }
-Endpoint from(std::uint8_t last) { return {dns::Ip::v4({198, 51, 100, last}), 40'000}; }
+dns::Endpoint from(std::uint8_t last) { return {dns::Ip::v4({198, 51, 100, last}), 40'000}; }
 
 // Everybody is served, and everybody's server can be looked for; none of them answers.
 struct Open : s2s::Judge, Finder, Random, LogSink {
@@ -39,29 +39,30 @@ struct Open : s2s::Judge, Finder, Random, LogSink {
   bool internal = false;
 };
 
-struct SideShares : ::testing::Test {
+struct EndpointShares : ::testing::Test {
   void start(limits::Configured limits = {}, bool internal = false) {
     open.internal = internal;
-    side = std::make_unique<Side>("world", open, open, ids, open, open, limits);
+    endpoint = std::make_unique<Endpoint>(Endpoint::Setup{"world", open, open, ids, open, open, limits});
   }
   void SetUp() override { start(); }
 
-  void accept(ConnId conn, Endpoint peer) {
-    side->handle_accepted(conn, {peer, {}, false}, now);
-    side->handle_bytes(conn,
-                       "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' "
-                       "xmlns:db='jabber:server:dialback' to='example.com' version='1.0'>",
-                       now);
+  void accept(ConnId conn, dns::Endpoint peer) {
+    endpoint->handle_accepted(conn, {peer, {}, false}, now);
+    endpoint->handle_bytes(
+        conn,
+        "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' "
+        "xmlns:db='jabber:server:dialback' to='example.com' version='1.0'>",
+        now);
     look();
   }
   void show_key(ConnId conn, const std::string& remote) {
-    side->handle_bytes(conn, "<db:result from='" + remote + "' to='example.com'>00ff</db:result>", now);
+    endpoint->handle_bytes(conn, "<db:result from='" + remote + "' to='example.com'>00ff</db:result>", now);
     look();
   }
   // Takes all outputs.
   void look() {
-    while (auto output = side->poll()) {
-      if (auto* failed = std::get_if<Failed>(&*output))
+    while (auto output = endpoint->poll()) {
+      if (auto* failed = std::get_if<StanzaReturned>(&*output))
         ended.emplace_back(failed->ticket, std::string(code_row(failed->error.code).name));
       auto* pass = std::get_if<Output>(&*output);
       if (pass == nullptr) continue;
@@ -69,7 +70,7 @@ struct SideShares : ::testing::Test {
       if (auto* end = std::get_if<Disconnect>(pass)) dialled.erase(end->conn), ++disconnected;
       if (auto* flush = std::get_if<Flush>(pass)) {
         std::string bytes;
-        while (side->take_output(flush->conn, bytes)) said[flush->conn] += std::exchange(bytes, {});
+        while (endpoint->take_output(flush->conn, bytes)) said[flush->conn] += std::exchange(bytes, {});
       }
     }
   }
@@ -95,15 +96,15 @@ struct SideShares : ::testing::Test {
   void send(const Pair& pair, Ticket ticket, std::size_t bytes = 10) {
     std::string xml = "<message/>";
     xml.resize(std::max(bytes, xml.size()), ' ');
-    side->send(pair,
-               {xmpp::StanzaKind::kMessage,
-                xmpp::Jid::of(pair.local),
-                xmpp::Jid::of(pair.remote),
-                "1",
-                "chat",
-                {},
-                std::move(xml)},
-               ticket, now);
+    endpoint->send(pair,
+                   {xmpp::StanzaKind::kMessage,
+                    xmpp::Jid::of(pair.local),
+                    xmpp::Jid::of(pair.remote),
+                    "1",
+                    "chat",
+                    {},
+                    std::move(xml)},
+                   ticket, now);
     look();
   }
   std::size_t failed_with(const std::string& code) const {
@@ -114,7 +115,7 @@ struct SideShares : ::testing::Test {
   Open open;
   ConnIds ids;
   Now now{Time{1s}, {}};
-  std::unique_ptr<Side> side;
+  std::unique_ptr<Endpoint> endpoint;
   std::map<ConnId, std::string> dialled;  // and not ended
   std::size_t disconnected = 0;
   std::map<ConnId, std::string> said;
@@ -126,7 +127,7 @@ constexpr std::size_t kOnePeer = limits::peer_share(limits::kVerificationsMax);
 
 // --- verifications
 
-TEST_F(SideShares, keys_from_one_address_whose_servers_swallow_packets_leave_others_their_dialback) {
+TEST_F(EndpointShares, keys_from_one_address_whose_servers_swallow_packets_leave_others_their_dialback) {
   int name = 0;
   for (ConnId conn = 1; conn < 2 * 32; conn += 2) {
     accept(conn, from(1));
@@ -142,26 +143,27 @@ TEST_F(SideShares, keys_from_one_address_whose_servers_swallow_packets_leave_oth
   EXPECT_EQ(refusals(101), 0u);
   const ConnId asked = conn_to("honest.example");
   ASSERT_NE(asked, 0u);
-  side->handle_connected(asked, {from(3), false, "test"}, now);
-  side->handle_bytes(asked,
-                     "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' "
-                     "xmlns:db='jabber:server:dialback' id='v' from='honest.example' to='example.com' "
-                     "version='1.0'><stream:features/>",
-                     now);
+  endpoint->handle_connected(asked, {from(3), false, "test"}, now);
+  endpoint->handle_bytes(
+      asked,
+      "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' "
+      "xmlns:db='jabber:server:dialback' id='v' from='honest.example' to='example.com' "
+      "version='1.0'><stream:features/>",
+      now);
   look();
   const std::string& question = said[asked];
   const auto id = question.find(" id='");
   ASSERT_NE(id, std::string::npos) << question;
   const std::string stream_id = question.substr(id + 5, question.find('\'', id + 5) - id - 5);
-  side->handle_bytes(
+  endpoint->handle_bytes(
       asked, "<db:verify from='honest.example' to='example.com' id='" + stream_id + "' type='valid'/>", now);
   look();
-  EXPECT_TRUE(side->is_proved(101)) << said[101];
+  EXPECT_TRUE(endpoint->is_proved(101)) << said[101];
 }
 
-TEST_F(SideShares, hosts_of_one_ipv6_network_are_one_source) {
+TEST_F(EndpointShares, hosts_of_one_ipv6_network_are_one_source) {
   const auto host = [](int last) {
-    return Endpoint{*dns::Ip::parse("2001:db8:1:1::" + std::to_string(last)), 40'000};
+    return dns::Endpoint{*dns::Ip::parse("2001:db8:1:1::" + std::to_string(last)), 40'000};
   };
   for (int i = 1; i <= static_cast<int>(kOneAddress); ++i) {
     accept(2 * i + 1, host(i));
@@ -176,7 +178,7 @@ TEST_F(SideShares, hosts_of_one_ipv6_network_are_one_source) {
   EXPECT_EQ(refusals(1001), 0u);
 }
 
-TEST_F(SideShares, when_many_addresses_fill_all_verifications_the_largest_loses_its_oldest) {
+TEST_F(EndpointShares, when_many_addresses_fill_all_verifications_the_largest_loses_its_oldest) {
   int name = 0;
   const auto fill = [&](std::uint8_t address, std::size_t count) {
     ConnId conn = 0;
@@ -203,7 +205,7 @@ TEST_F(SideShares, when_many_addresses_fill_all_verifications_the_largest_loses_
   EXPECT_EQ(dialled.size(), limits::kVerificationsMax);
 }
 
-TEST_F(SideShares, names_of_one_parent_have_their_share_from_however_many_addresses) {
+TEST_F(EndpointShares, names_of_one_parent_have_their_share_from_however_many_addresses) {
   int name = 0;
   for (std::size_t i = 0; i < kOnePeer; ++i) {
     const ConnId conn = 2 * i + 1;
@@ -218,7 +220,7 @@ TEST_F(SideShares, names_of_one_parent_have_their_share_from_however_many_addres
   EXPECT_TRUE(dialled_names().contains("other.example"));
 }
 
-TEST_F(SideShares, keys_shown_in_a_peers_name_do_not_spend_that_peers_share) {
+TEST_F(EndpointShares, keys_shown_in_a_peers_name_do_not_spend_that_peers_share) {
   int name = 0;
   for (std::uint8_t address = 1; address <= 3; ++address) {
     ConnId conn = 0;
@@ -234,7 +236,7 @@ TEST_F(SideShares, keys_shown_in_a_peers_name_do_not_spend_that_peers_share) {
   EXPECT_TRUE(dialled_names().contains("victim.example"));
 }
 
-TEST_F(SideShares, one_pair_asked_about_by_many_is_one_connection_and_each_question_counts) {
+TEST_F(EndpointShares, one_pair_asked_about_by_many_is_one_connection_and_each_question_counts) {
   for (std::size_t i = 0; i < kOneAddress; ++i) {
     accept(2 * i + 1, from(1));
     show_key(2 * i + 1, "victim.example");
@@ -247,14 +249,14 @@ TEST_F(SideShares, one_pair_asked_about_by_many_is_one_connection_and_each_quest
   show_key(1003, "victim.example");
   EXPECT_EQ(refusals(1003), 0u);
   // All are free again when the connection is gone.
-  side->handle_dial_failed(conn_to("victim.example"), {Code::kDialTimeout, {}}, now);
+  endpoint->handle_dial_failed(conn_to("victim.example"), {Code::kDialTimeout, {}}, now);
   look();
   accept(1005, from(1));
   for (int i = 0; i < 8; ++i) show_key(1005, "t" + std::to_string(i) + ".example");
   EXPECT_EQ(refusals(1005), 0u);
 }
 
-TEST_F(SideShares, an_internal_server_may_have_most_verifications_and_not_all) {
+TEST_F(EndpointShares, an_internal_server_may_have_most_verifications_and_not_all) {
   start({}, true);
   constexpr std::size_t kOne = limits::internal_share(limits::kVerificationsMax);
   std::size_t asked = 0;
@@ -275,34 +277,34 @@ TEST_F(SideShares, an_internal_server_may_have_most_verifications_and_not_all) {
 
 constexpr std::size_t kDialsOfOne = limits::peer_share(limits::kDialsMax);
 
-TEST_F(SideShares, stanzas_to_many_names_of_one_zone_leave_others_their_dials) {
+TEST_F(EndpointShares, stanzas_to_many_names_of_one_zone_leave_others_their_dials) {
   for (int i = 0; i < 10'000; ++i) send(pair_with("s" + std::to_string(i) + ".zone.example"), 1);
   EXPECT_EQ(dialled.size(), kDialsOfOne);
   send(pair_with("honest.example"), 2);
   EXPECT_TRUE(dialled_names().contains("honest.example"));
   EXPECT_EQ(failed_with("delivery.queue-full"), 0u) << "the others wait";
   // One after the other they get their turn.
-  side->handle_dial_failed(conn_to("s0.zone.example"), {Code::kDialRefused, {}}, now);
+  endpoint->handle_dial_failed(conn_to("s0.zone.example"), {Code::kDialRefused, {}}, now);
   dialled.erase(conn_to("s0.zone.example"));
   look();
   EXPECT_TRUE(dialled_names().contains("s" + std::to_string(kDialsOfOne) + ".zone.example"));
   EXPECT_EQ(dialled.size(), kDialsOfOne + 1);
 }
 
-TEST_F(SideShares, who_waits_for_a_dial_is_answered_in_time) {
+TEST_F(EndpointShares, who_waits_for_a_dial_is_answered_in_time) {
   for (std::size_t i = 0; i <= kDialsOfOne; ++i)
     send(pair_with("s" + std::to_string(i) + ".zone.example"), i + 1);
   now.mono += limits::kDeliveryTimeout;
-  side->handle_timeout(now);
+  endpoint->handle_timeout(now);
   look();
   EXPECT_EQ(failed_with("delivery.timeout"), kDialsOfOne + 1);
   // The one whose stanza is gone is not dialled when there is room.
-  side->handle_dial_failed(conn_to("s0.zone.example"), {Code::kDialTimeout, {}}, now);
+  endpoint->handle_dial_failed(conn_to("s0.zone.example"), {Code::kDialTimeout, {}}, now);
   look();
   EXPECT_FALSE(dialled_names().contains("s" + std::to_string(kDialsOfOne) + ".zone.example"));
 }
 
-TEST_F(SideShares, when_all_dials_are_in_use_the_largest_loses_its_oldest) {
+TEST_F(EndpointShares, when_all_dials_are_in_use_the_largest_loses_its_oldest) {
   for (int zone = 0; zone < 4; ++zone)
     for (std::size_t i = 0; i < kDialsOfOne; ++i)
       send(pair_with("s" + std::to_string(i) + ".zone" + std::to_string(zone) + ".example"), 1);
@@ -325,7 +327,7 @@ limits::Configured small() {
 constexpr std::size_t kBig = 100'000;
 constexpr std::size_t kCost = kBig + limits::kStanzaOverheadBytes;
 
-TEST_F(SideShares, what_waits_for_one_peer_has_its_share_and_not_one_more) {
+TEST_F(EndpointShares, what_waits_for_one_peer_has_its_share_and_not_one_more) {
   start(small());
   const std::size_t fit = limits::waiting_share(small().waiting_bytes) / kCost;
   for (std::size_t i = 0; i < fit; ++i)
@@ -338,11 +340,11 @@ TEST_F(SideShares, what_waits_for_one_peer_has_its_share_and_not_one_more) {
   EXPECT_EQ(ended.size(), 1u);
 }
 
-TEST_F(SideShares, when_much_waits_for_all_the_largest_loses_its_oldest_stanza) {
+TEST_F(EndpointShares, when_much_waits_for_all_the_largest_loses_its_oldest_stanza) {
   start(small());
   const std::size_t all = small().waiting_bytes / kCost;
   Ticket ticket = 0;
-  while (side->waiting() < all) {
+  while (endpoint->waiting() < all) {
     ++ticket;
     send(pair_with("peer" + std::to_string(ticket % 5) + ".example"), ticket, kBig);
   }
@@ -350,26 +352,26 @@ TEST_F(SideShares, when_much_waits_for_all_the_largest_loses_its_oldest_stanza) 
   send(pair_with("honest.example"), 1'000, kBig);
   ASSERT_EQ(ended.size(), 1u);
   EXPECT_LE(ended[0].first, 5u) << "the oldest of one of them";
-  EXPECT_EQ(side->waiting(), all);
+  EXPECT_EQ(endpoint->waiting(), all);
   // As with the answers, which nobody waits for: they are bounded like all else.
   for (int i = 0; i < 1'000; ++i) send(pair_with("flood.example"), 0, kBig);
-  EXPECT_LE(side->waiting(), all);
+  EXPECT_LE(endpoint->waiting(), all);
 }
 
-TEST_F(SideShares, what_was_given_back_waits_no_longer) {
+TEST_F(EndpointShares, what_was_given_back_waits_no_longer) {
   start(small());
   const std::size_t fit = limits::waiting_share(small().waiting_bytes) / kCost;
   for (int round = 0; round < 3; ++round) {
     const auto remote = "a" + std::to_string(round) + ".zone.example";
     for (std::size_t i = 0; i < fit; ++i) send(pair_with(remote), 1, kBig);
     EXPECT_EQ(failed_with("delivery.queue-full"), 0u);
-    side->handle_dial_failed(conn_to(remote), {Code::kDialRefused, {}}, now);
+    endpoint->handle_dial_failed(conn_to(remote), {Code::kDialRefused, {}}, now);
     look();
-    EXPECT_EQ(side->waiting(), 0u);
+    EXPECT_EQ(endpoint->waiting(), 0u);
   }
 }
 
-TEST_F(SideShares, what_waits_for_internal_servers_counts_for_the_peer_that_sent_it) {
+TEST_F(EndpointShares, what_waits_for_internal_servers_counts_for_the_peer_that_sent_it) {
   start(small(), true);
   const std::size_t fit = limits::waiting_share(small().waiting_bytes) / kCost;
   const auto by = [](const std::string& peer) { return Pair{domain(peer), domain("corp.example")}; };

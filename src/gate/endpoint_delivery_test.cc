@@ -1,5 +1,5 @@
 // When a stanza counts as delivered, and what its sender is told where that is not known.
-#include "gate/side_fixture.h"
+#include "gate/endpoint_fixture.h"
 
 #include <algorithm>
 
@@ -10,7 +10,7 @@ using namespace std::chrono_literals;
 using Tickets = std::vector<Ticket>;
 using Told = std::vector<std::string>;
 
-struct SideWritten : SideFixture {
+struct EndpointDelivery : EndpointFixture {
   void ready(const std::string& limits = {}) {
     sends(message("first"));
     accepts(limits);
@@ -22,13 +22,13 @@ struct SideWritten : SideFixture {
   }
 };
 
-TEST_F(SideWritten, a_stanza_counts_as_delivered_a_little_after_the_socket_took_it) {
+TEST_F(EndpointDelivery, a_stanza_counts_as_delivered_a_little_after_the_socket_took_it) {
   ready();
   sends(message("2"));
   reads();
   EXPECT_EQ(delivered, Tickets{});
-  ASSERT_TRUE(side.poll_timeout());
-  EXPECT_LE(*side.poll_timeout(), now.mono + limits::kDoubtDelay + limits::kDoubtTick);
+  ASSERT_TRUE(endpoint.poll_timeout());
+  EXPECT_LE(*endpoint.poll_timeout(), now.mono + limits::kDoubtDelay + limits::kDoubtTick);
   passes(limits::kDoubtDelay - 1us);
   drain();
   EXPECT_EQ(delivered, Tickets{});
@@ -37,7 +37,7 @@ TEST_F(SideWritten, a_stanza_counts_as_delivered_a_little_after_the_socket_took_
   EXPECT_EQ(delivered, Tickets{2});
 }
 
-TEST_F(SideWritten, what_is_written_within_one_tick_costs_one_timer) {
+TEST_F(EndpointDelivery, what_is_written_within_one_tick_costs_one_timer) {
   ready();
   const Time tick =
       Time{(now.mono.time_since_epoch() / Duration(limits::kDoubtTick) + 1) * Duration(limits::kDoubtTick)};
@@ -47,15 +47,15 @@ TEST_F(SideWritten, what_is_written_within_one_tick_costs_one_timer) {
     reads();
     now.mono += 1ms;
   }
-  now.mono = *side.poll_timeout();
-  side.handle_timeout(now);
+  now.mono = *endpoint.poll_timeout();
+  endpoint.handle_timeout(now);
   drain();
   EXPECT_EQ(delivered, (Tickets{2, 3, 4, 5, 6}));
 }
 
 // Ten messages on one stream; the peer takes two, refuses the third and ends its stream. It reads nothing
 // behind that, and the bytes of all ten are in its socket.
-TEST_F(SideWritten, of_ten_stanzas_in_flight_each_is_read_by_the_peer_or_answered_once) {
+TEST_F(EndpointDelivery, of_ten_stanzas_in_flight_each_is_read_by_the_peer_or_answered_once) {
   ready();
   for (int i = 2; i <= 11; ++i) sends(message(std::to_string(i), i == 4 ? 20'000 : 10));
   const std::string sent = reads();
@@ -71,10 +71,10 @@ TEST_F(SideWritten, of_ten_stanzas_in_flight_each_is_read_by_the_peer_or_answere
   drain();
   EXPECT_EQ(told.size(), 10u);
   EXPECT_EQ(delivered, Tickets{}) << "none is settled twice";
-  EXPECT_EQ(side.counters().uncertain, 10u);
+  EXPECT_EQ(endpoint.counters().uncertain, 10u);
 }
 
-TEST_F(SideWritten, what_was_settled_before_the_error_is_not_answered) {
+TEST_F(EndpointDelivery, what_was_settled_before_the_error_is_not_answered) {
   ready();
   sends(message("2"));
   reads();
@@ -86,7 +86,7 @@ TEST_F(SideWritten, what_was_settled_before_the_error_is_not_answered) {
   EXPECT_EQ(told, Told{"3 delivery.uncertain"});
 }
 
-TEST_F(SideWritten, what_the_socket_did_not_take_is_sent_on_the_next_stream) {
+TEST_F(EndpointDelivery, what_the_socket_did_not_take_is_sent_on_the_next_stream) {
   ready();
   sends(message("2"));
   reads();
@@ -100,7 +100,7 @@ TEST_F(SideWritten, what_the_socket_did_not_take_is_sent_on_the_next_stream) {
   EXPECT_EQ(delivered, Tickets{3});
 }
 
-TEST_F(SideWritten, presence_in_doubt_is_never_answered) {
+TEST_F(EndpointDelivery, presence_in_doubt_is_never_answered) {
   ready();
   sends(stanza_of(xmpp::StanzaKind::kPresence, "", "2"));
   sends(stanza_of(xmpp::StanzaKind::kIq, "get", "3"));
@@ -110,9 +110,9 @@ TEST_F(SideWritten, presence_in_doubt_is_never_answered) {
   EXPECT_EQ(told, Told{"3 delivery.uncertain"});
 }
 
-TEST_F(SideWritten, an_answer_in_doubt_is_told_in_the_log) {
+TEST_F(EndpointDelivery, an_answer_in_doubt_is_told_in_the_log) {
   ready();
-  side.send(pair, message("2"), 0, now);
+  endpoint.send(pair, message("2"), 0, now);
   reads();
   world.events.clear();
   ends_stream_with("policy-violation");
@@ -123,7 +123,7 @@ TEST_F(SideWritten, an_answer_in_doubt_is_told_in_the_log) {
 
 // A clean end is announced: RFC 6120 4.4 has the peer read what is under way. A broken connection says
 // nothing.
-TEST_F(SideWritten, the_end_of_a_stream_without_an_error_settles_as_before) {
+TEST_F(EndpointDelivery, the_end_of_a_stream_without_an_error_settles_as_before) {
   ready();
   sends(message("2"));
   reads();
@@ -132,14 +132,14 @@ TEST_F(SideWritten, the_end_of_a_stream_without_an_error_settles_as_before) {
   sends(message("3"));
   accepts();
   reads();
-  side.handle_disconnected(conn, {Code::kStreamLost, {}}, now);
+  endpoint.handle_disconnected(conn, {Code::kStreamLost, {}}, now);
   drain();
   EXPECT_EQ(delivered, (Tickets{2, 3}));
   EXPECT_EQ(told, Told{});
-  EXPECT_EQ(side.counters().uncertain, 1u);
+  EXPECT_EQ(endpoint.counters().uncertain, 1u);
 }
 
-TEST_F(SideWritten, no_more_is_in_doubt_on_one_stream_than_may_be) {
+TEST_F(EndpointDelivery, no_more_is_in_doubt_on_one_stream_than_may_be) {
   ready();
   constexpr std::size_t kSize = 1000;
   const std::size_t cost = message("1", kSize).xml().size() + limits::kStanzaOverheadBytes;
@@ -156,14 +156,14 @@ TEST_F(SideWritten, no_more_is_in_doubt_on_one_stream_than_may_be) {
   EXPECT_EQ(told.size(), 2u);
 }
 
-TEST_F(SideWritten, no_more_is_in_doubt_on_all_streams_than_may_be) {
+TEST_F(EndpointDelivery, no_more_is_in_doubt_on_all_streams_than_may_be) {
   constexpr std::size_t kSize = 30'000;
   const std::size_t cost = message("m", kSize).xml().size() + limits::kStanzaOverheadBytes;
   const std::size_t most = limits::kDoubtBytesMax / cost;
   for (std::size_t i = 0; i < most + 3; ++i) {
     own = "n" + std::to_string(i) + ".example";
     const Pair other{*xmpp::Domain::parse(own), pair.remote};
-    side.send(other, message("m", kSize), ++last_ticket, now);
+    endpoint.send(other, message("m", kSize), ++last_ticket, now);
     accepts();
     reads();
     EXPECT_EQ(delivered.size(), i < most ? 0 : i + 1 - most) << i;
@@ -173,7 +173,7 @@ TEST_F(SideWritten, no_more_is_in_doubt_on_all_streams_than_may_be) {
 
 // --- XEP-0478
 
-TEST_F(SideWritten, a_stanza_above_the_peers_limit_is_answered_and_what_is_behind_it_goes_on) {
+TEST_F(EndpointDelivery, a_stanza_above_the_peers_limit_is_answered_and_what_is_behind_it_goes_on) {
   const auto limit = [](std::size_t bytes) {
     return "<limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>" + std::to_string(bytes) +
            "</max-bytes></limits>";
@@ -193,7 +193,7 @@ TEST_F(SideWritten, a_stanza_above_the_peers_limit_is_answered_and_what_is_behin
   EXPECT_EQ(dials(), std::vector<ConnId>{}) << "the stream goes on";
 }
 
-TEST_F(SideWritten, what_waited_for_the_stream_is_held_against_the_limit_too) {
+TEST_F(EndpointDelivery, what_waited_for_the_stream_is_held_against_the_limit_too) {
   sends(message("1", 20'000));
   sends(message("2"));
   accepts("<limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>10000</max-bytes></limits>");
@@ -203,7 +203,7 @@ TEST_F(SideWritten, what_waited_for_the_stream_is_held_against_the_limit_too) {
       std::ranges::none_of(world.events, [](const LogEvent& e) { return e.name == "peer.limit-too-small"; }));
 }
 
-TEST_F(SideWritten, a_limit_that_no_server_may_set_is_obeyed_and_said_once) {
+TEST_F(EndpointDelivery, a_limit_that_no_server_may_set_is_obeyed_and_said_once) {
   ready("<limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>9999</max-bytes></limits>");
   sends(message("2", 10'000));
   sends(message("3"));
@@ -218,11 +218,11 @@ TEST_F(SideWritten, a_limit_that_no_server_may_set_is_obeyed_and_said_once) {
 
 // --- back-off
 
-TEST_F(SideWritten, after_failed_dials_the_next_one_waits_longer_each_time_and_not_at_all_at_first) {
+TEST_F(EndpointDelivery, after_failed_dials_the_next_one_waits_longer_each_time_and_not_at_all_at_first) {
   const auto fails = [&] {
     const auto conns = dials();
     ASSERT_EQ(conns.size(), 1u);
-    side.handle_dial_failed(conns.front(), {Code::kDialRefused, "no"}, now);
+    endpoint.handle_dial_failed(conns.front(), {Code::kDialRefused, "no"}, now);
     drain();
   };
   sends(message("m"));
@@ -249,36 +249,37 @@ TEST_F(SideWritten, after_failed_dials_the_next_one_waits_longer_each_time_and_n
   sends(message("m"));
   accepts();
   reads();
-  side.handle_disconnected(conn, {Code::kStreamLost, {}}, now);
+  endpoint.handle_disconnected(conn, {Code::kStreamLost, {}}, now);
   sends(message("m"));
   fails();
   sends(message("m"));
   EXPECT_EQ(dials().size(), 1u);
 }
 
-TEST_F(SideWritten, of_one_pair_one_dial_is_under_way) {
+TEST_F(EndpointDelivery, of_one_pair_one_dial_is_under_way) {
   for (int i = 0; i < 100; ++i) sends(message("m"));
   EXPECT_EQ(dials().size(), 1u);
 }
 
 // --- what people see
 
-TEST_F(SideWritten, an_idle_stream_that_was_closed_leaves_no_error) {
+TEST_F(EndpointDelivery, an_idle_stream_that_was_closed_leaves_no_error) {
   ready();
   passes(limits::kStreamIdleTimeout + 1s);
   says("</stream:stream>");
-  EXPECT_EQ(side.last_error(pair), std::nullopt);
+  EXPECT_EQ(endpoint.last_error(pair), std::nullopt);
 }
 
-TEST(SideLog, local_is_a_domain_of_this_organisation_on_both_faces) {
+TEST(EndpointLog, local_is_a_domain_of_this_organisation_on_both_faces) {
   for (const std::string face : {"world", "inside"}) {
     OpenWorld world;
+    world.internal = face == "inside";
     ConnIds ids;
-    Side side{face, world, world, ids, world, world};
+    Endpoint endpoint{{face, world, world, ids, world, world}};
     const Now now{Time{1s}, {}};
     const Pair pair{*xmpp::Domain::parse("near.example"), *xmpp::Domain::parse("far.example")};
-    side.send(pair, SideFixture::message("1"), 1, now);
-    side.handle_dial_failed(2, {Code::kDialRefused, ""}, now);
+    endpoint.send(pair, EndpointFixture::message("1"), 1, now);
+    endpoint.handle_dial_failed(2, {Code::kDialRefused, ""}, now);
     ASSERT_FALSE(world.events.empty());
     const std::string line = format_text(world.events.back(), "");
     const std::string wanted =

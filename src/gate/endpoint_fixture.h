@@ -1,4 +1,4 @@
-// For tests only: a side whose peers are played by hand, up to a stream on which stanzas can be sent.
+// For tests only: a endpoint whose peers are played by hand, up to a stream on which stanzas can be sent.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "gate/side.h"
+#include "gate/endpoint.h"
 
 namespace sallyport::gate {
 
@@ -25,13 +25,15 @@ class OpenWorld : public s2s::Judge, public Finder, public Random, public LogSin
     return policy::TlsRule::kRequired;
   }
   Result<DialPlan> find(const Pair&) const override { return DialPlan{}; }
+  bool is_internal() const override { return internal; }
   void fill(std::uint8_t* out, std::size_t size) override { std::fill_n(out, size, std::uint8_t{7}); }
   void log(LogEvent event) override { events.push_back(std::move(event)); }
 
   std::vector<LogEvent> events;
+  bool internal = false;
 };
 
-struct SideFixture : ::testing::Test {
+struct EndpointFixture : ::testing::Test {
   // --- what a role does
   static xmpp::Stanza message(const std::string& id, std::size_t body = 10) {
     return stanza_of(xmpp::StanzaKind::kMessage, "chat", id, body);
@@ -46,10 +48,10 @@ struct SideFixture : ::testing::Test {
             {},
             "<message id='" + id + "'><body>" + std::string(body, 'x') + "</body></message>"};
   }
-  void sends(xmpp::Stanza stanza) { side.send(pair, std::move(stanza), ++last_ticket, now); }
+  void sends(xmpp::Stanza stanza) { endpoint.send(pair, std::move(stanza), ++last_ticket, now); }
   void passes(Duration time) {
     now.mono += time;
-    side.handle_timeout(now);
+    endpoint.handle_timeout(now);
   }
 
   // --- what the peer and the driver do
@@ -59,7 +61,7 @@ struct SideFixture : ::testing::Test {
     return std::exchange(dialled, {});
   }
   void says(const std::string& bytes) {
-    side.handle_bytes(conn, bytes, now);
+    endpoint.handle_bytes(conn, bytes, now);
     drain();
   }
   static std::string header() {
@@ -76,10 +78,10 @@ struct SideFixture : ::testing::Test {
     conn = dialled.back();
     dialled.clear();
     written = 0;
-    side.handle_connected(conn, {{}, true, "test"}, now);
+    endpoint.handle_connected(conn, {{}, true, "test"}, now);
     s2s::TlsFacts facts;
     facts.own_certificate = own;
-    side.handle_tls(conn, facts, now);
+    endpoint.handle_tls(conn, facts, now);
     says(header() + features("<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>"
                              "<mechanism>EXTERNAL</mechanism></mechanisms>"));
     says("<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>");
@@ -89,9 +91,9 @@ struct SideFixture : ::testing::Test {
   std::string reads() {
     drain();
     std::string bytes, all;
-    while (side.take_output(conn, bytes)) all += std::exchange(bytes, {});
+    while (endpoint.take_output(conn, bytes)) all += std::exchange(bytes, {});
     written += all.size();
-    side.handle_written(conn, written, now);
+    endpoint.handle_written(conn, written, now);
     drain();
     return all;
   }
@@ -102,9 +104,9 @@ struct SideFixture : ::testing::Test {
 
   // --- what the role hears
   void drain() {
-    while (auto output = side.poll()) {
-      if (auto* handed = std::get_if<Handed>(&*output)) delivered.push_back(handed->ticket);
-      if (auto* failed = std::get_if<Failed>(&*output)) {
+    while (auto output = endpoint.poll()) {
+      if (auto* handed = std::get_if<StanzaDelivered>(&*output)) delivered.push_back(handed->ticket);
+      if (auto* failed = std::get_if<StanzaReturned>(&*output)) {
         told.push_back(std::to_string(failed->ticket) + " " + std::string(code_row(failed->error.code).name));
         texts.push_back(failed->error.text);
       }
@@ -115,7 +117,7 @@ struct SideFixture : ::testing::Test {
 
   OpenWorld world;
   ConnIds ids;
-  Side side{"world", world, world, ids, world, world};
+  Endpoint endpoint{{"world", world, world, ids, world, world}};
   Now now{Time{std::chrono::seconds(1)}, {}};
   const Pair pair{*xmpp::Domain::parse("example.com"), *xmpp::Domain::parse("far.example")};
   std::string own = "example.com";  // whose stream is opened

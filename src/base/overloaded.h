@@ -1,0 +1,12 @@
+// Visiting a variant with one function for each alternative: one that is forgotten does not compile.
+#pragma once
+
+namespace sallyport {
+
+// std::visit(Overloaded{[](const A&) {…}, [](const B&) {…}}, variant)
+template <typename... Functions>
+struct Overloaded : Functions... {
+  using Functions::operator()...;
+};
+
+}  // namespace sallyport

@@ -1,0 +1,328 @@
+// Connections: their inputs, their output, their timers.
+#include "gate/endpoint.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace sallyport::gate {
+namespace {
+
+Verifier::Memory::Bounds verifications(const limits::Configured& limits, bool is_internal) {
+  const std::uint64_t total = limits.verifications;
+  if (is_internal) return {total, {limits::internal_share(total), limits::internal_share(total)}};
+  return {total, {limits::address_share(total), limits::peer_share(total)}};
+}
+
+template <typename Map>
+std::vector<ConnId> keys_of(const Map& map) {
+  std::vector<ConnId> keys;
+  keys.reserve(map.size());
+  for (const auto& [key, value] : map) keys.push_back(key);
+  return keys;
+}
+
+}  // namespace
+
+Endpoint::Endpoint(Setup setup)
+    : setup_(std::move(setup)),
+      outboxes_({.total = setup_.limits.waiting_bytes,
+                 .per_peer = limits::waiting_share(setup_.limits.waiting_bytes),
+                 .per_feed = setup_.limits.waiting_bytes},
+                [this](const Pair& pair) { return peer_of(pair); }),
+      verifier_(verifications(setup_.limits, setup_.finder.is_internal())) {}
+
+Endpoint::~Endpoint() = default;
+
+bool Endpoint::Stream::has_output() const {
+  if (const auto* in = std::get_if<s2s::Inbound>(&machine)) return in->has_output();
+  if (const auto* out = std::get_if<s2s::Outbound>(&machine)) return out->has_output();
+  return false;
+}
+
+bool Endpoint::Stream::take_output(std::string& bytes) {
+  if (auto* to_us = in()) return to_us->take_output(bytes);
+  if (auto* to_peer = out()) return to_peer->take_output(bytes);
+  return false;
+}
+
+Endpoint::Stream* Endpoint::find(ConnId conn) {
+  auto* found = streams_.find(conn);
+  return found == nullptr ? nullptr : &found->second;
+}
+
+Endpoint::Stream Endpoint::new_stream(Now now) const {
+  Stream stream;
+  stream.since = now;
+  stream.checked = epoch_.current();
+  return stream;
+}
+
+// --- from the driver
+
+void Endpoint::handle_accepted(ConnId conn, const Accepted& accepted, Now now) {
+  if (streams_.size() >= setup_.limits.streams) {
+    setup_.log.log({LogLevel::kWarning,
+                    "stream.refused",
+                    {{"face", setup_.name},
+                     {"peer", accepted.peer.text()},
+                     {"code", std::string(code_row(Code::kStreamTooMany).name)}}});
+    emit(Output{Disconnect{conn}});
+    return;
+  }
+  Stream stream = new_stream(now);
+  stream.machine.emplace<s2s::Inbound>(setup_.judge, setup_.random, accepted.direct_tls, now.mono);
+  stream.peer = accepted.peer;
+  streams_.get(conn, std::move(stream));
+  after(conn, now);
+}
+
+bool Endpoint::handle_connected(ConnId conn, const Connected& connected, Now now) {
+  Stream* stream = find(conn);
+  if (stream == nullptr) return false;
+  stream->peer = connected.peer;
+  const Outgoing* sends = outgoing_of(conn, *stream);
+  const bool may_use_external = sends == nullptr || sends->redial.may_use_external();
+  auto& out = stream->machine.emplace<s2s::Outbound>(setup_.judge, *stream->target, !stream->verifies,
+                                                     connected.direct_tls, now.mono, may_use_external);
+  out.handle_connected(now.mono);
+  for (const KeyQuestion& each : verifier_.questions(conn))
+    out.verify(each.pair, each.stream_id, each.key, now.mono);
+  after(conn, now);
+  return true;
+}
+
+bool Endpoint::handle_dial_failed(ConnId conn, const Error& error, Now now) {
+  return handle_disconnected(conn, error, now);
+}
+
+bool Endpoint::handle_bytes(ConnId conn, std::string_view bytes, Now now) {
+  Stream* stream = find(conn);
+  if (stream == nullptr) return false;
+  stream = ensure_current(conn, *stream, now);
+  // A machine stops at each output, so that none of its queues has to hold all that one read brings.
+  while (stream != nullptr && !bytes.empty()) {
+    std::size_t taken = bytes.size();
+    if (auto* in = stream->in()) taken = in->handle_some(bytes, now.mono);
+    if (auto* out = stream->out()) taken = out->handle_some(bytes, now.mono);
+    bytes.remove_prefix(taken);
+    if (!bytes.empty()) stream = drain(conn, now);
+  }
+  if (stream != nullptr) after(conn, now);
+  return true;
+}
+
+bool Endpoint::handle_tls(ConnId conn, const Result<s2s::TlsFacts>& facts, Now now) {
+  Stream* stream = find(conn);
+  if (stream == nullptr) return false;
+  if (!facts) {
+    emit(Output{Disconnect{conn}});
+    break_stream(conn, *stream, facts.error(), now);
+    return true;
+  }
+  if (auto* in = stream->in()) in->handle_tls(*facts, now.mono);
+  if (auto* out = stream->out()) out->handle_tls(*facts, now.mono);
+  after(conn, now);
+  return true;
+}
+
+bool Endpoint::handle_written(ConnId conn, std::uint64_t bytes_total, Now now) {
+  Stream* stream = find(conn);
+  if (stream == nullptr) return false;
+  auto* out = stream->out();
+  if (out == nullptr) return true;
+  const bool was_full = out->is_full();
+  out->handle_written(bytes_total, now.mono);
+  stream = drain(conn, now);
+  if (stream != nullptr && was_full && !stream->out()->is_full()) {
+    if (Outgoing* sends = outgoing_of(conn, *stream)) pump(*stream->target, *sends, now);
+  }
+  return true;
+}
+
+bool Endpoint::handle_disconnected(ConnId conn, const Error& error, Now now) {
+  Stream* stream = find(conn);
+  if (stream == nullptr) return false;
+  break_stream(conn, *stream, error, now);
+  return true;
+}
+
+void Endpoint::handle_timeout(Now now) {
+  while (!timers_.empty() && timers_.begin()->first <= now.mono) {
+    const ConnId conn = timers_.begin()->second;
+    timers_.erase(timers_.begin());
+    Stream* stream = find(conn);
+    if (stream == nullptr) continue;
+    stream->timer.reset();
+    if (auto* in = stream->in()) in->handle_timeout(now.mono);
+    if (auto* out = stream->out()) out->handle_timeout(now.mono);
+    after(conn, now);
+  }
+  if (epoch_.poll_timeout()) {
+    epoch_.take_turn(now.mono, [&](ConnId conn) {
+      if (Stream* stream = find(conn)) ensure_current(conn, *stream, now);
+    });
+  }
+  confirm_due(now);
+  outboxes_.handle_timeout(now.mono);
+  return_lost();
+}
+
+std::optional<Time> Endpoint::poll_timeout() const {
+  std::optional<Time> first;
+  if (!timers_.empty()) first = timers_.begin()->first;
+  for (const auto& next : {outboxes_.poll_timeout(), doubts_.poll_timeout(), epoch_.poll_timeout()})
+    if (next && (!first || *next < *first)) first = next;
+  return first;
+}
+
+bool Endpoint::take_output(ConnId conn, std::string& out) {
+  if (Stream* stream = find(conn)) {
+    stream->flush_due = false;
+    return stream->take_output(out);
+  }
+  const auto it = final_bytes_.find(conn);
+  if (it == final_bytes_.end()) return false;
+  out = std::move(it->second);
+  final_bytes_.erase(it);
+  return !out.empty();
+}
+
+std::optional<EndpointOutput> Endpoint::poll() {
+  if (outputs_.empty()) return std::nullopt;
+  std::optional<EndpointOutput> output(std::move(outputs_.front()));
+  outputs_.drop_front();
+  return output;
+}
+
+// --- from the role
+
+void Endpoint::handle_key(ConnId conn, const Pair& pair, const std::string& stream_id,
+                          Result<std::string> key, Now now) {
+  Stream* stream = find(conn);
+  if (stream == nullptr || stream->out() == nullptr) return;
+  stream->out()->handle_key(pair, stream_id, std::move(key), now.mono);
+  after(conn, now);
+}
+
+void Endpoint::handle_key_checked(ConnId conn, const Pair& pair, const std::string& stream_id,
+                                  Result<bool> valid, Now now) {
+  Stream* stream = find(conn);
+  if (stream == nullptr || stream->in() == nullptr) return;
+  stream->in()->handle_key_checked(pair, stream_id, std::move(valid), now.mono);
+  after(conn, now);
+}
+
+void Endpoint::handle_admission(ConnId conn, const Pair& pair, Result<void> answer, Now now) {
+  Stream* stream = find(conn);
+  if (stream == nullptr || stream->in() == nullptr) return;
+  stream->in()->handle_admission(pair, std::move(answer), now.mono);
+  after(conn, now);
+}
+
+void Endpoint::hold(ConnId conn, bool on) {
+  Stream* stream = find(conn);
+  if (stream == nullptr || (!on && stream->holds == 0)) return;
+  stream->holds += on ? 1 : -1;
+  if (stream->holds == (on ? 1 : 0)) emit(Output{Hold{conn, on}});
+}
+
+// Pairs without a stream, and streams that still negotiate, ask the judge anyway, and it knows the new
+// policy.
+void Endpoint::judge_again(Now now) {
+  epoch_.advance(keys_of(streams_));
+  epoch_.take_turn(now.mono, [&](ConnId conn) {
+    if (Stream* stream = find(conn)) ensure_current(conn, *stream, now);
+  });
+}
+
+Endpoint::Stream* Endpoint::ensure_current(ConnId conn, Stream& stream, Now now) {
+  if (stream.checked == epoch_.current()) return &stream;
+  stream.checked = epoch_.current();
+  if (auto* in = stream.in()) in->judge_again(now.mono);
+  if (auto* out = stream.out()) out->judge_again(now.mono);
+  after(conn, now);
+  return find(conn);
+}
+
+void Endpoint::close_all(const Error& reason, Now now) {
+  for (auto& [pair, out] : outgoing_.map) return_all(out, reason);
+  for (const ConnId conn : keys_of(streams_)) {
+    Stream* stream = find(conn);
+    if (stream == nullptr) continue;
+    if (auto* in = stream->in()) {
+      in->close(reason, now.mono);
+    } else if (auto* out = stream->out()) {
+      out->close(reason, now.mono);
+    } else {
+      emit(Output{Disconnect{conn}});
+      break_stream(conn, *stream, reason, now);
+      continue;
+    }
+    after(conn, now);
+  }
+}
+
+// --- any stream
+
+// Every input to a stream's machine is followed by this: its outputs, its bytes, its timer.
+void Endpoint::after(ConnId conn, Now now) {
+  Stream* stream = drain(conn, now);
+  if (stream == nullptr) return;
+  flush(conn, *stream);
+  set_timer(conn, *stream);
+}
+
+void Endpoint::flush(ConnId conn, Stream& stream) {
+  if (stream.flush_due || !stream.has_output()) return;
+  stream.flush_due = true;
+  emit(Output{Flush{conn}});
+}
+
+void Endpoint::set_timer(ConnId conn, Stream& stream) {
+  std::optional<Time> next;
+  if (auto* in = stream.in()) next = in->poll_timeout();
+  if (auto* out = stream.out()) next = out->poll_timeout();
+  // A timer that is too early is left alone: the stream looks again when it fires, which is cheaper than
+  // moving it with every byte.
+  if (!next || (stream.timer && *stream.timer <= *next)) return;
+  if (stream.timer) timers_.erase({*stream.timer, conn});
+  timers_.emplace(*next, conn);
+  stream.timer = next;
+}
+
+// The machine tells what ends with the connection, and ends last.
+void Endpoint::break_stream(ConnId conn, Stream& stream, const Error& error, Now now) {
+  stream.broken = true;
+  if (auto* in = stream.in()) in->handle_disconnected(error);
+  if (auto* out = stream.out()) out->handle_disconnected(error);
+  if (stream.machine.index() == 0) {
+    end_stream(conn, error, now);
+  } else {
+    after(conn, now);
+  }
+}
+
+// Where the connection lives, the machine has closed its stream, and its final bytes still go out.
+void Endpoint::end_stream(ConnId conn, const std::optional<Error>& error, Now now) {
+  Stream& stream = *find(conn);
+  if (stream.timer) timers_.erase({*stream.timer, conn});
+  log_end(conn, stream, error, now);
+  std::string last;
+  if (!stream.broken) stream.take_output(last);
+  Stream ended = streams_.take(conn);
+  if (ended.verifies) {
+    verifier_.handle_end(conn, error.value_or(Error{Code::kStreamClosedByPeer, {}}));
+    handle_verifier(now);
+  } else if (ended.target) {
+    outgoing_ended(conn, ended, error, now);
+    open_waiting(now);
+  }
+  if (ended.broken) return;
+  if (!last.empty()) {
+    final_bytes_[conn] = std::move(last);
+    emit(Output{Flush{conn}});
+  }
+  emit(Output{Disconnect{conn}});
+}
+
+}  // namespace sallyport::gate

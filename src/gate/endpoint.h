@@ -1,0 +1,291 @@
+// All s2s streams of one node on one side: an edge's endpoint faces the public network, a core's the internal
+// one. It accepts streams, opens one for each pair when there is something to send, asks authoritative
+// servers about keys, and tells its role what was received and what became of what was sent.
+//
+// Pairs here are seen from the endpoint: `local` is what the node speaks for, `remote` what the peer speaks
+// for. (On a core `local` is therefore a remote domain of the public network, and `remote` an internal name.)
+// Pure; one owner.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "base/index.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/ring.h"
+#include "gate/dial_queue.h"
+#include "gate/doubts.h"
+#include "gate/event.h"
+#include "gate/outbox.h"
+#include "gate/policy_epoch.h"
+#include "gate/redial.h"
+#include "gate/slots.h"
+#include "gate/verifier.h"
+#include "s2s/inbound.h"
+#include "s2s/outbound.h"
+#include "xmpp/pair_map.h"
+
+namespace sallyport::gate {
+
+// How a pair's server is reached: policy and configuration answer, without I/O.
+class Finder {
+ public:
+  virtual ~Finder() = default;
+  // Errors: why the pair's server is not to be reached.
+  virtual Result<DialPlan> find(const Pair& pair) const = 0;
+  // Whether the servers that it finds are internal ones. Then the peer that a pair counts for, where budgets
+  // are shared, is `pair.local`.
+  virtual bool is_internal() const { return false; }
+};
+
+// --- what an endpoint tells its role, besides the outputs that it passes on
+
+// Something that a stream wants or tells (s2s/inbound.h, s2s/outbound.h), and on which connection.
+template <typename Event>
+struct On {
+  ConnId conn;
+  Event event;
+};
+// The stanza counts as delivered (s2s/send_lane.h).
+struct StanzaDelivered {
+  Ticket ticket;
+};
+// The stanza was not sent, or, with kDeliveryUncertain, sent just before the peer ended the stream with an
+// error.
+struct StanzaReturned {
+  Ticket ticket;
+  Error error;
+  xmpp::Stanza stanza;
+};
+using EndpointOutput =
+    std::variant<Output,
+                 On<s2s::NeedKey>,       // answered by handle_key
+                 On<s2s::CheckKey>,      // answered by handle_key_checked
+                 On<s2s::AskAdmission>,  // answered by handle_admission where the pair is not proved
+                 On<s2s::StanzaReceived>, On<s2s::StanzaRejected>, On<s2s::PairReady>, StanzaDelivered,
+                 StanzaReturned>;
+
+// One row of `connections`.
+struct ConnectionRow {
+  std::optional<Pair> pair;  // not proved: what the stream was opened for, if this node opened it
+  bool proved = false;
+  bool outgoing = false;
+  std::string peer;
+  std::string phase;
+  std::string tls;
+  std::string cipher;
+  std::string method;
+  UnixTime since{};
+  std::uint64_t stanzas = 0;
+  std::uint64_t bytes = 0;
+  std::string last_error;
+};
+
+struct EndpointCounters {
+  std::uint64_t stanzas_in = 0;
+  std::uint64_t stanzas_out = 0;
+  std::uint64_t bytes_in = 0;
+  std::uint64_t bytes_out = 0;
+  std::uint64_t refused_streams = 0;
+  std::uint64_t uncertain = 0;  // DESIGN invariant 6: written to a stream that ended before anyone could know
+};
+
+class Endpoint {
+ public:
+  // What an endpoint is made of. The references outlive it.
+  struct Setup {
+    std::string name;  // "world" or "inside", for logs
+    const s2s::Judge& judge;
+    const Finder& finder;
+    ConnIds& ids;
+    Random& random;
+    LogSink& log;
+    limits::Configured limits{};
+  };
+  explicit Endpoint(Setup setup);
+  ~Endpoint();
+
+  // --- from the driver. Each returns false when the connection is not this endpoint's.
+  void handle_accepted(ConnId conn, const Accepted& accepted, Now now);
+  bool handle_connected(ConnId conn, const Connected& connected, Now now);
+  bool handle_dial_failed(ConnId conn, const Error& error, Now now);
+  bool handle_bytes(ConnId conn, std::string_view bytes, Now now);
+  bool handle_tls(ConnId conn, const Result<s2s::TlsFacts>& facts, Now now);
+  bool handle_written(ConnId conn, std::uint64_t bytes_total, Now now);
+  bool handle_disconnected(ConnId conn, const Error& error, Now now);
+  void handle_timeout(Now now);
+  std::optional<Time> poll_timeout() const;
+  bool take_output(ConnId conn, std::string& out);
+  std::optional<EndpointOutput> poll();
+
+  // --- from the role
+  // Queues the stanza for the pair and opens a stream if there is none. It ends in StanzaDelivered or
+  // StanzaReturned, the latter after limits::kDeliveryTimeout at most while it has not reached a stream.
+  void send(const Pair& pair, xmpp::Stanza stanza, Ticket ticket, Now now);
+  void handle_key(ConnId conn, const Pair& pair, const std::string& stream_id, Result<std::string> key,
+                  Now now);
+  void handle_key_checked(ConnId conn, const Pair& pair, const std::string& stream_id, Result<bool> valid,
+                          Now now);
+  void handle_admission(ConnId conn, const Pair& pair, Result<void> answer, Now now);
+  // Stops or resumes reading what comes on a connection (back-pressure). Counted: reading resumes when each
+  // pair that stopped it has resumed, since a stream may carry several.
+  void hold(ConnId conn, bool on);
+  // Policy changed: each stream checks its pairs again (gate/policy_epoch.h).
+  void judge_again(Now now);
+  // Ends every stream; what waits is returned with the reason.
+  void close_all(const Error& reason, Now now);
+  // Returns a stanza that never came here, in turn with the others.
+  void emit_failure(Ticket ticket, Error error, xmpp::Stanza stanza) {
+    outputs_.emplace_back(StanzaReturned{ticket, std::move(error), std::move(stanza)});
+  }
+
+  // --- views
+  std::vector<ConnectionRow> connections() const;
+  const EndpointCounters& counters() const { return counters_; }
+  struct Census {
+    std::size_t in = 0;           // proved
+    std::size_t out = 0;          // ready
+    std::size_t negotiating = 0;  // neither yet
+  };
+  Census census() const;
+  // Stanzas that wait for a stream.
+  std::size_t waiting() const;
+  bool is_empty() const { return streams_.empty(); }
+  // Whether the peer of this stream has proved a domain. True for what is no stream here.
+  bool is_proved(ConnId conn) const;
+  // The peer's address; nothing when the connection is gone.
+  std::optional<dns::Endpoint> peer(ConnId conn) const;
+  // As text, "198.51.100.7:5269"; empty when the connection is gone.
+  std::string peer_text(ConnId conn) const;
+  // The source that the address counts for (source_of_address); empty when the connection is gone.
+  std::string peer_source(ConnId conn) const;
+  // The last error of the pair's outgoing stream, while it is remembered.
+  std::optional<Error> last_error(const Pair& pair) const;
+
+ private:
+  struct Traffic {
+    Pair pair;
+    std::uint64_t stanzas = 0;
+    std::uint64_t bytes = 0;
+  };
+  struct Stream {
+    // Empty while an outgoing connection is being dialled.
+    std::variant<std::monostate, s2s::Inbound, s2s::Outbound> machine;
+    std::optional<Pair> target;    // outgoing: what it was opened for
+    bool verifies = false;         // outgoing: opened to ask about keys only
+    bool broken = false;           // its connection is gone: nothing more can be written
+    DialQueue::Places::Part dial;  // outgoing, for stanzas: until it is ready
+    dns::Endpoint peer;
+    Now since;
+    std::vector<Traffic> traffic;
+    bool flush_due = false;
+    int holds = 0;
+    std::optional<Time> timer;
+    std::uint64_t checked = 0;  // against which policy (PolicyEpoch::current)
+
+    s2s::Inbound* in() { return std::get_if<s2s::Inbound>(&machine); }
+    s2s::Outbound* out() { return std::get_if<s2s::Outbound>(&machine); }
+    bool has_output() const;
+    bool take_output(std::string& bytes);
+  };
+  using Streams = IndexedMap<ConnId, Stream>;
+  // What is sent for one pair, and on which stream.
+  struct Outgoing {
+    Outbox box;
+    Redial redial;
+    bool awaits_dial = false;  // a stream is opened when there is a place for it
+    std::optional<ConnId> conn;
+    std::optional<s2s::PeerProof> ready;
+  };
+  // The pairs that something is remembered of; bounded.
+  struct OutgoingPairs {
+    xmpp::PairMap<Outgoing> map;
+    Sweep sweep{limits::kPairsRememberedMax};
+  };
+
+  // endpoint.cc: connections
+  Stream* find(ConnId conn);
+  Stream new_stream(Now now) const;
+  void after(ConnId conn, Now now);
+  void flush(ConnId conn, Stream& stream);
+  void set_timer(ConnId conn, Stream& stream);
+  // Checks the stream unless it was; nullptr when it has ended by that.
+  Stream* ensure_current(ConnId conn, Stream& stream, Now now);
+  // The connection is gone, or never came.
+  void break_stream(ConnId conn, Stream& stream, const Error& error, Now now);
+  void end_stream(ConnId conn, const std::optional<Error>& error, Now now);
+
+  // endpoint_events.cc: what streams want and tell. Each returns false when the stream has ended.
+  // Handles all of it; nullptr once the stream has ended.
+  Stream* drain(ConnId conn, Now now);
+  bool on(ConnId conn, Stream& stream, s2s::StartTls&& event, Now now);
+  bool on(ConnId conn, Stream& stream, s2s::VerifyKey&& event, Now now);
+  bool on(ConnId conn, Stream& stream, s2s::CheckKey&& event, Now now);
+  bool on(ConnId conn, Stream& stream, s2s::AskAdmission&& event, Now now);
+  bool on(ConnId conn, Stream& stream, s2s::Admitted&& event, Now now);
+  bool on(ConnId conn, Stream& stream, s2s::PairRefused&& event, Now now);
+  bool on(ConnId conn, Stream& stream, s2s::StanzaReceived&& event, Now now);
+  bool on(ConnId conn, Stream& stream, s2s::StanzaRejected&& event, Now now);
+  bool on(ConnId conn, Stream& stream, s2s::NeedKey&& event, Now now);
+  bool on(ConnId conn, Stream& stream, s2s::PairReady&& event, Now now);
+  bool on(ConnId conn, Stream& stream, s2s::PairFailed&& event, Now now);
+  bool on(ConnId conn, Stream& stream, s2s::Verified&& event, Now now);
+  bool on(ConnId conn, Stream& stream, s2s::InDoubt&& event, Now now);
+  bool on(ConnId conn, Stream& stream, s2s::Delivered&& event, Now now);
+  bool on(ConnId conn, Stream& stream, s2s::SendEnded&& event, Now now);
+  bool on(ConnId conn, Stream& stream, s2s::Closed&& event, Now now);
+  void count(Stream& stream, const Pair& pair, std::size_t bytes);
+  // For logs: `local` is a domain of this organisation and `remote` one of the public network, always.
+  LogEvent pair_event(LogLevel level, const char* name, const char* direction, const Pair& pair) const;
+  void log_end(ConnId conn, Stream& stream, const std::optional<Error>& error, Now now);
+  template <typename... Args>
+  void emit(Args&&... args) {
+    outputs_.emplace_back(std::forward<Args>(args)...);
+  }
+
+  // endpoint_verify.cc: what the verifier wants
+  Result<ConnId> open_verifier(const Pair& pair, Now now);
+  void handle_verifier(Now now);
+  void on(Verifier::Ask&& ask, Now now);
+  void on(Verifier::Answer&& answer, Now now);
+  void on(Verifier::Close&& close, Now now);
+
+  // endpoint_send.cc: pairs and what is sent for them. `pair`: the key of its entry.
+  std::string peer_of(const Pair& pair) const;
+  void pump(const Pair& pair, Outgoing& out, Now now);
+  void open(const Pair& pair, Outgoing& out, Now now);
+  void open_waiting(Now now);
+  void write_queue(const Pair& pair, Outgoing& out, Now now);
+  bool write(const s2s::PeerProof& proof, Outgoing& out, Stream& stream, Queued& queued, Now now);
+  Outgoing* outgoing_of(ConnId conn, const Stream& stream);
+  void outgoing_ended(ConnId conn, Stream& stream, const std::optional<Error>& error, Now now);
+  void confirm_due(Now now);
+  void deliver(const Queued& queued);
+  void return_all(Outgoing& out, const Error& error);
+  void return_lost();
+  void give_back(Queued& queued, const Error& error);
+
+  const Setup setup_;
+  Outboxes outboxes_;
+  OutgoingPairs outgoing_;
+  DialQueue dials_;
+  Streams streams_;
+  std::set<std::pair<Time, ConnId>> timers_;
+  std::map<ConnId, std::string> final_bytes_;  // of streams that have ended
+  PolicyEpoch epoch_;
+  Doubts doubts_;
+  Verifier verifier_;
+  Ring<EndpointOutput, 256 * 1024> outputs_;
+  EndpointCounters counters_;
+};
+
+}  // namespace sallyport::gate

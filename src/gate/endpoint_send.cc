@@ -1,0 +1,187 @@
+// What is sent: one outgoing stream for each pair, opened when there is something to send.
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "gate/endpoint.h"
+
+namespace sallyport::gate {
+
+std::string Endpoint::peer_of(const Pair& pair) const {
+  const xmpp::Domain& peer = setup_.finder.is_internal() ? pair.local : pair.remote;
+  return std::string(parent_of_domain(peer.ascii()));
+}
+
+void Endpoint::send(const Pair& pair, xmpp::Stanza stanza, Ticket ticket, Now now) {
+  outgoing_.sweep(outgoing_.map, [](const Outgoing& each) { return each.box.is_idle() && !each.conn; });
+  auto& [key, out] = outgoing_.map.get(pair);
+  Queued queued{std::move(stanza), ticket, now.mono + limits::kDeliveryTimeout};
+  if (out.ready && out.box.empty()) {
+    Stream& stream = *find(*out.conn);
+    const bool may = !stream.out()->is_full() && stream.checked == epoch_.current();
+    if (may && write(*out.ready, out, stream, queued, now)) return;
+  }
+  const bool has_room = outboxes_.push(key, out.box, queued);
+  return_lost();
+  if (!has_room) return give_back(queued, {Code::kDeliveryQueueFull, "too much waits for peers"});
+  pump(key, out, now);
+}
+
+void Endpoint::pump(const Pair& pair, Outgoing& out, Now now) {
+  if (out.box.empty()) return;
+  if (out.ready) {
+    // A pair that the new policy ends is ended here, and its queue taken care of by the end of its stream.
+    ensure_current(*out.conn, *find(*out.conn), now);
+    if (out.ready) write_queue(pair, out, now);
+  } else if (!out.conn && !out.awaits_dial) {
+    if (out.redial.may_dial(now)) {
+      open(pair, out, now);
+    } else {
+      return_all(out, *out.redial.last_error());
+    }
+  }
+}
+
+void Endpoint::open(const Pair& pair, Outgoing& out, Now now) {
+  auto plan = setup_.finder.find(pair);
+  if (!plan) {
+    out.redial.note(plan.error());
+    return return_all(out, plan.error());
+  }
+  plan->avoid = out.redial.avoid();
+  const std::string peer = peer_of(pair);
+  const auto end = [&](ConnId loser) {
+    emit(Output{Disconnect{loser}});
+    break_stream(loser, *find(loser), {Code::kDeliveryQueueFull, "too many streams are being opened"}, now);
+  };
+  if (!dials_.may_dial(peer, end)) {
+    if (!std::exchange(out.awaits_dial, true)) dials_.wait(peer, pair);
+    return;
+  }
+  const ConnId conn = setup_.ids.next();
+  out.conn = conn;
+  Stream stream = new_stream(now);
+  stream.target = pair;
+  stream.dial = dials_.hold(peer, conn);
+  streams_.get(conn, std::move(stream));
+  emit(Output{Dial{conn, std::move(*plan)}});
+}
+
+void Endpoint::open_waiting(Now now) {
+  dials_.open_waiting([&](const Pair& pair) {
+    auto* found = outgoing_.map.find(pair);
+    if (found == nullptr) return;
+    found->second.awaits_dial = false;
+    pump(found->first, found->second, now);
+  });
+}
+
+void Endpoint::write_queue(const Pair& pair, Outgoing& out, Now now) {
+  Stream& stream = *find(*out.conn);
+  while (!out.box.empty() && !stream.out()->is_full()) {
+    Queued queued = outboxes_.pop(out.box);
+    if (write(*out.ready, out, stream, queued, now)) continue;
+    return outboxes_.put_front(pair, out.box, std::move(queued));
+  }
+}
+
+// False, and `queued` untouched, where the stream takes nothing more because it is closing; its end takes
+// care of the queue. A stanza that is too large for the peer is returned to its sender, and counts as dealt
+// with.
+bool Endpoint::write(const s2s::PeerProof& proof, Outgoing& out, Stream& stream, Queued& queued, Now now) {
+  const std::size_t size = queued.stanza.xml().size();
+  if (!stream.out()->takes(queued.stanza)) {
+    give_back(queued, {Code::kStanzaTooLargeForPeer,
+                       fmt::format("{} bytes, {} at most", size, *stream.out()->peer_limits().max_bytes)});
+    return true;
+  }
+  if (!stream.out()->send(proof, queued.stanza, now.mono)) return false;
+  flush(*out.conn, stream);
+  ++counters_.stanzas_out;
+  counters_.bytes_out += size;
+  count(stream, proof.pair(), size);
+  out.box.sent(std::move(queued));
+  return true;
+}
+
+// The pair that the stream was opened for; nullptr where it has another stream by now, or none.
+Endpoint::Outgoing* Endpoint::outgoing_of(ConnId conn, const Stream& stream) {
+  auto* found = stream.target ? outgoing_.map.find(*stream.target) : nullptr;
+  return found == nullptr || found->second.conn != conn ? nullptr : &found->second;
+}
+
+// The pair's stream has ended, or failed to open: what waits is sent on a new one, or returned.
+void Endpoint::outgoing_ended(ConnId conn, Stream& stream, const std::optional<Error>& error, Now now) {
+  stream.dial.reset();
+  Outgoing* out = outgoing_of(conn, stream);
+  if (out == nullptr) return;
+  const Redial::End end{.connected = stream.machine.index() != 0,
+                        .ready = out->ready.has_value(),
+                        .carried = !stream.traffic.empty(),
+                        .peer = stream.peer,
+                        .error = error};
+  out->conn.reset();
+  out->ready.reset();
+  switch (out->redial.handle_end(end, !out->box.empty(), now)) {
+    case Redial::Next::kWait:
+      return;
+    case Redial::Next::kOpen:
+      return open(outgoing_.map.find(*stream.target)->first, *out, now);
+    case Redial::Next::kGiveUp:
+      return return_all(*out, out->redial.reason());
+  }
+}
+
+void Endpoint::confirm_due(Now now) {
+  while (const auto due = doubts_.poll(now.mono)) {
+    Stream* stream = find(due->conn);
+    if (stream == nullptr || stream->out() == nullptr) continue;
+    stream->out()->confirm(due->mark);
+    drain(due->conn, now);
+  }
+}
+
+// --- outcomes
+
+void Endpoint::deliver(const Queued& queued) {
+  if (queued.ticket != 0) emit(StanzaDelivered{queued.ticket});
+}
+
+void Endpoint::return_all(Outgoing& out, const Error& error) {
+  while (!out.box.empty()) {
+    Queued queued = outboxes_.pop(out.box);
+    give_back(queued, error);
+  }
+}
+
+void Endpoint::return_lost() {
+  while (auto lost = outboxes_.poll()) {
+    if (!lost->expired) {
+      give_back(lost->queued, {Code::kDeliveryQueueFull, "it gave way to another peer"});
+      continue;
+    }
+    const Outgoing& out = outgoing_.map.find(*lost->pair)->second;
+    const Error late{Code::kDeliveryTimeout,
+                     out.ready ? "the stream takes no more" : "no stream became ready"};
+    give_back(lost->queued, out.redial.last_error().value_or(late));
+  }
+}
+
+// To whoever waits for the outcome. A stanza without a ticket is an answer, and an answer is not answered:
+// its loss stands in the log only.
+void Endpoint::give_back(Queued& queued, const Error& error) {
+  if (queued.ticket != 0) {
+    emit(StanzaReturned{queued.ticket, error, std::move(queued.stanza)});
+    return;
+  }
+  setup_.log.log({LogLevel::kWarning,
+                  "answer.lost",
+                  {{"face", setup_.name},
+                   {"from", std::string(queued.stanza.from_domain())},
+                   {"to", std::string(queued.stanza.to_domain())},
+                   {"id", std::string(queued.stanza.id())},
+                   {"code", std::string(code_row(error.code).name)},
+                   {"text", error.text}}});
+}
+
+}  // namespace sallyport::gate

@@ -1,0 +1,72 @@
+#include "gate/redial.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include "base/limits.h"
+
+namespace sallyport::gate {
+
+Redial::Next Redial::handle_end(const End& end, bool waits, Now now) {
+  if (end.carried) begin_anew();
+  // A failed dial behind a server that could not be used says less than the failure of that server did.
+  const bool says_less = !avoid_.empty() && !end.connected && last_error_;
+  // That an idle stream was closed is not an error.
+  const bool was_idle = end.ready && end.error && end.error->code == Code::kStreamIdle;
+  if (end.error && !was_idle && !says_less) last_error_ = end.error;
+
+  if (!waits) {
+    begin_anew();
+    if (!end.ready) back_off(now);
+    return Next::kWait;
+  }
+  if (end.carried || may_retry(end, end.error.value_or(reason()))) {
+    ++attempts_;
+    return Next::kOpen;
+  }
+  begin_anew();
+  back_off(now);
+  return Next::kGiveUp;
+}
+
+void Redial::handle_ready() {
+  last_error_.reset();
+  failures_ = 0;
+}
+
+void Redial::begin_anew() {
+  attempts_ = 0;
+  avoid_.clear();
+}
+
+// Until a stream becomes ready, each failure in a row keeps the pair from dialling for longer (THREATS C2).
+void Redial::back_off(Now now) {
+  const std::size_t step = std::min(failures_, std::size(limits::kDialBackoff) - 1);
+  back_off_until_ = now.mono + limits::kDialBackoff[step];
+  ++failures_;
+}
+
+// Whether another attempt may go better: without EXTERNAL where our certificate was refused, at the next
+// target where a server accepted the connection but could not be used.
+bool Redial::may_retry(const End& end, const Error& error) {
+  if (attempts_ + 1 >= limits::kOpenAttemptsMax) return false;
+  if (error.code == Code::kSaslRefused) return !std::exchange(external_refused_, true);
+  if (!end.connected) return false;  // no target of the plan was left
+  switch (error.code) {
+    case Code::kStreamLost:
+    case Code::kStreamClosedByPeer:
+    case Code::kStreamErrorByPeer:
+    case Code::kStreamNegotiationTimeout:
+    case Code::kTlsHandshake:
+    case Code::kTlsRequired:
+    case Code::kTlsNoCertificate:
+    case Code::kTlsUntrusted:
+    case Code::kTlsNameMismatch:
+      avoid_.push_back(end.peer);
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace sallyport::gate

@@ -1,0 +1,58 @@
+// Whether and when the outgoing stream of a pair is opened again after it ended: how many attempts, at which
+// servers not again, and the back-off after failures (limits::kDialBackoff). Pure; one for each pair.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "gate/event.h"
+
+namespace sallyport::gate {
+
+class Redial {
+ public:
+  // How a stream ended, or the attempt to open one.
+  struct End {
+    bool connected = false;        // it had a connection
+    bool ready = false;            // stanzas could be sent
+    bool carried = false;          // and one was
+    dns::Endpoint peer{};          // of the connection
+    std::optional<Error> error{};  // nothing: a clean end
+  };
+  enum class Next : std::uint8_t { kWait, kOpen, kGiveUp };
+
+  // What to do about what waits (`waits`: something does). kOpen: open a stream now. kGiveUp: return it with
+  // `reason()`. kWait: nothing; the next stanza opens a stream, if `may_dial`.
+  Next handle_end(const End& end, bool waits, Now now);
+  // The stream can be used: earlier failures are forgotten.
+  void handle_ready();
+  // There is no way to that peer: the reason is remembered.
+  void note(Error error) { last_error_ = std::move(error); }
+
+  // False during the back-off: then what is to be sent is returned with the last error.
+  bool may_dial(Now now) const { return now.mono >= back_off_until_ || !last_error_; }
+  // Servers that accepted a connection in this series of attempts and could not be used.
+  const std::vector<dns::Endpoint>& avoid() const { return avoid_; }
+  // False once the peer refused our certificate: then dialback is used at once (XEP-0178 leaves it to us).
+  bool may_use_external() const { return !external_refused_; }
+  // The last error, while it is remembered.
+  const std::optional<Error>& last_error() const { return last_error_; }
+  Error reason() const { return last_error_.value_or(Error{Code::kStreamClosedByPeer, {}}); }
+
+ private:
+  bool may_retry(const End& end, const Error& error);
+  void begin_anew();
+  void back_off(Now now);
+
+  std::size_t attempts_ = 0;
+  std::vector<dns::Endpoint> avoid_;
+  std::optional<Error> last_error_;
+  std::size_t failures_ = 0;  // in a row: how long the next back-off is
+  Time back_off_until_{};
+  bool external_refused_ = false;
+};
+
+}  // namespace sallyport::gate

@@ -1,0 +1,61 @@
+#include "s2s/send_lane.h"
+
+#include <utility>
+
+namespace sallyport::s2s {
+
+std::optional<InDoubt> SendLane::handle_written(std::uint64_t total) {
+  written_ = total;
+  while (!recent_ends_.empty() && recent_ends_.front() + limits::kWriteWindowBytes < total)
+    recent_ends_.drop_front();
+  InDoubt now{total, 0};
+  while (in_doubt_ < in_flight_.size() && in_flight_[in_doubt_].end <= total)
+    now.bytes += in_flight_[in_doubt_++].bytes;
+  if (now.bytes == 0) return std::nullopt;
+  doubt_bytes_ += now.bytes;
+  return now;
+}
+
+std::optional<Delivered> SendLane::overflow() {
+  if (doubt_bytes_ <= limits::kDoubtStreamBytesMax) return std::nullopt;
+  Delivered delivered{0, 0};
+  while (doubt_bytes_ - in_flight_.front().bytes > limits::kDoubtStreamBytesMax) deliver_front(delivered);
+  return delivered.count == 0 ? std::nullopt : std::optional(delivered);
+}
+
+std::optional<Delivered> SendLane::confirm(std::uint64_t mark) {
+  Delivered delivered{0, 0};
+  while (in_doubt_ > 0 && in_flight_.front().end <= mark) deliver_front(delivered);
+  return delivered.count == 0 ? std::nullopt : std::optional(delivered);
+}
+
+// Precondition: one is in doubt.
+void SendLane::deliver_front(Delivered& delivered) {
+  const Sent& done = in_flight_.front();
+  ++delivered.count;
+  delivered.bytes += done.bytes;
+  doubt_bytes_ -= done.bytes;
+  if (done.end + limits::kWriteWindowBytes >= written_) recent_ends_.push_back(done.end);
+  in_flight_.drop_front();
+  --in_doubt_;
+}
+
+SendEnded SendLane::end(std::uint64_t taken, bool broken, std::optional<Error> peer_error) {
+  SendEnded ended;
+  ended.doubted_bytes = std::exchange(doubt_bytes_, 0);
+  if (!broken) ended.peer_error = std::move(peer_error);
+  while (in_flight_.size() > in_doubt_ && (broken || in_flight_.back().end > taken)) {
+    ++ended.unsent;
+    in_flight_.drop_back();
+  }
+  const std::size_t not_written = in_flight_.size() - in_doubt_;
+  ended.uncertain = broken || ended.peer_error ? in_flight_.size() : not_written;
+  for (std::size_t i = 0; broken && i < recent_ends_.size(); ++i)
+    if (recent_ends_[i] + limits::kWriteWindowBytes > written_) ++ended.uncertain;
+  in_flight_.clear();
+  recent_ends_.clear();
+  in_doubt_ = 0;
+  return ended;
+}
+
+}  // namespace sallyport::s2s

@@ -1,0 +1,79 @@
+// The sending half of a session: what became of the stanzas that were written to a stream.
+//
+// A stanza is in flight from the moment it is written until the lane reports it: as delivered, or, when the
+// stream ends, as unsent or as one that the peer may not have read. Reports are counts in the order of
+// writing, so the owner keeps the stanzas themselves in a queue and takes them from its front.
+//
+// A stanza in the socket has not been read yet, and without acknowledgements (XEP-0198) no peer says that it
+// has: a peer that ends its stream with an error, because of one stanza that it does not accept, reads
+// nothing behind that one and tells nobody. A stanza that the socket took is therefore in doubt until the
+// owner confirms it, limits::kDoubtDelay later (docs/ARCHITECTURE.md "When a stanza counts as delivered").
+//
+// Offsets count the bytes of the stream's output from the beginning of its connection. Pure; one owner.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+#include "base/limits.h"
+#include "base/result.h"
+#include "base/ring.h"
+
+namespace sallyport::s2s {
+
+// The socket took stanzas that were in flight. After limits::kDoubtDelay the owner calls confirm(mark).
+struct InDoubt {
+  std::uint64_t mark;
+  std::size_t bytes;  // of those stanzas, as the link counts them (limits::kStanzaOverheadBytes)
+};
+// The first `count` stanzas in flight count as delivered.
+struct Delivered {
+  std::size_t count;
+  std::size_t bytes;  // of those, what InDoubt reported before
+};
+// The lane has ended, and nothing is in flight any more. The last `unsent` stanzas cannot have been read by
+// anyone: they may be sent on another stream. Those before them count as delivered, but where the peer ended
+// the stream with an error (`peer_error`) it may have read none of them.
+struct SendEnded {
+  std::size_t unsent = 0;
+  std::size_t doubted_bytes = 0;  // what InDoubt reported and Delivered did not
+  std::size_t uncertain = 0;  // how many stanzas reached a stream of which nobody knows whether it was read
+  std::optional<Error> peer_error{};
+};
+
+class SendLane {
+ public:
+  // A stanza of `xml_bytes` was appended to the stream's output, which now ends at `end`.
+  void add(std::uint64_t end, std::size_t xml_bytes) {
+    in_flight_.emplace_back(Sent{end, xml_bytes + limits::kStanzaOverheadBytes});
+  }
+  // The socket has taken `total` bytes. Nothing when that completes no stanza. Afterwards `overflow` is to be
+  // called.
+  std::optional<InDoubt> handle_written(std::uint64_t total);
+  // Stanzas that may not stay in doubt because more than limits::kDoubtStreamBytesMax would be, oldest first.
+  std::optional<Delivered> overflow();
+  // Stanzas in doubt that end at `mark` or before it count as delivered.
+  std::optional<Delivered> confirm(std::uint64_t mark);
+  // The stream is over. `taken`: the bytes that were handed to the connection, which writes them unless it is
+  // broken. `peer_error`: the peer ended the stream with it.
+  SendEnded end(std::uint64_t taken, bool broken, std::optional<Error> peer_error);
+
+  std::uint64_t written() const { return written_; }
+  std::size_t in_flight() const { return in_flight_.size(); }
+
+ private:
+  struct Sent {
+    std::uint64_t end;  // of the stanza, as an offset
+    std::size_t bytes;
+  };
+  void deliver_front(Delivered& delivered);
+
+  Ring<Sent, 16 * 1024> in_flight_;
+  std::size_t in_doubt_ = 0;  // of those, at the front
+  std::size_t doubt_bytes_ = 0;
+  std::uint64_t written_ = 0;
+  Ring<std::uint64_t> recent_ends_;  // of delivered stanzas, one write window back
+};
+
+}  // namespace sallyport::s2s
