@@ -18,9 +18,9 @@ Core::Impl::Impl(CoreSetup setup_in, Random& random_in, LogSink& log_in, Now now
     : setup(std::move(setup_in)),
       log(log_in),
       random(random_in),
-      snapshot(std::make_unique<Snapshot>(std::move(setup.policy))),
-      inside(setup.config),
-      endpoint({"inside", inside, inside, ids, random_in, log_in, setup.config.limits}),
+      in_force(std::make_unique<PolicyInForce>(std::move(setup.policy))),
+      view(setup.config),
+      endpoint({"inside", view, ids, random_in, log_in, setup.config.limits}),
       outboxes({.total = setup.config.limits.waiting_bytes,
                 .per_peer = limits::waiting_share(setup.config.limits.waiting_bytes),
                 .per_feed = limits::internal_share(setup.config.limits.waiting_bytes)},
@@ -29,7 +29,7 @@ Core::Impl::Impl(CoreSetup setup_in, Random& random_in, LogSink& log_in, Now now
       // make a key that the world would take.
       inside_secret(to_hex(hmac_sha256(setup.dialback_secret, "inside"))),
       since(now.civil) {
-  inside.use(snapshot.get());
+  view.use(in_force.get());
   links.resize(setup.config.edges.size());
   for (std::size_t i = 0; i < links.size(); ++i) {
     // The core's name is an inside name, and an edge knows its cores by names of its own.
@@ -46,14 +46,14 @@ void Core::apply(std::shared_ptr<const config::PreparedPolicy> policy, Now now) 
 }
 
 void Core::Impl::apply(std::shared_ptr<const config::PreparedPolicy> policy, Now now) {
-  auto old = std::exchange(snapshot, std::make_unique<Snapshot>(std::move(policy)));
-  inside.use(snapshot.get());
+  auto old = std::exchange(in_force, std::make_unique<PolicyInForce>(std::move(policy)));
+  view.use(in_force.get());
   period = {};
   outputs.push_back(Discard{old->policy()});
   log.log({LogLevel::kInfo,
            "policy.applied",
-           {{"generation", std::to_string(snapshot->update().generation)},
-            {"sha256", to_hex(snapshot->update().policy_sha256)}}});
+           {{"generation", std::to_string(in_force->update().generation)},
+            {"sha256", to_hex(in_force->update().policy_sha256)}}});
   for (auto& [pair, out] : pairs) judge_again(pair, out, now);
   endpoint.judge_again(now);
   for (std::size_t i = 0; i < links.size(); ++i)
@@ -63,7 +63,7 @@ void Core::Impl::apply(std::shared_ptr<const config::PreparedPolicy> policy, Now
 // What waits was judged by the old policy, and is not judged again when there is credit for it.
 void Core::Impl::judge_again(const Pair& pair, PairState& out, Now now) {
   // Where the pair may start all of it may go: one judgement for thousands of stanzas.
-  const auto& rules = snapshot->rules();
+  const auto& rules = in_force->rules();
   if (out.box.empty() || rules.judge(pair, policy::Direction::kOut, now.civil).result) return;
   // Where only the remote side might start, all that waits answered it, and its questions are closed.
   const bool answers_only = out.judged.is_known && out.judged.in && !out.judged.out;
@@ -271,7 +271,7 @@ void Core::Impl::on(On<s2s::StanzaRejected>&& rejected, Now now) {
 // The internal server of the pair takes stanzas: the edge may have more of them on their way.
 void Core::Impl::on(On<s2s::PairReady>&& ready, Now) {
   const Pair& pair = ready.event.proof.pair();
-  const config::Served* served = snapshot->served_inside(pair.remote);
+  const config::Served* served = in_force->served_inside(pair.remote);
   if (served == nullptr) return;
   for (auto& link : links)
     link.end->session().grant({served->name, pair.local}, limits::kChannelWindowMaxBytes);

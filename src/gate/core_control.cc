@@ -28,7 +28,7 @@ std::string Core::Impl::status() const {
   std::size_t waiting = endpoint.waiting(), bytes = 0;
   for (const auto& [pair, out] : pairs) waiting += out.box.size(), bytes += out.box.bytes();
   for (const auto& link : links) bytes += link.end->session().unsettled_bytes();
-  const auto& update = snapshot->update();
+  const auto& update = in_force->update();
   const auto census = endpoint.census();
   return json::serialize(json::object{
       {"role", "core"},
@@ -91,22 +91,22 @@ struct Ends {
   policy::Direction start;
 };
 
-Result<Ends> ends_of(const Snapshot& snapshot, const std::string& from, const std::string& to) {
+Result<Ends> ends_of(const PolicyInForce& in_force, const std::string& from, const std::string& to) {
   auto a = domain_of(from);
   auto b = domain_of(to);
   if (!a) return a.error();
   if (!b) return b.error();
-  if (snapshot.rules().is_local(*a)) return Ends{{*a, *b}, policy::Direction::kOut};
-  if (snapshot.rules().is_local(*b)) return Ends{{*b, *a}, policy::Direction::kIn};
+  if (in_force.rules().is_local(*a)) return Ends{{*a, *b}, policy::Direction::kOut};
+  if (in_force.rules().is_local(*b)) return Ends{{*b, *a}, policy::Direction::kIn};
   return Error{Code::kPolicyNotLocal, a->ascii() + " and " + b->ascii() + ": neither is served here"};
 }
 
 }  // namespace
 
 std::string Core::Impl::policy_test(const std::string& from, const std::string& to, Now now) const {
-  auto ends = ends_of(*snapshot, from, to);
+  auto ends = ends_of(*in_force, from, to);
   if (!ends) return refusal(ends.error());
-  const auto verdict = snapshot->rules().judge(ends->pair, ends->start, now.civil);
+  const auto verdict = in_force->rules().judge(ends->pair, ends->start, now.civil);
   json::object object{{"local", ends->pair.local.ascii()},
                       {"remote", ends->pair.remote.ascii()},
                       {"direction", policy::direction_name(ends->start)},
@@ -123,17 +123,17 @@ std::string Core::Impl::explain(const std::string& from, const std::string& to, 
     steps.push_back(json::object{{"what", what}, {"ok", ok}, {"detail", std::move(detail)}, {"code", code}});
     good = good && ok;
   };
-  auto ends = ends_of(*snapshot, from, to);
+  auto ends = ends_of(*in_force, from, to);
   if (!ends) return refusal(ends.error());
   const Pair& pair = ends->pair;
   const bool out = ends->start == policy::Direction::kOut;
   step("names", true,
        fmt::format("local {}, remote {}, {}", pair.local.ascii(), pair.remote.ascii(),
                    out ? "outward" : "inward"));
-  const auto verdict = snapshot->rules().judge(pair, ends->start, now.civil);
+  const auto verdict = in_force->rules().judge(pair, ends->start, now.civil);
   step("policy", verdict.result.has_value(), verdict.because,
        verdict.result ? std::string_view{} : code_row(verdict.result.error().code).name);
-  const auto peer = snapshot->rules().peer(pair.remote);
+  const auto peer = in_force->rules().peer(pair.remote);
   step("proof", true,
        fmt::format("the remote domain is proved by {}",
                    peer.authenticate == policy::Authenticate::kCertificate ? "certificate" : "dialback"));
@@ -143,13 +143,13 @@ std::string Core::Impl::explain(const std::string& from, const std::string& to, 
   step("link", !linked.empty(), linked.empty() ? "no edge is linked" : "up: " + linked,
        linked.empty() ? code_row(Code::kLinkDown).name : std::string_view{});
   std::string route = "DNS SRV, asked by the edge";
-  for (const auto& row : snapshot->update().policy.routes)
-    if (snapshot->update().policy.static_routes && row.domain == pair.remote)
+  for (const auto& row : in_force->update().policy.routes)
+    if (in_force->update().policy.static_routes && row.domain == pair.remote)
       route = "static route " + row.address.text();
   step("route", true, route);
   if (const auto* it = pairs.find(pair); it != nullptr && !it->second.last_error.empty())
     step("last outward error", true, it->second.last_error);
-  if (const config::Served* served = snapshot->served_outward(pair.local)) {
+  if (const config::Served* served = in_force->served_outward(pair.local)) {
     std::string servers;
     for (const auto& server : served->servers) servers += (servers.empty() ? "" : ", ") + server.text();
     const auto error = endpoint.last_error({pair.remote, served->inside});
@@ -165,7 +165,7 @@ std::string Core::Impl::explain(const std::string& from, const std::string& to, 
 }
 
 std::string Core::Impl::policy_show() const {
-  const auto& update = snapshot->update();
+  const auto& update = in_force->update();
   auto object = rules_object(update.policy.rules);
   object["generation"] = update.generation;
   object["sha256"] = to_hex(update.policy_sha256);

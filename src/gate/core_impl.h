@@ -10,8 +10,8 @@
 
 #include "base/repeats.h"
 #include "gate/core.h"
+#include "gate/core_policy_view.h"
 #include "gate/endpoint.h"
-#include "gate/inside.h"
 #include "gate/link_end.h"
 #include "gate/slots.h"
 #include "policy/open_questions.h"
@@ -149,8 +149,8 @@ class Core::Impl {
   LogSink& log;
   Random& random;
   ConnIds ids;
-  std::unique_ptr<Snapshot> snapshot;
-  Inside inside;
+  std::unique_ptr<PolicyInForce> in_force;
+  CorePolicyView view;
   Endpoint endpoint;
   std::vector<Link> links;
   xmpp::StanzaReader reader;

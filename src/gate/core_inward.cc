@@ -18,7 +18,7 @@ Result<void> Core::Impl::judge_inward(link::Received& received, Now now) {
       return Error{Code::kStanzaToInvalid, std::string(stanza->to_text())};
     received.stanza = *std::move(stanza);
   }
-  if (snapshot->aliases().is_mapped_node(pair.local)) return Error{Code::kPolicyNodeName, pair.local.ascii()};
+  if (in_force->aliases().is_mapped_node(pair.local)) return Error{Code::kPolicyNodeName, pair.local.ascii()};
   return may_pass(pair, received.stanza, policy::Direction::kIn, now);
 }
 
@@ -33,7 +33,7 @@ void Core::Impl::inward(link::Received&& received, std::size_t edge, Now now) {
     settle({edge, received.receipt}, error.code, now);
     return;
   }
-  snapshot->aliases().used(pair.local, pair.remote);
+  in_force->aliases().used(pair.local, pair.remote);
   deliver_inside(pair, std::move(received.stanza), arriving.put({edge, received.receipt}), now);
 }
 
@@ -51,7 +51,7 @@ void Core::Impl::refuse_inward(const Pair& pair, const xmpp::Stanza& stanza, con
             {"code", std::string(row.name)},
             {"leg", leg},
             {"text", error.text}}});
-  if (!snapshot->rules().may_answer(pair, now.civil)) return;
+  if (!in_force->rules().may_answer(pair, now.civil)) return;
   // Who sent it is not known, whatever the edge says.
   if (error.code == Code::kStanzaFromInvalid || error.code == Code::kStanzaFromMalformed) return;
   const auto condition = stanza_condition(error.code, Sender::kWorld);
@@ -74,7 +74,7 @@ void Core::Impl::on(StanzaReturned&& returned, Now now) {
   auto entry = arriving.take(returned.ticket);
   if (!entry) return;
   const xmpp::Domain remote = returned.stanza.from().domain();
-  if (snapshot->outward(returned.stanza, remote)) {
+  if (in_force->outward(returned.stanza, remote)) {
     const Pair pair{returned.stanza.to().domain(), returned.stanza.from().domain()};
     refuse_inward(pair, returned.stanza, returned.error, setup.config.name.ascii(), now);
   }

@@ -86,13 +86,13 @@ void Core::Impl::handle(link::Event&& event, std::size_t edge, Now now) {
                 {"version", up->peer_version},
                 {"resumed", up->resumed ? "yes" : "no"}}});
     }
-    if (up->resumed && link.pushed_generation == snapshot->update().generation) {
+    if (up->resumed && link.pushed_generation == in_force->update().generation) {
       set_ready(edge, now);
     } else {
       push(edge);
     }
   } else if (auto* done = std::get_if<link::PushDone>(&event)) {
-    if (done->generation != snapshot->update().generation) return;  // a newer one is on its way
+    if (done->generation != in_force->update().generation) return;  // a newer one is on its way
     if (!done->result) {
       say(link, {LogLevel::kError, "policy.refused", {{"edge", setup.config.edges[edge].name.ascii()}}},
           done->result.error(), now);
@@ -110,7 +110,7 @@ void Core::Impl::handle(link::Event&& event, std::size_t edge, Now now) {
 }
 
 void Core::Impl::push(std::size_t edge) {
-  links[edge].end->session().push(snapshot->update().generation, snapshot->policy()->push());
+  links[edge].end->session().push(in_force->update().generation, in_force->policy()->push());
 }
 
 void Core::Impl::set_ready(std::size_t edge, Now now) {
@@ -158,21 +158,21 @@ std::string Core::Impl::inside_key(const Pair& pair, const std::string& stream_i
 void Core::Impl::answer(const link::Asked& asked, std::size_t edge, Now now) {
   auto& session = links[edge].end->session();
   if (const auto* key = std::get_if<link::KeyAsk>(&asked.ask)) {
-    if (auto may = snapshot->rules().may_answer(key->pair, now.civil); !may) {
+    if (auto may = in_force->rules().may_answer(key->pair, now.civil); !may) {
       session.answer(asked.id, may.error());
       return;
     }
     session.answer(asked.id, s2s::dialback_key(setup.dialback_secret, key->pair, key->stream_id));
   } else if (const auto* verdict = std::get_if<link::VerdictAsk>(&asked.ask)) {
-    if (auto local = snapshot->rules().is_local(verdict->pair.local); !local) {
+    if (auto local = in_force->rules().is_local(verdict->pair.local); !local) {
       session.answer(asked.id, local.error());
       return;
     }
     const auto ours = s2s::dialback_key(setup.dialback_secret, verdict->pair, verdict->stream_id);
     session.answer(asked.id, std::string(equal_constant_time(ours, verdict->key) ? "valid" : "invalid"));
   } else if (const auto* admit = std::get_if<link::AdmitAsk>(&asked.ask)) {
-    const auto start = snapshot->rules().judge(admit->pair, policy::Direction::kIn, now.civil);
-    const bool may = start.result || snapshot->rules().may_answer(admit->pair, now.civil);
+    const auto start = in_force->rules().judge(admit->pair, policy::Direction::kIn, now.civil);
+    const bool may = start.result || in_force->rules().may_answer(admit->pair, now.civil);
     session.answer(asked.id,
                    may ? link::Answer(std::string("admitted")) : link::Answer(start.result.error()));
   } else {

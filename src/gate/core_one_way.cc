@@ -16,7 +16,7 @@ Result<void> Core::Impl::may_pass(const Pair& pair, const xmpp::Stanza& stanza, 
 // Also where nothing is known of the pair yet, and where neither side may start.
 Result<void> Core::Impl::may_pass_one_way(const Pair& pair, Judged& judged, const xmpp::Stanza& stanza,
                                           Direction start, Now now) {
-  const auto& rules = snapshot->rules();
+  const auto& rules = in_force->rules();
   if (!judged.is_known) {
     judged.in = rules.judge(pair, Direction::kIn, now.civil).result.has_value();
     judged.out = rules.judge(pair, Direction::kOut, now.civil).result.has_value();
@@ -36,7 +36,7 @@ Result<void> Core::Impl::may_pass_one_way(const Pair& pair, Judged& judged, cons
 // before says nothing any more: such a pair begins with an empty memory when it becomes one-way again.
 void Core::Impl::forget_questions(Now now) {
   if (questions.empty()) return;
-  const auto& rules = snapshot->rules();
+  const auto& rules = in_force->rules();
   questions.retain([&](const policy::OneWay& way) {
     const Direction other = way.start == Direction::kIn ? Direction::kOut : Direction::kIn;
     return rules.judge(way.pair, way.start, now.civil).result.has_value() &&

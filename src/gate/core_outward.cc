@@ -9,7 +9,7 @@ namespace sallyport::gate {
 
 Core::Impl::Judged& Core::Impl::up_to_date(Judged& judged, Now now) {
   if (!period.contains(now.civil)) {
-    period = snapshot->rules().period(now.civil);
+    period = in_force->rules().period(now.civil);
     ++verdicts;
     forget_questions(now);
   }
@@ -21,11 +21,11 @@ void Core::Impl::on(On<s2s::StanzaReceived>&& received, Now now) {
   const Pair& proved = received.event.proof.pair();
   const xmpp::Domain& remote = proved.local;
   const xmpp::Domain& inside_name = proved.remote;
-  const auto alias = snapshot->aliases().alias_of(inside_name, remote);
+  const auto alias = in_force->aliases().alias_of(inside_name, remote);
   const Pair pair{alias ? *alias : inside_name, remote};
   const xmpp::Domain& local = pair.local;
   xmpp::Stanza& stanza = received.event.stanza;
-  if (auto mapped = snapshot->outward(stanza, remote); !mapped) {
+  if (auto mapped = in_force->outward(stanza, remote); !mapped) {
     // It grew beyond the limit under the node's other name. There is no outward form to be answered by the
     // usual way, so the answer goes to the names that are known inside.
     ++stanzas.refused;
@@ -187,7 +187,7 @@ void Core::Impl::answer_inside(const xmpp::Stanza& stanza, const Error& error, c
 }
 
 const Pair& Core::Impl::inside_pair(const Pair& pair, std::optional<Pair>& made, Now now) {
-  const auto make = [&] { return Pair{pair.remote, snapshot->inside_of(pair.local)}; };
+  const auto make = [&] { return Pair{pair.remote, in_force->inside_of(pair.local)}; };
   auto* known = pairs.find(pair);
   if (known == nullptr) return made.emplace(make());
   Judged& judged = up_to_date(known->second.judged, now);
@@ -199,7 +199,7 @@ const Pair& Core::Impl::inside_pair(const Pair& pair, std::optional<Pair>& made,
 void Core::Impl::deliver_inside(const Pair& pair, xmpp::Stanza stanza, Ticket ticket, Now now) {
   std::optional<Pair> made;
   const Pair& face = inside_pair(pair, made, now);
-  if (auto mapped = snapshot->inward(stanza); !mapped) {
+  if (auto mapped = in_force->inward(stanza); !mapped) {
     if (ticket != 0) endpoint.emit_failure(ticket, mapped.error(), std::move(stanza));
     return;
   }

@@ -19,15 +19,13 @@ Edge::Impl::Impl(EdgeSetup setup_in, Random& random_in, LogSink& log_in, Now now
     : setup(std::move(setup_in)),
       log(log_in),
       random(random_in),
-      endpoint({"world", world, world, ids, random_in, log_in, setup.config.limits}),
+      endpoint({"world", view, ids, random_in, log_in, setup.config.limits}),
       listeners(log_in),
       outboxes({.total = setup.config.limits.waiting_bytes,
                 .per_peer = limits::waiting_share(setup.config.limits.waiting_bytes),
                 .per_feed = setup.config.limits.waiting_bytes},
                [](const Pair& pair) { return std::string(parent_of_domain(pair.remote.ascii())); }),
-      since(now.civil) {
-  world.at(now.civil);
-}
+      since(now.civil) {}
 
 // --- inputs
 
@@ -36,13 +34,11 @@ void Edge::handle_accepted(ConnId conn, const Accepted& accepted, Now now) {
     impl_->outputs.push_back(Disconnect{conn});
     return;
   }
-  impl_->world.at(now.civil);
   impl_->endpoint.handle_accepted(conn, accepted, now);
   impl_->turn(now);
 }
 
 void Edge::handle_connected(ConnId conn, const Connected& connected, Now now) {
-  impl_->world.at(now.civil);
   impl_->endpoint.handle_connected(conn, connected, now);
   impl_->turn(now);
 }
@@ -66,7 +62,6 @@ void Edge::handle_link_refused(const dns::Endpoint& address, const Error& error,
 }
 
 void Edge::handle_bytes(ConnId conn, std::string_view bytes, Now now) {
-  impl_->world.at(now.civil);
   if (impl_->link && impl_->link->carries(conn)) {
     impl_->link->session().handle_bytes(bytes, now.mono);
   } else if (impl_->newcomer && impl_->newcomer->conn == conn) {
@@ -100,7 +95,6 @@ void Edge::handle_disconnected(ConnId conn, Error error, Now now) {
 }
 
 void Edge::handle_prepared(std::uint64_t id, Result<config::PreparedPush> prepared, Now now) {
-  impl_->world.at(now.civil);
   impl_->handle_prepared(id, std::move(prepared), now);
   impl_->turn(now);
 }
@@ -111,7 +105,6 @@ void Edge::handle_listening(Result<void> opened, Now now) {
 }
 
 void Edge::handle_timeout(Now now) {
-  impl_->world.at(now.civil);
   if (impl_->listeners.handle_timeout(now.mono)) impl_->outputs.push_back(Listen{true});
   if (impl_->link) impl_->link->session().handle_timeout(now.mono);
   if (impl_->newcomer && impl_->newcomer->deadline <= now.mono) impl_->drop_newcomer();
@@ -161,7 +154,7 @@ bool Edge::is_drained() const {
 
 bool Edge::is_proved(ConnId conn) const { return impl_->endpoint.is_proved(conn); }
 
-std::shared_ptr<const config::PushedPolicy> Edge::policy() const { return impl_->world.shared(); }
+std::shared_ptr<const config::PushedPolicy> Edge::policy() const { return impl_->view.shared(); }
 
 // --- stanzas
 
@@ -261,10 +254,10 @@ std::string Edge::control(std::string_view text, Now now) {
   if (question->ask == "connections")
     return json::serialize(json::object{{"connections", connection_rows(impl_->endpoint, "world", false)}});
   if (question->ask == "policy show") {
-    if (!impl_->world.has_policy()) return refusal({Code::kLinkDown, "no core has pushed a policy"});
-    auto object = rules_object(impl_->world.policy().rules().set());
-    object["generation"] = impl_->world.policy().generation();
-    object["sha256"] = to_hex(impl_->world.policy().policy_sha256());
+    if (!impl_->view.has_policy()) return refusal({Code::kLinkDown, "no core has pushed a policy"});
+    auto object = rules_object(impl_->view.policy().rules().set());
+    object["generation"] = impl_->view.policy().generation();
+    object["sha256"] = to_hex(impl_->view.policy().policy_sha256());
     return json::serialize(object);
   }
   if (question->ask == "drain") {
@@ -276,8 +269,8 @@ std::string Edge::control(std::string_view text, Now now) {
 
 std::string Edge::Impl::status(Now now) const {
   json::object policy;
-  if (world.has_policy()) {
-    const auto& in_force = world.policy();
+  if (view.has_policy()) {
+    const auto& in_force = view.policy();
     policy = {{"generation", in_force.generation()},
               {"sha256", to_hex(in_force.policy_sha256())},
               {"enabled", in_force.rules().set().enabled},

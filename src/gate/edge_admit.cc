@@ -9,7 +9,7 @@ void Edge::Impl::on(On<s2s::AskAdmission>&& asked_for, Now now) {
   const ConnId conn = asked_for.conn;
   const auto& [pair, proved] = asked_for.event;
   // Another stream's question may have been answered since this one was put.
-  if (const std::optional<Error>* known = world.admission(pair)) {
+  if (const std::optional<Error>* known = view.admission(pair)) {
     if (!proved) {
       endpoint.handle_admission(conn, pair, *known ? Result<void>(**known) : Result<void>(), now);
     } else if (*known) {
@@ -48,7 +48,7 @@ void Edge::Impl::finish_admission(const AdmissionQueue::Done& done, const link::
   // The core's code counts; what was asked about is known here.
   if (!answer) refusal = Error{answer.error().code, done.pair.remote.ascii()};
   const bool is_known = !refusal || !s2s::is_temporary(refusal->code);
-  if (is_known) world.note_admission(done.pair, done.source, refusal);
+  if (is_known) view.note_admission(done.pair, done.source, refusal);
   if (!is_known && done.proved) admissions.ask_again(done.pair);
   for (const ConnId conn : done.streams)
     endpoint.handle_admission(conn, done.pair, refusal ? Result<void>(*refusal) : Result<void>(), now);

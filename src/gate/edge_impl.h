@@ -10,11 +10,11 @@
 #include "base/shares.h"
 #include "gate/admission_queue.h"
 #include "gate/edge.h"
+#include "gate/edge_policy_view.h"
 #include "gate/endpoint.h"
 #include "gate/link_end.h"
 #include "gate/listening.h"
 #include "gate/slots.h"
-#include "gate/world.h"
 
 namespace sallyport::gate {
 
@@ -55,7 +55,7 @@ class Edge::Impl {
   void handle(link::Event&& event, Now now);
   void handle_push(link::Pushed pushed);
   void handle_prepared(std::uint64_t id, Result<config::PreparedPush> prepared, Now now);
-  bool awaits_policy(const Pair& pair) const;
+  bool awaits_policy(const Pair& pair, Now now) const;
   void drop_early();
   void handle_answer(link::Answered answered, Now now);
   void link_lost(const Error& error, Now now);
@@ -109,7 +109,7 @@ class Edge::Impl {
   LogSink& log;
   Random& random;
   ConnIds ids;
-  World world;
+  EdgePolicyView view;
   Endpoint endpoint;
   std::unique_ptr<LinkEnd> link;
   std::optional<std::size_t> core;  // which [[core]] the session belongs to

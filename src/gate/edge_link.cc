@@ -74,7 +74,7 @@ void Edge::Impl::handle(link::Event&& event, Now now) {
                             std::move(received->stanza));
       return;
     }
-    if (awaits_policy(received->pair())) {
+    if (awaits_policy(received->pair(), now)) {
       early.push_back({received->pair(), std::move(received->stanza), ticket});
     } else {
       endpoint.send(received->pair(), std::move(received->stanza), ticket, now);
@@ -87,7 +87,7 @@ void Edge::Impl::handle(link::Event&& event, Now now) {
     handle_push(std::move(*pushed));
   } else if (auto* up = std::get_if<link::Up>(&event)) {
     last_link_error.clear();
-    world.core_answers(link->session().version() >= link::frame::kVersionAdmit);
+    view.core_answers(link->session().version() >= link::frame::kVersionAdmit);
     if (said.happened("link.up " + setup.config.cores[*core].name, now.mono)) {
       log.log({LogLevel::kInfo,
                "link.up",
@@ -97,7 +97,7 @@ void Edge::Impl::handle(link::Event&& event, Now now) {
                 {"resumed", up->resumed ? "yes" : "no"}}});
     }
     // A session that goes on has its policy; a new one gets it before anything is served.
-    if (up->resumed && world.has_policy()) serve(true);
+    if (up->resumed && view.has_policy()) serve(true);
     if (!up->resumed) drop_early();
     for (auto& [pair, in] : inward_pairs) pump_inward(pair, now);
     send_admissions(now);
@@ -137,7 +137,7 @@ void Edge::Impl::forget(Now now) {
   admissions.clear();
   // What was on its way inward has no one to go to any more; sent anew later it might arrive twice.
   refused += link->session().abandon().size();
-  outputs.push_back(Discard{world.use(nullptr)});
+  outputs.push_back(Discard{view.use(nullptr)});
   outputs.push_back(UseCredentials{});
   core_is_dead = true;
 }
@@ -165,8 +165,8 @@ void Edge::Impl::handle_push(link::Pushed pushed) {
 
 // The core judges by its new policy from the moment it pushes it: a pair that only the new one admits is not
 // refused because the push is not in use yet.
-bool Edge::Impl::awaits_policy(const Pair& pair) const {
-  return !world.has_policy() || (preparing && !world.find(pair));
+bool Edge::Impl::awaits_policy(const Pair& pair, Now now) const {
+  return !view.has_policy() || (preparing && !view.find(pair, now.civil));
 }
 
 void Edge::Impl::handle_prepared(std::uint64_t id, Result<config::PreparedPush> prepared, Now now) {
@@ -192,7 +192,7 @@ void Edge::Impl::handle_prepared(std::uint64_t id, Result<config::PreparedPush> 
        "policy.applied",
        {{"generation", std::to_string(policy.generation())}, {"sha256", to_hex(policy.policy_sha256())}}});
   outputs.push_back(UseCredentials{std::move(prepared->credentials)});
-  outputs.push_back(Discard{world.use(std::move(prepared->policy))});
+  outputs.push_back(Discard{view.use(std::move(prepared->policy))});
   // An answer that is still out is of the core's new policy: the core pushed that before it answered. What
   // the edge has not asked yet is asked anew for each pair that is still proved.
   admissions.drop_again();

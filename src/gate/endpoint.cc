@@ -25,11 +25,12 @@ std::vector<ConnId> keys_of(const Map& map) {
 
 Endpoint::Endpoint(Setup setup)
     : setup_(std::move(setup)),
+      policy_{JudgeAt(setup_.policy)},
       outboxes_({.total = setup_.limits.waiting_bytes,
                  .per_peer = limits::waiting_share(setup_.limits.waiting_bytes),
                  .per_feed = setup_.limits.waiting_bytes},
                 [this](const Pair& pair) { return peer_of(pair); }),
-      verifier_(verifications(setup_.limits, setup_.finder.is_internal())) {}
+      verifier_(verifications(setup_.limits, setup_.policy.is_internal())) {}
 
 Endpoint::~Endpoint() = default;
 
@@ -50,16 +51,22 @@ Endpoint::Stream* Endpoint::find(ConnId conn) {
   return found == nullptr ? nullptr : &found->second;
 }
 
+Endpoint::Stream* Endpoint::enter(ConnId conn, Now now) {
+  policy_.judge.set(now.civil);
+  return find(conn);
+}
+
 Endpoint::Stream Endpoint::new_stream(Now now) const {
   Stream stream;
   stream.since = now;
-  stream.checked = epoch_.current();
+  stream.checked = policy_.epoch.current();
   return stream;
 }
 
 // --- from the driver
 
 void Endpoint::handle_accepted(ConnId conn, const Accepted& accepted, Now now) {
+  policy_.judge.set(now.civil);
   if (streams_.size() >= setup_.limits.streams) {
     setup_.log.log({LogLevel::kWarning,
                     "stream.refused",
@@ -70,19 +77,19 @@ void Endpoint::handle_accepted(ConnId conn, const Accepted& accepted, Now now) {
     return;
   }
   Stream stream = new_stream(now);
-  stream.machine.emplace<s2s::Inbound>(setup_.judge, setup_.random, accepted.direct_tls, now.mono);
+  stream.machine.emplace<s2s::Inbound>(policy_.judge, setup_.random, accepted.direct_tls, now.mono);
   stream.peer = accepted.peer;
   streams_.get(conn, std::move(stream));
   after(conn, now);
 }
 
 bool Endpoint::handle_connected(ConnId conn, const Connected& connected, Now now) {
-  Stream* stream = find(conn);
+  Stream* stream = enter(conn, now);
   if (stream == nullptr) return false;
   stream->peer = connected.peer;
   const Outgoing* sends = outgoing_of(conn, *stream);
   const bool may_use_external = sends == nullptr || sends->redial.may_use_external();
-  auto& out = stream->machine.emplace<s2s::Outbound>(setup_.judge, *stream->target, !stream->verifies,
+  auto& out = stream->machine.emplace<s2s::Outbound>(policy_.judge, *stream->target, !stream->verifies,
                                                      connected.direct_tls, now.mono, may_use_external);
   out.handle_connected(now.mono);
   for (const KeyQuestion& each : verifier_.questions(conn))
@@ -96,7 +103,7 @@ bool Endpoint::handle_dial_failed(ConnId conn, const Error& error, Now now) {
 }
 
 bool Endpoint::handle_bytes(ConnId conn, std::string_view bytes, Now now) {
-  Stream* stream = find(conn);
+  Stream* stream = enter(conn, now);
   if (stream == nullptr) return false;
   stream = ensure_current(conn, *stream, now);
   // A machine stops at each output, so that none of its queues has to hold all that one read brings.
@@ -112,7 +119,7 @@ bool Endpoint::handle_bytes(ConnId conn, std::string_view bytes, Now now) {
 }
 
 bool Endpoint::handle_tls(ConnId conn, const Result<s2s::TlsFacts>& facts, Now now) {
-  Stream* stream = find(conn);
+  Stream* stream = enter(conn, now);
   if (stream == nullptr) return false;
   if (!facts) {
     emit(Output{Disconnect{conn}});
@@ -126,7 +133,7 @@ bool Endpoint::handle_tls(ConnId conn, const Result<s2s::TlsFacts>& facts, Now n
 }
 
 bool Endpoint::handle_written(ConnId conn, std::uint64_t bytes_total, Now now) {
-  Stream* stream = find(conn);
+  Stream* stream = enter(conn, now);
   if (stream == nullptr) return false;
   auto* out = stream->out();
   if (out == nullptr) return true;
@@ -140,13 +147,14 @@ bool Endpoint::handle_written(ConnId conn, std::uint64_t bytes_total, Now now) {
 }
 
 bool Endpoint::handle_disconnected(ConnId conn, const Error& error, Now now) {
-  Stream* stream = find(conn);
+  Stream* stream = enter(conn, now);
   if (stream == nullptr) return false;
   break_stream(conn, *stream, error, now);
   return true;
 }
 
 void Endpoint::handle_timeout(Now now) {
+  policy_.judge.set(now.civil);
   while (!timers_.empty() && timers_.begin()->first <= now.mono) {
     const ConnId conn = timers_.begin()->second;
     timers_.erase(timers_.begin());
@@ -157,8 +165,8 @@ void Endpoint::handle_timeout(Now now) {
     if (auto* out = stream->out()) out->handle_timeout(now.mono);
     after(conn, now);
   }
-  if (epoch_.poll_timeout()) {
-    epoch_.take_turn(now.mono, [&](ConnId conn) {
+  if (policy_.epoch.poll_timeout()) {
+    policy_.epoch.take_turn(now.mono, [&](ConnId conn) {
       if (Stream* stream = find(conn)) ensure_current(conn, *stream, now);
     });
   }
@@ -170,7 +178,7 @@ void Endpoint::handle_timeout(Now now) {
 std::optional<Time> Endpoint::poll_timeout() const {
   std::optional<Time> first;
   if (!timers_.empty()) first = timers_.begin()->first;
-  for (const auto& next : {outboxes_.poll_timeout(), doubts_.poll_timeout(), epoch_.poll_timeout()})
+  for (const auto& next : {outboxes_.poll_timeout(), doubts_.poll_timeout(), policy_.epoch.poll_timeout()})
     if (next && (!first || *next < *first)) first = next;
   return first;
 }
@@ -198,7 +206,7 @@ std::optional<EndpointOutput> Endpoint::poll() {
 
 void Endpoint::handle_key(ConnId conn, const Pair& pair, const std::string& stream_id,
                           Result<std::string> key, Now now) {
-  Stream* stream = find(conn);
+  Stream* stream = enter(conn, now);
   if (stream == nullptr || stream->out() == nullptr) return;
   stream->out()->handle_key(pair, stream_id, std::move(key), now.mono);
   after(conn, now);
@@ -206,14 +214,14 @@ void Endpoint::handle_key(ConnId conn, const Pair& pair, const std::string& stre
 
 void Endpoint::handle_key_checked(ConnId conn, const Pair& pair, const std::string& stream_id,
                                   Result<bool> valid, Now now) {
-  Stream* stream = find(conn);
+  Stream* stream = enter(conn, now);
   if (stream == nullptr || stream->in() == nullptr) return;
   stream->in()->handle_key_checked(pair, stream_id, std::move(valid), now.mono);
   after(conn, now);
 }
 
 void Endpoint::handle_admission(ConnId conn, const Pair& pair, Result<void> answer, Now now) {
-  Stream* stream = find(conn);
+  Stream* stream = enter(conn, now);
   if (stream == nullptr || stream->in() == nullptr) return;
   stream->in()->handle_admission(pair, std::move(answer), now.mono);
   after(conn, now);
@@ -229,15 +237,16 @@ void Endpoint::hold(ConnId conn, bool on) {
 // Pairs without a stream, and streams that still negotiate, ask the judge anyway, and it knows the new
 // policy.
 void Endpoint::judge_again(Now now) {
-  epoch_.advance(keys_of(streams_));
-  epoch_.take_turn(now.mono, [&](ConnId conn) {
+  policy_.judge.set(now.civil);
+  policy_.epoch.advance(keys_of(streams_));
+  policy_.epoch.take_turn(now.mono, [&](ConnId conn) {
     if (Stream* stream = find(conn)) ensure_current(conn, *stream, now);
   });
 }
 
 Endpoint::Stream* Endpoint::ensure_current(ConnId conn, Stream& stream, Now now) {
-  if (stream.checked == epoch_.current()) return &stream;
-  stream.checked = epoch_.current();
+  if (stream.checked == policy_.epoch.current()) return &stream;
+  stream.checked = policy_.epoch.current();
   if (auto* in = stream.in()) in->judge_again(now.mono);
   if (auto* out = stream.out()) out->judge_again(now.mono);
   after(conn, now);
@@ -245,6 +254,7 @@ Endpoint::Stream* Endpoint::ensure_current(ConnId conn, Stream& stream, Now now)
 }
 
 void Endpoint::close_all(const Error& reason, Now now) {
+  policy_.judge.set(now.civil);
   for (auto& [pair, out] : outgoing_.map) return_all(out, reason);
   for (const ConnId conn : keys_of(streams_)) {
     Stream* stream = find(conn);

@@ -27,6 +27,7 @@
 #include "gate/event.h"
 #include "gate/outbox.h"
 #include "gate/policy_epoch.h"
+#include "gate/policy_view.h"
 #include "gate/redial.h"
 #include "gate/slots.h"
 #include "gate/verifier.h"
@@ -35,17 +36,6 @@
 #include "xmpp/pair_map.h"
 
 namespace sallyport::gate {
-
-// How a pair's server is reached: policy and configuration answer, without I/O.
-class Finder {
- public:
-  virtual ~Finder() = default;
-  // Errors: why the pair's server is not to be reached.
-  virtual Result<DialPlan> find(const Pair& pair) const = 0;
-  // Whether the servers that it finds are internal ones. Then the peer that a pair counts for, where budgets
-  // are shared, is `pair.local`.
-  virtual bool is_internal() const { return false; }
-};
 
 // --- what an endpoint tells its role, besides the outputs that it passes on
 
@@ -104,8 +94,7 @@ class Endpoint {
   // What an endpoint is made of. The references outlive it.
   struct Setup {
     std::string name;  // "world" or "inside", for logs
-    const s2s::Judge& judge;
-    const Finder& finder;
+    const PolicyView& policy;
     ConnIds& ids;
     Random& random;
     LogSink& log;
@@ -212,8 +201,16 @@ class Endpoint {
     Sweep sweep{limits::kPairsRememberedMax};
   };
 
+  // Whom the policy in force admits, and which streams have been checked against it.
+  struct Policy {
+    JudgeAt judge;
+    PolicyEpoch epoch{};
+  };
+
   // endpoint.cc: connections
   Stream* find(ConnId conn);
+  // Where the handling of an input begins: streams ask policy as it is at that time.
+  Stream* enter(ConnId conn, Now now);
   Stream new_stream(Now now) const;
   void after(ConnId conn, Now now);
   void flush(ConnId conn, Stream& stream);
@@ -275,13 +272,13 @@ class Endpoint {
   void give_back(Queued& queued, const Error& error);
 
   const Setup setup_;
+  Policy policy_;
   Outboxes outboxes_;
   OutgoingPairs outgoing_;
   DialQueue dials_;
   Streams streams_;
   std::set<std::pair<Time, ConnId>> timers_;
   std::map<ConnId, std::string> final_bytes_;  // of streams that have ended
-  PolicyEpoch epoch_;
   Doubts doubts_;
   Verifier verifier_;
   Ring<EndpointOutput, 256 * 1024> outputs_;

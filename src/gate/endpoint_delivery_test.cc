@@ -275,7 +275,7 @@ TEST(EndpointLog, local_is_a_domain_of_this_organisation_on_both_faces) {
     OpenWorld world;
     world.internal = face == "inside";
     ConnIds ids;
-    Endpoint endpoint{{face, world, world, ids, world, world}};
+    Endpoint endpoint{{face, world, ids, world, world}};
     const Now now{Time{1s}, {}};
     const Pair pair{*xmpp::Domain::parse("near.example"), *xmpp::Domain::parse("far.example")};
     endpoint.send(pair, EndpointFixture::message("1"), 1, now);

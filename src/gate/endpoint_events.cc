@@ -187,7 +187,7 @@ void Endpoint::count(Stream& stream, const Pair& pair, std::size_t bytes) {
 
 LogEvent Endpoint::pair_event(LogLevel level, const char* name, const char* direction,
                               const Pair& pair) const {
-  const bool internal = setup_.finder.is_internal();
+  const bool internal = setup_.policy.is_internal();
   return {level,
           name,
           {{"face", setup_.name},
@@ -202,7 +202,7 @@ void Endpoint::log_end(ConnId conn, Stream& stream, const std::optional<Error>& 
     if (!value.empty()) event.fields.emplace_back(key, std::move(value));
   };
   const auto add_pair = [&](const Pair& pair) {
-    const bool internal = setup_.finder.is_internal();
+    const bool internal = setup_.policy.is_internal();
     add("local", (internal ? pair.remote : pair.local).ascii());
     add("remote", (internal ? pair.local : pair.remote).ascii());
   };

@@ -12,19 +12,19 @@
 namespace sallyport::gate {
 
 // Everybody is admitted and found; a peer's address proves it.
-class OpenWorld : public s2s::Judge, public Finder, public Random, public LogSink {
+class OpenWorld : public PolicyView, public Random, public LogSink {
  public:
   Result<void> serves(const xmpp::Domain&) const override { return {}; }
-  Result<void> admits(const Pair&) const override { return {}; }
+  Result<void> admits(const Pair&, UnixTime) const override { return {}; }
   policy::PeerRules rules(const Pair&) const override {
     policy::PeerRules rules;
     rules.address_proves = true;
     return rules;
   }
-  policy::TlsRule tls_floor(const xmpp::Domain&, const std::optional<xmpp::Domain>&) const override {
+  policy::TlsRule minimum_tls(const xmpp::Domain&, const std::optional<xmpp::Domain>&) const override {
     return policy::TlsRule::kRequired;
   }
-  Result<DialPlan> find(const Pair&) const override { return DialPlan{}; }
+  Result<DialPlan> find(const Pair&, UnixTime) const override { return DialPlan{}; }
   bool is_internal() const override { return internal; }
   void fill(std::uint8_t* out, std::size_t size) override { std::fill_n(out, size, std::uint8_t{7}); }
   void log(LogEvent event) override { events.push_back(std::move(event)); }
@@ -117,7 +117,7 @@ struct EndpointFixture : ::testing::Test {
 
   OpenWorld world;
   ConnIds ids;
-  Endpoint endpoint{{"world", world, world, ids, world, world}};
+  Endpoint endpoint{{"world", world, ids, world, world}};
   Now now{Time{std::chrono::seconds(1)}, {}};
   const Pair pair{*xmpp::Domain::parse("example.com"), *xmpp::Domain::parse("far.example")};
   std::string own = "example.com";  // whose stream is opened

@@ -8,17 +8,18 @@
 namespace sallyport::gate {
 
 std::string Endpoint::peer_of(const Pair& pair) const {
-  const xmpp::Domain& peer = setup_.finder.is_internal() ? pair.local : pair.remote;
+  const xmpp::Domain& peer = setup_.policy.is_internal() ? pair.local : pair.remote;
   return std::string(parent_of_domain(peer.ascii()));
 }
 
 void Endpoint::send(const Pair& pair, xmpp::Stanza stanza, Ticket ticket, Now now) {
+  policy_.judge.set(now.civil);
   outgoing_.sweep(outgoing_.map, [](const Outgoing& each) { return each.box.is_idle() && !each.conn; });
   auto& [key, out] = outgoing_.map.get(pair);
   Queued queued{std::move(stanza), ticket, now.mono + limits::kDeliveryTimeout};
   if (out.ready && out.box.empty()) {
     Stream& stream = *find(*out.conn);
-    const bool may = !stream.out()->is_full() && stream.checked == epoch_.current();
+    const bool may = !stream.out()->is_full() && stream.checked == policy_.epoch.current();
     if (may && write(*out.ready, out, stream, queued, now)) return;
   }
   const bool has_room = outboxes_.push(key, out.box, queued);
@@ -43,7 +44,7 @@ void Endpoint::pump(const Pair& pair, Outgoing& out, Now now) {
 }
 
 void Endpoint::open(const Pair& pair, Outgoing& out, Now now) {
-  auto plan = setup_.finder.find(pair);
+  auto plan = setup_.policy.find(pair, now.civil);
   if (!plan) {
     out.redial.note(plan.error());
     return return_all(out, plan.error());

@@ -16,19 +16,19 @@ Pair pair_with(std::string_view remote) { return {domain("example.com"), domain(
 dns::Endpoint from(std::uint8_t last) { return {dns::Ip::v4({198, 51, 100, last}), 40'000}; }
 
 // Everybody is served, and everybody's server can be looked for; none of them answers.
-struct Open : s2s::Judge, Finder, Random, LogSink {
+struct Open : PolicyView, Random, LogSink {
   Result<void> serves(const xmpp::Domain&) const override { return {}; }
-  Result<void> admits(const Pair&) const override { return {}; }
+  Result<void> admits(const Pair&, UnixTime) const override { return {}; }
   policy::PeerRules rules(const Pair&) const override {
     policy::PeerRules rules;
     rules.tls = policy::TlsRule::kNone;
     rules.authenticate = policy::Authenticate::kDialback;
     return rules;
   }
-  policy::TlsRule tls_floor(const xmpp::Domain&, const std::optional<xmpp::Domain>&) const override {
+  policy::TlsRule minimum_tls(const xmpp::Domain&, const std::optional<xmpp::Domain>&) const override {
     return policy::TlsRule::kNone;
   }
-  Result<DialPlan> find(const Pair& pair) const override {
+  Result<DialPlan> find(const Pair& pair, UnixTime) const override {
     DialPlan plan;
     plan.dns = pair.remote;
     return plan;
@@ -42,7 +42,7 @@ struct Open : s2s::Judge, Finder, Random, LogSink {
 struct EndpointShares : ::testing::Test {
   void start(limits::Configured limits = {}, bool internal = false) {
     open.internal = internal;
-    endpoint = std::make_unique<Endpoint>(Endpoint::Setup{"world", open, open, ids, open, open, limits});
+    endpoint = std::make_unique<Endpoint>(Endpoint::Setup{"world", open, ids, open, open, limits});
   }
   void SetUp() override { start(); }
 

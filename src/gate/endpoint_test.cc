@@ -7,10 +7,10 @@
 namespace sallyport::gate {
 namespace {
 
-class Nobody : public s2s::Judge, public Finder, public Random, public LogSink {
+class Nobody : public PolicyView, public Random, public LogSink {
  public:
   Result<void> serves(const xmpp::Domain&) const override { return {}; }
-  Result<void> admits(const Pair& pair) const override {
+  Result<void> admits(const Pair& pair, UnixTime) const override {
     return admitted ? Result<void>() : Result<void>(Error{Code::kPolicyNotListed, pair.remote.ascii()});
   }
   // The address of far.example proves it, under the first policy.
@@ -19,10 +19,10 @@ class Nobody : public s2s::Judge, public Finder, public Random, public LogSink {
     rules.address_proves = admitted && pair.remote.ascii() == "far.example";
     return rules;
   }
-  policy::TlsRule tls_floor(const xmpp::Domain&, const std::optional<xmpp::Domain>&) const override {
+  policy::TlsRule minimum_tls(const xmpp::Domain&, const std::optional<xmpp::Domain>&) const override {
     return policy::TlsRule::kRequired;
   }
-  Result<DialPlan> find(const Pair&) const override {
+  Result<DialPlan> find(const Pair&, UnixTime) const override {
     if (found && admitted) return DialPlan{};
     return Error{Code::kDialNoRoute, "nowhere"};
   }
@@ -81,7 +81,7 @@ struct EndpointTest : ::testing::Test {
 
   Nobody nobody;
   ConnIds ids;
-  Endpoint endpoint{{"world", nobody, nobody, ids, nobody, nobody}};
+  Endpoint endpoint{{"world", nobody, ids, nobody, nobody}};
   Now now{Time{std::chrono::seconds(1)}, {}};
 };
 

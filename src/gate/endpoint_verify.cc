@@ -6,7 +6,7 @@
 namespace sallyport::gate {
 
 Result<ConnId> Endpoint::open_verifier(const Pair& pair, Now now) {
-  auto plan = setup_.finder.find(pair);
+  auto plan = setup_.policy.find(pair, now.civil);
   if (!plan) return plan.error();
   const ConnId conn = setup_.ids.next();
   Stream stream = new_stream(now);

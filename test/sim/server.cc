@@ -13,7 +13,7 @@ Server::Server(ServerConfig config, Users& users, Chance& chance, LogSink& log)
     : config_(std::move(config)),
       users_(users),
       chance_(chance),
-      endpoint_({config_.name, *this, *this, ids_, chance, log}) {}
+      endpoint_({config_.name, *this, ids_, chance, log}) {}
 Server::~Server() = default;
 
 void Server::send(const Pair& pair, Stanza stanza, Now now) {
@@ -40,7 +40,7 @@ policy::PeerRules Server::rules(const Pair&) const {
   return rules;
 }
 
-Result<gate::DialPlan> Server::find(const Pair& pair) const {
+Result<gate::DialPlan> Server::find(const Pair& pair, UnixTime) const {
   gate::DialPlan plan;
   if (config_.next_hop) {
     plan.steps.push_back({*config_.next_hop, true});
@@ -64,8 +64,7 @@ void Server::handle_accepted(ConnId conn, const gate::Accepted& accepted, Now no
 void Server::handle_connected(ConnId conn, const gate::Connected& connected, Now now) {
   if (Shared* mine = shared(conn)) {
     const Pair first{mine->queues.begin()->first};
-    const s2s::Judge& judge = *this;
-    mine->machine.emplace(judge, first, true, connected.direct_tls, now.mono);
+    mine->machine.emplace(judge_, first, true, connected.direct_tls, now.mono);
     mine->machine->handle_connected(now.mono);
     for (const auto& [pair, queue] : mine->queues) mine->machine->add_pair(pair, now.mono);
     after(*mine, now);
@@ -223,7 +222,7 @@ void Server::send_shared(const Pair& pair, Stanza stanza, Now now) {
     if (each->remote == pair.remote && !(each->machine && each->machine->phase() == s2s::Phase::kClosing))
       mine = each.get();
   if (mine == nullptr) {
-    auto plan = find(pair);
+    auto plan = find(pair, now.civil);
     const ConnId conn = ids_.next();
     shared_[conn] = std::make_unique<Shared>(Shared{.remote = pair.remote, .conn = conn});
     mine = shared_[conn].get();

@@ -48,7 +48,7 @@ class Users {
   virtual void failed(const ServerConfig& at, const Stanza& stanza, const Error& error) = 0;
 };
 
-class Server : public gate::Role, private s2s::Judge, private gate::Finder {
+class Server : public gate::Role, private gate::PolicyView {
  public:
   Server(ServerConfig config, Users& users, Chance& chance, LogSink& log);
   ~Server() override;
@@ -91,12 +91,12 @@ class Server : public gate::Role, private s2s::Judge, private gate::Finder {
   };
 
   Result<void> serves(const Domain& local) const override;
-  Result<void> admits(const Pair&) const override { return {}; }
+  Result<void> admits(const Pair&, UnixTime) const override { return {}; }
   policy::PeerRules rules(const Pair& pair) const override;
-  policy::TlsRule tls_floor(const Domain&, const std::optional<Domain>&) const override {
+  policy::TlsRule minimum_tls(const Domain&, const std::optional<Domain>&) const override {
     return policy::TlsRule::kRequired;
   }
-  Result<gate::DialPlan> find(const Pair& pair) const override;
+  Result<gate::DialPlan> find(const Pair& pair, UnixTime at) const override;
 
   void turn(Now now);
   void handle(gate::EndpointOutput output, Now now);
@@ -113,6 +113,7 @@ class Server : public gate::Role, private s2s::Judge, private gate::Finder {
   Users& users_;
   Chance& chance_;
   gate::ConnIds ids_;
+  gate::JudgeAt judge_{*this};  // of shared streams
   gate::Endpoint endpoint_;
   std::deque<gate::Output> outputs_;
   std::map<ConnId, std::unique_ptr<Shared>> shared_;

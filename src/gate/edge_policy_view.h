@@ -1,10 +1,10 @@
-// What the edge's face to the world asks of the pushed policy: who is served and admitted, under which
-// rules, and how a remote domain is reached.
+// What an edge's endpoint asks of the pushed policy: who is served and admitted, under which rules, and how a
+// remote domain is reached.
 //
-// An edge is not told the inside names (DESIGN invariant 2), so it cannot see that a remote domain is one. It
-// admits by itself only the domains that an [[allow]] row or a static route names exactly. About each other
-// pair that its rules admit, the core is asked (must_ask), once under each policy; the answer then counts
-// here.
+// An edge is not told the internal names (DESIGN invariant 2), so it cannot see that a remote domain is one.
+// By itself it admits only the domains that an [[allow]] row or a static route names exactly. About each
+// other pair that its rules admit, the core is asked (must_ask), once under each policy; the answer then
+// counts here.
 #pragma once
 
 #include <memory>
@@ -13,21 +13,18 @@
 
 #include "config/prepared_push.h"
 #include "gate/admission_cache.h"
-#include "gate/endpoint.h"
-#include "s2s/judge.h"
+#include "gate/policy_view.h"
 
 namespace sallyport::gate {
 
 // Empty until the first push and after the last link is forgotten: then nothing is served.
-class World : public s2s::Judge, public Finder {
+class EdgePolicyView : public PolicyView {
  public:
   // The policy from now on, or none. Returns the one before. What the core said under that one is forgotten.
   std::shared_ptr<const config::PushedPolicy> use(std::shared_ptr<const config::PushedPolicy> policy) {
     admissions_.clear();
     return std::exchange(policy_, std::move(policy));
   }
-  // `expires` in a row is judged against this.
-  void at(UnixTime now) { now_ = now; }
   // Whether the core answers questions about pairs: one that speaks version 1 of the link protocol does not,
   // and then refuses each stanza of an inside name itself.
   void core_answers(bool answers) { core_answers_ = answers; }
@@ -44,16 +41,15 @@ class World : public s2s::Judge, public Finder {
   const config::PushedPolicy& policy() const { return *policy_; }
 
   Result<void> serves(const xmpp::Domain& local) const override;
-  Result<void> admits(const Pair& pair) const override;
+  Result<void> admits(const Pair& pair, UnixTime at) const override;
   bool must_ask(const Pair& pair) const override;
   policy::PeerRules rules(const Pair& pair) const override;
-  policy::TlsRule tls_floor(const xmpp::Domain& local,
-                            const std::optional<xmpp::Domain>& remote) const override;
-  Result<DialPlan> find(const Pair& pair) const override;
+  policy::TlsRule minimum_tls(const xmpp::Domain& local,
+                              const std::optional<xmpp::Domain>& remote) const override;
+  Result<DialPlan> find(const Pair& pair, UnixTime at) const override;
 
  private:
   std::shared_ptr<const config::PushedPolicy> policy_;
-  UnixTime now_{};
   bool core_answers_ = false;
   mutable AdmissionCache admissions_;  // a look-up counts as a use
 };

@@ -1,4 +1,4 @@
-#include "gate/inside.h"
+#include "gate/core_policy_view.h"
 
 #include <gtest/gtest.h>
 
@@ -45,30 +45,30 @@ config::PolicyUpdate update() {
   return update;
 }
 
-class InsideFace : public testing::Test {
+class CorePolicyViewTest : public testing::Test {
  protected:
   config::CoreConfig config_ = config();
-  Snapshot snapshot_{config::PreparedPolicy::make(config_, update())};
-  Inside inside_{config_};
-  void SetUp() override { inside_.use(&snapshot_); }
+  PolicyInForce snapshot_{config::PreparedPolicy::make(config_, update())};
+  CorePolicyView view_{config_};
+  void SetUp() override { view_.use(&snapshot_); }
 };
 
-TEST_F(InsideFace, serves_any_domain_of_the_world_but_no_inside_name) {
-  EXPECT_TRUE(inside_.serves(domain("partner.example")));
+TEST_F(CorePolicyViewTest, serves_any_domain_of_the_world_but_no_inside_name) {
+  EXPECT_TRUE(view_.serves(domain("partner.example")));
   for (const auto* name : {"corp.example", "x.corp.example", "example.com", "chatroom1.example.com"})
-    EXPECT_FALSE(inside_.serves(domain(name))) << name;
+    EXPECT_FALSE(view_.serves(domain(name))) << name;
 }
 
-TEST_F(InsideFace, admits_the_names_that_internal_servers_serve) {
-  EXPECT_TRUE(inside_.admits(pair("partner.example", "example.com")));
-  EXPECT_TRUE(inside_.admits(pair("partner.example", "conference-2.corp.example")));
-  EXPECT_TRUE(inside_.admits(pair("partner.example", "rooms.example.com")));
-  EXPECT_FALSE(inside_.admits(pair("partner.example", "chatroom1.example.com")));
-  EXPECT_FALSE(inside_.admits(pair("partner.example", "other.example.com")));
+TEST_F(CorePolicyViewTest, admits_the_names_that_internal_servers_serve) {
+  EXPECT_TRUE(view_.admits(pair("partner.example", "example.com"), UnixTime{}));
+  EXPECT_TRUE(view_.admits(pair("partner.example", "conference-2.corp.example"), UnixTime{}));
+  EXPECT_TRUE(view_.admits(pair("partner.example", "rooms.example.com"), UnixTime{}));
+  EXPECT_FALSE(view_.admits(pair("partner.example", "chatroom1.example.com"), UnixTime{}));
+  EXPECT_FALSE(view_.admits(pair("partner.example", "other.example.com"), UnixTime{}));
 }
 
-TEST_F(InsideFace, internal_servers_are_tried_in_the_order_they_stand) {
-  const auto plan = inside_.find(pair("partner.example", "example.com"));
+TEST_F(CorePolicyViewTest, internal_servers_are_tried_in_the_order_they_stand) {
+  const auto plan = view_.find(pair("partner.example", "example.com"), UnixTime{});
   ASSERT_TRUE(plan);
   ASSERT_EQ(plan->steps.size(), 2u);
   EXPECT_EQ(plan->steps[0].address.text(), "10.0.0.20:5269");
@@ -77,22 +77,22 @@ TEST_F(InsideFace, internal_servers_are_tried_in_the_order_they_stand) {
   EXPECT_FALSE(plan->dns);
 }
 
-TEST_F(InsideFace, trust_may_differ_for_one_domain) {
-  EXPECT_TRUE(inside_.rules(pair("partner.example", "example.com")).use_external);
-  EXPECT_FALSE(inside_.rules(pair("partner.example", "conference-2.corp.example")).use_external);
+TEST_F(CorePolicyViewTest, trust_may_differ_for_one_domain) {
+  EXPECT_TRUE(view_.rules(pair("partner.example", "example.com")).use_external);
+  EXPECT_FALSE(view_.rules(pair("partner.example", "conference-2.corp.example")).use_external);
 }
 
-TEST_F(InsideFace, without_a_server_ca_the_configured_address_proves_a_server) {
-  auto rules = inside_.rules(pair("partner.example", "example.com"));
+TEST_F(CorePolicyViewTest, without_a_server_ca_the_configured_address_proves_a_server) {
+  auto rules = view_.rules(pair("partner.example", "example.com"));
   EXPECT_TRUE(rules.address_proves);
   EXPECT_EQ(rules.authenticate, policy::Authenticate::kDialback);
   config_.server_ca = "servers-ca.crt";
-  rules = inside_.rules(pair("partner.example", "example.com"));
+  rules = view_.rules(pair("partner.example", "example.com"));
   EXPECT_FALSE(rules.address_proves);
   EXPECT_EQ(rules.authenticate, policy::Authenticate::kCertificate);
 }
 
-TEST_F(InsideFace, the_push_names_nothing_inside) {
+TEST_F(CorePolicyViewTest, the_push_names_nothing_inside) {
   const std::string_view bytes = snapshot_.policy()->push()->view();
   for (const auto* hidden : {"corp.example", "conference-2", "10.0.0.2"})
     EXPECT_EQ(bytes.find(hidden), std::string::npos) << hidden;
@@ -102,7 +102,7 @@ TEST_F(InsideFace, the_push_names_nothing_inside) {
   EXPECT_EQ(push->rules.local.size(), 3u);
 }
 
-TEST_F(InsideFace, the_push_leaves_out_rows_that_only_name_inside_names) {
+TEST_F(CorePolicyViewTest, the_push_leaves_out_rows_that_only_name_inside_names) {
   config::PolicyUpdate rows = update();
   for (const auto* name :
        {"x.corp.example", "*.deep.corp.example", "conference-2.corp.example", "bad.example"})
@@ -118,7 +118,7 @@ TEST_F(InsideFace, the_push_leaves_out_rows_that_only_name_inside_names) {
   EXPECT_EQ(prepared->rules().set().lists.size(), 4u);
 }
 
-TEST_F(InsideFace, a_mapped_node_is_known_outside_by_its_alias) {
+TEST_F(CorePolicyViewTest, a_mapped_node_is_known_outside_by_its_alias) {
   EXPECT_EQ(snapshot_.inside_of(domain("chatroom1.example.com")), domain("conference-2.corp.example"));
   EXPECT_EQ(snapshot_.inside_of(domain("example.com")), domain("example.com"));
   EXPECT_EQ(snapshot_.aliases().alias_of(domain("conference-2.corp.example"), domain("partner.example")),
@@ -127,26 +127,26 @@ TEST_F(InsideFace, a_mapped_node_is_known_outside_by_its_alias) {
   EXPECT_FALSE(snapshot_.aliases().is_mapped_node(domain("rooms.example.com")));
 }
 
-TEST_F(InsideFace, the_names_of_the_doors_are_never_remote) {
+TEST_F(CorePolicyViewTest, the_names_of_the_doors_are_never_remote) {
   for (const auto* name : {"core.example.org", "vcse.example.net", "vcse-2.example.net"}) {
     config::PolicyUpdate open = update();
     open.policy.rules.lists = {{.domain = *policy::DomainPattern::parse(name), .allow = true}};
     open.policy.rules.routed = {domain(name)};
-    const Snapshot snapshot(config::PreparedPolicy::make(config_, open));
+    const PolicyInForce snapshot(config::PreparedPolicy::make(config_, open));
     const auto verdict = snapshot.rules().may_answer(pair("example.com", name), {});
     ASSERT_FALSE(verdict) << name;
     EXPECT_EQ(verdict.error().code, Code::kPolicyInsideName) << name;
-    inside_.use(&snapshot);
-    EXPECT_FALSE(inside_.serves(domain(name))) << name;
-    inside_.use(&snapshot_);
+    view_.use(&snapshot);
+    EXPECT_FALSE(view_.serves(domain(name))) << name;
+    view_.use(&snapshot_);
   }
-  const Snapshot mapped(config::PreparedPolicy::make(config_, update()));
+  const PolicyInForce mapped(config::PreparedPolicy::make(config_, update()));
   EXPECT_TRUE(mapped.rules().is_inside(domain("conference-2.corp.example")));
   EXPECT_TRUE(mapped.rules().may_answer(pair("example.com", "partner.example"), {}));
 }
 
 // Every spelling that the parser takes for the name is translated, so none of them goes outward.
-TEST(Snapshot, a_node_is_translated_in_every_spelling_of_its_name) {
+TEST(PolicyInForce, a_node_is_translated_in_every_spelling_of_its_name) {
   struct Case {
     std::string_view alias, node, spelling;
     bool uri = false;
@@ -176,9 +176,9 @@ TEST(Snapshot, a_node_is_translated_in_every_spelling_of_its_name) {
     config::PolicyUpdate one;
     one.policy.served = {{domain(c.alias), domain(c.node), {}, std::nullopt, true, 1},
                          {domain("far.example.com"), domain("far.corp.example"), {}, std::nullopt, true, 2}};
-    const Snapshot out(config::PreparedPolicy::make(config(), one));
+    const PolicyInForce out(config::PreparedPolicy::make(config(), one));
     std::swap(one.policy.served[0].name, one.policy.served[0].inside);
-    const Snapshot in(config::PreparedPolicy::make(config(), one));
+    const PolicyInForce in(config::PreparedPolicy::make(config(), one));
     const std::string scheme = c.uri ? "xmpp:" : "";
     const std::string xml = "<message from='a.example' to='b.example'><x xmlns='urn:x' at='" + scheme +
                             "room@" + std::string(c.spelling) + "/n'/></message>";
@@ -193,11 +193,11 @@ TEST(Snapshot, a_node_is_translated_in_every_spelling_of_its_name) {
   }
 }
 
-TEST(Snapshot, a_stanza_that_outgrows_its_limit_stays_as_it_was) {
+TEST(PolicyInForce, a_stanza_that_outgrows_its_limit_stays_as_it_was) {
   config::PolicyUpdate one;
   one.policy.served = {
       {domain("a.very.long.alias.example.com"), domain("n.corp.example"), {}, std::nullopt, true, 1}};
-  const Snapshot snapshot(config::PreparedPolicy::make(config(), one));
+  const PolicyInForce snapshot(config::PreparedPolicy::make(config(), one));
   const std::string id = std::string(limits::kStanzaIdBytesMax - 16, 'i') + "@n.corp.example";
   auto stanza =
       xmpp::StanzaReader().read("<message from='r@n.corp.example' to='b.example' id='" + id + "'/>");

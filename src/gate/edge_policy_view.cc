@@ -1,8 +1,8 @@
-#include "gate/world.h"
+#include "gate/edge_policy_view.h"
 
 namespace sallyport::gate {
 
-Result<void> World::serves(const xmpp::Domain& local) const {
+Result<void> EdgePolicyView::serves(const xmpp::Domain& local) const {
   if (!policy_) return {Code::kStreamHostUnknown, "no core is linked"};
   if (auto known = policy_->rules().is_local(local); !known) return {Code::kStreamHostUnknown, local.ascii()};
   return {};
@@ -10,35 +10,37 @@ Result<void> World::serves(const xmpp::Domain& local) const {
 
 // A stream may be opened wherever one direction is allowed: answers travel on it, too. Which stanzas may
 // start something is the core's judgement.
-Result<void> World::admits(const Pair& pair) const {
+Result<void> EdgePolicyView::admits(const Pair& pair, UnixTime at) const {
   if (!policy_) return {Code::kPolicyDisabled, "no core is linked"};
-  auto start = policy_->rules().judge(pair, policy::Direction::kIn, now_);
-  if (!start.result && !policy_->rules().may_answer(pair, now_)) return start.result;
-  // The core's word counts as long as it is asked for such pairs.
-  const std::optional<Error>* said = policy_->rules().names_exactly(pair.remote) ? nullptr : admission(pair);
-  if (said != nullptr && *said) return **said;
+  auto start = policy_->rules().judge(pair, policy::Direction::kIn, at);
+  if (!start.result && !policy_->rules().may_answer(pair, at)) return start.result;
+  // The core's answer counts as long as the core is asked for such pairs.
+  const std::optional<Error>* answer =
+      policy_->rules().names_exactly(pair.remote) ? nullptr : admission(pair);
+  if (answer != nullptr && *answer) return **answer;
   return {};
 }
 
-bool World::must_ask(const Pair& pair) const {
+bool EdgePolicyView::must_ask(const Pair& pair) const {
   return policy_ && core_answers_ && !policy_->rules().names_exactly(pair.remote) &&
          admission(pair) == nullptr;
 }
 
-policy::PeerRules World::rules(const Pair& pair) const {
+policy::PeerRules EdgePolicyView::rules(const Pair& pair) const {
   return policy_ ? policy_->rules().peer(pair.remote) : policy::PeerRules{};
 }
 
-policy::TlsRule World::tls_floor(const xmpp::Domain&, const std::optional<xmpp::Domain>& remote) const {
+policy::TlsRule EdgePolicyView::minimum_tls(const xmpp::Domain&,
+                                            const std::optional<xmpp::Domain>& remote) const {
   return policy_ && remote ? policy_->rules().peer(*remote).tls : policy::TlsRule::kRequired;
 }
 
 // Asks no question of the core. What is dialled for is a stanza that the core has sent on the channel of this
 // very pair, and so has judged; or the verification of a key (or an answer to a peer) on a pair that was
 // admitted before, for which the core was asked then. A refusal that is known counts all the same.
-Result<DialPlan> World::find(const Pair& pair) const {
+Result<DialPlan> EdgePolicyView::find(const Pair& pair, UnixTime at) const {
   if (!policy_) return Error{Code::kPolicyDisabled, "no core is linked"};
-  if (auto may = admits(pair); !may) return may.error();
+  if (auto may = admits(pair, at); !may) return may.error();
   DialPlan plan;
   for (const auto& row : policy_->routes().of(pair.remote))
     plan.steps.push_back({row.address, row.address.is_ip});

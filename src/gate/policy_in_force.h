@@ -1,0 +1,43 @@
+// The policy in force at a core, with what the core has learnt under it.
+#pragma once
+
+#include <memory>
+
+#include "alias/address_map.h"
+#include "alias/aliases.h"
+#include "config/prepared_policy.h"
+
+namespace sallyport::gate {
+
+// Shares what it does not change with others. Replaced as one when the policy changes.
+class PolicyInForce {
+ public:
+  explicit PolicyInForce(std::shared_ptr<const config::PreparedPolicy> policy);
+
+  const std::shared_ptr<const config::PreparedPolicy>& policy() const { return policy_; }
+  const config::PolicyUpdate& update() const { return policy_->update(); }
+  const policy::Rules& rules() const { return policy_->rules(); }
+  alias::Aliases& aliases() { return aliases_; }
+  const alias::Aliases& aliases() const { return aliases_; }
+  // As PreparedPolicy.
+  const config::Served* served_inside(const xmpp::Domain& inside) const {
+    return policy_->served_inside(inside);
+  }
+  const config::Served* served_outward(const xmpp::Domain& name) const {
+    return policy_->served_outward(name);
+  }
+
+  // Replaces every mapped node's inside name by the alias that `remote` knows it by. On an error the stanza
+  // is as it was. Errors: kXmlTooLarge, and what AddressMap says.
+  Result<void> outward(xmpp::Stanza& stanza, const xmpp::Domain& remote) const;
+  // The reverse.
+  Result<void> inward(xmpp::Stanza& stanza) const;
+  // The inside name behind a local name (itself, when it is not a mapped alias).
+  xmpp::Domain inside_of(const xmpp::Domain& local) const;
+
+ private:
+  std::shared_ptr<const config::PreparedPolicy> policy_;
+  alias::Aliases aliases_;
+};
+
+}  // namespace sallyport::gate
