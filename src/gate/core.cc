@@ -21,6 +21,7 @@ Core::Impl::Impl(CoreSetup setup_in, Random& random_in, LogSink& log_in, Now now
       in_force(std::make_unique<PolicyInForce>(std::move(setup.policy))),
       view(setup.config),
       endpoint({"inside", view, ids, random_in, log_in, setup.config.limits}),
+      ends(setup.config.edges.size(), outputs),
       outboxes({.total = setup.config.limits.waiting_bytes,
                 .per_peer = limits::waiting_share(setup.config.limits.waiting_bytes),
                 .per_feed = limits::internal_share(setup.config.limits.waiting_bytes)},
@@ -30,11 +31,10 @@ Core::Impl::Impl(CoreSetup setup_in, Random& random_in, LogSink& log_in, Now now
       inside_secret(to_hex(hmac_sha256(setup.dialback_secret, "inside"))),
       since(now.civil) {
   view.use(in_force.get());
-  links.resize(setup.config.edges.size());
-  for (std::size_t i = 0; i < links.size(); ++i) {
+  for (std::size_t i = 0; i < ends.size(); ++i) {
+    links.emplace_back(log);
     // The core's name is an inside name, and an edge knows its cores by names of its own.
-    links[i].end = std::make_unique<LinkEnd>(
-        link::SessionConfig{link::Role::kCore, "core", setup.version, setup.instance});
+    ends.make(i, {link::Role::kCore, "core", setup.version, setup.instance});
     links[i].next_dial = now.mono;
     dial(i, now);
   }
@@ -56,8 +56,8 @@ void Core::Impl::apply(std::shared_ptr<const config::PreparedPolicy> policy, Now
             {"sha256", to_hex(in_force->update().policy_sha256)}}});
   for (auto& [pair, out] : pairs) judge_again(pair, out, now);
   endpoint.judge_again(now);
-  for (std::size_t i = 0; i < links.size(); ++i)
-    if (links[i].end->session().is_up()) push(i);
+  for (std::size_t i = 0; i < ends.size(); ++i)
+    if (ends.at(i).session().is_up()) push(i);
 }
 
 // What waits was judged by the old policy, and is not judged again when there is credit for it.
@@ -116,13 +116,13 @@ void Core::handle_link(ConnId conn, std::size_t peer, const dns::Endpoint& addre
   }
   impl_->links[peer].dialling.reset();
   impl_->links[peer].unwanted = false;
-  impl_->links[peer].end->handle_link(conn, address, now);
+  impl_->ends.at(peer).handle_link(conn, address, now);
   impl_->turn(now);
 }
 
 void Core::handle_bytes(ConnId conn, std::string_view bytes, Now now) {
-  if (const auto edge = impl_->link_of(conn)) {
-    impl_->links[*edge].end->session().handle_bytes(bytes, now.mono);
+  if (const auto edge = impl_->ends.node_of(conn)) {
+    impl_->ends.at(*edge).session().handle_bytes(bytes, now.mono);
   } else {
     impl_->endpoint.handle_bytes(conn, bytes, now);
   }
@@ -140,8 +140,8 @@ void Core::handle_written(ConnId conn, std::uint64_t bytes_total, Now now) {
 }
 
 void Core::handle_disconnected(ConnId conn, Error error, Now now) {
-  if (const auto edge = impl_->link_of(conn)) {
-    impl_->links[*edge].end->handle_disconnected(now);
+  if (const auto edge = impl_->ends.node_of(conn)) {
+    impl_->ends.at(*edge).handle_disconnected(now);
     impl_->link_down(*edge, error, false, now);
   } else {
     impl_->endpoint.handle_disconnected(conn, error, now);
@@ -156,10 +156,10 @@ void Core::handle_timeout(Now now) {
 
 void Core::Impl::handle_timeout(Now now) {
   endpoint.handle_timeout(now);
+  ends.handle_timeout(now);
   for (std::size_t i = 0; i < links.size(); ++i) {
     Link& link = links[i];
-    link.end->session().handle_timeout(now.mono);
-    if (!link.end->conn() && !link.dialling && link.next_dial <= now.mono) dial(i, now);
+    if (!ends.at(i).conn() && !link.dialling && link.next_dial <= now.mono) dial(i, now);
     if (link.give_up && *link.give_up <= now.mono) give_up(i, now);
   }
   outboxes.handle_timeout(now.mono);
@@ -173,10 +173,10 @@ std::optional<Time> Core::Impl::next_timeout() const {
   const auto earlier = [&next](std::optional<Time> time) {
     if (time && (!next || *time < *next)) next = time;
   };
-  for (const auto& link : links) {
-    earlier(link.end->session().poll_timeout());
-    earlier(link.give_up);
-    if (!link.end->conn() && !link.dialling && !draining) earlier(link.next_dial);
+  earlier(ends.poll_timeout());
+  for (std::size_t i = 0; i < links.size(); ++i) {
+    earlier(links[i].give_up);
+    if (!ends.at(i).conn() && !links[i].dialling && !draining) earlier(links[i].next_dial);
   }
   earlier(outboxes.poll_timeout());
   return next;
@@ -190,12 +190,7 @@ std::optional<Output> Core::poll() {
 }
 
 bool Core::take_output(ConnId conn, std::string& out, Now) {
-  if (const auto edge = impl_->link_of(conn)) return impl_->links[*edge].end->take_output(out);
-  if (const auto it = impl_->farewells.find(conn); it != impl_->farewells.end()) {
-    out = std::move(it->second);
-    impl_->farewells.erase(it);
-    return !out.empty();
-  }
+  if (const auto taken = impl_->ends.take_output(conn, out)) return *taken;
   return impl_->endpoint.take_output(conn, out);
 }
 
@@ -236,25 +231,11 @@ void Core::Impl::turn(Now now) {
       std::visit([&](auto&& each) { on(std::move(each), now); }, std::move(*output));
       any = true;
     }
-    for (std::size_t i = 0; i < links.size(); ++i) {
-      while (auto event = links[i].end->session().poll()) {
-        handle(std::move(*event), i, now);
-        any = true;
-      }
-    }
-    for (std::size_t i = 0; i < links.size(); ++i) {
-      LinkEnd& end = *links[i].end;
-      if (end.collect(now)) outputs.push_back(Flush{*end.conn()});
-      if (!end.conn() || !end.session().wants_close()) continue;
-      std::string last;
-      if (end.take_output(last)) {
-        farewells.emplace(*end.conn(), std::move(last));
-        outputs.push_back(Flush{*end.conn()});
-      }
-      outputs.push_back(Disconnect{*end.conn()});
-      end.handle_disconnected(now);
+    while (auto told = ends.poll()) {
+      std::visit([&](auto&& event) { on(told->node, std::move(event), now); }, std::move(told->event));
       any = true;
     }
+    if (ends.flush(now)) any = true;
   }
 }
 
@@ -273,8 +254,8 @@ void Core::Impl::on(On<s2s::PairReady>&& ready, Now) {
   const Pair& pair = ready.event.proof.pair();
   const config::Served* served = in_force->served_inside(pair.remote);
   if (served == nullptr) return;
-  for (auto& link : links)
-    link.end->session().grant({served->name, pair.local}, limits::kChannelWindowMaxBytes);
+  for (std::size_t i = 0; i < ends.size(); ++i)
+    ends.at(i).session().grant({served->name, pair.local}, limits::kChannelWindowMaxBytes);
 }
 
 void Core::Impl::on(On<s2s::NeedKey>&& need, Now now) {

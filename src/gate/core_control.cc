@@ -16,18 +16,18 @@ std::string Core::Impl::status() const {
   for (std::size_t i = 0; i < links.size(); ++i) {
     const Link& link = links[i];
     json::object row{{"name", setup.config.edges[i].name.ascii()},
-                     {"state", link.ready                    ? "up"
-                               : link.end->session().is_up() ? "pushing"
-                                                             : "down"},
+                     {"state", link.ready                     ? "up"
+                               : ends.at(i).session().is_up() ? "pushing"
+                                                              : "down"},
                      {"address", setup.config.edges[i].address.text()},
                      {"generation", link.pushed_generation}};
-    if (link.end->conn()) row["since"] = rfc3339(link.end->since());
+    if (ends.at(i).conn()) row["since"] = rfc3339(ends.at(i).since());
     if (!link.last_error.empty()) row["last_error"] = link.last_error;
     rows.push_back(std::move(row));
   }
   std::size_t waiting = endpoint.waiting(), bytes = 0;
   for (const auto& [pair, out] : pairs) waiting += out.box.size(), bytes += out.box.bytes();
-  for (const auto& link : links) bytes += link.end->session().unsettled_bytes();
+  for (std::size_t i = 0; i < ends.size(); ++i) bytes += ends.at(i).session().unsettled_bytes();
   const auto& update = in_force->update();
   const auto census = endpoint.census();
   return json::serialize(json::object{
@@ -104,12 +104,12 @@ Result<Ends> ends_of(const PolicyInForce& in_force, const std::string& from, con
 }  // namespace
 
 std::string Core::Impl::policy_test(const std::string& from, const std::string& to, Now now) const {
-  auto ends = ends_of(*in_force, from, to);
-  if (!ends) return refusal(ends.error());
-  const auto verdict = in_force->rules().judge(ends->pair, ends->start, now.civil);
-  json::object object{{"local", ends->pair.local.ascii()},
-                      {"remote", ends->pair.remote.ascii()},
-                      {"direction", policy::direction_name(ends->start)},
+  auto found = ends_of(*in_force, from, to);
+  if (!found) return refusal(found.error());
+  const auto verdict = in_force->rules().judge(found->pair, found->start, now.civil);
+  json::object object{{"local", found->pair.local.ascii()},
+                      {"remote", found->pair.remote.ascii()},
+                      {"direction", policy::direction_name(found->start)},
                       {"result", verdict.result ? "ok" : "refused"},
                       {"because", verdict.because}};
   if (!verdict.result) object["code"] = code_row(verdict.result.error().code).name;
@@ -123,14 +123,14 @@ std::string Core::Impl::explain(const std::string& from, const std::string& to, 
     steps.push_back(json::object{{"what", what}, {"ok", ok}, {"detail", std::move(detail)}, {"code", code}});
     good = good && ok;
   };
-  auto ends = ends_of(*in_force, from, to);
-  if (!ends) return refusal(ends.error());
-  const Pair& pair = ends->pair;
-  const bool out = ends->start == policy::Direction::kOut;
+  auto found = ends_of(*in_force, from, to);
+  if (!found) return refusal(found.error());
+  const Pair& pair = found->pair;
+  const bool out = found->start == policy::Direction::kOut;
   step("names", true,
        fmt::format("local {}, remote {}, {}", pair.local.ascii(), pair.remote.ascii(),
                    out ? "outward" : "inward"));
-  const auto verdict = in_force->rules().judge(pair, ends->start, now.civil);
+  const auto verdict = in_force->rules().judge(pair, found->start, now.civil);
   step("policy", verdict.result.has_value(), verdict.because,
        verdict.result ? std::string_view{} : code_row(verdict.result.error().code).name);
   const auto peer = in_force->rules().peer(pair.remote);

@@ -8,11 +8,11 @@
 #include <memory>
 #include <set>
 
-#include "base/repeats.h"
 #include "gate/core.h"
 #include "gate/core_policy_view.h"
 #include "gate/endpoint.h"
-#include "gate/link_end.h"
+#include "gate/link_set.h"
+#include "gate/repeated_log.h"
 #include "gate/slots.h"
 #include "policy/open_questions.h"
 
@@ -78,7 +78,6 @@ class Core::Impl {
   Judged& up_to_date(Judged& judged, Now now);
   // So many stanzas less are unsettled; nullptr for a ticket that is nobody's.
   PairEntry* note_settled(Ticket ticket, std::uint64_t count = 1);
-  void settled(link::Settled settled, std::size_t edge, Now now);
   std::optional<std::size_t> choose_edge(const Pair& pair) const;
   // The one error for a stanza that an internal user sent; nothing where none may be sent.
   void answer_inside(const xmpp::Stanza& stanza, const Error& error, const std::string& leg, Now now);
@@ -100,7 +99,6 @@ class Core::Impl {
     std::size_t edge;
     link::Receipt receipt;
   };
-  void inward(link::Received&& received, std::size_t edge, Now now);
   // Puts what its bytes say in the place of the stanza as sent, unless the link has done so.
   Result<void> judge_inward(link::Received& received, Now now);
   void refuse_inward(const Pair& pair, const xmpp::Stanza& stanza, const Error& error, const std::string& leg,
@@ -111,7 +109,7 @@ class Core::Impl {
 
   // --- core_link.cc
   struct Link {
-    std::unique_ptr<LinkEnd> end;
+    explicit Link(LogSink& log) : failures(log) {}
     std::optional<ConnId> dialling;
     Time next_dial{};
     Duration backoff{};
@@ -121,21 +119,30 @@ class Core::Impl {
     std::optional<Time> give_up;  // what is unsettled is answered then
     std::uint64_t pushed_generation = 0;
     std::string last_error;
-    Repeats said;  // since it was ready last
+    RepeatedLog failures;  // since it was ready last
   };
-  void say(Link& link, LogEvent event, const Error& error, Now now);
   void dial(std::size_t edge, Now now);
   void schedule(Link& link, bool final, Now now);
   void not_linked(std::size_t edge, const Error& error, Now now);
   void link_down(std::size_t edge, const Error& error, bool final, Now now);
-  void handle(link::Event&& event, std::size_t edge, Now now);
+  // Events of the session with that edge.
+  void on(std::size_t edge, link::Received&& received, Now now);
+  void on(std::size_t edge, link::Settled&& settled, Now now);
+  void on(std::size_t edge, link::Writable&& writable, Now now);
+  void on(std::size_t edge, link::Asked&& asked, Now now);
+  void on(std::size_t edge, link::Up&& up, Now now);
+  void on(std::size_t edge, link::PushDone&& done, Now now);
+  void on(std::size_t edge, link::Down&& down, Now now);
+  void on(std::size_t edge, link::Dead&& dead, Now now);
+  // For edges only: a core receives no push and asks nothing, and its sessions are kept.
+  void on(std::size_t, link::Pushed&&, Now) {}
+  void on(std::size_t, link::Answered&&, Now) {}
+  void on(std::size_t, link::Forgotten&&, Now) {}
   void push(std::size_t edge);
   void set_ready(std::size_t edge, Now now);
-  void answer(const link::Asked& asked, std::size_t edge, Now now);
   void move_away(std::size_t edge, Now now);
   void give_up(std::size_t edge, Now now);
   bool any_ready() const;
-  std::optional<std::size_t> link_of(ConnId conn) const;
   std::string inside_key(const Pair& pair, const std::string& stream_id) const;
 
   // --- core_control.cc
@@ -149,10 +156,12 @@ class Core::Impl {
   LogSink& log;
   Random& random;
   ConnIds ids;
+  std::deque<Output> outputs;
   std::unique_ptr<PolicyInForce> in_force;
   CorePolicyView view;
   Endpoint endpoint;
-  std::vector<Link> links;
+  LinkSet ends;
+  std::vector<Link> links;  // by the edge's number, as in `ends`
   xmpp::StanzaReader reader;
   Outboxes outboxes;  // of `pairs`
   xmpp::PairMap<PairState> pairs;
@@ -165,8 +174,6 @@ class Core::Impl {
   policy::Rules::Period period;
   policy::OpenQuestions questions;
   Slots<Arriving> arriving;
-  std::deque<Output> outputs;
-  std::map<ConnId, std::string> farewells;
   std::string inside_secret;
   bool draining = false;
   UnixTime since{};

@@ -22,7 +22,7 @@ Result<void> Core::Impl::judge_inward(link::Received& received, Now now) {
   return may_pass(pair, received.stanza, policy::Direction::kIn, now);
 }
 
-void Core::Impl::inward(link::Received&& received, std::size_t edge, Now now) {
+void Core::Impl::on(std::size_t edge, link::Received&& received, Now now) {
   ++stanzas.in;
   const Pair& pair = received.pair();
   if (auto judgement = judge_inward(received, now); !judgement) {
@@ -63,7 +63,7 @@ void Core::Impl::refuse_inward(const Pair& pair, const xmpp::Stanza& stanza, con
 
 void Core::Impl::settle(const Arriving& stanza, std::optional<Code> refused, Now now) {
   const link::Outcome outcome = refused ? link::Outcome(Error{*refused, {}}) : std::nullopt;
-  links[stanza.edge].end->session().settle(stanza.receipt, outcome, now.mono);
+  ends.at(stanza.edge).session().settle(stanza.receipt, outcome, now.mono);
 }
 
 void Core::Impl::on(StanzaDelivered&& delivered, Now now) {

@@ -9,12 +9,6 @@
 
 namespace sallyport::gate {
 
-std::optional<std::size_t> Core::Impl::link_of(ConnId conn) const {
-  for (std::size_t i = 0; i < links.size(); ++i)
-    if (links[i].end->carries(conn)) return i;
-  return std::nullopt;
-}
-
 bool Core::Impl::any_ready() const { return std::ranges::any_of(links, &Link::ready); }
 
 void Core::Impl::dial(std::size_t edge, Now) {
@@ -32,17 +26,6 @@ void Core::Impl::schedule(Link& link, bool final, Now now) {
   link.next_dial = now.mono + link.backoff + Duration(jitter);
 }
 
-// A link that does not come up is dialled for ever; each of its reasons is said, but not each time.
-void Core::Impl::say(Link& link, LogEvent event, const Error& error, Now now) {
-  const std::string code(code_row(error.code).name);
-  const auto times = link.said.happened(event.name + " " + code, now.mono);
-  if (!times) return;
-  event.fields.emplace_back("code", code);
-  event.fields.emplace_back("text", error.text);
-  if (*times > 1) event.fields.emplace_back("times", std::to_string(*times));
-  log.log(std::move(event));
-}
-
 // Where no edge has a place for this core, nothing that the servers inside send here can go anywhere: their
 // streams end, and they come again where there is one.
 void Core::Impl::not_linked(std::size_t edge, const Error& error, Now now) {
@@ -54,63 +37,64 @@ void Core::Impl::not_linked(std::size_t edge, const Error& error, Now now) {
 
 void Core::Impl::link_down(std::size_t edge, const Error& error, bool final, Now now) {
   Link& link = links[edge];
-  // The session's word for what was said already.
+  // A session reports as kLinkDown the loss of a connection that was reported with its reason before.
   if (!link.ready && !link.last_error.empty() && error.code == Code::kLinkDown) return;
-  if (std::exchange(link.ready, false)) link.said.clear();
-  say(link, {LogLevel::kWarning, "link.down", {{"edge", setup.config.edges[edge].name.ascii()}}}, error, now);
+  if (std::exchange(link.ready, false)) link.failures.clear();
+  link.failures.log({LogLevel::kWarning, "link.down", {{"edge", setup.config.edges[edge].name.ascii()}}},
+                    error, now);
   link.last_error = fmt::format("{}: {}", code_row(error.code).name, error.text);
   if (!link.give_up && !link.dead) link.give_up = now.mono + limits::kLinkSessionKept;
   if (!link.dialling && link.next_dial <= now.mono) schedule(link, final, now);
 }
 
-void Core::Impl::handle(link::Event&& event, std::size_t edge, Now now) {
+void Core::Impl::on(std::size_t, link::Writable&& writable, Now now) {
+  if (auto* found = pairs.find(writable.pair)) pump(found->first, found->second, now);
+}
+
+void Core::Impl::on(std::size_t edge, link::Up&& up, Now now) {
   Link& link = links[edge];
-  auto& session = link.end->session();
-  if (auto* received = std::get_if<link::Received>(&event)) {
-    inward(std::move(*received), edge, now);
-  } else if (auto* settlement = std::get_if<link::Settled>(&event)) {
-    settled(std::move(*settlement), edge, now);
-  } else if (auto* writable = std::get_if<link::Writable>(&event)) {
-    if (auto* found = pairs.find(writable->pair)) pump(found->first, found->second, now);
-  } else if (auto* asked = std::get_if<link::Asked>(&event)) {
-    answer(*asked, edge, now);
-  } else if (auto* up = std::get_if<link::Up>(&event)) {
-    link.backoff = {};
-    link.dead = false;
-    link.give_up.reset();
-    if (link.said.happened("link.up", now.mono)) {
-      log.log({LogLevel::kInfo,
-               "link.up",
-               {{"edge", setup.config.edges[edge].name.ascii()},
-                {"peer", link.end->peer().text()},
-                {"version", up->peer_version},
-                {"resumed", up->resumed ? "yes" : "no"}}});
-    }
-    if (up->resumed && link.pushed_generation == in_force->update().generation) {
-      set_ready(edge, now);
-    } else {
-      push(edge);
-    }
-  } else if (auto* done = std::get_if<link::PushDone>(&event)) {
-    if (done->generation != in_force->update().generation) return;  // a newer one is on its way
-    if (!done->result) {
-      say(link, {LogLevel::kError, "policy.refused", {{"edge", setup.config.edges[edge].name.ascii()}}},
-          done->result.error(), now);
-      session.refuse(done->result.error());
-      return;
-    }
-    link.pushed_generation = done->generation;
+  link.backoff = {};
+  link.dead = false;
+  link.give_up.reset();
+  if (link.failures.is_news("link.up", now)) {
+    log.log({LogLevel::kInfo,
+             "link.up",
+             {{"edge", setup.config.edges[edge].name.ascii()},
+              {"peer", ends.at(edge).peer().text()},
+              {"version", up.peer_version},
+              {"resumed", up.resumed ? "yes" : "no"}}});
+  }
+  if (up.resumed && link.pushed_generation == in_force->update().generation) {
     set_ready(edge, now);
-  } else if (auto* down = std::get_if<link::Down>(&event)) {
-    link_down(edge, down->error, down->final, now);
-  } else if (std::holds_alternative<link::Dead>(event)) {
-    link.dead = true;
-    if (any_ready()) move_away(edge, now);
+  } else {
+    push(edge);
   }
 }
 
+void Core::Impl::on(std::size_t edge, link::PushDone&& done, Now now) {
+  if (done.generation != in_force->update().generation) return;  // a newer one is on its way
+  Link& link = links[edge];
+  if (!done.result) {
+    link.failures.log({LogLevel::kError, "policy.refused", {{"edge", setup.config.edges[edge].name.ascii()}}},
+                      done.result.error(), now);
+    ends.at(edge).session().refuse(done.result.error());
+    return;
+  }
+  link.pushed_generation = done.generation;
+  set_ready(edge, now);
+}
+
+void Core::Impl::on(std::size_t edge, link::Down&& down, Now now) {
+  link_down(edge, down.error, down.final, now);
+}
+
+void Core::Impl::on(std::size_t edge, link::Dead&&, Now now) {
+  links[edge].dead = true;
+  if (any_ready()) move_away(edge, now);
+}
+
 void Core::Impl::push(std::size_t edge) {
-  links[edge].end->session().push(in_force->update().generation, in_force->policy()->push());
+  ends.at(edge).session().push(in_force->update().generation, in_force->policy()->push());
 }
 
 void Core::Impl::set_ready(std::size_t edge, Now now) {
@@ -124,7 +108,7 @@ void Core::Impl::set_ready(std::size_t edge, Now now) {
 // The link is declared dead and another one lives: its pairs go there, in order, before what waited behind
 // them.
 void Core::Impl::move_away(std::size_t edge, Now now) {
-  auto abandoned = links[edge].end->session().abandon();
+  auto abandoned = ends.at(edge).session().abandon();
   for (auto it = abandoned.rbegin(); it != abandoned.rend(); ++it) {
     note_settled(it->ticket);
     auto& [pair, out] = pairs.get(it->pair);
@@ -141,7 +125,7 @@ void Core::Impl::move_away(std::size_t edge, Now now) {
 // A minute without the link: the edge has forgotten the session too, and what it held is answered.
 void Core::Impl::give_up(std::size_t edge, Now now) {
   links[edge].give_up.reset();
-  for (auto& entry : links[edge].end->session().abandon()) {
+  for (auto& entry : ends.at(edge).session().abandon()) {
     note_settled(entry.ticket);
     if (entry.sent) ++stanzas.uncertain;
     answer_inside(entry.stanza, {Code::kLinkDown, {}}, setup.config.name.ascii(), now);
@@ -155,8 +139,8 @@ std::string Core::Impl::inside_key(const Pair& pair, const std::string& stream_i
 // The secret never leaves the core (DESIGN invariant 2): a key for a pair that policy allows, and a verdict
 // for any local domain, since refusing one would only hide that it is ours. Whether a pair may be admitted is
 // judged as an edge judges it, but with the inside names.
-void Core::Impl::answer(const link::Asked& asked, std::size_t edge, Now now) {
-  auto& session = links[edge].end->session();
+void Core::Impl::on(std::size_t edge, link::Asked&& asked, Now now) {
+  auto& session = ends.at(edge).session();
   if (const auto* key = std::get_if<link::KeyAsk>(&asked.ask)) {
     if (auto may = in_force->rules().may_answer(key->pair, now.civil); !may) {
       session.answer(asked.id, may.error());

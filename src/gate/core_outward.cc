@@ -88,7 +88,7 @@ std::optional<std::size_t> Core::Impl::choose_edge(const Pair& pair) const {
 bool Core::Impl::has_way(const Pair& pair, PairState& out, std::size_t size) {
   if (!out.edge) out.edge = choose_edge(pair);
   if (!out.edge || !links[*out.edge].ready) return false;
-  return links[*out.edge].end->session().can_send(pair, size);
+  return ends.at(*out.edge).session().can_send(pair, size);
 }
 
 void Core::Impl::send(const Pair& pair, PairState& out, xmpp::Stanza stanza, Now now) {
@@ -98,7 +98,7 @@ void Core::Impl::send(const Pair& pair, PairState& out, xmpp::Stanza stanza, Now
   ++stanzas.out;
   ++out.unsettled;
   ++unsettled;
-  links[*out.edge].end->session().send(pair, std::move(stanza), out.ticket, now.mono);
+  ends.at(*out.edge).session().send(pair, std::move(stanza), out.ticket, now.mono);
 }
 
 void Core::Impl::pump(const Pair& pair, PairState& out, Now now) {
@@ -151,7 +151,7 @@ Core::Impl::PairEntry* Core::Impl::note_settled(Ticket ticket, std::uint64_t cou
   return *found;
 }
 
-void Core::Impl::settled(link::Settled settled, std::size_t edge, Now now) {
+void Core::Impl::on(std::size_t edge, link::Settled&& settled, Now now) {
   PairEntry* entry = note_settled(settled.ticket, settled.count);
   if (entry == nullptr) return;
   PairState& out = entry->second;

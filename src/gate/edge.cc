@@ -20,11 +20,13 @@ Edge::Impl::Impl(EdgeSetup setup_in, Random& random_in, LogSink& log_in, Now now
       log(log_in),
       random(random_in),
       endpoint({"world", view, ids, random_in, log_in, setup.config.limits}),
+      links(setup.config.cores.size(), outputs),
       listeners(log_in),
       outboxes({.total = setup.config.limits.waiting_bytes,
                 .per_peer = limits::waiting_share(setup.config.limits.waiting_bytes),
                 .per_feed = setup.config.limits.waiting_bytes},
                [](const Pair& pair) { return std::string(parent_of_domain(pair.remote.ascii())); }),
+      failures(log_in),
       since(now.civil) {}
 
 // --- inputs
@@ -106,7 +108,7 @@ void Edge::handle_listening(Result<void> opened, Now now) {
 
 void Edge::handle_timeout(Now now) {
   if (impl_->listeners.handle_timeout(now.mono)) impl_->outputs.push_back(Listen{true});
-  if (impl_->link) impl_->link->session().handle_timeout(now.mono);
+  impl_->links.handle_timeout(now);
   if (impl_->newcomer && impl_->newcomer->deadline <= now.mono) impl_->drop_newcomer();
   impl_->expire_admissions(now);
   impl_->endpoint.handle_timeout(now);
@@ -118,7 +120,7 @@ std::optional<Time> Edge::poll_timeout() const {
   const auto no_later_than = [&next](std::optional<Time> other) {
     if (other && (!next || *other < *next)) next = other;
   };
-  if (impl_->link) no_later_than(impl_->link->session().poll_timeout());
+  no_later_than(impl_->links.poll_timeout());
   no_later_than(impl_->listeners.poll_timeout());
   if (impl_->newcomer) no_later_than(impl_->newcomer->deadline);
   return next;
@@ -132,12 +134,7 @@ std::optional<Output> Edge::poll() {
 }
 
 bool Edge::take_output(ConnId conn, std::string& out, Now) {
-  if (impl_->link && impl_->link->carries(conn)) return impl_->link->take_output(out);
-  if (const auto it = impl_->farewells.find(conn); it != impl_->farewells.end()) {
-    out = std::move(it->second);
-    impl_->farewells.erase(it);
-    return !out.empty();
-  }
+  if (const auto taken = impl_->links.take_output(conn, out)) return *taken;
   return impl_->endpoint.take_output(conn, out);
 }
 
@@ -165,18 +162,14 @@ void Edge::Impl::turn(Now now) {
       std::visit([&](auto&& each) { on(std::move(each), now); }, std::move(*output));
       any = true;
     }
-    while (link) {
-      auto event = link->session().poll();
-      if (!event) break;
-      handle(std::move(*event), now);
+    while (auto told = links.poll()) {
+      std::visit([&](auto&& event) { on(std::move(event), now); }, std::move(told->event));
       any = true;
     }
-  }
-  if (!link) return;
-  if (link->collect(now)) outputs.push_back(Flush{*link->conn()});
-  if (link->conn() && link->session().wants_close()) {
-    close_link(now);
-    turn(now);
+    if (links.flush(now)) {
+      serve(false);
+      any = true;
+    }
   }
 }
 
@@ -277,7 +270,7 @@ std::string Edge::Impl::status(Now now) const {
               {"privacy", policy::privacy_name(in_force.rules().set().privacy)},
               {"serves", in_force.rules().set().local.size()}};
   }
-  json::array links;
+  json::array link_rows;
   for (std::size_t i = 0; i < setup.config.cores.size(); ++i) {
     json::object row{{"name", setup.config.cores[i].name}};
     const bool mine = link && core == i && link->conn();
@@ -286,7 +279,7 @@ std::string Edge::Impl::status(Now now) const {
     if (!last_link_error.empty()) row["last_error"] = last_link_error;
     if (core == i && clash && now.mono < clash->at + limits::kSameIdentityShown)
       row["last_error"] = clash->text;
-    links.push_back(std::move(row));
+    link_rows.push_back(std::move(row));
   }
   const auto census = endpoint.census();
   const auto& counters = endpoint.counters();
@@ -300,7 +293,7 @@ std::string Edge::Impl::status(Now now) const {
       {"listening", listeners.is_open()},
       {"draining", draining},
       {"policy", std::move(policy)},
-      {"links", std::move(links)},
+      {"links", std::move(link_rows)},
       {"streams", json::object{{"in", census.in}, {"out", census.out}, {"negotiating", census.negotiating}}},
       {"stanzas", json::object{{"in", counters.stanzas_in},
                                {"out", counters.stanzas_out},

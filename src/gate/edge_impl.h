@@ -6,14 +6,14 @@
 #include <map>
 #include <set>
 
-#include "base/repeats.h"
 #include "base/shares.h"
 #include "gate/admission_queue.h"
 #include "gate/edge.h"
 #include "gate/edge_policy_view.h"
 #include "gate/endpoint.h"
-#include "gate/link_end.h"
+#include "gate/link_set.h"
 #include "gate/listening.h"
+#include "gate/repeated_log.h"
 #include "gate/slots.h"
 
 namespace sallyport::gate {
@@ -50,14 +50,23 @@ class Edge::Impl {
 
   // --- edge_link.cc
   void handle_link(ConnId conn, std::size_t peer, const dns::Endpoint& address, Now now);
-  void say(LogEvent event, const Error& error, Now now);
   void refuse_link(ConnId conn, Error error, Now now);
-  void handle(link::Event&& event, Now now);
-  void handle_push(link::Pushed pushed);
+  // Events of the session with the core.
+  void on(link::Received&& received, Now now);
+  void on(link::Writable&& writable, Now now);
+  void on(link::Answered&& answered, Now now);
+  void on(link::Pushed&& pushed, Now now);
+  void on(link::Up&& up, Now now);
+  void on(link::Down&& down, Now now);
+  void on(link::Dead&& dead, Now now);
+  void on(link::Forgotten&& forgotten, Now now);
+  void on(link::Asked&& asked, Now now);
+  // For cores only: an edge gives its stanzas no tickets, and pushes nothing.
+  void on(link::Settled&&, Now) {}
+  void on(link::PushDone&&, Now) {}
   void handle_prepared(std::uint64_t id, Result<config::PreparedPush> prepared, Now now);
   bool awaits_policy(const Pair& pair, Now now) const;
   void drop_early();
-  void handle_answer(link::Answered answered, Now now);
   void link_lost(const Error& error, Now now);
   void forget(Now now);
   // Whether this link's policy is in use, and so the public side may come.
@@ -109,9 +118,11 @@ class Edge::Impl {
   LogSink& log;
   Random& random;
   ConnIds ids;
+  std::deque<Output> outputs;
   EdgePolicyView view;
   Endpoint endpoint;
-  std::unique_ptr<LinkEnd> link;
+  LinkSet links;
+  LinkEnd* link = nullptr;          // that of the core that is served, in `links`
   std::optional<std::size_t> core;  // which [[core]] the session belongs to
   std::optional<Newcomer> newcomer;
   // Instances whose living link another instance took. One that comes back was not restarted.
@@ -157,10 +168,8 @@ class Edge::Impl {
   Sweep sweep_inward{limits::kPairsRememberedMax};
   std::map<std::uint64_t, Asked> asked;
   AdmissionQueue admissions;
-  std::map<ConnId, std::string> farewells;
-  std::deque<Output> outputs;
   std::string last_link_error;
-  Repeats said;  // since a link served last
+  RepeatedLog failures;  // since a link served last
   std::uint64_t refused = 0;
   UnixTime since{};
 };

@@ -21,8 +21,7 @@ void Edge::Impl::handle_link(ConnId conn, std::size_t peer, const dns::Endpoint&
     if (link) forget(now);
     replaced.clear();
     clash.reset();
-    link = std::make_unique<LinkEnd>(
-        link::SessionConfig{link::Role::kEdge, setup.config.name.ascii(), setup.version, setup.instance});
+    link = &links.make(peer, {link::Role::kEdge, setup.config.name.ascii(), setup.version, setup.instance});
     core = peer;
     ++sessions;
   }
@@ -30,98 +29,75 @@ void Edge::Impl::handle_link(ConnId conn, std::size_t peer, const dns::Endpoint&
   link->handle_link(conn, address, now);
 }
 
-// A core that cannot be served dials for ever; each reason is said, but not each time.
-void Edge::Impl::say(LogEvent event, const Error& error, Now now) {
-  const std::string code(code_row(error.code).name);
-  const auto times = said.happened(event.name + " " + code, now.mono);
-  if (!times) return;
-  event.fields.emplace_back("code", code);
-  event.fields.emplace_back("text", error.text);
-  if (*times > 1) event.fields.emplace_back("times", std::to_string(*times));
-  log.log(std::move(event));
-}
-
+// A core that cannot be served dials for ever.
 void Edge::Impl::refuse_link(ConnId conn, Error error, Now now) {
-  say({LogLevel::kWarning, "link.refused", {}}, error, now);
-  link::Session session({link::Role::kEdge, setup.config.name.ascii(), setup.version, setup.instance});
-  session.handle_connected(now.mono);
-  session.refuse(std::move(error));
-  std::string bytes;
-  session.take_output(bytes, now.mono);
-  farewells.emplace(conn, std::move(bytes));
-  outputs.push_back(Flush{conn});
-  outputs.push_back(Disconnect{conn});
+  failures.log({LogLevel::kWarning, "link.refused", {}}, error, now);
+  links.refuse(conn, {link::Role::kEdge, setup.config.name.ascii(), setup.version, setup.instance},
+               std::move(error), now);
 }
 
-// The session wants its connection closed: what it has said goes out first.
 void Edge::Impl::close_link(Now now) {
-  const ConnId conn = *link->conn();
-  std::string last;
-  if (link->take_output(last)) {
-    farewells.emplace(conn, std::move(last));
-    outputs.push_back(Flush{conn});
-  }
-  outputs.push_back(Disconnect{conn});
-  link->handle_disconnected(now);
+  links.close(*core, now);
   serve(false);
 }
 
-void Edge::Impl::handle(link::Event&& event, Now now) {
-  if (auto* received = std::get_if<link::Received>(&event)) {
-    const auto ticket = outward.put({sessions, received->receipt});
-    if (draining) {
-      endpoint.emit_failure(ticket, {Code::kStreamShutdown, "this edge is being drained"},
-                            std::move(received->stanza));
-      return;
-    }
-    if (awaits_policy(received->pair(), now)) {
-      early.push_back({received->pair(), std::move(received->stanza), ticket});
-    } else {
-      endpoint.send(received->pair(), std::move(received->stanza), ticket, now);
-    }
-  } else if (auto* writable = std::get_if<link::Writable>(&event)) {
-    pump_inward(writable->pair, now);
-  } else if (auto* answered = std::get_if<link::Answered>(&event)) {
-    handle_answer(std::move(*answered), now);
-  } else if (auto* pushed = std::get_if<link::Pushed>(&event)) {
-    handle_push(std::move(*pushed));
-  } else if (auto* up = std::get_if<link::Up>(&event)) {
-    last_link_error.clear();
-    view.core_answers(link->session().version() >= link::frame::kVersionAdmit);
-    if (said.happened("link.up " + setup.config.cores[*core].name, now.mono)) {
-      log.log({LogLevel::kInfo,
-               "link.up",
-               {{"core", setup.config.cores[*core].name},
-                {"peer", link->peer().text()},
-                {"version", up->peer_version},
-                {"resumed", up->resumed ? "yes" : "no"}}});
-    }
-    // A session that goes on has its policy; a new one gets it before anything is served.
-    if (up->resumed && view.has_policy()) serve(true);
-    if (!up->resumed) drop_early();
-    for (auto& [pair, in] : inward_pairs) pump_inward(pair, now);
-    send_admissions(now);
-  } else if (auto* down = std::get_if<link::Down>(&event)) {
-    link_lost(down->error, now);
-  } else if (std::holds_alternative<link::Dead>(event)) {
-    core_is_dead = true;
-    endpoint.close_all({Code::kStreamShutdown, "no core is linked"}, now);
-  } else if (std::holds_alternative<link::Forgotten>(event)) {
-    forget(now);
-  } else if (auto* question = std::get_if<link::Asked>(&event)) {
-    if (auto* control = std::get_if<link::ControlAsk>(&question->ask))
-      link->session().answer(question->id,
-                             control->json == R"({"ask":"status"})"
-                                 ? link::Answer(status(now))
-                                 : link::Answer(Error{Code::kControlRefused, "not across the link"}));
+// --- what the session tells
+
+void Edge::Impl::on(link::Received&& received, Now now) {
+  const auto ticket = outward.put({sessions, received.receipt});
+  if (draining) {
+    endpoint.emit_failure(ticket, {Code::kStreamShutdown, "this edge is being drained"},
+                          std::move(received.stanza));
+  } else if (awaits_policy(received.pair(), now)) {
+    early.push_back({received.pair(), std::move(received.stanza), ticket});
+  } else {
+    endpoint.send(received.pair(), std::move(received.stanza), ticket, now);
   }
+}
+
+void Edge::Impl::on(link::Writable&& writable, Now now) { pump_inward(writable.pair, now); }
+
+void Edge::Impl::on(link::Up&& up, Now now) {
+  last_link_error.clear();
+  view.core_answers(link->session().version() >= link::frame::kVersionAdmit);
+  if (failures.is_news("link.up " + setup.config.cores[*core].name, now)) {
+    log.log({LogLevel::kInfo,
+             "link.up",
+             {{"core", setup.config.cores[*core].name},
+              {"peer", link->peer().text()},
+              {"version", up.peer_version},
+              {"resumed", up.resumed ? "yes" : "no"}}});
+  }
+  // A session that goes on has its policy; a new one gets it before anything is served.
+  if (up.resumed && view.has_policy()) serve(true);
+  if (!up.resumed) drop_early();
+  for (auto& [pair, in] : inward_pairs) pump_inward(pair, now);
+  send_admissions(now);
+}
+
+void Edge::Impl::on(link::Down&& down, Now now) { link_lost(down.error, now); }
+
+void Edge::Impl::on(link::Dead&&, Now now) {
+  core_is_dead = true;
+  endpoint.close_all({Code::kStreamShutdown, "no core is linked"}, now);
+}
+
+void Edge::Impl::on(link::Forgotten&&, Now now) { forget(now); }
+
+void Edge::Impl::on(link::Asked&& asked_for, Now now) {
+  const auto* control = std::get_if<link::ControlAsk>(&asked_for.ask);
+  if (control == nullptr) return;  // keys, verdicts and admissions are asked of cores
+  link->session().answer(asked_for.id,
+                         control->json == R"({"ask":"status"})"
+                             ? link::Answer(status(now))
+                             : link::Answer(Error{Code::kControlRefused, "not across the link"}));
 }
 
 void Edge::Impl::link_lost(const Error& error, Now now) {
   last_link_error = fmt::format("{}: {}", code_row(error.code).name, error.text);
   if (listening) {
-    said.clear();
-    say({LogLevel::kWarning, "link.down", {}}, error, now);
+    failures.clear();
+    failures.log({LogLevel::kWarning, "link.down", {}}, error, now);
   }
   preparing.reset();
   serve(false);
@@ -156,7 +132,7 @@ void Edge::Impl::listen(bool on) {
 }
 
 // Another push may come meanwhile, and takes its place.
-void Edge::Impl::handle_push(link::Pushed pushed) {
+void Edge::Impl::on(link::Pushed&& pushed, Now) {
   preparing = Preparing{++last_prepared, pushed.generation};
   outputs.push_back(
       Prepare{last_prepared,
@@ -179,8 +155,8 @@ void Edge::Impl::handle_prepared(std::uint64_t id, Result<config::PreparedPush> 
   }
   const std::uint64_t generation = std::exchange(preparing, std::nullopt)->generation;
   if (!prepared) {
-    say({LogLevel::kError, "policy.refused", {{"generation", std::to_string(generation)}}}, prepared.error(),
-        now);
+    failures.log({LogLevel::kError, "policy.refused", {{"generation", std::to_string(generation)}}},
+                 prepared.error(), now);
     for (auto& each : std::exchange(early, {}))
       endpoint.emit_failure(each.ticket, prepared.error(), std::move(each.stanza));
     link->session().push_done(generation, prepared.error());
@@ -208,7 +184,7 @@ void Edge::Impl::drop_early() {
   for (const auto& each : std::exchange(early, {})) outward.take(each.ticket);
 }
 
-void Edge::Impl::handle_answer(link::Answered answered, Now now) {
+void Edge::Impl::on(link::Answered&& answered, Now now) {
   if (handle_admission(answered, now)) return;
   auto node = asked.extract(answered.id);
   if (node.empty()) return;
