@@ -1,6 +1,6 @@
 // What the socket took. A stanza there is not read yet: a peer that ends its stream with an error, because of
 // one stanza that it does not accept, reads nothing behind that one and tells nobody. So what was handed to
-// the socket is settled as delivered a little later (docs/ARCHITECTURE.md "When a stanza counts as
+// the socket is settled as delivered a little later (docs/delivery.md "When a stanza counts as
 // delivered").
 #include <algorithm>
 #include <utility>
