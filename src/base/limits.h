@@ -134,7 +134,7 @@ inline constexpr std::size_t kReadBytes = 16 * 1024;
 // What is encrypted for one socket at a time: four full TLS records in one call to the system.
 inline constexpr std::size_t kWriteBytes = 64 * 1024;
 
-// --- shards (docs/ARCHITECTURE.md "A shard is a whole door")
+// --- shards (docs/shards.md "A shard is a whole node")
 
 // Threads of one door, each with a loop, links and limits of its own: more than a gateway's machine has
 // processors are of no use, and every one holds the policy and the public keys once more.

@@ -38,8 +38,8 @@ struct PolicyConfig {
   std::string trusted_ca{};  // path, or empty for the edge's system store
 };
 
-// `core` supplies the inside names: an allow of one is an error (DESIGN "policy.toml"). Rows that have
-// expired at `now` are warned of; without it none is.
+// `core` supplies the inside names: an allow of one is an error (docs/configuration.md "policy.toml"). Rows
+// that have expired at `now` are warned of; without it none is.
 Loaded<PolicyConfig> parse_policy(std::string_view text, const std::string& file, const CoreConfig& core,
                                   std::optional<UnixTime> now = std::nullopt);
 

@@ -1,5 +1,5 @@
-// The process around a role, or around several where it has shards (docs/ARCHITECTURE.md "A shard is a whole
-// door"): its log, its loops, its signals, its control socket, and its way to the end.
+// The process around a role, or around several where it has shards (docs/shards.md "A shard is a whole
+// node"): its log, its loops, its signals, its control socket, and its way to the end.
 #pragma once
 
 #include <boost/asio/io_context.hpp>

@@ -100,7 +100,7 @@ void Control::answer(std::uint64_t id, Answer answer) {
 }
 
 Result<void> Control::handle_ask(const frame::Ask& f) {
-  // Only the core has the secret (DESIGN: an edge's disk holds one secret, its identity).
+  // Only the core has the dialback secret (DESIGN invariant 2).
   if (line_.role == Role::kEdge && f.question != frame::Question::kControl) {
     return {Code::kLinkFrame, "ASK: a question that only the core answers"};
   }

@@ -1,5 +1,5 @@
-// What the shards of one door have in common, and the way from one to another (docs/ARCHITECTURE.md "A shard
-// is a whole door"): limits that hold for the door, and which shards carry streams. A shard is a thread with
+// What the shards of one door have in common, and the way from one to another (docs/shards.md "A shard
+// is a whole node"): limits that hold for the door, and which shards carry streams. A shard is a thread with
 // a loop, a Driver and a role of its own; everything else is its own.
 //
 // May be called from any of their threads, but for `enter`. Outlives the drivers; its loops outlive it.

@@ -1,7 +1,7 @@
 // What federation may do: the rows of policy.toml as values, and the judgement of one pair.
 //
 // The same code judges on the core, which knows the inside names, and on the edge, which is sent
-// only what it needs (policy/push.h). A Rules is immutable once made and shared by snapshot.
+// only what it needs (config/push.h). A Rules is immutable once made and shared by snapshot.
 #pragma once
 
 #include <cstdint>

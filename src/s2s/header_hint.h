@@ -1,5 +1,5 @@
 // Whose stream a connection is going to carry, as far as its first bytes say before anybody has read them:
-// what decides which shard of the door carries it (docs/ARCHITECTURE.md "A shard is a whole door").
+// what decides which shard of the door carries it (docs/shards.md "A shard is a whole node").
 //
 // No parser and no judgement. A wrong or missing hint makes a stream run in another thread and changes
 // nothing else, so that this looks for one attribute and understands nothing; any bytes are harmless.

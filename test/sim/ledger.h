@@ -1,5 +1,5 @@
-// The book of a run: every stanza that a user sent, what became of it, and whether that may be (DESIGN.md,
-// "What must always hold").
+// The book of a run: every stanza that a user sent, what became of it, and whether that may be (DESIGN
+// invariants 4 and 6).
 #pragma once
 
 #include <cstdint>

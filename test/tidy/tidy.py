@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 
+import citations
 import limits_page
 
 # CMakeLists.txt says which layers each layer uses; it uses what those use, too, and includes nothing else.
@@ -237,6 +238,9 @@ def main(arguments):
             count += 1
     for page, line, what in limits_page.check_limits(root):
         print(f"{page}:{line}: {what}")
+        count += 1
+    for path, line, what in citations.check_citations(root, paths):
+        print(f"{path}:{line}: {what}")
         count += 1
     for line, what in check_codes(root):
         print(f"docs/codes.md:{line}: {what}")

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import unittest
 
+import citations
 import limits_page
 import tidy
 
@@ -228,6 +229,103 @@ class LimitsPage(unittest.TestCase):
     def test_the_page_of_this_tree_names_every_key(self):
         self.assertEqual(limits_page.check_limits(ROOT), [])
         self.assertGreater(len(limits_page.KEY.findall((ROOT / "src/config/limits_config.cc").read_text())), 6)
+
+
+class Citations(unittest.TestCase):
+    FILES = {
+        "docs/DESIGN.md": "# Design\n## Invariants\n1. **One.**\n2. **Two.**\n## Group chat\n3. No invariant.\n",
+        "docs/THREATS.md": "# Threats\n" + "".join(f"| {row} | What | Answer |\n" for row in ("A1", "A2", "A3", "B6")),
+        "docs/limits.md": "# Limits\n## Fair `[shares]`, bounds\n",
+        "src/gate/side.h": "", "src/gate/side.cc": "", "src/net/driver.cc": "", "fuzz/jid.cc": "", "script/demo": "",
+        "src/xmpp/jid_test.cc": "TEST(Jid, is_short) {\n}\nTEST_F(JidTest,\n       is_long) {\n}\n",
+    }
+    GOOD = [
+        "DESIGN invariant 2", "DESIGN invariants 1 and 2", "DESIGN invariants 1, 2", "DESIGN invariants 1-2",
+        'DESIGN "Group chat"', "THREATS B6", "THREATS A1, A3", "THREATS A1 and B6", "THREATS A1-A3", "THREATS A1-3",
+        "THREATS A, each in turn", "THREATS A1, A plain word", "docs/limits.md", "docs/*.md", "docs/limits.md, see there",
+        'docs/limits.md "Fair [shares], bounds"', 'docs/limits.md, "Fair `[shares]`, bounds"',
+        "docs/limits.md#fair-shares-bounds", "gate/side.h", "src/gate/side.h", "gate/side.*", "net/driver",
+        "fuzz/NAME.cc", "script/demo.", "src/gate/", "https://net/absent.h", "text/plain", '"net/absent.h"',
+        "a.net/absent", "/etc/net/absent", "{net/absent}", "SIDE/THREATS",
+    ]
+    BAD = [
+        "DESIGN invariant 3", "DESIGN invariants 2 and 3", "DESIGN invariants 1-3", 'DESIGN "Group chats"', "DESIGN",
+        "DESIGN.md", "as DESIGN says", "THREATS C1", "THREATS A4", "THREATS A1, A4", "THREATS A2 and A4", "THREATS A1-A4",
+        "THREATS A3-A1", "THREATS A1-B6", "THREATS D", "THREATS", "THREATS: all", "docs/absent.md", "docs/none/*.md",
+        'docs/limits.md "Shares"', 'docs/limits.md, "Shares"', 'docs/absent.md "Shares"', "docs/limits.md#shares",
+        "gate/world.h", "src/gate/world.h", "gate/world.*", "net/driver.h", "net/drive", "fuzz/NAME.h", "script/dem",
+        "src/gat/", "docs/ARCHITECTURE.md",
+    ]
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        root = pathlib.Path(folder.name)
+        for name, text in self.FILES.items():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(text, encoding="utf-8")
+        self.tree = citations.Tree(root)
+
+    def found(self, path, text):
+        return citations.check_text(self.tree, pathlib.PurePath(path), text)
+
+    def test_a_citation_of_something_that_exists_is_accepted(self):
+        for cited in self.GOOD:
+            for path, text in [("src/s2s/a.cc", f"// See ({cited}).\n"), ("docs/a.md", f"See ({cited})."),
+                               ("CMakeLists.txt", f"x()  # {cited}"), ("script/a", f"#!/bin/sh\n# {cited}\n"),
+                               ("test/a.py", f"'''See ({cited}).'''\nx = 1  # {cited}\n")]:
+                with self.subTest(cited=cited, path=path):
+                    self.assertEqual(self.found(path, text), [])
+
+    def test_a_citation_of_something_absent_is_found(self):
+        for cited in self.BAD:
+            for path, text in [("src/s2s/a.cc", f"\n// See ({cited}).\n"), ("src/s2s/a.h", f"\nint a;  // {cited}\n"),
+                               ("src/s2s/a.cc", f"\n/* {cited} */\n"), ("docs/a.md", f"\nSee ({cited})."),
+                               ("CMakeLists.txt", f"\nx()  # {cited}"), ("script/a", f"#!/bin/sh\n# {cited}\n"),
+                               ("test/a.py", f"\n'''See ({cited}).'''\n"), ("test/a.py", f"\nx = 1  # {cited}\n")]:
+                with self.subTest(cited=cited, path=path, text=text):
+                    self.assertEqual([line for line, _ in self.found(path, text)][:1], [2])
+
+    def test_a_citation_may_go_on_in_the_next_line(self):
+        for before, after in [("DESIGN", "invariant 3"), ("DESIGN invariants 1 and", "3"), ('DESIGN "Group', 'chats"'),
+                              ("THREATS", "C1"), ("THREATS A1,", "A4"), ('docs/limits.md "Fair', 'shares"'),
+                              ("docs/limits.md", '"Shares"')]:
+            for path, text in [("src/s2s/a.cc", f"  // See {before}\n  // {after}.\n"),
+                               ("docs/a.md", f"See {before}\n{after}."), ("a.cmake", f"# See {before}\n# {after}."),
+                               ("test/a.py", f"# See {before}\n# {after}.\n"),
+                               ("test/a.py", f"'''See {before}\n{after}.'''\n")]:
+                with self.subTest(before=before, path=path):
+                    self.assertEqual(len(self.found(path, text)), 1)
+        # Code or an empty line ends it.
+        self.assertEqual(self.found("src/s2s/a.cc", "// THREATS A1,\nint a;\n// A4\n"), [])
+        self.assertEqual(self.found("docs/a.md", "THREATS A1,\n\nA4\n"), [])
+
+    def test_cpp_strings_cite_documents_only_and_python_strings_are_data(self):
+        for text in ['f("THREATS B1");', 'f("see docs/absent.md");']:
+            self.assertEqual(len(self.found("src/s2s/a_test.cc", text)), 1, text)
+        for text in ['f("see net/absent.h");', 'f(R"(// THREATS B1)");', "int a = 1'000; f(\"// \\\"net/absent.h\");"]:
+            self.assertEqual(self.found("src/s2s/a_test.cc", text), [], text)
+        self.assertEqual(self.found("test/a.py", 'x = "docs/absent.md"\n'), [])
+
+    def test_links_of_pages_lead_somewhere(self):
+        for link in ["[limits](limits.md)", "[a](limits.md#fair-shares-bounds)", "[a](../src/gate/side.h)",
+                     "[a](#group-chat)", '[a](limits.md), "Fair [shares], bounds"', "[a](https://example.com/absent.md)"]:
+            self.assertEqual(self.found("docs/DESIGN.md", link), [], link)
+        for link in ["[limits](limit.md)", "[a](limits.md#shares)", "[a](src/gate/side.h)", "[a](#nowhere)",
+                     '[a](limits.md), "Shares"']:
+            self.assertEqual(len(self.found("docs/DESIGN.md", link)), 1, link)
+        self.assertEqual(self.found("README.md", "[docs/limits.md](docs/limits.md#fair-shares-bounds)"), [])
+
+    def test_a_test_that_a_page_names_exists(self):
+        self.assertEqual(self.found("docs/a.md", "`Jid.is_short`, `JidTest.is_long`, `Jid.parse`, `limits.a_key`"), [])
+        for name in ["`Jid.is_long`", "`Jid.is_absent`", "`Domain.is_short`"]:
+            self.assertEqual(len(self.found("docs/a.md", name)), 1, name)
+
+    def test_the_rows_and_invariants_of_this_tree_are_read(self):
+        tree = citations.Tree(ROOT)
+        self.assertEqual(tree.invariants, set(range(1, 10)))
+        self.assertEqual({row[0] for row in tree.threats}, set("ABC"))
+        self.assertGreater(len(tree.tests), 500)
 
 
 if __name__ == "__main__":
