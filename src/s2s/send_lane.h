@@ -7,7 +7,7 @@
 // A stanza in the socket has not been read yet, and without acknowledgements (XEP-0198) no peer says that it
 // has: a peer that ends its stream with an error, because of one stanza that it does not accept, reads
 // nothing behind that one and tells nobody. A stanza that the socket took is therefore in doubt until the
-// owner confirms it, limits::kDoubtDelay later (docs/ARCHITECTURE.md "When a stanza counts as delivered").
+// owner confirms it, limits::kDoubtDelay later (docs/delivery.md).
 //
 // Offsets count the bytes of the stream's output from the beginning of its connection. Pure; one owner.
 #pragma once
