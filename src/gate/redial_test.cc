@@ -1,0 +1,93 @@
+#include "gate/redial.h"
+
+#include <gtest/gtest.h>
+
+#include "base/limits.h"
+
+namespace sallyport::gate {
+namespace {
+
+using namespace std::chrono_literals;
+using Next = Redial::Next;
+
+dns::Endpoint server(std::uint8_t last) { return {dns::Ip::v4({198, 51, 100, last}), 5269}; }
+
+struct RedialTest : ::testing::Test {
+  Next dial_fails(Code code = Code::kDialRefused, bool waits = true) {
+    return redial.handle_end({.error = Error{code, {}}}, waits, now);
+  }
+  Next negotiation_fails(Code code, std::uint8_t at = 1) {
+    return redial.handle_end({.connected = true, .peer = server(at), .error = Error{code, {}}}, true, now);
+  }
+  Next stream_ends(bool carried, std::optional<Error> error, bool waits) {
+    return redial.handle_end(
+        {.connected = true, .ready = true, .carried = carried, .error = std::move(error)}, waits, now);
+  }
+
+  Redial redial;
+  Now now{Time{1h}, {}};
+};
+
+TEST_F(RedialTest, a_failed_dial_returns_what_waits) {
+  EXPECT_EQ(dial_fails(), Next::kGiveUp);
+  EXPECT_EQ(redial.reason().code, Code::kDialRefused);
+}
+
+TEST_F(RedialTest, a_server_that_could_not_be_used_is_avoided_and_the_next_one_tried) {
+  EXPECT_EQ(negotiation_fails(Code::kTlsUntrusted, 1), Next::kOpen);
+  EXPECT_EQ(negotiation_fails(Code::kStreamLost, 2), Next::kOpen);
+  EXPECT_EQ(redial.avoid(), (std::vector<dns::Endpoint>{server(1), server(2)}));
+}
+
+TEST_F(RedialTest, when_no_server_is_left_the_failure_of_the_last_one_is_the_reason) {
+  negotiation_fails(Code::kTlsUntrusted);
+  EXPECT_EQ(dial_fails(Code::kDialNoRoute), Next::kGiveUp);
+  EXPECT_EQ(redial.reason().code, Code::kTlsUntrusted);
+  EXPECT_TRUE(redial.avoid().empty()) << "the next series of attempts begins anew";
+}
+
+TEST_F(RedialTest, attempts_are_bounded) {
+  for (std::size_t i = 1; i < limits::kOpenAttemptsMax; ++i)
+    EXPECT_EQ(negotiation_fails(Code::kStreamLost, static_cast<std::uint8_t>(i)), Next::kOpen) << i;
+  EXPECT_EQ(negotiation_fails(Code::kStreamLost, 9), Next::kGiveUp);
+}
+
+TEST_F(RedialTest, a_refusal_that_another_server_would_repeat_is_final) {
+  EXPECT_EQ(negotiation_fails(Code::kPolicyDenied), Next::kGiveUp);
+}
+
+TEST_F(RedialTest, where_our_certificate_is_refused_dialback_is_tried_once) {
+  EXPECT_TRUE(redial.may_use_external());
+  EXPECT_EQ(negotiation_fails(Code::kSaslRefused), Next::kOpen);
+  EXPECT_FALSE(redial.may_use_external());
+  EXPECT_EQ(negotiation_fails(Code::kSaslRefused), Next::kGiveUp);
+}
+
+TEST_F(RedialTest, a_stream_that_carried_something_is_replaced_at_once) {
+  EXPECT_EQ(stream_ends(true, Error{Code::kStreamLost, {}}, true), Next::kOpen);
+  EXPECT_EQ(stream_ends(true, std::nullopt, false), Next::kWait);
+}
+
+TEST_F(RedialTest, an_idle_stream_that_was_closed_is_not_an_error) {
+  EXPECT_EQ(stream_ends(true, Error{Code::kStreamIdle, {}}, false), Next::kWait);
+  EXPECT_EQ(redial.last_error(), std::nullopt);
+}
+
+TEST_F(RedialTest, failures_in_a_row_back_off_for_longer_each_time) {
+  for (const Duration wait : limits::kDialBackoff) {
+    dial_fails();
+    if (wait > 0s) {
+      EXPECT_FALSE(redial.may_dial({now.mono + wait - 1us, {}})) << wait.count();
+    }
+    EXPECT_TRUE(redial.may_dial({now.mono + wait, {}})) << wait.count();
+  }
+  dial_fails();
+  EXPECT_FALSE(redial.may_dial({now.mono + *std::rbegin(limits::kDialBackoff) - 1us, {}}));
+  redial.handle_ready();
+  EXPECT_TRUE(redial.may_dial(now)) << "a stream became ready: nothing is remembered";
+  dial_fails();
+  EXPECT_TRUE(redial.may_dial(now)) << "and the first failure costs nothing again";
+}
+
+}  // namespace
+}  // namespace sallyport::gate
