@@ -14,28 +14,25 @@ Core::Core(CoreSetup setup, Random& random, LogSink& log, Now now)
 }
 Core::~Core() = default;
 
-Core::Impl::Impl(CoreSetup setup_in, Random& random_in, LogSink& log_in, Now now)
+Core::Impl::Impl(CoreSetup setup_in, Random& random, LogSink& log_in, Now now)
     : setup(std::move(setup_in)),
       log(log_in),
-      random(random_in),
-      in_force(std::make_unique<PolicyInForce>(std::move(setup.policy))),
-      view(setup.config),
-      endpoint({"inside", view, ids, random_in, log_in, setup.config.limits}),
-      ends(setup.config.edges.size(), outputs),
-      outboxes({.total = setup.config.limits.waiting_bytes,
-                .per_peer = limits::waiting_share(setup.config.limits.waiting_bytes),
-                .per_feed = limits::internal_share(setup.config.limits.waiting_bytes)},
-               [](const Pair& pair) { return std::string(parent_of_domain(pair.remote.ascii())); }),
-      // Keys on the inside face are made from a secret of their own: no internal server can have the core
-      // make a key that the world would take.
-      inside_secret(to_hex(hmac_sha256(setup.dialback_secret, "inside"))),
-      since(now.civil) {
-  view.use(in_force.get());
-  for (std::size_t i = 0; i < ends.size(); ++i) {
-    links.emplace_back(log);
-    // The core's name is an inside name, and an edge knows its cores by names of its own.
-    ends.make(i, {link::Role::kCore, "core", setup.version, setup.instance});
-    links[i].next_dial = now.mono;
+      policy{std::make_unique<PolicyInForce>(std::move(setup.policy)), CorePolicyView(setup.config)},
+      endpoint({"inside", policy.view, ids, random, log_in, setup.config.limits}),
+      links{LinkSet(setup.config.edges.size(), outputs), random},
+      outward{Outboxes({.total = setup.config.limits.waiting_bytes,
+                        .per_peer = limits::waiting_share(setup.config.limits.waiting_bytes),
+                        .per_feed = limits::internal_share(setup.config.limits.waiting_bytes)},
+                       [](const Pair& pair) { return std::string(parent_of_domain(pair.remote.ascii())); })},
+      // No internal server can have the core make a key that a remote server would accept.
+      internal_secret(to_hex(hmac_sha256(setup.dialback_secret, "inside"))),
+      report{.since = now.civil} {
+  policy.view.use(policy.in_force.get());
+  for (std::size_t i = 0; i < links.ends.size(); ++i) {
+    links.state.emplace_back(log);
+    // The core's name is an internal name, and an edge knows its cores by names of its own.
+    links.ends.make(i, {link::Role::kCore, "core", setup.version, setup.instance});
+    links.state[i].next_dial = now.mono;
     dial(i, now);
   }
 }
@@ -45,35 +42,35 @@ void Core::apply(std::shared_ptr<const config::PreparedPolicy> policy, Now now) 
   impl_->turn(now);
 }
 
-void Core::Impl::apply(std::shared_ptr<const config::PreparedPolicy> policy, Now now) {
-  auto old = std::exchange(in_force, std::make_unique<PolicyInForce>(std::move(policy)));
-  view.use(in_force.get());
-  period = {};
+void Core::Impl::apply(std::shared_ptr<const config::PreparedPolicy> next, Now now) {
+  auto old = std::exchange(policy.in_force, std::make_unique<PolicyInForce>(std::move(next)));
+  policy.view.use(policy.in_force.get());
+  policy.period = {};
   outputs.push_back(Discard{old->policy()});
   log.log({LogLevel::kInfo,
            "policy.applied",
-           {{"generation", std::to_string(in_force->update().generation)},
-            {"sha256", to_hex(in_force->update().policy_sha256)}}});
-  for (auto& [pair, out] : pairs) judge_again(pair, out, now);
+           {{"generation", std::to_string(policy.in_force->update().generation)},
+            {"sha256", to_hex(policy.in_force->update().policy_sha256)}}});
+  for (auto& [pair, out] : outward.map) judge_again(pair, out, now);
   endpoint.judge_again(now);
-  for (std::size_t i = 0; i < ends.size(); ++i)
-    if (ends.at(i).session().is_up()) push(i);
+  for (std::size_t i = 0; i < links.ends.size(); ++i)
+    if (links.ends.at(i).session().is_up()) push(i);
 }
 
 // What waits was judged by the old policy, and is not judged again when there is credit for it.
 void Core::Impl::judge_again(const Pair& pair, PairState& out, Now now) {
   // Where the pair may start all of it may go: one judgement for thousands of stanzas.
-  const auto& rules = in_force->rules();
+  const auto& rules = policy.in_force->rules();
   if (out.box.empty() || rules.judge(pair, policy::Direction::kOut, now.civil).result) return;
   // Where only the remote side might start, all that waits answered it, and its questions are closed.
   const bool answers_only = out.judged.is_known && out.judged.in && !out.judged.out;
   if (answers_only && rules.judge(pair, policy::Direction::kIn, now.civil).result) return;
   for (std::size_t left = out.box.size(); left > 0; --left) {
-    Queued first = outboxes.pop(out.box);
+    Queued first = outward.outboxes.pop(out.box);
     if (const auto may = may_pass(pair, first.stanza, policy::Direction::kOut, now)) {
-      outboxes.put_back(pair, out.box, std::move(first));
+      outward.outboxes.put_back(pair, out.box, std::move(first));
     } else {
-      answer_inside(first.stanza, may.error(), setup.config.name.ascii(), now);
+      answer_internal(first.stanza, may.error(), setup.config.name.ascii(), now);
     }
   }
   release(out);
@@ -96,9 +93,9 @@ void Core::handle_connected(ConnId conn, const Connected& connected, Now now) {
 }
 
 void Core::handle_dial_failed(ConnId conn, Error error, Now now) {
-  for (std::size_t i = 0; i < impl_->links.size(); ++i) {
-    if (impl_->links[i].dialling != conn) continue;
-    impl_->links[i].dialling.reset();
+  for (std::size_t i = 0; i < impl_->links.state.size(); ++i) {
+    if (impl_->links.state[i].dialling != conn) continue;
+    impl_->links.state[i].dialling.reset();
     impl_->not_linked(i, error, now);
     impl_->turn(now);
     return;
@@ -110,19 +107,19 @@ void Core::handle_dial_failed(ConnId conn, Error error, Now now) {
 }
 
 void Core::handle_link(ConnId conn, std::size_t peer, const dns::Endpoint& address, Now now) {
-  if (peer >= impl_->links.size() || impl_->links[peer].dialling != conn) {
+  if (peer >= impl_->links.state.size() || impl_->links.state[peer].dialling != conn) {
     impl_->outputs.push_back(Disconnect{conn});
     return;
   }
-  impl_->links[peer].dialling.reset();
-  impl_->links[peer].unwanted = false;
-  impl_->ends.at(peer).handle_link(conn, address, now);
+  impl_->links.state[peer].dialling.reset();
+  impl_->links.state[peer].unwanted = false;
+  impl_->links.ends.at(peer).handle_link(conn, address, now);
   impl_->turn(now);
 }
 
 void Core::handle_bytes(ConnId conn, std::string_view bytes, Now now) {
-  if (const auto edge = impl_->ends.node_of(conn)) {
-    impl_->ends.at(*edge).session().handle_bytes(bytes, now.mono);
+  if (const auto edge = impl_->links.ends.node_of(conn)) {
+    impl_->links.ends.at(*edge).session().handle_bytes(bytes, now.mono);
   } else {
     impl_->endpoint.handle_bytes(conn, bytes, now);
   }
@@ -140,8 +137,8 @@ void Core::handle_written(ConnId conn, std::uint64_t bytes_total, Now now) {
 }
 
 void Core::handle_disconnected(ConnId conn, Error error, Now now) {
-  if (const auto edge = impl_->ends.node_of(conn)) {
-    impl_->ends.at(*edge).handle_disconnected(now);
+  if (const auto edge = impl_->links.ends.node_of(conn)) {
+    impl_->links.ends.at(*edge).handle_disconnected(now);
     impl_->link_down(*edge, error, false, now);
   } else {
     impl_->endpoint.handle_disconnected(conn, error, now);
@@ -156,13 +153,13 @@ void Core::handle_timeout(Now now) {
 
 void Core::Impl::handle_timeout(Now now) {
   endpoint.handle_timeout(now);
-  ends.handle_timeout(now);
-  for (std::size_t i = 0; i < links.size(); ++i) {
-    Link& link = links[i];
-    if (!ends.at(i).conn() && !link.dialling && link.next_dial <= now.mono) dial(i, now);
+  links.ends.handle_timeout(now);
+  for (std::size_t i = 0; i < links.state.size(); ++i) {
+    Link& link = links.state[i];
+    if (!links.ends.at(i).conn() && !link.dialling && link.next_dial <= now.mono) dial(i, now);
     if (link.give_up && *link.give_up <= now.mono) give_up(i, now);
   }
-  outboxes.handle_timeout(now.mono);
+  outward.outboxes.handle_timeout(now.mono);
   answer_lost(now);
 }
 
@@ -173,12 +170,12 @@ std::optional<Time> Core::Impl::next_timeout() const {
   const auto earlier = [&next](std::optional<Time> time) {
     if (time && (!next || *time < *next)) next = time;
   };
-  earlier(ends.poll_timeout());
-  for (std::size_t i = 0; i < links.size(); ++i) {
-    earlier(links[i].give_up);
-    if (!ends.at(i).conn() && !links[i].dialling && !draining) earlier(links[i].next_dial);
+  earlier(links.ends.poll_timeout());
+  for (std::size_t i = 0; i < links.state.size(); ++i) {
+    earlier(links.state[i].give_up);
+    if (!links.ends.at(i).conn() && !links.state[i].dialling && !draining) earlier(links.state[i].next_dial);
   }
-  earlier(outboxes.poll_timeout());
+  earlier(outward.outboxes.poll_timeout());
   return next;
 }
 
@@ -190,7 +187,7 @@ std::optional<Output> Core::poll() {
 }
 
 bool Core::take_output(ConnId conn, std::string& out, Now) {
-  if (const auto taken = impl_->ends.take_output(conn, out)) return *taken;
+  if (const auto taken = impl_->links.ends.take_output(conn, out)) return *taken;
   return impl_->endpoint.take_output(conn, out);
 }
 
@@ -201,7 +198,7 @@ void Core::drain(Now now) {
 }
 
 bool Core::is_drained() const {
-  return impl_->draining && impl_->endpoint.is_empty() && impl_->unsettled == 0;
+  return impl_->draining && impl_->endpoint.is_empty() && impl_->outward.unsettled == 0;
 }
 
 bool Core::is_proved(ConnId conn) const { return impl_->endpoint.is_proved(conn); }
@@ -231,11 +228,11 @@ void Core::Impl::turn(Now now) {
       std::visit([&](auto&& each) { on(std::move(each), now); }, std::move(*output));
       any = true;
     }
-    while (auto told = ends.poll()) {
+    while (auto told = links.ends.poll()) {
       std::visit([&](auto&& event) { on(told->node, std::move(event), now); }, std::move(told->event));
       any = true;
     }
-    if (ends.flush(now)) any = true;
+    if (links.ends.flush(now)) any = true;
   }
 }
 
@@ -244,7 +241,7 @@ void Core::Impl::turn(Now now) {
 void Core::Impl::on(Output&& output, Now) { outputs.push_back(std::move(output)); }
 
 void Core::Impl::on(On<s2s::StanzaRejected>&& rejected, Now now) {
-  ++stanzas.refused;
+  ++report.refused;
   if (auto reply = answer_bad(rejected.event.stanza, Sender::kInside))
     endpoint.send(rejected.event.proof.pair(), std::move(*reply), 0, now);
 }
@@ -252,20 +249,20 @@ void Core::Impl::on(On<s2s::StanzaRejected>&& rejected, Now now) {
 // The internal server of the pair takes stanzas: the edge may have more of them on their way.
 void Core::Impl::on(On<s2s::PairReady>&& ready, Now) {
   const Pair& pair = ready.event.proof.pair();
-  const config::Served* served = in_force->served_inside(pair.remote);
+  const config::Served* served = policy.in_force->served_inside(pair.remote);
   if (served == nullptr) return;
-  for (std::size_t i = 0; i < ends.size(); ++i)
-    ends.at(i).session().grant({served->name, pair.local}, limits::kChannelWindowMaxBytes);
+  for (std::size_t i = 0; i < links.ends.size(); ++i)
+    links.ends.at(i).session().grant({served->name, pair.local}, limits::kChannelWindowMaxBytes);
 }
 
 void Core::Impl::on(On<s2s::NeedKey>&& need, Now now) {
   const auto& [pair, stream_id] = need.event;
-  endpoint.handle_key(need.conn, pair, stream_id, inside_key(pair, stream_id), now);
+  endpoint.handle_key(need.conn, pair, stream_id, internal_key(pair, stream_id), now);
 }
 
 void Core::Impl::on(On<s2s::CheckKey>&& check, Now now) {
   const auto& [pair, stream_id, key] = check.event;
-  const bool valid = equal_constant_time(inside_key(pair, stream_id), key);
+  const bool valid = equal_constant_time(internal_key(pair, stream_id), key);
   endpoint.handle_key_checked(check.conn, pair, stream_id, valid, now);
 }
 

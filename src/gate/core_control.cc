@@ -13,29 +13,29 @@ namespace json = boost::json;
 
 std::string Core::Impl::status() const {
   json::array rows;
-  for (std::size_t i = 0; i < links.size(); ++i) {
-    const Link& link = links[i];
+  for (std::size_t i = 0; i < links.state.size(); ++i) {
+    const Link& link = links.state[i];
     json::object row{{"name", setup.config.edges[i].name.ascii()},
-                     {"state", link.ready                     ? "up"
-                               : ends.at(i).session().is_up() ? "pushing"
-                                                              : "down"},
+                     {"state", link.ready                           ? "up"
+                               : links.ends.at(i).session().is_up() ? "pushing"
+                                                                    : "down"},
                      {"address", setup.config.edges[i].address.text()},
                      {"generation", link.pushed_generation}};
-    if (ends.at(i).conn()) row["since"] = rfc3339(ends.at(i).since());
+    if (links.ends.at(i).conn()) row["since"] = rfc3339(links.ends.at(i).since());
     if (!link.last_error.empty()) row["last_error"] = link.last_error;
     rows.push_back(std::move(row));
   }
   std::size_t waiting = endpoint.waiting(), bytes = 0;
-  for (const auto& [pair, out] : pairs) waiting += out.box.size(), bytes += out.box.bytes();
-  for (std::size_t i = 0; i < ends.size(); ++i) bytes += ends.at(i).session().unsettled_bytes();
-  const auto& update = in_force->update();
+  for (const auto& [pair, out] : outward.map) waiting += out.box.size(), bytes += out.box.bytes();
+  for (std::size_t i = 0; i < links.ends.size(); ++i) bytes += links.ends.at(i).session().unsettled_bytes();
+  const auto& update = policy.in_force->update();
   const auto census = endpoint.census();
   return json::serialize(json::object{
       {"role", "core"},
       {"name", setup.config.name.ascii()},
       {"version", setup.version},
       {"instance", setup.instance},
-      {"since", rfc3339(since)},
+      {"since", rfc3339(report.since)},
       {"state", draining ? "draining" : "serving"},
       {"draining", draining},
       {"policy", json::object{{"generation", update.generation},
@@ -45,16 +45,16 @@ std::string Core::Impl::status() const {
                               {"privacy", policy::privacy_name(update.policy.rules.privacy)}}},
       {"links", std::move(rows)},
       {"streams", json::object{{"in", census.in}, {"out", census.out}, {"negotiating", census.negotiating}}},
-      {"stanzas", json::object{{"in", stanzas.in},
-                               {"out", stanzas.out},
-                               {"refused", stanzas.refused},
-                               {"uncertain", stanzas.uncertain + endpoint.counters().uncertain}}},
+      {"stanzas", json::object{{"in", report.in},
+                               {"out", report.out},
+                               {"refused", report.refused},
+                               {"uncertain", report.uncertain + endpoint.counters().uncertain}}},
       {"waiting", json::object{{"stanzas", waiting}, {"bytes", bytes}}}});
 }
 
 std::string Core::Impl::connections() const {
   json::array rows = connection_rows(endpoint, "inside", true);
-  for (const auto& [pair, out] : pairs) {
+  for (const auto& [pair, out] : outward.map) {
     if (!out.was_used()) continue;
     json::object row{{"local", pair.local.ascii()},
                      {"remote", pair.remote.ascii()},
@@ -69,7 +69,7 @@ std::string Core::Impl::connections() const {
                      {"stanzas", out.stanzas},
                      {"bytes", out.bytes_sent},
                      {"last_error", out.last_error}};
-    row["phase"] = out.edge && links[*out.edge].ready ? "ready" : "waiting";
+    row["phase"] = out.edge && links.state[*out.edge].ready ? "ready" : "waiting";
     if (out.stanzas > 0) row["since"] = rfc3339(out.since);
     if (out.edge) row["peer"] = setup.config.edges[*out.edge].name.ascii();
     rows.push_back(std::move(row));
@@ -104,9 +104,9 @@ Result<Ends> ends_of(const PolicyInForce& in_force, const std::string& from, con
 }  // namespace
 
 std::string Core::Impl::policy_test(const std::string& from, const std::string& to, Now now) const {
-  auto found = ends_of(*in_force, from, to);
+  auto found = ends_of(*policy.in_force, from, to);
   if (!found) return refusal(found.error());
-  const auto verdict = in_force->rules().judge(found->pair, found->start, now.civil);
+  const auto verdict = policy.in_force->rules().judge(found->pair, found->start, now.civil);
   json::object object{{"local", found->pair.local.ascii()},
                       {"remote", found->pair.remote.ascii()},
                       {"direction", policy::direction_name(found->start)},
@@ -123,33 +123,33 @@ std::string Core::Impl::explain(const std::string& from, const std::string& to, 
     steps.push_back(json::object{{"what", what}, {"ok", ok}, {"detail", std::move(detail)}, {"code", code}});
     good = good && ok;
   };
-  auto found = ends_of(*in_force, from, to);
+  auto found = ends_of(*policy.in_force, from, to);
   if (!found) return refusal(found.error());
   const Pair& pair = found->pair;
   const bool out = found->start == policy::Direction::kOut;
   step("names", true,
        fmt::format("local {}, remote {}, {}", pair.local.ascii(), pair.remote.ascii(),
                    out ? "outward" : "inward"));
-  const auto verdict = in_force->rules().judge(pair, found->start, now.civil);
+  const auto verdict = policy.in_force->rules().judge(pair, found->start, now.civil);
   step("policy", verdict.result.has_value(), verdict.because,
        verdict.result ? std::string_view{} : code_row(verdict.result.error().code).name);
-  const auto peer = in_force->rules().peer(pair.remote);
+  const auto peer = policy.in_force->rules().peer(pair.remote);
   step("proof", true,
        fmt::format("the remote domain is proved by {}",
                    peer.authenticate == policy::Authenticate::kCertificate ? "certificate" : "dialback"));
   std::string linked;
-  for (std::size_t i = 0; i < links.size(); ++i)
-    if (links[i].ready) linked += (linked.empty() ? "" : ", ") + setup.config.edges[i].name.ascii();
+  for (std::size_t i = 0; i < links.state.size(); ++i)
+    if (links.state[i].ready) linked += (linked.empty() ? "" : ", ") + setup.config.edges[i].name.ascii();
   step("link", !linked.empty(), linked.empty() ? "no edge is linked" : "up: " + linked,
        linked.empty() ? code_row(Code::kLinkDown).name : std::string_view{});
   std::string route = "DNS SRV, asked by the edge";
-  for (const auto& row : in_force->update().policy.routes)
-    if (in_force->update().policy.static_routes && row.domain == pair.remote)
+  for (const auto& row : policy.in_force->update().policy.routes)
+    if (policy.in_force->update().policy.static_routes && row.domain == pair.remote)
       route = "static route " + row.address.text();
   step("route", true, route);
-  if (const auto* it = pairs.find(pair); it != nullptr && !it->second.last_error.empty())
+  if (const auto* it = outward.map.find(pair); it != nullptr && !it->second.last_error.empty())
     step("last outward error", true, it->second.last_error);
-  if (const config::Served* served = in_force->served_outward(pair.local)) {
+  if (const config::Served* served = policy.in_force->served_outward(pair.local)) {
     std::string servers;
     for (const auto& server : served->servers) servers += (servers.empty() ? "" : ", ") + server.text();
     const auto error = endpoint.last_error({pair.remote, served->inside});
@@ -165,7 +165,7 @@ std::string Core::Impl::explain(const std::string& from, const std::string& to, 
 }
 
 std::string Core::Impl::policy_show() const {
-  const auto& update = in_force->update();
+  const auto& update = policy.in_force->update();
   auto object = rules_object(update.policy.rules);
   object["generation"] = update.generation;
   object["sha256"] = to_hex(update.policy_sha256);

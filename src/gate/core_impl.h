@@ -20,7 +20,7 @@ namespace sallyport::gate {
 
 class Core::Impl {
  public:
-  Impl(CoreSetup setup_in, Random& random_in, LogSink& log_in, Now now);
+  Impl(CoreSetup setup_in, Random& random, LogSink& log_in, Now now);
 
   // --- core.cc
   void turn(Now now);
@@ -35,18 +35,18 @@ class Core::Impl {
   void on(StanzaReturned&& returned, Now now);
   std::optional<Time> next_timeout() const;
   void handle_timeout(Now now);
-  void apply(std::shared_ptr<const config::PreparedPolicy> policy, Now now);
+  void apply(std::shared_ptr<const config::PreparedPolicy> next, Now now);
 
   // --- core_outward.cc: `pair` as policy sees it, local first
-  // What the policy in force says of a pair, so that most stanzas need not be judged anew.
+  // The verdicts of the policy in force on a pair, so that most stanzas need not be checked anew.
   struct Judged {
     std::uint64_t verdicts = 0;  // of which time, as `verdicts` counts them
     bool is_known = false;       // `in` and `out` were asked for
     bool in = false;             // may start
     bool out = false;
-    std::optional<Pair> inside;  // as the inside face sees it, once asked for
+    std::optional<Pair> internal;  // as the endpoint sees it, once asked for
   };
-  // What a core knows of a pair, and what goes out for it before it has credit.
+  // What a core knows of a pair, and what is sent for it, towards the edge that carries it.
   struct PairState {
     Judged judged;
     Outbox box;
@@ -80,11 +80,11 @@ class Core::Impl {
   PairEntry* note_settled(Ticket ticket, std::uint64_t count = 1);
   std::optional<std::size_t> choose_edge(const Pair& pair) const;
   // The one error for a stanza that an internal user sent; nothing where none may be sent.
-  void answer_inside(const xmpp::Stanza& stanza, const Error& error, const std::string& leg, Now now);
-  // `pair`, as policy sees it, as the inside face does. No pair is remembered by that: of one that is not
-  // known it stands in `made`.
-  const Pair& inside_pair(const Pair& pair, std::optional<Pair>& made, Now now);
-  void deliver_inside(const Pair& pair, xmpp::Stanza stanza, Ticket ticket, Now now);
+  void answer_internal(const xmpp::Stanza& stanza, const Error& error, const std::string& leg, Now now);
+  // The endpoint's view of a pair, of which `pair` is policy's. No pair is remembered by that: where none is
+  // known, the result is in `made`.
+  const Pair& internal_pair(const Pair& pair, std::optional<Pair>& made, Now now);
+  void deliver_internally(const Pair& pair, xmpp::Stanza stanza, Ticket ticket, Now now);
 
   // --- core_one_way.cc
   // Whether policy lets a stanza pass that `start` sends. Also notes what it asks, and closes what it
@@ -99,8 +99,8 @@ class Core::Impl {
     std::size_t edge;
     link::Receipt receipt;
   };
-  // Puts what its bytes say in the place of the stanza as sent, unless the link has done so.
-  Result<void> judge_inward(link::Received& received, Now now);
+  // Replaces the stanza by what its bytes say, parsed again, unless the link has done so.
+  Result<void> check_inward(link::Received& received, Now now);
   void refuse_inward(const Pair& pair, const xmpp::Stanza& stanza, const Error& error, const std::string& leg,
                      Now now);
   // The only way in which a core settles what an edge sent: with a code at most. Texts stay here, since they
@@ -143,7 +143,7 @@ class Core::Impl {
   void move_away(std::size_t edge, Now now);
   void give_up(std::size_t edge, Now now);
   bool any_ready() const;
-  std::string inside_key(const Pair& pair, const std::string& stream_id) const;
+  std::string internal_key(const Pair& pair, const std::string& stream_id) const;
 
   // --- core_control.cc
   std::string status() const;
@@ -152,37 +152,51 @@ class Core::Impl {
   std::string policy_test(const std::string& from, const std::string& to, Now now) const;
   std::string policy_show() const;
 
-  CoreSetup setup;
-  LogSink& log;
-  Random& random;
-  ConnIds ids;
-  std::deque<Output> outputs;
-  std::unique_ptr<PolicyInForce> in_force;
-  CorePolicyView view;
-  Endpoint endpoint;
-  LinkSet ends;
-  std::vector<Link> links;  // by the edge's number, as in `ends`
-  xmpp::StanzaReader reader;
-  Outboxes outboxes;  // of `pairs`
-  xmpp::PairMap<PairState> pairs;
-  Sweep sweep_pairs{limits::kPairsRememberedMax};
-  Slots<PairEntry*> tickets;
-  std::size_t unsettled = 0;  // of all pairs
-  // Another number for each period of each policy; kept by up_to_date. A new policy's is not known yet:
-  // empty.
-  std::uint64_t verdicts = 0;
-  policy::Rules::Period period;
-  policy::OpenQuestions questions;
-  Slots<Arriving> arriving;
-  std::string inside_secret;
-  bool draining = false;
-  UnixTime since{};
-  struct {
+  struct Policy {
+    std::unique_ptr<PolicyInForce> in_force;
+    CorePolicyView view;
+    // Another number for each period of each policy; kept by up_to_date. A new policy's period is not known
+    // yet: empty.
+    std::uint64_t verdicts = 0;
+    policy::Rules::Period period{};
+    policy::OpenQuestions questions{};
+  };
+  struct Links {
+    LinkSet ends;
+    Random& random;             // for back-off
+    std::vector<Link> state{};  // by the edge's number, as in `ends`
+  };
+  struct OutwardPairs {
+    Outboxes outboxes;
+    xmpp::PairMap<PairState> map{};
+    Sweep sweep{limits::kPairsRememberedMax};
+    Slots<PairEntry*> tickets{};
+    std::size_t unsettled = 0;  // of all pairs
+  };
+  struct InwardStanzas {
+    xmpp::StanzaReader reader{};
+    Slots<Arriving> arriving{};  // given to the endpoint
+  };
+  struct Report {
     std::uint64_t out = 0;
     std::uint64_t in = 0;
     std::uint64_t refused = 0;
     std::uint64_t uncertain = 0;
-  } stanzas;
+    UnixTime since{};
+  };
+
+  CoreSetup setup;
+  LogSink& log;
+  ConnIds ids;
+  std::deque<Output> outputs;
+  Policy policy;
+  Endpoint endpoint;
+  Links links;
+  OutwardPairs outward;
+  InwardStanzas inward;
+  std::string internal_secret;  // for dialback keys on the internal side
+  bool draining = false;
+  Report report;
 };
 
 }  // namespace sallyport::gate

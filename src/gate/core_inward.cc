@@ -7,10 +7,10 @@
 
 namespace sallyport::gate {
 
-Result<void> Core::Impl::judge_inward(link::Received& received, Now now) {
+Result<void> Core::Impl::check_inward(link::Received& received, Now now) {
   const Pair& pair = received.pair();
   if (!received.judged) {
-    auto stanza = reader.read(received.stanza.xml());
+    auto stanza = inward.reader.read(received.stanza.xml());
     if (!stanza) return stanza.error();
     if (stanza->from_domain() != pair.remote.ascii())
       return Error{Code::kStanzaFromInvalid, std::string(stanza->from_text())};
@@ -18,14 +18,15 @@ Result<void> Core::Impl::judge_inward(link::Received& received, Now now) {
       return Error{Code::kStanzaToInvalid, std::string(stanza->to_text())};
     received.stanza = *std::move(stanza);
   }
-  if (in_force->aliases().is_mapped_node(pair.local)) return Error{Code::kPolicyNodeName, pair.local.ascii()};
+  if (policy.in_force->aliases().is_mapped_node(pair.local))
+    return Error{Code::kPolicyNodeName, pair.local.ascii()};
   return may_pass(pair, received.stanza, policy::Direction::kIn, now);
 }
 
 void Core::Impl::on(std::size_t edge, link::Received&& received, Now now) {
-  ++stanzas.in;
+  ++report.in;
   const Pair& pair = received.pair();
-  if (auto judgement = judge_inward(received, now); !judgement) {
+  if (auto judgement = check_inward(received, now); !judgement) {
     const Error error = std::move(judgement).error();
     // What the edge calls its addresses is good enough to answer a proved pair, not to deliver.
     if (received.stanza.is_between(pair.remote, pair.local))
@@ -33,14 +34,14 @@ void Core::Impl::on(std::size_t edge, link::Received&& received, Now now) {
     settle({edge, received.receipt}, error.code, now);
     return;
   }
-  in_force->aliases().used(pair.local, pair.remote);
-  deliver_inside(pair, std::move(received.stanza), arriving.put({edge, received.receipt}), now);
+  policy.in_force->aliases().used(pair.local, pair.remote);
+  deliver_internally(pair, std::move(received.stanza), inward.arriving.put({edge, received.receipt}), now);
 }
 
 // The error goes back on the pair's own way out, to a proved and allowed pair only.
 void Core::Impl::refuse_inward(const Pair& pair, const xmpp::Stanza& stanza, const Error& error,
                                const std::string& leg, Now now) {
-  ++stanzas.refused;
+  ++report.refused;
   const auto& row = code_row(error.code);
   log.log({LogLevel::kInfo,
            stanza.is_error() ? "answer.lost" : "stanza.refused",
@@ -51,7 +52,7 @@ void Core::Impl::refuse_inward(const Pair& pair, const xmpp::Stanza& stanza, con
             {"code", std::string(row.name)},
             {"leg", leg},
             {"text", error.text}}});
-  if (!in_force->rules().may_answer(pair, now.civil)) return;
+  if (!policy.in_force->rules().may_answer(pair, now.civil)) return;
   // Who sent it is not known, whatever the edge says.
   if (error.code == Code::kStanzaFromInvalid || error.code == Code::kStanzaFromMalformed) return;
   const auto condition = stanza_condition(error.code, Sender::kWorld);
@@ -63,18 +64,18 @@ void Core::Impl::refuse_inward(const Pair& pair, const xmpp::Stanza& stanza, con
 
 void Core::Impl::settle(const Arriving& stanza, std::optional<Code> refused, Now now) {
   const link::Outcome outcome = refused ? link::Outcome(Error{*refused, {}}) : std::nullopt;
-  ends.at(stanza.edge).session().settle(stanza.receipt, outcome, now.mono);
+  links.ends.at(stanza.edge).session().settle(stanza.receipt, outcome, now.mono);
 }
 
 void Core::Impl::on(StanzaDelivered&& delivered, Now now) {
-  if (auto entry = arriving.take(delivered.ticket)) settle(*entry, std::nullopt, now);
+  if (auto entry = inward.arriving.take(delivered.ticket)) settle(*entry, std::nullopt, now);
 }
 
 void Core::Impl::on(StanzaReturned&& returned, Now now) {
-  auto entry = arriving.take(returned.ticket);
+  auto entry = inward.arriving.take(returned.ticket);
   if (!entry) return;
   const xmpp::Domain remote = returned.stanza.from().domain();
-  if (in_force->outward(returned.stanza, remote)) {
+  if (policy.in_force->outward(returned.stanza, remote)) {
     const Pair pair{returned.stanza.to().domain(), returned.stanza.from().domain()};
     refuse_inward(pair, returned.stanza, returned.error, setup.config.name.ascii(), now);
   }

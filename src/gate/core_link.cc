@@ -9,11 +9,11 @@
 
 namespace sallyport::gate {
 
-bool Core::Impl::any_ready() const { return std::ranges::any_of(links, &Link::ready); }
+bool Core::Impl::any_ready() const { return std::ranges::any_of(links.state, &Link::ready); }
 
 void Core::Impl::dial(std::size_t edge, Now) {
-  links[edge].dialling = ids.next();
-  outputs.push_back(DialLink{*links[edge].dialling, edge});
+  links.state[edge].dialling = ids.next();
+  outputs.push_back(DialLink{*links.state[edge].dialling, edge});
 }
 
 // Back-off doubles, with a quarter of chance in it, so that edges are not dialled in step.
@@ -22,7 +22,7 @@ void Core::Impl::schedule(Link& link, bool final, Now now) {
   link.backoff = link.backoff.count() == 0 ? Duration(limits::kLinkReconnectMin)
                                            : std::min<Duration>(link.backoff * 2, limits::kLinkReconnectMax);
   if (final) link.backoff = limits::kLinkReconnectMax;
-  const auto jitter = random.below(static_cast<std::uint64_t>(link.backoff.count()) / 4 + 1);
+  const auto jitter = links.random.below(static_cast<std::uint64_t>(link.backoff.count()) / 4 + 1);
   link.next_dial = now.mono + link.backoff + Duration(jitter);
 }
 
@@ -31,12 +31,12 @@ void Core::Impl::schedule(Link& link, bool final, Now now) {
 void Core::Impl::not_linked(std::size_t edge, const Error& error, Now now) {
   const bool unwanted = error.code == Code::kLinkShard;
   link_down(edge, error, unwanted, now);
-  if (std::exchange(links[edge].unwanted, unwanted) || !unwanted) return;
-  if (std::ranges::all_of(links, &Link::unwanted)) endpoint.close_all({Code::kStreamReset, {}}, now);
+  if (std::exchange(links.state[edge].unwanted, unwanted) || !unwanted) return;
+  if (std::ranges::all_of(links.state, &Link::unwanted)) endpoint.close_all({Code::kStreamReset, {}}, now);
 }
 
 void Core::Impl::link_down(std::size_t edge, const Error& error, bool final, Now now) {
-  Link& link = links[edge];
+  Link& link = links.state[edge];
   // A session reports as kLinkDown the loss of a connection that was reported with its reason before.
   if (!link.ready && !link.last_error.empty() && error.code == Code::kLinkDown) return;
   if (std::exchange(link.ready, false)) link.failures.clear();
@@ -48,11 +48,11 @@ void Core::Impl::link_down(std::size_t edge, const Error& error, bool final, Now
 }
 
 void Core::Impl::on(std::size_t, link::Writable&& writable, Now now) {
-  if (auto* found = pairs.find(writable.pair)) pump(found->first, found->second, now);
+  if (auto* found = outward.map.find(writable.pair)) pump(found->first, found->second, now);
 }
 
 void Core::Impl::on(std::size_t edge, link::Up&& up, Now now) {
-  Link& link = links[edge];
+  Link& link = links.state[edge];
   link.backoff = {};
   link.dead = false;
   link.give_up.reset();
@@ -60,11 +60,11 @@ void Core::Impl::on(std::size_t edge, link::Up&& up, Now now) {
     log.log({LogLevel::kInfo,
              "link.up",
              {{"edge", setup.config.edges[edge].name.ascii()},
-              {"peer", ends.at(edge).peer().text()},
+              {"peer", links.ends.at(edge).peer().text()},
               {"version", up.peer_version},
               {"resumed", up.resumed ? "yes" : "no"}}});
   }
-  if (up.resumed && link.pushed_generation == in_force->update().generation) {
+  if (up.resumed && link.pushed_generation == policy.in_force->update().generation) {
     set_ready(edge, now);
   } else {
     push(edge);
@@ -72,12 +72,12 @@ void Core::Impl::on(std::size_t edge, link::Up&& up, Now now) {
 }
 
 void Core::Impl::on(std::size_t edge, link::PushDone&& done, Now now) {
-  if (done.generation != in_force->update().generation) return;  // a newer one is on its way
-  Link& link = links[edge];
+  if (done.generation != policy.in_force->update().generation) return;  // a newer one is on its way
+  Link& link = links.state[edge];
   if (!done.result) {
     link.failures.log({LogLevel::kError, "policy.refused", {{"edge", setup.config.edges[edge].name.ascii()}}},
                       done.result.error(), now);
-    ends.at(edge).session().refuse(done.result.error());
+    links.ends.at(edge).session().refuse(done.result.error());
     return;
   }
   link.pushed_generation = done.generation;
@@ -89,34 +89,35 @@ void Core::Impl::on(std::size_t edge, link::Down&& down, Now now) {
 }
 
 void Core::Impl::on(std::size_t edge, link::Dead&&, Now now) {
-  links[edge].dead = true;
+  links.state[edge].dead = true;
   if (any_ready()) move_away(edge, now);
 }
 
 void Core::Impl::push(std::size_t edge) {
-  ends.at(edge).session().push(in_force->update().generation, in_force->policy()->push());
+  links.ends.at(edge).session().push(policy.in_force->update().generation, policy.in_force->policy()->push());
 }
 
 void Core::Impl::set_ready(std::size_t edge, Now now) {
-  links[edge].ready = true;
-  links[edge].last_error.clear();
-  for (std::size_t i = 0; i < links.size(); ++i)
-    if (i != edge && links[i].dead) move_away(i, now);
+  links.state[edge].ready = true;
+  links.state[edge].last_error.clear();
+  for (std::size_t i = 0; i < links.state.size(); ++i)
+    if (i != edge && links.state[i].dead) move_away(i, now);
   pump_all(now);
 }
 
 // The link is declared dead and another one lives: its pairs go there, in order, before what waited behind
 // them.
 void Core::Impl::move_away(std::size_t edge, Now now) {
-  auto abandoned = ends.at(edge).session().abandon();
+  auto abandoned = links.ends.at(edge).session().abandon();
   for (auto it = abandoned.rbegin(); it != abandoned.rend(); ++it) {
     note_settled(it->ticket);
-    auto& [pair, out] = pairs.get(it->pair);
-    outboxes.put_front(pair, out.box, {std::move(it->stanza), 0, now.mono + limits::kDeliveryTimeout});
-    if (it->sent) ++stanzas.uncertain;
+    auto& [pair, out] = outward.map.get(it->pair);
+    outward.outboxes.put_front(pair, out.box,
+                               {std::move(it->stanza), 0, now.mono + limits::kDeliveryTimeout});
+    if (it->sent) ++report.uncertain;
   }
-  links[edge].give_up.reset();
-  for (auto& [pair, out] : pairs) {
+  links.state[edge].give_up.reset();
+  for (auto& [pair, out] : outward.map) {
     if (out.edge == edge) out.edge.reset();
     pump(pair, out, now);
   }
@@ -124,39 +125,39 @@ void Core::Impl::move_away(std::size_t edge, Now now) {
 
 // A minute without the link: the edge has forgotten the session too, and what it held is answered.
 void Core::Impl::give_up(std::size_t edge, Now now) {
-  links[edge].give_up.reset();
-  for (auto& entry : ends.at(edge).session().abandon()) {
+  links.state[edge].give_up.reset();
+  for (auto& entry : links.ends.at(edge).session().abandon()) {
     note_settled(entry.ticket);
-    if (entry.sent) ++stanzas.uncertain;
-    answer_inside(entry.stanza, {Code::kLinkDown, {}}, setup.config.name.ascii(), now);
+    if (entry.sent) ++report.uncertain;
+    answer_internal(entry.stanza, {Code::kLinkDown, {}}, setup.config.name.ascii(), now);
   }
 }
 
-std::string Core::Impl::inside_key(const Pair& pair, const std::string& stream_id) const {
-  return s2s::dialback_key(inside_secret, pair, stream_id);
+std::string Core::Impl::internal_key(const Pair& pair, const std::string& stream_id) const {
+  return s2s::dialback_key(internal_secret, pair, stream_id);
 }
 
 // The secret never leaves the core (DESIGN invariant 2): a key for a pair that policy allows, and a verdict
 // for any local domain, since refusing one would only hide that it is ours. Whether a pair may be admitted is
 // judged as an edge judges it, but with the inside names.
 void Core::Impl::on(std::size_t edge, link::Asked&& asked, Now now) {
-  auto& session = ends.at(edge).session();
+  auto& session = links.ends.at(edge).session();
   if (const auto* key = std::get_if<link::KeyAsk>(&asked.ask)) {
-    if (auto may = in_force->rules().may_answer(key->pair, now.civil); !may) {
+    if (auto may = policy.in_force->rules().may_answer(key->pair, now.civil); !may) {
       session.answer(asked.id, may.error());
       return;
     }
     session.answer(asked.id, s2s::dialback_key(setup.dialback_secret, key->pair, key->stream_id));
   } else if (const auto* verdict = std::get_if<link::VerdictAsk>(&asked.ask)) {
-    if (auto local = in_force->rules().is_local(verdict->pair.local); !local) {
+    if (auto local = policy.in_force->rules().is_local(verdict->pair.local); !local) {
       session.answer(asked.id, local.error());
       return;
     }
     const auto ours = s2s::dialback_key(setup.dialback_secret, verdict->pair, verdict->stream_id);
     session.answer(asked.id, std::string(equal_constant_time(ours, verdict->key) ? "valid" : "invalid"));
   } else if (const auto* admit = std::get_if<link::AdmitAsk>(&asked.ask)) {
-    const auto start = in_force->rules().judge(admit->pair, policy::Direction::kIn, now.civil);
-    const bool may = start.result || in_force->rules().may_answer(admit->pair, now.civil);
+    const auto start = policy.in_force->rules().judge(admit->pair, policy::Direction::kIn, now.civil);
+    const bool may = start.result || policy.in_force->rules().may_answer(admit->pair, now.civil);
     session.answer(asked.id,
                    may ? link::Answer(std::string("admitted")) : link::Answer(start.result.error()));
   } else {

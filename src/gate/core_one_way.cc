@@ -16,7 +16,7 @@ Result<void> Core::Impl::may_pass(const Pair& pair, const xmpp::Stanza& stanza, 
 // Also where nothing is known of the pair yet, and where neither side may start.
 Result<void> Core::Impl::may_pass_one_way(const Pair& pair, Judged& judged, const xmpp::Stanza& stanza,
                                           Direction start, Now now) {
-  const auto& rules = in_force->rules();
+  const auto& rules = policy.in_force->rules();
   if (!judged.is_known) {
     judged.in = rules.judge(pair, Direction::kIn, now.civil).result.has_value();
     judged.out = rules.judge(pair, Direction::kOut, now.civil).result.has_value();
@@ -24,20 +24,20 @@ Result<void> Core::Impl::may_pass_one_way(const Pair& pair, Judged& judged, cons
   }
   const bool may_start = start == Direction::kIn ? judged.in : judged.out;
   if (may_start) {
-    if (!judged.in || !judged.out) questions.note({pair, start}, stanza, now.mono);
+    if (!judged.in || !judged.out) policy.questions.note({pair, start}, stanza, now.mono);
     return {};
   }
   const bool other_may_start = judged.in || judged.out;
-  if (other_may_start && questions.is_answered_by(stanza, now.mono)) return {};
+  if (other_may_start && policy.questions.is_answered_by(stanza, now.mono)) return {};
   return rules.judge(pair, start, now.civil).result;
 }
 
 // Rows may have changed or expired. Where both sides may start nothing was noted meanwhile, so what was noted
 // before says nothing any more: such a pair begins with an empty memory when it becomes one-way again.
 void Core::Impl::forget_questions(Now now) {
-  if (questions.empty()) return;
-  const auto& rules = in_force->rules();
-  questions.retain([&](const policy::OneWay& way) {
+  if (policy.questions.empty()) return;
+  const auto& rules = policy.in_force->rules();
+  policy.questions.retain([&](const policy::OneWay& way) {
     const Direction other = way.start == Direction::kIn ? Direction::kOut : Direction::kIn;
     return rules.judge(way.pair, way.start, now.civil).result.has_value() &&
            !rules.judge(way.pair, other, now.civil).result.has_value();

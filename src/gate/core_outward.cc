@@ -8,12 +8,12 @@
 namespace sallyport::gate {
 
 Core::Impl::Judged& Core::Impl::up_to_date(Judged& judged, Now now) {
-  if (!period.contains(now.civil)) {
-    period = in_force->rules().period(now.civil);
-    ++verdicts;
+  if (!policy.period.contains(now.civil)) {
+    policy.period = policy.in_force->rules().period(now.civil);
+    ++policy.verdicts;
     forget_questions(now);
   }
-  if (judged.verdicts != verdicts) judged = {.verdicts = verdicts, .inside = std::nullopt};
+  if (judged.verdicts != policy.verdicts) judged = {.verdicts = policy.verdicts, .internal = std::nullopt};
   return judged;
 }
 
@@ -21,14 +21,14 @@ void Core::Impl::on(On<s2s::StanzaReceived>&& received, Now now) {
   const Pair& proved = received.event.proof.pair();
   const xmpp::Domain& remote = proved.local;
   const xmpp::Domain& inside_name = proved.remote;
-  const auto alias = in_force->aliases().alias_of(inside_name, remote);
+  const auto alias = policy.in_force->aliases().alias_of(inside_name, remote);
   const Pair pair{alias ? *alias : inside_name, remote};
   const xmpp::Domain& local = pair.local;
   xmpp::Stanza& stanza = received.event.stanza;
-  if (auto mapped = in_force->outward(stanza, remote); !mapped) {
+  if (auto mapped = policy.in_force->outward(stanza, remote); !mapped) {
     // It grew beyond the limit under the node's other name. There is no outward form to be answered by the
     // usual way, so the answer goes to the names that are known inside.
-    ++stanzas.refused;
+    ++report.refused;
     const auto& row = code_row(mapped.error().code);
     log.log({LogLevel::kWarning,
              "stanza.refused",
@@ -42,7 +42,7 @@ void Core::Impl::on(On<s2s::StanzaReceived>&& received, Now now) {
   }
   if (auto may = may_pass(pair, stanza, policy::Direction::kOut, now); !may) {
     state_of(pair).second.last_error = std::string(code_row(may.error().code).name);
-    answer_inside(stanza, may.error(), setup.config.name.ascii(), now);
+    answer_internal(stanza, may.error(), setup.config.name.ascii(), now);
     return;
   }
   enqueue(pair, std::move(stanza), received.conn, now);
@@ -53,16 +53,16 @@ void Core::Impl::enqueue(const Pair& pair, xmpp::Stanza stanza, std::optional<Co
   const std::size_t size = stanza.xml().size();
   if (out.box.bytes() + size > setup.config.limits.pair_queue_bytes ||
       out.box.size() >= limits::kPairQueueStanzasMax) {
-    answer_inside(stanza, {Code::kDeliveryQueueFull, {}}, setup.config.name.ascii(), now);
+    answer_internal(stanza, {Code::kDeliveryQueueFull, {}}, setup.config.name.ascii(), now);
     return;
   }
   if (out.box.empty() && has_way(pair, out, size)) return send(pair, out, std::move(stanza), now);
   Queued queued{std::move(stanza), 0, now.mono + limits::kDeliveryTimeout};
-  const bool has_room = outboxes.push(key, out.box, queued, from ? endpoint.peer_source(*from) : "");
+  const bool has_room = outward.outboxes.push(key, out.box, queued, from ? endpoint.peer_source(*from) : "");
   answer_lost(now);
   if (!has_room) {
-    answer_inside(queued.stanza, {Code::kDeliveryQueueFull, "too much waits"}, setup.config.name.ascii(),
-                  now);
+    answer_internal(queued.stanza, {Code::kDeliveryQueueFull, "too much waits"}, setup.config.name.ascii(),
+                    now);
     return;
   }
   pump(key, out, now);
@@ -75,9 +75,9 @@ void Core::Impl::enqueue(const Pair& pair, xmpp::Stanza stanza, std::optional<Co
 std::optional<std::size_t> Core::Impl::choose_edge(const Pair& pair) const {
   std::optional<std::size_t> best;
   Digest256 best_weight{};
-  for (std::size_t i = 0; i < links.size(); ++i) {
-    if (!links[i].ready) continue;
-    if (links.size() == 1) return i;
+  for (std::size_t i = 0; i < links.state.size(); ++i) {
+    if (!links.state[i].ready) continue;
+    if (links.state.size() == 1) return i;
     const auto weight = sha256(
         fmt::format("{} {} {}", setup.config.edges[i].name.ascii(), pair.local.ascii(), pair.remote.ascii()));
     if (!best || weight > best_weight) best = i, best_weight = weight;
@@ -87,29 +87,29 @@ std::optional<std::size_t> Core::Impl::choose_edge(const Pair& pair) const {
 
 bool Core::Impl::has_way(const Pair& pair, PairState& out, std::size_t size) {
   if (!out.edge) out.edge = choose_edge(pair);
-  if (!out.edge || !links[*out.edge].ready) return false;
-  return ends.at(*out.edge).session().can_send(pair, size);
+  if (!out.edge || !links.state[*out.edge].ready) return false;
+  return links.ends.at(*out.edge).session().can_send(pair, size);
 }
 
 void Core::Impl::send(const Pair& pair, PairState& out, xmpp::Stanza stanza, Now now) {
-  if (out.ticket == 0) out.ticket = tickets.put(pairs.find(pair));
+  if (out.ticket == 0) out.ticket = outward.tickets.put(outward.map.find(pair));
   if (out.stanzas++ == 0) out.since = now.civil;
   out.bytes_sent += stanza.xml().size();
-  ++stanzas.out;
+  ++report.out;
   ++out.unsettled;
-  ++unsettled;
-  ends.at(*out.edge).session().send(pair, std::move(stanza), out.ticket, now.mono);
+  ++outward.unsettled;
+  links.ends.at(*out.edge).session().send(pair, std::move(stanza), out.ticket, now.mono);
 }
 
 void Core::Impl::pump(const Pair& pair, PairState& out, Now now) {
   if (out.box.empty()) return;
   while (!out.box.empty() && has_way(pair, out, out.box.front().stanza.xml().size()))
-    send(pair, out, outboxes.pop(out.box).stanza, now);
+    send(pair, out, outward.outboxes.pop(out.box).stanza, now);
   release(out);
 }
 
 void Core::Impl::pump_all(Now now) {
-  for (auto& [pair, out] : pairs) pump(pair, out, now);
+  for (auto& [pair, out] : outward.map) pump(pair, out, now);
 }
 
 // Servers that were stopped because much waited for the pair are read again when half of that is gone.
@@ -120,34 +120,34 @@ void Core::Impl::release(PairState& out) {
 }
 
 void Core::Impl::answer_lost(Now now) {
-  while (auto lost = outboxes.poll()) {
-    PairState& out = pairs.find(*lost->pair)->second;
+  while (auto lost = outward.outboxes.poll()) {
+    PairState& out = outward.map.find(*lost->pair)->second;
     Error error{Code::kDeliveryQueueFull, "it gave way to another peer"};
     if (lost->expired) {
       error =
           any_ready() ? Error{Code::kDeliveryTimeout, "no credit from the edge"} : Error{Code::kLinkDown, {}};
       out.last_error = std::string(code_row(error.code).name);
     }
-    answer_inside(lost->queued.stanza, error, setup.config.name.ascii(), now);
+    answer_internal(lost->queued.stanza, error, setup.config.name.ascii(), now);
     release(out);
   }
 }
 
 Core::Impl::PairEntry& Core::Impl::state_of(const Pair& pair) {
-  if (auto* found = pairs.find(pair)) return *found;
-  sweep_pairs(pairs, [this](const PairState& out) {
+  if (auto* found = outward.map.find(pair)) return *found;
+  outward.sweep(outward.map, [this](const PairState& out) {
     const bool idle = out.box.is_idle() && out.held.empty() && out.unsettled == 0;
-    if (idle) tickets.take(out.ticket);
+    if (idle) outward.tickets.take(out.ticket);
     return idle;
   });
-  return pairs.get(pair);
+  return outward.map.get(pair);
 }
 
 Core::Impl::PairEntry* Core::Impl::note_settled(Ticket ticket, std::uint64_t count) {
-  PairEntry** found = tickets.get(ticket);
+  PairEntry** found = outward.tickets.get(ticket);
   if (found == nullptr) return nullptr;
   (*found)->second.unsettled -= count;
-  unsettled -= count;
+  outward.unsettled -= count;
   return *found;
 }
 
@@ -162,13 +162,13 @@ void Core::Impl::on(std::size_t edge, link::Settled&& settled, Now now) {
   const Error& error = *settled.outcome;
   out.last_error = fmt::format("{}: {}", code_row(error.code).name, error.text);
   ++out.refused;
-  answer_inside(*settled.stanza, error, setup.config.edges[edge].name.ascii(), now);
+  answer_internal(*settled.stanza, error, setup.config.edges[edge].name.ascii(), now);
 }
 
 // RFC 6120 8.3: one error, which names the leg that failed.
-void Core::Impl::answer_inside(const xmpp::Stanza& stanza, const Error& error, const std::string& leg,
-                               Now now) {
-  ++stanzas.refused;
+void Core::Impl::answer_internal(const xmpp::Stanza& stanza, const Error& error, const std::string& leg,
+                                 Now now) {
+  ++report.refused;
   const auto& row = code_row(error.code);
   // An error is not answered (RFC 6120 8.3.1): that it did not arrive stands here only.
   log.log({LogLevel::kInfo,
@@ -183,23 +183,23 @@ void Core::Impl::answer_inside(const xmpp::Stanza& stanza, const Error& error, c
       fmt::format("{} -> {}: {}{}{}{} [{}]", leg, stanza.to().domain().unicode(), row.sentence,
                   error.text.empty() ? "" : " (", error.text, error.text.empty() ? "" : ")", row.name);
   if (auto answer = xmpp::bounce(stanza, stanza_condition(error.code, Sender::kInside), text))
-    deliver_inside({stanza.from().domain(), stanza.to().domain()}, std::move(*answer), 0, now);
+    deliver_internally({stanza.from().domain(), stanza.to().domain()}, std::move(*answer), 0, now);
 }
 
-const Pair& Core::Impl::inside_pair(const Pair& pair, std::optional<Pair>& made, Now now) {
-  const auto make = [&] { return Pair{pair.remote, in_force->inside_of(pair.local)}; };
-  auto* known = pairs.find(pair);
+const Pair& Core::Impl::internal_pair(const Pair& pair, std::optional<Pair>& made, Now now) {
+  const auto make = [&] { return Pair{pair.remote, policy.in_force->inside_of(pair.local)}; };
+  auto* known = outward.map.find(pair);
   if (known == nullptr) return made.emplace(make());
   Judged& judged = up_to_date(known->second.judged, now);
-  if (!judged.inside) judged.inside = make();
-  return *judged.inside;
+  if (!judged.internal) judged.internal = make();
+  return *judged.internal;
 }
 
 // To an internal server: `stanza` in its outward form, from a remote domain to a local one.
-void Core::Impl::deliver_inside(const Pair& pair, xmpp::Stanza stanza, Ticket ticket, Now now) {
+void Core::Impl::deliver_internally(const Pair& pair, xmpp::Stanza stanza, Ticket ticket, Now now) {
   std::optional<Pair> made;
-  const Pair& face = inside_pair(pair, made, now);
-  if (auto mapped = in_force->inward(stanza); !mapped) {
+  const Pair& face = internal_pair(pair, made, now);
+  if (auto mapped = policy.in_force->inward(stanza); !mapped) {
     if (ticket != 0) endpoint.emit_failure(ticket, mapped.error(), std::move(stanza));
     return;
   }

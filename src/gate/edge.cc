@@ -15,24 +15,23 @@ Edge::Edge(EdgeSetup setup, Random& random, LogSink& log, Now now)
     : impl_(std::make_unique<Impl>(std::move(setup), random, log, now)) {}
 Edge::~Edge() = default;
 
-Edge::Impl::Impl(EdgeSetup setup_in, Random& random_in, LogSink& log_in, Now now)
+Edge::Impl::Impl(EdgeSetup setup_in, Random& random, LogSink& log_in, Now now)
     : setup(std::move(setup_in)),
       log(log_in),
-      random(random_in),
-      endpoint({"world", view, ids, random_in, log_in, setup.config.limits}),
-      links(setup.config.cores.size(), outputs),
-      listeners(log_in),
-      outboxes({.total = setup.config.limits.waiting_bytes,
-                .per_peer = limits::waiting_share(setup.config.limits.waiting_bytes),
-                .per_feed = setup.config.limits.waiting_bytes},
-               [](const Pair& pair) { return std::string(parent_of_domain(pair.remote.ascii())); }),
-      failures(log_in),
-      since(now.civil) {}
+      endpoint({"world", policy.view, ids, random, log_in, setup.config.limits}),
+      served{LinkSet(setup.config.cores.size(), outputs), RepeatedLog(log_in)},
+      accepting{.state = Listening(log_in)},
+      inward{.outboxes = Outboxes(
+                 {.total = setup.config.limits.waiting_bytes,
+                  .per_peer = limits::waiting_share(setup.config.limits.waiting_bytes),
+                  .per_feed = setup.config.limits.waiting_bytes},
+                 [](const Pair& pair) { return std::string(parent_of_domain(pair.remote.ascii())); })},
+      report{.since = now.civil} {}
 
 // --- inputs
 
 void Edge::handle_accepted(ConnId conn, const Accepted& accepted, Now now) {
-  if (!impl_->listening || impl_->draining) {
+  if (!impl_->accepting.wanted || impl_->accepting.draining) {
     impl_->outputs.push_back(Disconnect{conn});
     return;
   }
@@ -55,18 +54,18 @@ void Edge::handle_link(ConnId conn, std::size_t peer, const dns::Endpoint& addre
   impl_->turn(now);
 }
 
-// Which [[core]] row it should have been is not known. While no core is linked, it is the likely reason for
-// that, so `status` shows it.
+// Which [[served.core]] row it should have been is not known. While no core is linked, it is the likely
+// reason for that, so `status` shows it.
 void Edge::handle_link_refused(const dns::Endpoint& address, const Error& error, Now) {
-  if (impl_->link && impl_->link->conn()) return;
-  impl_->last_link_error =
+  if (impl_->served.link && impl_->served.link->conn()) return;
+  impl_->served.last_error =
       fmt::format("{}: {} (from {})", code_row(error.code).name, error.text, address.text());
 }
 
 void Edge::handle_bytes(ConnId conn, std::string_view bytes, Now now) {
-  if (impl_->link && impl_->link->carries(conn)) {
-    impl_->link->session().handle_bytes(bytes, now.mono);
-  } else if (impl_->newcomer && impl_->newcomer->conn == conn) {
+  if (impl_->served.link && impl_->served.link->carries(conn)) {
+    impl_->served.link->session().handle_bytes(bytes, now.mono);
+  } else if (impl_->served.takeover.newcomer && impl_->served.takeover.newcomer->conn == conn) {
     impl_->handle_newcomer(bytes, now);
   } else {
     impl_->endpoint.handle_bytes(conn, bytes, now);
@@ -85,11 +84,11 @@ void Edge::handle_written(ConnId conn, std::uint64_t bytes_total, Now now) {
 }
 
 void Edge::handle_disconnected(ConnId conn, Error error, Now now) {
-  if (impl_->link && impl_->link->carries(conn)) {
-    impl_->link->handle_disconnected(now);
+  if (impl_->served.link && impl_->served.link->carries(conn)) {
+    impl_->served.link->handle_disconnected(now);
     impl_->link_lost(error, now);
-  } else if (impl_->newcomer && impl_->newcomer->conn == conn) {
-    impl_->newcomer.reset();
+  } else if (impl_->served.takeover.newcomer && impl_->served.takeover.newcomer->conn == conn) {
+    impl_->served.takeover.newcomer.reset();
   } else {
     impl_->endpoint.handle_disconnected(conn, error, now);
   }
@@ -102,14 +101,15 @@ void Edge::handle_prepared(std::uint64_t id, Result<config::PreparedPush> prepar
 }
 
 void Edge::handle_listening(Result<void> opened, Now now) {
-  impl_->listeners.handle(opened, now);
+  impl_->accepting.state.handle(opened, now);
   impl_->turn(now);
 }
 
 void Edge::handle_timeout(Now now) {
-  if (impl_->listeners.handle_timeout(now.mono)) impl_->outputs.push_back(Listen{true});
-  impl_->links.handle_timeout(now);
-  if (impl_->newcomer && impl_->newcomer->deadline <= now.mono) impl_->drop_newcomer();
+  if (impl_->accepting.state.handle_timeout(now.mono)) impl_->outputs.push_back(Listen{true});
+  impl_->served.links.handle_timeout(now);
+  if (impl_->served.takeover.newcomer && impl_->served.takeover.newcomer->deadline <= now.mono)
+    impl_->drop_newcomer();
   impl_->expire_admissions(now);
   impl_->endpoint.handle_timeout(now);
   impl_->turn(now);
@@ -120,9 +120,9 @@ std::optional<Time> Edge::poll_timeout() const {
   const auto no_later_than = [&next](std::optional<Time> other) {
     if (other && (!next || *other < *next)) next = other;
   };
-  no_later_than(impl_->links.poll_timeout());
-  no_later_than(impl_->listeners.poll_timeout());
-  if (impl_->newcomer) no_later_than(impl_->newcomer->deadline);
+  no_later_than(impl_->served.links.poll_timeout());
+  no_later_than(impl_->accepting.state.poll_timeout());
+  if (impl_->served.takeover.newcomer) no_later_than(impl_->served.takeover.newcomer->deadline);
   return next;
 }
 
@@ -134,24 +134,24 @@ std::optional<Output> Edge::poll() {
 }
 
 bool Edge::take_output(ConnId conn, std::string& out, Now) {
-  if (const auto taken = impl_->links.take_output(conn, out)) return *taken;
+  if (const auto taken = impl_->served.links.take_output(conn, out)) return *taken;
   return impl_->endpoint.take_output(conn, out);
 }
 
 void Edge::drain(Now now) {
-  impl_->draining = true;
+  impl_->accepting.draining = true;
   impl_->listen(false);
   impl_->endpoint.close_all({Code::kStreamShutdown, {}}, now);
   impl_->turn(now);
 }
 
 bool Edge::is_drained() const {
-  return impl_->draining && impl_->endpoint.is_empty() && impl_->outward.size() == 0;
+  return impl_->accepting.draining && impl_->endpoint.is_empty() && impl_->owed.size() == 0;
 }
 
 bool Edge::is_proved(ConnId conn) const { return impl_->endpoint.is_proved(conn); }
 
-std::shared_ptr<const config::PushedPolicy> Edge::policy() const { return impl_->view.shared(); }
+std::shared_ptr<const config::PushedPolicy> Edge::policy() const { return impl_->policy.view.shared(); }
 
 // --- stanzas
 
@@ -162,11 +162,11 @@ void Edge::Impl::turn(Now now) {
       std::visit([&](auto&& each) { on(std::move(each), now); }, std::move(*output));
       any = true;
     }
-    while (auto told = links.poll()) {
+    while (auto told = served.links.poll()) {
       std::visit([&](auto&& event) { on(std::move(event), now); }, std::move(told->event));
       any = true;
     }
-    if (links.flush(now)) {
+    if (served.links.flush(now)) {
       serve(false);
       any = true;
     }
@@ -176,7 +176,7 @@ void Edge::Impl::turn(Now now) {
 void Edge::Impl::on(Output&& output, Now) { outputs.push_back(std::move(output)); }
 
 void Edge::Impl::on(On<s2s::StanzaRejected>&& rejected, Now now) {
-  ++refused;
+  ++report.refused;
   if (auto answer = answer_bad(rejected.event.stanza, Sender::kWorld))
     endpoint.send(rejected.event.proof.pair(), std::move(*answer), 0, now);
 }
@@ -184,55 +184,56 @@ void Edge::Impl::on(On<s2s::StanzaRejected>&& rejected, Now now) {
 void Edge::Impl::on(StanzaDelivered&& delivered, Now now) { settle(delivered.ticket, std::nullopt, now); }
 
 void Edge::Impl::on(StanzaReturned&& returned, Now now) {
-  ++refused;
+  ++report.refused;
   settle(returned.ticket, std::move(returned.error), now);
 }
 
 void Edge::Impl::on(On<s2s::PairReady>&& ready, Now) {
-  if (link) link->session().grant(ready.event.proof.pair(), limits::kChannelWindowMaxBytes);
+  if (served.link) served.link->session().grant(ready.event.proof.pair(), limits::kChannelWindowMaxBytes);
 }
 
 void Edge::Impl::on(On<s2s::NeedKey>&& need, Now now) {
   auto& [pair, stream_id] = need.event;
-  if (!link || !link->session().is_up()) {
+  if (!served.link || !served.link->session().is_up()) {
     endpoint.handle_key(need.conn, pair, stream_id, Error{Code::kLinkDown, {}}, now);
     return;
   }
-  const auto id = link->session().ask(link::KeyAsk{pair, stream_id});
-  asked.emplace(id, Asked{need.conn, std::move(pair), std::move(stream_id), false});
+  const auto id = served.link->session().ask(link::KeyAsk{pair, stream_id});
+  questions.asked.emplace(id, Asked{need.conn, std::move(pair), std::move(stream_id), false});
 }
 
-// What came from a core that another has replaced has nobody who waits for its outcome.
+// Outcomes for a session that has been replaced are dropped.
 void Edge::Impl::settle(Ticket ticket, link::Outcome outcome, Now now) {
-  const auto owed = outward.take(ticket);
-  if (owed && owed->session == sessions) link->session().settle(owed->receipt, std::move(outcome), now.mono);
+  const auto to = owed.take(ticket);
+  if (to && to->session == served.sessions)
+    served.link->session().settle(to->receipt, std::move(outcome), now.mono);
 }
 
 void Edge::Impl::on(On<s2s::StanzaReceived>&& received, Now now) {
   auto& [conn, event] = received;
-  sweep_inward(inward_pairs, [](const Inward& each) { return each.box.is_idle() && each.held.empty(); });
-  auto& [pair, in] = inward_pairs.get(event.proof.pair());
+  inward.sweep(inward.map, [](const Inward& each) { return each.box.is_idle() && each.held.empty(); });
+  auto& [pair, in] = inward.map.get(event.proof.pair());
   if (in.provenance_of != conn) {
     in.provenance_of = conn;
     in.provenance = {std::string(s2s::method_name(event.proof.method())), endpoint.peer_text(conn)};
   }
-  if (in.box.empty() && link && link->session().can_send(pair, event.stanza.xml().size())) {
-    link->session().send(pair, std::move(event.stanza), 0, now.mono, in.provenance);
+  if (in.box.empty() && served.link && served.link->session().can_send(pair, event.stanza.xml().size())) {
+    served.link->session().send(pair, std::move(event.stanza), 0, now.mono, in.provenance);
     return;
   }
   Queued queued{std::move(event.stanza)};
-  const bool has_room = outboxes.push(pair, in.box, queued);
+  const bool has_room = inward.outboxes.push(pair, in.box, queued);
   answer_lost(now);
   if (!has_room) return refuse_inward(pair, queued.stanza, now);
   if (in.held.insert(conn).second) endpoint.hold(conn, true);
 }
 
 void Edge::Impl::pump_inward(const Pair& pair, Now now) {
-  auto* found = inward_pairs.find(pair);
-  if (found == nullptr || !link) return;
+  auto* found = inward.map.find(pair);
+  if (found == nullptr || !served.link) return;
   Inward& in = found->second;
-  while (!in.box.empty() && link->session().can_send(pair, in.box.front().stanza.xml().size()))
-    link->session().send(pair, outboxes.pop(in.box).stanza, 0, now.mono, in.provenance);
+  while (!in.box.empty() && served.link->session().can_send(pair, in.box.front().stanza.xml().size()))
+    served.link->session().send(pair, inward.outboxes.pop(in.box).stanza, 0, now.mono, in.provenance);
   if (!in.box.empty()) return;
   for (const ConnId conn : in.held) endpoint.hold(conn, false);
   in.held.clear();
@@ -247,10 +248,10 @@ std::string Edge::control(std::string_view text, Now now) {
   if (question->ask == "connections")
     return json::serialize(json::object{{"connections", connection_rows(impl_->endpoint, "world", false)}});
   if (question->ask == "policy show") {
-    if (!impl_->view.has_policy()) return refusal({Code::kLinkDown, "no core has pushed a policy"});
-    auto object = rules_object(impl_->view.policy().rules().set());
-    object["generation"] = impl_->view.policy().generation();
-    object["sha256"] = to_hex(impl_->view.policy().policy_sha256());
+    if (!impl_->policy.view.has_policy()) return refusal({Code::kLinkDown, "no core has pushed a policy"});
+    auto object = rules_object(impl_->policy.view.policy().rules().set());
+    object["generation"] = impl_->policy.view.policy().generation();
+    object["sha256"] = to_hex(impl_->policy.view.policy().policy_sha256());
     return json::serialize(object);
   }
   if (question->ask == "drain") {
@@ -261,24 +262,25 @@ std::string Edge::control(std::string_view text, Now now) {
 }
 
 std::string Edge::Impl::status(Now now) const {
-  json::object policy;
-  if (view.has_policy()) {
-    const auto& in_force = view.policy();
-    policy = {{"generation", in_force.generation()},
-              {"sha256", to_hex(in_force.policy_sha256())},
-              {"enabled", in_force.rules().set().enabled},
-              {"privacy", policy::privacy_name(in_force.rules().set().privacy)},
-              {"serves", in_force.rules().set().local.size()}};
+  json::object policy_row;
+  if (policy.view.has_policy()) {
+    const auto& in_force = policy.view.policy();
+    policy_row = {{"generation", in_force.generation()},
+                  {"sha256", to_hex(in_force.policy_sha256())},
+                  {"enabled", in_force.rules().set().enabled},
+                  {"privacy", policy::privacy_name(in_force.rules().set().privacy)},
+                  {"serves", in_force.rules().set().local.size()}};
   }
   json::array link_rows;
   for (std::size_t i = 0; i < setup.config.cores.size(); ++i) {
     json::object row{{"name", setup.config.cores[i].name}};
-    const bool mine = link && core == i && link->conn();
-    row["state"] = !mine ? "down" : policy_in_use ? "up" : "pushing";
-    if (mine) row["address"] = link->peer().text(), row["since"] = rfc3339(link->since());
-    if (!last_link_error.empty()) row["last_error"] = last_link_error;
-    if (core == i && clash && now.mono < clash->at + limits::kSameIdentityShown)
-      row["last_error"] = clash->text;
+    const bool mine = served.link && served.core == i && served.link->conn();
+    row["state"] = !mine ? "down" : policy.in_use ? "up" : "pushing";
+    if (mine) row["address"] = served.link->peer().text(), row["since"] = rfc3339(served.link->since());
+    if (!served.last_error.empty()) row["last_error"] = served.last_error;
+    if (served.core == i && served.takeover.clash &&
+        now.mono < served.takeover.clash->at + limits::kSameIdentityShown)
+      row["last_error"] = served.takeover.clash->text;
     link_rows.push_back(std::move(row));
   }
   const auto census = endpoint.census();
@@ -288,20 +290,20 @@ std::string Edge::Impl::status(Now now) const {
       {"name", setup.config.name.ascii()},
       {"version", setup.version},
       {"instance", setup.instance},
-      {"since", rfc3339(since)},
-      {"state", draining ? "draining" : "serving"},
-      {"listening", listeners.is_open()},
-      {"draining", draining},
-      {"policy", std::move(policy)},
+      {"since", rfc3339(report.since)},
+      {"state", accepting.draining ? "draining" : "serving"},
+      {"listening", accepting.state.is_open()},
+      {"draining", accepting.draining},
+      {"policy", std::move(policy_row)},
       {"links", std::move(link_rows)},
       {"streams", json::object{{"in", census.in}, {"out", census.out}, {"negotiating", census.negotiating}}},
       {"stanzas", json::object{{"in", counters.stanzas_in},
                                {"out", counters.stanzas_out},
-                               {"refused", refused},
+                               {"refused", report.refused},
                                {"uncertain", counters.uncertain}}},
       {"waiting", json::object{{"stanzas", endpoint.waiting()},
-                               {"bytes", link ? link->session().unsettled_bytes() : 0}}}};
-  if (const auto& error = listeners.error())
+                               {"bytes", served.link ? served.link->session().unsettled_bytes() : 0}}}};
+  if (const auto& error = accepting.state.error())
     answer["listen_error"] = fmt::format("{}: {}", code_row(error->code).name, error->text);
   return json::serialize(answer);
 }

@@ -9,7 +9,7 @@ void Edge::Impl::on(On<s2s::AskAdmission>&& asked_for, Now now) {
   const ConnId conn = asked_for.conn;
   const auto& [pair, proved] = asked_for.event;
   // Another stream's question may have been answered since this one was put.
-  if (const std::optional<Error>* known = view.admission(pair)) {
+  if (const std::optional<Error>* known = policy.view.admission(pair)) {
     if (!proved) {
       endpoint.handle_admission(conn, pair, *known ? Result<void>(**known) : Result<void>(), now);
     } else if (*known) {
@@ -18,24 +18,25 @@ void Edge::Impl::on(On<s2s::AskAdmission>&& asked_for, Now now) {
     return;
   }
   if (proved) {
-    admissions.ask_again(pair);
-  } else if (!link || !link->session().is_up()) {
+    questions.admissions.ask_again(pair);
+  } else if (!served.link || !served.link->session().is_up()) {
     endpoint.handle_admission(conn, pair, Error{Code::kLinkDown, {}}, now);
     return;
-  } else if (const auto dropped = admissions.ask(pair, conn, admission_source(endpoint.peer(conn)->ip))) {
+  } else if (const auto dropped =
+                 questions.admissions.ask(pair, conn, admission_source(endpoint.peer(conn)->ip))) {
     endpoint.handle_admission(dropped->conn, dropped->pair, Error{Code::kLinkBusy, {}}, now);
   }
   send_admissions(now);
 }
 
 void Edge::Impl::send_admissions(Now now) {
-  if (!link || !link->session().is_up()) return;
-  while (const auto pair = admissions.next())
-    admissions.sent(*pair, link->session().ask(link::AdmitAsk{*pair}), now.mono);
+  if (!served.link || !served.link->session().is_up()) return;
+  while (const auto pair = questions.admissions.next())
+    questions.admissions.sent(*pair, served.link->session().ask(link::AdmitAsk{*pair}), now.mono);
 }
 
 bool Edge::Impl::handle_admission(const link::Answered& answered, Now now) {
-  const auto done = admissions.answered(answered.id);
+  const auto done = questions.admissions.answered(answered.id);
   if (!done) return false;
   finish_admission(*done, answered.answer, now);
   // Where the link is full of other questions, asking at once would only be told so again.
@@ -48,8 +49,8 @@ void Edge::Impl::finish_admission(const AdmissionQueue::Done& done, const link::
   // The core's code counts; what was asked about is known here.
   if (!answer) refusal = Error{answer.error().code, done.pair.remote.ascii()};
   const bool is_known = !refusal || !s2s::is_temporary(refusal->code);
-  if (is_known) view.note_admission(done.pair, done.source, refusal);
-  if (!is_known && done.proved) admissions.ask_again(done.pair);
+  if (is_known) policy.view.note_admission(done.pair, done.source, refusal);
+  if (!is_known && done.proved) questions.admissions.ask_again(done.pair);
   for (const ConnId conn : done.streams)
     endpoint.handle_admission(conn, done.pair, refusal ? Result<void>(*refusal) : Result<void>(), now);
   // A pair that is proved ends as at any change of policy.
@@ -58,7 +59,7 @@ void Edge::Impl::finish_admission(const AdmissionQueue::Done& done, const link::
 
 // A core that owes an answer for so long is asked again; who waited for it has gone or is told now.
 void Edge::Impl::expire_admissions(Now now) {
-  while (const auto done = admissions.expired(now.mono))
+  while (const auto done = questions.admissions.expired(now.mono))
     finish_admission(*done, Error{Code::kLinkDown, {}}, now);
   send_admissions(now);
 }

@@ -22,11 +22,11 @@ class Edge::Impl {
  public:
   struct Inward;
 
-  Impl(EdgeSetup setup_in, Random& random_in, LogSink& log_in, Now now);
+  Impl(EdgeSetup setup_in, Random& random, LogSink& log_in, Now now);
 
   // --- edge.cc
-  // What every input is followed by: outputs of the face and events of the session are carried to each
-  // other until both are silent.
+  // Follows every input: outputs of the endpoint and events of the session are carried to each other until
+  // there are none.
   void turn(Now now);
   void on(Output&& output, Now now);
   void on(On<s2s::NeedKey>&& need, Now now);
@@ -69,7 +69,7 @@ class Edge::Impl {
   void drop_early();
   void link_lost(const Error& error, Now now);
   void forget(Now now);
-  // Whether this link's policy is in use, and so the public side may come.
+  // Whether this link's policy is in use, and so remote servers may connect.
   void serve(bool on);
   void listen(bool on);
   void close_link(Now now);
@@ -97,8 +97,8 @@ class Edge::Impl {
   void refuse_same_identity(const Newcomer& newcomer, Now now);
   void drop_newcomer();
 
-  // What came from the world for one pair and has no credit yet: its streams are not read meanwhile, so that
-  // this is what one read brought, and at most one stanza that had begun before, for each of them.
+  // Stanzas of remote servers for one pair that have no credit yet. Their streams are not read meanwhile, so
+  // each of them has brought what one read brought, and at most one stanza that had begun before.
   struct Inward {
     Outbox box;
     std::set<ConnId> held;
@@ -114,64 +114,90 @@ class Edge::Impl {
     Shares<std::uint64_t>::Part part{};  // of a question for a verdict
   };
 
-  EdgeSetup setup;
-  LogSink& log;
-  Random& random;
-  ConnIds ids;
-  std::deque<Output> outputs;
-  EdgePolicyView view;
-  Endpoint endpoint;
-  LinkSet links;
-  LinkEnd* link = nullptr;          // that of the core that is served, in `links`
-  std::optional<std::size_t> core;  // which [[core]] the session belongs to
-  std::optional<Newcomer> newcomer;
-  // Instances whose living link another instance took. One that comes back was not restarted.
-  std::deque<std::string> replaced;
-  struct Clash {
-    Time at;
-    std::string text;
+  struct Takeover {
+    std::optional<Newcomer> newcomer;
+    // Instances whose living link another instance took. One that comes back was not restarted.
+    std::deque<std::string> replaced;
+    struct Clash {
+      Time at;
+      std::string text;
+    };
+    std::optional<Clash> clash;  // the last time that a second core of the same identity was refused
   };
-  std::optional<Clash> clash;  // the last time that a second core of the same identity was refused
-  bool core_is_dead = true;    // nothing heard for long: another core may take over
-  bool policy_in_use = false;  // this link's core has pushed it, or the session goes on with it
-  bool listening = false;      // the s2s listeners are wanted
-  Listening listeners;
-  bool draining = false;
+  // The link, and the core that is served over it.
+  struct Served {
+    LinkSet links;
+    RepeatedLog failures;               // since a link served last
+    LinkEnd* link = nullptr;            // that core's, in `links`
+    std::optional<std::size_t> core{};  // its [[core]] row
+    bool is_dead = true;                // nothing was heard from it for long: another core may take over
+    std::uint64_t sessions = 0;
+    std::string last_error{};
+    Takeover takeover{};
+  };
+  // The pushed policy: that in force, and that on its way.
+  struct Policy {
+    EdgePolicyView view;
+    bool in_use = false;  // this link's core has pushed it, or the session goes on with it
+    // The push that is being prepared, while its link lasts: a core pushes again what it has no answer to.
+    struct Preparing {
+      std::uint64_t id;
+      std::uint64_t generation;
+    };
+    std::optional<Preparing> preparing;
+    std::uint64_t last_prepared = 0;
+    // What cannot be routed or checked before a push is in use: a core that was linked to an earlier process
+    // of this edge sends what is unsettled at once. Bounded by the link's credit, of which the core lets no
+    // peer have more than its share.
+    struct Early {
+      Pair pair;
+      xmpp::Stanza stanza;
+      Ticket ticket;
+    };
+    std::deque<Early> early;
+  };
+  // Whether remote servers may connect.
+  struct Accepting {
+    bool wanted = false;  // the s2s listeners are
+    Listening state;
+    bool draining = false;
+  };
+  // What remote domains sent, and has no credit yet.
+  struct InwardPairs {
+    Outboxes outboxes;
+    xmpp::PairMap<Inward> map{};
+    Sweep sweep{limits::kPairsRememberedMax};
+  };
+  // What the core was asked, and not yet answered.
+  struct Questions {
+    // By the asker's address; the question's number.
+    Shares<std::uint64_t> verdicts{
+        {.total = limits::kVerdictsMax, .share = {limits::address_share(limits::kVerdictsMax)}}};
+    std::map<std::uint64_t, Asked> asked;
+    AdmissionQueue admissions;
+  };
   // What an outcome is owed for, and in which of this edge's sessions: receipts of two are not told apart.
   struct Owed {
     std::uint64_t session;
     link::Receipt receipt;
   };
-  Slots<Owed> outward;
-  // The push that is being prepared, while its link lasts: a core pushes again what it has no answer to.
-  struct Preparing {
-    std::uint64_t id;
-    std::uint64_t generation;
+  struct Report {
+    std::uint64_t refused = 0;
+    UnixTime since{};
   };
-  std::optional<Preparing> preparing;
-  std::uint64_t last_prepared = 0;
-  // What nothing can be found or judged for before a push is in use: a core that was linked to an earlier
-  // process of this edge sends what is unsettled at once. Bounded by the link's credit, of which the core
-  // lets no peer have more than its share.
-  struct Early {
-    Pair pair;
-    xmpp::Stanza stanza;
-    Ticket ticket;
-  };
-  std::deque<Early> early;
-  std::uint64_t sessions = 0;
-  Outboxes outboxes;  // of `inward_pairs`
-  // By the asker's address; the question's number.
-  Shares<std::uint64_t> verdicts{
-      {.total = limits::kVerdictsMax, .share = {limits::address_share(limits::kVerdictsMax)}}};
-  xmpp::PairMap<Inward> inward_pairs;
-  Sweep sweep_inward{limits::kPairsRememberedMax};
-  std::map<std::uint64_t, Asked> asked;
-  AdmissionQueue admissions;
-  std::string last_link_error;
-  RepeatedLog failures;  // since a link served last
-  std::uint64_t refused = 0;
-  UnixTime since{};
+
+  EdgeSetup setup;
+  LogSink& log;
+  ConnIds ids;
+  std::deque<Output> outputs;
+  Policy policy;
+  Endpoint endpoint;
+  Served served;
+  Accepting accepting;
+  Slots<Owed> owed;
+  InwardPairs inward;
+  Questions questions;
+  Report report;
 };
 
 }  // namespace sallyport::gate

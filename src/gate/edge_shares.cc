@@ -12,31 +12,31 @@ void Edge::Impl::on(On<s2s::CheckKey>&& check, Now now) {
   const auto refuse = [&](Code code) {
     endpoint.handle_key_checked(check.conn, pair, stream_id, Error{code, {}}, now);
   };
-  if (!link || !link->session().is_up()) return refuse(Code::kLinkDown);
+  if (!served.link || !served.link->session().is_up()) return refuse(Code::kLinkDown);
   const Shares<std::uint64_t>::Keys asker{endpoint.peer_source(check.conn)};
-  auto place = verdicts.place(asker);
-  for (; place.loser != nullptr; place = verdicts.place(asker)) {
+  auto place = questions.verdicts.place(asker);
+  for (; place.loser != nullptr; place = questions.verdicts.place(asker)) {
     // The core's answer to it finds nobody who waits.
-    auto node = asked.extract(*place.loser);
+    auto node = questions.asked.extract(*place.loser);
     Asked& lost = node.mapped();
     lost.part.reset();
     endpoint.handle_key_checked(lost.conn, lost.pair, lost.stream_id, Error{Code::kDialbackTooMany, {}}, now);
   }
   if (place.room != Shares<std::uint64_t>::Room::kFree) return refuse(Code::kDialbackTooMany);
-  const auto id = link->session().ask(link::VerdictAsk{pair, stream_id, std::move(key)});
+  const auto id = served.link->session().ask(link::VerdictAsk{pair, stream_id, std::move(key)});
   Asked question{check.conn, std::move(pair), std::move(stream_id), true};
-  question.part = verdicts.hold(asker, id);
-  asked.emplace(id, std::move(question));
+  question.part = questions.verdicts.hold(asker, id);
+  questions.asked.emplace(id, std::move(question));
 }
 
 // Their streams stay held: others of the pair wait behind them.
 void Edge::Impl::answer_lost(Now now) {
-  while (auto lost = outboxes.poll()) refuse_inward(*lost->pair, lost->queued.stanza, now);
+  while (auto lost = inward.outboxes.poll()) refuse_inward(*lost->pair, lost->queued.stanza, now);
 }
 
 // The core has not heard of the stanza, so that the edge answers it.
 void Edge::Impl::refuse_inward(const Pair& pair, const xmpp::Stanza& stanza, Now now) {
-  ++refused;
+  ++report.refused;
   const auto& row = code_row(Code::kDeliveryQueueFull);
   log.log({LogLevel::kInfo,
            stanza.is_error() ? "answer.lost" : "stanza.refused",

@@ -24,26 +24,26 @@ namespace sallyport::gate {
 
 void Edge::Impl::await_hello(ConnId conn, const dns::Endpoint& address, Now now) {
   drop_newcomer();  // of two that wait, the later one can still be answered
-  newcomer = Newcomer{conn, address, {}, now.mono + limits::kLinkDeadAfter};
+  served.takeover.newcomer = Newcomer{conn, address, {}, now.mono + limits::kLinkDeadAfter};
 }
 
 void Edge::Impl::drop_newcomer() {
-  if (!newcomer) return;
-  outputs.push_back(Disconnect{newcomer->conn});
-  newcomer.reset();
+  if (!served.takeover.newcomer) return;
+  outputs.push_back(Disconnect{served.takeover.newcomer->conn});
+  served.takeover.newcomer.reset();
 }
 
 // A core writes nothing behind its HELLO before it is answered, so the bytes are bounded: hello_instance has
 // an answer, or an error, for limits::kGreetingBytesMax and a frame's header.
 void Edge::Impl::handle_newcomer(std::string_view bytes, Now now) {
-  newcomer->bytes.append(bytes);
-  const auto instance = link::hello_instance(newcomer->bytes);
+  served.takeover.newcomer->bytes.append(bytes);
+  const auto instance = link::hello_instance(served.takeover.newcomer->bytes);
   if (!instance) return;
-  const Newcomer come = *std::exchange(newcomer, std::nullopt);
+  const Newcomer come = *std::exchange(served.takeover.newcomer, std::nullopt);
   if (!*instance) {
     refuse_link(come.conn, instance->error(), now);
-  } else if (link->conn() && link->session().is_up() &&
-             std::ranges::find(replaced, **instance) != replaced.end()) {
+  } else if (served.link->conn() && served.link->session().is_up() &&
+             std::ranges::find(served.takeover.replaced, **instance) != served.takeover.replaced.end()) {
     refuse_same_identity(come, now);
   } else {
     take_over(come, **instance, now);
@@ -51,31 +51,33 @@ void Edge::Impl::handle_newcomer(std::string_view bytes, Now now) {
 }
 
 void Edge::Impl::take_over(Newcomer come, const std::string& instance, Now now) {
-  const std::string before = link->session().peer_instance();
-  if (link->conn()) {
+  const std::string before = served.link->session().peer_instance();
+  if (served.link->conn()) {
     link_lost({Code::kLinkDead, "replaced by a new connection"}, now);
-    if (link->session().is_up() && instance != before) {
-      if (replaced.size() >= limits::kReplacedInstancesMax) replaced.pop_front();
-      replaced.push_back(before);
-      link->session().refuse(
+    if (served.link->session().is_up() && instance != before) {
+      if (served.takeover.replaced.size() >= limits::kReplacedInstancesMax)
+        served.takeover.replaced.pop_front();
+      served.takeover.replaced.push_back(before);
+      served.link->session().refuse(
           {Code::kLinkSameIdentity, fmt::format("{} was linked anew, by another process, from {}",
-                                                setup.config.cores[*core].name, come.address.text())});
-      link->collect(now);
+                                                setup.config.cores[*served.core].name, come.address.text())});
+      served.link->collect(now);
     }
     close_link(now);
   }
-  std::erase(replaced, instance);
-  core_is_dead = false;
-  link->handle_link(come.conn, come.address, now);
-  link->session().handle_bytes(come.bytes, now.mono);
+  std::erase(served.takeover.replaced, instance);
+  served.is_dead = false;
+  served.link->handle_link(come.conn, come.address, now);
+  served.link->session().handle_bytes(come.bytes, now.mono);
 }
 
 void Edge::Impl::refuse_same_identity(const Newcomer& come, Now now) {
-  const std::string& name = setup.config.cores[*core].name;
+  const std::string& name = setup.config.cores[*served.core].name;
   const Error error{Code::kLinkSameIdentity,
                     fmt::format("{} is linked from {}; another process with its key dials from {}", name,
-                                link->peer().text(), come.address.text())};
-  clash = Clash{now.mono, fmt::format("{}: {}", code_row(error.code).name, error.text)};
+                                served.link->peer().text(), come.address.text())};
+  served.takeover.clash =
+      Takeover::Clash{now.mono, fmt::format("{}: {}", code_row(error.code).name, error.text)};
   refuse_link(come.conn, error, now);
 }
 
