@@ -36,8 +36,8 @@ class AdmissionQueue {
     bool proved = false;  // the edge itself asked: the pair is proved on some stream
   };
 
-  // The stream wants to know. Returns who has to be told that too many wait: another stream, this one, or
-  // nobody.
+  // The stream waits for the answer about the pair. Returns the question that is dropped because too many
+  // wait: another stream's, this one's, or none.
   std::optional<Waiting> ask(const xmpp::Pair& pair, ConnId conn, const AdmissionSource& source);
   // The edge wants to know, since the pair is proved on some stream.
   void ask_again(const xmpp::Pair& pair);
@@ -46,8 +46,8 @@ class AdmissionQueue {
   void sent(const xmpp::Pair& pair, std::uint64_t id, Time now);
   // Nothing: no question of that number is out.
   std::optional<Done> answered(std::uint64_t id);
-  // The questions that were sent limits::kDialbackTimeout ago: the core owes the answer, and nobody waits so
-  // long.
+  // The questions that were sent limits::kDialbackTimeout ago: the core owes the answer, and no stream waits
+  // so long.
   std::optional<Done> expired(Time now);
   // Forgets all questions, and who waits for them.
   void clear();

@@ -24,7 +24,8 @@ struct Question {
 // {"error":{…}} as text.
 std::string refusal(const Error& error);
 boost::json::object error_object(const Error& error);
-// The rows of `connections`. On a core's inside face pairs are shown as policy sees them, local first.
+// The rows of `connections`. A core turns its pairs round (`turn_pairs`), so that they are shown as policy
+// sees them, local first.
 boost::json::array connection_rows(const Endpoint& endpoint, std::string_view face, bool turn_pairs);
 // Policy without keys, for `policy show`.
 boost::json::object rules_object(const policy::RuleSet& rules);

@@ -57,7 +57,7 @@ void Core::Impl::apply(std::shared_ptr<const config::PreparedPolicy> next, Now n
     if (links.ends.at(i).session().is_up()) push(i);
 }
 
-// What waits was judged by the old policy, and is not judged again when there is credit for it.
+// Stanzas that wait were checked against the old policy, and are not checked again when there is credit.
 void Core::Impl::judge_again(const Pair& pair, PairState& out, Now now) {
   // Where the pair may start all of it may go: one judgement for thousands of stanzas.
   const auto& rules = policy.in_force->rules();
@@ -100,7 +100,7 @@ void Core::handle_dial_failed(ConnId conn, Error error, Now now) {
     impl_->turn(now);
     return;
   }
-  // What the driver's dialler calls refused is, on this face, an internal server that does not answer.
+  // A dial that is refused here is an internal server that does not answer.
   if (error.code == Code::kDialRefused || error.code == Code::kDialTimeout) error.code = Code::kDialInside;
   impl_->endpoint.handle_dial_failed(conn, error, now);
   impl_->turn(now);
@@ -219,7 +219,8 @@ std::string Core::control(std::string_view text, Now now) {
   return refusal({Code::kControlRefused, "a core does not answer `" + ask + "`"});
 }
 
-// --- one turn: outputs of the face and events of the links are carried to each other until all are silent
+// --- one turn: outputs of the endpoint and events of the links are carried to each other until there are
+// none
 
 void Core::Impl::turn(Now now) {
   for (bool any = true; any;) {
@@ -236,7 +237,7 @@ void Core::Impl::turn(Now now) {
   }
 }
 
-// --- what the endpoint tells
+// --- outputs of the endpoint
 
 void Core::Impl::on(Output&& output, Now) { outputs.push_back(std::move(output)); }
 

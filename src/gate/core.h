@@ -1,5 +1,5 @@
 // The core role: internal servers on one side, links to edges on the other. Owns the policy, the
-// dialback secret and what waits; makes every bounce; checks again whatever an edge says.
+// dialback secret and what waits; makes every bounce; checks again all that an edge asserts.
 #pragma once
 
 #include <memory>

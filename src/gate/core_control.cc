@@ -1,4 +1,4 @@
-// What people ask of a core (docs/control.md).
+// Questions of the control socket to a core (docs/control.md).
 #include <algorithm>
 
 #include <fmt/format.h>

@@ -1,6 +1,6 @@
-// The core role's inside. core.cc takes inputs; core_outward.cc moves stanzas from internal servers to edges,
-// core_inward.cc the other way; core_one_way.cc judges them; core_link.cc dials edges, pushes and answers;
-// core_control.cc answers people.
+// The implementation of the core. core.cc takes inputs; core_outward.cc moves stanzas from internal servers
+// to edges, core_inward.cc the other way; core_one_way.cc checks them; core_link.cc dials edges, pushes and
+// answers; core_control.cc answers people.
 #pragma once
 
 #include <deque>
@@ -52,7 +52,7 @@ class Core::Impl {
     Outbox box;
     std::optional<std::size_t> edge;  // that carries the pair until its link is declared dead
     std::set<ConnId> held;
-    // What settlements of its stanzas come back with; 0 while none was sent.
+    // The ticket that its stanzas are settled with; 0 while none was sent.
     Ticket ticket = 0;
     std::size_t unsettled = 0;
     UnixTime since{};  // its first stanza went to an edge
@@ -76,7 +76,7 @@ class Core::Impl {
   void answer_lost(Now now);
   PairEntry& state_of(const Pair& pair);
   Judged& up_to_date(Judged& judged, Now now);
-  // So many stanzas less are unsettled; nullptr for a ticket that is nobody's.
+  // Counts `count` stanzas as settled. nullptr where the ticket is not in use.
   PairEntry* note_settled(Ticket ticket, std::uint64_t count = 1);
   std::optional<std::size_t> choose_edge(const Pair& pair) const;
   // The one error for a stanza that an internal user sent; nothing where none may be sent.
@@ -116,7 +116,7 @@ class Core::Impl {
     bool ready = false;  // up, and the push is taken
     bool dead = true;
     bool unwanted = false;        // the edge has no place for this core (kLinkShard)
-    std::optional<Time> give_up;  // what is unsettled is answered then
+    std::optional<Time> give_up;  // when unsettled stanzas are answered
     std::uint64_t pushed_generation = 0;
     std::string last_error;
     RepeatedLog failures;  // since it was ready last

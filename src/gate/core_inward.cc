@@ -1,5 +1,5 @@
-// From an edge to internal servers. Nothing that an edge says is believed: the stanza is parsed again, the
-// pair is judged again (DESIGN invariants 3 and 5).
+// From an edge to internal servers. The core does not trust the edge: it parses the stanza again and checks
+// the pair again (DESIGN invariants 3 and 5).
 #include <fmt/format.h>
 
 #include "gate/core_impl.h"
@@ -28,7 +28,7 @@ void Core::Impl::on(std::size_t edge, link::Received&& received, Now now) {
   const Pair& pair = received.pair();
   if (auto judgement = check_inward(received, now); !judgement) {
     const Error error = std::move(judgement).error();
-    // What the edge calls its addresses is good enough to answer a proved pair, not to deliver.
+    // The addresses that the edge gave suffice to answer a proved pair, not to deliver.
     if (received.stanza.is_between(pair.remote, pair.local))
       refuse_inward(pair, received.stanza, error, setup.config.name.ascii(), now);
     settle({edge, received.receipt}, error.code, now);
@@ -53,10 +53,10 @@ void Core::Impl::refuse_inward(const Pair& pair, const xmpp::Stanza& stanza, con
             {"leg", leg},
             {"text", error.text}}});
   if (!policy.in_force->rules().may_answer(pair, now.civil)) return;
-  // Who sent it is not known, whatever the edge says.
+  // The sender is not known, whatever the edge asserts.
   if (error.code == Code::kStanzaFromInvalid || error.code == Code::kStanzaFromMalformed) return;
   const auto condition = stanza_condition(error.code, Sender::kWorld);
-  // The world is told what happened, not where inside: no address, no node name.
+  // A remote sender learns what happened, not where: no internal address, no node name.
   if (auto answer =
           xmpp::bounce(stanza, condition, fmt::format("{}: {}", pair.local.unicode(), row.sentence)))
     enqueue(pair, std::move(*answer), std::nullopt, now);

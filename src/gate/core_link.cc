@@ -26,8 +26,8 @@ void Core::Impl::schedule(Link& link, bool final, Now now) {
   link.next_dial = now.mono + link.backoff + Duration(jitter);
 }
 
-// Where no edge has a place for this core, nothing that the servers inside send here can go anywhere: their
-// streams end, and they come again where there is one.
+// Where no edge accepts this shard of the core, stanzas of internal servers have no way out: their streams
+// are ended, and the servers connect again, to a shard that has an edge.
 void Core::Impl::not_linked(std::size_t edge, const Error& error, Now now) {
   const bool unwanted = error.code == Code::kLinkShard;
   link_down(edge, error, unwanted, now);
@@ -105,8 +105,8 @@ void Core::Impl::set_ready(std::size_t edge, Now now) {
   pump_all(now);
 }
 
-// The link is declared dead and another one lives: its pairs go there, in order, before what waited behind
-// them.
+// The link is declared lost and another one is ready: its pairs move there, in order, before the stanzas that
+// waited behind them.
 void Core::Impl::move_away(std::size_t edge, Now now) {
   auto abandoned = links.ends.at(edge).session().abandon();
   for (auto it = abandoned.rbegin(); it != abandoned.rend(); ++it) {
@@ -139,7 +139,7 @@ std::string Core::Impl::internal_key(const Pair& pair, const std::string& stream
 
 // The secret never leaves the core (DESIGN invariant 2): a key for a pair that policy allows, and a verdict
 // for any local domain, since refusing one would only hide that it is ours. Whether a pair may be admitted is
-// judged as an edge judges it, but with the inside names.
+// evaluated as an edge evaluates it, but with the internal names.
 void Core::Impl::on(std::size_t edge, link::Asked&& asked, Now now) {
   auto& session = links.ends.at(edge).session();
   if (const auto* key = std::get_if<link::KeyAsk>(&asked.ask)) {

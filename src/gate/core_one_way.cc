@@ -1,5 +1,5 @@
-// The direction of a policy row says who may start. Where only one side may, what it asks is noted, and of
-// the other side's stanzas those pass that answer it (policy/open_questions.h).
+// The direction of a rule says who may start. Where only one side may, its requests are noted, and of the
+// other side's stanzas those pass that answer one (policy/open_questions.h).
 #include "gate/core_impl.h"
 
 namespace sallyport::gate {

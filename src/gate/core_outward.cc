@@ -1,5 +1,5 @@
-// From internal servers to the edges: judged, translated, queued per pair, sent as credit allows, and
-// answered when it did not work.
+// From internal servers to the edges: stanzas are translated, checked against policy, queued for their pair,
+// sent as credit allows, and bounced when they are refused.
 #include <fmt/format.h>
 
 #include "gate/core_impl.h"
@@ -27,7 +27,7 @@ void Core::Impl::on(On<s2s::StanzaReceived>&& received, Now now) {
   xmpp::Stanza& stanza = received.event.stanza;
   if (auto mapped = policy.in_force->outward(stanza, remote); !mapped) {
     // It grew beyond the limit under the node's other name. There is no outward form to be answered by the
-    // usual way, so the answer goes to the names that are known inside.
+    // usual way, so the answer carries the internal names.
     ++report.refused;
     const auto& row = code_row(mapped.error().code);
     log.log({LogLevel::kWarning,

@@ -1,5 +1,5 @@
-// What the core's endpoint asks of the policy in force: to which remote domains an internal server may open a
-// stream, which internal servers there are, and at which addresses.
+// The policy in force as the core's endpoint consults it: to which remote domains an internal server may open
+// a stream, which internal servers there are, and at which addresses.
 //
 // Here `pair.local` is a remote domain of the public network (the core speaks for it) and `pair.remote` an
 // internal name: a local domain, an alias served under its own name, or the internal name of a mapped chat

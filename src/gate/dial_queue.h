@@ -23,7 +23,7 @@ class DialQueue {
   // Whether a stream for `peer` may be opened now. `end(conn)` ends a stream that has to give up its place.
   template <typename End>
   bool may_dial(const std::string& peer, End end) {
-    // What ends for this peer must not let another take its place.
+    // A stream that ends here gives its place to this peer, not to a pair that waits.
     const bool was_busy = std::exchange(busy_, true);
     auto place = places_.place({peer});
     for (; place.room == Places::Room::kYields; place = places_.place({peer})) end(ConnId(*place.loser));

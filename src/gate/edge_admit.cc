@@ -1,6 +1,6 @@
-// The edge asks its core about pairs that no row of the pushed policy names: the core knows the inside names,
-// an edge is not told them (DESIGN invariants 2 and 5). Nothing that a core answers, or leaves unanswered,
-// does more than refuse or admit the pair: the core judges each stanza of it again.
+// The edge asks its core about pairs that no rule of the pushed policy names: the core knows the internal
+// names, and an edge is not told them (DESIGN invariants 2 and 5). An answer only refuses or admits the pair:
+// the core checks each of its stanzas again.
 #include "gate/edge_impl.h"
 
 namespace sallyport::gate {
@@ -39,7 +39,7 @@ bool Edge::Impl::handle_admission(const link::Answered& answered, Now now) {
   const auto done = questions.admissions.answered(answered.id);
   if (!done) return false;
   finish_admission(*done, answered.answer, now);
-  // Where the link is full of other questions, asking at once would only be told so again.
+  // Where the link is full of other questions, another one would be refused at once.
   if (answered.answer || answered.answer.error().code != Code::kLinkBusy) send_admissions(now);
   return true;
 }
@@ -57,7 +57,7 @@ void Edge::Impl::finish_admission(const AdmissionQueue::Done& done, const link::
   if (is_known && refusal && done.proved) endpoint.judge_again(now);
 }
 
-// A core that owes an answer for so long is asked again; who waited for it has gone or is told now.
+// A core that owes an answer for so long is asked again; the streams that waited for it are answered now.
 void Edge::Impl::expire_admissions(Now now) {
   while (const auto done = questions.admissions.expired(now.mono))
     finish_admission(*done, Error{Code::kLinkDown, {}}, now);

@@ -1,4 +1,4 @@
-// The edge role's inside. edge.cc takes inputs and moves stanzas, edge_link.cc talks to the core,
+// The implementation of the edge. edge.cc takes inputs and moves stanzas, edge_link.cc talks to the core,
 // edge_takeover.cc decides which of two connections of a core is its link, edge_admit.cc asks it about pairs.
 #pragma once
 
@@ -84,7 +84,7 @@ class Edge::Impl {
   std::string status(Now now) const;
 
   // --- edge_takeover.cc: a second connection of the core that is linked
-  // One whose HELLO is awaited, because it says whether the link that lives makes way for it.
+  // One whose HELLO is awaited: the instance in it decides whether the link in use makes way for it.
   struct Newcomer {
     ConnId conn;
     dns::Endpoint address;
@@ -146,9 +146,9 @@ class Edge::Impl {
     };
     std::optional<Preparing> preparing;
     std::uint64_t last_prepared = 0;
-    // What cannot be routed or checked before a push is in use: a core that was linked to an earlier process
-    // of this edge sends what is unsettled at once. Bounded by the link's credit, of which the core lets no
-    // peer have more than its share.
+    // Stanzas that cannot be routed or checked before a push is in use: a core that was linked to an earlier
+    // process of this edge sends its unsettled stanzas at once. Bounded by the link's credit, of which the
+    // core lets no peer have more than its share.
     struct Early {
       Pair pair;
       xmpp::Stanza stanza;
@@ -162,13 +162,13 @@ class Edge::Impl {
     Listening state;
     bool draining = false;
   };
-  // What remote domains sent, and has no credit yet.
+  // Stanzas of remote domains that have no credit yet.
   struct InwardPairs {
     Outboxes outboxes;
     xmpp::PairMap<Inward> map{};
     Sweep sweep{limits::kPairsRememberedMax};
   };
-  // What the core was asked, and not yet answered.
+  // Questions that the core has not answered yet.
   struct Questions {
     // By the asker's address; the question's number.
     Shares<std::uint64_t> verdicts{
@@ -176,7 +176,8 @@ class Edge::Impl {
     std::map<std::uint64_t, Asked> asked;
     AdmissionQueue admissions;
   };
-  // What an outcome is owed for, and in which of this edge's sessions: receipts of two are not told apart.
+  // A stanza of the core whose outcome is owed, and the session it came in: receipts of two sessions may be
+  // equal.
   struct Owed {
     std::uint64_t session;
     link::Receipt receipt;

@@ -14,7 +14,7 @@ void Edge::Impl::handle_link(ConnId conn, std::size_t peer, const dns::Endpoint&
     return await_hello(conn, address, now);
   drop_newcomer();
   if (served.link &&
-      served.link->conn()) {  // another core, after silence, or a connection on which nobody has greeted
+      served.link->conn()) {  // another core after a long silence, or a connection without a HELLO
     outputs.push_back(Disconnect{*served.link->conn()});
     served.link->handle_disconnected(now);
     link_lost({Code::kLinkDead, "replaced by a new connection"}, now);
@@ -44,7 +44,7 @@ void Edge::Impl::close_link(Now now) {
   serve(false);
 }
 
-// --- what the session tells
+// --- events of the session
 
 void Edge::Impl::on(link::Received&& received, Now now) {
   const auto ticket = owed.put({served.sessions, received.receipt});
@@ -116,7 +116,7 @@ void Edge::Impl::forget(Now now) {
   inward.map.clear();
   drop_early();
   questions.admissions.clear();
-  // What was on its way inward has no one to go to any more; sent anew later it might arrive twice.
+  // Stanzas on their way inward have no receiver any more; sent again later, they might arrive twice.
   report.refused += served.link->session().abandon().size();
   outputs.push_back(Discard{policy.view.use(nullptr)});
   outputs.push_back(UseCredentials{});

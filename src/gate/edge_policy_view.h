@@ -1,5 +1,5 @@
-// What an edge's endpoint asks of the pushed policy: who is served and admitted, under which rules, and how a
-// remote domain is reached.
+// The pushed policy as an edge's endpoint consults it: whom it serves and admits, under which rules, and how
+// a remote domain is reached.
 //
 // An edge is not told the internal names (DESIGN invariant 2), so it cannot see that a remote domain is one.
 // By itself it admits only the domains that an [[allow]] row or a static route names exactly. About each
@@ -20,15 +20,15 @@ namespace sallyport::gate {
 // Empty until the first push and after the last link is forgotten: then nothing is served.
 class EdgePolicyView : public PolicyView {
  public:
-  // The policy from now on, or none. Returns the one before. What the core said under that one is forgotten.
+  // The policy from now on, or none. Returns the one before. The core's answers under that one are forgotten.
   std::shared_ptr<const config::PushedPolicy> use(std::shared_ptr<const config::PushedPolicy> policy) {
     admissions_.clear();
     return std::exchange(policy_, std::move(policy));
   }
   // Whether the core answers questions about pairs: one that speaks version 1 of the link protocol does not,
-  // and then refuses each stanza of an inside name itself.
+  // and then refuses each stanza of an internal name itself.
   void core_answers(bool answers) { core_answers_ = answers; }
-  // What the core said of the pair.
+  // The core's answer about the pair, if it is known: nothing in it means admitted.
   const std::optional<Error>* admission(const Pair& pair) const { return admissions_.find(pair); }
   void note_admission(const Pair& pair, const AdmissionSource& source, std::optional<Error> refusal) {
     admissions_.note(pair, source, std::move(refusal));

@@ -1,5 +1,5 @@
-// What one source may have of what all share in an edge: questions to the core, and the memory for stanzas
-// that wait for credit inward.
+// Fair shares of an edge's budgets: questions to the core, and the memory for stanzas that wait for credit
+// inward.
 #include "gate/edge_impl.h"
 #include "gate/reply.h"
 
@@ -16,7 +16,7 @@ void Edge::Impl::on(On<s2s::CheckKey>&& check, Now now) {
   const Shares<std::uint64_t>::Keys asker{endpoint.peer_source(check.conn)};
   auto place = questions.verdicts.place(asker);
   for (; place.loser != nullptr; place = questions.verdicts.place(asker)) {
-    // The core's answer to it finds nobody who waits.
+    // The core's answer to it is dropped.
     auto node = questions.asked.extract(*place.loser);
     Asked& lost = node.mapped();
     lost.part.reset();

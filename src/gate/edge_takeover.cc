@@ -5,12 +5,10 @@
 // link from each other for ever. They are told apart by the instance that HELLO names (random, new for each
 // process):
 //
-// - the instance that is linked comes again: its old connection is dead; the new one is the link;
-// - an instance that was never seen: a restart, as far as anybody can know. It takes the link, and the
-// instance
-//   that had it is remembered as replaced, and told so in case it lives;
-// - an instance that was replaced comes back while the one that replaced it is linked: both run. It is
-// refused
+// - the instance that is linked dials again: its old connection is lost, and the new one becomes the link;
+// - an instance that was never seen: it counts as a restart. It takes the link; the instance that had it is
+//   remembered as replaced, and is told so in case it is still running;
+// - an instance that was replaced dials while the one that replaced it is linked: both run. It is refused
 //   with kLinkSameIdentity as long as the link is up. A link whose core is gone is down after
 //   limits::kLinkDeadAfter, and then the next attempt is admitted.
 #include <algorithm>

@@ -234,8 +234,7 @@ void Endpoint::hold(ConnId conn, bool on) {
   if (stream->holds == (on ? 1 : 0)) emit(Output{Hold{conn, on}});
 }
 
-// Pairs without a stream, and streams that still negotiate, ask the judge anyway, and it knows the new
-// policy.
+// Pairs without a stream, and streams that still negotiate, consult the new policy anyway.
 void Endpoint::judge_again(Now now) {
   policy_.judge.set(now.civil);
   policy_.epoch.advance(keys_of(streams_));
@@ -300,7 +299,7 @@ void Endpoint::set_timer(ConnId conn, Stream& stream) {
   stream.timer = next;
 }
 
-// The machine tells what ends with the connection, and ends last.
+// The machine reports everything that ends with the connection, then its own end.
 void Endpoint::break_stream(ConnId conn, Stream& stream, const Error& error, Now now) {
   stream.broken = true;
   if (auto* in = stream.in()) in->handle_disconnected(error);

@@ -1,6 +1,6 @@
 // All s2s streams of one node on one side: an edge's endpoint faces the public network, a core's the internal
 // one. It accepts streams, opens one for each pair when there is something to send, asks authoritative
-// servers about keys, and tells its role what was received and what became of what was sent.
+// servers about keys, and reports to its role the stanzas received and the outcome of those sent.
 //
 // Pairs here are seen from the endpoint: `local` is what the node speaks for, `remote` what the peer speaks
 // for. (On a core `local` is therefore a remote domain of the public network, and `remote` an internal name.)
@@ -37,9 +37,9 @@
 
 namespace sallyport::gate {
 
-// --- what an endpoint tells its role, besides the outputs that it passes on
+// --- outputs for the role, besides those that are passed on to the driver
 
-// Something that a stream wants or tells (s2s/inbound.h, s2s/outbound.h), and on which connection.
+// An event of a stream (s2s/inbound.h, s2s/outbound.h), and its connection.
 template <typename Event>
 struct On {
   ConnId conn;
@@ -91,7 +91,7 @@ struct EndpointCounters {
 
 class Endpoint {
  public:
-  // What an endpoint is made of. The references outlive it.
+  // The references outlive the endpoint.
   struct Setup {
     std::string name;  // "world" or "inside", for logs
     const PolicyView& policy;
@@ -187,7 +187,7 @@ class Endpoint {
     bool take_output(std::string& bytes);
   };
   using Streams = IndexedMap<ConnId, Stream>;
-  // What is sent for one pair, and on which stream.
+  // The stanzas for one pair, and the stream that carries them.
   struct Outgoing {
     Outbox box;
     Redial redial;
@@ -221,7 +221,7 @@ class Endpoint {
   void break_stream(ConnId conn, Stream& stream, const Error& error, Now now);
   void end_stream(ConnId conn, const std::optional<Error>& error, Now now);
 
-  // endpoint_events.cc: what streams want and tell. Each returns false when the stream has ended.
+  // endpoint_events.cc: events of streams. Each returns false when the stream has ended.
   // Handles all of it; nullptr once the stream has ended.
   Stream* drain(ConnId conn, Now now);
   bool on(ConnId conn, Stream& stream, s2s::StartTls&& event, Now now);
@@ -249,14 +249,14 @@ class Endpoint {
     outputs_.emplace_back(std::forward<Args>(args)...);
   }
 
-  // endpoint_verify.cc: what the verifier wants
+  // endpoint_verify.cc: outputs of the verifier
   Result<ConnId> open_verifier(const Pair& pair, Now now);
   void handle_verifier(Now now);
   void on(Verifier::Ask&& ask, Now now);
   void on(Verifier::Answer&& answer, Now now);
   void on(Verifier::Close&& close, Now now);
 
-  // endpoint_send.cc: pairs and what is sent for them. `pair`: the key of its entry.
+  // endpoint_send.cc: pairs and the stanzas for them. `pair`: the key of its entry.
   std::string peer_of(const Pair& pair) const;
   void pump(const Pair& pair, Outgoing& out, Now now);
   void open(const Pair& pair, Outgoing& out, Now now);

@@ -1,4 +1,4 @@
-// What streams want and tell.
+// Events of streams.
 #include <algorithm>
 #include <utility>
 

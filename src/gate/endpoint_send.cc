@@ -1,4 +1,4 @@
-// What is sent: one outgoing stream for each pair, opened when there is something to send.
+// Sending: one outgoing stream for each pair, opened when there is something to send.
 #include <utility>
 
 #include <fmt/format.h>
@@ -168,7 +168,7 @@ void Endpoint::return_lost() {
   }
 }
 
-// To whoever waits for the outcome. A stanza without a ticket is an answer, and an answer is not answered:
+// Reports the outcome to the role. A stanza without a ticket is an answer, and an answer is not answered:
 // its loss stands in the log only.
 void Endpoint::give_back(Queued& queued, const Error& error) {
   if (queued.ticket != 0) {

@@ -1,4 +1,4 @@
-// What people see of an endpoint.
+// The views that the control socket shows of an endpoint.
 #include <algorithm>
 
 #include <fmt/format.h>

@@ -1,5 +1,5 @@
-// The vocabulary between a role (Edge, Core) and the world around it: the driver with its
-// sockets, or the simulation. Everything a role learns is a handle_*; everything it wants is an Output.
+// The vocabulary between a role (Edge, Core) and its driver: the one with sockets, or the simulation. A role
+// learns everything by a handle_*, and requests everything by an Output.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,7 @@ namespace sallyport::gate {
 // with odd numbers, the role names dialled ones with even numbers.
 using ConnId = std::uint64_t;
 
-// Names for what one role dials, shared by all that dial in it.
+// Numbers for the connections that one role dials, shared by all parts of it that dial.
 class ConnIds {
  public:
   ConnId next() { return last_ += 2; }
@@ -33,12 +33,12 @@ class ConnIds {
   ConnId last_ = 0;
 };
 
-// --- what a role wants
+// --- outputs of a role
 
 // How the server of a domain is found and reached (the driver does it: SRV, addresses, the race of
 // RFC 8305, the judgement of addresses).
 struct DialPlan {
-  // Addresses to try in order before anything else: static routes, or configured inside servers.
+  // Addresses to try in order before anything else: static routes, or configured internal servers.
   struct Step {
     route::HostPort address;
     // Written by our administrator as an IP: may lead anywhere but to our own listeners.
@@ -61,7 +61,7 @@ struct DialLink {
   std::size_t edge;
 };
 
-// Write what take_output has, then hand the socket to TLS. Answered by handle_tls.
+// Write the bytes of take_output, then hand the socket to TLS. Answered by handle_tls.
 struct BeginTls {
   ConnId conn;
   bool accepting;
@@ -81,7 +81,8 @@ struct Hold {
   ConnId conn;
   bool on;
 };
-// Write what is left, then close. No input comes for the connection afterwards; the role has forgotten it.
+// Write the remaining bytes, then close. No input comes for the connection afterwards; the role has forgotten
+// it.
 struct Disconnect {
   ConnId conn;
 };
@@ -90,19 +91,18 @@ struct Disconnect {
 struct Listen {
   bool on;
 };
-// Edge only: make of a push what it takes to use it (decode_push), and of the certificates and the trust in
-// it what TLS uses. Stanzas do not wait for that: the driver does it beside its loop. Answered by
-// handle_prepared.
+// Edge only: decode a push (decode_push), and load its certificates and trusted authorities for TLS. The
+// driver does it off the event loop. Answered by handle_prepared.
 struct Prepare {
   std::uint64_t id;
   config::PushWork work;
 };
-// Edge only: these public certificates, and only these, from now on, and what remote certificates must lead
-// to. New handshakes use them. Null: no certificate, and the system's store.
+// Edge only: use these public certificates, and only these, in new handshakes, and these trusted authorities
+// for remote certificates. Null: no certificate, and the system's store.
 struct UseCredentials {
   std::shared_ptr<const config::Credentials> credentials;
 };
-// Is of no more use to the role, and takes long to free: not where stanzas wait.
+// Release `value` off the event loop; destroying it is slow.
 struct Discard {
   std::shared_ptr<const void> value;
 };
@@ -110,7 +110,7 @@ struct Discard {
 using Output =
     std::variant<Dial, DialLink, BeginTls, Flush, Hold, Disconnect, Listen, Prepare, UseCredentials, Discard>;
 
-// --- what a role is
+// --- inputs of a role
 
 struct Accepted {
   dns::Endpoint peer;
@@ -142,9 +142,9 @@ class Role {
   // handed to the socket.
   virtual void handle_written(ConnId conn, std::uint64_t bytes_total, Now now) = 0;
   virtual void handle_disconnected(ConnId conn, Error error, Now now) = 0;
-  // Edge only: what became of a Prepare, by its id. Errors: decode_push's.
+  // Edge only: the result of a Prepare, by its id. Errors: decode_push's.
   virtual void handle_prepared(std::uint64_t, Result<config::PreparedPush>, Now) {}
-  // Edge only: what became of Listen{true}. An error names the first listener that could not be opened; the
+  // Edge only: the result of Listen{true}. An error names the first listener that could not be opened; the
   // others are open all the same, and Listen{true} tries again those that are not.
   virtual void handle_listening(Result<void>, Now) {}
   virtual void handle_timeout(Now now) = 0;

@@ -35,7 +35,7 @@ class LinkEnd {
     conn_.reset();
     session_.handle_disconnected(now.mono);
   }
-  // Collects what the session has to say; true when the driver must be told to flush.
+  // Collects the output of the session; true when the driver must be told to flush.
   bool collect(Now now) {
     if (!conn_ || !session_.take_output(buffer_, now.mono) || flush_due_) return false;
     return flush_due_ = true;

@@ -1,5 +1,5 @@
-// A role's ends of links, one for each node on the other side that has been linked: which connection is
-// whose, the events of their sessions, what they write, and how their connections are closed.
+// A role's ends of links, one for each node on the other side that has been linked: their connections, the
+// events and the output of their sessions, and the closing of connections.
 //
 // The set decides nothing: which node may have a link, and which of several carries a pair, is the role's.
 // Pure; one owner.
@@ -40,12 +40,12 @@ class LinkSet {
     link::Event event;
   };
   std::optional<Told> poll();
-  // Tells the driver what there is to write, and closes connections that their session wants closed: then
-  // true, since more may follow from it.
+  // Tells the driver that there is output, and closes connections that their session wants closed. True when
+  // it closed one, since more may follow from it.
   bool flush(Now now);
   // Closes the node's connection behind what its session has written. Precondition: it has one.
   void close(std::size_t node, Now now);
-  // Closes a connection that becomes nobody's link, and tells the other node why.
+  // Closes a connection that is not to become a link, and tells the other node why.
   void refuse(ConnId conn, link::SessionConfig config, Error error, Now now);
   // As Role::take_output; nothing where the connection is not a link's.
   std::optional<bool> take_output(ConnId conn, std::string& out);

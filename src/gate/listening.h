@@ -1,5 +1,5 @@
-// Whether the s2s listeners of an edge are open: what the role wants, what the driver could do, and when it
-// is to try again. Pure.
+// The state of the s2s listeners of an edge: wanted by the role, opened or not by the driver, and when it
+// tries again. Pure.
 #pragma once
 
 #include <optional>
@@ -15,7 +15,7 @@ class Listening {
   // The log outlives it.
   explicit Listening(LogSink& log) : log_(log) {}
 
-  // What the role wants from now on. The caller gives the driver Listen{on} when it changes.
+  // Whether the role wants them open from now on. The caller gives the driver Listen{on} when that changes.
   void want(bool on);
   // The driver's answer to Listen{true}. One that comes after the role has changed its mind is ignored. An
   // error is logged, and another attempt is due after limits::kListenRetryFirst, then after twice as long

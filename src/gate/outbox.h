@@ -1,6 +1,6 @@
-// What waits and what is in flight for each pair: an outbox owns a stanza from the moment it is queued until
-// its outcome is known. An endpoint has one for each pair that it sends to, and so has a core towards its
-// edges and an edge towards its core.
+// Stanzas that wait or are in flight for each pair: an outbox owns a stanza from the moment it is queued
+// until its outcome is known. An endpoint has one for each pair that it sends to, and so has a core towards
+// its edges and an edge towards its core.
 //
 // All outboxes of one owner share one memory, of which no peer and no feed (the server that stanzas come
 // from) holds more than its share; when it is full, whoever holds most loses its oldest stanza first. A
@@ -40,7 +40,7 @@ struct Queued {
 // One pair's. Changed by the Outboxes that it belongs to; it does not move while something waits in it.
 class Outbox {
  public:
-  // What waits: whether, how many stanzas, and the size of their XML.
+  // Stanzas that wait: whether there are any, how many, and the size of their XML.
   bool empty() const { return queue_.empty(); }
   std::size_t size() const { return queue_.size(); }
   std::size_t bytes() const { return bytes_; }

@@ -27,12 +27,12 @@ class PolicyInForce {
     return policy_->served_outward(name);
   }
 
-  // Replaces every mapped node's inside name by the alias that `remote` knows it by. On an error the stanza
-  // is as it was. Errors: kXmlTooLarge, and what AddressMap says.
+  // Replaces the internal name of every mapped node by the alias that `remote` knows it by. On an error the
+  // stanza is unchanged. Errors: kXmlTooLarge, and those of AddressMap.
   Result<void> outward(xmpp::Stanza& stanza, const xmpp::Domain& remote) const;
   // The reverse.
   Result<void> inward(xmpp::Stanza& stanza) const;
-  // The inside name behind a local name (itself, when it is not a mapped alias).
+  // The internal name behind a local name (itself, when it is not a mapped alias).
   xmpp::Domain inside_of(const xmpp::Domain& local) const;
 
  private:

@@ -1,4 +1,4 @@
-// What an endpoint asks of the policy in force: whom it serves and admits, under which rules, and how a
+// The policy in force as an endpoint consults it: whom it serves and admits, under which rules, and how a
 // pair's server is reached. Views answer without I/O and keep no time: rows expire, so the caller says when.
 #pragma once
 

@@ -9,7 +9,7 @@ namespace sallyport::gate {
 
 Redial::Next Redial::handle_end(const End& end, bool waits, Now now) {
   if (end.carried) begin_anew();
-  // A failed dial behind a server that could not be used says less than the failure of that server did.
+  // A failed dial after a server that could not be used is less telling than the failure of that server.
   const bool says_less = !avoid_.empty() && !end.connected && last_error_;
   // That an idle stream was closed is not an error.
   const bool was_idle = end.ready && end.error && end.error->code == Code::kStreamIdle;

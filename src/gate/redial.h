@@ -24,7 +24,7 @@ class Redial {
   };
   enum class Next : std::uint8_t { kWait, kOpen, kGiveUp };
 
-  // What to do about what waits (`waits`: something does). kOpen: open a stream now. kGiveUp: return it with
+  // What to do when stanzas wait (`waits`), and otherwise. kOpen: open a stream now. kGiveUp: return it with
   // `reason()`. kWait: nothing; the next stanza opens a stream, if `may_dial`.
   Next handle_end(const End& end, bool waits, Now now);
   // The stream can be used: earlier failures are forgotten.

@@ -23,7 +23,7 @@ std::string_view to_the_world(Code code, std::string_view own) {
     default:
       break;
   }
-  // Found it was: the stanza came here by it. Which server behind it fails, and how, is nobody's business
+  // The remote sender's server did find this gateway. Which server behind it fails, and how, is not disclosed
   // there.
   if (own == "remote-server-not-found") return "service-unavailable";
   return own.empty() ? "internal-server-error" : own;

@@ -8,12 +8,12 @@
 
 namespace sallyport::gate {
 
-// On which side of this gateway the sender of a stanza is, who is told that it was refused.
+// The side of this gateway on which the sender of a refused stanza is.
 enum class Sender : std::uint8_t { kInside, kWorld };
 
 // The condition (RFC 6120 8.3.3) of the error that answers a stanza refused with `code`. Every code has one:
-// what a door settles a stanza with is the other door's word, and may be what ended a stream or a link. To a
-// sender in the world the servers behind this gateway are no servers that DNS could find or not.
+// a node settles a stanza with a code of the other node, which may be the one that ended a stream or a link.
+// A remote sender is not told of the servers behind this gateway: for it they are not found by DNS.
 std::string_view stanza_condition(Code code, Sender sender);
 
 // The error that answers a stanza that cannot be moved. Nothing where none may be sent (RFC 6120 8.3.1).

@@ -1,11 +1,11 @@
-// How a stanza's sender is told what became of it.
+// The name under which the outcome of a stanza is reported.
 #pragma once
 
 #include <cstdint>
 
 namespace sallyport::gate {
 
-// The owner's name for a stanza that it gives away. 0: nobody waits for its outcome.
+// The owner's name for a stanza that it hands on. 0: no outcome is reported.
 using Ticket = std::uint64_t;
 
 }  // namespace sallyport::gate
