@@ -1,6 +1,6 @@
-// Translation of a node's name: of a canonical stanza it makes a canonical stanza again, with the addresses
-// that its fields say; what a user wrote into the first child stays as it is; mapping again changes nothing;
-// and from bytes that nobody parsed it makes none that the parser would not have accepted.
+// Alias translation: a canonical stanza becomes a canonical stanza with the addresses of its fields; a user's
+// text in the first child stays unchanged; mapping again changes nothing; and input that was never parsed
+// does not become a stanza that the parser would reject.
 #include "alias/address_map.h"
 #include "property.h"
 #include "xmpp/xml_stream.h"
@@ -9,7 +9,7 @@ using namespace sallyport;
 
 namespace {
 
-// What stands directly in a <body/> or <subject/> that is the first child of a message; nothing where there
+// Returns the text directly in a <body/> or <subject/> that is the first child of a message; nothing if there
 // is none.
 std::string_view first_prose(std::string_view xml) {
   if (!xml.starts_with("<message ")) return {};
@@ -34,7 +34,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static xmpp::StanzaReader reader;
   auto stanza = reader.read(bytes);
   if (!stanza) {
-    // Bytes that nobody judged: refused or not, but nothing worse.
+    // Bytes that were never validated: they may be rejected, nothing worse.
     static const auto kSome = *reader.read("<message from='a.b' to='c.d'/>");
     (void)map().map({kSome.kind(), kSome.from(), kSome.to(), {}, {}, {}, bytes});
     return 0;
@@ -45,13 +45,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (from.has_resource() || from.domain().ascii() != "a.b")
     fuzz::require(first_prose(mapped->xml()) == first_prose(stanza->xml()), "what a user wrote stays");
   const auto twice = map().map(*mapped);
-  if (twice) {  // otherwise it has outgrown its limit
+  if (twice) {  // otherwise the stanza has outgrown its limit
     fuzz::require(twice->xml() == mapped->xml(), "nothing that is mapped is left");
     fuzz::require(twice->id() == mapped->id(), "nothing that is mapped is left in the id");
   }
   const auto again = reader.read(mapped->xml());
   if (!again) {
-    // The only thing that can become wrong: something grew past its limit.
+    // The only valid reason to reject it: it has outgrown a limit.
     fuzz::require(mapped->xml().size() > stanza->xml().size(), "what has not grown stays a stanza");
     return 0;
   }

@@ -1,4 +1,5 @@
-// Fails on purpose: shows that a broken property is found and reported. run_smoke fails when this passes.
+// Fails on purpose: shows that a broken property is found and reported. run_smoke fails if this target
+// passes.
 #include "property.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

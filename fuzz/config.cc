@@ -1,5 +1,5 @@
 // Configuration files: every text is either a configuration or has errors, each with a place in that text;
-// and whatever a policy says, no inside name becomes remote.
+// and no policy makes an internal name remote.
 #include <algorithm>
 #include <string>
 
@@ -19,7 +19,7 @@ void findings(const config::Loaded<T>& loaded, std::string_view text) {
   for (const auto* all : {&loaded.errors, &loaded.warnings}) {
     for (const auto& finding : *all) {
       fuzz::require(finding.line >= 1 && finding.column >= 1, "every finding has a place");
-      // The library counts vertical white space more generously than we do; it never invents as many lines.
+      // The library counts more kinds of vertical white space than we do, but never more lines than bytes.
       fuzz::require(finding.line <= lines + text.size(), "the place is in the text");
       fuzz::require(finding.file == "f.toml" && !finding.text.empty(), "every finding says where and what");
     }

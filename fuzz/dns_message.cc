@@ -1,5 +1,5 @@
-// DNS messages and the records of answers: what is read is written and read again as the same; the answering
-// resolver never sends what cannot be read, nor more than fits into a datagram.
+// DNS messages and the records of answers: a parsed message is written and parsed again as the same; the
+// answering resolver never sends a malformed message, or one larger than a datagram.
 #include <string>
 
 #include "dns/answer.h"
@@ -13,7 +13,7 @@ namespace {
 
 void records(std::string_view bytes) {
   if (const auto srv = dns::parse_srv(bytes)) {
-    // A host name that was accepted is one label list: no byte in it can end or split it.
+    // An accepted host name is one list of labels: no byte in it can end or split a label.
     const auto name = dns::Name::parse(srv->target);
     fuzz::require(name.has_value(), "an SRV target is a name");
     fuzz::require(name->text() == srv->target, "an SRV target needs no escapes");
@@ -33,7 +33,7 @@ void message(std::string_view bytes) {
   if (!read) return;
   fuzz::require(head.has_value(), "a message has a head");
   const auto built = read->build();
-  // Names that came compressed are written out, which may be more than a message holds.
+  // Compressed names are written in full, which may exceed the size of a message.
   const auto again = dns::Message::parse(built);
   fuzz::require(built.size() > 65'535 || (again.has_value() && *again == *read), "parse(build(x)) == x");
 

@@ -1,5 +1,5 @@
-// Addresses: one that is accepted is bounded, and its text is the same address again. What is found plain,
-// known domain or not, is an address as it stands.
+// Addresses: an accepted one is bounded, and its text is the same address again. A plain one, with or without
+// a known domain, is an address unchanged.
 #include "xmpp/jid.h"
 #include "base/limits.h"
 #include "property.h"

@@ -1,4 +1,5 @@
-// Link frames: cut the same however the bytes come; what is decoded is encoded to the same bytes, and back.
+// Link frames: the cutting does not depend on the pieces; a decoded frame is encoded to the same bytes, and
+// back.
 #include <string>
 #include <vector>
 
@@ -39,7 +40,7 @@ void round_trip(const std::string& bytes) {
   if (!decoded) return;
   std::string again;
   frame::append(again, *decoded);
-  // What later versions put behind a greeting is not ours to repeat.
+  // Fields that later versions append to a greeting are not repeated.
   const bool open_ended = type == frame::Type::kHello || type == frame::Type::kWelcome;
   require(open_ended || again == bytes, "a frame has one encoding");
   const auto twice = frame::decode({type, std::string_view(again).substr(frame::kHeaderBytes)});

@@ -1,5 +1,5 @@
-// A link session in either role against a peer and an owner that do anything: it says only well-formed
-// frames, holds no more than it granted, settles a stanza once, and delivers none twice.
+// A link session in either role against an arbitrary peer and owner: it sends only well-formed frames, holds
+// no more than it granted, settles a stanza once, and delivers none twice.
 #include <algorithm>
 #include <map>
 #include <set>
@@ -17,7 +17,7 @@ using namespace sallyport::link;
 using fuzz::require;
 using namespace std::chrono_literals;
 
-// The input as a series of choices; zeros when it has run out.
+// The input as a series of choices; zeros after its end.
 struct Choices {
   std::string_view rest;
   std::uint8_t byte() {

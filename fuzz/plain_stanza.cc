@@ -1,7 +1,7 @@
-// The quick road: a stanza that it takes is the one that the parser makes of the same bytes, to the last of
-// them; and it is canonical for good.
+// The fast path: an accepted stanza is byte for byte the one that the parser makes of the same bytes; and it
+// stays canonical.
 //
-// The first byte of an input chooses the header's language and the bounds.
+// The first byte of an input selects the header's language and the limits.
 #include <string>
 
 #include "property.h"
@@ -24,7 +24,7 @@ void require_same(const Stanza& plain, const Stanza& parsed) {
           "the attributes are the parser's");
 }
 
-// By the parser, which takes every element that comes in pieces.
+// Uses the parser, because an element in pieces bypasses the fast path.
 void check_against_parser(std::string_view element, const Stanza& plain, const ParseLimits& limits,
                           std::string_view lang) {
   XmlStream stream({1 << 20, 1000, 1000, 100'000});
@@ -60,11 +60,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (!found) return 0;
   sallyport::fuzz::require(found->size <= text.size(), "it takes no more than there is");
   check_against_parser(text.substr(0, found->size), found->stanza, limits, lang);
-  // What comes behind it must not matter, nor what the reader saw before.
+  // Neither the following bytes nor earlier input of the reader may have an effect.
   const auto alone = PlainReader().read(text.substr(0, found->size), limits, lang);
   sallyport::fuzz::require(alone && alone->size == found->size, "it is taken alone, too");
-  // An inherited language may be one attribute too many for the quick road: then the parser has the last
-  // word.
+  // An inherited language may be one attribute too many for the fast path: then the parser decides.
   const auto again = StanzaReader().read(found->stanza.xml());
   sallyport::fuzz::require(again && again->xml() == found->stanza.xml(), "canonical for good");
   return 0;

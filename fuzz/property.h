@@ -1,4 +1,4 @@
-// What a fuzz target says about its subject: a property that does not hold ends the run with a report.
+// Assertions of the fuzz targets: a violated property ends the run with a report.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 
 namespace sallyport::fuzz {
 
-// Holds in every build type, unlike assert.
+// Checked in every build type, unlike assert.
 inline void require(bool holds, const char* property) {
   if (holds) return;
   std::fprintf(stderr, "property does not hold: %s\n", property);

@@ -1,4 +1,4 @@
-// A push from the core: bytes that are accepted have one spelling, and judging by them does not fail.
+// A push from the core: accepted bytes have one encoding, and a verdict by its rules does not fail.
 #include "config/push.h"
 #include "property.h"
 

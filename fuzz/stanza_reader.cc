@@ -1,5 +1,5 @@
-// The stanza reader: what it accepts is canonical for good, and a reader that has read much says the same
-// as a fresh one.
+// The stanza reader: an accepted stanza stays canonical, and a reader with earlier input gives the same
+// result as a new one.
 #include "property.h"
 #include "xmpp/xml_stream.h"
 

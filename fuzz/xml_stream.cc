@@ -1,8 +1,8 @@
-// The stream parser: what it finds does not depend on how the bytes are cut; a stanza that it lets
-// through is canonical for good; an element that it lets through reads back as itself.
+// The stream parser: its events do not depend on how the bytes are split; an accepted stanza stays canonical;
+// an accepted element reads back as itself.
 //
-// The first byte of an input chooses how it is cut and under which bounds it is read; bytes
-// that do not begin with `<?` or `<s` stand behind a usual header.
+// The first byte of an input selects the split and the limits; bytes that do not begin with `<?` or `<s`
+// follow a usual header.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -58,7 +58,7 @@ void drain(XmlStream& stream, Told& told) {
   }
 }
 
-// In one piece, or cut into pieces of 1 to 16 bytes that follow from `seed`.
+// In one piece, or split into pieces of 1 to 16 bytes derived from `seed`.
 Told read(std::string_view bytes, const ParseLimits& limits, std::optional<std::uint32_t> seed) {
   XmlStream stream(limits);
   Told told;
@@ -72,7 +72,7 @@ Told read(std::string_view bytes, const ParseLimits& limits, std::optional<std::
     drain(stream, told);
     bytes.remove_prefix(piece);
   }
-  // What is held behind an error is nobody's business.
+  // The bytes held after an error do not matter.
   if (told.lines.empty() || !told.lines.back().starts_with("error")) told.pending = stream.pending_bytes();
   return told;
 }

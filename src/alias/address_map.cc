@@ -10,8 +10,8 @@
 namespace sallyport::alias {
 namespace {
 
-// Payloads that are not ours to read: a change would break their signature or give away that we looked.
-// Matched from the beginning, so that every version and sub-namespace is covered.
+// Payloads that must not be changed: a change would break their signature or reveal that we read them.
+// Matched as prefixes, so that every version and sub-namespace is covered.
 constexpr std::string_view kSealedSpaces[] = {
     "http://jabber.org/protocol/xhtml-im",  // XEP-0071
     "http://www.w3.org/1999/xhtml",
@@ -30,14 +30,14 @@ bool is_sealed_space(std::string_view space) {
                              [&](std::string_view sealed) { return space.starts_with(sealed); });
 }
 
-// The namespaces of stanzas: canonical ones are in jabber:server, those that were forwarded (XEP-0297) mostly
-// in jabber:client.
+// The namespaces of stanzas: canonical ones are in jabber:server, forwarded ones (XEP-0297) mostly in
+// jabber:client.
 bool is_stanza_space(std::string_view space) {
   return space == xmpp::ns::kServer || space == "jabber:client";
 }
 
-// Walks over canonical bytes (docs/canonical-form.md): no prefixes on elements, xmlns only where it changes,
-// attributes in single quotes. Whatever is not in that form ends the walk.
+// Reads canonical bytes (docs/canonical-form.md): no prefixes on elements, xmlns only where it changes,
+// attributes in single quotes. Any other form is an error.
 class Rewriter {
  public:
   // `by_service`: the stanza comes from a room service or a room, not from an occupant or a user.
@@ -56,20 +56,20 @@ class Rewriter {
   std::string take() { return std::move(out_); }
 
  private:
-  // What is done with the text directly in an element.
+  // The treatment of the text directly in an element.
   enum class Text : std::uint8_t {
     kMapped,
-    kProse,     // what a user wrote: stays as it is
-    kSentence,  // what a room service wrote
-    kSealed,    // stays as it is, with all elements and attributes inside
+    kProse,     // text of a user: unchanged
+    kSentence,  // text of a room service
+    kSealed,    // unchanged, with all elements and attributes inside
   };
   struct Open {
     std::string_view space;
     Text text;
-    // For a message: what the text of its <body/> and <subject/> is; for all others kMapped.
+    // For a message: the treatment of its <body/> and <subject/>; for all others kMapped.
     Text prose;
   };
-  // What the attributes of a start tag say.
+  // The relevant attributes of a start tag.
   struct Tag {
     std::string_view name;
     std::string_view space;
@@ -78,7 +78,7 @@ class Rewriter {
     bool sealed = false;
   };
 
-  // Copies up to and with the next `size` bytes.
+  // Copies the input up to and including the next `size` bytes.
   std::string_view copy(std::size_t size) {
     const std::string_view copied = rest_.substr(0, size);
     out_.append(copied);
@@ -140,12 +140,13 @@ class Rewriter {
   }
   Text prose_of(const Tag& tag) const {
     if (tag.sealed || tag.name != "message" || !is_stanza_space(tag.space)) return Text::kMapped;
-    // An error returns what its addressee wrote.
+    // An error returns the text of its addressee.
     const bool own_words = by_service_ && tag.type != "error" && is_bare_mapped(tag.from, names_);
     return own_words ? Text::kSentence : Text::kProse;
   }
 
-  // One attribute, with the space in front. `xmlns` stands first and tells whether the element is sealed.
+  // Reads one attribute, with the space before it. `xmlns` is the first and decides whether the element is
+  // sealed.
   bool attribute(Tag& tag) {
     const auto quote = rest_.find('\'');
     if (quote == std::string_view::npos || quote < 3 || rest_[quote - 1] != '=') return false;
@@ -195,14 +196,14 @@ const AddressMap::Names::Name* AddressMap::Names::of(const xmpp::Domain& domain)
 const AddressMap::Names::Name* AddressMap::Names::spelled(std::string_view text) const {
   if (text.ends_with('.')) text.remove_suffix(1);
   if (text.size() > limits::kJidPartBytesMax) return nullptr;
-  // No other character separates labels, so most texts need no second look.
+  // No other character separates labels, so most texts need no closer look.
   if (!dots_.contains(static_cast<std::size_t>(std::ranges::count(text, '.')))) return nullptr;
   const bool ascii = std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x80; });
   if (!ascii) {
     const auto parsed = xmpp::Domain::parse(text);
     return parsed ? of(*parsed) : nullptr;
   }
-  // In ASCII a domain has one spelling but for case; in other scripts the parser knows.
+  // In ASCII a domain has one spelling except for case; for other scripts the parser decides.
   std::string lowered(text);
   std::ranges::transform(lowered, lowered.begin(),
                          [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
@@ -230,7 +231,7 @@ Result<xmpp::Stanza> AddressMap::map(const xmpp::Stanza& stanza) const {
   append_mapped(id, stanza.id(), names_, Written::kPlain);
   const std::string xml = rewriter.take();
   if (xml.size() > limits::kCanonicalBytesMax || id.size() > limits::kStanzaIdBytesMax)
-    return Error{Code::kXmlTooLarge, "with the other name of its node"};
+    return Error{Code::kXmlTooLarge, "it is too large with the other name of its node"};
   return xmpp::Stanza(stanza.kind(), own(from), own(stanza.to()), id, stanza.type(), stanza.lang(), xml);
 }
 

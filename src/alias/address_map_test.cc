@@ -4,29 +4,18 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "alias/alias_fixture.h"
 #include "base/limits.h"
 
 namespace sallyport::alias {
 namespace {
 
-xmpp::Domain domain(std::string_view text) { return xmpp::Domain::parse(text).value(); }
-
-constexpr std::string_view kNode = "conference-2.corp.example";
-constexpr std::string_view kAlias = "chatroom1.example.com";
-
-xmpp::Stanza stanza(std::string_view xml) {
-  xmpp::StanzaReader reader;
-  auto read = reader.read(xml);
-  EXPECT_TRUE(read) << xml << ": " << (read ? "" : read.error().text);
-  return std::move(read).value();
-}
-
-// What no parser would make: other bytes with the same addresses.
+// Other bytes with the same addresses, which no parser makes.
 xmpp::Stanza with_xml(const xmpp::Stanza& s, std::string_view xml) {
   return {s.kind(), s.from(), s.to(), s.id(), s.type(), s.lang(), xml};
 }
 
-// Maps, and checks that the result is what the parser makes of it.
+// Maps, and checks that parsing the result gives the same stanza.
 xmpp::Stanza mapped(std::string_view xml, std::string_view from = kNode, std::string_view to = kAlias) {
   const auto result = AddressMap(domain(from), domain(to)).map(stanza(xml));
   EXPECT_TRUE(result) << xml;
@@ -40,7 +29,7 @@ xmpp::Stanza mapped(std::string_view xml, std::string_view from = kNode, std::st
   return *result;
 }
 
-// "{}" stands for the mapped domain in both.
+// Replaces each "{}" by the name.
 std::string with(std::string_view pattern, std::string_view name) {
   std::string text(pattern);
   for (auto at = text.find("{}"); at != std::string::npos; at = text.find("{}", at + name.size()))
@@ -219,7 +208,7 @@ TEST(AddressMap, prose_xhtml_and_sealed_payloads_are_not_read) {
   const std::string node(kNode);
   const std::string cases[] = {
       "<body xml:lang='de'>room@" + node + "</body>",
-      // Users' words in what was forwarded: an archive, a carbon.
+      // Text of users in forwarded messages: an archive, a carbon.
       "<result xmlns='urn:xmpp:mam:2'><forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client' "
       "type='groupchat'><body>room@" +
           node + "</body><subject>" + node + "</subject></message></forwarded></result>",
@@ -250,13 +239,13 @@ TEST(AddressMap, prose_xhtml_and_sealed_payloads_are_not_read) {
              "</message>";
     };
     EXPECT_EQ(mapped(xml("")).xml(), stanza(xml("")).xml());
-    // What stands behind is read again.
+    // What follows is rewritten again.
     EXPECT_EQ(mapped(xml("<y xmlns='urn:y' jid='room@" + node + "'/>")).xml(),
               stanza(xml("<y xmlns='urn:y' jid='room@chatroom1.example.com'/>")).xml());
   }
 }
 
-// What looks like prose to a program that reads names only.
+// Elements that look like prose to a program that reads only their names.
 TEST(AddressMap, only_the_text_directly_in_body_and_subject_of_a_message_is_prose) {
   const std::pair<std::string, std::string> cases[] = {
       {"message", "<body xmlns='urn:x'>room@{}</body>"},
@@ -306,7 +295,7 @@ TEST(AddressMap, every_white_space_of_the_canonical_form_may_stand_around_an_add
     };
     EXPECT_EQ(mapped(xml(kNode)).xml(), stanza(xml(kAlias)).xml()) << space;
   }
-  // Text that only reads like a reference.
+  // Text that only looks like a reference.
   const std::string same =
       "<message from='a@example.com' to='b@federated.com' id='&amp;#13;u@conference-2.corp.example'><x "
       "xmlns='urn:x'>&amp;#13;u@conference-2.corp.example</x></message>";
@@ -384,7 +373,7 @@ TEST(Aliases, the_oldest_knowledge_is_forgotten_past_the_limit) {
   const auto remote = [](std::size_t i) { return domain(fmt::format("r{}.example", i)); };
   for (std::size_t i = 0; i < limits::kAliasesKnownMax; ++i) aliases.used(second, remote(i));
   EXPECT_EQ(aliases.alias_of(node, remote(0)), second);
-  aliases.used(second, remote(0));  // known already: takes no room
+  aliases.used(second, remote(0));  // already known: takes no new place
   aliases.used(second, remote(limits::kAliasesKnownMax));
   EXPECT_EQ(aliases.alias_of(node, remote(0)), domain("a1.example.com"));
   EXPECT_EQ(aliases.alias_of(node, remote(1)), second);

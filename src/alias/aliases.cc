@@ -51,7 +51,7 @@ void Aliases::used(const xmpp::Domain& alias, const xmpp::Domain& remote) {
     known_.erase(xmpp::Pair(*place.loser));
     place = shares_->place(peer);
   }
-  // Who has its share is shown the first alias by further names.
+  // A remote domain whose share is spent sees the first alias of further nodes.
   if (place.room != Shares<xmpp::Pair>::Room::kFree) return;
   known_.emplace(pair, Known{alias, shares_->hold(peer, pair)});
 }

@@ -1,4 +1,4 @@
-// Which chat node stands behind which alias, and which alias a node shows to which remote domain. Core only.
+// Chat node aliases: the node of each alias, and the alias that each remote domain sees. Core only.
 #pragma once
 
 #include <memory>
@@ -23,9 +23,9 @@ class AliasNames {
  public:
   explicit AliasNames(std::vector<AliasRow> rows);
   const std::vector<AliasRow>& rows() const { return rows_; }
-  // nullptr when the domain is no mapped alias.
+  // Returns nullptr if the domain is not a mapped alias.
   const xmpp::Domain* node_of(const xmpp::Domain& alias) const;
-  // In the order of the rows; nullptr when the domain is no mapped node.
+  // Returns the aliases in the order of the rows; nullptr if the domain is not a mapped node.
   const std::vector<xmpp::Domain>* aliases_of(const xmpp::Domain& node) const;
   // The nodes with several aliases.
   const std::vector<xmpp::Domain>& with_several() const { return with_several_; }
@@ -37,21 +37,21 @@ class AliasNames {
   std::vector<xmpp::Domain> with_several_;
 };
 
-// Which alias a node shows to which remote domain: the first row, unless the pair is known to use another.
-// The names are shared; what is known belongs to one role.
+// Chooses the alias that a remote domain sees: the first row, unless the remote domain has used another one.
+// The names are shared; the memory of used aliases belongs to one role.
 class Aliases {
  public:
   explicit Aliases(std::shared_ptr<const AliasNames> names) : names_(std::move(names)) {}
-  // Alias to node; nothing when the domain is no mapped alias.
+  // Translates an alias to its node; nothing if the domain is not a mapped alias.
   std::optional<xmpp::Domain> node_of(const xmpp::Domain& alias) const;
-  // Node to the alias that `remote` knows it by; nothing when the domain is no mapped node.
+  // Translates a node to the alias that `remote` uses; nothing if the domain is not a mapped node.
   std::optional<xmpp::Domain> alias_of(const xmpp::Domain& node, const xmpp::Domain& remote) const;
-  // A stanza from `remote` used this alias. Remembered only of nodes with several aliases, and for
-  // limits::kAliasesKnownMax pairs, of which a remote domain has its share with all of the same parent: of
-  // who has most the oldest is forgotten.
+  // Records that a stanza from `remote` used this alias. Only for nodes with several aliases, and for
+  // limits::kAliasesKnownMax pairs, of which all remote domains with one parent have a share; the oldest pair
+  // of the parent with the most pairs is forgotten first.
   void used(const xmpp::Domain& alias, const xmpp::Domain& remote);
   bool is_mapped_node(const xmpp::Domain& domain) const;
-  // Whether some node shows that domain another alias than its first.
+  // Returns whether that domain sees another alias than the first of some node.
   bool has_own_names(const xmpp::Domain& remote) const;
 
  private:

@@ -25,7 +25,7 @@ std::optional<int> hex_digit(char c) {
   return std::nullopt;
 }
 
-// RFC 3986 2.1; what is no escape stays as it is.
+// RFC 3986 2.1; a text that is not an escape stays unchanged.
 std::string percent_decoded(std::string_view text) {
   std::string decoded;
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -37,14 +37,14 @@ std::string percent_decoded(std::string_view text) {
   return decoded;
 }
 
-// RFC 7622 3.3.1, and white space: what keeps prose with an `@` in it from being taken for an address.
+// RFC 7622 3.3.1, and white space: prose with an `@` in it must not be taken for an address.
 bool may_be_localpart(std::string_view text) {
   return !text.empty() && text.find_first_of("\"&':<>@ \t\n\r") == std::string_view::npos;
 }
 
 // An address whose domain is mapped.
 struct Found {
-  std::string_view domain;  // as it is written
+  std::string_view domain;  // as written
   const Names::Name* name;
 };
 
@@ -58,7 +58,7 @@ std::optional<Found> domain_in(std::string_view bare, const Names& names, bool i
   return name == nullptr ? std::nullopt : std::optional(Found{bare, name});
 }
 
-// Appends `value` with the domain in `bare`, a part of it, replaced; what is in front of `done` has been
+// Appends `value` with the domain in `bare`, a part of it, replaced; everything before `done` has been
 // appended.
 bool replace_in(std::string& out, std::string_view bare, const char*& done, const Names& names, bool in_uri) {
   const auto found = domain_in(bare, names, in_uri);
@@ -86,12 +86,12 @@ void append_uri(std::string& out, std::string_view value, const Names& names) {
   out.append(done, value.data() + value.size());
 }
 
-// What white space is in canonical XML: in text line feeds and tabs stand for themselves, in attributes they
-// are references, and a carriage return is one everywhere.
+// White space in canonical XML: in text, line feeds and tabs are literal; in attributes they are references;
+// a carriage return is always one.
 constexpr std::string_view kCanonicalSpace[] = {" ", "\t", "\n", "&#9;", "&#10;", "&#13;"};
 constexpr std::string_view kPlainSpace[] = {" ", "\t", "\n", "\r"};
 
-// The part of `value` without the white space around it; empty, at its end, when there is nothing else.
+// Returns `value` without the white space around it; empty, at its end, if there is nothing else.
 template <std::size_t kCount>
 std::string_view trimmed(std::string_view value, const std::string_view (&spaces)[kCount]) {
   for (bool any = true; any;) {
@@ -106,7 +106,7 @@ std::string_view trimmed(std::string_view value, const std::string_view (&spaces
 
 // --- sentences
 
-// Of canonical text, for each reference that such text may have.
+// Decodes the references that canonical text may have.
 std::string unescaped(std::string_view text) {
   constexpr std::pair<std::string_view, char> kReferences[] = {
       {"&amp;", '&'}, {"&lt;", '<'}, {"&gt;", '>'}, {"&#13;", '\r'}};
@@ -124,8 +124,8 @@ std::string unescaped(std::string_view text) {
 
 bool is_word(char c) { return (lower(c) >= 'a' && lower(c) <= 'z') || (c >= '0' && c <= '9'); }
 
-// Whether a label of a domain may have the character, as it is or as what it is mapped to (RFC 5895 2):
-// capitals and full-width letters are in.
+// Returns whether a label of a domain may have the character, unchanged or mapped (RFC 5895 2): capitals and
+// full-width letters count.
 bool is_in_names(char32_t c) {
   const std::u32string meant = precis::width_and_case_mapped({&c, 1});
   return std::ranges::any_of(meant, [](char32_t m) {
@@ -136,20 +136,20 @@ bool is_in_names(char32_t c) {
   });
 }
 
-// How many bytes the character at the front has in UTF-8; ill-formed text goes by single bytes.
+// Returns how many UTF-8 bytes the character at the front has; ill-formed text counts as single bytes.
 std::size_t size_of_first(std::string_view text) {
   const auto byte = static_cast<unsigned char>(text.front());
   const std::size_t size = byte < 0xC0 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4;
   return std::min(size, text.size());
 }
 
-// Cuts one text into tokens and the characters between them.
+// Splits one text into tokens and the characters between them.
 class Tokens {
  public:
   explicit Tokens(std::string_view text) : rest_(text) {}
   bool at_end() const { return rest_.empty(); }
 
-  // The token at the front; empty where another character stands there. It stays there.
+  // Returns the token at the front without taking it; empty if another character is there.
   std::string_view peek(std::size_t skipped = 0) {
     const std::string_view text = rest_.substr(skipped);
     std::size_t size = 0;
@@ -187,7 +187,7 @@ std::string_view without_last_dots(std::string_view token) {
   return last == std::string_view::npos ? token.substr(0, 0) : token.substr(0, last + 1);
 }
 
-// `before`: the character in front of the token, 0 where it is the first.
+// `before`: the character before the token, 0 if it is the first.
 void append_token(std::string& out, std::string_view token, char before, const Names& names) {
   const std::string_view bare = token.substr(0, token.find('/'));
   std::string_view domain = bare;

@@ -3,23 +3,11 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "alias/alias_fixture.h"
 #include "base/limits.h"
-#include "xmpp/xml_stream.h"
 
 namespace sallyport::alias {
 namespace {
-
-xmpp::Domain domain(std::string_view text) { return xmpp::Domain::parse(text).value(); }
-
-constexpr std::string_view kNode = "conference-2.corp.example";
-constexpr std::string_view kAlias = "chatroom1.example.com";
-
-xmpp::Stanza stanza(std::string_view xml) {
-  xmpp::StanzaReader reader;
-  auto read = reader.read(xml);
-  EXPECT_TRUE(read) << xml << ": " << (read ? "" : read.error().text);
-  return std::move(read).value();
-}
 
 std::string replaced(std::string text, std::string_view what, std::string_view by) {
   for (auto at = text.find(what); at != std::string::npos; at = text.find(what, at + by.size()))
@@ -38,7 +26,7 @@ std::string message(std::string_view from, std::string_view payload, std::string
   return fmt::format("<message from='{}' to='bob@federated.com'{}>{}</message>", from, attributes, payload);
 }
 
-// The text of the body that a room of the node sends, as it is shown outside.
+// Returns the text of the body that a room of the node sends, as it is seen on the public side.
 std::string said(std::string_view sentence, std::string_view from = kNode, std::string_view to = kAlias) {
   const std::string out =
       mapped(message(fmt::format("den@{}", from), fmt::format("<body>{}</body>", sentence)), from, to);
@@ -97,7 +85,7 @@ TEST(Sentence, whole_tokens_are_translated) {
       {"see xmpp://bob@federated.com/den@conference-2.corp.example, and go",
        "see xmpp://bob@federated.com/den@chatroom1.example.com, and go"},
       {"xmpp: den@conference-2.corp.example", "xmpp: den@chatroom1.example.com"},
-      // No white space, as in Chinese: the domain is behind the last `@`.
+      // No white space, as in Chinese: the domain follows the last `@`.
       {"alice@corp.org\xE9\x82\x80\xE8\xAF\xB7\xE4\xBD\xA0"
        "den@conference-2.corp.example",
        "alice@corp.org\xE9\x82\x80\xE8\xAF\xB7\xE4\xBD\xA0"
@@ -159,7 +147,7 @@ TEST(Sentence, only_the_room_and_its_service_speak_for_themselves) {
         Case{"a resource of the service", node + "/x", "", false},
         Case{"a user", "alice@example.com", "", false}, Case{"a server", "example.com", "", false},
         Case{"another room service", "den@rooms.example.com", "", false},
-        // Returns what its addressee wrote.
+        // It returns the text of its addressee.
         Case{"an error", "den@" + node, " type='error'", false}}) {
     SCOPED_TRACE(c.who);
     for (const char* pattern :
@@ -201,7 +189,7 @@ TEST(Sentence, an_archive_of_the_room_has_its_sentences_and_those_of_users) {
                 .xml());
   EXPECT_EQ(mapped(archived("den@conference-2.corp.example", "den@conference-2.corp.example/Bob", text)),
             stanza(archived("den@chatroom1.example.com", "den@chatroom1.example.com/Bob", text)).xml());
-  // A user who forwards something wrote it, as far as anybody knows.
+  // A user who forwards something may have written it.
   EXPECT_EQ(mapped(archived("alice@example.com", "den@conference-2.corp.example", text)),
             stanza(archived("alice@example.com", "den@chatroom1.example.com", text)).xml());
 }

@@ -72,12 +72,11 @@ std::optional<std::uint64_t> Cursor::long_varint() {
     const auto byte = u8();
     if (!byte) return std::nullopt;
     const std::uint64_t group = *byte & 0x7f;
-    // The tenth group holds the one bit that is left of 64.
+    // The tenth group holds the last of the 64 bits.
     if (i == kVarintBytesMax - 1 && group > 1) break;
     v |= group << (7 * i);
     if ((*byte & 0x80) != 0) continue;
-    // A last group of zero could have been left out: two spellings of one number
-    // would make two encodings of one frame.
+    // A last group of zero is not the shortest form: one frame would have two encodings.
     if (i > 0 && group == 0) break;
     return v;
   }
@@ -119,7 +118,7 @@ std::optional<std::string> from_base64(std::string_view text) {
   out.reserve(text.size() / 4 * 3);
   for (std::size_t i = 0; i < text.size(); i += 4) {
     auto group = text.substr(i, 4);
-    // Padding stands at the very end and nowhere else (RFC 4648 3.3).
+    // Padding is only allowed at the very end (RFC 4648 3.3).
     if (i + 4 == text.size()) {
       if (group.ends_with("==")) {
         group.remove_suffix(2);
@@ -135,7 +134,7 @@ std::optional<std::string> from_base64(std::string_view text) {
     }
     const std::size_t bytes = group.size() * 6 / 8;
     const std::size_t spare = group.size() * 6 % 8;
-    // Bits behind the last byte must be zero: one text for one value (RFC 4648 3.5).
+    // Bits after the last byte must be zero: one text for one value (RFC 4648 3.5).
     if ((bits & ((1U << spare) - 1)) != 0) return std::nullopt;
     bits >>= spare;
     for (std::size_t b = bytes; b > 0; --b) out.push_back(static_cast<char>((bits >> (8 * (b - 1))) & 0xff));
@@ -162,7 +161,7 @@ bool equal_constant_time(std::string_view a, std::string_view b) {
 }
 
 void wipe(std::string& secret) {
-  // What an earlier, longer value left behind the end goes as well.
+  // An earlier, longer value may have left bytes behind the end.
   secret.resize(secret.capacity());
   OPENSSL_cleanse(secret.data(), secret.size());
   secret.clear();
@@ -177,7 +176,7 @@ std::uint64_t Random::u64() {
 }
 
 std::uint64_t Random::below(std::uint64_t bound) {
-  // Values from the incomplete last run of `bound` numbers would favour the small ones.
+  // Values from the incomplete last run of `bound` numbers would favour small results.
   const std::uint64_t reject_below = (0 - bound) % bound;
   for (;;) {
     const std::uint64_t v = u64();

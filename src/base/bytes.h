@@ -1,5 +1,4 @@
-// Bytes: reading and writing them in network order, hex and base64, digests, and
-// comparisons that take the same time whatever they compare.
+// Bytes: reading and writing in network order, hex and base64, digests, and constant-time comparison.
 #pragma once
 
 #include <algorithm>
@@ -13,8 +12,8 @@
 
 namespace sallyport {
 
-// Appends big-endian integers and length-prefixed strings to a string that it
-// does not own and that outlives it.
+// Appends big-endian integers and length-prefixed strings to a string that it does not own and that outlives
+// it.
 class Appender {
  public:
   explicit Appender(std::string& out) : out_(out) {}
@@ -22,13 +21,13 @@ class Appender {
   void u16(std::uint16_t v);
   void u32(std::uint32_t v);
   void u64(std::uint64_t v);
-  // As many bytes as 7-bit groups are needed, least significant first.
+  // Least significant 7-bit group first, in as few bytes as possible.
   void varint(std::uint64_t v) {
     for (; v >= 0x80; v >>= 7) u8(static_cast<std::uint8_t>(v | 0x80));
     u8(static_cast<std::uint8_t>(v));
   }
   void raw(std::string_view bytes) { out_.append(bytes); }
-  // A varint length, then the bytes.
+  // Appends a varint length, then the bytes.
   void string(std::string_view bytes) {
     varint(bytes.size());
     raw(bytes);
@@ -38,8 +37,8 @@ class Appender {
   std::string& out_;
 };
 
-// Room for `more` bytes in a buffer that is being filled. One that goes on filling is made large at once: it
-// would grow by copying itself, again and again, else.
+// Makes room for `more` bytes in a buffer that is being filled. Once it is in use, it gets much room at once
+// instead of growing by repeated copies.
 inline void make_room(std::string& out, std::size_t more) {
   constexpr std::size_t kSome = 4 * 1024;
   constexpr std::size_t kMuch = 16 * 1024;
@@ -49,8 +48,8 @@ inline void make_room(std::string& out, std::size_t more) {
   out.reserve(wanted <= kSome ? kSome : std::max(2 * out.size(), wanted + kMuch));
 }
 
-// Reads what Appender wrote. Every call past the end, and every varint longer than
-// ten bytes or not in its shortest form, fails and leaves the cursor failed.
+// Reads the output of Appender. A read past the end, and a varint of more than ten bytes or not in its
+// shortest form, fails and leaves the cursor failed.
 class Cursor {
  public:
   explicit Cursor(std::string_view in) : rest_(in) {}
@@ -66,7 +65,7 @@ class Cursor {
     if (!failed_ && !rest_.empty() && static_cast<unsigned char>(rest_.front()) < 0x80) return u8();
     return long_varint();
   }
-  // Views into the input.
+  // The results are views into the input.
   std::optional<std::string_view> raw(std::size_t size) {
     if (failed_ || size > rest_.size()) {
       failed_ = true;
@@ -93,7 +92,7 @@ class Cursor {
 
 std::string to_hex(std::string_view bytes);  // lower case
 std::string to_base64(std::string_view bytes);
-// RFC 4648 with padding; nothing else is accepted, not even white space.
+// Decodes RFC 4648 base64 with padding; rejects everything else, even white space.
 std::optional<std::string> from_base64(std::string_view text);
 
 using Digest256 = std::array<std::uint8_t, 32>;
@@ -101,13 +100,13 @@ Digest256 sha256(std::string_view bytes);
 Digest256 hmac_sha256(std::string_view key, std::string_view bytes);
 std::string to_hex(const Digest256& digest);
 
-// Equal in time that depends on the lengths only.
+// Compares in time that depends on the lengths only.
 bool equal_constant_time(std::string_view a, std::string_view b);
 
-// Overwrites the bytes with zeros in a way that the compiler keeps, and empties the string.
+// Overwrites the bytes with zeros, which the compiler does not optimise away, and empties the string.
 void wipe(std::string& secret);
 
-// Bytes with a secret in them: moved, never copied, wiped when they end.
+// Owns bytes that hold a secret: moved, never copied, wiped in the destructor.
 class SecretBytes {
  public:
   SecretBytes() = default;
@@ -125,15 +124,15 @@ class SecretBytes {
   std::string bytes_;
 };
 
-// Randomness, injected: getrandom(2) in the daemon, seeded in the simulation.
+// Source of randomness, injected: getrandom(2) in the daemon, seeded in the simulation.
 class Random {
  public:
   virtual ~Random() = default;
   virtual void fill(std::uint8_t* out, std::size_t size) = 0;
   std::uint64_t u64();
-  // Uniform in [0, bound); bound > 0.
+  // Returns a uniform number in [0, bound). Precondition: bound > 0.
   std::uint64_t below(std::uint64_t bound);
-  // `bytes` random bytes as lower-case hex: stream ids, keys, link sessions.
+  // Returns `bytes` random bytes as lower-case hex: stream ids, keys, link sessions.
   std::string hex(std::size_t bytes);
 };
 

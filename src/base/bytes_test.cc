@@ -21,7 +21,7 @@ class Counting : public Random {
   std::uint8_t next_;
 };
 
-// Gives the 64-bit values of a list, then zeros.
+// Returns the 64-bit values of a list, then zeros.
 class Listed : public Random {
  public:
   explicit Listed(std::vector<std::uint64_t> values) : values_(std::move(values)) {}
@@ -165,7 +165,7 @@ TEST(Bytes, a_wiped_secret_is_empty_and_its_room_is_zero) {
   const auto size = secret.size();
   wipe(secret);
   EXPECT_TRUE(secret.empty());
-  // The string still owns its room: nothing of the secret is left in it.
+  // The string keeps its buffer: none of the secret is left in it.
   ASSERT_EQ(secret.data(), room);
   EXPECT_TRUE(std::all_of(room, room + size, [](char c) { return c == 0; }));
 }

@@ -1,8 +1,7 @@
-// The one table of refusal codes: every "no" that Sallyport says has a row.
+// The one table of refusal codes: every refusal, error and warning of Sallyport has a row.
 //
-// The rows stand in base/codes.inc; docs/codes.md is written from them
-// (`sallyport` is not needed for that: test/tidy compares the two). The same
-// code, sentence and remedy appear in the log, the command line and the API.
+// The rows are in base/codes.inc; script/codes writes docs/codes.md from them, and test/tidy compares the
+// two. The same code, sentence and remedy appear in the log, the command line and the API.
 #pragma once
 
 #include <cstdint>
@@ -32,10 +31,10 @@ struct CodeRow {
   std::string_view remedy;    // what the reader can do about it
 };
 
-// All rows, in the order of the enumeration.
+// Returns all rows, in the order of the enumeration.
 std::span<const CodeRow> code_table();
 const CodeRow& code_row(Code code);
-// The code with that stable name, if any: how a code crosses the link.
+// Returns the code with that stable name, if any: codes cross the link by name.
 std::optional<Code> code_named(std::string_view name);
 
 }  // namespace sallyport

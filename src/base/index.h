@@ -1,6 +1,5 @@
-// Finds things by a number: all in one block and close to where the number says, so that a search costs one
-// look at memory besides the thing itself. In a table of lists (std::unordered_map) it costs three or four:
-// nearly a tenth of a door's time where ten thousand pairs have a stanza each now and then.
+// An open-addressing hash index: a search costs one memory access besides the entry. std::unordered_map costs
+// three or four: nearly a tenth of a node's CPU time with ten thousand pairs that have a stanza now and then.
 #pragma once
 
 #include <bit>
@@ -14,12 +13,12 @@
 
 namespace sallyport {
 
-// Pointers by numbers, which may be equal. Owns nothing. Where a number is placed depends on the process's
-// key (base/keyed_hash.h): who chooses numbers does not choose places.
+// Maps numbers, which need not be unique, to pointers. Owns nothing. The place of a number depends on the
+// process's key (base/keyed_hash.h), so that a peer who chooses numbers does not choose places.
 template <typename T>
 class Index {
  public:
-  // Of those that were put under `number` the one that `is_it`; nullptr: none.
+  // Returns the thing under `number` for which `is_it` is true, or nullptr.
   template <typename IsIt>
   T* find(std::uint64_t number, IsIt is_it) const {
     if (size_ == 0) return nullptr;
@@ -28,18 +27,18 @@ class Index {
     }
     return nullptr;
   }
-  // Precondition: the thing is not there. It stays where it is until it is erased.
+  // Precondition: the thing is not in the index. It must not move until it is erased.
   void insert(std::uint64_t number, T& thing) {
     if (2 * (size_ + 1) > places_.size()) grow();
     ++size_;
     place({number, &thing});
   }
-  // Precondition: the thing was put under this number.
+  // Precondition: the thing was inserted under this number.
   void erase(std::uint64_t number, const T& thing) {
     std::size_t hole = home(number);
     while (places_[hole].thing != &thing) hole = next(hole);
     --size_;
-    // What stands behind the hole and may stand in it moves there: no search ends before it has found all.
+    // Things behind the hole move into it where they may: a search ends at the first hole.
     for (std::size_t at = next(hole); places_[at].thing != nullptr; at = next(at)) {
       const std::size_t wanted = home(places_[at].number);
       if (distance(wanted, at) < distance(hole, at)) continue;
@@ -52,7 +51,7 @@ class Index {
     std::vector<Place>().swap(places_);
     size_ = 0;
   }
-  // How many places a search for something under `number` that is not there looks at: what a search costs.
+  // Returns how many places a search for an absent thing under `number` reads.
   std::size_t probes(std::uint64_t number) const {
     if (size_ == 0) return 0;
     std::size_t count = 1;
@@ -92,8 +91,8 @@ class Index {
   int shift_ = 64;
 };
 
-// std::unordered_map with an index before it. The entry found last is looked at first: what comes in runs of
-// one key costs a comparison for each.
+// std::unordered_map with an Index in front of it. It checks the entry found last first: a run of one key
+// costs one comparison for each search.
 template <typename Key, typename T>
 class IndexedMap {
  public:
@@ -112,7 +111,7 @@ class IndexedMap {
     return *this;
   }
 
-  // nullptr: none.
+  // Returns nullptr if the key is absent.
   Entry* find(const Key& key) {
     if (last_ != nullptr && last_->first == key) return last_;
     Entry* found = looked_up(key);
@@ -120,7 +119,7 @@ class IndexedMap {
     return found;
   }
   const Entry* find(const Key& key) const { return looked_up(key); }
-  // The entry, made of `args` where there was none.
+  // Returns the entry, made of `args` if it was absent.
   template <typename... Args>
   Entry& get(const Key& key, Args&&... args) {
     if (Entry* found = find(key)) return *found;
@@ -130,7 +129,7 @@ class IndexedMap {
   }
   T& operator[](const Key& key) { return get(key).second; }
 
-  // False: there was none.
+  // Returns false if the key was absent.
   bool erase(const Key& key) {
     const auto at = map_.find(key);
     if (at == map_.end()) return false;
@@ -145,7 +144,7 @@ class IndexedMap {
   friend void erase_if(IndexedMap& map, Predicate predicate) {
     for (auto at = map.begin(); at != map.end();) at = predicate(*at) ? map.erase(at) : std::next(at);
   }
-  // Precondition: it is there.
+  // Precondition: the key is present.
   T take(const Key& key) {
     const auto at = map_.find(key);
     forget(*at);

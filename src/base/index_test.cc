@@ -27,7 +27,7 @@ TEST(Index, finds_what_was_put_and_nothing_else) {
   EXPECT_EQ(index.find(1, any), nullptr);
 }
 
-// Against a plain map: chains that wrap round, grow and lose their middle.
+// Compares with a plain map: chains wrap round, grow and lose entries in the middle.
 TEST(IndexedMap, does_what_a_plain_map_does) {
   struct Row {
     const char* name;

@@ -3,7 +3,7 @@
 namespace sallyport {
 namespace {
 
-// Only to be seen before other threads run, and by the one that seals.
+// Accessed only before other threads run, and by the thread that seals it.
 constinit HashKey process_key{0x0706050403020100ULL, 0x0f0e0d0c0b0a0908ULL};
 constinit bool is_sealed = false;
 

@@ -15,12 +15,13 @@
 namespace sallyport {
 namespace {
 
-// How tables of names were placed before hashes had a key: what an attacker computes at home.
+// The placement of names in tables by a hash without a key, which an attacker can compute offline.
 std::uint64_t without_key(std::string_view name) {
   return std::hash<std::string_view>{}(name)*0x9E3779B97F4A7C15ULL;
 }
 
-// `count` names below one domain, chosen so that the upper `bits` bits of their place without a key are zero.
+// Returns `count` names below one domain, chosen so that the upper `bits` bits of their place without a key
+// are zero.
 std::vector<std::string> chosen_names(std::size_t count, int bits) {
   std::vector<std::string> names;
   for (std::uint64_t i = 0; names.size() < count; ++i) {
@@ -36,7 +37,7 @@ std::vector<std::string> names_in_sequence(std::size_t count) {
   return names;
 }
 
-// The greatest number of names that share one of 1,024 places.
+// Returns the greatest number of names that share one of 1,024 places.
 template <typename Hash>
 std::size_t most_in_one_place(const std::vector<std::string>& names, Hash hash) {
   std::array<std::size_t, 1024> places{};
@@ -75,13 +76,13 @@ Probes probes_of(const std::vector<std::string>& names, Hash hash) {
   return found;
 }
 
-// The same for a table of the size that an Index of so many has, placed without a key: each name goes to the
-// first free place at or behind its own.
+// The same for a table of an Index's size, placed without a key: each name goes to the first free place at or
+// after its own.
 double mean_probes_without_key(const std::vector<std::string>& names) {
   const std::size_t size = 2 * names.size();
   std::vector<std::size_t> wanted(size);
   for (const std::string& name : names) ++wanted[without_key(name) >> (64 - std::countr_zero(size))];
-  // `waiting` have passed this place without a free one; one of them takes it.
+  // `waiting` names passed this place without finding a free one; one of them takes it.
   std::uint64_t passed = 0;
   std::size_t waiting = 0;
   for (std::size_t at = 0; at < size; ++at) {
@@ -108,8 +109,8 @@ TEST(KeyedHash, a_table_of_65536_chosen_names_is_searched_as_one_of_any_names) {
 }
 
 TEST(KeyedHash, pairs_of_chosen_names_are_searched_as_any) {
-  // Few local names and many remote ones, as at an edge, and a square, where a sum of two hashes has as many
-  // equal places as it has equal sums.
+  // Few local names and many remote ones, as at an edge, and a square, in which a sum of two hashes has as
+  // many equal places as equal sums.
   for (const auto& [locals, remotes] : {std::pair<std::size_t, std::size_t>{2, 32'768}, {256, 256}}) {
     const auto local = names_in_sequence(locals);
     const auto remote = chosen_names(remotes, 4);
@@ -135,7 +136,7 @@ TEST(KeyedHash, the_order_of_a_pair_counts) {
   EXPECT_NE(keyed_hash(a, a), keyed_hash(b, b));
 }
 
-// Numbers that peers may pick from a sequence: those whose place without a key is the same.
+// Numbers that peers may choose from a sequence: those with the same place without a key.
 TEST(KeyedHash, chosen_numbers_are_searched_as_any) {
   std::vector<std::uint64_t> numbers;
   for (std::uint64_t i = 1; numbers.size() < 4096; ++i)
@@ -157,7 +158,7 @@ TEST(KeyedHash, a_text_is_found_by_what_it_says) {
   EXPECT_TRUE(set.contains("one"));
 }
 
-// In processes of their own, in which nothing has been hashed yet.
+// Each case runs in a process of its own, in which nothing has been hashed yet.
 TEST(KeyedHashDeathTest, the_key_of_the_process_is_set_before_the_first_hash_or_not_at_all) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   constexpr HashKey kOther{3, 4};
@@ -172,7 +173,7 @@ TEST(KeyedHashDeathTest, the_key_of_the_process_is_set_before_the_first_hash_or_
     const bool refused = !set_hash_key(kOther);
     std::_Exit(refused && keyed_hash("example.com") == before ? 17 : 1);
   };
-  // A number, and a pair, seal it too.
+  // Hashing a number or a pair seals the key, too.
   const auto place_first = [&] {
     const auto before = keyed_hash(std::uint64_t{1});
     std::_Exit(!set_hash_key(kOther) && keyed_hash(std::uint64_t{1}) == before ? 17 : 1);

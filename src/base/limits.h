@@ -1,5 +1,5 @@
-// Every bound in the program, each with its reason. Nothing that a peer can make
-// grow is without one; each is tested at the bound and one past it.
+// Every bound in the program, each with its reason. Everything that a peer can make grow has one; each is
+// tested at the bound and one past it.
 #pragma once
 
 #include <chrono>
@@ -12,15 +12,14 @@ using namespace std::chrono_literals;
 
 // --- XML (THREATS A6, A7)
 
-// A stanza, from `<` to `>`, as it arrives. Prosody's and ejabberd's s2s default is
-// 512 KiB; RFC 6120 13.12 asks for at least 10,000 bytes.
+// A stanza on the wire, from `<` to `>`. Prosody's and ejabberd's s2s default is 512 KiB; RFC 6120 13.12 asks
+// for at least 10,000 bytes.
 inline constexpr std::size_t kStanzaBytesMax = 512 * 1024;
 // A first-level element before authentication. RFC 6120 13.12: at least 10,000.
 inline constexpr std::size_t kElementBytesUnauthenticatedMax = 12 * 1024;
-// The stream header itself, with every namespace it declares.
+// The stream header, with every namespace that it declares.
 inline constexpr std::size_t kStreamHeaderBytesMax = 4 * 1024;
-// White space between first-level elements that may arrive without one of them
-// between: keep-alives are one byte each, an xmppbomb is gigabytes.
+// White space without an element in it: keep-alives are one byte each, an xmppbomb is gigabytes.
 inline constexpr std::size_t kWhitespaceRunBytesMax = 64 * 1024;
 // Nesting below the stream element. Real payloads (XHTML-IM, PubSub, MAM) stay below 32.
 inline constexpr std::size_t kDepthMax = 64;
@@ -30,20 +29,18 @@ inline constexpr std::size_t kAttributesMax = 64;
 // Elements in one stanza, at any depth: large disco#items and rosters have thousands.
 inline constexpr std::size_t kChildrenMax = 16 * 1024;
 inline constexpr std::size_t kChildrenUnauthenticatedMax = 128;
-// Canonical bytes that a stanza may grow to (namespaces written out at each use).
+// The canonical bytes of a stanza, in which namespaces are written out at each use.
 inline constexpr std::size_t kCanonicalBytesMax = 2 * kStanzaBytesMax;
 
-// A namespace name. Real ones stay below 100; it is repeated at each use in canonical bytes and in
-// negotiation elements, so that a long one multiplies.
+// A namespace name. Real ones stay below 100; canonical bytes and negotiation elements repeat it at each use.
 inline constexpr std::size_t kNamespaceBytesMax = 256;
-// A stream header's xml:lang, which is written into every stanza that has none. RFC 5646 4.4.1: 35 do.
+// A stream header's xml:lang, which is copied into every stanza that has none. RFC 5646 4.4.1 asks for 35.
 inline constexpr std::size_t kHeaderLangBytesMax = 64;
-// Between `&` and `;`: `#x10FFFF` has eight bytes, `quot` four.
+// A reference between `&` and `;`: `#x10FFFF` has eight bytes, `quot` four.
 inline constexpr std::size_t kReferenceBytesMax = 12;
-// What one Expat parser reads before it is made anew between two elements: it keeps every name
-// that it ever saw.
+// An Expat parser keeps every name that it ever saw: after this many bytes a new one replaces it.
 inline constexpr std::size_t kParserReuseBytesMax = 256 * 1024;
-// A stream keeps its Expat parser, 12 kB, this long after the last bytes; most stanzas do without.
+// A stream keeps its Expat parser (12 kB) this long after the last use; most stanzas do not need it.
 inline constexpr auto kParserKept = 2s;
 
 // --- addresses (RFC 7622 3.1: each part at most 1023 octets after preparation)
@@ -54,96 +51,96 @@ inline constexpr std::size_t kDomainLabelBytesMax = 63;
 // A stanza id is echoed in bounces and kept while the stanza waits.
 inline constexpr std::size_t kStanzaIdBytesMax = 1024;
 
-// --- strings a peer chose, where they are shown (THREATS C9)
+// --- strings that a peer chose, where they are shown (THREATS C9)
 inline constexpr std::size_t kShownBytesMax = 256;
 
 // --- streams (RFC 6120 4.6, THREATS C3)
 
-// From accept to a first proved pair, absolute: dialback needs a connection back.
+// From accept to the first proved pair: dialback needs a connection back.
 inline constexpr auto kNegotiationTimeout = 30s;
-// Within it, from accept to the end of the TLS handshake.
+// Part of it: from accept to the end of the TLS handshake.
 inline constexpr auto kTlsTimeout = 15s;
-// An authenticated stream on which nothing moves. Cisco closes after 10 minutes.
+// An authenticated stream without traffic. Cisco closes after 10 minutes.
 inline constexpr auto kStreamIdleTimeout = 10min;
-// After our `</stream:stream>` for the peer's (RFC 6120 4.4).
+// From our `</stream:stream>` to the peer's (RFC 6120 4.4).
 inline constexpr auto kCloseTimeout = 5s;
 // Domain pairs on one stream: jabberd2 multiplexes, an attacker multiplies (THREATS C2).
 inline constexpr std::size_t kPairsPerStreamMax = 64;
 // Dialback verifications in flight for one stream.
 inline constexpr std::size_t kVerificationsPerStreamMax = 8;
-// The same for one door: each is one connection outward at most.
+// Dialback verifications in flight in one node: each takes one outgoing connection at most.
 inline constexpr std::size_t kVerificationsMax = 256;
 inline constexpr auto kDialbackTimeout = 20s;
-// Questions to one authoritative server on one stream, those included that were given up and may still be
-// answered. The shares of an endpoint's verifications are smaller, so that no peer meets this bound.
+// Questions to one authoritative server on one stream, including abandoned ones that may still be answered.
+// The shares of an endpoint's verifications are smaller, so that no peer reaches this bound.
 inline constexpr std::size_t kQuestionsPerStreamMax = 4'096;
 // Keys shown to peers in our name that an edge asks its core about at once; half of kLinkAsksMax, so that
-// those that were given up and are not answered yet fit too.
+// abandoned questions without an answer fit too.
 inline constexpr std::size_t kVerdictsMax = 512;
-// A dialback key and a stream id, as a peer chose them: XEP-0185 makes 64 bytes, ids are shorter.
+// A dialback key and a stream id that a peer chose: XEP-0185 makes 64 bytes, ids are shorter.
 inline constexpr std::size_t kDialbackKeyBytesMax = 1024;
 inline constexpr std::size_t kStreamIdBytesMax = 256;
-// SASL attempts on one stream that may fail (RFC 6120 6.4.5: between two and five).
+// Failed SASL attempts on one stream (RFC 6120 6.4.5: between two and five).
 inline constexpr std::size_t kSaslAttemptsMax = 3;
-// Names in one certificate that are looked at: public authorities sign a hundred.
+// Names in one certificate that are checked: public authorities sign a hundred.
 inline constexpr std::size_t kCertificateNamesMax = 512;
-// Streams of one door.
+// Streams of one node.
 inline constexpr std::size_t kStreamsMax = 50'000;
-// Connections that have proved nothing, from one address and in all.
+// Unauthenticated connections, from one address and in all.
 inline constexpr std::size_t kUnauthenticatedPerAddressMax = 64;
 inline constexpr std::size_t kUnauthenticatedMax = 4'000;
 // One internal server opens a stream for each pair of its domains after a restart, so that on a core one
-// address may hold this part (1/N) of all connections that have proved nothing.
+// address may hold this part (1/N) of all unauthenticated connections.
 inline constexpr std::size_t kUnauthenticatedPerServerPart = 2;
-// One address may hold this part (1/N) of the streams of an edge, where the address serves many domains at
-// most; and this part of those of a core, which serves a few internal servers.
+// One address may hold this part (1/N) of the streams: of an edge, where an address serves many domains at
+// most; of a core, which serves a few internal servers.
 inline constexpr std::size_t kStreamsPerAddressPart = 4;
 inline constexpr std::size_t kStreamsPerServerPart = 2;
-// What waits for one stream's socket before the door stops feeding it.
+// Bytes that wait for one stream's socket before the node stops feeding it.
 inline constexpr std::size_t kWriteQueueBytesMax = 1024 * 1024;
-// How far back from a cut stanzas that were handed to the socket are counted as uncertain.
+// Stanzas that the socket took within this many bytes before a stream was lost count as unacknowledged.
 inline constexpr std::size_t kWriteWindowBytes = 64 * 1024;
-// A stanza that the socket took counts as delivered after this long, if the peer has not ended the stream
-// with an error meanwhile: the round trip to the other side of the world, and the peer's time to parse.
+// A stanza that the socket took counts as delivered after this long, unless the peer ends the stream with an
+// error meanwhile: a round trip around the world, and the peer's time to parse.
 inline constexpr auto kDoubtDelay = 500ms;
 // Such stanzas are settled together, at multiples of this, so that they do not cost a timer each.
 inline constexpr auto kDoubtTick = 50ms;
-// What one stream may hold for that reason, beside one stanza: half of kChannelWindowInitialBytes, so that
-// the sender of a channel whose window nobody raised can go on.
+// Bytes that one stream may hold for that reason, beside one stanza: half of kChannelWindowInitialBytes, so
+// that the sender of a channel whose window was never raised can go on.
 inline constexpr std::size_t kDoubtStreamBytesMax = 32 * 1024;
-// What all streams of a role may hold for that reason; above it the oldest count as delivered earlier. A
-// small part of kLinkCreditBytes, from which they are taken meanwhile.
+// Bytes that all streams of a role may hold for that reason; above it the oldest count as delivered earlier.
+// They are taken from kLinkCreditBytes meanwhile, of which this is a small part.
 inline constexpr std::size_t kDoubtBytesMax = 4 * 1024 * 1024;
-// RFC 6120 13.12: no server may announce a smaller `max-bytes` (XEP-0478). One that does is obeyed, with a
+// RFC 6120 13.12: no server may announce a smaller `max-bytes` (XEP-0478). A smaller one is obeyed, with a
 // warning.
 inline constexpr std::size_t kPeerStanzaBytesMin = 10'000;
 // Digits of a number in a peer's stream limits: nine are a gigabyte, or thirty years.
 inline constexpr std::size_t kStreamLimitDigitsMax = 9;
-// A stream is closed this long before the peer would call it idle, or after three quarters of that time.
+// A stream is closed this long before it is idle for the peer, or after three quarters of that time.
 inline constexpr auto kPeerIdleMargin = 5s;
-// Attempts to open a stream for what waits, when a server accepts the connection and then fails.
+// Attempts to open a stream for waiting stanzas, when a server accepts the connection and then fails.
 inline constexpr std::size_t kOpenAttemptsMax = 4;
-// Pairs that a door remembers something of (a last error, a back-off) though nothing waits or flows for
-// them: names cost a peer nothing. As many as there may be channels.
+// Pairs of which a node remembers a last error or a back-off though no stanza waits or flows for them: names
+// cost a peer nothing. As many as there may be channels.
 inline constexpr std::size_t kPairsRememberedMax = 65'536;
-// Streams that are judged again in one turn when policy has changed: those that end by it cost most, some ten
-// microseconds each, and stanzas do not wait longer than a few milliseconds for them.
+// Streams that are evaluated again in one turn after a change of policy: a stream that ends by it costs some
+// ten microseconds, and stanzas do not wait longer than a few milliseconds for them.
 inline constexpr std::size_t kJudgedPerTurn = 256;
-// What is read from one socket in one turn; in TLS up to a record more, which began in an earlier turn.
+// Bytes read from one socket in one turn; in TLS up to a record more, which began in an earlier turn.
 inline constexpr std::size_t kReadBytes = 16 * 1024;
-// What is encrypted for one socket at a time: four full TLS records in one call to the system.
+// Bytes encrypted for one socket at a time: four full TLS records in one system call.
 inline constexpr std::size_t kWriteBytes = 64 * 1024;
 
-// --- shards (docs/shards.md "A shard is a whole node")
+// --- shards (docs/shards.md)
 
-// Threads of one door, each with a loop, links and limits of its own: more than a gateway's machine has
-// processors are of no use, and every one holds the policy and the public keys once more.
+// Threads of one node, each with a loop, links and limits of its own, and one more copy of the policy and the
+// public keys: more shards than CPUs do not help.
 inline constexpr std::size_t kShardsMax = 16;
-// For the rest of a stream's first header, when its beginning is there: servers write it in one piece. Who
-// takes longer is carried by any shard.
+// For the rest of a stream's first header, once its beginning arrived: servers write it in one piece. After
+// this time any shard carries the stream.
 inline constexpr auto kHeaderHintTimeout = 2s;
-// Accepted connections that wait while every shard is asked which of those that it carries have proved
-// something; one more is refused, as it would have been without asking.
+// Accepted connections that wait while every shard is asked which of its connections are authenticated by
+// now; one more is rejected, as it would have been without asking.
 inline constexpr std::size_t kAcceptedUndecidedMax = 64;
 // Those of one address among them.
 inline constexpr std::size_t kAcceptedUndecidedPerAddressMax = 16;
@@ -153,19 +150,18 @@ inline constexpr std::size_t kSrvRecordsMax = 32;
 inline constexpr std::size_t kAddressesPerTargetMax = 8;
 inline constexpr std::size_t kTargetsMax = 16;
 inline constexpr auto kDnsTimeout = 8s;
-// Questions under way in one resolver: two for each verification that a door may have open, with room for
+// Questions in progress in one resolver: two for each verification that a node may have open, and room for
 // dials; libunbound keeps as many.
 inline constexpr std::size_t kDnsQuestionsMax = 1'024;
-// Those for one remote domain and its siblings (the names below the same two last labels) among them: four
-// for each dial (two SRV, two addresses), so that 32 domains of one zone are dialled at once.
+// Part of them: those for one remote domain and its siblings (the names below the same last two labels). A
+// dial has four (two SRV, two addresses), so that 32 domains of one zone are dialled at once.
 inline constexpr std::size_t kDnsQuestionsPerZoneMax = 128;
-// A DNS message over TCP (RFC 1035 4.2.2), and one as a datagram that is not fragmented anywhere (RFC 9715).
+// A DNS message over TCP (RFC 1035 4.2.2), and a datagram that is not fragmented anywhere (RFC 9715).
 inline constexpr std::size_t kDnsMessageBytesMax = 65'535;
 inline constexpr std::size_t kDnsDatagramBytesMax = 1'232;
-// How long "there is no such name" is believed: a partner that was just set up should not wait longer.
+// How long "there is no such name" is cached: a peer that was just set up should not wait longer.
 inline constexpr auto kDnsNegativeTtlMax = 60s;
-// The answering resolver: one upstream server, then the next; an internal server's TCP connection without a
-// question.
+// The answering resolver: one upstream server, then the next; an internal server's idle TCP connection.
 inline constexpr auto kDnsUpstreamTimeout = 3s;
 inline constexpr auto kDnsStreamIdle = 20s;
 // Questions of internal servers at once: each may hold a socket of ours. One client may have this part (1/N)
@@ -173,7 +169,7 @@ inline constexpr auto kDnsStreamIdle = 20s;
 inline constexpr std::size_t kDnsInFlightMax = 512;
 inline constexpr std::size_t kDnsInFlightPerClientPart = 2;
 // TCP connections of internal servers at once, in all and from one client. They do not count as questions:
-// a connection that asks nothing must not keep a question from being answered.
+// an idle connection must not keep a question from being answered.
 inline constexpr std::size_t kDnsConnectionsMax = 256;
 inline constexpr std::size_t kDnsConnectionsPerClientMax = 64;
 // One address, then the whole plan of a dial. An unknown domain is answered within 30 s.
@@ -183,133 +179,132 @@ inline constexpr auto kDialTimeout = 20s;
 inline constexpr auto kConnectStagger = 250ms;
 // RFC 8305 3: how long the addresses of one family wait for those of the other.
 inline constexpr auto kResolutionDelay = 50ms;
-// Outgoing streams of one endpoint that are dialled or negotiated at once: two questions to the resolver for
-// each, and two for each verification, are what the resolver takes (kDnsQuestionsMax). More wait their turn.
+// Outgoing streams of one endpoint that dial or negotiate at once: with two questions to the resolver for
+// each, and two for each verification, they fill kDnsQuestionsMax. More wait their turn.
 inline constexpr std::size_t kDialsMax = 256;
-// How long a server is not dialled again, by how often in a row it could not be used (THREATS C2): what is
-// sent meanwhile is refused with the error of the last attempt. The first failure costs nothing, so that a
-// server which was just restarted is found at once; the last entry is how long a repaired one may go
-// unnoticed.
+// How long a server is not dialled again, by the number of failures in a row (THREATS C2); stanzas are
+// refused meanwhile with the error of the last attempt. The first failure costs nothing, so that a server
+// that was just restarted is found at once; the last entry is how long a repaired one may go unnoticed.
 inline constexpr std::chrono::seconds kDialBackoff[] = {0s, 1s, 2s, 4s, 8s, 15s};
 
 // --- the link (docs/link-protocol.md)
 
-// A frame's payload: a maximum canonical stanza and its addresses fit.
+// A frame's payload: a canonical stanza of maximum size and its addresses.
 inline constexpr std::size_t kFrameBytesMax = kCanonicalBytesMax + 16 * 1024;
-// Before the greeting is answered, and refusals at any time.
+// A frame before the greeting is answered, and a refusal at any time.
 inline constexpr std::size_t kGreetingBytesMax = 4 * 1024;
-// Names, versions, instances, methods and addresses that one door tells the other.
+// Names, versions, instances, methods and addresses that one node tells the other.
 inline constexpr std::size_t kLinkStringBytesMax = 256;
-// The text of a refusal; its code says most.
+// The text of a refusal; its code carries most of the information.
 inline constexpr std::size_t kLinkTextBytesMax = 1024;
-// What a new channel may have in flight; one stanza of any legal size always may, alone. Small, so
-// that 65,536 channels that nobody granted anything cannot ask for much.
+// The first window of a channel; one stanza of any legal size is always allowed, alone. Small, so that 65,536
+// channels without any grant cannot claim much.
 inline constexpr std::uint32_t kChannelWindowInitialBytes = 64 * 1024;
-// What a receiver can grant: 1 MiB at 100 ms round trip is 10 MB/s for one pair.
+// The largest window that a receiver grants: 1 MiB at 100 ms round trip is 10 MB/s for one pair.
 inline constexpr std::uint32_t kChannelWindowMaxBytes = 1024 * 1024;
-// What one stanza takes beside its bytes (addresses, queues), so that empty ones are not free.
+// The cost of one stanza beside its bytes (addresses, queues), so that empty ones are not free.
 inline constexpr std::uint32_t kStanzaOverheadBytes = 256;
-// Credit of the whole link, each way: the memory bound of stanzas in flight.
+// Credit of the whole link in each direction: the memory bound of stanzas in flight.
 inline constexpr std::uint32_t kLinkCreditBytes = 64 * 1024 * 1024;
-// A channel on which nothing is unsettled is closed after this; a stream is idle as long.
+// A channel without unsettled stanzas is closed after this, like an idle stream.
 inline constexpr auto kChannelIdle = 10min;
 inline constexpr std::size_t kChannelsMax = 65'536;
-// A settlement waits for company no longer than this.
+// A settlement waits this long at most to share a frame with others.
 inline constexpr auto kSettleDelay = 50ms;
-// One frame of settlements; more go in the next.
+// The settlements of one frame; more go in the next.
 inline constexpr std::size_t kSettleBytesMax = 64 * 1024;
 // Settlements kept for replay until they are acknowledged; more wait.
 inline constexpr std::size_t kSettleLogBytesMax = 1024 * 1024;
-// An acknowledgement that found no company goes alone after this, or when as many bytes wait for it.
+// An acknowledgement that no other frame carries is sent alone after this, or when as many bytes wait for it.
 inline constexpr auto kAckDelay = 1s;
 inline constexpr std::size_t kAckAfterBytes = 64 * 1024;
-// Questions that wait for the other door's answer: a few for each verification in flight.
+// Questions that wait for the other node's answer: a few for each verification in flight.
 inline constexpr std::size_t kLinkAsksMax = 1'024;
-// Of those the ones that only questions for a key may use: what peers ask must not keep our own outgoing
-// streams from proving themselves.
+// The part of them that only questions for a key may use: questions caused by peers must not keep our own
+// outgoing streams from proving themselves.
 inline constexpr std::size_t kLinkAsksForKeys = 256;
-// Of these, the questions about pairs (ADMIT) that are on the link at once: a quarter, so that a flood of
-// names leaves room for keys and verdicts.
+// The questions about pairs (ADMIT) that are on the link at once: a quarter of kLinkAsksMax, so that a flood
+// of names leaves room for keys and verdicts.
 inline constexpr std::size_t kAdmissionQuestionsMax = 256;
 // Streams and pairs that wait for an answer about a pair, in all and for one source (an IPv4 address, an IPv6
-// /64): an answer takes one round trip of the link, and each stream has up to kVerificationsPerStreamMax.
+// /64): an answer takes one round trip of the link, and a stream has up to kVerificationsPerStreamMax.
 inline constexpr std::size_t kAdmissionAskersMax = 1'024;
 inline constexpr std::size_t kAdmissionAskersPerSourceMax = 128;
 // Answers about pairs that an edge remembers: some 400 bytes each, 6 MiB in all.
 inline constexpr std::size_t kAdmissionsRememberedMax = 16'384;
 // A question or an answer as JSON text.
 inline constexpr std::size_t kLinkAnswerBytesMax = 1024 * 1024;
-// A dead link is noticed within 10 s: a ping when nothing came for 3 s, dead at 9 s.
+// A lost link is noticed within 10 s: a ping after 3 s without a frame, lost at 9 s.
 inline constexpr auto kLinkPingAfter = 3s;
 inline constexpr auto kLinkDeadAfter = 9s;
 inline constexpr auto kLinkReconnectMin = 250ms;
 inline constexpr auto kLinkReconnectMax = 10s;
-// Instances of a core whose link a later instance took, that an edge remembers: who comes back is no restart.
+// Instances of a core that an edge remembers as replaced: a link from one of them is not a restart.
 inline constexpr std::size_t kReplacedInstancesMax = 16;
-// How long `status` of an edge goes on to show a second core of the same identity after its last attempt.
+// How long an edge's `status` shows a second core of the same identity after its last attempt.
 inline constexpr auto kSameIdentityShown = 30s;
-// A core's session state is kept by the edge this long after the link broke.
+// An edge keeps a core's session state this long after the link was lost.
 inline constexpr auto kLinkSessionKept = 60s;
 // A whole push: 100,000 list rows and a thousand certificates fit.
 inline constexpr std::size_t kPushBytesMax = 64 * 1024 * 1024;
-// One frame of a push, and what goes between two looks at the stanzas that wait.
+// One frame of a push, and the part of a push sent between two checks for waiting stanzas.
 inline constexpr std::size_t kPushChunkBytes = 64 * 1024;
 inline constexpr std::size_t kPushTurnBytes = 4 * kPushChunkBytes;
-// Between two such turns: else one look at the loop would find room for the next in the socket again and
-// again, and a push of megabytes would go out in one piece. 256 MB/s are enough.
+// Between two such turns: the next turn of the loop would always find room in the socket, so that megabytes
+// of a push would go out in one piece. 256 MB/s are enough.
 inline constexpr auto kPushTurnEvery = 1ms;
 
 // --- delivery
-// A stanza that waits longer than this on the core is answered.
+// A stanza that waits longer than this on the core is bounced.
 inline constexpr auto kDeliveryTimeout = 25s;
-// What waits on the core for one pair.
+// Stanzas that wait on the core for one pair.
 inline constexpr std::size_t kPairQueueBytesMax = 4 * 1024 * 1024;
 inline constexpr std::size_t kPairQueueStanzasMax = 20'000;
-// What waits in one node for all pairs together, with kStanzaOverheadBytes for each stanza: in a core for
-// credit of its edges, in an endpoint for outgoing streams, in an edge for its core. As much as a link has in
-// flight; each of the three is counted for itself.
+// Stanzas that wait in one node for all pairs together, with kStanzaOverheadBytes each: in a core for credit
+// of its edges, in an endpoint for outgoing streams, in an edge for its core. As much as a link has in
+// flight; each of the three is counted separately.
 inline constexpr std::size_t kWaitingBytesMax = 64 * 1024 * 1024;
-// Above this the streams that feed the pair are not read until half of it has gone.
+// Above this the streams that feed the pair are not read until half of it is gone.
 inline constexpr std::size_t kPairQueueHoldBytes = 256 * 1024;
 
-// --- what a core remembers for one-way rules (docs/security.md "One-way rules"; only pairs whose rule is
-// one-way have anything here). A row takes at most 400 bytes, whatever a peer wrote: 80 MB when both tables
-// are full, which eight pairs at their bounds can cause.
+// --- what a core remembers for one-way rules (docs/security.md "One-way rules"), only of pairs whose rule is
+// one-way. A row takes at most 400 bytes, whatever a peer wrote: 80 MB when both tables are full, which takes
+// eight pairs at their bounds.
 
 // An answer to an IQ. A person may have to decide before it comes (file transfer, ad-hoc commands), but
-// clients do not wait for longer.
+// clients do not wait longer.
 inline constexpr auto kIqAnswerTime = 10min;
-// An error that answers a message: servers give up what they could not deliver within minutes.
+// An error that answers a message: servers abandon an undeliverable message within minutes.
 inline constexpr auto kMessageErrorTime = 5min;
-// The last presence that follows when a subscription was cancelled, or directed presence or a room was left.
+// The last presence after a subscription was cancelled, or directed presence or a room was left.
 inline constexpr auto kPresenceEndTime = 5min;
 // Questions (IQs and messages) of one bare address, of one pair, and in all. A client has some tens of them
-// open; a program that sends more loses the error that answers its oldest message.
+// open; a program that sends more loses the error for its oldest message.
 inline constexpr std::size_t kQuestionsPerAddressMax = 256;
 inline constexpr std::size_t kQuestionsPerPairMax = 4'096;
 inline constexpr std::size_t kQuestionsMax = 65'536;
-// Subscriptions and directed presence, rooms included, in the same way: contacts that one user has in one
-// domain, a few for each of some thousand users that two organisations have, and eight such pairs.
+// Subscriptions and directed presence, rooms included: the contacts of one user in one domain, a few for each
+// of some thousand users of two organisations, and eight such pairs.
 inline constexpr std::size_t kPresencesPerAddressMax = 2'048;
 inline constexpr std::size_t kPresencesPerPairMax = 16'384;
 inline constexpr std::size_t kPresencesMax = 131'072;
 
 // --- fair shares (base/shares.h, docs/limits.md)
 
-// An address, or /64 network, of the public side may hold one part in so many of a budget: enough for a host
-// of many domains, and eight hostile ones are needed to fill it.
+// An address, or /64 network, of the public side may hold 1/N of a budget: enough for a host of many domains,
+// and it takes eight hostile ones to fill it.
 inline constexpr std::size_t kAddressShareOf = 8;
-// A remote domain with all that share its parent may hold one part in so many: the parent of two labels is
-// that of a country's domains in some places, so that it must not be small.
+// A remote domain and all that share its parent may hold 1/N: in some countries the parent of two labels is
+// shared by all domains, so that the share must not be small.
 inline constexpr std::size_t kPeerShareOf = 4;
-// An internal server may hold all but one part in so many: there may be only one.
+// An internal server may hold all but 1/N: there may be only one.
 inline constexpr std::size_t kInternalRestOf = 4;
 constexpr std::size_t address_share(std::size_t total) {
   return (total + kAddressShareOf - 1) / kAddressShareOf;
 }
 constexpr std::size_t peer_share(std::size_t total) { return (total + kPeerShareOf - 1) / kPeerShareOf; }
 constexpr std::size_t internal_share(std::size_t total) { return total - total / kInternalRestOf; }
-// The same for budgets of bytes that wait: one stanza of any size finds room in every share.
+// The same for budgets of waiting bytes: one stanza of any size fits in every share.
 constexpr std::size_t waiting_share(std::size_t total) {
   constexpr std::size_t kOne = kCanonicalBytesMax + kStanzaOverheadBytes;
   return peer_share(total) < kOne ? kOne : peer_share(total);
@@ -317,36 +312,36 @@ constexpr std::size_t waiting_share(std::size_t total) {
 
 // --- configuration
 inline constexpr std::size_t kConfigFileBytesMax = 64 * 1024 * 1024;
-// Dotted keys nest as deep as their line is long, and a TOML tree is freed by recursion.
+// Dotted keys nest as deep as their line is long, and the TOML library frees a tree by recursion.
 inline constexpr std::size_t kConfigLineBytesMax = 8 * 1024;
 // Rows of one kind in policy.toml, and in a push.
 inline constexpr std::size_t kPolicyRowsMax = 200'000;
 // Certificates in a push.
 inline constexpr std::size_t kCertificatesMax = 4'096;
-// Which alias of a node with several a remote domain uses: pairs that are remembered.
+// Pairs for which it is remembered which of several aliases of a chat node the remote domain uses.
 inline constexpr std::size_t kAliasesKnownMax = 16'384;
-// Characters outside ASCII that are looked up in Unicode's tables, to find where names end in one sentence of
-// a room service; each costs about a microsecond. Behind them each such character ends a name, so that rather
-// too much is translated than too little. Sentences of real servers have fewer than 200 characters.
+// Characters outside ASCII that are looked up in Unicode's tables to find the end of names in one sentence of
+// a room service; each costs about a microsecond. Every later one ends a name, so that too much is translated
+// rather than too little. Sentences of real servers have fewer than 200 of them.
 inline constexpr std::size_t kSentenceLookupsMax = 4'096;
 
 // --- the control socket
-// A question: an order with a few words.
+// A question: a command with a few words.
 inline constexpr std::size_t kControlQuestionBytesMax = 64 * 1024;
-// One to a core, which may carry a whole policy to compare or apply.
+// A question to a core, which may carry a whole policy to compare or apply.
 inline constexpr std::size_t kControlPolicyBytesMax = kConfigFileBytesMax;
-// An answer: `connections` of a door with kStreamsMax streams.
+// An answer: `connections` of a node with kStreamsMax streams.
 inline constexpr std::size_t kControlAnswerBytesMax = 64 * 1024 * 1024;
-// Clients at once: a person, a console, monitoring, and room to mend things.
+// Clients at once: a person, a console, monitoring, and room for repairs.
 inline constexpr std::size_t kControlClientsMax = 16;
-// For a client's question, and for it to take the answer.
+// For a client to send its question, and to take the answer.
 inline constexpr auto kControlIdleTimeout = 30s;
 // Checks of remote domains that an edge runs at once, each in a thread of its own: a person and a monitor.
 inline constexpr std::size_t kChecksMax = 4;
 // One check, from the first DNS question to the end of the stream: below kControlIdleTimeout, after which the
-// command that asked would give up.
+// command that asked would abandon it.
 inline constexpr auto kCheckTimeout = 25s;
-// How soon a check that nobody waits for any more notices that.
+// How soon a check notices that nobody waits for it any more.
 inline constexpr auto kCheckStopLook = 100ms;
 
 // --- the metrics listener: a monitor or two, each with a short request
@@ -356,92 +351,90 @@ inline constexpr std::size_t kMetricsRequestBytesMax = 8 * 1024;
 inline constexpr auto kMetricsTimeout = 10s;
 
 // --- the log
-// Lines that wait for whoever reads them: some thousand; what comes on top is counted and lost.
+// Lines that wait for the reader of the log: some thousand; further lines are counted and lost.
 inline constexpr std::size_t kLogBacklogBytesMax = 512 * 1024;
-// A failure that goes on is said again after the first of these, then at twice the time before, up to the
-// second.
+// A failure that persists is logged again after the first of these, then after twice the time before, up to
+// the second.
 inline constexpr auto kRepeatAgainMin = 1min;
 inline constexpr auto kRepeatAgainMax = 1h;
-// Failures that are told apart, in one place; the one that was said longest ago is forgotten first.
+// Failures that one place tells apart; the one that was logged longest ago is forgotten first.
 inline constexpr std::size_t kRepeatsMax = 64;
 
 // --- the process
-// A changed certificate directory is read when it has been quiet for this long: a chain
-// and its key are written one after the other.
+// A changed certificate directory is read when it has been quiet for this long: a chain and its key are
+// written one after the other.
 inline constexpr auto kDirectoryQuiet = 1s;
-// It is read again after this though nothing in it changed: certificates near their end by themselves.
+// It is read again after this even if unchanged: certificates expire by themselves.
 inline constexpr auto kCertificatesLookAgain = 24h;
-// How much the thread beside the loops yields to them (nice(2)): enough that a loop runs as soon as it has
+// How far the background thread yields to the loops (nice(2)): enough that a loop runs as soon as it has
 // something to do, not so much that a busy machine never reloads.
 inline constexpr int kAsideNice = 5;
-// Findings of a reload that are logged; the rest are counted, and stand in the answer to whoever asked.
+// Findings of a reload that are logged; the rest are counted, and stand in the answer to the command.
 inline constexpr std::size_t kFindingsLoggedMax = 100;
-// An s2s listener of an edge that could not be opened is tried again after the first of these, then after
-// twice as long each time up to the second: whoever holds the port is usually gone within seconds, and one
-// line in the log each half minute does not flood it.
+// A public listener of an edge that could not be opened is tried again after the first of these, then after
+// twice the time before, up to the second: the other holder of the port is usually gone within seconds, and
+// one line in the log each half minute does not flood it.
 inline constexpr auto kListenRetryFirst = 1s;
 inline constexpr auto kListenRetryMax = 30s;
 // From SIGTERM to the end: streams are closed cleanly within it (kCloseTimeout each, all at once).
 inline constexpr auto kDrainTimeout = 6s;
-// Then for what was cut off to let go.
+// Then for connections that were cut off to end.
 inline constexpr auto kStopTimeout = 500ms;
 
 // --- minting (a private CA signs one certificate per remote domain)
 inline constexpr auto kMintedLifetime = 24h * 7;
 inline constexpr std::size_t kMintedCacheMax = 4'096;
-// One mint takes 0.3 ms at most with the authority that a core makes (P-256) and 0.6 ms with an RSA-2048 one,
-// so that these take 6 to 12 % of a processor; a restarted internal server that dials 2,000 domains is served
-// within 20 s. An RSA-4096 key signs in 5 ms: with one of more than 3072 bits, a quarter of these are minted.
+// One certificate takes 0.3 ms at most with the authority that a core makes (P-256), 0.6 ms with RSA-2048: at
+// this rate 6 to 12 % of a CPU; a restarted internal server that dials 2,000 domains is served within 20 s.
+// An RSA-4096 key signs in 5 ms: an authority with a key of more than 3072 bits mints a quarter of these.
 inline constexpr std::size_t kMintsPerSecondMax = 200;
 inline constexpr std::size_t kMintsSlowKeyPart = 4;
 
 // --- TLS and sockets
-// A peer's certificate chain as it crosses the wire, and one of ours: four RSA-4096 certificates
-// with a hundred names each stay below; part of what an unauthenticated peer may cost (THREATS C3).
+// A certificate chain on the wire, a peer's or one of ours: four RSA-4096 certificates with a hundred names
+// each are smaller; part of the cost of an unauthenticated peer (THREATS C3).
 inline constexpr std::size_t kCertificateChainBytesMax = 32 * 1024;
 // Certificates between a peer's and its root; public chains have two or three.
 inline constexpr int kCertificateDepthMax = 8;
 // A trust bundle: the whole Mozilla list is 220 kB.
 inline constexpr std::size_t kTrustBytesMax = 4 * 1024 * 1024;
-// A certificate that ends within this time is worth a warning; automatic renewal happens well before.
+// A certificate that expires within this time causes a warning; automatic renewal happens well before.
 inline constexpr auto kCertificateExpiryWarning = 24h * 14;
-// A peer that takes nothing of what waits for it is gone (THREATS C5).
+// A peer that reads none of the waiting bytes for this long is lost (THREATS C5).
 inline constexpr auto kWriteStallTimeout = 60s;
-// A connection on which nothing moves is probed after this long, so that one whose other end vanished is
-// found although nobody writes to it; dead after three probes that go unanswered for this long each.
+// A connection without traffic is probed after this long, so that one whose other end vanished is found
+// although nothing is written to it; it is lost after three probes without an answer.
 inline constexpr auto kProbeAfter = 60s;
 inline constexpr auto kProbeEvery = 20s;
 inline constexpr int kProbesMax = 3;
-// After our last byte, for the peer's end of the connection: closing at once could destroy what it has not
-// read yet.
+// From our last byte to the peer's end of the connection: closing at once could destroy unread bytes.
 inline constexpr auto kLingerTimeout = 2s;
-// What is read and thrown away meanwhile.
+// Bytes that are read and discarded meanwhile.
 inline constexpr std::size_t kLingerBytesMax = 256 * 1024;
-// When the bound of connections that have proved nothing is met, it is looked at which of them have
-// meanwhile, at most this often.
+// At the bound of unauthenticated connections, they are counted again at most this often.
 inline constexpr auto kCountAgainAfter = 100ms;
-// Handshakes under way on the traversal listener: a handful of cores dial it, anybody may knock (THREATS C7).
+// TLS handshakes in progress on the traversal listener: few cores dial it, anybody may connect (THREATS C7).
 inline constexpr std::size_t kTraversalHandshakesMax = 64;
 inline constexpr std::size_t kTraversalHandshakesPerAddressMax = 8;
 // The whole of a link's TLS handshake.
 inline constexpr auto kLinkTlsTimeout = 5s;
-// Connections that the system accepts for us before we take them.
+// Connections that the kernel accepts before we take them.
 inline constexpr int kListenBacklog = 511;
-// Ciphertext that waits for one socket: what was written at a time, and room for the answers to key updates
-// (RFC 8446 4.6.3), which a peer may ask for without ever reading one.
+// Ciphertext that waits for one socket: one write, and room for the answers to key updates (RFC 8446 4.6.3),
+// which a peer may request without ever reading one.
 inline constexpr std::size_t kSealedBytesMax = 2 * kWriteBytes;
-// A door that has done nothing for this long is quiet: what comes next is worked off at once, because
-// nothing is ready beside it that it could share a write with.
+// A node that has been idle for this long handles the next event at once, because no other event is ready
+// that could share a write with it.
 inline constexpr auto kQuietAfter = 200us;
-// When no file descriptor is left, accepting rests this long.
+// When no file descriptor is left, the listeners do not accept for this long.
 inline constexpr auto kAcceptRest = 100ms;
-// Lines that strangers can cause in our log, each second; the rest are counted.
+// Log lines that unauthenticated peers can cause per second; the rest are counted.
 inline constexpr std::size_t kStrangerLinesPerSecondMax = 20;
 // The heap for private keys: two thousand RSA-2048 keys.
 inline constexpr std::size_t kSecretHeapBytes = 8 * 1024 * 1024;
 
-// The bounds that an administrator may set in [limits] of edge.toml and core.toml (docs/limits.md). Each key
-// has the name of its member; the constant above is its default.
+// The bounds that an administrator may set in [limits] of edge.toml and core.toml (docs/limits.md). A member
+// has the name of its key; the constant above is its default.
 struct Configured {
   std::size_t streams = kStreamsMax;
   std::size_t unauthenticated = kUnauthenticatedMax;

@@ -33,8 +33,8 @@ Decoded decode(std::string_view text) {
   return {cp, size};
 }
 
-// Characters that would move the cursor, end the line, turn what follows around, or that XML cannot
-// hold (a shown text may stand in a stanza error).
+// Characters that move the cursor, end the line, change the direction of text, or cannot be in XML (the
+// result may become part of a stanza error).
 bool is_deceiving(char32_t cp) {
   return cp < 0x20 || (cp >= 0x7f && cp <= 0x9f) ||                           // C0, DEL, C1
          cp == 0x061c || cp == 0x200e || cp == 0x200f ||                      // bidi marks
@@ -42,12 +42,12 @@ bool is_deceiving(char32_t cp) {
          cp == 0x2028 || cp == 0x2029 || cp == 0xfffe || cp == 0xffff;        // separators, noncharacters
 }
 
-// Which characters get a backslash, besides those that are written as escapes.
+// Characters that get a backslash, besides those written as escapes.
 constexpr std::string_view kQuotes = "\"'\\";
-constexpr std::string_view kDelimiters = "\"\\";  // of a value in a log line: an apostrophe ends none
+constexpr std::string_view kDelimiters = "\"\\";  // in a value of a log line
 constexpr std::string_view kNone;
 
-// How many characters from the front are shown as they stand, whatever comes behind them.
+// Returns how many characters from the front need no escape, whatever follows them.
 std::size_t plain_run(std::string_view text) {
   std::size_t size = 0;
   while (size < text.size() && text[size] >= 0x20 && text[size] < 0x7f &&
@@ -70,7 +70,7 @@ std::string_view level_name(LogLevel level) {
   return "error";
 }
 
-// `text` is valid UTF-8 without controls: only two characters mean something in a JSON string.
+// `text` is valid UTF-8 without control characters: only two characters are special in a JSON string.
 void append_json_string(std::string& out, std::string_view text) {
   out.push_back('"');
   for (const char c : text) {
@@ -117,7 +117,7 @@ std::string format_text(const LogEvent& event, std::string_view time) {
   out.append(time).append(" ").append(level_name(event.level)).append(" ").append(event.name);
   for (const auto& [key, value] : event.fields) {
     const std::string safe = escaped(value, kDelimiters);
-    // Unquoted where a reader splitting at spaces and `=` still gets one value.
+    // Unquoted if a reader that splits at spaces and `=` still gets one value.
     const bool plain = !safe.empty() && safe.find_first_of(" =\\") == std::string::npos;
     const std::string_view quote = plain ? "" : "\"";
     out.append(" ").append(key).append("=").append(quote).append(safe).append(quote);

@@ -1,5 +1,5 @@
-// Log events: a name, a level and key-value fields, given to a sink that the
-// daemon passes in. What a line looks like (text, JSON) is the sink's choice.
+// Log events: a name, a level and key-value fields, given to a sink that the daemon passes in. The sink
+// chooses the format of a line (text, JSON).
 #pragma once
 
 #include <initializer_list>
@@ -18,28 +18,28 @@ struct LogEvent {
   LogLevel level = LogLevel::kInfo;
   // Stable name, `area.what`: "stream.end", "link.up", "policy.applied".
   std::string name;
-  // Values as they are; the sink escapes in one place what could deceive a reader or end the value.
-  // Bodies of stanzas never stand here.
+  // Unescaped values; the sink alone escapes characters that could deceive a reader or end the value. Bodies
+  // of stanzas are never logged.
   std::vector<std::pair<std::string, std::string>> fields;
 };
 
-// Where a machine's events go. The sink outlives the machine.
+// Receives a machine's events. The sink outlives the machine.
 class LogSink {
  public:
   virtual ~LogSink() = default;
   virtual void log(LogEvent event) = 0;
 };
 
-// `text` as it may be shown: cut at limits::kShownBytesMax (on a character
-// boundary, with "…" behind), and with C0, C1, DEL, quotes, backslash, bidi controls,
-// U+2028, U+2029, U+FFFE and U+FFFF written as escapes (THREATS C9). Invalid UTF-8 is written as \xNN.
+// Returns `text` in a form that is safe to show: cut at limits::kShownBytesMax (on a character boundary, with
+// "…" appended), with C0, C1, DEL, quotes, backslash, bidi controls, U+2028, U+2029, U+FFFE and U+FFFF
+// written as escapes (THREATS C9). Invalid UTF-8 is written as \xNN.
 std::string shown(std::string_view text);
 
-// The same with quotes and backslashes as they are: for a program's own sentences, where no quote ends the
-// text (a terminal, a cell of a table). What a peer chose goes through `shown` before it becomes part of one.
+// The same with quotes and backslashes unchanged: for a program's own sentences, where no quote ends the text
+// (a terminal, a cell of a table). A peer's text goes through `shown` before it becomes part of one.
 std::string legible(std::string_view text);
 
-// One line, without the line feed. `time` is already formatted (RFC 3339).
+// Formats one line, without the line feed. `time` is already formatted (RFC 3339).
 std::string format_text(const LogEvent& event, std::string_view time);
 std::string format_json(const LogEvent& event, std::string_view time);
 

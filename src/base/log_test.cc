@@ -38,7 +38,7 @@ TEST(Shown, a_string_is_cut_one_byte_past_the_limit_on_a_character_boundary) {
   const std::string full(limits::kShownBytesMax, 'x');
   EXPECT_EQ(shown(full), full);
   EXPECT_EQ(shown(full + "x"), full + "…");
-  // The character that would cross the limit goes whole.
+  // A character that would cross the limit is left out as a whole.
   const std::string almost(limits::kShownBytesMax - 1, 'x');
   EXPECT_EQ(shown(almost + "é"), almost + "…");
   EXPECT_EQ(shown(almost.substr(1) + "é"), almost.substr(1) + "é");

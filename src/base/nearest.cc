@@ -8,10 +8,10 @@
 namespace sallyport {
 namespace {
 
-// Nobody mistypes a longer word, and the distance costs the product of both lengths.
+// Longer words are not mistyped keys, and the distance costs the product of both lengths.
 constexpr std::size_t kComparedBytesMax = 64;
 
-// Levenshtein's.
+// The Levenshtein distance.
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), 0);

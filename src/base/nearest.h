@@ -1,4 +1,4 @@
-// Which of the words that are known somebody may have meant by one that is not.
+// Suggestions for mistyped words.
 #pragma once
 
 #include <optional>
@@ -7,9 +7,9 @@
 
 namespace sallyport {
 
-// The known word with the fewest insertions, deletions and replacements of a byte; nothing when all are so
-// far that none of them is likely (more than a third of the longer word's bytes, but two are always near
-// where a word has four or more).
+// Returns the known word with the fewest insertions, deletions and replacements of a byte; nothing if they
+// are more than a third of the longer word's bytes and more than two (one if either word has under four
+// bytes).
 std::optional<std::string_view> nearest(std::string_view word, std::span<const std::string_view> known);
 
 }  // namespace sallyport

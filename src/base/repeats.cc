@@ -16,15 +16,15 @@ std::optional<std::uint64_t> Repeats::happened(const std::string& what, Time now
   }
   Known& known = found->second;
   ++known.count;
-  if (now < known.said + known.wait) return std::nullopt;
-  known.said = now;
+  if (now < known.logged + known.wait) return std::nullopt;
+  known.logged = now;
   known.wait = std::min<Duration>(known.wait * 2, limits::kRepeatAgainMax);
   return std::exchange(known.count, 0);
 }
 
 void Repeats::make_room() {
   if (known_.size() < limits::kRepeatsMax) return;
-  known_.erase(std::ranges::min_element(known_, {}, [](const auto& entry) { return entry.second.said; }));
+  known_.erase(std::ranges::min_element(known_, {}, [](const auto& entry) { return entry.second.logged; }));
 }
 
 }  // namespace sallyport

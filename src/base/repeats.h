@@ -1,4 +1,4 @@
-// Failures that go on: whether one more of the same is worth a line.
+// Rate limit for log lines about failures that persist.
 #pragma once
 
 #include <cstdint>
@@ -10,20 +10,20 @@
 
 namespace sallyport {
 
-// Says of each thing whether it is to be said now: the first time, then at growing intervals
-// (limits::kRepeatAgainMin to kRepeatAgainMax) as long as it goes on. Things alternate without being new each
-// time. Holds limits::kRepeatsMax of them.
+// Decides whether a failure is logged: the first time, then at growing intervals (limits::kRepeatAgainMin to
+// kRepeatAgainMax) while it persists. Each of several alternating failures keeps its own interval. Holds
+// limits::kRepeatsMax of them.
 class Repeats {
  public:
-  // `what` has happened once more. How often it has since it was said last, this time included; nothing when
-  // it is not to be said now.
+  // Records that `what` happened once more. Returns how often it happened since it was last logged, this time
+  // included; nothing if it is not to be logged now.
   std::optional<std::uint64_t> happened(const std::string& what, Time now);
-  // It is over: all that happens from now on is new.
+  // Forgets all failures: the next of each is logged as new.
   void clear() { known_.clear(); }
 
  private:
   struct Known {
-    Time said;
+    Time logged;
     Duration wait;
     std::uint64_t count = 0;
   };

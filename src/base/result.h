@@ -14,9 +14,8 @@
 
 namespace sallyport {
 
-// Why something was refused or failed: a code from the one table
-// (base/codes.inc) and what is particular to this case. `text` may hold strings
-// that a peer chose; they are escaped where they are shown (base/log.h), not here.
+// The reason of a refusal or failure: a code from the one table (base/codes.inc) and a text about this case.
+// `text` may hold strings that a peer chose; they are escaped where they are shown (base/log.h), not here.
 struct Error {
   Code code;
   std::string text;
@@ -34,7 +33,7 @@ class [[nodiscard]] Result {
   bool has_value() const { return state_.index() == 0; }
   explicit operator bool() const { return has_value(); }
 
-  // Reading a value that is not there is a bug of ours, never a peer's doing.
+  // Reading an absent value is a bug of ours; a peer cannot cause it.
   T& operator*() & { return *std::get_if<0>(&state_); }
   const T& operator*() const& { return *std::get_if<0>(&state_); }
   T&& operator*() && { return std::move(*std::get_if<0>(&state_)); }

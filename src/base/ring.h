@@ -1,6 +1,6 @@
-// A queue on one growing array: in the steady state neither push nor pop allocates, which
-// std::deque does for large elements. Memory that a burst took is given back when it is empty again, but for
-// kKeptBytes: little where there may be tens of thousands of them, much where there is one.
+// A queue on one growing array: in the steady state neither push nor pop allocates, unlike std::deque for
+// large elements. When the queue is empty again it frees memory above kKeptBytes: a low bound suits tens of
+// thousands of queues, a high one a single queue.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +16,7 @@ class Ring {
   bool empty() const { return size_ == 0; }
   std::size_t size() const { return size_; }
 
-  // Precondition for all that read: the element exists.
+  // Precondition of all accessors: the element exists.
   T& front() { return *cells_[begin_]; }
   const T& front() const { return *cells_[begin_]; }
   T& back() { return (*this)[size_ - 1]; }
@@ -24,7 +24,7 @@ class Ring {
   T& operator[](std::size_t i) { return *cells_[(begin_ + i) & (cells_.size() - 1)]; }
   const T& operator[](std::size_t i) const { return *cells_[(begin_ + i) & (cells_.size() - 1)]; }
 
-  // In place: `args` make the element where it will stand.
+  // Constructs the element in place from `args`.
   template <typename... Args>
   T& emplace_back(Args&&... args) {
     if (size_ == cells_.size()) grow();

@@ -1,8 +1,11 @@
-// A bounded table whose bounds no single holder can use up for the others.
+// A bounded table in which no single holder can use up the bounds for the others.
 //
-// Each row belongs to an address, and each address to a group (here: a pair of domains). A new row for which
-// a bound leaves no place replaces the row that was used longest ago: of the same address, else of the same
+// Each row belongs to an address, and each address to a group (here: a pair of domains). When a bound leaves
+// no place for a new row, it replaces the least recently used row: of the same address, else of the same
 // group, else of the largest group. Every operation takes logarithmic time, whatever keys a peer chooses.
+//
+// ShareTable owns rows that may be forgotten at any time and evicts them itself; what only the user of a
+// budget can end (connections, waiting bytes, cached entries) is counted by Shares (base/shares.h).
 #pragma once
 
 #include <cstddef>
@@ -30,15 +33,15 @@ class ShareTable {
   ShareTable(const ShareTable&) = delete;
   ShareTable& operator=(const ShareTable&) = delete;
 
-  // The value of a row, which counts as used now; nullptr when there is none. Valid until the next call of a
-  // function that is not const.
+  // Returns the value of a row and marks the row as used now; nullptr if there is none. Valid until the next
+  // call of a function that is not const.
   T* find(const Key& key) {
     const auto at = rows_.find(key);
     if (at == rows_.end()) return nullptr;
     use(at->second);
     return &at->second.value;
   }
-  // The same, with a new row where there was none. Precondition: a key has one group and one address.
+  // The same, but adds an absent row. Precondition: a key has one group and one address.
   T& put(const Group& group, const Key& address, const Key& key) {
     if (T* found = find(key)) return *found;
     make_room(group, address);
@@ -62,7 +65,7 @@ class ShareTable {
     for (auto at = groups_.begin(); at != groups_.end();) {
       auto& [group, held] = *at++;
       if (keep(group)) continue;
-      // The last row takes the group along.
+      // Erasing the last row erases the group.
       for (std::size_t left = held.rows.size(); left > 0; --left) erase(*held.rows.begin()->second);
     }
   }
@@ -118,7 +121,7 @@ class ShareTable {
     rows_.erase(Key(row.key));
     if (holder.second.rows.empty()) groups_.erase(Group(holder.first));
   }
-  // Keeps the order by size true while `change` adds a row to the group or takes one away.
+  // Keeps the order by size correct while `change` adds a row to the group or removes one.
   template <typename Change>
   void resize(typename Groups::value_type& holder, Change change) {
     Held& held = holder.second;

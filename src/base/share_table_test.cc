@@ -76,7 +76,7 @@ TEST_F(ShareTableTest, a_full_table_takes_from_its_largest_group) {
   EXPECT_EQ(table.size(), 9u);
   EXPECT_FALSE(has(1));
   for (int n = 2; n <= 10; ++n) EXPECT_TRUE(has(n)) << n;
-  // Both have four rows now: one of the two loses, never the third.
+  // Both have four rows now: one of the two loses a row, never the third.
   put("new", "b", 11);
   put("new", "c", 12);
   EXPECT_TRUE(has(10));
@@ -92,7 +92,7 @@ TEST_F(ShareTableTest, groups_are_kept_or_forgotten_whole) {
   EXPECT_TRUE(has(2) && has(4));
 }
 
-// Compares with what the bounds promise, over many random steps; AddressSanitizer looks on.
+// Compares with the promised bounds over many random steps; also meant for AddressSanitizer.
 TEST_F(ShareTableTest, no_bound_is_ever_exceeded) {
   std::uint32_t seed = 1;
   const auto below = [&seed](std::uint32_t n) {

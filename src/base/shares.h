@@ -1,15 +1,19 @@
-// Fair shares of a budget that several sources use up together: who holds how much of it, and who gives way
-// when it is full.
+// Fair shares of a budget that several sources use together: who holds how much of it, and who loses when it
+// is full.
 //
-// A budget has a total. What is held of it is held in parts, each by one owner's number or pointer (`Owner`)
-// and in the name of one source per kind: an address, the parent of a domain, an internal server. No source
-// may hold more than the share of its kind. When the total is spent, the source that holds most loses first,
-// its oldest part before its others, to a newcomer whose own source holds less. The class decides; its user
-// ends what the loser has begun and resets the part.
+// A budget has a total. It is held in parts, each by one owner's number or pointer (`Owner`) and in the name
+// of one source per kind: an address, the parent of a domain, an internal server. No source may hold more
+// than the share of its kind. When the total is spent, the source that holds most loses first, its oldest
+// part before its others, to a newcomer whose own source holds less. The class decides; its user ends the
+// loser's work and resets the part.
 //
-// All operations take O(log n) time for n sources, but the choice within one source that has spent its share,
-// which reads kPartsLookedAt parts at most. A source is kept only while a part exists in its name. Pure, and
-// without hashing: no choice of names makes it slow. Parts must not outlive their budget.
+// Shares counts what objects of its user hold (connections, waiting bytes, cached entries), which only the
+// user can end; a table that may itself forget its least recently used rows is a ShareTable
+// (base/share_table.h).
+//
+// All operations take O(log n) time for n sources, except the choice within one source that has spent its
+// share, which reads kPartsLookedAt parts at most. A source is kept only while a part exists in its name.
+// Pure, and without hashing: no choice of names makes it slow. Parts must not outlive their budget.
 #pragma once
 
 #include <algorithm>
@@ -26,9 +30,9 @@
 
 namespace sallyport {
 
-// The source that a domain name counts for: its last two labels. Without a list of public suffixes that is
-// too coarse for names like `example.co.uk`, therefore a share is never so small that only one peer has
-// room in it. Precondition: lower-case ASCII without a trailing dot, as Domain::ascii.
+// Returns the source that a domain name counts for: its last two labels. Without a list of public suffixes
+// that is too coarse for names like `example.co.uk`, therefore a share is never so small that only one peer
+// fits in it. Precondition: lower-case ASCII without a trailing dot, as Domain::ascii.
 inline std::string_view parent_of_domain(std::string_view domain) {
   const auto last = domain.rfind('.');
   if (last == std::string_view::npos || last == 0) return domain;
@@ -36,18 +40,18 @@ inline std::string_view parent_of_domain(std::string_view domain) {
   return before == std::string_view::npos ? domain : domain.substr(before + 1);
 }
 
-// The source that an address counts for: an IPv4 address (::ffff:a.b.c.d), or the /64 network of an IPv6
-// address, within which one host may choose freely.
+// Returns the source that an address counts for: an IPv4 address (::ffff:a.b.c.d), or the /64 network of an
+// IPv6 address, within which one host may choose freely.
 inline std::string source_of_address(const std::array<std::uint8_t, 16>& ip) {
   static constexpr std::array<std::uint8_t, 12> kMapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
   const bool is_v4 = std::equal(kMapped.begin(), kMapped.end(), ip.begin());
   return is_v4 ? std::string(ip.begin() + 12, ip.end()) : std::string(ip.begin(), ip.begin() + 8);
 }
 
-// For budgets whose parts cannot be taken back: whether a source that holds `held` may have `amount` more
-// when `left` of the total is not held by anyone. Each may hold its share at most, and no more than it leaves
-// to others. However many sources fill the budget, one more therefore finds room: n of them hold at most
-// n/(n+1) of it. A source that holds nothing needs only that it fits.
+// For budgets whose parts cannot be taken back: returns whether a source that holds `held` may have `amount`
+// more when `left` of the total is free. Each may hold its share at most, and no more than it leaves to
+// others. Therefore a newcomer always finds room: n sources hold at most n/(n+1) of the budget. A source that
+// holds nothing only needs the free amount.
 inline bool has_even_room(std::uint64_t held, std::uint64_t amount, std::uint64_t share, std::uint64_t left) {
   if (amount > left) return false;
   return held == 0 || held + amount <= std::min(share, left - amount);
@@ -59,16 +63,16 @@ class Shares {
   struct Holder;
 
  public:
-  // One for each kind; empty: the part counts for no source of that kind.
+  // One key for each kind; an empty one: the part counts for no source of that kind.
   using Keys = std::array<std::string, kKinds>;
   struct Bounds {
     std::uint64_t total;
     std::array<std::uint64_t, kKinds> share;
   };
-  // How many parts of one source are looked at to find the one that yields to a newcomer of that source.
+  // How many parts of one source are examined to find the one that yields to a newcomer of that source.
   static constexpr std::size_t kPartsLookedAt = 256;
 
-  // What an owner holds; may hold nothing at the time. Gives back all of it when it is reset or destroyed.
+  // The part that an owner holds, possibly of amount 0. It is given back when it is reset or destroyed.
   class Part {
    public:
     Part() = default;
@@ -100,7 +104,7 @@ class Shares {
   Shares(const Shares&) = delete;
   Shares& operator=(const Shares&) = delete;
 
-  // Whether `amount` more may be held in the name of these sources. Looks only.
+  // Returns whether `amount` more may be held in the name of these sources. Changes nothing.
   Place place(const Keys& keys, std::uint64_t amount = 1) const {
     std::array<const Holder*, kKinds> holders{};
     for (std::size_t kind = 0; kind < kKinds; ++kind) holders[kind] = find(kind, keys[kind]);
@@ -108,7 +112,7 @@ class Shares {
     for (std::size_t kind = 0; kind < kKinds; ++kind) counted[kind] = !keys[kind].empty();
     return place_of(holders, counted, amount);
   }
-  // The same for an owner that holds a part. Precondition: it does.
+  // The same for an owner that holds a part. Precondition: the part is held.
   Place place(const Part& part, std::uint64_t amount) const {
     std::array<const Holder*, kKinds> holders{};
     std::array<bool, kKinds> counted{};
@@ -119,7 +123,7 @@ class Shares {
     return place_of(holders, counted, amount);
   }
 
-  // Unconditional: `place` is to be asked first.
+  // Takes the amount unconditionally: call `place` first.
   Part hold(const Keys& keys, Owner owner, std::uint64_t amount = 1) {
     Part part(new Node{.shares = this, .owner = std::move(owner)});
     for (std::size_t kind = 0; kind < kKinds; ++kind) {
@@ -132,7 +136,7 @@ class Shares {
     add(part, amount);
     return part;
   }
-  // Precondition for both: `part` is one of these shares'. More than it has is never taken away.
+  // Precondition for both: `part` belongs to this object. `remove` takes at most what the part holds.
   void add(Part& part, std::uint64_t amount) {
     if (amount == 0) return;
     Node& node = *part.node_;
@@ -159,11 +163,11 @@ class Shares {
     const Holder* holder = find(kind, key);
     return holder == nullptr ? 0 : holder->held;
   }
-  // The part that loses first in a kind; nullptr: nobody holds anything.
+  // Returns the part that loses first in a kind; nullptr if nothing is held.
   const Owner* oldest_of_largest(std::size_t kind = 0) const {
     return heap_[kind].empty() ? nullptr : &heap_[kind].front()->first->owner;
   }
-  // Sources that parts exist for.
+  // Returns the number of sources that have parts.
   std::size_t sources(std::size_t kind = 0) const { return sources_[kind].size(); }
 
  private:
@@ -207,8 +211,8 @@ class Shares {
       return worst == nullptr ? Place{Room::kShareSpent} : Place{Room::kYields, &worst->owner};
     }
     if (held_ + amount <= bounds_.total) return {Room::kFree};
-    // Compared in the kind in which somebody holds most: a source that is large in one kind would otherwise
-    // pass as small in the other.
+    // The kind with the largest holder decides: a source that is large in one kind would otherwise pass as
+    // small in the other.
     const Holder* largest = nullptr;
     std::size_t in = 0;
     for (std::size_t kind = 0; kind < kKinds; ++kind) {
@@ -221,10 +225,10 @@ class Shares {
     return held < largest->held ? Place{Room::kYields, &largest->first->owner} : Place{Room::kFull};
   }
 
-  // In a source that has spent its share: the part whose source of another kind holds most, and more than the
-  // newcomer's then would. Names and, to some extent, addresses are claimed: one source must not spend the
-  // share of another in its name. Between equals nothing changes, or each newcomer would undo what the one
-  // before has begun.
+  // Returns, within a source that has spent its share, the part whose source of another kind holds most, and
+  // more than the newcomer's would then hold. A peer can claim names and, to some extent, addresses: one
+  // source must not spend the share of another in its name. Equals do not yield, or each newcomer would undo
+  // the work of the one before.
   const Node* worst_within(std::size_t kind, const Holder& spent,
                            const std::array<const Holder*, kKinds>& newcomer, std::uint64_t amount) const {
     const Node* worst = nullptr;
@@ -283,7 +287,7 @@ class Shares {
     in.previous = in.next = nullptr;
   }
 
-  // The heap of a kind: who holds most is first, of several that hold the same the one with the oldest part.
+  // The heap of a kind: the largest holder first; of equal ones, the one with the oldest part.
   static bool is_before(const Holder& a, const Holder& b) {
     if (a.held != b.held) return a.held > b.held;
     return a.first->since < b.first->since;

@@ -81,7 +81,7 @@ TEST(Shares, of_many_sources_with_one_part_each_the_oldest_part_goes) {
     parts.emplace(kMany + i, shares.hold({"new" + std::to_string(i)}, kMany + i));
   }
   EXPECT_EQ(shares.sources(), static_cast<std::size_t>(kMany));
-  // One that holds one already is no less than they.
+  // A source that already holds one holds no less than they do.
   EXPECT_EQ(shares.place({"new0"}).room, One::Room::kFull);
 }
 
@@ -97,7 +97,7 @@ TEST(Shares, what_is_released_is_free_once_however_often_it_is_released) {
   budget.shares.remove(budget.parts[second], 1);
   EXPECT_EQ(budget.shares.held(), 0u);
   EXPECT_EQ(budget.shares.oldest_of_largest(), nullptr);
-  // Its owner may go on with it, and it is a young part then.
+  // Its owner may continue with it; then it is a young part.
   budget.hold("a");
   budget.shares.add(budget.parts[second], 3);
   EXPECT_EQ(budget.shares.held_by(0, "a"), 4u);
@@ -174,7 +174,7 @@ TEST(Shares, one_source_does_not_spend_the_share_of_another_in_its_name) {
   EXPECT_EQ(shares.place({"victim's", "victim"}).room, Two::Room::kFree);
 }
 
-// --- what cannot be taken back
+// --- budgets whose parts cannot be taken back
 
 TEST(Shares, however_many_sources_fill_a_budget_evenly_one_more_finds_room) {
   constexpr std::uint64_t kTotal = 64'000;

@@ -1,6 +1,5 @@
 // SipHash (Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012): a hash of bytes under a secret
-// key of 128 bits. Whoever does not know the key and does not see results cannot choose inputs whose hashes
-// collide.
+// key of 128 bits. Without the key and without results nobody can choose inputs whose hashes collide.
 #pragma once
 
 #include <bit>

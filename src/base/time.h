@@ -9,7 +9,7 @@ namespace sallyport {
 
 using Duration = std::chrono::microseconds;
 
-// A tag for the monotonic time line that the driver (or the simulation) keeps.
+// A tag for the monotonic clock of the driver (or of the simulation).
 struct Monotonic {
   using duration = Duration;
   using rep = duration::rep;
@@ -18,17 +18,17 @@ struct Monotonic {
   static constexpr bool is_steady = true;
 };
 
-// A point on the monotonic line: deadlines, ages, back-off.
+// A point in monotonic time: deadlines, ages, back-off.
 using Time = Monotonic::time_point;
 
 // A point in civil time, in whole seconds since 1970 (UTC): certificate dates,
-// `expires` in policy.toml, "since" in what an operator is shown.
+// `expires` in policy.toml, "since" in the answers of commands.
 using UnixTime = std::chrono::sys_seconds;
 
-// "2027-01-31T12:00:00Z" (RFC 3339, UTC).
+// Returns "2027-01-31T12:00:00Z" (RFC 3339, UTC).
 std::string rfc3339(UnixTime time);
 
-// Both, read together by the driver, passed together where both are needed.
+// Both times, read together by the driver.
 struct Now {
   Time mono;
   UnixTime civil;

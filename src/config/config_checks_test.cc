@@ -1,5 +1,5 @@
-// What is refused and warned of although each value by itself is right: listeners that meet, a file of the
-// other role, addresses that are too open, keys that are far from all.
+// Findings about values that are valid on their own: overlapping listeners, a file of the other role,
+// addresses that are too open, unknown keys without a similar known one.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -59,7 +59,7 @@ TEST(Overlap, of_listeners_is_refused_with_both_places) {
       {R"("192.0.2.1", "192.0.2.1:5269")", R"("192.0.2.1:7400")", "127.0.0.1:7481", 1},
       {R"("0.0.0.0:5269")", R"("0.0.0.0:7400")", "0.0.0.0:7400", 1},
       {R"("0.0.0.0:5269")", R"("192.0.2.1:5269")", "127.0.0.1:5269", 2},
-      // The families are apart (IPV6_V6ONLY), as are addresses and ports that differ.
+      // The families are separate (IPV6_V6ONLY), and so are different addresses and ports.
       {R"("0.0.0.0:5269", "[::]:5269")", R"("192.0.2.1:7400")", "127.0.0.1:7481", 0},
       {R"("0.0.0.0:5269")", R"("[2001:db8::1]:5269")", "127.0.0.1:7481", 0},
       {R"("192.0.2.1:5269")", R"("192.0.2.2:5269")", "127.0.0.1:5269", 0},
@@ -99,8 +99,8 @@ TEST(Metrics, that_the_internet_may_reach_are_warned_of) {
                                                                  {"10.0.0.5", ""},
                                                                  {"[fd00::5]", ""},
                                                                  {"8.8.8.8", "a public address"},
-                                                                 {"0.0.0.0", "every address of this machine"},
-                                                                 {"[::]", "every address of this machine"}};
+                                                                 {"0.0.0.0", "every address of this host"},
+                                                                 {"[::]", "every address of this host"}};
   for (const auto& [address, why] : cases) {
     const std::string more = fmt::format("metrics = \"{}\"", address);
     const auto of_edge = parse_edge_config(edge(R"("192.0.2.1")", R"("192.0.2.1")", more), "edge.toml");

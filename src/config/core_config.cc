@@ -97,9 +97,8 @@ void read_dns(TableReader& root, CoreConfig& config, Listeners& listeners, Findi
   listeners.add(*table, "listen", "`listen` in [dns]", dns.listen);
   for (const auto& own : dns.listen) {
     if (std::ranges::find(dns.upstream, own) == dns.upstream.end()) continue;
-    findings.error(
-        table->place("upstream"), Code::kConfigConflict,
-        fmt::format("`upstream` in [dns] leads to {}, where this resolver itself listens", own.text()));
+    findings.error(table->place("upstream"), Code::kConfigConflict,
+                   fmt::format("`upstream` in [dns] is {}, where this resolver itself listens", own.text()));
   }
   config.dns = std::move(dns);
 }
@@ -166,7 +165,7 @@ Loaded<CoreConfig> parse_core_config(std::string_view text, const std::string& f
     certificates->finish();
   }
   read_admin(root, config, listeners, findings);
-  listeners.judge();
+  listeners.report_overlaps();
   config.limits = read_limits(root, LimitKey::Role::kCore);
   root.finish();
   return std::move(findings).finish(std::move(config));

@@ -1,7 +1,8 @@
-// core.toml as a value: text in, a whole configuration or every error out. Pure: the caller reads the file.
+// core.toml as a value: parses text to a whole configuration or to all errors. Pure: the caller reads the
+// file.
 //
-// Unknown keys are errors with file:line:column and the nearest known key. Relative paths come out relative
-// to the file that names them.
+// Unknown keys are errors with file:line:column and the nearest known key. Relative paths become relative to
+// the folder of the file.
 #pragma once
 
 #include <cstdint>
@@ -52,15 +53,15 @@ struct CoreConfig {
   std::optional<HostPort> metrics{};
   std::string state{};
   std::string policy{};
-  std::string dialback_secret{};  // path; empty: in `state`
-  std::size_t shards = 1;         // threads, each a whole door
+  std::string dialback_secret{};  // path; empty: a file in `state`
+  std::size_t shards = 1;         // threads, each a whole node
   IdentityFiles identity{};
   std::vector<EdgeRow> edges{};
   std::vector<policy::DomainPattern> internal_names{};
   Trust trust = Trust::kMinted;
-  std::string ca_certificate{};  // paths; empty: in `state`
+  std::string ca_certificate{};  // paths; empty: files in `state`
   std::string ca_key{};
-  std::string server_ca{};  // path; empty: inside servers are known by their address
+  std::string server_ca{};  // path; empty: internal servers are known by their address
   std::optional<DnsConfig> dns{};
   std::string certificates{};  // directory
   std::optional<AdminConfig> admin{};

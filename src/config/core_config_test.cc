@@ -186,7 +186,7 @@ TEST(CoreConfig, every_fault_is_told_with_its_place) {
       {"a resolver that asks itself",
        kLeast + "[dns]\nlisten = [\"10.0.0.5\"]\nupstream = [\"10.0.0.1\", \"10.0.0.5:53\"]\nclients = "
                 "[\"10.0.0.0/8\"]\n",
-       {"core.toml:16:12: `upstream` in [dns] leads to 10.0.0.5:53, where this resolver itself listens "
+       {"core.toml:16:12: `upstream` in [dns] is 10.0.0.5:53, where this resolver itself listens "
         "[config.conflict]"}},
       {"half a certificate",
        kLeast + "[admin]\nlisten = \"10.0.0.5\"\ntokens_file = \"t\"\nkey = \"k\"\n",

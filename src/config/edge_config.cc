@@ -39,7 +39,7 @@ void read_edge(TableReader& root, EdgeConfig& config, Findings& findings) {
   listeners.add(*edge, "s2s", "`s2s` in [edge]", config.s2s);
   listeners.add(*edge, "traversal", "`traversal` in [edge]", config.traversal);
   if (config.metrics) listeners.add(*edge, "metrics", "`metrics` in [edge]", {*config.metrics});
-  listeners.judge();
+  listeners.report_overlaps();
 }
 
 void read_cores(TableReader& root, EdgeConfig& config, Findings& findings) {
@@ -55,9 +55,10 @@ void read_cores(TableReader& root, EdgeConfig& config, Findings& findings) {
                      fmt::format("two [[core]] rows have the name `{}`", core.name));
     }
     for (const auto& pin : core.pins) {
-      // Which core is linking is told by its key alone.
+      // The key alone tells which core is linking.
       if (pins.insert(pin).second) continue;
-      findings.error(row.place("pins"), Code::kConfigConflict, fmt::format("the pin {} stands twice", pin));
+      findings.error(row.place("pins"), Code::kConfigConflict,
+                     fmt::format("the pin {} is listed twice", pin));
     }
     config.cores.push_back(std::move(core));
   }

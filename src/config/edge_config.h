@@ -1,7 +1,8 @@
-// edge.toml as a value: text in, a whole configuration or every error out. Pure: the caller reads the file.
+// edge.toml as a value: parses text to a whole configuration or to all errors. Pure: the caller reads the
+// file.
 //
-// Unknown keys are errors with file:line:column and the nearest known key. Relative paths come out relative
-// to the file that names them.
+// Unknown keys are errors with file:line:column and the nearest known key. Relative paths become relative to
+// the folder of the file.
 #pragma once
 
 #include <cstdint>
@@ -35,7 +36,7 @@ struct EdgeConfig {
   std::string control{};
   std::string control_group{};
   std::optional<HostPort> metrics{};
-  std::size_t shards = 1;  // threads, each a whole door
+  std::size_t shards = 1;  // threads, each a whole node
   IdentityFiles identity{};
   std::vector<CoreRow> cores{};
   std::vector<HostPort> resolver_servers{};  // empty: the system's

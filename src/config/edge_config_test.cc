@@ -133,10 +133,10 @@ TEST(EdgeConfig, every_fault_is_told_with_its_place) {
        {"edge.toml:2:8: `name` in [edge] must be a string [config.value]",
         "edge.toml:3:7: `s2s` in [edge] must be a list of strings: [\"...\"] [config.value]",
         "edge.toml:4:14: `traversal` in [edge] must be a list of strings only [config.value]",
-        "edge.toml:5:11: `control` in [edge] must be more than an empty string [config.value]"}},
+        "edge.toml:5:11: `control` in [edge] must be a string that is not empty [config.value]"}},
       {"nobody to listen to",
        "[edge]\nname = \"a.example\"\ns2s = []\ntraversal = [\"edge.example:7400\"]\n" + kIdentity + kCore,
-       {"edge.toml:3:7: `s2s` in [edge] must be a list with one string at least [config.value]",
+       {"edge.toml:3:7: `s2s` in [edge] must be a list of at least one string [config.value]",
         "edge.toml:4:14: `traversal` in [edge]: `edge.example:7400` is a name; an IP address is expected "
         "here [config.value]"}},
       {"one table where rows are",
@@ -147,26 +147,27 @@ TEST(EdgeConfig, every_fault_is_told_with_its_place) {
        {"edge.toml:1:1: `edge` must be one table, [edge] [config.value]"}},
       {"pins",
        kEdge + kIdentity + "[[core]]\nname = \"c\"\npins = [\"sha256:YQ==\"]\n",
-       {"edge.toml:10:9: `pins` in [[core]]: `sha256:YQ==` is no pin; expected sha256: and the base64 of 32 "
+       {"edge.toml:10:9: `pins` in [[core]]: `sha256:YQ==` is not a valid pin; expected sha256: and the "
+        "base64 of 32 "
         "bytes, as "
         "`sallyport keygen` prints it [config.value]"}},
       {"one name, one pin",
        kEdge + kIdentity + kCore + kCore,
        {"edge.toml:12:8: two [[core]] rows have the name `core-1` [config.conflict]",
-        fmt::format("edge.toml:13:8: the pin {} stands twice [config.conflict]", kPinA)}},
+        fmt::format("edge.toml:13:8: the pin {} is listed twice [config.conflict]", kPinA)}},
       {"outbound",
        kEdge + kIdentity + kCore +
            "[outbound]\nports = [0, 65536]\nallow_networks = [\"10.0.0.5/8\", \"10.0.0.0/33\"]\nbind = "
            "[\"eth0\"]\n",
-       {"edge.toml:12:10: `ports` in [outbound] must be a list of numbers from 1 to 65535, one at least "
+       {"edge.toml:12:10: `ports` in [outbound] must be a list of numbers from 1 to 65535, at least one "
         "[config.value]",
-        "edge.toml:12:13: `ports` in [outbound] must be a list of numbers from 1 to 65535, one at least "
+        "edge.toml:12:13: `ports` in [outbound] must be a list of numbers from 1 to 65535, at least one "
         "[config.value]",
-        "edge.toml:13:19: `allow_networks` in [outbound]: `10.0.0.5/8` has bits set behind its prefix "
+        "edge.toml:13:19: `allow_networks` in [outbound]: `10.0.0.5/8` has bits set after its prefix "
         "[config.value]",
-        "edge.toml:13:33: `allow_networks` in [outbound]: `10.0.0.0/33` has no prefix length from 0 to 32 "
+        "edge.toml:13:33: `allow_networks` in [outbound]: `10.0.0.0/33` needs a prefix length from 0 to 32 "
         "[config.value]",
-        "edge.toml:14:9: `bind` in [outbound]: `eth0` is no IP address [config.value]"}},
+        "edge.toml:14:9: `bind` in [outbound]: `eth0` is not an IP address [config.value]"}},
   };
   for (const auto& c : cases) {
     SCOPED_TRACE(c.name);
@@ -202,7 +203,7 @@ TEST(EdgeConfig, a_line_and_a_file_have_a_limit) {
     EXPECT_EQ(shown(loaded.errors),
               std::vector<std::string>{"e:11:1: the line has more than 8192 bytes [config.syntax]"});
   }
-  // At the limit the text is read: its own fault is told, not its size.
+  // At the limit the text is parsed: the error is about its content, not its size.
   std::string full = "?\n";
   const std::string comment = "#" + std::string(4094, 'x') + "\n";
   while (full.size() + comment.size() <= limits::kConfigFileBytesMax) full += comment;

@@ -1,4 +1,4 @@
-// What is wrong with a configuration file, and what reading one gives.
+// Findings about a configuration file, and the result of reading one.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 namespace sallyport::config {
 
-// One thing wrong (or, for warnings, without effect) in a file.
+// One error (or, for warnings, one setting without effect) in a file.
 struct Finding {
   Code code;
   std::string file{};
@@ -20,7 +20,7 @@ struct Finding {
   // "edge.toml:3:1: unknown key `nmae`; did you mean `name`? [config.key]"; line 0: the whole file
   std::string shown() const;
 };
-// Either a value, or why not; warnings in both cases.
+// Either a value or errors; warnings in both cases.
 template <typename T>
 struct Loaded {
   std::optional<T> value{};

@@ -1,4 +1,4 @@
-// [identity]: who a node is on the link.
+// [identity]: the files of a node's link identity.
 #pragma once
 
 #include <string>

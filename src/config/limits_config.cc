@@ -8,8 +8,7 @@ namespace {
 using limits::Configured;
 using Role = LimitKey::Role;
 
-// The maximum is 16 times the default, except where the memory or the processor time that one unit costs
-// allows less.
+// The maximum is 16 times the default, except where the memory or CPU time per unit allows less.
 constexpr std::array kKeys{
     // 19 KB of heap for each: 4 GB at the maximum.
     LimitKey{"streams", &Configured::streams, 1, 4 * limits::kStreamsMax},
@@ -21,7 +20,7 @@ constexpr std::array kKeys{
     // At least one stanza of the maximum size fits.
     LimitKey{"pair_queue_bytes", &Configured::pair_queue_bytes, limits::kCanonicalBytesMax,
              16 * limits::kPairQueueBytesMax, Role::kCore},
-    // At most 1 GiB of memory; at least what one pair may have by default.
+    // At most 1 GiB of memory; at least the default limit of one pair.
     LimitKey{"waiting_bytes", &Configured::waiting_bytes, limits::kPairQueueBytesMax,
              16 * limits::kWaitingBytesMax},
     LimitKey{"mints_per_second", &Configured::mints_per_second, 1, 16 * limits::kMintsPerSecondMax,

@@ -1,4 +1,4 @@
-// [limits] in edge.toml and core.toml: the bounds that an administrator may set (docs/limits.md).
+// [limits] in edge.toml and core.toml: the limits that an administrator may set (docs/limits.md).
 #pragma once
 
 #include <cstddef>
@@ -13,7 +13,7 @@ namespace sallyport::config {
 
 // A key of [limits]. Its default is the value of the member in limits::Configured{}.
 struct LimitKey {
-  // On which node the key has a meaning. On the other one the key is an error.
+  // The node for which the key is valid. On the other one the key is an error.
   enum class Role : std::uint8_t { kBoth, kEdge, kCore };
 
   std::string_view name;  // the name of the member
@@ -27,7 +27,7 @@ struct LimitKey {
 std::span<const LimitKey> limit_keys();
 
 // Reads [limits], which is optional, on a node of that role (kEdge or kCore). A key that is unknown, belongs
-// to the other role, has the wrong type or is out of its range becomes a finding, and its default stands.
+// to the other role, has the wrong type or is out of range becomes a finding, and its default applies.
 limits::Configured read_limits(TableReader& root, LimitKey::Role role);
 
 }  // namespace sallyport::config

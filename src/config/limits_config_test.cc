@@ -20,7 +20,7 @@ struct Read {
   std::vector<std::string> errors;
 };
 
-// [limits] with these lines, as the node of that role reads it.
+// Reads [limits] with these lines on a node of that role.
 Read read(Role role, const std::string& lines) {
   const std::string file = role == Role::kEdge ? "edge.toml" : "core.toml";
   const TomlDocument document = parse_toml("[limits]\n" + lines);
@@ -78,14 +78,13 @@ TEST(LimitsConfig, the_default_is_within_its_range) {
 }
 
 TEST(LimitsConfig, a_key_that_has_no_meaning_on_the_node_names_the_other_file) {
-  EXPECT_EQ(
-      read(Role::kEdge, "mints_per_second = 10\n").errors,
-      std::vector<std::string>{
-          "edge.toml:2:1: `mints_per_second` in [limits] has a meaning only in core.toml [config.key]"});
-  EXPECT_EQ(read(Role::kCore, "unauthenticated_per_address = 10\n").errors,
+  EXPECT_EQ(read(Role::kEdge, "mints_per_second = 10\n").errors,
             std::vector<std::string>{
-                "core.toml:2:1: `unauthenticated_per_address` in [limits] has a meaning only in "
-                "edge.toml [config.key]"});
+                "edge.toml:2:1: `mints_per_second` in [limits] is only valid in core.toml [config.key]"});
+  EXPECT_EQ(
+      read(Role::kCore, "unauthenticated_per_address = 10\n").errors,
+      std::vector<std::string>{"core.toml:2:1: `unauthenticated_per_address` in [limits] is only valid in "
+                               "edge.toml [config.key]"});
 }
 
 TEST(LimitsConfig, an_unknown_key_is_refused_with_the_nearest_one) {
@@ -104,7 +103,7 @@ TEST(LimitsConfig, both_files_have_the_table) {
   EXPECT_EQ(tells(parse_core_config(text, "core.toml").errors), 1);
 }
 
-// A remedy that says "raise" names what can be raised.
+// A remedy that says "raise" names a key.
 TEST(LimitsConfig, each_limit_that_a_remedy_names_is_a_key) {
   constexpr std::string_view kMark = "[limits] ";
   std::set<std::string> named;

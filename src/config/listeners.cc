@@ -24,13 +24,13 @@ bool overlap(const HostPort& a, const HostPort& b) {
 void Listeners::add(const TableReader& table, std::string_view key, std::string_view shown,
                     const std::vector<HostPort>& addresses) {
   const std::vector<Place> places = table.places(key);
-  // Where one of the values is wrong, which is an error by itself, the places are not told apart.
-  const bool told_apart = places.size() == addresses.size();
+  // If one of the values is invalid, which is an error itself, the places do not match the addresses.
+  const bool places_match = places.size() == addresses.size();
   for (std::size_t i = 0; i < addresses.size(); ++i)
-    all_.push_back({std::string(shown), addresses[i], told_apart ? places[i] : table.place(key)});
+    all_.push_back({std::string(shown), addresses[i], places_match ? places[i] : table.place(key)});
 }
 
-void Listeners::judge() const {
+void Listeners::report_overlaps() const {
   for (std::size_t i = 0; i < all_.size(); ++i) {
     for (std::size_t j = 0; j < i; ++j) {
       if (!overlap(all_[i].address, all_[j].address)) continue;
@@ -54,9 +54,9 @@ void warn_of_public_metrics(const TableReader& table, const std::optional<HostPo
   findings.warn(
       table.place("metrics"), Code::kConfigExposed,
       fmt::format("`metrics` listens on {}, which is {}; use a loopback or private address, or let a "
-                  "firewall admit the monitoring host alone",
+                  "firewall admit only the monitoring host",
                   metrics->text(),
-                  kind == dns::AddressKind::kGlobal ? "a public address" : "every address of this machine"));
+                  kind == dns::AddressKind::kGlobal ? "a public address" : "every address of this host"));
 }
 
 }  // namespace sallyport::config

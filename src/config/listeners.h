@@ -1,4 +1,5 @@
-// Listeners of one configuration file that cannot all be opened: they share a port and an address.
+// Finds listeners of one configuration file that cannot all be opened because they share a port and an
+// address.
 #pragma once
 
 #include <string>
@@ -9,17 +10,17 @@
 
 namespace sallyport::config {
 
-// Collects the TCP listeners of one file and refuses those that overlap: the same port at the same address,
-// or at a wildcard and an address of its family. 0.0.0.0 and [::] of one port are two listeners
+// Collects the TCP listeners of one file and rejects those that overlap: the same port at the same address,
+// or at a wildcard and an address of its family. 0.0.0.0 and [::] with one port are two listeners
 // (IPV6_V6ONLY).
 class Listeners {
  public:
   explicit Listeners(Findings& findings) : findings_(findings) {}
-  // The addresses that a key of `table` holds, as it was read. `shown`: "`s2s` in [edge]".
+  // Adds the addresses of a key of `table`, as it was read. `shown`: "`s2s` in [edge]".
   void add(const TableReader& table, std::string_view key, std::string_view shown,
            const std::vector<HostPort>& addresses);
-  // One error for each listener that overlaps with an earlier one; it names both and where they stand.
-  void judge() const;
+  // Reports an error for each listener that overlaps with an earlier one; it names both and their places.
+  void report_overlaps() const;
 
  private:
   struct One {
@@ -31,7 +32,7 @@ class Listeners {
   std::vector<One> all_;
 };
 
-// Warns of /metrics on an address that the internet may reach: a global one, or every address.
+// Warns of /metrics on an address that the internet may reach: a global one, or a wildcard.
 void warn_of_public_metrics(const TableReader& table, const std::optional<HostPort>& metrics,
                             Findings& findings);
 

@@ -10,7 +10,7 @@
 namespace sallyport::config {
 namespace {
 
-// The bits behind the prefix, which must be zero, as a mask of byte `at`.
+// Returns the mask, in byte `at`, of the bits after the prefix, which must be zero.
 std::uint8_t host_mask(std::size_t at, std::uint8_t prefix) {
   const std::size_t first = at * 8;
   if (first >= prefix) return 0xff;
@@ -26,7 +26,7 @@ Result<Network> Network::parse(std::string_view text) {
   const auto slash = text.find('/');
   const std::string_view address = text.substr(0, slash);
   const auto ip = dns::Ip::parse(address);
-  if (!ip) return bad("is no network; expected one like 10.0.0.0/8, 2001:db8::/32 or 192.0.2.1");
+  if (!ip) return bad("is not a network; expected one like 10.0.0.0/8, 2001:db8::/32 or 192.0.2.1");
   const bool dotted = address.find(':') == std::string_view::npos;
   const std::uint8_t bits = dotted ? 32 : 128;
   Network network{.address = ip->bytes, .prefix = 128};
@@ -36,12 +36,12 @@ Result<Network> Network::parse(std::string_view text) {
   std::uint8_t written = 0;
   const auto [stop, error] = std::from_chars(digits.data(), digits.data() + digits.size(), written);
   if (error != std::errc() || stop != digits.data() + digits.size() || written > bits) {
-    return bad(fmt::format("has no prefix length from 0 to {}", bits));
+    return bad(fmt::format("needs a prefix length from 0 to {}", bits));
   }
   network.prefix = static_cast<std::uint8_t>(written + 128 - bits);
   for (std::size_t i = 0; i < network.address.size(); ++i) {
-    // "10.0.0.5/8" is either a typing error in the address or in the length.
-    if (network.address[i] & host_mask(i, network.prefix)) return bad("has bits set behind its prefix");
+    // "10.0.0.5/8" is a typing error, either in the address or in the length.
+    if (network.address[i] & host_mask(i, network.prefix)) return bad("has bits set after its prefix");
   }
   return network;
 }

@@ -1,4 +1,4 @@
-// A range of addresses, as `allow_networks` and `clients` have them.
+// A range of addresses, as in `allow_networks` and `clients`.
 #pragma once
 
 #include <array>

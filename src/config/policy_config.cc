@@ -36,14 +36,14 @@ class PolicyReader {
     read_federation(root);
     read_domains(root);
     read_chat_nodes(root);
-    judge_nodes();
+    check_nodes();
     fill_inside();
     read_routes(root);
     read_list(root, "allow", "[[allow]]", true);
     read_list(root, "deny", "[[deny]]", false);
     read_peers(root);
     root.finish();
-    judge_counts();
+    check_counts();
   }
 
  private:
@@ -68,11 +68,11 @@ class PolicyReader {
     table->finish();
   }
 
-  // Takes the row if its names are free.
+  // Adds the row if its names are not used yet.
   void serve(Served row, Place place) {
     const std::string& name = row.name.ascii();
     if (const auto [at, fresh] = served_.emplace(name, row.line); !fresh) {
-      return conflict(place, fmt::format("`{}` is served already by the row in line {}", name, at->second));
+      return conflict(place, fmt::format("`{}` is already served by the row in line {}", name, at->second));
     }
     if (row.name == core_.name) return conflict(place, fmt::format("`{}` is the name of the core", name));
     config_.rules.local.push_back({row.name, row.is_alias});
@@ -115,9 +115,9 @@ class PolicyReader {
     return table.choice<Trust>("trust", {{"minted", Trust::kMinted}, {"dialback", Trust::kDialback}});
   }
 
-  // A node's own name is inside: it must not be what another row shows outside, and it must be a name that is
-  // never taken for a remote one by whoever does not know this row.
-  void judge_nodes() {
+  // A node's own name is internal: no other row may serve it publicly, and it must be a name that is never
+  // taken for a remote domain without this row.
+  void check_nodes() {
     for (const auto& [alias, node, place] : nodes_) {
       if (node == alias) continue;
       if (served_.contains(node.ascii())) {
@@ -164,7 +164,7 @@ class PolicyReader {
       if (!domain || !address) continue;
       if (inside_->is_inside(*domain)) {
         conflict(table.place("domain"),
-                 fmt::format("`{}` is an inside name; no route leads outside to it", domain->ascii()));
+                 fmt::format("`{}` is an internal name; it cannot have a static route", domain->ascii()));
         continue;
       }
       config_.routes.push_back(
@@ -183,8 +183,9 @@ class PolicyReader {
       table.finish();
       if (!domain) continue;
       if (allow && inside_->is_inside(*domain)) {
-        conflict(table.place("domain"),
-                 fmt::format("`{}` is an inside name; it cannot be allowed as a remote one", domain->text()));
+        conflict(
+            table.place("domain"),
+            fmt::format("`{}` is an internal name; it cannot be allowed as a remote domain", domain->text()));
         continue;
       }
       policy::ListRow row{
@@ -206,16 +207,16 @@ class PolicyReader {
           {{"required", TlsRule::kRequired}, {"optional", TlsRule::kOptional}, {"none", TlsRule::kNone}});
       table.finish();
       if (!domain) continue;
-      judge_tls(table, *domain, authenticate, tls);
+      check_tls(table, *domain, authenticate, tls);
       if (const auto [at, fresh] = seen.emplace(domain->text(), table.place().line); !fresh) {
         conflict(table.place("domain"),
-                 fmt::format("[[peer]] `{}` stands already in line {}", domain->text(), at->second));
+                 fmt::format("[[peer]] `{}` is already listed in line {}", domain->text(), at->second));
         continue;
       }
       if (inside_->is_inside(*domain)) {
         findings_.warn(
             table.place(), Code::kConfigNoEffect,
-            fmt::format("[[peer]] `{}` has no effect: inside names are never remote", domain->text()));
+            fmt::format("[[peer]] `{}` has no effect: internal names are never remote", domain->text()));
       } else if (!authenticate && !tls) {
         findings_.warn(table.place(), Code::kConfigNoEffect,
                        fmt::format("[[peer]] `{}` has no effect: it sets nothing", domain->text()));
@@ -224,20 +225,21 @@ class PolicyReader {
     }
   }
 
-  // Less than required TLS needs a partner that is named, and known to be unable to show a certificate.
-  void judge_tls(const TableReader& table, const DomainPattern& domain,
+  // Less than required TLS needs a peer that is named exactly and is known to have no certificate.
+  void check_tls(const TableReader& table, const DomainPattern& domain,
                  std::optional<Authenticate> authenticate, std::optional<TlsRule> tls) {
     if (!tls || *tls == TlsRule::kRequired) return;
     if (domain.is_wildcard()) {
       conflict(table.place("tls"),
                "`tls` may be less than required only for an exact domain, not for a wildcard");
     } else if (authenticate != Authenticate::kDialback) {
-      conflict(table.place("tls"),
-               "`tls` may be less than required only beside authenticate = \"dialback\" in the same row");
+      conflict(
+          table.place("tls"),
+          "`tls` may be less than required only together with authenticate = \"dialback\" in the same row");
     }
   }
 
-  void judge_counts() {
+  void check_counts() {
     const auto& rules = config_.rules;
     const std::pair<std::string_view, std::size_t> counts[] = {
         {"[[domain]] and [[chat_node]]", config_.served.size()},
@@ -256,7 +258,7 @@ class PolicyReader {
   const CoreConfig& core_;
   PolicyConfig& config_;
   Findings& findings_;
-  TextMap<std::uint32_t> served_;  // by outward name, its line
+  TextMap<std::uint32_t> served_;  // the line of each public name
   struct Node {
     xmpp::Domain alias;
     xmpp::Domain node;

@@ -1,4 +1,4 @@
-// policy.toml as a value: text in, a whole policy or every error out. Pure: the caller reads the file.
+// policy.toml as a value: parses text to a whole policy or to all errors. Pure: the caller reads the file.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ namespace sallyport::config {
 
 // A [[domain]] or [[chat_node]] row as the core serves it.
 struct Served {
-  xmpp::Domain name;    // outward: domain or alias
+  xmpp::Domain name;    // public: domain or alias
   xmpp::Domain inside;  // the name its server knows: the same, or the chat node's
   std::vector<HostPort> servers{};
   std::optional<Trust> trust{};
@@ -25,7 +25,7 @@ struct Served {
   std::uint32_t line = 0;
 };
 
-// Every name that is inside besides what is served outward: [internal] names, the core, its edges, mapped
+// Returns every internal name except the served public ones: [internal] names, the core, its edges, mapped
 // nodes.
 std::vector<policy::DomainPattern> inside_names(const CoreConfig& core, const std::vector<Served>& served);
 
@@ -38,8 +38,8 @@ struct PolicyConfig {
   std::string trusted_ca{};  // path, or empty for the edge's system store
 };
 
-// `core` supplies the inside names: an allow of one is an error (docs/configuration.md "policy.toml"). Rows
-// that have expired at `now` are warned of; without it none is.
+// `core` supplies the internal names: an allow of one is an error (docs/configuration.md "policy.toml"). Rows
+// that have expired at `now` cause a warning; without `now` none does.
 Loaded<PolicyConfig> parse_policy(std::string_view text, const std::string& file, const CoreConfig& core,
                                   std::optional<UnixTime> now = std::nullopt);
 

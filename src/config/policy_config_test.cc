@@ -161,13 +161,13 @@ TEST(PolicyConfig, every_fault_is_told_with_its_place) {
   const Case cases[] = {
       {"a name served twice",
        row("domain", "name = \"EXAMPLE.com\"\nservers = [\"10.0.0.1\"]"),
-       {"9:8: `example.com` is served already by the row in line 1 [config.conflict]"}},
+       {"9:8: `example.com` is already served by the row in line 1 [config.conflict]"}},
       {"an alias that is a local domain",
        row("chat_node", "alias = \"example.com\"\nservers = [\"10.0.0.1\"]"),
-       {"9:9: `example.com` is served already by the row in line 1 [config.conflict]"}},
+       {"9:9: `example.com` is already served by the row in line 1 [config.conflict]"}},
       {"an alias twice",
        row("chat_node", "alias = \"chatroom1.example.com\"\nservers = [\"10.0.0.1\"]"),
-       {"9:9: `chatroom1.example.com` is served already by the row in line 4 [config.conflict]"}},
+       {"9:9: `chatroom1.example.com` is already served by the row in line 4 [config.conflict]"}},
       {"the core's name",
        row("domain", "name = \"core.corp.example\"\nservers = [\"10.0.0.1\"]"),
        {"9:8: `core.corp.example` is the name of the core [config.conflict]"}},
@@ -197,28 +197,32 @@ TEST(PolicyConfig, every_fault_is_told_with_its_place) {
        {}},
       {"a domain without servers",
        row("domain", "name = \"b.example\"\nservers = []"),
-       {"10:11: `servers` in [[domain]] must be a list with one string at least [config.value]"}},
+       {"10:11: `servers` in [[domain]] must be a list of at least one string [config.value]"}},
       {"allow an internal name",
        row("allow", "domain = \"im.corp.example\""),
-       {"9:10: `im.corp.example` is an inside name; it cannot be allowed as a remote one [config.conflict]"}},
+       {"9:10: `im.corp.example` is an internal name; it cannot be allowed as a remote domain "
+        "[config.conflict]"}},
       {"allow all internal names",
        row("allow", "domain = \"*.corp.example\""),
-       {"9:10: `*.corp.example` is an inside name; it cannot be allowed as a remote one [config.conflict]"}},
+       {"9:10: `*.corp.example` is an internal name; it cannot be allowed as a remote domain "
+        "[config.conflict]"}},
       {"allow some internal names",
        row("allow", "domain = \"*.eu.corp.example\""),
-       {"9:10: `*.eu.corp.example` is an inside name; it cannot be allowed as a remote one "
+       {"9:10: `*.eu.corp.example` is an internal name; it cannot be allowed as a remote domain "
         "[config.conflict]"}},
       {"allow a local domain",
        row("allow", "domain = \"example.com\""),
-       {"9:10: `example.com` is an inside name; it cannot be allowed as a remote one [config.conflict]"}},
+       {"9:10: `example.com` is an internal name; it cannot be allowed as a remote domain "
+        "[config.conflict]"}},
       {"allow an edge",
        row("allow", "domain = \"vcse.dmz.example\""),
-       {"9:10: `vcse.dmz.example` is an inside name; it cannot be allowed as a remote one "
+       {"9:10: `vcse.dmz.example` is an internal name; it cannot be allowed as a remote domain "
         "[config.conflict]"}},
-      {"allow what only holds inside names among others", row("allow", "domain = \"*.example\""), {}},
-      {"route an inside name",
+      {"allow what only holds internal names among others", row("allow", "domain = \"*.example\""), {}},
+      {"route an internal name",
        row("static_route", "domain = \"chatroom1.example.com\"\naddress = \"192.0.2.1\""),
-       {"9:10: `chatroom1.example.com` is an inside name; no route leads outside to it [config.conflict]"}},
+       {"9:10: `chatroom1.example.com` is an internal name; it cannot have a static route "
+        "[config.conflict]"}},
       {"route a name below a local domain",
        row("static_route", "domain = \"x.example.com\"\naddress = \"192.0.2.1\""),
        {}},
@@ -226,7 +230,7 @@ TEST(PolicyConfig, every_fault_is_told_with_its_place) {
        row("static_route",
            "domain = \"*.a.example\"\naddress = \"a b\"\npriority = 65536\nfallback = \"srv\""),
        {"9:10: `domain` in [[static_route]]: ",
-        "10:11: `address` in [[static_route]]: `a b` is no address and port",
+        "10:11: `address` in [[static_route]]: `a b` is not an address and port",
         "11:12: `priority` in [[static_route]] must be a number from 0 to 65535 [config.value]",
         "12:12: `fallback` in [[static_route]] is `srv`; expected one of \"none\", \"dns\" [config.value]"}},
       {"lax TLS for a wildcard",
@@ -235,11 +239,12 @@ TEST(PolicyConfig, every_fault_is_told_with_its_place) {
         "[config.conflict]"}},
       {"lax TLS with certificates",
        row("peer", "domain = \"a.example\"\nauthenticate = \"certificate\"\ntls = \"optional\""),
-       {"11:7: `tls` may be less than required only beside authenticate = \"dialback\" in the same row "
+       {"11:7: `tls` may be less than required only together with authenticate = \"dialback\" in the same "
+        "row "
         "[config.conflict]"}},
       {"lax TLS, dialback not said in the row",
        "[federation]\nauthenticate = \"dialback\"\n[[peer]]\ndomain = \"a.example\"\ntls = \"optional\"",
-       {"5:7: `tls` may be less than required only beside authenticate = \"dialback\" in the same row "
+       {"5:7: `tls` may be less than required only together with authenticate = \"dialback\" in the same row "
         "[config.conflict]"}},
       {"a strict wildcard",
        row("peer", "domain = \"*.a.example\"\nauthenticate = \"dialback\"\ntls = \"required\""),
@@ -247,7 +252,7 @@ TEST(PolicyConfig, every_fault_is_told_with_its_place) {
       {"one peer twice",
        row("peer", "domain = \"a.example\"\nauthenticate = \"dialback\"") +
            "[[peer]]\ndomain = \"A.example\"\nauthenticate = \"dialback\"",
-       {"12:10: [[peer]] `a.example` stands already in line 8 [config.conflict]"}},
+       {"12:10: [[peer]] `a.example` is already listed in line 8 [config.conflict]"}},
       {"a quoted date, a wrong way, a near key",
        row("deny",
            "domain = \"a.example\"\nexpires = \"2027-01-31\"\ndirection = \"inbound\"\ncoment = \"x\""),
@@ -309,14 +314,14 @@ TEST(PolicyConfig, rows_that_change_nothing_are_warned_of) {
        {}},
       {"an allow within an allow",
        rows({"allow *.example", "allow a.example"}),
-       {"3:1: `allow a.example` has no effect: `allow *.example` in line 1 decides the same"}},
+       {"3:1: `allow a.example` has no effect: `allow *.example` in line 1 has the same effect"}},
       {"an allow that lasts longer than the wider one",
        rows({"allow *.example"}) + "expires = 2027-01-31\n" + rows({"allow a.example"}),
        {}},
       {"an allow that ends before the wider one",
        rows({"allow *.example"}) + "expires = 2027-01-31\n" + rows({"allow a.example"}) +
            "expires = 2026-12-31\n",
-       {"4:1: `allow a.example` has no effect: `allow *.example` in line 1 decides the same"}},
+       {"4:1: `allow a.example` has no effect: `allow *.example` in line 1 has the same effect"}},
       {"an allow that reopens", rows({"allow *.example", "deny *.b.example", "allow a.b.example"}), {}},
       {"an allow beside a deny",
        rows({"allow a.example", "deny a.example"}),
@@ -324,22 +329,23 @@ TEST(PolicyConfig, rows_that_change_nothing_are_warned_of) {
       {"an allow beside a deny of one way", rows({"allow a.example", "deny a.example"}) + in, {}},
       {"the same twice",
        rows({"allow a.example", "allow A.example"}),
-       {"3:1: `allow a.example` has no effect: `allow a.example` in line 1 decides the same"}},
+       {"3:1: `allow a.example` has no effect: `allow a.example` in line 1 has the same effect"}},
       {"a narrow one before a wide one",
        rows({"allow a.example"}) + in + rows({"allow a.example"}),
-       {"1:1: `allow a.example` has no effect: `allow a.example` in line 4 decides the same"}},
+       {"1:1: `allow a.example` has no effect: `allow a.example` in line 4 has the same effect"}},
       {"a wildcard below a local domain",
        rows({"allow *.example.com"}),
-       {"1:1: `allow *.example.com` has no effect: names below example.com are opened only by rows that name "
+       {"1:1: `allow *.example.com` has no effect: names below example.com are allowed only by rows that "
+        "name "
         "them exactly"}},
       {"an exact name below a local domain", rows({"allow x.example.com"}), {}},
       {"also in deny-list mode", deny_list + rows({"allow x.example.com"}), {}},
       {"a deny below a local domain",
        deny_list + rows({"deny x.example.com"}),
        {"3:1: `deny x.example.com` has no effect: the name is refused without it"}},
-      {"a deny of an inside name",
+      {"a deny of an internal name",
        rows({"deny im.corp.example"}),
-       {"1:1: `deny im.corp.example` has no effect: inside names are never remote"}},
+       {"1:1: `deny im.corp.example` has no effect: internal names are never remote"}},
       {"deny-list: a deny", deny_list + rows({"deny a.example"}), {}},
       {"deny-list: an allow",
        deny_list + rows({"allow a.example"}),
@@ -347,22 +353,22 @@ TEST(PolicyConfig, rows_that_change_nothing_are_warned_of) {
       {"deny-list: an allow within a deny", deny_list + rows({"deny *.example", "allow a.example"}), {}},
       {"expired",
        rows({"allow a.example"}) + "expires = 2026-01-14\n",
-       {"1:1: `allow a.example` has expired with 2026-01-14"}},
+       {"1:1: `allow a.example` expired after 2026-01-14"}},
       {"expires today", rows({"allow a.example"}) + "expires = 2026-01-15\n", {}},
       {"a route twice",
        "[[static_route]]\ndomain = \"a.example\"\naddress = \"192.0.2.1\"\n[[static_route]]\ndomain = "
        "\"a.example\"\naddress = \"192.0.2.1:5269\"\n",
-       {"4:1: the static route a.example to 192.0.2.1:5269 stands twice"}},
+       {"4:1: the static route a.example to 192.0.2.1:5269 is listed twice"}},
       {"an empty peer",
        "[[peer]]\ndomain = \"a.example\"\n",
        {"1:1: [[peer]] `a.example` has no effect: it sets nothing"}},
       {"an inside peer",
        "[[peer]]\ndomain = \"corp.example\"\ntls = \"required\"\n",
-       {"1:1: [[peer]] `corp.example` has no effect: inside names are never remote"}},
+       {"1:1: [[peer]] `corp.example` has no effect: internal names are never remote"}},
   };
   for (const auto& c : cases) {
     SCOPED_TRACE(c.name);
-    // The served names stand behind, so that line numbers begin with the rows.
+    // The served names come last, so that line numbers begin with the rows.
     const auto loaded = load(c.text + kServed, UnixTime(1'768'435'200s));  // 2026-01-15T00:00:00Z
     EXPECT_EQ(shown(loaded.errors), std::vector<std::string>());
     std::vector<std::string> expected;
@@ -372,7 +378,7 @@ TEST(PolicyConfig, rows_that_change_nothing_are_warned_of) {
   }
 }
 
-// Also that many rows for one name cost no more than for many.
+// Also checks that so many rows for one name are not slower than for many names.
 TEST(PolicyConfig, rows_have_a_limit) {
   constexpr std::string_view kRow = "{domain=\"a\"},\n";
   std::string text = "deny=[\n";

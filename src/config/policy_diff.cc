@@ -11,7 +11,7 @@
 namespace sallyport::config {
 namespace {
 
-// Tables by their place in policy.toml.
+// Tables in the order of policy.toml.
 enum class Table { kFederation, kDomain, kChatNode, kStaticRoute, kAllow, kDeny, kPeer };
 
 constexpr std::string_view name_of(Table table) {
@@ -34,7 +34,7 @@ constexpr std::string_view name_of(Table table) {
   return "";
 }
 
-// Settings by row; several rows may have one name ([[allow]] for each direction, [[static_route]]).
+// Settings by row; several rows may share a name ([[allow]] for each direction, [[static_route]]).
 using Rows = std::map<std::pair<Table, std::string>, std::multiset<std::string>>;
 
 std::string_view truth(bool value) { return value ? "true" : "false"; }
@@ -63,14 +63,14 @@ std::string settings_of(const Served& served, bool first_of_node) {
   if (served.trust)
     out += fmt::format(", trust = {}", *served.trust == Trust::kMinted ? "minted" : "dialback");
   if (served.is_alias && served.inside != served.name) {
-    out += fmt::format(", node = {}{}", served.inside.ascii(), first_of_node ? " (its outward name)" : "");
+    out += fmt::format(", node = {}{}", served.inside.ascii(), first_of_node ? " (its public name)" : "");
   }
   return out;
 }
 
 std::string settings_of(const policy::ListRow& row) {
   std::string out = fmt::format("direction = {}", policy::direction_name(row.direction));
-  // `expires` holds the first second of the day after.
+  // `expires` is the first second of the next day.
   if (row.expires)
     out += fmt::format(", expires = {}", rfc3339(*row.expires - std::chrono::seconds(1)).substr(0, 10));
   if (!row.comment.empty()) out += fmt::format(", comment = {}", row.comment);
@@ -112,7 +112,7 @@ Rows rows_of(const PolicyConfig& policy) {
   return rows;
 }
 
-// The rows of one name: what is the same in both is left out; what is left is paired, in order.
+// Compares the rows of one name: equal ones are left out, the others are paired, in order.
 void compare_named(const std::pair<Table, std::string>& name, const std::multiset<std::string>& was,
                    const std::multiset<std::string>& becomes, std::vector<PolicyChange>& changes) {
   std::vector<std::string> gone;

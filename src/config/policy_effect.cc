@@ -24,17 +24,17 @@ std::string shown_row(const ListRow& row) {
   return fmt::format("{} {}", row.allow ? "allow" : "deny", row.domain.text());
 }
 
-// All that is written for one pattern.
+// All rows for one pattern.
 struct Level {
   std::vector<const ListRow*> allows;
   std::vector<const ListRow*> denies;
   bool routed = false;
 };
 
-// What would become of a name that a row is about.
+// The verdict on a name that a row applies to.
 struct Outcome {
   bool admitted = false;
-  const ListRow* by = nullptr;  // nothing: a static route, or no row at all
+  const ListRow* by = nullptr;  // nullptr: a static route, or no row at all
   bool routed = false;
 };
 
@@ -66,14 +66,14 @@ class IdleRows {
     return (pattern.is_wildcard() ? below_ : exact_)[pattern.base()];
   }
 
-  // Why the row changes nothing; empty when it does change something.
+  // Returns why the row has no effect; empty if it has one.
   std::string reason(const ListRow& row) const {
     if (now_ && row.expires && *now_ >= *row.expires) {
-      return fmt::format("has expired with {:%Y-%m-%d}", *row.expires - std::chrono::seconds(1));
+      return fmt::format("expired after {:%Y-%m-%d}", *row.expires - std::chrono::seconds(1));
     }
-    if (is_inside(row.domain)) return "has no effect: inside names are never remote";
+    if (is_inside(row.domain)) return "has no effect: internal names are never remote";
     if (const auto local = local_at_or_above(row.domain); row.domain.is_wildcard() && !local.empty()) {
-      return fmt::format("has no effect: names below {} are opened only by rows that name them exactly",
+      return fmt::format("has no effect: names below {} are allowed only by rows that name them exactly",
                          local);
     }
     std::string why;
@@ -92,14 +92,14 @@ class IdleRows {
       return fmt::format("has no effect: `{}` in line {} wins", shown_row(*with.by), with.by->line);
     }
     if (without.by) {
-      return fmt::format("has no effect: `{}` in line {} decides the same", shown_row(*without.by),
+      return fmt::format("has no effect: `{}` in line {} has the same effect", shown_row(*without.by),
                          without.by->line);
     }
     return fmt::format("has no effect: the name is {} without it", without.admitted ? "admitted" : "refused");
   }
 
-  // Who else counts for as long as `row` does. Of two rows alike the first is the one that counts.
-  bool stands_in(const ListRow& other, const ListRow& row, Direction direction) const {
+  // Returns whether `other` applies as long as `row` does. Of two identical rows the first applies.
+  bool can_replace(const ListRow& other, const ListRow& row, Direction direction) const {
     if (&other == &row) return false;
     if (other.direction != Direction::kBoth && other.direction != direction) return false;
     if (other.expires && (!row.expires || *other.expires < *row.expires)) return false;
@@ -111,15 +111,15 @@ class IdleRows {
   std::optional<Outcome> outcome_at(const Level& level, const ListRow& row, Direction direction,
                                     bool with) const {
     const auto first = [&](const std::vector<const ListRow*>& rows) {
-      const auto found =
-          std::ranges::find_if(rows, [&](const ListRow* other) { return stands_in(*other, row, direction); });
+      const auto found = std::ranges::find_if(
+          rows, [&](const ListRow* other) { return can_replace(*other, row, direction); });
       return found == rows.end() ? nullptr : *found;
     };
     const ListRow* deny = with && !row.allow ? &row : first(level.denies);
     const ListRow* allow = with && row.allow ? &row : first(level.allows);
     if (deny) return Outcome{false, deny, false};
     if (allow) return Outcome{true, allow, false};
-    // A static route may be switched off or removed any day: it makes no allow idle.
+    // A static route may be switched off or removed at any time: it makes no allow superfluous.
     if (level.routed && !row.allow) return Outcome{true, nullptr, true};
     return std::nullopt;
   }
@@ -145,7 +145,7 @@ class IdleRows {
     return false;
   }
 
-  // The local name that all names of the pattern are below.
+  // Returns the local name that all names of the pattern are below.
   std::string_view local_at_or_above(const policy::DomainPattern& pattern) const {
     const std::string_view base = pattern.base();
     for (auto up = pattern.is_wildcard() ? base : parent(base); !up.empty(); up = parent(up)) {
@@ -175,7 +175,7 @@ void warn_of_idle_routes(const PolicyConfig& config, Findings& findings) {
     if (seen.emplace(row.domain, row.address).second) continue;
     findings.warn(
         {row.line, 1}, Code::kConfigNoEffect,
-        fmt::format("the static route {} to {} stands twice", row.domain.ascii(), row.address.text()));
+        fmt::format("the static route {} to {} is listed twice", row.domain.ascii(), row.address.text()));
   }
 }
 

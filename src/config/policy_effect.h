@@ -1,4 +1,4 @@
-// Which rows of policy.toml change nothing: what `check config` warns of.
+// Finds rows of policy.toml without effect, for the warnings of `check config`.
 #pragma once
 
 #include <optional>
@@ -8,8 +8,8 @@
 
 namespace sallyport::config {
 
-// Warns of [[allow]] and [[deny]] rows without which every judgement would be the same, now and for as long
-// as they last, of rows that have expired at `now`, and of static routes that are switched off or repeated.
+// Warns of [[allow]] and [[deny]] rows whose removal would change no verdict, now or while they last, of rows
+// that have expired at `now`, and of static routes that are switched off or repeated.
 void warn_of_idle_rows(const PolicyConfig& config, std::optional<UnixTime> now, Findings& findings);
 
 }  // namespace sallyport::config

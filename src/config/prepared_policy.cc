@@ -32,13 +32,13 @@ alias::AddressMap map_outward(const std::vector<alias::AliasRow>& rows) {
   return alias::AddressMap(mapped);
 }
 
-// For as long as `set` lives, which its rules do not outlive.
+// A pointer without ownership. Precondition: `set` outlives the rules made from it.
 std::shared_ptr<const policy::RuleSet> borrowed(const policy::RuleSet& set) {
   return {std::shared_ptr<const policy::RuleSet>(), &set};
 }
 
-// The rules without the rows that name only inside names (a [[deny]] or [[peer]] row may). They decide
-// nothing, since an inside name is refused before any row is looked at, and would tell the name.
+// Removes the rows that name only internal names (a [[deny]] or [[peer]] row may). They have no effect, since
+// an internal name is refused before any row is read, and would reveal the name.
 policy::RuleSet without_inside_rows(policy::RuleSet set, const policy::Rules& rules) {
   const auto is_inside = [&rules](const auto& row) { return rules.is_inside(row.domain); };
   std::erase_if(set.lists, is_inside);
@@ -47,19 +47,20 @@ policy::RuleSet without_inside_rows(policy::RuleSet set, const policy::Rules& ru
 }
 
 std::string encode_push(const PolicyUpdate& update, const policy::Rules& rules) {
-  // Inside names are never told (DESIGN invariant 2): `encode` leaves RuleSet::inside out.
+  // Internal names are never sent to an edge (docs/security.md): `encode` leaves RuleSet::inside out.
   static const std::vector<route::StaticRoute> kNoRoutes;
   const auto& set = update.policy.rules;
   const auto& routes = update.policy.static_routes ? update.policy.routes : kNoRoutes;
-  const auto encode = [&](const policy::RuleSet& told) {
-    return PushView{update.generation, update.policy_sha256, told, routes,
+  const auto encode = [&](const policy::RuleSet& sent) {
+    return PushView{update.generation, update.policy_sha256, sent, routes,
                     update.trusted_ca, update.certificates}
         .encode();
   };
   const auto is_inside = [&rules](const auto& row) { return rules.is_inside(row.domain); };
-  // 100,000 rows are copied only where there is a row to leave out.
-  const bool tells = std::ranges::any_of(set.lists, is_inside) || std::ranges::any_of(set.peers, is_inside);
-  return tells ? encode(without_inside_rows(set, rules)) : encode(set);
+  // 100,000 rows are copied only if there is a row to leave out.
+  const bool names_inside =
+      std::ranges::any_of(set.lists, is_inside) || std::ranges::any_of(set.peers, is_inside);
+  return names_inside ? encode(without_inside_rows(set, rules)) : encode(set);
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// A policy made ready beside a core's loop, so that taking it into use is the change of a pointer: its rows
-// judged, every look-up table built, the push encoded.
+// A policy prepared off a core's event loop, so that applying it only changes a pointer: rows validated,
+// look-up tables built, push encoded.
 #pragma once
 
 #include <map>
@@ -16,7 +16,7 @@
 
 namespace sallyport::config {
 
-// Everything that may change while the core runs: read from files by the daemon, judged before.
+// Everything that may change while the core runs: the daemon reads it from files, validated.
 struct PolicyUpdate {
   PolicyConfig policy;
   Digest256 policy_sha256{};  // of the policy file's bytes
@@ -25,8 +25,8 @@ struct PolicyUpdate {
   std::string trusted_ca;  // PEM text; empty: the edge's system store
 };
 
-// Immutable, and shared by all that have it in use, in one thread or in several. Making it and freeing it
-// take long (100,000 rows: about a tenth of a second each): neither is done where stanzas wait.
+// Immutable, and shared by all its users, in one thread or in several. Making it and destroying it is slow
+// (100,000 rows: about a tenth of a second each): neither happens on an event loop.
 class PreparedPolicy {
  public:
   static std::shared_ptr<const PreparedPolicy> make(const CoreConfig& config, PolicyUpdate update);
@@ -35,13 +35,13 @@ class PreparedPolicy {
 
   const PolicyUpdate& update() const { return update_; }
   const policy::Rules& rules() const { return rules_; }
-  // The row whose server knows itself by that inside name; nullptr when none.
+  // Returns the row whose server has that internal name; nullptr if there is none.
   const Served* served_inside(const xmpp::Domain& inside) const;
   const Served* served_outward(const xmpp::Domain& name) const;
-  // What is sent to an edge, encoded. Holds private keys.
+  // The encoded push for an edge. Holds private keys.
   const std::shared_ptr<const SecretBytes>& push() const { return push_; }
-  // The aliases whose node has another name, and the maps between the two; outward by the first alias of each
-  // node.
+  // The aliases of nodes with another name, and the maps between the two; to the public side with the first
+  // alias of each node.
   const alias::AliasNames& alias_names() const { return alias_names_; }
   const alias::AddressMap& outward() const { return outward_; }
   const alias::AddressMap& inward() const { return inward_; }

@@ -11,7 +11,7 @@ Push with_own_name(Push push, const xmpp::Domain& own) {
   return push;
 }
 
-Result<void> judge_names(const Push& push, const std::vector<policy::DomainPattern>& may_bring) {
+Result<void> check_names(const Push& push, const std::vector<policy::DomainPattern>& may_bring) {
   if (may_bring.empty()) return {};
   for (const auto& local : push.rules.local) {
     const auto covers = [&](const policy::DomainPattern& pattern) { return pattern.matches(local.name); };
@@ -34,7 +34,7 @@ PushedPolicy::PushedPolicy(Push push, const xmpp::Domain& own)
 Result<DecodedPush> decode_push(PushWork work) {
   auto push = Push::decode(work.bytes.view());
   if (!push) return std::move(push).error();
-  if (auto may = judge_names(*push, work.may_bring); !may) return std::move(may).error();
+  if (auto may = check_names(*push, work.may_bring); !may) return std::move(may).error();
   DecodedPush decoded;
   decoded.certificates = std::exchange(push->certificates, {});
   decoded.trusted_ca = std::exchange(push->trusted_ca, {});

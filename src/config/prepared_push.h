@@ -1,4 +1,4 @@
-// A push made ready beside an edge's loop, so that taking it into use is the change of a pointer.
+// A push prepared off an edge's event loop, so that applying it only changes a pointer.
 #pragma once
 
 #include <memory>
@@ -12,11 +12,11 @@
 
 namespace sallyport::config {
 
-// What a push says about names, without its certificates, and with its look-up tables. Immutable, and shared
-// by all that have it in use, in one thread or in several. Making it and freeing it take long.
+// The names and rules of a push, without its certificates, and with its look-up tables. Immutable, and shared
+// by all its users, in one thread or in several. Making it and destroying it is slow.
 class PushedPolicy {
  public:
-  // `own` is the edge's name, the one inside name that it knows without being told: never a remote domain.
+  // `own` is the edge's name, the only internal name that an edge knows by itself: never a remote domain.
   static std::shared_ptr<const PushedPolicy> make(Push push, const xmpp::Domain& own);
   PushedPolicy(const PushedPolicy&) = delete;
   PushedPolicy& operator=(const PushedPolicy&) = delete;
@@ -33,11 +33,11 @@ class PushedPolicy {
   const route::StaticRoutes routes_;
 };
 
-// The bytes of a push, and by what an edge judges it.
+// The bytes of a push, and the edge's data for checking it.
 struct PushWork {
   SecretBytes bytes;
   xmpp::Domain own;
-  // What the [[core]] row lets its core bring (edge.toml `domains`); empty: anything.
+  // The domains that the [[core]] row allows its core (edge.toml `domains`); empty: any.
   std::vector<policy::DomainPattern> may_bring;
 };
 struct DecodedPush {
@@ -48,7 +48,7 @@ struct DecodedPush {
 // Errors: kLinkFrame, as Push::decode; kLinkDomain.
 Result<DecodedPush> decode_push(PushWork work);
 
-// What a driver has made of the certificates and the trust in a push. The role only hands it on.
+// A driver's objects for the certificates and the trust of a push. The role only passes them on.
 class Credentials {
  public:
   virtual ~Credentials() = default;

@@ -13,9 +13,9 @@ using policy::LocalName;
 using policy::PeerRow;
 using policy::RuleSet;
 
-// Bump whenever the bytes change: an edge refuses a push that it cannot read in full.
+// Increase whenever the format changes: an edge rejects a push that it cannot read completely.
 constexpr std::uint8_t kVersion = 1;
-// Stands for an optional enumerator that is absent.
+// Encodes an absent optional enumerator.
 constexpr std::uint8_t kAbsent = 0xff;
 
 template <typename Enum>
@@ -77,7 +77,7 @@ void append_rows(Appender& out, const std::vector<Row>& rows) {
   for (const auto& row : rows) append_row(out, row);
 }
 
-// What a row takes beside its strings, at most: a few bytes, a time, and the lengths of the strings.
+// The largest size of a row beside its strings: a few bytes, a time, and the lengths of the strings.
 constexpr std::size_t kRowBytesMax = 48;
 
 std::size_t string_bytes(const LocalName& row) { return row.name.ascii().size(); }
@@ -106,7 +106,7 @@ std::size_t bytes_max(const PushView& push) {
          push.trusted_ca.size() + bytes_max(push.certificates);
 }
 
-// Reads with one question at the end: once something was wrong, everything after it is nothing.
+// Reads fields with one check at the end: after the first error every field is empty.
 class Decoder {
  public:
   explicit Decoder(std::string_view bytes) : in_(bytes) {}
@@ -135,8 +135,8 @@ class Decoder {
     return value == kAbsent ? std::nullopt : std::optional(static_cast<Enum>(value));
   }
 
-  // A name, in the one form in which it is written. (The form is judged before the value is moved: a call's
-  // arguments are evaluated in any order.)
+  // Reads a name, in its only written form. (The form is checked before the value is moved: the arguments of
+  // a call are evaluated in any order.)
   std::optional<xmpp::Domain> domain() {
     const auto text = take(in_.string());
     auto parsed = xmpp::Domain::parse(text);
@@ -156,7 +156,7 @@ class Decoder {
     return keep(std::move(parsed), canonical);
   }
 
-  // Rows are read one by one: a count that lies costs nothing.
+  // Rows are read one by one: a false count costs nothing.
   template <typename Row>
   std::vector<Row> rows(std::size_t max, std::optional<Row> (*read)(Decoder&)) {
     std::vector<Row> rows;
@@ -278,7 +278,8 @@ Result<Push> Push::decode(std::string_view bytes) {
   push.routes = in.rows<route::StaticRoute>(limits::kPolicyRowsMax, read_route);
   push.trusted_ca = in.string();
   push.certificates = in.rows<CertificatePem>(limits::kCertificatesMax, read_certificate);
-  if (!in.at_end()) return Error{Code::kLinkFrame, "a push that is cut, or not in the form of its version"};
+  if (!in.at_end())
+    return Error{Code::kLinkFrame, "a push that is truncated or not in the form of its version"};
   return push;
 }
 

@@ -1,5 +1,5 @@
-// What a core sends to an edge: names, lists, routes, peer settings, public certificates with
-// their keys, and nothing else (DESIGN invariant 2). One document, whole, with a generation.
+// The data that a core sends to an edge: names, lists, routes, peer settings, public certificates with their
+// keys, and nothing else (docs/security.md). One whole document, with a generation.
 #pragma once
 
 #include <array>
@@ -15,9 +15,9 @@
 
 namespace sallyport::config {
 
-// A public certificate: the full chain and its key, PEM. The key is secret: wiped when it ends.
+// A public certificate: the full chain and its key, PEM. The key is secret: wiped in the destructor.
 struct CertificatePem {
-  std::vector<std::string> names;  // the DNS names inside, as the core read them (A-labels, wildcards too)
+  std::vector<std::string> names;  // its DNS names, as the core read them (A-labels, wildcards too)
   std::string chain;
   std::string key;
 
@@ -29,7 +29,7 @@ struct CertificatePem {
   ~CertificatePem() { wipe(key); }
 };
 
-// What a push says, wherever it stands: encoded without copying 100,000 rows.
+// A push as views of its parts: encoded without copying 100,000 rows.
 struct PushView {
   std::uint64_t generation;
   const Digest256& policy_sha256;
@@ -38,13 +38,14 @@ struct PushView {
   const std::string& trusted_ca;
   const std::vector<CertificatePem>& certificates;
 
-  // Holds private keys: whoever has the bytes wipes them. They never grew, which would have left copies.
+  // Holds private keys: the caller wipes the bytes. They were reserved at once, so that growing left no
+  // copies.
   std::string encode() const;
 };
 
 struct Push {
   std::uint64_t generation = 0;
-  Digest256 policy_sha256{};  // of the policy file's bytes; what both doors show
+  Digest256 policy_sha256{};  // of the policy file's bytes; both nodes show it
   // `inside` and the rows' comments stay on the core: an edge does not need them.
   policy::RuleSet rules;
   std::vector<route::StaticRoute> routes;  // empty while static_routes is off
@@ -55,7 +56,7 @@ struct Push {
   std::string encode() const {
     return PushView{generation, policy_sha256, rules, routes, trusted_ca, certificates}.encode();
   }
-  // Errors: kLinkFrame for bytes that `encode` did not write, or more than the limits admit.
+  // Errors: kLinkFrame for bytes that `encode` did not write, or for more than the limits allow.
   static Result<Push> decode(std::string_view bytes);
 };
 

@@ -97,7 +97,7 @@ TEST(Push, every_other_byte_at_any_place_is_refused_or_means_something_else) {
       std::string changed = bytes;
       changed[at] = static_cast<char>(changed[at] ^ flip);
       const auto decoded = Push::decode(changed);
-      // Two spellings of one push would let a forger choose.
+      // A push must have only one encoding.
       if (decoded)
         EXPECT_EQ(decoded->encode(), changed) << at;
       else

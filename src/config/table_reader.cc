@@ -13,7 +13,7 @@
 
 namespace sallyport::config {
 std::string Finding::shown() const {
-  // A finding about a whole file has no place in it.
+  // A finding about a whole file has no line.
   if (line == 0) return fmt::format("{}: {} [{}]", file, text, code_row(code).name);
   return fmt::format("{}:{}:{}: {} [{}]", file, line, column, text, code_row(code).name);
 }
@@ -84,7 +84,7 @@ const std::string* TableReader::string_at(std::string_view key, Need need) {
   if (!value) return nullptr;
   const auto* string = std::get_if<std::string>(&value->data);
   if (string && !string->empty()) return string;
-  wrong_type(key, value->place, string ? "more than an empty string" : "a string");
+  wrong_type(key, value->place, string ? "a string that is not empty" : "a string");
   return nullptr;
 }
 
@@ -94,7 +94,7 @@ std::vector<std::pair<const std::string*, Place>> TableReader::strings_at(std::s
   if (!value) return strings;
   const auto* array = std::get_if<TomlArray>(&value->data);
   if (!array || (array->empty() && need == Need::kRequired)) {
-    wrong_type(key, value->place, array ? "a list with one string at least" : "a list of strings: [\"...\"]");
+    wrong_type(key, value->place, array ? "a list of at least one string" : "a list of strings: [\"...\"]");
     return strings;
   }
   for (const auto& item : *array) {
@@ -128,7 +128,7 @@ std::vector<std::int64_t> TableReader::integers(std::string_view key, std::int64
   std::vector<std::int64_t> found;
   const TomlValue* value = find(key);
   if (!value) return found;
-  const std::string expected = fmt::format("a list of numbers from {} to {}, one at least", min, max);
+  const std::string expected = fmt::format("a list of numbers from {} to {}, at least one", min, max);
   const auto* array = std::get_if<TomlArray>(&value->data);
   if (!array || array->empty()) {
     wrong_type(key, value->place, expected);
@@ -204,8 +204,7 @@ void TableReader::only_in(std::string_view key, std::string_view where) {
   const auto at = std::ranges::find(*table_, key, &TomlEntry::key);
   if (at == table_->end()) return;
   find(key);
-  findings_->error(at->place, Code::kConfigKey,
-                   fmt::format("{} has a meaning only in {}", known(key), where));
+  findings_->error(at->place, Code::kConfigKey, fmt::format("{} is only valid in {}", known(key), where));
 }
 
 void TableReader::finish() {
@@ -230,11 +229,9 @@ Result<std::string> parse_pin(std::string_view text) {
     const auto digest = from_base64(text.substr(kPrefix.size()));
     if (digest && digest->size() == sizeof(Digest256)) return std::string(text);
   }
-  return Error{
-      Code::kConfigValue,
-      fmt::format(
-          "`{}` is no pin; expected sha256: and the base64 of 32 bytes, as `sallyport keygen` prints it",
-          shown(text))};
+  return Error{Code::kConfigValue, fmt::format("`{}` is not a valid pin; expected sha256: and the base64 of "
+                                               "32 bytes, as `sallyport keygen` prints it",
+                                               shown(text))};
 }
 
 Result<HostPort> parse_listener(std::string_view text, std::uint16_t default_port) {
@@ -246,7 +243,7 @@ Result<HostPort> parse_listener(std::string_view text, std::uint16_t default_por
 
 Result<std::string> parse_ip_text(std::string_view text) {
   if (const auto ip = dns::Ip::parse(text)) return ip->text();
-  return Error{Code::kConfigValue, fmt::format("`{}` is no IP address", shown(text))};
+  return Error{Code::kConfigValue, fmt::format("`{}` is not an IP address", shown(text))};
 }
 
 std::string resolve_path(std::string_view file, std::string_view path) {

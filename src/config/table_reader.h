@@ -1,5 +1,5 @@
-// Reading one TOML table by what is asked of it: a key that nobody asks for is unknown. Every
-// fault becomes a finding with its place, and reading goes on, so one run tells all of them.
+// Reads one TOML table by the keys that the caller asks for; any other key is unknown. Every error becomes a
+// finding with its place, and reading continues, so that one run reports all of them.
 #pragma once
 
 #include <array>
@@ -19,7 +19,7 @@ namespace sallyport::config {
 
 using route::HostPort;
 
-// What is wrong with one file. Outlives the readers that write into it.
+// The errors and warnings about one file. Outlives the readers that write into it.
 class Findings {
  public:
   explicit Findings(std::string file) : file_(std::move(file)) {}
@@ -28,7 +28,7 @@ class Findings {
   bool good() const { return errors_.empty(); }
   const std::string& file() const { return file_; }
 
-  // The value if there were no errors; errors and warnings in the order of the file.
+  // Returns the value if there were no errors; errors and warnings in the order of the file.
   template <typename T>
   Loaded<T> finish(T value) && {
     sort();
@@ -49,22 +49,22 @@ enum class Need : std::uint8_t { kOptional, kRequired };
 // Keys are string literals: the reader keeps views of them. The table outlives the reader.
 class TableReader {
  public:
-  // `shown` is how people know the table: "[edge]", "[[allow]]"; empty for the file itself.
+  // `shown` is the table's name in messages: "[edge]", "[[allow]]"; empty for the file itself.
   TableReader(const TomlTable& table, Place place, std::string_view shown, Findings& findings)
       : table_(&table), place_(place), shown_(shown), findings_(&findings) {}
 
   Place place() const { return place_; }
-  // Where the key's value stands; the table's place when it is absent.
+  // Returns the place of the key's value; of the table if the key is absent.
   Place place(std::string_view key) const;
-  // Where the items of a list stand, or the one value; none when the key is absent.
+  // Returns the places of the items of a list, or of the one value; none if the key is absent.
   std::vector<Place> places(std::string_view key) const;
 
   std::optional<bool> boolean(std::string_view key);
   std::optional<std::int64_t> integer(std::string_view key, std::int64_t min, std::int64_t max);
   std::optional<TomlDate> date(std::string_view key);
-  // A string that is not empty.
+  // Reads a string that is not empty.
   std::optional<std::string> text(std::string_view key, Need need = Need::kOptional);
-  // A path, relative to the file's own folder when it is relative; empty when absent.
+  // Reads a path; a relative one is resolved against the file's folder. Returns an empty string if absent.
   std::string path(std::string_view key, Need need = Need::kOptional);
   std::vector<std::int64_t> integers(std::string_view key, std::int64_t min, std::int64_t max);
 
@@ -81,7 +81,7 @@ class TableReader {
     return std::nullopt;
   }
 
-  // A string that `parse` (std::string_view to Result<T>) takes.
+  // Reads a string that `parse` (std::string_view to Result<T>) accepts.
   template <typename Parse>
   auto parsed(std::string_view key, Need need, Parse parse)
       -> std::optional<std::decay_t<decltype(*parse(std::string_view()))>> {
@@ -93,7 +93,7 @@ class TableReader {
     return std::nullopt;
   }
 
-  // An array of strings that `parse` takes; when required, with one at least.
+  // Reads an array of strings that `parse` accepts; if required, of at least one.
   template <typename Parse>
   auto list(std::string_view key, Need need, Parse parse)
       -> std::vector<std::decay_t<decltype(*parse(std::string_view()))>> {
@@ -108,15 +108,15 @@ class TableReader {
     return values;
   }
 
-  // [key] and [[key]]. `shown` is a literal. An absent required table is reported as one thing missing,
-  // not as all that it requires.
+  // Reads [key] and [[key]]. `shown` is a literal. An absent required table is reported once, not for each
+  // key that it requires.
   std::optional<TableReader> table(std::string_view key, std::string_view shown, Need need);
   std::vector<TableReader> tables(std::string_view key, std::string_view shown, Need need = Need::kOptional);
 
-  // Reports the key, when it is there, as one that belongs into the other node's file, `where`.
+  // Reports the key, if present, as one that belongs to the other node's file, `where`.
   void only_in(std::string_view key, std::string_view where);
 
-  // Reports every key that nobody has asked for. Called once, after all questions.
+  // Reports every key that was not asked for. Call it once, after all other functions.
   void finish();
 
  private:
@@ -137,19 +137,19 @@ class TableReader {
   std::size_t asked_count_ = 0;
 };
 
-// --- the forms of values that several files share
+// --- forms of values that several files share
 
-// "sha256:" and the base64 of 32 bytes. Errors: kConfigValue.
+// Parses "sha256:" and the base64 of 32 bytes. Errors: kConfigValue.
 Result<std::string> parse_pin(std::string_view text);
-// An address to listen on: an IP and a port. Errors: kConfigValue.
+// Parses an address to listen on: an IP and a port. Errors: kConfigValue.
 Result<HostPort> parse_listener(std::string_view text, std::uint16_t default_port);
-// An IP address, in its canonical text. Errors: kConfigValue.
+// Parses an IP address and returns its canonical text. Errors: kConfigValue.
 Result<std::string> parse_ip_text(std::string_view text);
-// `path` as seen from the folder of `file`.
+// Returns `path` relative to the folder of `file`.
 std::string resolve_path(std::string_view file, std::string_view path);
-// [identity].
+// Reads [identity].
 IdentityFiles read_identity(TableReader& root);
-// Stands where a name is wrong, until the whole configuration is refused for it.
+// Placeholder for an invalid name, until the whole configuration is rejected because of it.
 const xmpp::Domain& no_domain();
 
 }  // namespace sallyport::config

@@ -4,14 +4,13 @@
 
 #include "base/limits.h"
 
-// No key of ours nests deeper; the library frees what it read by recursion.
+// None of our keys nests deeper; the library frees its tree by recursion.
 #define TOML_MAX_NESTED_VALUES 4
 #define TOML_EXCEPTIONS 0
-// toml++ 3.3 asserts of a table header's first character what only its next lines check (`[[$a]]`).
+// toml++ 3.3 asserts on the first character of a table header before it checks it (`[[$a]]`).
 #define TOML_ASSERT(expr) static_assert(true)
 #define TOML_ENABLE_FORMATTERS 0
-// And its tables of white space call unreachable what is no white space: a letter with an accent behind a
-// key.
+// And its tables of white space mark other characters as unreachable: a letter with an accent after a key.
 #include <toml++/impl/preprocessor.h>
 #undef TOML_UNREACHABLE
 #define TOML_UNREACHABLE return false
@@ -23,7 +22,8 @@
 namespace sallyport::config {
 namespace {
 
-// Tables of tables of arrays of tables: what is deeper is in no contract, and reported by its key.
+// Tables of tables of arrays of tables: anything deeper is not in any file format, and is reported by its
+// key.
 constexpr int kDepthMax = 6;
 
 Place place_of(const toml::source_position& at) { return {std::max(at.line, 1U), std::max(at.column, 1U)}; }
@@ -70,7 +70,7 @@ TomlValue convert(toml::node& node, int depth) {
   return made;
 }
 
-// The line that is too long, or nothing. The length of a line bounds how deep dotted keys can nest.
+// Returns the line that is too long, if any. The length of a line bounds how deep dotted keys can nest.
 std::optional<std::uint32_t> overlong_line(std::string_view text) {
   std::uint32_t line = 1;
   while (text.size() > limits::kConfigLineBytesMax) {

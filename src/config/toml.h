@@ -1,4 +1,4 @@
-// A TOML document as plain values, each with its place. The one place that knows the TOML library.
+// A TOML document as plain values, each with its place. Only toml.cc knows the TOML library.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +26,7 @@ using TomlTable = std::vector<TomlEntry>;  // each key once
 struct TomlDate {
   UnixTime midnight;
 };
-// A value of a type that no key of ours has: a float, a time.
+// A value of a type that none of our keys has: a float, a time.
 struct TomlOther {};
 
 struct TomlValue {
@@ -41,12 +41,12 @@ struct TomlEntry {
 
 struct TomlDocument {
   TomlTable root;
-  // Why the text is no TOML document, empty when it is one.
+  // The reason why the text is not a TOML document; empty if it is one.
   std::string error;
   Place error_place;
 };
 
-// Errors are told in the document: the first one, as a parser knows no second.
+// Errors are in the document: only the first one, because the parser stops there.
 TomlDocument parse_toml(std::string_view text);
 
 }  // namespace sallyport::config

@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::array<std::uint8_t, 12> kV4Prefix{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
-// Four decimal octets without leading zeros: some parsers read "010" as eight, so nobody may write it.
+// Four decimal octets without leading zeros: some parsers read "010" as eight, so it is rejected.
 std::optional<std::array<std::uint8_t, 4>> parse_v4(std::string_view text) {
   std::array<std::uint8_t, 4> out{};
   for (std::size_t octet = 0; octet < 4; ++octet) {
@@ -50,7 +50,7 @@ std::optional<unsigned> hex_group(std::string_view text) {
   return value;
 }
 
-// The groups on one side of "::", at most eight of them. Appends to `out`; false when malformed.
+// Reads the groups on one side of "::", at most eight. Appends to `out`; returns false if malformed.
 bool parse_groups(std::string_view text, std::string& out) {
   if (text.empty()) return true;
   for (;;) {
@@ -82,7 +82,7 @@ std::optional<std::array<std::uint8_t, 16>> parse_v6(std::string_view text) {
   } else {
     if (text.substr(0, gap).find('.') != std::string_view::npos) return std::nullopt;
     if (!parse_groups(text.substr(gap + 2), tail)) return std::nullopt;
-    // RFC 4291 2.2: "::" stands for one group at least.
+    // RFC 4291 2.2: "::" represents one group at least.
     if (head.size() + tail.size() > 14) return std::nullopt;
   }
   std::array<std::uint8_t, 16> out{};
@@ -96,7 +96,7 @@ std::string v6_text(const std::array<std::uint8_t, 16>& bytes) {
   for (std::size_t i = 0; i < 8; ++i) {
     groups[i] = static_cast<unsigned>(bytes[2 * i] << 8) | bytes[2 * i + 1];
   }
-  // RFC 5952 4.2: the longest run of two zero groups or more, the first of equals.
+  // RFC 5952 4.2: the longest run of two zero groups or more, the first of equal ones.
   std::size_t gap = 8;
   std::size_t gap_length = 1;
   for (std::size_t i = 0; i < 8;) {
@@ -127,7 +127,7 @@ struct Prefix {
   AddressKind kind;
 };
 
-// The first row that matches decides, so a special range inside a wider one stands before it.
+// The first matching row decides, so a special range inside a wider one comes before it.
 // IANA IPv4 Special-Purpose Address Registry (RFC 6890).
 constexpr Prefix kV4[] = {
     {{0}, 8, AddressKind::kUnspecified},  // RFC 791: "this network"; Linux connects 0.0.0.0 to itself
@@ -136,15 +136,15 @@ constexpr Prefix kV4[] = {
     {{192, 168}, 16, AddressKind::kPrivate},
     {{100, 64}, 10, AddressKind::kCgnat},       // RFC 6598
     {{127}, 8, AddressKind::kLoopback},         // RFC 1122 3.2.1.3
-    {{169, 254}, 16, AddressKind::kLinkLocal},  // RFC 3927; clouds serve their secrets there
+    {{169, 254}, 16, AddressKind::kLinkLocal},  // RFC 3927; cloud metadata services hand out secrets there
     {{192, 0, 0}, 24, AddressKind::kReserved},  // RFC 6890 2.1: protocol assignments
-    {{192, 0, 2}, 24, AddressKind::kGlobal},    // RFC 5737: documentation, as its like in IPv6 below
+    {{192, 0, 2}, 24, AddressKind::kGlobal},    // RFC 5737: documentation, as in IPv6 below
     {{198, 51, 100}, 24, AddressKind::kGlobal},
     {{203, 0, 113}, 24, AddressKind::kGlobal},
     {{192, 88, 99}, 24, AddressKind::kReserved},  // RFC 7526: former 6to4 relays
     {{198, 18}, 15, AddressKind::kReserved},      // RFC 2544: benchmarks in closed networks
     {{224}, 4, AddressKind::kMulticast},          // RFC 5771
-    {{240}, 4, AddressKind::kReserved},           // RFC 1112 4; holds the limited broadcast
+    {{240}, 4, AddressKind::kReserved},           // RFC 1112 4; includes the limited broadcast
 };
 
 // IANA IPv6 Special-Purpose Address Registry.
@@ -161,11 +161,11 @@ constexpr Prefix kV6[] = {
     {{0x3f, 0xff}, 20, AddressKind::kGlobal},                          // RFC 9637: the same
     {{0x20, 0x01, 0}, 23, AddressKind::kReserved},                     // RFC 2928: protocol assignments
     {{0xfe, 0x80}, 10, AddressKind::kLinkLocal},
-    {{0xfe, 0xc0}, 10, AddressKind::kPrivate},  // RFC 3879: site-local, once
+    {{0xfe, 0xc0}, 10, AddressKind::kPrivate},  // RFC 3879: site-local, deprecated
     {{0xfc}, 7, AddressKind::kUniqueLocal},     // RFC 4193
     {{0xff}, 8, AddressKind::kMulticast},
-    {{0x20}, 3, AddressKind::kGlobal},  // RFC 4291 2.4: the allocated unicast
-    {{0}, 0, AddressKind::kReserved},   // whatever is left is not
+    {{0x20}, 3, AddressKind::kGlobal},  // RFC 4291 2.4: allocated unicast
+    {{0}, 0, AddressKind::kReserved},   // the rest is not allocated
 };
 
 bool matches(const Prefix& row, std::span<const std::uint8_t> bytes) {

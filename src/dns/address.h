@@ -1,5 +1,5 @@
-// IP addresses as values, and what kind of place one is. The address is judged when it is
-// connected to, not the name that led there (THREATS C1).
+// IP addresses as values, and their kind. The address is checked when it is connected to, not the name that
+// led to it (THREATS C1).
 #pragma once
 
 #include <array>
@@ -28,7 +28,7 @@ struct Endpoint {
   auto operator<=>(const Endpoint&) const = default;
 };
 
-// The special-purpose registries (RFC 6890 and its successors), as far as connecting there matters.
+// The special-purpose registries (RFC 6890 and its successors), as far as they matter for connecting.
 enum class AddressKind : std::uint8_t {
   kGlobal,
   kUnspecified,
@@ -41,9 +41,9 @@ enum class AddressKind : std::uint8_t {
   kReserved,
   kMapped,  // an IPv6 address that carries an IPv4 one: v4-mapped written as IPv6, NAT64, 6to4, Teredo
 };
-// `written_as_v6`: the address came as an AAAA record or an IPv6 literal, so a v4-mapped one is a trick.
-// Documentation prefixes (192.0.2.0/24, 198.51.100.0/24, 203.0.113.0/24, 2001:db8::/32, 3fff::/20) count as
-// global, all alike: nothing private lives there, and test networks use them as what they stand for.
+// Returns the kind of `ip`. `written_as_v6`: the address came as an AAAA record or an IPv6 literal, where a
+// v4-mapped one is a trick. Documentation prefixes (192.0.2.0/24, 198.51.100.0/24, 203.0.113.0/24,
+// 2001:db8::/32, 3fff::/20) count as global: they hold nothing private, and test networks use them as global.
 AddressKind classify(const Ip& ip, bool written_as_v6);
 std::string_view kind_name(AddressKind kind);
 

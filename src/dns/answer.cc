@@ -12,7 +12,7 @@ constexpr std::uint16_t kClassIn = 1;
 
 std::uint16_t number(RecordType type) { return static_cast<std::uint16_t>(type); }
 
-// RFC 6891 6.1.1: who understands OPT answers with it; RFC 3225 3: DO is copied.
+// RFC 6891 6.1.1: an OPT is answered with an OPT; RFC 3225 3: DO is copied.
 Record opt(const Edns& asked, std::uint8_t extended_rcode) {
   const std::uint32_t flags =
       (static_cast<std::uint32_t>(extended_rcode) << 24) | (asked.dnssec_ok ? 0x8000U : 0U);
@@ -29,7 +29,7 @@ Message response(const Message& query, Rcode code) {
   return out;
 }
 
-// Names of the core's own are valid domains, so they are names.
+// Precondition: `name` is one of the core's own names, which are valid domains.
 std::string wire(std::string_view name) { return Name::parse(name)->wire(); }
 
 void add_srv(Message& out, const Name& owner, const Answering& answering) {
@@ -50,8 +50,8 @@ void add_addresses(Message& out, const Name& owner, RecordType type, const std::
   }
 }
 
-// RFC 2308 2.2: "no such record" is kept as long as the SOA beside it says. It is the asked name's own, so
-// that it says nothing about any other.
+// RFC 2308 2.2: "no such record" is cached as long as the SOA beside it says. The SOA is the asked name's
+// own, so that it does not affect other names.
 void add_soa(Message& out, const Name& owner, const Answering& answering) {
   std::string rdata;
   Appender to(rdata);
@@ -97,7 +97,7 @@ std::optional<Message> answer(const Message& query, const Answering& answering) 
   const auto edns = edns_of(query);
   if (!edns || query.questions.size() != 1) return response(query, Rcode::kFormErr);
   if (*edns && (*edns)->version != 0) {
-    // RFC 6891 6.1.3: BADVERS is 16, whose upper bits stand in OPT.
+    // RFC 6891 6.1.3: BADVERS is 16, whose upper bits are in OPT.
     auto out = response(query, Rcode::kNoError);
     out.additional.push_back(opt(**edns, 1));
     return out;

@@ -10,7 +10,7 @@
 namespace sallyport::dns {
 namespace {
 
-// RFC 1035 2.3.4: with every length and the empty label at the end.
+// RFC 1035 2.3.4: including every length and the empty label at the end.
 constexpr std::size_t kNameBytesMax = 255;
 constexpr std::uint8_t kPointer = 0xc0;
 constexpr std::uint16_t kPointerToQuestion = 0xc00c;
@@ -26,7 +26,7 @@ struct Counts {
   std::uint16_t additional = 0;
 };
 
-// Reads a message from its beginning; `at` is where the next field stands.
+// Reads a message from its beginning; `at` is the offset of the next field.
 class Reader {
  public:
   explicit Reader(std::string_view bytes) : bytes_(bytes) {}
@@ -80,7 +80,7 @@ class Reader {
 
 Error malformed(const char* what) { return {Code::kDnsMalformed, what}; }
 
-// The header, of whose five counts and flags a Reader makes this.
+// Reads the header: five counts and flags.
 std::optional<Counts> read_header(Reader& in, std::uint16_t& id, std::uint16_t& flags) {
   const auto id_read = in.u16();
   const auto flags_read = in.u16();
@@ -133,7 +133,7 @@ Result<Name> Name::parse(std::string_view text) {
 Result<Name> Name::read(std::string_view message, std::size_t& at) {
   std::string wire;
   std::size_t here = at;
-  // Where the part that is being read begins: the next pointer must lead before it.
+  // The beginning of the current part: the next pointer must lead before it.
   std::size_t part = at;
   bool jumped = false;
   for (;;) {
@@ -177,7 +177,7 @@ std::string Name::text() const {
 }
 
 bool Name::is_same(const Name& other) const {
-  // Lengths are below any letter, so they compare as they stand.
+  // Lengths are smaller than any letter, so lower-casing does not change them.
   return std::ranges::equal(wire_, other.wire_, {}, lower, lower);
 }
 
@@ -196,7 +196,7 @@ Result<Message> Message::parse(std::string_view bytes) {
       !in.records(counts->additional, out.additional)) {
     return malformed("a record cannot be read");
   }
-  if (!in.at_end()) return malformed("bytes behind the last record");
+  if (!in.at_end()) return malformed("bytes after the last record");
   return out;
 }
 

@@ -1,4 +1,4 @@
-// DNS messages (RFC 1035 4, RFC 6891), as far as the answering resolver reads and writes them.
+// DNS messages (RFC 1035 4, RFC 6891) for the answering resolver.
 #pragma once
 
 #include <cstddef>
@@ -13,22 +13,22 @@
 
 namespace sallyport::dns {
 
-// A name as it stands in a message, without compression: labels behind their lengths, then the empty one.
-// The case of letters is kept, since whoever asked wants it back.
+// A name in wire form without compression: labels with their lengths, then the empty one. The case of letters
+// is kept, because the client expects it back.
 class Name {
  public:
   // The root.
   Name() : wire_(1, '\0') {}
-  // "a.example", "a.example.", "."; any bytes but dots in labels. Errors: kDnsMalformed.
+  // Parses "a.example", "a.example.", "."; labels may hold any bytes but dots. Errors: kDnsMalformed.
   static Result<Name> parse(std::string_view text);
-  // Reads a name at `at` in `message`, following pointers, and moves `at` behind it. A pointer may only lead
-  // to what stands before the name or pointer that it is part of, so there is an end. Errors: kDnsMalformed.
+  // Reads a name at `at` in `message`, following pointers, and moves `at` to its end. A pointer must lead to
+  // a place before the name or pointer that it is part of, so the reading ends. Errors: kDnsMalformed.
   static Result<Name> read(std::string_view message, std::size_t& at);
 
   const std::string& wire() const { return wire_; }
-  // RFC 1035 5.1, without the trailing dot (except for the root); unusual bytes as \DDD.
+  // Returns RFC 1035 5.1 form, without the trailing dot (except for the root); unusual bytes as \DDD.
   std::string text() const;
-  // The case of ASCII letters makes no difference (RFC 4343).
+  // Compares without regard to the case of ASCII letters (RFC 4343).
   bool is_same(const Name& other) const;
   bool operator==(const Name&) const = default;
 
@@ -44,7 +44,7 @@ struct Question {
   bool operator==(const Question&) const = default;
 };
 
-// RDATA stands as it came: names in it may be compressed, so it is meant for records of one's own making.
+// RDATA is kept as received: names in it may be compressed, so it is only valid in records that we make.
 struct Record {
   Name name;
   std::uint16_t type = 0;
@@ -73,12 +73,12 @@ struct Message {
   std::vector<Record> authority;
   std::vector<Record> additional;
 
-  // Errors: kDnsMalformed; also for bytes behind the last record, and more than
+  // Errors: kDnsMalformed; also for bytes after the last record, and for more than
   // limits::kDnsMessageBytesMax.
   static Result<Message> parse(std::string_view bytes);
-  // Owner names that are the first question's become a pointer to it; nothing else is compressed. What this
-  // returns, parse reads back as the same message. At most limits::kDnsMessageBytesMax bytes of records are
-  // the caller's duty.
+  // Owner names equal to the first question's become a pointer to it; nothing else is compressed. `parse`
+  // reads the result back as the same message. Precondition: at most limits::kDnsMessageBytesMax bytes of
+  // records.
   std::string build() const;
   bool operator==(const Message&) const = default;
 };
@@ -89,14 +89,14 @@ struct Edns {
   std::uint8_t version = 0;
   bool dnssec_ok = false;
 };
-// Absent: the query has none. Errors: kDnsMalformed, when it has two or one that is not the root's (RFC
-// 6891 6.1.1).
+// Returns nothing if the query has none. Errors: kDnsMalformed, if it has two or one that is not the root's
+// (RFC 6891 6.1.1).
 Result<std::optional<Edns>> edns_of(const Message& query);
 
-// What a datagram to whoever asked may hold (RFC 6891 6.2.5: never less than 512).
+// Returns how large a datagram the client accepts (RFC 6891 6.2.5: never less than 512).
 std::size_t datagram_bytes_max(const std::optional<Edns>& edns);
 
-// The header and first question alone, for matching an answer to a question without reading the rest.
+// The header and first question alone, to match an answer with a question without reading the rest.
 struct Head {
   std::uint16_t id = 0;
   std::uint16_t flags = 0;

@@ -68,7 +68,7 @@ TEST(DnsName, a_pointer_leads_back_or_nowhere) {
     const char* name;
     std::string message;
     std::size_t at;
-    const char* expected;  // nullptr: refused
+    const char* expected;  // nullptr: rejected
     std::size_t behind;
   };
   const Row rows[] = {

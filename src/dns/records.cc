@@ -39,7 +39,7 @@ Result<std::string> parse_host(std::string_view wire) {
     const auto length = in.u8();
     if (!length) return {Code::kDnsMalformed, "a name ends early"};
     if (*length == 0) break;
-    // RFC 1035 3.1: the two high bits are a pointer, and there is nothing to point into.
+    // RFC 1035 3.1: the two high bits mark a pointer, which has no message to point into.
     if (*length > limits::kDomainLabelBytesMax) return {Code::kDnsMalformed, "a label is too long"};
     const auto label = in.raw(*length);
     if (!label) return {Code::kDnsMalformed, "a name ends early"};
@@ -60,7 +60,7 @@ Result<SrvRecord> parse_srv(std::string_view rdata) {
   auto target = parse_host(in.rest());
   if (!target) return std::move(target).error();
   const std::size_t name_bytes = *target == "." ? 1 : target->size() + 2;
-  if (name_bytes != in.rest().size()) return {Code::kDnsMalformed, "bytes behind an SRV record"};
+  if (name_bytes != in.rest().size()) return {Code::kDnsMalformed, "bytes after an SRV record"};
   return SrvRecord{*priority, *weight, *port, *std::move(target)};
 }
 

@@ -1,5 +1,5 @@
-// DNS answers as values: what a question ended with and the records that came. Whoever asks
-// (net/resolver) makes them; dns/targets reads them.
+// DNS answers as values: the outcome of a question and its records. net/resolver makes them; dns/targets
+// reads them.
 #pragma once
 
 #include <compare>
@@ -15,7 +15,7 @@ namespace sallyport::dns {
 
 enum class RecordType : std::uint16_t { kA = 1, kSoa = 6, kAaaa = 28, kSrv = 33, kOpt = 41 };
 
-// What a question ended with.
+// The outcome of a question.
 enum class Outcome : std::uint8_t {
   kFound,    // at least one record
   kNoData,   // the name exists, the type does not (RFC 2308 2.2)
@@ -29,7 +29,8 @@ struct SrvRecord {
   std::uint16_t priority = 0;
   std::uint16_t weight = 0;
   std::uint16_t port = 0;
-  // Lower case, without the trailing dot; "." alone: the service is decidedly not there (RFC 2782).
+  // Lower case, without the trailing dot; "." alone: the domain declares that it has no such service (RFC
+  // 2782).
   std::string target;
   auto operator<=>(const SrvRecord&) const = default;
 };
@@ -39,11 +40,11 @@ struct SrvAnswer {
   Outcome outcome = Outcome::kFailure;
   bool secure = false;
   std::vector<SrvRecord> records;
-  std::string text;  // for people: why it failed, how many records were cut off
+  std::string text;  // for people: the reason of a failure, the number of records left out
 };
 
-// At most limits::kAddressesPerTargetMax addresses. An IPv4 address from an AAAA record stands in
-// `ips` of the AAAA answer, where is_v4() shows it up as mapped.
+// At most limits::kAddressesPerTargetMax addresses. An IPv4 address from an AAAA record is in `ips` of the
+// AAAA answer, where is_v4() reveals it as mapped.
 struct AddressAnswer {
   Outcome outcome = Outcome::kFailure;
   bool secure = false;
@@ -55,11 +56,11 @@ struct AddressAnswer {
 inline constexpr std::string_view kStartTlsService = "_xmpp-server._tcp.";
 inline constexpr std::string_view kDirectTlsService = "_xmpps-server._tcp.";
 
-// A DNS name in wire form without compression, at the beginning of `rdata`, as a host name: lower case, no
-// trailing dot, "." for the root. Errors: kDnsMalformed, also for bytes that no host name has
-// (RFC 1123 2.1; underscores are let pass).
+// Reads a DNS name in wire form without compression, at the beginning of `rdata`, as a host name: lower case,
+// no trailing dot, "." for the root. Errors: kDnsMalformed, also for bytes that are not allowed in a host
+// name (RFC 1123 2.1; underscores are accepted).
 Result<std::string> parse_host(std::string_view wire);
-// RDATA of one record. Errors: kDnsMalformed.
+// Reads the RDATA of one record. Errors: kDnsMalformed.
 Result<SrvRecord> parse_srv(std::string_view rdata);
 Result<Ip> parse_address(RecordType type, std::string_view rdata);
 

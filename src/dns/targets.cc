@@ -27,8 +27,8 @@ std::vector<Candidate> mix(const SrvAnswer& direct, const SrvAnswer& starttls) {
   return all;
 }
 
-// RFC 2782 "Weight", for candidates of one priority: weight 0 first, then again and again a random number up
-// to and with the sum of the weights that are left chooses the next. Moves them to the end of `out`.
+// RFC 2782 "Weight", for candidates of one priority: weight 0 first, then repeatedly a random number from 0
+// to the sum of the remaining weights, inclusive, selects the next. Moves them to the end of `out`.
 void draw(std::vector<Candidate> left, std::vector<Candidate>& out, Random& random) {
   std::stable_partition(left.begin(), left.end(), [](const Candidate& c) { return c.record.weight == 0; });
   while (!left.empty()) {
@@ -84,7 +84,7 @@ std::optional<Error> failure(const SrvAnswer& direct, const SrvAnswer& starttls)
   return std::nullopt;
 }
 
-// A failure may pass, and a port be allowed by whoever reads this; a decline is final. In that order.
+// The most useful error first: a failure may pass, the reader may allow a port, but a decline is final.
 Error refusal(const std::vector<Skipped>& skipped, const SrvAnswer& direct, const SrvAnswer& starttls) {
   if (auto error = failure(direct, starttls)) return *std::move(error);
   const auto port = std::ranges::find(skipped, Code::kDialPort, [](const Skipped& s) { return s.why.code; });

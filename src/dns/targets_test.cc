@@ -5,7 +5,7 @@
 namespace sallyport::dns {
 namespace {
 
-// splitmix64: small, and good enough to be tested for its distribution.
+// splitmix64: small, and random enough to test a distribution.
 class Seeded : public Random {
  public:
   explicit Seeded(std::uint64_t seed) : state_(seed) {}
@@ -75,8 +75,8 @@ TEST(Targets, each_pair_of_answers_has_one_meaning) {
       {"declined", none(kNoData), dot, "skipped . dns.decline; refused dns.decline; "},
       {"declined by direct only", dot, none(kNoData), "skipped . dns.decline; refused dns.decline; "},
       {"declined twice", dot, dot, "skipped . dns.decline; skipped . dns.decline; refused dns.decline; "},
-      {"no direct TLS, said so", dot, one, "SRV a.example:5269; skipped . dns.decline; "},
-      {"no STARTTLS, said so", tls, dot, "SRV (Direct TLS) t.example:5270; skipped . dns.decline; "},
+      {"no direct TLS, declared", dot, one, "SRV a.example:5269; skipped . dns.decline; "},
+      {"no STARTTLS, declared", tls, dot, "SRV (Direct TLS) t.example:5270; skipped . dns.decline; "},
       {"declined while the other fails", dot, none(kFailure), "skipped . dns.decline; refused dns.failure; "},
       {"a port that is not allowed", none(kNoData), found({{0, 0, 22, "a.example"}}),
        "skipped a.example dial.port; refused dial.port; "},
@@ -84,7 +84,7 @@ TEST(Targets, each_pair_of_answers_has_one_meaning) {
        "skipped a.example dial.port; refused dial.port; "},
       {"a port tells more than a decline", dot, found({{0, 0, 443, "a.example"}}),
        "skipped . dns.decline; skipped a.example dial.port; refused dial.port; "},
-      {"an allowed port behind another", none(kNoData),
+      {"an allowed port after another", none(kNoData),
        found({{0, 0, 22, "a.example"}, {1, 0, 5269, "b.example"}}),
        "SRV b.example:5269; skipped a.example dial.port; "},
       {"the same record twice", none(kNoData), found({{0, 0, 5269, "a.example"}, {1, 0, 5269, "a.example"}}),
@@ -129,8 +129,8 @@ TEST(Targets, sixteen_are_tried_and_the_seventeenth_is_not) {
   EXPECT_EQ(t.skipped[0].why.code, Code::kDnsTooMany);
 }
 
-// Pearson's statistic of how often each record came first, against RFC 2782's own odds: the random number is
-// drawn from 0 up to and with the sum, and only 0 chooses a weight of 0.
+// Pearson's statistic of how often each record came first, against the odds of RFC 2782: the random number is
+// drawn from 0 to the sum, inclusive, and only 0 selects a weight of 0.
 TEST(Targets, weights_0_10_90_come_first_as_often_as_rfc_2782_says) {
   const auto answer = found({{0, 90, 5269, "ninety"}, {0, 0, 5269, "zero"}, {0, 10, 5269, "ten"}});
   constexpr int kDraws = 10'000;

@@ -32,7 +32,7 @@ frame::Ask frame_of(std::uint64_t id, const ControlAsk& ask) {
   return {.id = id, .question = frame::Question::kControl, .json = ask.json};
 }
 
-// A peer chose the stream id and the key: what no frame takes cannot be genuine either.
+// A peer chose the stream id and the key: one that is too long for a frame cannot be genuine.
 bool fits_a_frame(const KeyAsk& ask) { return ask.stream_id.size() <= limits::kLinkTextBytesMax; }
 bool fits_a_frame(const VerdictAsk& ask) {
   return ask.stream_id.size() <= limits::kLinkTextBytesMax && ask.key.size() <= limits::kLinkTextBytesMax;
@@ -58,7 +58,7 @@ Control::~Control() { drop_incoming(); }
 
 // --- questions
 
-// Questions for a key have a reserved part: peers cause most of the others, as many as they like.
+// Questions for a key have a reserved part: peers can cause any number of the others.
 bool Control::has_place_for(const Ask& ask) const {
   if (asked_.size() >= limits::kLinkAsksMax) return false;
   return std::holds_alternative<KeyAsk>(ask) ||
@@ -68,21 +68,21 @@ bool Control::has_place_for(const Ask& ask) const {
 std::uint64_t Control::ask(Ask ask) {
   const std::uint64_t id = ++last_asked_;
   const bool fits = std::visit([](const auto& question) { return fits_a_frame(question); }, ask);
-  if (!line_.up) {
-    line_.events.push_back(Answered{id, Error{Code::kLinkDown, {}}});
-  } else if (std::holds_alternative<AdmitAsk>(ask) && line_.version < frame::kVersionAdmit) {
-    line_.events.push_back(Answered{id, Error{Code::kLinkVersion, "ADMIT"}});
+  if (!shared_.up) {
+    shared_.events.push_back(Answered{id, Error{Code::kLinkDown, {}}});
+  } else if (std::holds_alternative<AdmitAsk>(ask) && shared_.version < frame::kVersionAdmit) {
+    shared_.events.push_back(Answered{id, Error{Code::kLinkVersion, "ADMIT"}});
   } else if (!has_place_for(ask)) {
-    line_.events.push_back(Answered{id, Error{Code::kLinkBusy, {}}});
+    shared_.events.push_back(Answered{id, Error{Code::kLinkBusy, {}}});
   } else if (!fits) {
-    line_.events.push_back(
-        Answered{id, Error{Code::kControlRefused, "the question is longer than the link carries"}});
+    shared_.events.push_back(
+        Answered{id, Error{Code::kControlRefused, "the question is longer than the link allows"}});
   } else {
     const bool is_for_key = std::holds_alternative<KeyAsk>(ask);
     asked_.emplace(id, is_for_key);
     others_asked_ += is_for_key ? 0 : 1;
     const auto f = std::visit([id](const auto& question) { return frame_of(id, question); }, ask);
-    frame::append(line_.out, f);
+    frame::append(shared_.out, f);
   }
   return id;
 }
@@ -91,42 +91,42 @@ void Control::answer(std::uint64_t id, Answer answer) {
   const auto found = received_.find(id);
   if (found == received_.end()) return;
   if (answer && answer->size() > limits::kLinkAnswerBytesMax) {
-    answer = Error{Code::kControlRefused, "the answer is longer than the link carries"};
+    answer = Error{Code::kControlRefused, "the answer is longer than the link allows"};
   }
-  const frame::Verdict verdict = answer ? frame::Verdict{{}, *answer} : line_.told(answer.error());
-  frame::append(line_.out, frame::Answer{found->second, verdict});
+  const frame::Verdict verdict = answer ? frame::Verdict{{}, *answer} : shared_.verdict_on(answer.error());
+  frame::append(shared_.out, frame::Answer{found->second, verdict});
   received_ids_.erase(found->second);
   received_.erase(found);
 }
 
 Result<void> Control::handle_ask(const frame::Ask& f) {
   // Only the core has the dialback secret (DESIGN invariant 2).
-  if (line_.role == Role::kEdge && f.question != frame::Question::kControl) {
-    return {Code::kLinkFrame, "ASK: a question that only the core answers"};
+  if (shared_.role == Role::kEdge && f.question != frame::Question::kControl) {
+    return {Code::kLinkFrame, "ASK of an edge: only a core answers this question"};
   }
-  if (f.question == frame::Question::kAdmit && line_.version < frame::kVersionAdmit) {
-    return {Code::kLinkFrame, "ASK: ADMIT is not of the version that was agreed on"};
+  if (f.question == frame::Question::kAdmit && shared_.version < frame::kVersionAdmit) {
+    return {Code::kLinkFrame, "ASK: the negotiated version does not have ADMIT"};
   }
   if (received_.size() >= limits::kLinkAsksMax) return {Code::kLinkFrame, "ASK: too many unanswered"};
   auto ask = ask_of(f);
   if (!ask) return std::move(ask).error();
   if (!received_ids_.insert(f.id).second) return {Code::kLinkFrame, "ASK: the number is in use"};
-  // A number of our own: the owner may answer late, after a reconnect, and the next
-  // process on the other side counts from 1 again.
+  // A number of our own: the owner may answer late, after a reconnect, and a new process on the other side
+  // counts from 1 again.
   const std::uint64_t id = ++last_received_;
   received_.emplace(id, f.id);
-  line_.events.push_back(Asked{id, *std::move(ask)});
+  shared_.events.push_back(Asked{id, *std::move(ask)});
   return {};
 }
 
 Result<void> Control::handle_answer(const frame::Answer& f) {
   const auto asked = asked_.find(f.id);
-  if (asked == asked_.end()) return {Code::kLinkFrame, "ANSWER: nobody asked"};
+  if (asked == asked_.end()) return {Code::kLinkFrame, "ANSWER to an unknown question"};
   others_asked_ -= asked->second ? 0 : 1;
   asked_.erase(asked);
   Answer answer = f.answer.code.empty() ? Answer(std::string(f.answer.text))
                                         : Answer(error_of(f.answer, Code::kInternal));
-  line_.events.push_back(Answered{f.id, std::move(answer)});
+  shared_.events.push_back(Answered{f.id, std::move(answer)});
   return {};
 }
 
@@ -135,7 +135,7 @@ Result<void> Control::handle_answer(const frame::Answer& f) {
 void Control::push(std::uint64_t generation, std::shared_ptr<const SecretBytes> bytes) {
   outgoing_.reset();
   if (bytes->view().size() > limits::kPushBytesMax) {
-    line_.events.push_back(PushDone{generation, Error{Code::kLinkPushTooLarge, {}}});
+    shared_.events.push_back(PushDone{generation, Error{Code::kLinkPushTooLarge, {}}});
     return;
   }
   outgoing_ = Outgoing{generation, std::move(bytes)};
@@ -147,13 +147,13 @@ void Control::flush_push(Time now) {
   push.next_turn = now + limits::kPushTurnEvery;
   const std::string_view bytes = push.bytes->view();
   if (!push.announced) {
-    frame::append(line_.out, frame::Push{push.generation, bytes.size()});
+    frame::append(shared_.out, frame::Push{push.generation, bytes.size()});
     push.announced = true;
   }
   const std::size_t end = std::min(bytes.size(), push.written + limits::kPushTurnBytes);
   while (push.written < end) {
     const auto chunk = bytes.substr(push.written, std::min(limits::kPushChunkBytes, end - push.written));
-    frame::append(line_.out, frame::PushChunk{chunk});
+    frame::append(shared_.out, frame::PushChunk{chunk});
     push.written += chunk.size();
   }
 }
@@ -164,16 +164,16 @@ std::optional<Time> Control::poll_timeout() const {
 }
 
 void Control::push_done(std::uint64_t generation, const Result<void>& result) {
-  if (!line_.up) return;  // the core pushes again after the greeting
-  frame::append(line_.out,
-                frame::PushDone{generation, result ? frame::Verdict{} : line_.told(result.error())});
+  if (!shared_.up) return;  // the core pushes again after the greeting
+  frame::append(shared_.out,
+                frame::PushDone{generation, result ? frame::Verdict{} : shared_.verdict_on(result.error())});
 }
 
 Result<void> Control::handle_push(const frame::Push& f) {
-  if (line_.role == Role::kCore) return {Code::kLinkFrame, "PUSH to a core"};
+  if (shared_.role == Role::kCore) return {Code::kLinkFrame, "PUSH to a core"};
   drop_incoming();
   incoming_ = Incoming{f.generation, f.size, {}};
-  // At once: growing would leave copies of keys behind.
+  // Reserved at once: a growing string would leave copies of keys in freed memory.
   incoming_->bytes.reserve(f.size);
   deliver_if_whole();
   return {};
@@ -191,18 +191,18 @@ Result<void> Control::handle_push_chunk(const frame::PushChunk& f) {
 
 void Control::deliver_if_whole() {
   if (incoming_->bytes.size() != incoming_->size) return;
-  line_.events.push_back(Pushed{incoming_->generation, std::move(incoming_->bytes)});
+  shared_.events.push_back(Pushed{incoming_->generation, std::move(incoming_->bytes)});
   incoming_.reset();
 }
 
 Result<void> Control::handle_push_done(const frame::PushDone& f) {
-  if (line_.role == Role::kEdge) return {Code::kLinkFrame, "PUSH_DONE to an edge"};
+  if (shared_.role == Role::kEdge) return {Code::kLinkFrame, "PUSH_DONE to an edge"};
   const bool current = outgoing_ && outgoing_->generation == f.generation && outgoing_->is_written();
-  if (!current) return {};  // of a push that a newer one has replaced
+  if (!current) return {};  // for a push that a newer one has replaced
   outgoing_.reset();
   Result<void> result;
   if (!f.result.code.empty()) result = error_of(f.result, Code::kLinkRefused);
-  line_.events.push_back(PushDone{f.generation, std::move(result)});
+  shared_.events.push_back(PushDone{f.generation, std::move(result)});
   return {};
 }
 
@@ -213,7 +213,7 @@ void Control::disconnect() {
   received_.clear();
   received_ids_.clear();
   for (const auto& [id, is_for_key] : asked_) {
-    line_.events.push_back(Answered{id, Error{Code::kLinkDown, {}}});
+    shared_.events.push_back(Answered{id, Error{Code::kLinkDown, {}}});
   }
   asked_.clear();
   others_asked_ = 0;

@@ -1,8 +1,8 @@
-// Frames: the codec of the link protocol (docs/link-protocol.md), bytes to values and back.
+// The frames of the link protocol (docs/link-protocol.md): decoding bytes to values and encoding values to
+// bytes.
 //
-// A frame is a value of views: into the payload it was decoded from, or into whatever
-// the encoder's caller holds. Nothing is copied here; nothing is judged here that needs to
-// know the session. Decoding refuses with kLinkFrame.
+// A frame is a value of views: into the payload it was decoded from, or into memory of the encoder's caller.
+// It copies nothing, and checks nothing that depends on the session. Decoding errors are kLinkFrame.
 #pragma once
 
 #include <cstdint>
@@ -16,10 +16,10 @@
 
 namespace sallyport::link::frame {
 
-// Bump when a type is added, or the layout or meaning of a frame changes.
+// Increase when a type is added, or when the layout or meaning of a frame changes.
 inline constexpr std::uint16_t kVersionLowest = 1;
 inline constexpr std::uint16_t kVersionHighest = 2;
-// From which on an edge may ask ADMIT.
+// The first version in which an edge may ask ADMIT.
 inline constexpr std::uint16_t kVersionAdmit = 2;
 
 enum class Type : std::uint8_t {
@@ -41,15 +41,15 @@ enum class Type : std::uint8_t {
   kPush = 0x22,
   kPushChunk = 0x23,
   kPushDone = 0x24,
-  kSign = 0x30,    // reserved, refused in this version: a signature by a key that stays on the core
-  kSigned = 0x31,  // reserved, refused in this version
+  kSign = 0x30,    // reserved, rejected in this version: a signature by a key that stays on the core
+  kSigned = 0x31,  // reserved, rejected in this version
 };
 
 inline constexpr std::size_t kHeaderBytes = 4;
-// The largest payload of a frame of that type; nothing where this version has no such type.
+// Returns the largest payload of a frame of that type; nothing if this version has no such type.
 std::optional<std::size_t> payload_bytes_max(std::uint8_t type);
 constexpr bool is_numbered(Type type) { return type >= Type::kOpen && type <= Type::kWindow; }
-std::string_view type_name(Type type);  // "HELLO", for texts
+std::string_view type_name(Type type);  // "HELLO", for messages
 
 struct Hello {
   static constexpr Type kType = Type::kHello;
@@ -75,7 +75,7 @@ struct Welcome {
   std::uint64_t position = 0;
   bool operator==(const Welcome&) const = default;
 };
-// A code by its stable name, and a text. An empty code is "good" where that is possible.
+// A code by its stable name, and a text. An empty code means success where success is possible.
 struct Verdict {
   std::string_view code = {};
   std::string_view text = {};
@@ -132,7 +132,7 @@ struct Void {
   std::uint64_t channel = 0;
   bool operator==(const Void&) const = default;
 };
-// The next `count` unsettled stanzas of the channel ended so.
+// The outcome of the next `count` unsettled stanzas of the channel.
 struct Run {
   std::uint64_t channel = 0;
   std::uint64_t count = 0;
@@ -190,7 +190,7 @@ using Frame = std::variant<Hello, Welcome, Refuse, Ping, Pong, Ack, Open, Close,
                            Ask, Answer, Push, PushChunk, PushDone>;
 Type type_of(const Frame& frame);
 
-// A frame as it was cut out of the byte stream.
+// A frame as cut out of the byte stream.
 struct Raw {
   Type type;
   std::string_view payload;
@@ -198,15 +198,15 @@ struct Raw {
 
 // Errors: kLinkFrame, with the type's name.
 Result<Frame> decode(const Raw& raw);
-// The same for what most frames are, without the detour of a variant. Precondition: its type is kStanza.
+// The same for the most frequent frame, without a variant. Precondition: its type is kStanza.
 Result<Stanza> decode_stanza(const Raw& raw);
 
-// Appends the whole frame, header included. Precondition: the payload is within
-// payload_bytes_max, and each string within what `decode` accepts.
+// Appends the whole frame, header included. Precondition: the payload is within payload_bytes_max, and
+// `decode` accepts the length of each string.
 void append(std::string& out, const Frame& frame);
 void append(std::string& out, const Stanza& stanza);
 
-// Writes one SETTLE frame run by run, without a vector: begin at construction, end with `finish`.
+// Writes one SETTLE frame run by run, without a vector: the constructor begins it, `finish` ends it.
 class SettleWriter {
  public:
   // `out` outlives the writer.
@@ -221,26 +221,26 @@ class SettleWriter {
   std::size_t start_;
 };
 
-// A text as it may stand in a frame: cut to `bytes_max` on a UTF-8 character.
+// Returns `text`, cut to `bytes_max` on a UTF-8 character boundary.
 std::string_view cut(std::string_view text, std::size_t bytes_max);
 
 // Cuts the byte stream into frames.
 class Reader {
  public:
-  // Takes the next frame off the front of `bytes`, or all of `bytes` when that holds no whole frame. The
-  // payload is a view into `bytes` or into the reader, valid until the next call. Errors: kLinkFrame
-  // for an unknown type or too long a payload; the reader is then of no more use until `reset`. A
-  // payload longer than `bytes_max` is too long whatever its type allows.
+  // Takes the next frame off the front of `bytes`, or all of `bytes` if that holds no whole frame. The
+  // payload is a view into `bytes` or into the reader, valid until the next call. Errors: kLinkFrame for an
+  // unknown type or too long a payload; then the reader must not be used until `reset`. A payload longer than
+  // `bytes_max` is too long whatever its type allows.
   std::optional<Result<Raw>> next(std::string_view& bytes, std::size_t bytes_max);
-  // Forgets what it holds, and overwrites it: it may have been key material.
+  // Drops incomplete input, and overwrites it: it may be key material.
   void reset();
 
  private:
   void drop_taken();
   bool hold(std::string_view& bytes, std::size_t size);
 
-  std::string held_;    // the beginning of a frame whose rest has not come
-  bool taken_ = false;  // `held_` was a whole frame and was given out
+  std::string held_;    // the beginning of an incomplete frame
+  bool taken_ = false;  // `held_` was a whole frame and was returned
 };
 
 }  // namespace sallyport::link::frame

@@ -22,7 +22,7 @@ std::string with_header(std::uint8_t type, std::string_view payload) {
   return out.append(payload);
 }
 
-// All frames of a stream given in two pieces, as text: the views die with the reader's next step.
+// Returns all frames of a stream given in two pieces, as text: the views end with the reader's next step.
 std::vector<std::string> cut_apart(std::string_view first, std::string_view second) {
   Reader reader;
   std::vector<std::string> frames;
@@ -127,7 +127,7 @@ TEST(Frame, a_payload_cut_short_is_refused_at_each_byte) {
     const std::string_view payload = std::string_view(bytes).substr(kHeaderBytes);
     for (std::size_t size = 0; size < payload.size(); ++size) {
       const auto decoded = decode({type_of(row.frame), payload.substr(0, size)});
-      // A chunk is any bytes; settlements end after any whole run, which cannot begin the same.
+      // A chunk may be any bytes; a settlement may end after any run.
       if (decoded && (type_of(row.frame) == Type::kPushChunk || type_of(row.frame) == Type::kSettle))
         continue;
       ASSERT_FALSE(decoded) << row.name << " cut to " << size;

@@ -1,5 +1,5 @@
-// Whose HELLO a connection begins with, read without a session: a connection that may have to be refused must
-// not touch the session that lives.
+// Reads the HELLO at the beginning of a connection without a session: a connection that may have to be
+// rejected must not affect the current session.
 #pragma once
 
 #include <optional>
@@ -10,8 +10,8 @@
 
 namespace sallyport::link {
 
-// The instance in the HELLO at the front of `bytes`; nothing while it is not whole. `bytes` is all that the
-// connection brought. Errors: kLinkFrame where it does not begin with a HELLO of at most
+// Returns the instance in the HELLO at the front of `bytes`; nothing while it is incomplete. `bytes` is all
+// input of the connection. Errors: kLinkFrame unless it begins with a HELLO of at most
 // limits::kGreetingBytesMax.
 std::optional<Result<std::string>> hello_instance(std::string_view bytes);
 

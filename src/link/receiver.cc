@@ -23,14 +23,15 @@ Result<void> Receiver::handle_open(const frame::Open& open) {
 
   if (auto* found = channels_.find(open.channel)) {
     if (found->second.opening->pair != opening->pair)
-      return frame_error("OPEN", open.channel, "open with another pair");
+      return frame_error("OPEN", open.channel, "it is open for another pair");
     found->second.opening = opening;
     return {};
   }
-  if (open.channel != last_id_ + 1) return frame_error("OPEN", open.channel, "out of turn");
+  if (open.channel != last_id_ + 1)
+    return frame_error("OPEN", open.channel, "its number is not the next one");
   if (channels_.size() >= limits::kChannelsMax) return frame_error("OPEN", open.channel, "too many");
   if (!by_pair_.emplace(opening->pair, open.channel).second)
-    return frame_error("OPEN", open.channel, "the pair has one open");
+    return frame_error("OPEN", open.channel, "the pair already has a channel");
   last_id_ = open.channel;
   channels_.get(open.channel, opening);
   return {};
@@ -45,8 +46,8 @@ Result<void> Receiver::handle_close(const frame::Close& close) {
   return {};
 }
 
-// The sender counts what it has not seen settled, this side what it has not settled: the
-// second is never more, so whoever exceeds it did not keep to his credit.
+// The sender counts stanzas whose settlement has not arrived, the receiver those that it has not settled. The
+// second count is never larger, so a sender that exceeds it has ignored its credit.
 Result<void> Receiver::admit(const Channel& channel, std::uint64_t id, std::uint32_t credit) const {
   if (channel.in_flight != 0 && channel.in_flight + credit > channel.window) {
     return frame_error("STANZA", id, "above its window");
@@ -56,23 +57,23 @@ Result<void> Receiver::admit(const Channel& channel, std::uint64_t id, std::uint
   return {};
 }
 
-// An address that is none, or not of the pair, spoils its stanza only: ended for it, the link would bring
-// it again after each reconnect.
-Result<Receiver::Judged> Receiver::judge(const Channel& channel, const frame::Stanza& f) {
-  const bool inward = line_.role == Role::kCore;
+// An invalid address, or one of another pair, only affects its stanza: if the link were closed for it, the
+// stanza would come again after each reconnect.
+Result<Receiver::Validated> Receiver::validate(const Channel& channel, const frame::Stanza& f) {
+  const bool inward = shared_.role == Role::kCore;
   const xmpp::Pair& pair = channel.opening->pair;
   const xmpp::Domain& from = inward ? pair.remote : pair.local;
   const xmpp::Domain& to = inward ? pair.local : pair.remote;
   if (inward) {
-    // Nothing that an edge says beside the bytes is looked at where they speak for themselves.
+    // The bytes alone decide if they are sufficient; the other fields of an edge's frame are ignored.
     auto read = reader_.read_plain(f.xml);
-    if (read && read->is_between(from, to)) return Judged{*std::move(read), true};
+    if (read && read->is_between(from, to)) return Validated{*std::move(read), true};
   }
   auto stanza = xmpp::Stanza::assemble(
       {static_cast<xmpp::StanzaKind>(f.kind), f.from, f.to, f.id, f.type, f.lang, f.xml}, from, to,
       channel.plain);
   if (!stanza) return std::move(stanza).error();
-  return Judged{*std::move(stanza), false};
+  return Validated{*std::move(stanza), false};
 }
 
 Result<void> Receiver::handle_stanza(const frame::Stanza& f, Time now) {
@@ -85,14 +86,14 @@ Result<void> Receiver::handle_stanza(const frame::Stanza& f, Time now) {
   channel.slots.push_back({credit, false, {}});
   channel.in_flight += credit;
   in_flight_ += credit;
-  auto stanza = judge(channel, f);
+  auto stanza = validate(channel, f);
   if (!stanza) {
     settle_slot(f.channel, channel, channel.slots.size() - 1, std::move(stanza).error(), now);
     return {};
   }
   const Receipt receipt{epoch_, f.channel, channel.first_sequence + channel.slots.size() - 1};
-  line_.events.emplace_back(std::in_place_type<Received>, channel.opening, receipt, std::move(stanza->stanza),
-                            stanza->judged);
+  shared_.events.emplace_back(std::in_place_type<Received>, channel.opening, receipt,
+                              std::move(stanza->stanza), stanza->validated);
   return {};
 }
 
@@ -100,7 +101,7 @@ Result<void> Receiver::handle_void(const frame::Void& f, Time now) {
   auto* found = channels_.find(f.channel);
   if (found == nullptr) return frame_error("VOID", f.channel, "not open");
   Channel& channel = found->second;
-  // It costs no credit, so its number is bounded here: as that of empty stanzas in a full link.
+  // A VOID costs no credit, so the number of slots is bounded like that of empty stanzas on a full link.
   if (channel.slots.size() >= limits::kLinkCreditBytes / limits::kStanzaOverheadBytes) {
     return frame_error("VOID", f.channel, "too many");
   }
@@ -134,7 +135,7 @@ void Receiver::settle_slot(std::uint64_t id, Channel& channel, std::size_t index
     channel.ready_bytes += channel.slots[channel.ready].credit;
     ready_bytes_ += channel.slots[channel.ready].credit;
   }
-  // A sender who waits for so much is not kept waiting for company.
+  // A sender that waits for this much does not wait for the delay.
   if (channel.ready_bytes >= channel.window / 4 || ready_bytes_ >= limits::kLinkCreditBytes / 4)
     deadline_ = now;
 }
@@ -146,20 +147,20 @@ std::optional<Time> Receiver::poll_timeout() const {
 void Receiver::flush() {
   std::size_t done = 0;
   while (done < ready_.size() && log_has_room()) {
-    const std::size_t start = line_.out.size();
-    frame::SettleWriter writer(line_.out);
+    const std::size_t start = shared_.out.size();
+    frame::SettleWriter writer(shared_.out);
     while (done < ready_.size()) {
       Channel& channel = channels_.find(ready_[done])->second;
       if (!write_runs(ready_[done], channel, writer)) break;
       ++done;
     }
     writer.finish();
-    line_.log.add_bytes(std::string_view(line_.out).substr(start), true);
+    shared_.log.add_bytes(std::string_view(shared_.out).substr(start), true);
   }
   ready_.erase(ready_.begin(), ready_.begin() + static_cast<std::ptrdiff_t>(done));
 }
 
-// Moves what is ready of a channel into the frame; false when the frame is full before all are in it.
+// Moves a channel's ready settlements into the frame; returns false if the frame is full before the last.
 bool Receiver::write_runs(std::uint64_t id, Channel& channel, frame::SettleWriter& writer) {
   while (channel.ready > 0) {
     if (writer.is_full()) return false;
@@ -175,7 +176,7 @@ bool Receiver::write_runs(std::uint64_t id, Channel& channel, frame::SettleWrite
       ready_bytes_ -= slot.credit;
     } while (channel.ready > 0 && channel.slots.front().outcome == outcome);
     channel.first_sequence += count;
-    writer.add({id, count, outcome ? line_.told(*outcome) : frame::Verdict{}});
+    writer.add({id, count, outcome ? shared_.verdict_on(*outcome) : frame::Verdict{}});
   }
   return true;
 }
@@ -190,14 +191,14 @@ void Receiver::grant(const xmpp::Pair& pair, std::uint32_t window_bytes) {
   if (window <= channel.window) return;
   channel.window = window;
   const frame::Window f{found->second, window};
-  if (line_.up) {
-    line_.append_numbered(f);
+  if (shared_.up) {
+    shared_.append_numbered(f);
     return;
   }
-  // Told at the next replay.
+  // Sent at the next replay.
   std::string bytes;
   frame::append(bytes, f);
-  line_.log.add_bytes(bytes);
+  shared_.log.add_bytes(bytes);
 }
 
 void Receiver::start_anew() {

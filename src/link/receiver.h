@@ -1,5 +1,5 @@
-// The receiving half of a session: inward channels, what of them waits for its owner's `settle`, and
-// the settlements that wait to leave.
+// The receiving half of a session: inbound channels, their stanzas that the owner has not settled, and the
+// settlements that are not yet sent.
 #pragma once
 
 #include <cstdint>
@@ -9,35 +9,35 @@
 #include <vector>
 
 #include "base/index.h"
-#include "link/line.h"
+#include "link/session_state.h"
 #include "xmpp/xml_stream.h"
 
 namespace sallyport::link {
 
 class Receiver {
  public:
-  explicit Receiver(Line& line) : line_(line) {}
+  explicit Receiver(SessionState& shared) : shared_(shared) {}
   Receiver(const Receiver&) = delete;
   Receiver& operator=(const Receiver&) = delete;
 
-  // As in Session.
+  // The functions of Session.
   void settle(const Receipt& receipt, Outcome outcome, Time now);
   void grant(const xmpp::Pair& pair, std::uint32_t window_bytes);
 
-  // Frames. Errors: kLinkFrame.
+  // Handle one frame each. Errors: kLinkFrame.
   Result<void> handle_open(const frame::Open& open);
   Result<void> handle_close(const frame::Close& close);
   Result<void> handle_stanza(const frame::Stanza& stanza, Time now);
   Result<void> handle_void(const frame::Void& f, Time now);
 
-  // Nothing of before counts any more: receipts are stale.
+  // Starts a new session: all receipts become stale.
   void start_anew();
 
-  // When settlements must leave, company or not; nothing while none waits or none may leave.
+  // Returns when settlements must be sent, even alone; nothing while none waits or none may be sent.
   std::optional<Time> poll_timeout() const;
-  // Whether `flush` would write something.
+  // Returns whether `flush` would write something.
   bool has_settlements() const { return !ready_.empty() && log_has_room(); }
-  // Writes the settlements that wait, as far as the log has room for them.
+  // Writes the waiting settlements, as far as the log has room for them.
   void flush();
 
  private:
@@ -53,25 +53,25 @@ class Receiver {
                 xmpp::Domain::is_plain(opening->pair.remote.ascii())) {}
     std::shared_ptr<const Opening> opening;  // the latest
     bool plain;
-    Ring<Slot, 16 * 1024> slots;       // received, and its settlement not written
+    Ring<Slot, 16 * 1024> slots;       // received, with an unwritten settlement
     std::uint64_t first_sequence = 1;  // of the front slot
     std::uint32_t window = limits::kChannelWindowInitialBytes;
     std::uint32_t in_flight = 0;    // of all slots
-    std::size_t ready = 0;          // settled ones at the front: they may leave
+    std::size_t ready = 0;          // settled ones at the front: they may be sent
     std::uint32_t ready_bytes = 0;  // of those
   };
 
-  bool log_has_room() const { return line_.log.settlement_bytes() < limits::kSettleLogBytesMax; }
+  bool log_has_room() const { return shared_.log.settlement_bytes() < limits::kSettleLogBytesMax; }
   Result<void> admit(const Channel& channel, std::uint64_t id, std::uint32_t credit) const;
-  struct Judged {
+  struct Validated {
     xmpp::Stanza stanza;
-    bool judged;  // as in Received
+    bool validated;  // Received::judged
   };
-  Result<Judged> judge(const Channel& channel, const frame::Stanza& f);
+  Result<Validated> validate(const Channel& channel, const frame::Stanza& f);
   void settle_slot(std::uint64_t id, Channel& channel, std::size_t index, Outcome outcome, Time now);
   bool write_runs(std::uint64_t id, Channel& channel, frame::SettleWriter& writer);
 
-  Line& line_;
+  SessionState& shared_;
   xmpp::StanzaReader reader_;
   std::uint32_t epoch_ = 1;
   std::uint64_t last_id_ = 0;
@@ -79,7 +79,7 @@ class Receiver {
   std::unordered_map<xmpp::Pair, std::uint64_t> by_pair_;
   std::uint32_t in_flight_ = 0;
   std::vector<std::uint64_t> ready_;  // channels whose front slot is settled, each once
-  std::uint32_t ready_bytes_ = 0;     // of them all
+  std::uint32_t ready_bytes_ = 0;     // of all channels
   Time deadline_{};                   // while `ready_` is not empty
 };
 

@@ -1,7 +1,7 @@
-// The numbered frames of one direction: how many were sent, how many acknowledged, and
-// what must be sent again if the connection breaks now (docs/link-protocol.md, Numbered frames).
+// The numbered frames of one direction: how many were sent, how many acknowledged, and which must be sent
+// again if the connection is lost now (docs/link-protocol.md, Numbered frames).
 //
-// A stanza is kept by its channel; the log only says where it stood among the others.
+// The channel keeps a stanza; the log only records its place among the other frames.
 #pragma once
 
 #include <cstdint>
@@ -37,7 +37,7 @@ class ReplayLog {
   bool can_acknowledge(std::uint64_t position) const {
     return position >= acknowledged() && position <= sent_;
   }
-  // Takes the oldest entry out if `position` covers it. Precondition: can_acknowledge(position).
+  // Removes and returns the oldest entry if `position` covers it. Precondition: can_acknowledge(position).
   std::optional<LogEntry> take_acknowledged(std::uint64_t position) {
     if (acknowledged() >= position) return std::nullopt;
     LogEntry entry = entries_.pop_front();
@@ -45,10 +45,10 @@ class ReplayLog {
     return entry;
   }
 
-  // What is not acknowledged, oldest first.
+  // Returns the number of unacknowledged entries; operator[] starts with the oldest.
   std::size_t size() const { return entries_.size(); }
   const LogEntry& operator[](std::size_t i) const { return entries_[i]; }
-  // Of the settlements among it.
+  // Returns the bytes of the settlements among them.
   std::size_t settlement_bytes() const { return settlement_bytes_; }
 
   void clear() { *this = ReplayLog(); }

@@ -1,7 +1,8 @@
-// The sending half of a session: outward channels, what of them is in flight, and what must be kept.
+// The sending half of a session: outbound channels, their stanzas in flight, and the stanzas that must be
+// kept.
 //
-// A stanza given to `send` stays here until it is settled or given up. Sent or not, it waits in its
-// channel in order; what the window or the link has no room for yet is sent when it has.
+// A stanza given to `send` stays here until it is settled or abandoned. Sent or not, it waits in its channel
+// in order; one that does not fit into the window or the credit is sent as soon as it does.
 #pragma once
 
 #include <cstdint>
@@ -13,37 +14,37 @@
 #include <vector>
 
 #include "base/shares.h"
-#include "link/line.h"
+#include "link/session_state.h"
 #include "xmpp/pair_map.h"
 
 namespace sallyport::link {
 
 class Sender {
  public:
-  explicit Sender(Line& line) : line_(line) {}
+  explicit Sender(SessionState& shared) : shared_(shared) {}
   Sender(const Sender&) = delete;
   Sender& operator=(const Sender&) = delete;
 
-  // As in Session.
+  // The functions of Session.
   bool can_send(const xmpp::Pair& pair, std::size_t stanza_bytes);
   void send(const xmpp::Pair& pair, xmpp::Stanza stanza, Ticket ticket, const Provenance& provenance);
   std::vector<Unsettled> abandon();
   bool withdraw(const xmpp::Pair& pair, Ticket ticket);
   std::size_t unsettled_bytes() const { return held_bytes_; }
 
-  // Frames. Errors: kLinkFrame.
+  // Handle one frame each. Errors: kLinkFrame.
   Result<void> handle_ack(std::uint64_t position);
   Result<void> handle_settle(const frame::Settle& settle, Time now);
   Result<void> handle_window(const frame::Window& window);
 
-  // The session goes on: everything that is not acknowledged is written again.
+  // The session is resumed: writes everything unacknowledged again.
   void replay();
-  // A new session: nothing was sent yet, no channel is open; what is kept waits to be sent anew.
+  // A new session: nothing was sent in it, no channel is open; all stanzas kept here wait to be sent again.
   void start_anew();
-  // The line is up: what waits is sent as far as it may be, and owners who wait are told.
+  // The session is up: sends waiting stanzas as far as allowed, and notifies waiting owners.
   void resume();
 
-  // Closes channels on which nothing happened for limits::kChannelIdle.
+  // Closes channels without traffic for limits::kChannelIdle.
   void handle_timeout(Time now);
   std::optional<Time> poll_timeout() const;
 
@@ -51,19 +52,20 @@ class Sender {
   struct Slot {
     Ticket ticket;
     std::uint64_t order;                 // among all stanzas of this sender
-    std::optional<xmpp::Stanza> stanza;  // nothing: given up
-    std::uint32_t credit;                // what it costs, or costs the receiver, who may have it
-    std::uint64_t provenance;            // which of the channel's
+    std::optional<xmpp::Stanza> stanza;  // nothing: abandoned
+    std::uint32_t credit;      // its cost, also that of an abandoned one, which the receiver may have
+    std::uint64_t provenance;  // its index among the channel's provenances
     bool sent_ever;
   };
-  // The channels of one peer, a remote domain with all that share its parent: no peer has all of the link's
-  // credit or channels, however slowly it takes what it is sent (limits::kPeerShareOf).
+  // The channels of one peer, a remote domain and all that share its parent: no peer holds all of the link's
+  // credit or channels, however slowly it reads (limits::kPeerShareOf).
   struct Peer {
     std::uint32_t in_flight = 0;  // of all its channels
     std::uint32_t busy = 0;       // channels that are open and not idle
-    std::uint32_t channels = 0;   // that point here
-    // `can_send` said no because of the peer's share: owners are told when `in_flight` is this again.
-    std::optional<std::uint32_t> tell_at{};
+    std::uint32_t channels = 0;   // that point to this peer
+    // `can_send` returned false because of the peer's share: owners are notified when `in_flight` is this
+    // low.
+    std::optional<std::uint32_t> notify_at{};
   };
   using Peers = std::map<std::string, Peer, std::less<>>;
   struct Channel {
@@ -77,13 +79,13 @@ class Sender {
     std::uint64_t first_sequence = 1;  // of the front slot
     std::uint32_t window = limits::kChannelWindowInitialBytes;
     std::uint32_t in_flight = 0;
-    // Those that the slots still name, and the latest; numbered from `first_provenance`. The
-    // open channel has told `told`.
+    // The provenances that the slots refer to, and the latest; numbered from `first_provenance`. The last
+    // OPEN frame announced the one with the number `announced`.
     Ring<Provenance> provenances;
     std::uint64_t first_provenance = 0;
-    std::optional<std::uint64_t> told;
+    std::optional<std::uint64_t> announced;
     bool in_backlog = false;
-    // The list of open channels on which nothing is unsettled, longest idle first.
+    // A list of the open channels without unsettled stanzas, longest idle first.
     bool idle = false;
     Time idle_since{};
     Channel* idle_previous = nullptr;
@@ -95,8 +97,8 @@ class Sender {
   static void forget_provenances(Channel& channel);
   bool channel_has_room(const Channel& channel, std::uint32_t credit) const;
   bool link_has_room(std::uint32_t credit) const { return in_flight_ + credit <= limits::kLinkCreditBytes; }
-  // Whether the peer has room within its share for so much credit, and for one more channel. nullptr: nothing
-  // was sent to it.
+  // Return whether the peer has room within its share for so much credit, and for one more channel. nullptr:
+  // the peer holds nothing.
   bool peer_has_credit(const Peer* peer, std::uint32_t credit) const;
   bool peer_has_channel(const Peer* peer) const;
   Peer* peer_of(const xmpp::Pair& pair, const Channel* channel);
@@ -110,14 +112,14 @@ class Sender {
   void pump(Channel& channel);
   void pump_backlog();
   void write(Channel& channel, const Slot& slot);
-  void give_up(Channel& channel, std::size_t index);
+  void abandon_slot(Channel& channel, std::size_t index);
   Result<void> settle(const frame::Run& run, Time now);
-  void tell_writable(const Channel& channel);
-  void tell_all_writable();
+  void notify_writable(const Channel& channel);
+  void notify_all_writable();
   void become_idle(Channel& channel, Time now);
   void stop_idling(Channel& channel);
 
-  Line& line_;
+  SessionState& shared_;
   Peers peers_;
   std::uint32_t busy_ = 0;  // channels that are open and not idle
   // Entries do not move: the other containers point to them.
@@ -127,13 +129,13 @@ class Sender {
   std::uint64_t last_order_ = 0;
   std::uint32_t in_flight_ = 0;
   std::size_t held_bytes_ = 0;
-  std::vector<Channel*> backlog_;  // have something that is not sent
+  std::vector<Channel*> backlog_;  // with unsent stanzas
   Channel* idle_front_ = nullptr;
   Channel* idle_back_ = nullptr;
-  // Pairs to which `can_send` said no, with the credit that they asked for.
+  // Pairs for which `can_send` returned false, with the credit that they asked for.
   std::unordered_map<xmpp::Pair, std::uint32_t> waiting_;
-  bool link_was_full_ = false;  // and so some of them wait for the link, not for their channel
-  bool peer_has_room_ = false;  // one that had spent its share: those who wait for it are to be told
+  bool link_was_full_ = false;  // some of them wait for the link, not for their channel
+  bool peer_has_room_ = false;  // a peer's share has room again: notify the pairs that wait for it
 };
 
 }  // namespace sallyport::link

@@ -3,14 +3,14 @@
 #include <algorithm>
 
 #include "link/control.h"
-#include "link/line.h"
 #include "link/receiver.h"
 #include "link/sender.h"
+#include "link/session_state.h"
 
 namespace sallyport::link {
 namespace {
 
-// Dialling again soon will not change these.
+// A reconnect will not change these soon.
 bool is_final(Code code) {
   return code == Code::kLinkVersion || code == Code::kLinkSecondCore || code == Code::kLinkDomain ||
          code == Code::kLinkSameIdentity;
@@ -25,7 +25,7 @@ std::optional<Time> earlier(std::optional<Time> a, std::optional<Time> b) {
 
 class Session::Impl {
  public:
-  explicit Impl(SessionConfig config) : config_(std::move(config)), line_{.role = config_.role} {}
+  explicit Impl(SessionConfig config) : config_(std::move(config)), shared_{.role = config_.role} {}
 
   // The states of docs/link-protocol.md.
   enum class State { kDown, kGreeting, kUp, kClosing };
@@ -40,7 +40,7 @@ class Session::Impl {
 
   State state() const { return state_; }
   const std::string& peer_instance() const { return peer_instance_; }
-  Line& line() { return line_; }
+  SessionState& shared() { return shared_; }
   Sender& sender() { return sender_; }
   Receiver& receiver() { return receiver_; }
   Control& control() { return control_; }
@@ -58,25 +58,25 @@ class Session::Impl {
   void fail(const Error& error);
   void close(Error error, bool final);
   void note_numbered(std::size_t bytes, Time now);
-  void tell_outage(Time now);
+  void report_outage(Time now);
   Time next_ping() const {
     return std::max(last_ping_, std::min(last_received_, last_sent_)) + limits::kLinkPingAfter;
   }
 
   SessionConfig config_;
-  Line line_;
-  Sender sender_{line_};
-  Receiver receiver_{line_};
-  Control control_{line_};
+  SessionState shared_;
+  Sender sender_{shared_};
+  Receiver receiver_{shared_};
+  Control control_{shared_};
   frame::Reader reader_;
 
   State state_ = State::kDown;
-  std::optional<Down> failure_;  // why it is closing
-  bool was_up_ = false;          // this connection
+  std::optional<Down> failure_;  // the reason for closing
+  bool was_up_ = false;          // in this connection
 
-  // The session; 0: none that could be resumed.
+  // The session number; 0: no session that could be resumed.
   std::uint64_t session_ = 0;
-  std::uint64_t last_session_ = 0;  // that this edge gave
+  std::uint64_t last_session_ = 0;  // the last number that this edge assigned
   std::string peer_instance_;
   std::uint64_t received_ = 0;      // numbered frames
   std::uint64_t acknowledged_ = 0;  // of those
@@ -92,7 +92,7 @@ class Session::Impl {
   std::optional<std::uint64_t> pong_wanted_;
 
   std::optional<Time> outage_since_;
-  bool dead_told_ = false;
+  bool dead_reported_ = false;
 };
 
 // --- the connection
@@ -107,7 +107,7 @@ void Session::Impl::connect(Time now) {
 
 void Session::Impl::greet() {
   const bool resume = session_ != 0;
-  frame::append(line_.out,
+  frame::append(shared_.out,
                 frame::Hello{.version_highest = config_.version_highest,
                              .role = 0,
                              .name = frame::cut(config_.name, limits::kLinkStringBytesMax),
@@ -129,7 +129,7 @@ void Session::Impl::receive(std::string_view bytes, Time now) {
   }
 }
 
-// The numbers of the protocol's table: greetings below 0x04, numbered frames 0x1X.
+// The type numbers of the protocol's table: greetings below 0x04, numbered frames 0x1X.
 Result<void> Session::Impl::dispatch(const frame::Raw& raw, Time now) {
   if (frame::is_numbered(raw.type) && state_ == State::kUp) {
     auto done = handle_numbered(raw, now);
@@ -188,7 +188,7 @@ Result<void> Session::Impl::handle_plain(const frame::Frame& f) {
 }
 
 void Session::Impl::note_numbered(std::size_t bytes, Time now) {
-  // REFUSE may have been answered meanwhile; what was received was received all the same.
+  // A numbered frame counts even if it was answered with REFUSE.
   if (received_ == acknowledged_) acknowledge_by_ = now + limits::kAckDelay;
   ++received_;
   unacknowledged_bytes_ += bytes;
@@ -201,16 +201,16 @@ Result<void> Session::Impl::handle_hello(const frame::Hello& hello, Time now) {
   if (hello.role != 0) return {Code::kLinkFrame, "HELLO of an edge"};
   const auto version = std::min(hello.version_highest, config_.version_highest);
   if (version < std::max(hello.version_lowest, frame::kVersionLowest)) {
-    return {Code::kLinkVersion, "the edge speaks " + std::to_string(frame::kVersionLowest) + " to " +
+    return {Code::kLinkVersion, "the edge supports " + std::to_string(frame::kVersionLowest) + " to " +
                                     std::to_string(config_.version_highest) + ", the core " +
                                     std::to_string(hello.version_lowest) + " to " +
                                     std::to_string(hello.version_highest)};
   }
   const bool resumed = session_ != 0 && hello.session == session_ &&
                        hello.edge_instance == config_.instance && hello.instance == peer_instance_ &&
-                       line_.log.can_acknowledge(hello.position);
+                       shared_.log.can_acknowledge(hello.position);
   if (!resumed) start_session(++last_session_, hello.instance);
-  frame::append(line_.out,
+  frame::append(shared_.out,
                 frame::Welcome{.version = version,
                                .name = frame::cut(config_.name, limits::kLinkStringBytesMax),
                                .program_version = frame::cut(config_.version, limits::kLinkStringBytesMax),
@@ -221,7 +221,7 @@ Result<void> Session::Impl::handle_hello(const frame::Hello& hello, Time now) {
   if (resumed) {
     if (auto done = sender_.handle_ack(hello.position); !done) return done;
   }
-  line_.version = version;
+  shared_.version = version;
   come_up(hello.name, hello.program_version, resumed, now);
   return {};
 }
@@ -239,7 +239,7 @@ Result<void> Session::Impl::handle_welcome(const frame::Welcome& welcome, Time n
     if (welcome.position != 0) return {Code::kLinkFrame, "WELCOME: a new session does not begin at 0"};
     start_session(welcome.session, welcome.instance);
   }
-  line_.version = welcome.version;
+  shared_.version = welcome.version;
   come_up(welcome.name, welcome.program_version, welcome.resumed, now);
   return {};
 }
@@ -249,7 +249,7 @@ void Session::Impl::start_session(std::uint64_t session, std::string_view peer_i
   peer_instance_ = peer_instance;
   received_ = acknowledged_ = 0;
   unacknowledged_bytes_ = 0;
-  line_.log.clear();
+  shared_.log.clear();
   sender_.start_anew();
   receiver_.start_anew();
 }
@@ -257,12 +257,12 @@ void Session::Impl::start_session(std::uint64_t session, std::string_view peer_i
 void Session::Impl::come_up(std::string_view peer_name, std::string_view peer_version, bool resumed,
                             Time now) {
   state_ = State::kUp;
-  line_.up = was_up_ = true;
+  shared_.up = was_up_ = true;
   outage_since_.reset();
   last_ping_ = now;
-  acknowledged_ = received_;  // the greeting has told it
+  acknowledged_ = received_;  // the greeting contained it
   unacknowledged_bytes_ = 0;
-  line_.events.push_back(Up{std::string(peer_name), std::string(peer_version), resumed});
+  shared_.events.push_back(Up{std::string(peer_name), std::string(peer_version), resumed});
   if (resumed) sender_.replay();
   control_.resume();
   sender_.resume();
@@ -272,14 +272,14 @@ void Session::Impl::come_up(std::string_view peer_name, std::string_view peer_ve
 
 void Session::Impl::fail(const Error& error) {
   if (state_ != State::kGreeting && state_ != State::kUp) return;
-  frame::append(line_.out, frame::Refuse{line_.told(error)});
+  frame::append(shared_.out, frame::Refuse{shared_.verdict_on(error)});
   close(error, false);
 }
 
 void Session::Impl::close(Error error, bool final) {
   state_ = State::kClosing;
-  line_.up = false;
-  // What one side cannot bear would be replayed for ever.
+  shared_.up = false;
+  // A frame that one side rejects would be replayed for ever.
   if (error.code == Code::kLinkFrame) session_ = 0;
   failure_ = Down{std::move(error), final};
 }
@@ -287,8 +287,8 @@ void Session::Impl::close(Error error, bool final) {
 void Session::Impl::disconnect(Time now) {
   if (state_ == State::kDown) return;
   state_ = State::kDown;
-  line_.up = false;
-  line_.out.clear();
+  shared_.up = false;
+  shared_.out.clear();
   reader_.reset();
   ping_wanted_ = false;
   pong_wanted_.reset();
@@ -296,37 +296,37 @@ void Session::Impl::disconnect(Time now) {
   Down down = failure_.value_or(Down{Error{Code::kLinkDown, "the connection ended"}, false});
   failure_.reset();
   if (was_up_) {
-    // Silence has lasted since the last byte.
+    // A timeout counts from the last byte.
     outage_since_ = down.error.code == Code::kLinkDead ? last_received_ : now;
-    dead_told_ = false;
+    dead_reported_ = false;
   }
-  line_.events.push_back(std::move(down));
-  tell_outage(now);
+  shared_.events.push_back(std::move(down));
+  report_outage(now);
 }
 
-void Session::Impl::tell_outage(Time now) {
+void Session::Impl::report_outage(Time now) {
   if (!outage_since_) return;
-  if (!dead_told_ && now >= *outage_since_ + limits::kLinkDeadAfter) {
-    dead_told_ = true;
-    line_.events.push_back(Dead{});
+  if (!dead_reported_ && now >= *outage_since_ + limits::kLinkDeadAfter) {
+    dead_reported_ = true;
+    shared_.events.push_back(Dead{});
   }
   if (config_.role == Role::kEdge && now >= *outage_since_ + limits::kLinkSessionKept) {
     outage_since_.reset();
     start_session(0, "");
-    line_.events.push_back(Forgotten{});
+    shared_.events.push_back(Forgotten{});
   }
 }
 
 // --- time
 
 void Session::Impl::pass(Time now) {
-  tell_outage(now);
+  report_outage(now);
   const bool silent = (state_ == State::kGreeting && now >= connected_ + limits::kLinkDeadAfter) ||
                       (state_ == State::kUp && now >= last_received_ + limits::kLinkDeadAfter);
   if (silent) {
-    // Nobody reads it: what is left to write would only delay the end.
-    line_.out.clear();
-    close({Code::kLinkDead, was_up_ ? "nothing was heard" : "the greeting was not answered"}, false);
+    // The peer does not read: pending output would only delay the end.
+    shared_.out.clear();
+    close({Code::kLinkDead, was_up_ ? "no frame arrived" : "the greeting was not answered"}, false);
   }
   if (state_ != State::kUp) return;
   if (now >= next_ping()) {
@@ -339,7 +339,7 @@ void Session::Impl::pass(Time now) {
 std::optional<Time> Session::Impl::poll_timeout() const {
   std::optional<Time> next;
   if (outage_since_) {
-    if (!dead_told_)
+    if (!dead_reported_)
       next = *outage_since_ + limits::kLinkDeadAfter;
     else if (config_.role == Role::kEdge)
       next = *outage_since_ + limits::kLinkSessionKept;
@@ -357,34 +357,34 @@ std::optional<Time> Session::Impl::poll_timeout() const {
 bool Session::Impl::take_output(std::string& out, Time now) {
   if (state_ == State::kUp) {
     control_.flush_push(now);
-    if (ping_wanted_) frame::append(line_.out, frame::Ping{++pings_});
-    if (pong_wanted_) frame::append(line_.out, frame::Pong{*pong_wanted_});
+    if (ping_wanted_) frame::append(shared_.out, frame::Ping{++pings_});
+    if (pong_wanted_) frame::append(shared_.out, frame::Pong{*pong_wanted_});
     ping_wanted_ = false;
     pong_wanted_.reset();
 
-    const bool company = !line_.out.empty();
+    const bool piggyback = !shared_.out.empty();
     const auto settle_by = receiver_.poll_timeout();
-    const bool settle = settle_by && (company || now >= *settle_by);
-    // Before the settlements, which may be of what it acknowledges.
-    if (received_ != acknowledged_ && (company || settle || now >= acknowledge_by_)) {
-      frame::append(line_.out, frame::Ack{received_});
+    const bool settle = settle_by && (piggyback || now >= *settle_by);
+    // Before the settlements, which may be of stanzas that it acknowledges.
+    if (received_ != acknowledged_ && (piggyback || settle || now >= acknowledge_by_)) {
+      frame::append(shared_.out, frame::Ack{received_});
       acknowledged_ = received_;
       unacknowledged_bytes_ = 0;
     }
     if (settle) receiver_.flush();
   }
-  if (line_.out.empty()) return false;
+  if (shared_.out.empty()) return false;
   last_sent_ = now;
   if (out.empty()) {
-    out.swap(line_.out);
+    out.swap(shared_.out);
   } else {
-    out.append(line_.out);
-    line_.out.clear();
+    out.append(shared_.out);
+    shared_.out.clear();
   }
   return true;
 }
 
-// --- the session as its owner sees it
+// --- the public interface
 
 Session::Session(SessionConfig config) : impl_(std::make_unique<Impl>(std::move(config))) {}
 Session::~Session() = default;
@@ -400,10 +400,10 @@ bool Session::take_output(std::string& out, Time now) { return impl_->take_outpu
 bool Session::wants_close() const { return impl_->state() == Impl::State::kClosing; }
 const std::string& Session::peer_instance() const { return impl_->peer_instance(); }
 bool Session::is_up() const { return impl_->state() == Impl::State::kUp; }
-std::uint16_t Session::version() const { return impl_->line().version; }
+std::uint16_t Session::version() const { return impl_->shared().version; }
 
 std::optional<Event> Session::poll() {
-  auto& events = impl_->line().events;
+  auto& events = impl_->shared().events;
   if (events.empty()) return std::nullopt;
   return events.pop_front();
 }

@@ -1,5 +1,5 @@
-// One session against a peer that says what it likes, frame by frame: the table of docs/link-protocol.md,
-// States, and every bound at it and one past it.
+// One session against a peer that sends arbitrary frames: the table of docs/link-protocol.md, States, and
+// every limit at the bound and one past it.
 #include <gtest/gtest.h>
 
 #include "base/bytes.h"
@@ -13,7 +13,7 @@ using frame::Frame;
 
 const std::string kXml = "<message/>";
 
-// A stanza as the peer of `role` may send it on a channel of kPair.
+// A valid stanza for a session of role `to` on a channel of kPair.
 frame::Stanza good_stanza(Role to, std::uint64_t channel = 1, std::string_view xml = kXml) {
   const bool inward = to == Role::kCore;
   return {.channel = channel,
@@ -32,7 +32,7 @@ frame::Open open_frame(std::uint64_t channel, std::string_view remote = "partner
 struct Abused {
   explicit Abused(Role r) : role(r), end(r) { end.session.handle_connected(now); }
 
-  // The peer's greeting.
+  // Sends the peer's greeting.
   void greet() {
     if (role == Role::kCore)
       say(frame::Welcome{2, "e", "1", "edge-1", 1, false, 0});
@@ -46,7 +46,7 @@ struct Abused {
     frame::append(bytes, f);
     end.session.handle_bytes(bytes, now);
   }
-  // What the session has to say, frame by frame.
+  // Returns the session's output, as a count of frames.
   std::map<frame::Type, int> heard() {
     std::string out;
     std::string bytes;
@@ -54,7 +54,7 @@ struct Abused {
     last_heard = out;
     return frames_in(out);
   }
-  // The code it refused the peer with; empty if it did not.
+  // Returns the code of the session's REFUSE; empty if it sent none.
   std::string refusal() {
     if (!end.session.wants_close()) return "";
     heard();
@@ -172,7 +172,7 @@ TEST(LinkChannels, a_dialogue_that_breaks_a_rule_ends_the_link) {
   const std::string big(limits::kChannelWindowInitialBytes - 2 * limits::kStanzaOverheadBytes - kXml.size(),
                         'x');
   const std::string above = big + "x";
-  const std::string alone = above + big;  // frames only look at what they carry
+  const std::string alone = above + big;  // a frame is a view
   for (const Role role : kRoles) {
     const Frame plain = good_stanza(role);
     const Case kCases[] = {

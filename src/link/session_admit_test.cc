@@ -1,4 +1,4 @@
-// The question about a pair, between ends of different versions; and what a core tells of an error.
+// The question about a pair, between ends of different versions; and what a core sends of an error.
 #include <gtest/gtest.h>
 
 #include "link/session_fixture.h"
@@ -50,7 +50,7 @@ TEST(LinkAdmit, ends_the_link_in_a_session_of_version_1) {
   EXPECT_TRUE(link.core.session.wants_close());
 }
 
-// DESIGN invariant 2: the owner may put any text into an error.
+// The owner may put any text into an error.
 TEST(LinkTexts, a_core_tells_codes_and_an_edge_tells_texts) {
   const std::string text = "10.0.0.20:5269: refused";
   Link link;

@@ -1,4 +1,4 @@
-// Questions and pushes: what crosses the link beside stanzas.
+// Questions and pushes: everything on the link besides stanzas.
 #include <gtest/gtest.h>
 
 #include "link/session_fixture.h"
@@ -126,7 +126,7 @@ std::string large(std::size_t bytes) {
   return text;
 }
 
-// For the turns of the largest.
+// Time for all parts of the largest push.
 constexpr Duration kPushTime = limits::kPushTurnEvery * (limits::kPushBytesMax / limits::kPushTurnBytes + 1);
 
 TEST(LinkPush, arrives_whole_and_is_confirmed) {

@@ -1,4 +1,4 @@
-// For tests: a core's and an edge's session joined in memory, with verbs for what happens to them.
+// For tests: the sessions of a core and an edge, joined in memory, with verbs for events.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -21,7 +21,7 @@ inline xmpp::Pair pair(std::string_view local, std::string_view remote) {
 }
 inline const xmpp::Pair kPair = pair("example.com", "partner.example");
 
-// From the core's side of the pair when `outward`, else from the remote side. `bytes`: of `xml`.
+// Makes a stanza from the local domain if `outward`, else from the remote domain. `bytes`: the size of `xml`.
 inline xmpp::Stanza stanza(const xmpp::Pair& p, std::string id, bool outward = true, std::size_t bytes = 0) {
   static const auto kAlice = *xmpp::Jid::parse("alice@example.com");
   static const auto kBob = *xmpp::Jid::parse("bob@example.com/x");
@@ -38,7 +38,7 @@ inline xmpp::Stanza stanza(const xmpp::Pair& p, std::string id, bool outward = t
           std::move(xml)};
 }
 
-// One end: a session and what came out of it.
+// One end: a session and its events.
 struct End {
   explicit End(Role role, std::string instance = "1") : session(config(role, std::move(instance))) {}
   static SessionConfig config(Role role, std::string instance) {
@@ -89,21 +89,21 @@ struct Link {
   End core{Role::kCore};
   End edge{Role::kEdge};
   Time now{1h};
-  std::string sent_by_core;  // all that ever was taken from it
+  std::string sent_by_core;  // all bytes that it ever sent
   std::string sent_by_edge;
 
   void connect() {
     core.session.handle_connected(now);
     edge.session.handle_connected(now);
   }
-  // What is in transit is lost.
+  // Everything in transit is lost.
   void cut() {
     core.out.clear();
     edge.out.clear();
     core.session.handle_disconnected(now);
     edge.session.handle_disconnected(now);
   }
-  // Fetches what each end wants to write.
+  // Fetches the output of each end.
   bool fetch() { return fetch(core, sent_by_core) | fetch(edge, sent_by_edge); }
   bool fetch(End& end, std::string& sent) {
     std::string bytes;
@@ -116,14 +116,14 @@ struct Link {
     }
     return any;
   }
-  // Delivers what is in transit.
+  // Delivers everything in transit.
   void deliver() {
     const std::string to_edge = std::exchange(core.out, {});
     const std::string to_core = std::exchange(edge.out, {});
     edge.session.handle_bytes(to_edge, now);
     core.session.handle_bytes(to_core, now);
   }
-  // Until neither has anything to say at this time.
+  // Exchanges bytes until neither end has output at this time.
   void exchange() {
     while (fetch()) deliver();
   }
@@ -169,13 +169,13 @@ struct Link {
   }
 };
 
-// The ids of received stanzas, in order.
+// Returns the ids of received stanzas, in order.
 inline std::vector<std::string> ids(const std::vector<Received>& received) {
   std::vector<std::string> result;
   for (const Received& r : received) result.emplace_back(r.stanza.id());
   return result;
 }
-// "7:" for delivered, "7:dns.no-name" for refused, in order.
+// Returns "7:" for delivered, "7:dns.no-name" for refused, in order.
 inline std::vector<std::string> outcomes(const std::vector<Settled>& settled) {
   std::vector<std::string> result;
   for (const Settled& s : settled) {

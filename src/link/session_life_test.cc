@@ -1,4 +1,4 @@
-// Connections that come and go: liveness, outages, what is told to whom, questions and pushes.
+// The life of connections: timeouts, outages, events for the owners, questions and pushes.
 #include <gtest/gtest.h>
 
 #include "link/session_fixture.h"
@@ -26,7 +26,7 @@ TEST(LinkLife, silence_is_pinged_and_then_dead) {
     link.up();
     End& end = core ? link.core : link.edge;
     const Time heard = link.now;
-    // Nothing arrives any more.
+    // From here on nothing arrives.
     std::string out;
     link.now = heard + limits::kLinkPingAfter;
     EXPECT_EQ(end.session.poll_timeout(), link.now);
@@ -51,7 +51,7 @@ TEST(LinkLife, silence_is_pinged_and_then_dead) {
 TEST(LinkLife, who_only_listens_says_that_he_lives) {
   Link link;
   link.up();
-  // The edge receives a large frame byte by byte for 20 s; the core hears of it meanwhile.
+  // The edge receives a large frame byte by byte for 20 s; the core gets its pings meanwhile.
   link.core.session.send(kPair, stanza(kPair, "a", true, 1'000'000), 1, link.now);
   link.fetch();
   std::string frame = std::exchange(link.core.out, {});
@@ -161,7 +161,7 @@ TEST(LinkLife, a_new_process_gets_everything_anew_in_order_within_its_window) {
     link.edge.session.grant(kPair, ~0U);
     link.core.session.grant(kPair, ~0U);
     link.exchange();
-    const bool outward = !core;  // the side that lives sends
+    const bool outward = !core;  // the surviving side sends
     End& living = core ? link.edge : link.core;
     End& fresh = core ? link.core : link.edge;
     for (int i = 0; i < 10; ++i) {
@@ -263,7 +263,7 @@ TEST(LinkRefuse, without_a_connection_does_nothing) {
   EXPECT_TRUE(link.edge.session.is_up());
 }
 
-// --- giving up
+// --- abandoning
 
 TEST(LinkGiveUp, on_a_live_connection_a_stanza_that_is_on_its_way_is_not_withdrawn) {
   Link link;

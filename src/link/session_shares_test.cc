@@ -1,4 +1,4 @@
-// What one peer may have of a link: its credit, its channels, the questions that go over it.
+// The share of one peer of a link: its credit, its channels, the questions on it.
 #include <gtest/gtest.h>
 
 #include "link/session_fixture.h"
@@ -12,7 +12,7 @@ constexpr std::size_t kCost = kBig + limits::kStanzaOverheadBytes;
 
 xmpp::Pair slow(std::size_t i) { return pair("example.com", "s" + std::to_string(i) + ".slow.example"); }
 
-// Sends to further names of the peer until the link takes no more; how many it took.
+// Sends to further names of the peer until the link has no room for it; returns how many it accepted.
 std::size_t fill(Link& link, bool outward = true) {
   Session& session = outward ? link.core.session : link.edge.session;
   std::size_t count = 0;
@@ -31,7 +31,7 @@ TEST(LinkShares, a_peer_that_settles_nothing_has_its_share_of_the_credit_and_not
     Session& session = outward ? link.core.session : link.edge.session;
     const auto other = pair("example.com", "honest.example");
     EXPECT_TRUE(session.can_send(other, limits::kCanonicalBytesMax / 2));
-    // What is given to `send` all the same waits in the session.
+    // A stanza given to `send` anyway waits in the session.
     const auto more = slow(20'000);
     session.send(more, stanza(more, "late", outward, kBig), 1, link.now);
     session.send(other, stanza(other, "honest", outward), 2, link.now);
@@ -60,7 +60,7 @@ TEST(LinkShares, who_waits_for_a_peers_share_is_told_when_there_is_room_in_it) {
   for (; settled < sent; ++settled)
     link.edge.session.settle(received[settled].receipt, std::nullopt, link.now);
   link.pass(limits::kSettleDelay);
-  // Nothing is left counted: all of the share is there again.
+  // No count is left over: the whole share is available again.
   link.pass(limits::kChannelIdle);
   EXPECT_EQ(fill(link), kShare / kCost);
 }
@@ -112,11 +112,11 @@ TEST(LinkShares, a_peer_has_its_share_of_the_channels_and_not_one_more) {
   }
   EXPECT_EQ(count, kChannels);
   EXPECT_TRUE(link.core.session.can_send(pair("example.com", "honest.example"), 10));
-  // One that has a channel goes on.
+  // A name that has a channel continues.
   EXPECT_TRUE(link.core.session.can_send(slow(0), 10));
 }
 
-// What peers ask does not keep our own streams from proving themselves.
+// Questions caused by peers do not keep our own streams from proving themselves.
 TEST(LinkShares, questions_for_a_key_have_a_part_that_others_cannot_take) {
   Link link;
   link.up();
@@ -137,7 +137,7 @@ TEST(LinkShares, questions_for_a_key_have_a_part_that_others_cannot_take) {
   link.edge.session.ask(KeyAsk{kPair, "s"});
   EXPECT_EQ(link.edge.take<Answered>().size(), 1U);
 
-  // A place of its own kind comes back with its answer.
+  // An answer frees a place of its own kind.
   link.core.session.answer(asked.front().id, std::string("valid"));
   link.exchange();
   EXPECT_EQ(link.edge.take<Answered>().size(), 1U);

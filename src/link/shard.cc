@@ -26,7 +26,7 @@ std::optional<Shard> parse_alpn(std::string_view name) {
   const auto count = std::from_chars(number.ptr + 1, end, shard.count);
   if (count.ec != std::errc() || count.ptr != end) return std::nullopt;
   if (shard.number >= shard.count || shard.count > limits::kShardsMax) return std::nullopt;
-  // One spelling only: no leading zeros.
+  // Only one spelling is accepted: no leading zeros.
   return name == alpn_of(shard) ? std::optional(shard) : std::nullopt;
 }
 

@@ -1,12 +1,12 @@
-// What the side of a one-way pair that may start has asked, so that of the other side's stanzas only those
-// that answer it pass against the direction of the policy row (policy.toml `direction`).
+// Remembers what the initiating side of a one-way pair has asked, so that of the other side's stanzas only
+// answers pass against the direction of the policy row (policy.toml `direction`).
 //
-// docs/security.md "One-way rules" lists for people what passes. "Asker" below is the side that may start,
-// "answerer" the other one. Addresses and ids are compared as they are outside (aliases, not inside names of
-// chat nodes), in canonical form.
+// docs/security.md "One-way rules" lists the stanzas that pass. "Asker" below is the side that may initiate,
+// "answerer" the other one. Addresses and ids are compared in their public form (aliases, not internal names
+// of chat nodes), in canonical form.
 //
-// The memory is bounded (limits::kQuestions*, kPresences*). What was evicted, has expired, or was never noted
-// is not known, and then the rule decides: the memory fails closed. It is empty after a start. Pure; one
+// The memory is bounded (limits::kQuestions*, kPresences*) and fails closed: a question that was evicted, has
+// expired or was never noted is unknown, and then the rule decides. It is empty after a start. Pure; one
 // owner.
 #pragma once
 
@@ -23,7 +23,7 @@
 
 namespace sallyport::policy {
 
-// A pair with a one-way rule. `start` is kIn or kOut: who may start.
+// A pair with a one-way rule. `start` is kIn or kOut: the side that may initiate.
 struct OneWay {
   xmpp::Pair pair;
   policy::Direction start;
@@ -40,12 +40,12 @@ class OpenQuestions {
   explicit OpenQuestions(const OpenQuestionsBounds& bounds = {})
       : questions_(bounds.questions), presences_(bounds.presences) {}
 
-  // A stanza of the asker passes.
+  // Records a stanza of the asker, which passes.
   void note(const OneWay& way, const xmpp::Stanza& stanza, Time now);
-  // Whether a stanza of the answerer answers what was noted, so that it passes. A question that has one
-  // answer is closed by it. Precondition: the stanza passes if this says so.
+  // Returns whether a stanza of the answerer answers a noted one, so that it passes. This closes a question
+  // that has only one answer. Precondition: the stanza passes if this returns true.
   bool is_answered_by(const xmpp::Stanza& stanza, Time now);
-  // Forgets all that was noted for pairs of which `keep(way)` is false: those that are no longer one-way, or
+  // Forgets everything noted for pairs for which `keep(way)` is false: those that are no longer one-way, or
   // are so in the other direction.
   template <typename Keep>
   void retain(Keep keep) {
@@ -57,7 +57,7 @@ class OpenQuestions {
 
  private:
   using Key = Digest256;
-  // How many answers of this kind, id and addresses may still come, and until when.
+  // How many answers of this kind, id and addresses may still arrive, and until when.
   struct Question {
     std::uint16_t answers = 0;
     Time until{};
@@ -66,16 +66,16 @@ class OpenQuestions {
     kAsked,      // the asker sent `subscribe`
     kHeld,       // subscribed; or directed presence was sent
     kCancelled,  // the asker sent `unsubscribe`
-    kEnded,      // the last words of the answerer still pass
+    kEnded,      // the answerer's last presence may still pass
   };
-  // A subscription to the answerer's presence (RFC 6121 3, 4.3), by bare addresses; or directed presence
-  // (RFC 6121 4.6), by the asker's full address and the answerer's bare one, which is also how a room is
-  // joined (XEP-0045 7.2).
+  // A subscription to the answerer's presence (RFC 6121 3, 4.3), by bare addresses; or directed presence (RFC
+  // 6121 4.6), by the asker's full address and the answerer's bare one, as when a user joins a room
+  // (XEP-0045 7.2).
   struct Presence {
     State state = State::kAsked;
-    bool is_joined = false;        // directed: as to a room
+    bool is_joined = false;        // directed: to join a room
     bool is_answered = false;      // directed: presence came back
-    bool may_unsubscribe = false;  // subscription: the answerer has not said `unsubscribe` since
+    bool may_unsubscribe = false;  // subscription: the answerer has not sent `unsubscribe` since
     Time until = Time::max();
   };
 

@@ -1,4 +1,4 @@
-// The bounds of OpenQuestions as they are in use; what happens at a bound in general: share_table_test.cc.
+// OpenQuestions at its bounds; share_table_test.cc tests eviction in general.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -88,7 +88,7 @@ TEST_F(OpenQuestionsBoundsTest, questions_in_all_at_the_bound_and_one_past_it) {
     for (std::size_t n = 0; n < limits::kQuestionsPerPairMax && left > 0; ++n, --left)
       ask(way_to("r" + std::to_string(pair) + ".example"), "u" + std::to_string(n), 1);
   EXPECT_EQ(questions.size(), limits::kQuestionsMax);
-  // Who has least is served, now and later.
+  // The pair with the fewest rows is served, now and later.
   ask(modest, "bob", 0);
   EXPECT_EQ(questions.size(), limits::kQuestionsMax);
   EXPECT_TRUE(answer(modest, "alice", 0));
@@ -100,7 +100,7 @@ TEST_F(OpenQuestionsBoundsTest, presences_of_one_address_at_the_bound_and_one_pa
   subscribe(way, "bob", 0);
   for (std::size_t n = 1; n <= limits::kPresencesPerAddressMax; ++n) subscribe(way, "alice", n);
   EXPECT_EQ(questions.size(), limits::kPresencesPerAddressMax + 1);
-  EXPECT_TRUE(sees(way, "alice", 1));  // and is the newest now
+  EXPECT_TRUE(sees(way, "alice", 1));  // this use makes it the newest
   subscribe(way, "alice", 0);
   EXPECT_EQ(questions.size(), limits::kPresencesPerAddressMax + 1);
   EXPECT_TRUE(sees(way, "alice", 1));

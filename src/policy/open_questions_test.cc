@@ -23,7 +23,7 @@ xmpp::Domain domain(std::string_view text) { return *xmpp::Domain::parse(text); 
 //   "> KIND TYPE ID FROM TO [PAYLOAD]"   the asker sends it
 //   "< ..."                              the answerer sends it, and it passes
 //   "x ..."                              the answerer sends it, and it does not pass
-//   "+ SECONDS"                          time goes on
+//   "+ SECONDS"                          time passes
 // "-" is no type or no id. In addresses `A` is the asker's domain and `B` the answerer's.
 using Dialogue = std::vector<std::string>;
 
@@ -31,7 +31,7 @@ class Conversation {
  public:
   explicit Conversation(Direction start) : way_{{domain(kLocal), domain(kRemote)}, start} {}
 
-  // The line that went otherwise than it says; empty when all went as said.
+  // Returns the first line with another result; empty if there is none.
   std::string run(const Dialogue& dialogue) {
     for (const auto& line : dialogue)
       if (!is_true(line)) return line;
@@ -85,7 +85,7 @@ struct Case {
   Dialogue dialogue;
 };
 
-// Under a rule that is open outward only, and under one that is open inward only.
+// Runs the cases under a rule that allows only outbound and under one that allows only inbound.
 void run(const std::vector<Case>& cases) {
   for (const auto& each : cases)
     for (const auto start : {Direction::kOut, Direction::kIn})
@@ -134,7 +134,7 @@ TEST(OpenQuestions, an_iq_is_answered_once_and_by_whom_it_was_sent_to) {
   });
 }
 
-// RFC 6120 8.3.1: it has the id of the message, if that had one.
+// RFC 6120 8.3.1: the error has the id of the message, if that had one.
 TEST(OpenQuestions, a_message_error_answers_a_message) {
   const std::string sent = "> message chat m1 alice@A/desk bob@B";
   const std::string error = " message error m1 bob@B alice@A/desk <body>text</body>";
@@ -184,13 +184,13 @@ TEST(OpenQuestions, a_subscription_lets_its_replies_and_presence_pass) {
        {ask, "x presence subscribed - bob@B carol@A", "x presence subscribed - eve@B alice@A"}},
       {"granted twice", {ask, "<" + yes, "<" + yes}},
       {"asked again while it holds", {ask, "<" + yes, ask, "<" + here}},
-      // A server that probes holds a subscription (RFC 6121 4.3).
+      // A server that probes has a subscription (RFC 6121 4.3).
       {"probed", {probe, "<" + here, "<" + gone}},
       {"probed, and there is none", {probe, "<" + no, "x" + here}},
       {"probed, and it fails", {probe, "<" + error, "<" + here}},
       {"probed from a client's address",
        {"> presence probe - alice@A/desk bob@B", "< presence - - bob@B/phone alice@A/desk"}},
-      // RFC 6121 3.2, 3.3: the contact's resources say goodbye, before or after.
+      // RFC 6121 3.2, 3.3: the contact's resources send unavailable, before or after.
       {"withdrawn", {probe, "<" + gone, "<" + no, "<" + gone, "x" + here, "x" + yes, "x" + no}},
       {"withdrawn, too late", {probe, "<" + no, "+ 300", "x" + gone}},
       {"cancelled", {probe, cancel, "<" + gone, "x" + here, "x" + yes, "<" + no, "x" + no, "<" + gone}},
@@ -203,7 +203,7 @@ TEST(OpenQuestions, a_subscription_lets_its_replies_and_presence_pass) {
       {"the contact removes the asker", {probe, "<" + leaves, "<" + no, "x" + leaves}},
       {"in the other order", {probe, "<" + no, "<" + leaves, "x" + leaves}},
       {"it leaves once", {probe, "<" + leaves, "x" + leaves, "<" + here}},
-      // The answerer's side may not start.
+      // The answerer's side may not initiate.
       {"it subscribes", {ask, "<" + yes, "x presence subscribe - bob@B alice@A"}},
       {"it probes", {ask, "<" + yes, "x presence probe - bob@B alice@A"}},
       {"what the asker grants asks nothing",
@@ -282,7 +282,7 @@ TEST(OpenQuestions, a_room_that_was_joined_may_be_read) {
        {kJoin, "< presence error - hall@B/al alice@A/desk", "x" + kSaid,
         "x presence - - hall@B/bob alice@A/desk"}},
       {"a new nickname refused", {kJoin, kAsSeen, "< presence error - hall@B/al alice@A/desk", "<" + kSaid}},
-      // After a start nothing is known of rooms that users are in.
+      // After a start OpenQuestions knows of no room that users are in.
       {"who speaks in a room is in it", {"> message groupchat m1 alice@A/desk hall@B", "<" + kSaid}},
       {"an invitation",
        {"x message - - hall@B alice@A <x xmlns='http://jabber.org/protocol/muc#user'><invite "
@@ -290,7 +290,7 @@ TEST(OpenQuestions, a_room_that_was_joined_may_be_read) {
   });
 }
 
-// What passed by its looks alone once.
+// Stanzas that look like answers.
 TEST(OpenQuestions, nothing_passes_that_answers_nothing) {
   const Dialogue attacks = {
       "x presence - - bob@B alice@A <status>any text</status>",
@@ -313,7 +313,7 @@ TEST(OpenQuestions, nothing_passes_that_answers_nothing) {
       "x iq error q1 bob@B alice@A",
       "x iq result - bob@B alice@A",
   };
-  // Nobody asked; somebody asked somebody else; somebody else asked.
+  // No question; a question to another address; a question from another address.
   const std::vector<Dialogue> histories = {
       {},
       {"> iq get q1 alice@A carol@B", "> message chat m1 alice@A carol@B", "> message - - alice@A carol@B",

@@ -33,7 +33,7 @@ std::string_view direction_name(Direction direction) {
 }
 namespace {
 
-// The name without its first label; empty when it has but one.
+// Returns the name without its first label; empty if it has only one.
 std::string_view parent(std::string_view name) {
   const auto dot = name.find('.');
   return dot == std::string_view::npos ? std::string_view() : name.substr(dot + 1);
@@ -45,19 +45,19 @@ std::string place(std::uint32_t line) {
   return line == 0 ? std::string() : fmt::format(" (policy.toml:{})", line);
 }
 
-// The rows that count for one pattern, as positions in RuleSet::lists: of each kind and direction the one
-// that lasts longest, so six at most.
+// The rows that count for one pattern, as positions in RuleSet::lists: for each kind and direction the row
+// that lasts longest, so at most six.
 struct Slot {
   std::vector<std::uint32_t> rows;
   bool routed = false;
 };
 
-// What the rows of one pattern say about one direction at one moment.
+// The result of the rows of one pattern for one direction at one moment.
 struct Finding {
   const ListRow* allow = nullptr;
   const ListRow* deny = nullptr;
   const ListRow* expired = nullptr;          // an allow that would have decided
-  const ListRow* other_direction = nullptr;  // an allow that speaks about the other direction only
+  const ListRow* other_direction = nullptr;  // an allow for the other direction only
   bool routed = false;
 
   bool decides() const { return allow || deny || routed; }
@@ -69,8 +69,8 @@ std::string shown_row(const ListRow& row) {
 
 }  // namespace
 
-// Names are looked up as they stand and then label by label upwards, so a judgement costs as many
-// look-ups as the name has labels. The keys are views into `set`, which never changes or moves.
+// A name is looked up whole and then label by label upwards, so a verdict costs as many look-ups as the name
+// has labels. The keys are views into `set`, which never changes or moves.
 class Rules::Index {
   const std::shared_ptr<const RuleSet> owner_;
 
@@ -86,7 +86,7 @@ class Rules::Index {
     for (const auto& pattern : set.inside)
       (pattern.is_wildcard() ? inside_below_ : inside_).insert(pattern.base());
     for (const auto& row : set.peers) {
-      // Of two rows for one name the first stands; the configuration admits no second.
+      // Of two rows for one name the first counts; the configuration accepts no second.
       (row.domain.is_wildcard() ? peers_below_ : peers_).emplace(row.domain.base(), &row);
     }
   }
@@ -98,7 +98,7 @@ class Rules::Index {
   bool is_inside(std::string_view name) const {
     return local_.contains(name) || inside_.contains(name) || is_below_inside(parent(name));
   }
-  // Whether all names below `name` are inside names.
+  // Returns whether all names below `name` are internal names.
   bool is_below_inside(std::string_view name) const {
     for (; !name.empty(); name = parent(name)) {
       if (inside_below_.contains(name)) return true;
@@ -106,7 +106,7 @@ class Rules::Index {
     return false;
   }
 
-  // The local name that `domain` is below, if any.
+  // Returns the local name that `domain` is below, if any.
   std::optional<std::string_view> local_above(const xmpp::Domain& domain) const {
     for (auto up = parent(domain.ascii()); !up.empty(); up = parent(up)) {
       if (local_.contains(up)) return up;
@@ -133,7 +133,7 @@ class Rules::Index {
   Verdict judge_direction(const xmpp::Domain& remote, Direction start, UnixTime now) const;
 
   const RuleSet& set;
-  std::vector<UnixTime> expiries;  // in order
+  std::vector<UnixTime> expiries;  // in ascending order
 
  private:
   Slot& slot(const DomainPattern& pattern) {
@@ -146,7 +146,7 @@ class Rules::Index {
                           const ListRow* other_direction) const;
 
   TextViewMap<Slot> exact_;
-  TextViewMap<Slot> below_;  // by what stands behind "*."
+  TextViewMap<Slot> below_;  // by the name after "*."
   TextViewSet local_;
   TextViewSet inside_;
   TextViewSet inside_below_;
@@ -212,7 +212,7 @@ Verdict Rules::Index::judge_direction(const xmpp::Domain& remote, Direction star
     note(found);
   }
   if (const auto above = local_above(remote)) {
-    // Only an exact row opens such a name; so only exact rows can say more about why not.
+    // Only an exact row allows such a name, so only exact rows can explain the refusal.
     if (expired || other_direction) return refuse_unlisted(remote, expired, other_direction);
     return {Error{Code::kPolicyBelowLocal, remote.ascii()},
             fmt::format("{} is below the local name {}", name, *above)};
@@ -252,7 +252,7 @@ Verdict Rules::judge(const xmpp::Pair& pair, Direction start, UnixTime now) cons
   }
   if (is_inside(pair.remote)) {
     const std::string& name = pair.remote.ascii();
-    return {Error{Code::kPolicyInsideName, name}, name + " is an inside name"};
+    return {Error{Code::kPolicyInsideName, name}, name + " is an internal name"};
   }
   if (start != Direction::kBoth) return index_->judge_direction(pair.remote, start, now);
   auto in = index_->judge_direction(pair.remote, Direction::kIn, now);

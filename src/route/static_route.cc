@@ -15,7 +15,7 @@ constexpr std::string_view kForm =
     "expected an address like 192.0.2.1:5269, [2001:db8::1]:5269 or xmpp.example.net:5269";
 
 Error bad(std::string_view text) {
-  return {Code::kConfigValue, fmt::format("`{}` is no address and port; {}", shown(text), kForm)};
+  return {Code::kConfigValue, fmt::format("`{}` is not an address and port; {}", shown(text), kForm)};
 }
 
 std::optional<std::uint16_t> parse_port(std::string_view digits) {
@@ -26,7 +26,7 @@ std::optional<std::uint16_t> parse_port(std::string_view digits) {
   return port;
 }
 
-// inet_aton reads "10.1" and "0x7f.1" as addresses; a name that ends so is a trap, not a name.
+// inet_aton reads "10.1" and "0x7f.1" as addresses, so a name with such an end is rejected.
 bool ends_in_number(std::string_view name) {
   const std::string_view last = name.substr(name.rfind('.') + 1);
   const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
@@ -35,7 +35,7 @@ bool ends_in_number(std::string_view name) {
 
 struct Split {
   std::string_view host;
-  std::string_view port;  // empty: none was written
+  std::string_view port;  // empty if absent
   bool bracketed = false;
 };
 
@@ -51,7 +51,7 @@ std::optional<Split> split(std::string_view text) {
   }
   const auto colon = text.find(':');
   if (colon == std::string_view::npos) return Split{text, {}, false};
-  // An IPv6 literal without brackets leaves open where the port begins.
+  // Without brackets an IPv6 literal is ambiguous about its port.
   if (text.find(':', colon + 1) != std::string_view::npos || colon + 1 == text.size()) return std::nullopt;
   return Split{text.substr(0, colon), text.substr(colon + 1), false};
 }

@@ -1,4 +1,4 @@
-// Static routes: how a remote domain is reached without asking DNS for SRV records.
+// Static routes: how to reach a remote domain without SRV records.
 #pragma once
 
 #include <cstdint>
@@ -11,18 +11,17 @@
 
 namespace sallyport::route {
 
-// Where to connect: an IP literal or a host name, and a port. Host names are lower-case
-// A-labels; an IPv6 literal stands without brackets.
+// A place to connect to: an IP literal or a host name, and a port. Host names are lower-case A-labels; an
+// IPv6 literal has no brackets.
 struct HostPort {
   std::string host;
   std::uint16_t port = 5269;
   bool is_ip = false;
 
-  // "192.0.2.1:5269", "[2001:db8::1]:5269", "xmpp.example.net:5269"; without a port `default_port`.
-  // A name whose last label is a number is refused: some resolvers read it as an address.
-  // Errors: kConfigValue.
+  // Parses "192.0.2.1:5269", "[2001:db8::1]:5269", "xmpp.example.net:5269"; without a port, `default_port`.
+  // Rejects a name whose last label is a number: some resolvers read it as an address. Errors: kConfigValue.
   static Result<HostPort> parse(std::string_view text, std::uint16_t default_port = 5269);
-  // As `parse` reads it, the port written out.
+  // Returns the form that `parse` reads, always with the port.
   std::string text() const;
   auto operator<=>(const HostPort&) const = default;
 };
@@ -37,13 +36,13 @@ struct StaticRoute {
   bool operator==(const StaticRoute&) const = default;
 };
 
-// The rows by domain.
+// The rows, grouped by domain.
 class StaticRoutes {
  public:
   explicit StaticRoutes(std::vector<StaticRoute> rows);
-  // The rows of a domain, by ascending priority, rows of equal priority as written; empty when none.
+  // Returns the rows of a domain, by ascending priority, then as written; empty if there are none.
   const std::vector<StaticRoute>& of(const xmpp::Domain& domain) const;
-  // Whether DNS may be asked when none of the rows works: any row of the domain says so.
+  // Returns whether DNS may be used if no row works: any row of the domain may allow it.
   bool falls_back(const xmpp::Domain& domain) const;
   const std::map<xmpp::Domain, std::vector<StaticRoute>>& all() const { return rows_; }
 

@@ -44,7 +44,7 @@ void CanonicalWriter::declare(std::string_view prefix, std::string_view space) {
 void CanonicalWriter::rest_of_root(AttributesView attributes) { write_attributes(attributes, true); }
 
 void CanonicalWriter::write_attributes(AttributesView attributes, bool root) {
-  // Namespaced attributes other than xml:* are rare: nothing is kept for them between elements.
+  // Namespaced attributes other than xml:* are rare: this allocates for each element.
   std::vector<std::string_view> spaces;
   const auto number = [&](std::string_view space) {
     return std::ranges::find(spaces, space) - spaces.begin() + 1;
@@ -77,7 +77,7 @@ void CanonicalWriter::start(QNameView name, AttributesView attributes) {
   close_open_tag();
   if (spaces_.size() == depth_) spaces_.emplace_back();
   if (name.space == ns::kXml) {
-    // Bound to its prefix for ever, never a default namespace (Namespaces in XML 1.0, 3).
+    // The prefix xml is bound for ever, never a default namespace (Namespaces in XML 1.0, 3).
     out_.append("<xml:").append(name.local);
     spaces_[depth_] = spaces_[depth_ - 1];
   } else {

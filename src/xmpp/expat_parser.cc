@@ -6,13 +6,13 @@
 #include <new>
 #include <string>
 
-// xmpp/expat_version.h: the program refuses to serve with a library that does not have it.
+// See xmpp/expat_version.h: the program does not start with a library that lacks it.
 #pragma weak XML_SetReparseDeferralEnabled
 
 namespace sallyport::xmpp {
 namespace {
 
-// Stands between namespace and local name in Expat's strings. No XML document can hold it, so that no
+// Separates namespace and local name in Expat's strings. It cannot occur in an XML document, so that no
 // namespace name can end early (THREATS A4).
 constexpr char kSeparator = '\x01';
 constexpr const char* kEncoding = "UTF-8";
@@ -51,7 +51,7 @@ Code code_of(XML_Error error) {
 
 AttributesView::Item AttributesView::Iterator::operator*() const { return {split(at_[0]), at_[1]}; }
 
-// Expat calls on after a stop, for the other half of an empty element: nothing is heard then.
+// After a stop Expat still reports the end of an empty element; it is ignored.
 struct ExpatParser::Callbacks {
   static ExpatParser& self(void* data) { return *static_cast<ExpatParser*>(data); }
 
@@ -69,14 +69,14 @@ struct ExpatParser::Callbacks {
     self(data).handler_.handle_namespace(prefix == nullptr ? "" : prefix, uri == nullptr ? "" : uri);
   }
   static void declaration(void* data, const XML_Char* version, const XML_Char* encoding, int /*standalone*/) {
-    // Without a version it is the declaration of an external entity, not of a document.
+    // Without a version this is the declaration of an external entity, not of a document.
     if (version == nullptr || std::string_view(version) != "1.0") {
       self(data).stop({Code::kXmlVersion, {}});
     } else if (encoding != nullptr && !is_utf8(encoding)) {
       self(data).stop({Code::kXmlEncoding, encoding});
     }
   }
-  // RFC 6120 11.1. XmlScanner lets none of these through; the parser would not either.
+  // RFC 6120 11.1. XmlScanner rejects all of these before they arrive; this is a second barrier.
   static void restricted(void* data, std::string_view what) {
     self(data).stop({Code::kXmlRestricted, std::string(what)});
   }
@@ -121,8 +121,8 @@ void ExpatParser::set_up() {
   XML_SetEntityDeclHandler(p, Callbacks::entity);
   XML_SetSkippedEntityHandler(p, Callbacks::skipped);
   XML_SetExternalEntityRefHandler(p, Callbacks::external);
-  // Events come with the last of their bytes. What deferral protects from (CVE-2023-52425)
-  // cannot happen: only whole tags arrive here.
+  // Events come with the last of their bytes. The attack that deferral prevents (CVE-2023-52425) is
+  // impossible: only whole tags arrive here.
   if (XML_SetReparseDeferralEnabled != nullptr) XML_SetReparseDeferralEnabled(p, XML_FALSE);
 }
 

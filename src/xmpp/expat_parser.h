@@ -1,5 +1,5 @@
-// Expat, set up for XMPP: UTF-8 only, namespaces resolved, and everything that RFC 6120 11 forbids
-// refused. What it reads has gone through XmlScanner, which bounds it.
+// Expat, configured for XMPP: UTF-8 only, namespaces resolved, and everything rejected that RFC 6120 11
+// forbids. Its input comes from XmlScanner, which bounds it.
 #pragma once
 
 #include <memory>
@@ -12,7 +12,7 @@ struct XML_ParserStruct;
 
 namespace sallyport::xmpp {
 
-// A name as the parser resolved it. Views are valid during the call that hands them over.
+// A name with its namespace resolved. Views are valid during the callback.
 struct QNameView {
   std::string_view space;  // empty for none
   std::string_view local;
@@ -35,7 +35,7 @@ class AttributesView {
       at_ += 2;
       return *this;
     }
-    // The end is where Expat's array says so.
+    // A null pointer ends Expat's array.
     bool operator!=(std::nullptr_t) const { return *at_ != nullptr; }
 
    private:
@@ -48,15 +48,15 @@ class AttributesView {
   const char** pairs_;
 };
 
-// What the parser finds, in order.
+// Receives the parser's events in document order.
 class XmlHandler {
  public:
   virtual ~XmlHandler() = default;
-  // Comes before the element that holds the declaration. An empty prefix is the default namespace.
+  // Called before handle_start of the element with the declaration. An empty prefix is the default namespace.
   virtual void handle_namespace(std::string_view prefix, std::string_view space) = 0;
   virtual void handle_start(QNameView name, AttributesView attributes) = 0;
   virtual void handle_end(QNameView name) = 0;
-  // Never empty; one run of text may come in several calls.
+  // `text` is never empty; one run of text may arrive in several calls.
   virtual void handle_text(std::string_view text) = 0;
 };
 
@@ -68,11 +68,11 @@ class ExpatParser {
   ExpatParser(const ExpatParser&) = delete;
   ExpatParser& operator=(const ExpatParser&) = delete;
 
-  // Calls the handler for all that `bytes` complete. After an error: not to be used again.
-  // Errors: kXml*; what the handler stopped with.
+  // Calls the handler for everything that `bytes` complete. After an error the parser must not be used again.
+  // Errors: kXml*; the handler's error.
   Result<void> parse(std::string_view bytes);
 
-  // For the handler: ends the parse with this error.
+  // For the handler: stops the parser with this error.
   void stop(Error error);
   bool stopped() const { return error_.has_value(); }
 

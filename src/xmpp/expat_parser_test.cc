@@ -16,8 +16,8 @@ class Deaf : public XmlHandler {
   void handle_text(std::string_view) override {}
 };
 
-// Names of elements, attributes and prefixes are keys of Expat's tables, and peers choose them. Expat shows
-// the salt of each parser where this variable asks for it: "expat: Entropy: getrandom --> 0x... (8 bytes)".
+// Names of elements, attributes and prefixes are keys of Expat's hash tables, and peers choose them. With
+// this variable Expat prints the salt of each parser: "expat: Entropy: getrandom --> 0x... (8 bytes)".
 TEST(ExpatParser, each_has_a_salt_of_its_own_for_its_tables) {
   ::setenv("EXPAT_ENTROPY_DEBUG", "1", 1);
   testing::internal::CaptureStderr();

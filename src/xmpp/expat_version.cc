@@ -6,7 +6,7 @@
 #include <string_view>
 #include <tuple>
 
-// Absent from a library that is too old: such a process must get as far as saying so.
+// A library that is too old lacks it: the process must still be able to report that.
 #pragma weak XML_SetReparseDeferralEnabled
 
 namespace sallyport::xmpp {
@@ -16,7 +16,7 @@ ExpatFacts expat_facts() {
   ExpatFacts facts{version.major, version.minor, version.micro, XML_SetReparseDeferralEnabled != nullptr,
                    false};
   for (const XML_Feature* one = XML_GetFeatureList(); one->feature != XML_FEATURE_END; ++one) {
-    // By name: the headers of other versions do not have its number.
+    // Compared by name: the headers of other versions lack its number.
     if (std::string_view(one->name) == "XML_AT_MAX_AMP") facts.limits_allocations = true;
   }
   return facts;

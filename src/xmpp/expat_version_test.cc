@@ -37,7 +37,7 @@ TEST(ExpatVersion, the_refusal_names_the_installed_and_the_needed_version) {
   EXPECT_NE(text.find("2.5.0-1+deb12u5"), std::string::npos) << text;
 }
 
-// Whoever builds and tests has what script/install asks for.
+// Fails on a build machine that lacks the packages of script/install.
 TEST(ExpatVersion, the_library_here_may_be_used) {
   const ExpatFacts facts = expat_facts();
   EXPECT_GE(facts.major, 2);

@@ -27,7 +27,7 @@ bool is_ascii(std::string_view text) {
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
 constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-// Calls `f` with each label; ends at the first that is refused.
+// Calls `f` with each label; stops at the first error.
 template <typename F>
 Result<void> for_each_label(std::string_view name, F f) {
   for (std::size_t begin = 0; begin <= name.size();) {
@@ -38,8 +38,8 @@ Result<void> for_each_label(std::string_view name, F f) {
   return {};
 }
 
-// RFC 5890 2.3.1: letters, digits and hyphens, none at either end, and "--" third and fourth only
-// in an A-label.
+// RFC 5890 2.3.1: letters, digits and hyphens, no hyphen at either end, and "--" in the third and fourth
+// place only in an A-label.
 Result<void> check_ldh_label(std::string_view label) {
   if (label.empty()) return invalid_domain("an empty label");
   if (label.size() > limits::kDomainLabelBytesMax) return invalid_domain("a label is too long");
@@ -54,12 +54,12 @@ Result<void> check_ldh_label(std::string_view label) {
   return {};
 }
 
-// `name` is lower-case ASCII. Checks everything but what stands in A-labels.
+// `name` is lower-case ASCII. Checks everything except the contents of A-labels.
 Result<void> check_ascii_name(std::string_view name) {
   if (name.empty()) return invalid_domain("it is empty");
   if (name.size() > limits::kDomainBytesMax) return invalid_domain("it is too long");
   if (auto labels = for_each_label(name, check_ldh_label); !labels) return labels;
-  // A last label of digits is an IPv4 address, whole or short: nothing federates by that name.
+  // A last label of digits makes an IPv4 address, complete or short: these are not federated names.
   const auto last = name.substr(name.rfind('.') + 1);
   if (std::ranges::all_of(last, is_digit)) return invalid_domain("an IP address is not a federated name");
   return {};
@@ -83,7 +83,7 @@ const UIDNA* idna() {
 
 using IdnaFunction = int32_t(const UIDNA*, const char*, int32_t, char*, int32_t, UIDNAInfo*, UErrorCode*);
 
-// Empty where the name is refused.
+// Returns an empty string if the name is invalid.
 std::string idna_mapped(IdnaFunction* function, std::string_view name) {
   std::array<char, 4 * limits::kJidPartBytesMax> out{};
   UIDNAInfo info = UIDNA_INFO_INITIALIZER;
@@ -108,15 +108,14 @@ bool begins_with_ace_prefix(std::string_view label) {
          std::ranges::equal(label.substr(0, kAcePrefix.size()), kAcePrefix, {}, lower);
 }
 
-// RFC 5892 2.7, what PRECIS does not have: combining marks for symbols and musical notation.
+// RFC 5892 2.7, which PRECIS lacks: combining marks for symbols and musical notation.
 bool is_in_ignorable_block(char32_t c) {
   return (c >= 0x20D0 && c <= 0x20FF) || (c >= 0x1D100 && c <= 0x1D24F);
 }
 
-// UTS #46 is more generous than IDNA2008: it turns ligatures, circled letters and the like into
-// something else, and lets symbols pass. A name that a person reads must be the name that is
-// meant, so only case, width and composition may differ (RFC 5895 2), and only characters that are
-// valid in IDNA2008 may stand in it.
+// UTS #46 is more permissive than IDNA2008: it maps ligatures, circled letters and the like, and allows
+// symbols. A name must be what its reader sees, so only case, width and composition may differ (RFC 5895 2),
+// and only characters that IDNA2008 allows are valid.
 Result<void> check_u_label(std::string_view written, std::string_view u_label) {
   const auto read = precis::decode(u_label);
   if (!read) return invalid_domain(read.error().text);
@@ -141,7 +140,7 @@ Result<std::string> internationalised(std::string_view text) {
   if (u.empty()) return invalid_domain("it is not valid in IDNA2008");
   const auto written = labels_of(text);
   const auto mapped = labels_of(u);
-  // Only U+002E separates labels: UTS #46 takes three others for it as well.
+  // Only U+002E separates labels; UTS #46 accepts three more characters.
   if (written.size() != mapped.size()) return invalid_domain("a character that stands for a dot");
   for (std::size_t i = 0; i < written.size(); ++i) {
     if (auto good = check_u_label(written[i], mapped[i]); !good) return good.error();
@@ -151,12 +150,12 @@ Result<std::string> internationalised(std::string_view text) {
   return a;
 }
 
-// RFC 7622 3.3.1: characters that PRECIS allows in a username and XMPP does not in a localpart.
+// RFC 7622 3.3.1: characters that PRECIS allows in a username but XMPP not in a localpart.
 bool has_excluded(std::string_view local) {
   return local.find_first_of("\"&'/:<>@") != std::string_view::npos;
 }
 
-// Plain ASCII, which is nearly everything, needs no tables.
+// Plain ASCII, which is nearly everything, needs no Unicode tables.
 Result<std::string> parse_local(std::string_view text) {
   std::string local;
   if (std::ranges::all_of(text, [](char c) { return c > 0x20 && c < 0x7f; })) {
@@ -195,14 +194,15 @@ constexpr std::array<bool, 256> table_of(auto is_member) {
   return table;
 }
 
-// What stays as it is in a localpart: printable ASCII but capitals and what XMPP excludes.
+// Characters of a localpart that preparation does not change: printable ASCII except capitals and the
+// characters that XMPP excludes.
 constexpr auto kPlainLocal = table_of([](char c) {
   return c > 0x20 && c < 0x7f && !(c >= 'A' && c <= 'Z') &&
          std::string_view("\"&'/:<>@").find(c) == std::string_view::npos;
 });
 constexpr auto kPlainResource = table_of([](char c) { return c >= 0x20 && c < 0x7f; });
 
-// How many bytes from the front are in the table.
+// Returns how many bytes from the front are in the table.
 std::size_t run_of(const std::array<bool, 256>& table, std::string_view text) {
   std::size_t size = 0;
   while (size < text.size() && table[static_cast<unsigned char>(text[size])]) ++size;
@@ -215,10 +215,10 @@ bool is_plain_part(const std::array<bool, 256>& table, std::string_view part) {
 
 }  // namespace
 
-// check_ascii_name in one pass; labels with hyphens third and fourth are left to it.
+// The same as check_ascii_name in one pass; returns false for labels with hyphens in third and fourth place.
 bool Domain::is_plain(std::string_view text) {
   if (text.empty() || text.size() > limits::kDomainBytesMax) return false;
-  std::size_t label = 0;    // where it begins
+  std::size_t label = 0;    // where the current one begins
   bool digits_only = true;  // so far, in this label: the last one would end an IP address
   const auto ends_well = [&](std::size_t end) {
     return end > label && end - label <= limits::kDomainLabelBytesMax && text[end - 1] != '-';
@@ -256,7 +256,7 @@ Result<Domain> Domain::parse(std::string_view text) {
   auto ascii = internationalised(text);
   if (!ascii) return ascii.error();
   if (auto good = check_ascii_name(*ascii); !good) return good.error();
-  // An A-label has one spelling (RFC 5891 4.4): what does not come back as itself is a fake.
+  // An A-label has one spelling (RFC 5891 4.4): a label that does not map back to itself is a fake.
   if (!name.empty() && *ascii != name) return invalid_domain("a label that only looks like an A-label");
   return Domain(*std::move(ascii));
 }
@@ -277,7 +277,7 @@ Jid::Jid(std::string local, Domain domain, std::string resource)
     : local_(std::move(local)), domain_(std::move(domain)), resource_(std::move(resource)) {}
 
 Result<Jid> Jid::parse(std::string_view text) {
-  // RFC 7622 3.1: the first slash ends the domainpart, then the first at-sign begins it.
+  // RFC 7622 3.1: the first slash ends the domainpart, the first at-sign before it begins the domainpart.
   std::string local;
   std::string resource;
   if (const auto slash = text.find('/'); slash != std::string_view::npos) {
@@ -304,7 +304,7 @@ Result<Domain> Jid::domain_of(std::string_view text) {
 }
 
 std::optional<std::string_view> Jid::plain_domain_of(std::string_view text, std::string_view known) {
-  // Neither `/` nor `@` stands in a localpart, and a domain has no more characters than one.
+  // Neither `/` nor `@` can be in a localpart, and every character of a domain can.
   const std::size_t local = run_of(kPlainLocal, text);
   if (local < text.size() && text[local] == '@') {
     if (local == 0 || local > limits::kJidPartBytesMax) return std::nullopt;

@@ -1,7 +1,7 @@
-// XMPP addresses (RFC 7622) and the domains they live in.
+// XMPP addresses (RFC 7622) and their domains.
 //
-// A value of these types is valid and in its one canonical form: the only way to
-// get one is `parse`. Comparisons are plain comparisons of bytes.
+// A value of these types is valid and in its one canonical form: only `parse` makes one. They compare byte by
+// byte.
 #pragma once
 
 #include <compare>
@@ -16,28 +16,26 @@
 
 namespace sallyport::xmpp {
 
-// A domain name as identity: lower-case A-labels, no trailing dot (RFC 7622 3.2,
-// RFC 5890). `bücher.example` and `xn--bcher-kva.example` are one Domain. IP literals
-// are refused: they are not federated names.
+// A domain name as identity: lower-case A-labels, no trailing dot (RFC 7622 3.2, RFC 5890). `bücher.example`
+// and `xn--bcher-kva.example` are the same Domain. IP literals are rejected: they are not federated names.
 //
-// A copy shares the name with what it was copied from, and is equal to it without a look at a byte: a name
-// that a stream or a channel brought goes through all tables of a door as one. Copies may go to other
-// threads.
+// Copies share the name, and compare equal without reading it: a name that a stream or a channel brought is
+// stored once for all tables of a node. Copies may be passed to other threads.
 class Domain {
  public:
-  // Takes U-labels or A-labels, any case, one trailing dot. Errors: kJidInvalid.
+  // Accepts U-labels or A-labels, any case, one trailing dot. Errors: kJidInvalid.
   static Result<Domain> parse(std::string_view text);
 
-  // Lives as long as any copy of this domain.
+  // Valid as long as any copy of this domain.
   const std::string& ascii() const { return name_->ascii; }
-  // As it is written in XML (U-labels, RFC 7622 3.2).
+  // Returns the form used in XML (U-labels, RFC 7622 3.2).
   std::string unicode() const;
-  // Whether `text` is the ASCII form of a domain as it stands, without tables: "yes" is sure, "no" is not.
+  // Returns true only if `text` is the ASCII form of a domain, without Unicode tables; false proves nothing.
   static bool is_plain(std::string_view text);
-  // True for "conference.example.com" below "example.com"; not for itself.
+  // Returns true for "conference.example.com" below "example.com"; a domain is not below itself.
   bool is_below(const Domain& parent) const;
 
-  // The keyed hash of the ASCII form (base/keyed_hash.h), made once.
+  // Returns the keyed hash of the ASCII form (base/keyed_hash.h), computed once.
   std::size_t hash() const { return name_->hash; }
 
   friend bool operator==(const Domain& a, const Domain& b) {
@@ -59,8 +57,8 @@ class Domain {
   std::shared_ptr<const Name> name_;
 };
 
-// The ordered pair that everything is proved, judged, queued and counted by.
-// `local` is the side this organisation serves, whichever way a stanza goes.
+// The ordered pair of domains that proofs, policy, queues and counters refer to. `local` is the domain that
+// this organisation serves, whichever way a stanza goes.
 struct Pair {
   Domain local;
   Domain remote;
@@ -71,29 +69,28 @@ struct Pair {
 // OpaqueString; RFC 8265) and bounded (limits::kJidPartBytesMax).
 class Jid {
  public:
-  // Errors: kJidInvalid, with the part that is wrong.
+  // Errors: kJidInvalid, with the part that is invalid.
   static Result<Jid> parse(std::string_view text);
-  // The domainpart alone of what may be no address: whose server it is sent by or to is known even where the
-  // rest is wrong. Errors: kJidInvalid.
+  // Returns the domainpart of a text that may not be an address: the server of the sender or recipient is
+  // known even if the rest is invalid. Errors: kJidInvalid.
   static Result<Domain> domain_of(std::string_view text);
-  // Finds the domainpart of an address that is plain ASCII and has its canonical form already, as nearly all
-  // have: no table is asked, nothing allocated. Nothing where that is not so, which says nothing about
-  // whether it is an address. `known`: a plain domain (Domain::is_plain) that it probably is, not to be
-  // judged again.
+  // Finds the domainpart of an address that is plain ASCII and already canonical, as nearly all are, without
+  // tables or allocations. Returns nothing for any other text, which may still be an address. `known`: a
+  // plain domain (Domain::is_plain) that it probably is and that need not be checked again.
   static std::optional<std::string_view> plain_domain_of(std::string_view text, std::string_view known = {});
-  // The bare domain as an address.
+  // Returns the bare domain as an address.
   static Jid of(const Domain& domain);
 
   bool has_local() const { return !local_.empty(); }
   bool has_resource() const { return !resource_.empty(); }
   const std::string& local() const { return local_; }
   const Domain& domain() const& { return domain_; }
-  // Of an address that goes away: the domain stays.
+  // For an address about to be destroyed: moves the domain out.
   Domain domain() && { return std::move(domain_); }
   const std::string& resource() const { return resource_; }
-  // The canonical text, domainpart as U-labels; what stands in canonical stanzas.
+  // Returns the canonical text, with the domainpart as U-labels, as in canonical stanzas.
   std::string text() const;
-  // The same localpart and resourcepart in another domain (chat node aliases).
+  // Returns the same localpart and resourcepart in another domain (chat node aliases).
   Jid in(const Domain& domain) const;
 
   auto operator<=>(const Jid&) const = default;
@@ -101,7 +98,7 @@ class Jid {
  private:
   friend class Stanza;
   Jid(std::string local, Domain domain, std::string resource);
-  // What `text()` was, with the domain's ASCII form beside it: proved before, not judged again.
+  // Rebuilds an address from its `text()` and the domain's ASCII form: validated before, not again.
   static Jid of_canonical(std::string_view text, std::string_view domain);
   std::string local_;
   Domain domain_;
@@ -110,8 +107,8 @@ class Jid {
 
 }  // namespace sallyport::xmpp
 
-// Not noexcept: that has the standard library keep the number beside each entry, so that a search that passes
-// an entry need not look at its names.
+// Not noexcept: then the standard library keeps the hash beside each entry, so that a search that passes an
+// entry need not read its names.
 template <>
 struct std::hash<sallyport::xmpp::Domain> {
   std::size_t operator()(const sallyport::xmpp::Domain& d) const { return d.hash(); }

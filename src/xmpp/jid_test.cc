@@ -10,7 +10,7 @@ namespace {
 struct Row {
   std::string_view name;
   std::string text;
-  std::optional<std::string> expected;  // nothing: refused
+  std::optional<std::string> expected;  // nothing: rejected
 };
 
 std::string repeated(std::size_t times, std::string_view what) {
@@ -29,7 +29,7 @@ void expect_domains(const std::vector<Row>& rows) {
       continue;
     }
     EXPECT_EQ(domain->ascii(), *row.expected) << row.name;
-    // One identity, however it is written.
+    // Every form of a name is the same identity.
     EXPECT_EQ(Domain::parse(domain->ascii()).value(), *domain) << row.name;
     EXPECT_EQ(Domain::parse(domain->unicode()).value(), *domain) << row.name;
   }
@@ -179,7 +179,7 @@ TEST(Jid, parts_are_cut_at_the_first_slash_and_the_first_at_sign_before_it) {
       {"empty", "", {}},
       {"only a slash", "/", {}},
       {"space in front", " a@b.example", {}},
-      {"space behind", "a@b.example ", {}},
+      {"a space at the end", "a@b.example ", {}},
       {"full-width at-sign", "a＠b.example", {}},
   });
 }
@@ -239,7 +239,7 @@ TEST(Jid, a_localpart_is_username_case_mapped) {
        "a\xe2\x80\x8d"
        "b@b.example",
        {}},
-      {"zero width joiner behind a virama", "क्\xe2\x80\x8dष@b.example", "क्\xe2\x80\x8dष@b.example"},
+      {"zero width joiner after a virama", "क्\xe2\x80\x8dष@b.example", "क्\xe2\x80\x8dष@b.example"},
       {"byte order mark",
        "\xef\xbb\xbf"
        "a@b.example",
@@ -292,7 +292,7 @@ TEST(Jid, a_resourcepart_is_an_opaque_string) {
 
 TEST(Jid, each_part_is_bounded_after_its_preparation) {
   const std::string full(limits::kJidPartBytesMax, 'x');
-  // 511 times two bytes and one of one byte: the bound exactly.
+  // 511 characters of two bytes and one of one byte: exactly the bound.
   const std::string accents = repeated(511, "é") + "x";
   // Composition makes this fit: three bytes become two.
   const std::string decomposed = repeated(511, "e\xcc\x81") + "x";

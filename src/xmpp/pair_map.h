@@ -1,4 +1,4 @@
-// Something for each pair.
+// A map with a Pair as key.
 #pragma once
 
 #include "base/index.h"

@@ -16,17 +16,17 @@
 namespace sallyport::xmpp {
 namespace {
 
-// Deeper, or with more attributes, there are few: the parser takes them.
+// Deeper elements and longer attribute lists are rare: the parser reads them.
 constexpr std::size_t kDepthPlainMax = 16;
 constexpr std::size_t kAttributesPlainMax = 16;
 
 constexpr std::string_view kXmlnsSpace = "http://www.w3.org/2000/xmlns/";
 
-// What a byte may be part of.
+// The syntactic roles that a byte may have.
 enum Class : std::uint8_t {
-  kText = 1,       // text as it stands
-  kValue = 2,      // an attribute value in single quotes as it stands
-  kBareValue = 4,  // a value in either quotes
+  kText = 1,       // unescaped text
+  kValue = 2,      // an unescaped attribute value in single quotes
+  kBareValue = 4,  // a value in either kind of quotes
   kNameStart = 8,
   kName = 16,
 };
@@ -53,8 +53,8 @@ constexpr auto kClasses = make_classes();
 
 bool is_in(char c, Class what) { return (kClasses[static_cast<unsigned char>(c)] & what) != 0; }
 
-// The size of the character that begins there, which is not ASCII; 0 where it is none that XML takes (XML
-// 1.0 2.2, RFC 3629 3).
+// Returns the size of the character that begins there, which is not ASCII; 0 if it is not a character that
+// XML allows (XML 1.0 2.2, RFC 3629 3).
 std::size_t character_at(std::string_view text) {
   const auto byte = [&](std::size_t i) -> unsigned {
     return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u;
@@ -76,14 +76,14 @@ std::size_t character_at(std::string_view text) {
   return 0;
 }
 
-// The first byte from `at` on that is no plain character of text: a control, not ASCII, or one that means
-// something in some place. Sixteen at a time where the machine can.
+// Returns the first byte from `at` on that may need attention: a control, not ASCII, or a byte that is
+// special somewhere. Sixteen bytes at a time where the CPU can.
 const char* end_of_quiet(const char* at, const char* end) {
 #ifdef __SSE2__
   for (; end - at >= 16; at += 16) {
     const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
     const auto is = [&bytes](char c) { return _mm_cmpeq_epi8(bytes, _mm_set1_epi8(c)); };
-    // As signed numbers, bytes that are not ASCII are below the space, too.
+    // As signed numbers, non-ASCII bytes are below the space, too.
     const __m128i low = _mm_cmplt_epi8(bytes, _mm_set1_epi8(' '));
     const __m128i markup = _mm_or_si128(_mm_or_si128(is('<'), is('>')), is('&'));
     const __m128i other = _mm_or_si128(_mm_or_si128(is('\''), is('"')), is('\x7f'));
@@ -96,15 +96,15 @@ const char* end_of_quiet(const char* at, const char* end) {
   return at;
 }
 
-// Reads from the front of what is left; each step says whether what it looked for stood there.
-class Walk {
+// Reads from the front of the input; each step returns whether it found what it looked for.
+class MarkupReader {
  public:
-  explicit Walk(std::string_view bytes) : at_(bytes.data()), end_(at_ + bytes.size()) {}
+  explicit MarkupReader(std::string_view bytes) : at_(bytes.data()), end_(at_ + bytes.size()) {}
 
   const char* place() const { return at_; }
   template <std::size_t kSize>
   bool word(const char (&what)[kSize]) {
-    // The size is known where this is called: no call is made for the comparison.
+    // The size is a constant where this is inlined: the comparison needs no call.
     if (static_cast<std::size_t>(end_ - at_) < kSize - 1) return false;
     if (std::memcmp(at_, what, kSize - 1) != 0) return false;
     at_ += kSize - 1;
@@ -122,7 +122,7 @@ class Walk {
     while (at_ != end_ && is_in(*at_, what) && ++at_ != end_);
     return {begin, static_cast<std::size_t>(at_ - begin)};
   }
-  // Empty: none.
+  // Returns an empty view if there is no name.
   std::string_view name() {
     const char* begin = at_;
     if (at_ == end_ || !is_in(*at_, kNameStart)) return {};
@@ -130,7 +130,7 @@ class Walk {
     }
     return {begin, static_cast<std::size_t>(at_ - begin)};
   }
-  // Of text, or of a value up to the quote that ends it: all that is in canonical form.
+  // Reads text, or a value up to its closing quote; returns false if it is not in canonical form.
   bool canonical(Class what) {
     for (;;) {
       run(what);
@@ -157,7 +157,7 @@ class Walk {
   const char* end_;
 };
 
-// A view that is nothing until it is set: arrays of them cost nothing to have.
+// A string_view without a constructor: arrays of them cost nothing to create.
 struct Piece {
   const char* data;
   std::size_t size;
@@ -173,7 +173,7 @@ bool is(std::string_view text, const char (&what)[kSize]) {
 
 }  // namespace
 
-// The stanza's own tag.
+// The stanza's root tag.
 struct PlainReader::Root {
   struct Attribute {
     Piece name;
@@ -189,32 +189,32 @@ struct PlainReader::Root {
   std::size_t others_size = 0;
   std::size_t size = 0;  // of all
 
-  bool read(Walk& walk);
-  // Whether the tag is canonical as it stands, but for a language that is inherited.
+  bool read(MarkupReader& reader);
+  // Returns whether the tag is canonical as received, except for an inherited language.
   bool is_canonical() const { return in_order_; }
 
  private:
-  bool read_kind(Walk& walk);
+  bool read_kind(MarkupReader& reader);
   bool place(std::string_view name, std::string_view value);
-  // Notes the place of an attribute in the canonical order.
+  // Records the place of an attribute in the canonical order.
   bool ordered(int rank) {
     in_order_ = in_order_ && rank >= rank_;
     rank_ = rank;
     return true;
   }
 
-  bool space_said_ = false;  // the content namespace, which stands in no canonical stanza
+  bool space_declared_ = false;  // declares the content namespace, which canonical stanzas leave out
   bool in_order_ = true;
   int rank_ = 0;
 };
 
-// What stands behind the name is looked at by whoever reads on.
-bool PlainReader::Root::read_kind(Walk& walk) {
-  if (walk.word("<message")) {
+// The caller checks the byte after the name.
+bool PlainReader::Root::read_kind(MarkupReader& reader) {
+  if (reader.word("<message")) {
     kind = StanzaKind::kMessage;
-  } else if (walk.word("<presence")) {
+  } else if (reader.word("<presence")) {
     kind = StanzaKind::kPresence;
-  } else if (walk.word("<iq")) {
+  } else if (reader.word("<iq")) {
     kind = StanzaKind::kIq;
   } else {
     return false;
@@ -222,7 +222,7 @@ bool PlainReader::Root::read_kind(Walk& walk) {
   return true;
 }
 
-// Whether it is its first of that name.
+// Returns false for a second attribute of that name.
 bool PlainReader::Root::place(std::string_view name, std::string_view value) {
   const auto once = [&](std::string_view& field, int rank) {
     if (field.data() != nullptr) return false;
@@ -242,7 +242,7 @@ bool PlainReader::Root::place(std::string_view name, std::string_view value) {
   }
   if (is(name, "xmlns")) {
     in_order_ = false;
-    return value == ns::kServer && !std::exchange(space_said_, true);
+    return value == ns::kServer && !std::exchange(space_declared_, true);
   }
   for (std::size_t i = 0; i < others_size; ++i)
     if (std::string_view(others[i].name) == name) return false;
@@ -251,18 +251,18 @@ bool PlainReader::Root::place(std::string_view name, std::string_view value) {
   return ordered(6);
 }
 
-// Up to what ends the tag.
-bool PlainReader::Root::read(Walk& walk) {
-  if (!read_kind(walk)) return false;
-  while (walk.word(" ")) {
+// Reads up to the `/` or `>` that ends the tag.
+bool PlainReader::Root::read(MarkupReader& reader) {
+  if (!read_kind(reader)) return false;
+  while (reader.word(" ")) {
     if (++size > kAttributesPlainMax) return false;
-    const bool is_lang = walk.word("xml:lang");
-    const std::string_view name = is_lang ? "xml:lang" : walk.name();
-    if (name.empty() || !walk.word("=")) return false;
-    const bool is_single = walk.word("'");
-    if (!is_single && !walk.word("\"")) return false;
-    const std::string_view value = walk.run(kBareValue);
-    if (!(is_single ? walk.word("'") : walk.word("\"")) || !place(name, value)) return false;
+    const bool is_lang = reader.word("xml:lang");
+    const std::string_view name = is_lang ? "xml:lang" : reader.name();
+    if (name.empty() || !reader.word("=")) return false;
+    const bool is_single = reader.word("'");
+    if (!is_single && !reader.word("\"")) return false;
+    const std::string_view value = reader.run(kBareValue);
+    if (!(is_single ? reader.word("'") : reader.word("\"")) || !place(name, value)) return false;
     in_order_ = in_order_ && is_single;
   }
   return from.data() != nullptr && to.data() != nullptr;
@@ -270,29 +270,29 @@ bool PlainReader::Root::read(Walk& walk) {
 
 namespace {
 
-// The elements inside, down to the end tag of the stanza.
+// Reads the elements inside the stanza, up to its end tag.
 class Content {
  public:
-  Content(Walk& walk, const ParseLimits& limits, std::string_view root)
-      : walk_(walk), limits_(limits), depth_(1) {
+  Content(MarkupReader& reader, const ParseLimits& limits, std::string_view root)
+      : reader_(reader), limits_(limits), depth_(1) {
     open_[0].name = root;
     open_[0].space = ns::kServer;
   }
 
-  // From behind the `>` of the stanza's own tag to behind its end tag.
+  // Reads from after the `>` of the root tag to the end of its end tag.
   bool read() {
-    const char* content = walk_.place();  // of the element opened last, until something is in it
+    const char* content = reader_.place();  // of the element opened last, while it is empty
     while (depth_ > 0) {
-      if (!walk_.canonical(kText)) return false;
-      const char* here = walk_.place();
-      if (walk_.word("</")) {
-        // Without content it would be written `<name/>`.
+      if (!reader_.canonical(kText)) return false;
+      const char* here = reader_.place();
+      if (reader_.word("</")) {
+        // The canonical form of an empty element is `<name/>`.
         if (here == content) return false;
-        if (!walk_.word(open_[depth_ - 1].name) || !walk_.word(">")) return false;
+        if (!reader_.word(open_[depth_ - 1].name) || !reader_.word(">")) return false;
         --depth_;
       } else {
-        if (!walk_.word("<") || !element()) return false;
-        content = opened_ ? walk_.place() : nullptr;
+        if (!reader_.word("<") || !element()) return false;
+        content = opened_ ? reader_.place() : nullptr;
       }
     }
     return true;
@@ -304,23 +304,23 @@ class Content {
     Piece space;
   };
 
-  // A start tag or an empty element, from behind the `<`.
+  // Reads a start tag or an empty element, from after the `<`.
   bool element() {
-    const std::string_view name = walk_.name();
+    const std::string_view name = reader_.name();
     if (name.empty() || ++children_ > limits_.children || depth_ >= limits_.depth) return false;
     std::string_view space = open_[depth_ - 1].space;
     names_size_ = 0;
-    if (walk_.word(" xmlns='")) {
-      const std::string_view said = walk_.run(kBareValue);
-      if (!walk_.word("'") || said == space || !may_be_default(said)) return false;
-      space = said;
+    if (reader_.word(" xmlns='")) {
+      const std::string_view declared = reader_.run(kBareValue);
+      if (!reader_.word("'") || declared == space || !may_be_default(declared)) return false;
+      space = declared;
       names_[names_size_++] = std::string_view("xmlns");
     }
-    while (walk_.word(" ")) {
+    while (reader_.word(" ")) {
       if (!attribute()) return false;
     }
-    opened_ = walk_.word(">");
-    if (!opened_) return walk_.word("/>");
+    opened_ = reader_.word(">");
+    if (!opened_) return reader_.word("/>");
     if (depth_ == kDepthPlainMax) return false;
     open_[depth_].name = name;
     open_[depth_++].space = space;
@@ -333,16 +333,16 @@ class Content {
   }
 
   bool attribute() {
-    const bool is_lang = walk_.word("xml:lang");
-    const std::string_view name = is_lang ? "xml:lang" : walk_.name();
+    const bool is_lang = reader_.word("xml:lang");
+    const std::string_view name = is_lang ? "xml:lang" : reader_.name();
     if (name.empty() || name == "xmlns" || names_size_ == kAttributesPlainMax) return false;
     for (std::size_t i = 0; i < names_size_; ++i)
       if (std::string_view(names_[i]) == name) return false;
     names_[names_size_++] = name;
-    return walk_.word("='") && walk_.canonical(kValue) && walk_.word("'");
+    return reader_.word("='") && reader_.canonical(kValue) && reader_.word("'");
   }
 
-  Walk& walk_;
+  MarkupReader& reader_;
   const ParseLimits& limits_;
   std::array<Open, kDepthPlainMax> open_;
   std::size_t depth_;
@@ -366,12 +366,12 @@ std::optional<std::string_view> PlainReader::KnownDomain::domain_of(std::string_
 
 std::optional<PlainReader::Found> PlainReader::read(std::string_view bytes, const ParseLimits& limits,
                                                     std::string_view stream_lang) {
-  Walk walk(bytes.substr(0, limits.element_bytes));
+  MarkupReader reader(bytes.substr(0, limits.element_bytes));
   Root root;
-  if (!root.read(walk) || root.size > limits.attributes) return std::nullopt;
+  if (!root.read(reader) || root.size > limits.attributes) return std::nullopt;
   if (!check_type_and_id(root.kind, root.type, root.id)) return std::nullopt;
-  const char* behind_root = walk.place();
-  if (!walk.word("/>") && !(walk.word(">") && Content(walk, limits, kind_name(root.kind)).read())) {
+  const char* behind_root = reader.place();
+  if (!reader.word("/>") && !(reader.word(">") && Content(reader, limits, kind_name(root.kind)).read())) {
     return std::nullopt;
   }
   const auto from_domain = from_.domain_of(root.from);
@@ -380,17 +380,17 @@ std::optional<PlainReader::Found> PlainReader::read(std::string_view bytes, cons
 
   const std::string_view lang = root.lang.value_or(stream_lang);
   if (!is_bare(lang)) return std::nullopt;
-  const auto stanza_size = static_cast<std::size_t>(walk.place() - bytes.data());
+  const auto stanza_size = static_cast<std::size_t>(reader.place() - bytes.data());
 
   if (root.is_canonical() && (root.lang || lang.empty()))
     return Found{copied(root, *from_domain, *to_domain, bytes.substr(0, stanza_size)), stanza_size};
-  const std::string_view rest(behind_root, static_cast<std::size_t>(walk.place() - behind_root));
-  // Every attribute again, and the words that may come on top.
+  const std::string_view rest(behind_root, static_cast<std::size_t>(reader.place() - behind_root));
+  // Room for every attribute, and for the names and quotes that are added.
   const std::size_t room = stanza_size + lang.size() + 16;
   return Found{written(root, *from_domain, *to_domain, lang, rest, room), stanza_size};
 }
 
-// Nearly all are canonical, of what another door wrote: in one piece, as it stands.
+// Nearly all stanzas from another node are canonical: they are copied unchanged, in one piece.
 Stanza PlainReader::copied(const Root& root, std::string_view from_domain, std::string_view to_domain,
                            std::string_view whole) {
   Stanza stanza(root.kind, whole.size());
@@ -410,7 +410,7 @@ Stanza PlainReader::copied(const Root& root, std::string_view from_domain, std::
   return stanza;
 }
 
-// The stanza's own tag anew, then `rest` as it stands.
+// Writes the root tag again, and then `rest` unchanged.
 Stanza PlainReader::written(const Root& root, std::string_view from_domain, std::string_view to_domain,
                             std::string_view lang, std::string_view rest, std::size_t room) {
   Stanza stanza(root.kind, room);

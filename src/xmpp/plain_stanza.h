@@ -1,14 +1,13 @@
-// The quick road: most stanzas that servers write need no XML parser to be judged. This reads those and
-// leaves every other to the parser, so it may say "no" as it likes; where it says "yes", the stanza is
-// the very one that parser and CanonicalWriter would have made of these bytes. fuzz/plain_stanza.cc holds the
-// two against each other.
+// The fast path: most stanzas from servers can be validated without the XML parser. PlainReader reads those
+// and leaves every other to the parser. It may decline any input; if it accepts, the result is exactly what
+// parser and CanonicalWriter would have made of these bytes. fuzz/plain_stanza.cc compares the two.
 //
-// Plain is what is, from behind the stanza's own tag to its end, in canonical form already
-// (docs/canonical-form.md): no prefix but `xml:lang`, names of ASCII, each namespace said once and first,
-// single quotes, no empty pair of tags, no reference but those that the form writes. Of the stanza's own tag,
-// only the values must be plain ASCII without references, the addresses canonical; where it is not in the
-// form itself (attributes in another order, or in double quotes), it alone is written anew. Depth and
-// attributes of an element are bounded more tightly than by `limits`.
+// A stanza is plain if everything after its root tag is in canonical form already (docs/canonical-form.md):
+// no prefix except `xml:lang`, ASCII names, each namespace declared once and first, single quotes, no empty
+// pair of tags, no reference except those of the canonical form. Of the root tag, only the values must be
+// plain ASCII without references, and the addresses canonical; if its attributes are in another order or in
+// double quotes, this tag alone is rewritten. Depth and attributes of an element are bounded more tightly
+// than by `limits`.
 #pragma once
 
 #include <cstddef>
@@ -28,11 +27,12 @@ class PlainReader {
     std::size_t size;  // of `bytes`, from the front
   };
   // `bytes` begins with a first-level element of a stream whose default namespace is jabber:server.
-  // `stream_lang`: the header's xml:lang. Nothing where no whole plain stanza within `limits` stands there.
+  // `stream_lang`: the header's xml:lang. Returns nothing unless there is a whole plain stanza within
+  // `limits`.
   std::optional<Found> read(std::string_view bytes, const ParseLimits& limits, std::string_view stream_lang);
 
  private:
-  // A stream has few domains on each side: the last one need not be judged again.
+  // A stream has few domains on each side: the last one need not be validated again.
   class KnownDomain {
    public:
     std::optional<std::string_view> domain_of(std::string_view address);

@@ -16,7 +16,8 @@ constexpr std::string_view kClose = "</message>";
 
 std::string inside(std::string_view content) { return fmt::format("{}{}{}", kOpen, content, kClose); }
 
-// The parser's word: it takes every element that comes in pieces. Nothing where it makes no stanza of it.
+// Returns the parser's result, nothing if it is not a stanza. An element in two pieces bypasses the fast
+// path.
 std::optional<Stanza> parsed(std::string_view element, std::string_view lang = {}) {
   XmlStream stream(ParseLimits::authenticated());
   stream.handle_bytes(fmt::format(
@@ -41,7 +42,7 @@ std::optional<PlainReader::Found> plain(std::string_view bytes, std::string_view
   return PlainReader().read(bytes, ParseLimits::authenticated(), lang);
 }
 
-// Taken, and as the parser would have it.
+// Expects that PlainReader accepts the bytes, with the parser's result.
 void expect_plain(std::string_view bytes, std::string_view lang = {}) {
   const auto found = plain(bytes, lang);
   ASSERT_TRUE(found) << bytes;
@@ -53,7 +54,7 @@ void expect_plain(std::string_view bytes, std::string_view lang = {}) {
 
 TEST(PlainReader, what_servers_write_is_plain) {
   const std::string rows[] = {
-      // Prosody, ejabberd, jabberd2: the order of attributes is anybody's.
+      // Prosody, ejabberd, jabberd2: the order of attributes is free.
       "<message from='a@x.example/r' to='b@y.example' id='1' type='chat' "
       "xml:lang='en'><body>hi</body></message>",
       "<message xml:lang='en' to='b@y.example' from='a@x.example/r' type='chat' "
@@ -62,7 +63,7 @@ TEST(PlainReader, what_servers_write_is_plain) {
       "<presence from='a@x.example/r' to='b@y.example'><show>away</show><priority>5</priority></presence>",
       "<iq from='x.example' to='y.example' type='get' id='q'><ping xmlns='urn:xmpp:ping'/></iq>",
       "<iq xmlns='jabber:server' from='x.example' to='y.example' type='result' id='q'/>",
-      // The own tag of those who write double quotes.
+      // The root tag of servers that write double quotes.
       "<presence from=\"a@x.example/r\" to=\"b@y.example\"/>",
       inside("<body>a 'quoted' \"word\" &amp; &lt;markup&gt;</body>"),
       inside("<body>gr\xC3\xBC\xC3\x9F \xE2\x82\xAC \xF0\x9F\x98\x80</body>"),
@@ -195,7 +196,7 @@ TEST(PlainReader, every_bound_holds_and_one_past_it_is_the_parsers) {
   };
   EXPECT_TRUE(plain(id(limits::kStanzaIdBytesMax)));
   EXPECT_FALSE(plain(id(limits::kStanzaIdBytesMax + 1)));
-  // Its own: deep ones and ones of many attributes are the parser's.
+  // PlainReader's own limits: the parser reads deep elements and long attribute lists.
   EXPECT_TRUE(plain(nested(16)));
   EXPECT_FALSE(plain(nested(17)));
 }
@@ -211,7 +212,7 @@ TEST(PlainReader, a_stanza_is_taken_whole_whatever_stands_behind_it) {
     EXPECT_EQ(found->stanza.xml(), first);
   }
   for (std::size_t size = 0; size < first.size(); ++size) EXPECT_FALSE(plain(first.substr(0, size))) << size;
-  // The domains that it remembers are not those of the next stanza.
+  // The remembered domains must not be taken for those of the next stanza.
   const auto other =
       reader.read("<message from='x@c.example' to='b.example'/>", ParseLimits::authenticated(), {});
   ASSERT_TRUE(other);
@@ -219,8 +220,8 @@ TEST(PlainReader, a_stanza_is_taken_whole_whatever_stands_behind_it) {
   EXPECT_FALSE(reader.read("<message from='x@C.example' to='b.example'/>", ParseLimits::authenticated(), {}));
 }
 
-// Every stanza of the rows above that is nearly plain: changed by chance in a byte or a few, it is either
-// left to the parser or read as the parser reads it.
+// Changes every nearly plain stanza of the rows above at random in one byte or a few: each is either left to
+// the parser or read with the parser's result.
 TEST(PlainReader, what_it_takes_the_parser_reads_alike) {
   const std::string seeds[] = {
       "<message xml:lang='en' to='b@y.example' from='a@x.example/r' type='chat' id='1'><body>hi &amp; "

@@ -45,7 +45,7 @@ std::u32string composed(std::u32string_view text) {
 
 UChar32 icu_char(char32_t c) { return static_cast<UChar32>(c); }
 
-// RFC 5892 2.6, taken over by RFC 8264 9.6.
+// RFC 5892 2.6, adopted by RFC 8264 9.6.
 std::optional<Property> exception(char32_t c) {
   switch (c) {
     case 0x00DF:
@@ -101,7 +101,7 @@ UJoiningType joining_type(char32_t c) {
   return static_cast<UJoiningType>(u_getIntPropertyValue(icu_char(c), UCHAR_JOINING_TYPE));
 }
 
-// RFC 5892 A.1: after a virama, or between letters that join across it.
+// RFC 5892 A.1: allowed after a virama, or between letters that join across it.
 bool non_joiner_is_right(std::u32string_view text, std::size_t at) {
   if (at > 0 && is_virama(text[at - 1])) return true;
   std::size_t before = at;
@@ -150,7 +150,7 @@ bool bidi_rule_holds(std::u32string_view text) {
   const auto direction = [](char32_t c) { return u_charDirection(icu_char(c)); };
   const auto first = direction(text.front());
   const bool rtl = first == U_RIGHT_TO_LEFT || first == U_RIGHT_TO_LEFT_ARABIC;
-  if (!rtl) return false;  // a left-to-right label holds no right-to-left character (rules 1 and 5)
+  if (!rtl) return false;  // a left-to-right label has no right-to-left character (rules 1 and 5)
   bool european = false;
   bool arabic = false;
   bool good_end = false;
@@ -237,7 +237,8 @@ Result<std::u32string> opaque_once(std::u32string_view text) {
   return out;
 }
 
-// RFC 8264 7: the rules are applied until they change nothing; what does not settle is refused.
+// RFC 8264 7: the rules are applied until they change nothing; a string that never becomes stable is
+// rejected.
 Result<std::string> settle(std::string_view text, Result<std::u32string> (*once)(std::u32string_view)) {
   constexpr int kPassesMax = 4;
   auto decoded = decode(text);
@@ -252,7 +253,7 @@ Result<std::string> settle(std::string_view text, Result<std::u32string> (*once)
     }
     current = *std::move(next);
   }
-  return Error{Code::kJidInvalid, current.empty() ? "it is empty" : "it does not settle"};
+  return Error{Code::kJidInvalid, current.empty() ? "it is empty" : "its preparation does not become stable"};
 }
 
 }  // namespace
@@ -284,7 +285,7 @@ bool context_is_right(std::u32string_view text) {
     const auto p = property(text[i]);
     if (p == Property::kContextO && !other_is_right(text, i)) return false;
     if (p != Property::kContextJ) continue;
-    // RFC 5892 A.2: a joiner stands after a virama.
+    // RFC 5892 A.2: a joiner is allowed after a virama.
     const bool right = text[i] == 0x200C ? non_joiner_is_right(text, i) : i > 0 && is_virama(text[i - 1]);
     if (!right) return false;
   }
@@ -294,7 +295,7 @@ bool context_is_right(std::u32string_view text) {
 std::u32string width_and_case_mapped(std::u32string_view text) {
   auto out = width_mapped(text);
   for (char32_t& c : out) {
-    // Cherokee folds to its capitals, so that they are what is stable in IDNA2008 (RFC 5892 2.2).
+    // Cherokee folds to its capitals, so that these are stable in IDNA2008 (RFC 5892 2.2).
     if (u_foldCase(icu_char(c), U_FOLD_CASE_DEFAULT) != icu_char(c))
       c = static_cast<char32_t>(u_tolower(icu_char(c)));
   }

@@ -78,7 +78,7 @@ const Condition* find_condition(std::string_view name) {
   return found == std::end(kStanzaConditions) ? nullptr : found;
 }
 
-// Whether somebody waits for an answer, so that an error may be sent.
+// Returns whether the sender waits for an answer, so that an error may be sent.
 bool may_be_answered(StanzaKind kind, std::string_view type, bool to_occupant) {
   switch (kind) {
     case StanzaKind::kMessage:
@@ -86,14 +86,14 @@ bool may_be_answered(StanzaKind kind, std::string_view type, bool to_occupant) {
     // RFC 6120 8.2.3: a request has exactly one answer, an answer has none.
     case StanzaKind::kIq:
       return type == "get" || type == "set";
-    // RFC 6121 3.1.3, 4.3.2; XEP-0045 7.2: a join that fails must not leave the user waiting.
+    // RFC 6121 3.1.3, 4.3.2; XEP-0045 7.2: the user must learn that a join failed.
     case StanzaKind::kPresence:
       return type == "subscribe" || type == "probe" || (type.empty() && to_occupant);
   }
   return false;
 }
 
-// Whether XML can hold `text`: what a peer put into a reason need not be so.
+// Returns whether XML can represent `text`: a peer's reason may hold other characters.
 bool is_xml_text(std::string_view text) {
   const auto decoded = precis::decode(text);
   return decoded && std::ranges::none_of(*decoded, [](char32_t c) {
@@ -107,7 +107,7 @@ void append_attribute(std::string& out, std::string_view name, std::string_view 
   out.push_back('\'');
 }
 
-// The error in canonical form (RFC 6120 8.3.2).
+// Makes the error in canonical form (RFC 6120 8.3.2).
 Stanza make_error(StanzaKind kind, const Jid& from, const Jid& to, std::string_view id,
                   std::string_view condition, std::string_view text) {
   std::string xml = "<";
@@ -218,7 +218,7 @@ std::string_view kind_name(StanzaKind kind) {
 bool is_type_known(StanzaKind kind, std::string_view type) {
   switch (kind) {
     case StanzaKind::kMessage:
-      return true;  // what is not understood is "normal"
+      return true;  // an unrecognised type means "normal"
     case StanzaKind::kIq:
       return type == "get" || type == "set" || type == "result" || type == "error";
     case StanzaKind::kPresence:
@@ -257,12 +257,12 @@ std::optional<Stanza> bounce(const Stanza& stanza, std::string_view condition, s
 std::optional<Stanza> bounce(const BadStanza& stanza, std::string_view condition, std::string_view text) {
   assert(is_stanza_condition(condition));
   if (!stanza.from) return std::nullopt;
-  // Whoever sends an IQ of an unknown type waits for an answer as for a request's.
+  // The sender of an IQ of unknown type waits for an answer, as after a request.
   const bool occupant = stanza.to.find('/') != std::string::npos;
   const bool answered = stanza.kind == StanzaKind::kIq ? stanza.type != "result" && stanza.type != "error"
                                                        : may_be_answered(stanza.kind, stanza.type, occupant);
   if (!answered) return std::nullopt;
-  // RFC 6120 8.3.1: whoever waits for an answer waits for one from the address it wrote.
+  // RFC 6120 8.3.1: the sender expects the answer from the address that it wrote.
   const auto to = Jid::parse(stanza.to);
   return make_error(stanza.kind, to ? *to : Jid::of(stanza.to_domain), *stanza.from, stanza.id, condition,
                     text);

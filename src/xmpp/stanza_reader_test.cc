@@ -54,7 +54,7 @@ TEST(StanzaReader, what_is_not_exactly_one_stanza_is_refused_and_the_next_is_rea
     const auto stanza = reader.read(bytes);
     ASSERT_FALSE(stanza) << bytes;
     EXPECT_EQ(stanza.error().code, code) << bytes << ": " << stanza.error().text;
-    EXPECT_TRUE(reader.read(kStanza)) << "behind " << bytes;
+    EXPECT_TRUE(reader.read(kStanza)) << "after " << bytes;
   }
 }
 

@@ -10,7 +10,7 @@
 namespace sallyport::xmpp {
 namespace {
 
-// What a byte is written as; empty: as itself.
+// The replacement of each byte; an empty one: the byte itself.
 using Escapes = std::array<std::string_view, 256>;
 
 constexpr Escapes text_escapes() {
@@ -18,14 +18,14 @@ constexpr Escapes text_escapes() {
   e['&'] = "&amp;";
   e['<'] = "&lt;";
   e['>'] = "&gt;";
-  e['\r'] = "&#13;";  // a bare CR would be read as LF (XML 1.0 2.11)
+  e['\r'] = "&#13;";  // a literal CR would be read as LF (XML 1.0 2.11)
   return e;
 }
 
 constexpr Escapes attribute_escapes() {
   Escapes e = text_escapes();
   e['\''] = "&apos;";
-  e['\t'] = "&#9;";  // bare white space would be read as spaces (XML 1.0 3.3.3)
+  e['\t'] = "&#9;";  // literal white space would be read as spaces (XML 1.0 3.3.3)
   e['\n'] = "&#10;";
   return e;
 }
@@ -44,7 +44,7 @@ void append_escaped(std::string& out, std::string_view text, const Escapes& esca
   out.append(text.substr(written));
 }
 
-// What the place where an element is written has declared already.
+// The namespaces declared where an element is written.
 struct Scope {
   std::string_view default_space;
   bool stream_prefix = false;
@@ -57,7 +57,7 @@ void append_declaration(std::string& out, std::string_view prefix, std::string_v
   out.push_back('\'');
 }
 
-// Appends the attributes; a namespace gets a prefix of its own where it is used.
+// Appends the attributes; a namespace gets its own prefix where it is used.
 void append_attributes(std::string& out, const std::vector<Attribute>& attributes) {
   std::vector<std::string_view> spaces;
   for (const auto& a : attributes) {
@@ -81,8 +81,8 @@ void append_attributes(std::string& out, const std::vector<Attribute>& attribute
 }
 
 void append_element(std::string& out, const Element& element, Scope scope) {
-  // Elements of the stream itself and of dialback go by the prefixes that servers have always
-  // used for them (RFC 6120 4.8.5, XEP-0220 2.1.1): some know them by nothing else.
+  // Elements of the stream itself and of dialback are written with their traditional prefixes (RFC
+  // 6120 4.8.5, XEP-0220 2.1.1): some servers recognise no others.
   std::string_view prefix;
   bool declared = true;
   if (element.name.space == ns::kStreams) {

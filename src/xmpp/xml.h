@@ -1,5 +1,5 @@
-// XML as values: namespaces of the field, escaping, and a small tree for what a
-// stream negotiates. Stanzas on their way through never become a tree.
+// XML as values: well-known namespaces, escaping, and a small tree for negotiation elements. A forwarded
+// stanza never becomes a tree.
 #pragma once
 
 #include <optional>
@@ -23,9 +23,9 @@ inline constexpr std::string_view kLimits = "urn:xmpp:stream-limits:0";  // XEP-
 inline constexpr std::string_view kPing = "urn:xmpp:ping";
 }  // namespace ns
 
-// Appends `text` escaped for element content or for an attribute value in single
-// quotes: the canonical form. `&`, `<`, `>` always; `'` (and tab, LF, CR as character
-// references) in attributes; CR as a reference in content.
+// Appends `text` escaped for element content or for an attribute value in single quotes, in canonical form:
+// `&`,
+// `<`, `>` always; `'` (and tab, LF, CR as character references) in attributes; CR as a reference in content.
 void append_escaped_text(std::string& out, std::string_view text);
 void append_escaped_attribute(std::string& out, std::string_view text);
 
@@ -47,14 +47,14 @@ struct Element {
   QName name;
   std::vector<Attribute> attributes;
   std::vector<Element> children;
-  std::string text;  // all character data directly inside, joined
+  std::string text;  // all character data directly inside, concatenated
 
-  // The un-namespaced attribute's value, or nullptr. Valid as long as the element.
+  // Returns the value of the attribute without a namespace, or nullptr. Valid as long as the element.
   const std::string* attribute(std::string_view local) const;
-  // The first child of that name, or nullptr.
+  // Returns the first child of that name, or nullptr.
   const Element* child(std::string_view space, std::string_view local) const;
-  // The element as XML, namespaces written out against a context whose default
-  // namespace is `default_space`.
+  // Returns the element as XML, with the namespace declarations that it needs where `default_space` is the
+  // default namespace.
   std::string xml(std::string_view default_space = ns::kServer) const;
 };
 

@@ -20,7 +20,7 @@ std::string times(std::size_t n, std::string_view what) {
   return out;
 }
 
-// What is refused, or "" where nothing is; and how many events came.
+// The error, or "" if there is none, and the number of events.
 struct Outcome {
   std::string code;
   std::size_t events = 0;
@@ -50,7 +50,7 @@ Outcome outcome_of(std::string_view in, std::size_t piece, const ParseLimits& li
   return outcome;
 }
 
-// In one piece, in pieces of a socket's read, in odd ones and byte by byte.
+// In one piece, in pieces of the size of a socket read, in odd sizes and byte by byte.
 void expect_outcome(std::string_view name, std::string_view in, const Outcome& expected,
                     const ParseLimits& limits = ParseLimits::authenticated()) {
   for (const std::size_t piece : {in.size(), std::size_t{16 * 1024}, std::size_t{1009}, std::size_t{1}}) {
@@ -58,7 +58,7 @@ void expect_outcome(std::string_view name, std::string_view in, const Outcome& e
   }
 }
 
-// A stanza of exactly so many bytes, most of them text or one attribute's value.
+// Returns a stanza of exactly so many bytes, most of them text or one attribute's value.
 std::string stanza_of_text(std::size_t bytes) {
   return fmt::format("{}{}{}", kOpen, std::string(bytes - kOpen.size() - kClose.size(), 'x'), kClose);
 }
@@ -108,7 +108,7 @@ TEST(XmlLimits, references_and_cdata_cost_linear_time) {
 }
 
 TEST(XmlLimits, a_stanza_may_grow_to_so_many_canonical_bytes) {
-  // A quote in an attribute is a byte as it comes and six in canonical form.
+  // A quote in an attribute is one byte in the input and six in canonical form.
   const std::string open = "<message from='a' to='b' x=\"";
   const std::size_t fixed = std::string_view("<message from='a' to='b' x=''/>").size();
   const std::size_t quotes = (limits::kCanonicalBytesMax - fixed) / 6;
@@ -137,14 +137,14 @@ TEST(XmlLimits, a_header_has_so_many_bytes_with_all_that_stands_before_it) {
 }
 
 TEST(XmlLimits, white_space_between_elements_is_bounded) {
-  // THREATS A9: an xmppbomb is nothing but this.
+  // THREATS A9: an xmppbomb consists of this.
   const std::string space(limits::kWhitespaceRunBytesMax, ' ');
   const std::string stanza = stanza_of_text(50);
   const std::string head(kStream);
   expect_outcome("at the bound", head + space + stanza + space + stanza, {"", 3});
   expect_outcome("past it", head + stanza + space + " " + stanza, {"xml.too-large", 2});
   expect_outcome("at the bound, footer", head + space + "</stream:stream>" + space, {"", 2});
-  expect_outcome("past it behind the footer", head + "</stream:stream>" + space + " ", {"xml.too-large", 2});
+  expect_outcome("past it after the footer", head + "</stream:stream>" + space + " ", {"xml.too-large", 2});
 }
 
 TEST(XmlLimits, elements_nest_so_deep_and_no_deeper) {
@@ -158,7 +158,7 @@ TEST(XmlLimits, elements_nest_so_deep_and_no_deeper) {
     };
     expect_outcome("at the bound", nested(depth), {"", 2}, limits);
     expect_outcome("past it", nested(depth + 1), {"xml.too-deep", 1}, limits);
-    // Siblings do not add up.
+    // The depth of siblings does not add up.
     expect_outcome("siblings",
                    fmt::format("{}{}{}{}", kStream, kOpen, times(2 * depth, "<a/><b></b>"), kClose), {"", 2},
                    {limits.element_bytes, limits.depth, limits.attributes, 10'000});
@@ -193,7 +193,7 @@ TEST(XmlLimits, an_element_has_so_many_attributes_and_no_more) {
   expect_outcome("at the bound", child(limits::kAttributesMax), {"", 2});
   expect_outcome("past it", child(limits::kAttributesMax + 1), {"xml.too-many-attributes", 1});
   expect_outcome("far past it (THREATS A6)", child(20'000), {"xml.too-many-attributes", 1});
-  // Namespace declarations count.
+  // Namespace declarations count as attributes.
   const auto header = [&](std::size_t n) {
     return fmt::format("{}{}>", kStream.substr(0, kStream.size() - 1), attributes(n));
   };
@@ -275,7 +275,7 @@ TEST(XmlLimits, a_proved_peer_gets_more_room_from_the_next_element_on) {
 }
 
 TEST(XmlLimits, a_parser_made_anew_on_the_way_changes_nothing) {
-  // Much more than one parser reads, through prefixes and a language of the header.
+  // Much more than one parser reads, with prefixes and a language from the header.
   XmlStream stream(ParseLimits::authenticated());
   stream.handle_bytes(
       "<?xml version='1.0'?><s:stream xmlns:s='http://etherx.jabber.org/streams' xmlns='urn:not-it' "

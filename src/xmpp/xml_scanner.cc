@@ -27,7 +27,7 @@ constexpr std::array<bool, 256> table_of(std::string_view members) {
 constexpr auto kEndsText = table_of("<&");
 constexpr auto kMattersInTag = table_of("'\"=>");
 
-// The first byte that is in the table, or the size.
+// Returns the index of the first byte in the table, or the size.
 std::size_t find_in(const std::array<bool, 256>& table, std::string_view slice, std::size_t from) {
   while (from < slice.size() && !table[static_cast<unsigned char>(slice[from])]) ++from;
   return from;
@@ -70,7 +70,7 @@ XmlScanner::Step XmlScanner::scan(std::string_view bytes) {
 }
 
 std::size_t XmlScanner::room() const {
-  // White space is counted where it is read: `<` ends it, and may stand behind the last of it.
+  // White space is counted where it is read: `<` ends it, and may follow the last allowed byte.
   if (state_ == State::kBetween || state_ == State::kEpilog)
     return limits::kWhitespaceRunBytesMax + 1 - used_;
   const std::size_t bound = depth_ == 0 ? limits::kStreamHeaderBytesMax : limits_.element_bytes;
@@ -149,12 +149,11 @@ std::size_t XmlScanner::in_between(std::string_view slice) {
   std::size_t run = 0;
   while (run < slice.size() && is_space(slice[run])) ++run;
   if (used_ + run > limits::kWhitespaceRunBytesMax) {
-    return refuse(Code::kXmlTooLarge, limits::kWhitespaceRunBytesMax - used_, "white space without end");
+    return refuse(Code::kXmlTooLarge, limits::kWhitespaceRunBytesMax - used_, "too much white space");
   }
   if (run > 0) return run;
-  return state_ == State::kEpilog
-             ? refuse(Code::kXmlNotWellFormed, 0, "something behind the end of the stream")
-             : refuse(Code::kXmlTextBetween, 0);
+  return state_ == State::kEpilog ? refuse(Code::kXmlNotWellFormed, 0, "data after the end of the stream")
+                                  : refuse(Code::kXmlTextBetween, 0);
 }
 
 std::size_t XmlScanner::in_text(std::string_view slice) {
@@ -165,7 +164,7 @@ std::size_t XmlScanner::in_text(std::string_view slice) {
     matched_ = 0;
     return end + 1;
   }
-  // The text in front goes first: `<` begins a piece that is held back until it is whole.
+  // The text before it is passed on first: `<` begins a piece that is held back until it is whole.
   if (end > 0) return end;
   state_ = State::kMarkup;
   return 1;
@@ -178,7 +177,7 @@ std::size_t XmlScanner::in_reference(std::string_view slice) {
     return 1;
   }
   if (!is_reference_char(c)) {
-    state_ = State::kText;  // ill-formed, which the parser will say
+    state_ = State::kText;  // ill-formed: the parser will reject it
     return 0;
   }
   if (++matched_ > limits::kReferenceBytesMax)

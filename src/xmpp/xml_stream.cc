@@ -22,7 +22,7 @@ std::optional<StanzaKind> kind_of(QNameView name) {
   return std::nullopt;
 }
 
-// The attributes of a stanza's own tag that are judged here.
+// The attributes of a stanza's root tag that are checked here.
 struct Addressing {
   std::optional<std::string_view> from;
   std::optional<std::string_view> to;
@@ -44,8 +44,8 @@ struct Addressing {
 
 }  // namespace
 
-// Scanner, parser and writer of one stream, and what it has found. Lives behind a pointer: the parser
-// holds its address.
+// Scanner, parser and writer of one stream, and its events. Lives behind a pointer: the parser holds its
+// address.
 class XmlStream::Impl final : public XmlHandler {
  public:
   explicit Impl(const ParseLimits& limits) : scanner_(limits) {}
@@ -65,15 +65,15 @@ class XmlStream::Impl final : public XmlHandler {
 
  private:
   enum class Phase : std::uint8_t {
-    kHeader,   // the header has not come
+    kHeader,   // before the header
     kBetween,  // between first-level elements
     kStanza,
-    kBadStanza,  // read to its end, not written
+    kBadStanza,  // parsed to its end, not written
     kElement,
-    kPriming,  // the header is read again, by a parser made anew
+    kPriming,  // a new parser reads the header again
   };
 
-  // Nothing is half-parsed, and stanzas may follow.
+  // Returns true if nothing is half-parsed and stanzas may follow.
   bool is_between() const { return phase_ == Phase::kBetween && depth_ == 1 && between_elements(); }
   std::size_t read_plain(std::string_view bytes);
   std::size_t read_piece(std::string_view bytes);
@@ -91,11 +91,11 @@ class XmlStream::Impl final : public XmlHandler {
 
   XmlScanner scanner_;
   PlainReader plain_;
-  std::optional<ExpatParser> parser_;  // none while nothing needs it
+  std::optional<ExpatParser> parser_;  // absent while not needed
   CanonicalWriter writer_;
-  std::string held_;              // the beginning of a tag that is not whole
-  std::string header_bytes_;      // as received, to prime a new parser with
-  std::size_t parsed_bytes_ = 0;  // by this parser since it was made or made anew
+  std::string held_;              // the beginning of an incomplete tag
+  std::string header_bytes_;      // as received, to prime a new parser
+  std::size_t parsed_bytes_ = 0;  // by the current parser
   Phase phase_ = Phase::kHeader;
   std::size_t depth_ = 0;  // open elements, the stream included
 
@@ -103,7 +103,7 @@ class XmlStream::Impl final : public XmlHandler {
   std::optional<std::string> header_default_;
   bool header_has_server_prefix_ = false;
 
-  // What the present stanza says of itself.
+  // The attributes of the current stanza.
   struct Head {
     StanzaKind kind;
     Jid from;
@@ -119,11 +119,11 @@ class XmlStream::Impl final : public XmlHandler {
 
   Ring<StreamEvent> events_;
   std::optional<Error> error_;
-  bool error_told_ = false;
+  bool error_returned_ = false;
 };
 
 std::size_t XmlStream::Impl::handle_some(std::string_view bytes) {
-  if (error_) return bytes.size();  // it takes no more
+  if (error_) return bytes.size();  // an error is final
   const std::size_t events = events_.size();
   std::size_t taken = 0;
   while (taken < bytes.size() && !error_ && events_.size() == events) {
@@ -134,7 +134,7 @@ std::size_t XmlStream::Impl::handle_some(std::string_view bytes) {
   return taken;
 }
 
-// The quick road: how many bytes it took, 0 where the parser must read.
+// The fast path: returns how many bytes it took, 0 if the parser is needed.
 std::size_t XmlStream::Impl::read_plain(std::string_view bytes) {
   if (!is_between() || bytes.front() != '<' || header_default_ != ns::kServer) return 0;
   auto found = plain_.read(bytes, scanner_.next_limits(), header_.lang);
@@ -144,7 +144,7 @@ std::size_t XmlStream::Impl::read_plain(std::string_view bytes) {
   return found->size;
 }
 
-// Up to the end of the header or of a first-level element, or of white space in front of one.
+// Reads up to the end of the header or of a first-level element, or of the white space before one.
 std::size_t XmlStream::Impl::read_piece(std::string_view bytes) {
   const std::size_t space = is_between() ? std::min(bytes.find_first_not_of(" \t\r\n"), bytes.size()) : 0;
   const auto step = scanner_.scan(space > 0 ? bytes.substr(0, space) : bytes);
@@ -160,7 +160,7 @@ std::size_t XmlStream::Impl::read_piece(std::string_view bytes) {
   }
   held_.append(bytes.substr(step.complete, step.scanned - step.complete));
   if (!step.boundary) return step.scanned;
-  // The scanner saw the end of something that the parser did not: it waits for the rest of a character.
+  // The scanner saw an end that the parser did not: the parser waits for the rest of a character.
   if (phase_ != Phase::kBetween) fail({Code::kXmlNotWellFormed, "a character ends early"});
   if (parsed_bytes_ > limits::kParserReuseBytesMax && is_between()) parser_.reset();
   return step.scanned;
@@ -179,7 +179,7 @@ void XmlStream::Impl::fail(Error error) {
   held_.clear();
 }
 
-// The first one reads the header; a later one has read it again and stands behind it.
+// The first parser reads the header; a later one is primed with the header's bytes.
 void XmlStream::Impl::make_parser() {
   parser_.emplace(*this);
   parsed_bytes_ = 0;
@@ -205,7 +205,7 @@ std::optional<Result<StreamEvent>> XmlStream::Impl::poll() {
     events_.drop_front();
     return event;
   }
-  if (!error_ || std::exchange(error_told_, true)) return std::nullopt;
+  if (!error_ || std::exchange(error_returned_, true)) return std::nullopt;
   return Result<StreamEvent>(*error_);
 }
 
@@ -239,8 +239,8 @@ void XmlStream::Impl::handle_start(QNameView name, AttributesView attributes) {
   }
 }
 
-// RFC 6120 4.8.2: the content namespace is the default one of the header; or, where the
-// header itself goes without a prefix or uses another one for it, each stanza says it.
+// RFC 6120 4.8.2: the content namespace is the header's default namespace; or, if the header itself has no
+// prefix or declares the content namespace with one, each stanza declares it.
 bool XmlStream::Impl::has_content_namespace() const {
   if (!header_default_) return header_has_server_prefix_;
   return *header_default_ == ns::kServer || *header_default_ == ns::kStreams;
@@ -278,7 +278,7 @@ void XmlStream::Impl::start_first_level(QNameView name, AttributesView attribute
 
 void XmlStream::Impl::start_stanza(StanzaKind kind, AttributesView attributes) {
   const Addressing a(attributes);
-  // RFC 6120 8.1.1.2, 8.1.2.2: between servers both are there.
+  // RFC 6120 8.1.1.2, 8.1.2.2: between servers both are required.
   if (!a.from || !a.to) return parser_->stop({Code::kStanzaAddressMissing, a.from ? "no to" : "no from"});
   auto from = Jid::parse(*a.from);
   auto to = Jid::parse(*a.to);
@@ -292,7 +292,7 @@ void XmlStream::Impl::start_stanza(StanzaKind kind, AttributesView attributes) {
     bad = std::move(good).error();
   }
   if (bad) return start_bad_stanza(*std::move(bad), kind, a);
-  // RFC 6120 8.1.5: the stream's language is the stanza's unless it says another.
+  // RFC 6120 8.1.5: a stanza inherits the stream's language.
   const std::string_view lang = a.lang.value_or(header_.lang);
   head_ =
       Head{kind, *std::move(from), *std::move(to), std::string(a.id), std::string(a.type), std::string(lang)};
@@ -309,7 +309,7 @@ void XmlStream::Impl::start_stanza(StanzaKind kind, AttributesView attributes) {
 
 void XmlStream::Impl::start_bad_stanza(Error error, StanzaKind kind, const Addressing& a) {
   auto from_domain = Jid::domain_of(*a.from);
-  // RFC 6120 4.9.3.7: an address that violates the rules, which is no question of who may use it.
+  // RFC 6120 4.9.3.7: a malformed address, not an address that the peer may not use.
   if (!from_domain) return parser_->stop({Code::kStanzaFromMalformed, from_domain.error().text});
   auto to_domain = Jid::domain_of(*a.to);
   if (!to_domain) return parser_->stop({Code::kStanzaToInvalid, to_domain.error().text});
@@ -398,62 +398,5 @@ std::optional<Result<StreamEvent>> XmlStream::poll() { return impl_->poll(); }
 void XmlStream::raise_limits(const ParseLimits& limits) { impl_->raise_limits(limits); }
 bool XmlStream::between_elements() const { return impl_->between_elements(); }
 std::size_t XmlStream::pending_bytes() const { return impl_->pending_bytes(); }
-
-// A canonical stanza is larger than it arrived, and declares namespaces where it uses them: the element's
-// own, and one for each attribute; and an inherited xml:lang.
-constexpr ParseLimits kCanonicalLimits{limits::kCanonicalBytesMax, limits::kDepthMax,
-                                       2 * limits::kAttributesMax + 2, limits::kChildrenMax};
-
-class StanzaReader::Impl {
- public:
-  std::optional<Stanza> read_plain(std::string_view bytes) {
-    auto found = plain_.read(bytes, kCanonicalLimits, {});
-    if (!found || found->size != bytes.size()) return std::nullopt;
-    return std::move(found->stanza);
-  }
-
-  Result<Stanza> read(std::string_view bytes) {
-    if (auto plain = read_plain(bytes)) return *std::move(plain);
-    if (!stream_) stream_ = fresh();
-    auto stanza = read_once(bytes);
-    if (!stanza) stream_.reset();
-    return stanza;
-  }
-
- private:
-  // A stream whose header is ours: the context that canonical bytes are written for.
-  static XmlStream fresh() {
-    XmlStream stream(kCanonicalLimits);
-    stream.handle_bytes("<s:stream xmlns:s='http://etherx.jabber.org/streams' xmlns='jabber:server'>");
-    (void)stream.poll();
-    return stream;
-  }
-
-  Result<Stanza> read_once(std::string_view bytes) {
-    const bool framed = bytes.starts_with('<') && bytes.ends_with('>');
-    if (!framed) return Error{Code::kStanzaUnknown, "not one element"};
-    stream_->handle_bytes(bytes);
-    auto first = stream_->poll();
-    if (!first) return Error{Code::kStanzaUnknown, "not a whole element"};
-    if (!*first) return std::move(*first).error();
-    if (const auto* bad = std::get_if<BadStanza>(&**first)) return bad->error;
-    auto* stanza = std::get_if<Stanza>(&**first);
-    if (stanza == nullptr) return Error{Code::kStanzaUnknown, "not a stanza"};
-    if (auto second = stream_->poll(); second || !stream_->between_elements()) {
-      return Error{Code::kStanzaUnknown, "more than one element"};
-    }
-    return std::move(*stanza);
-  }
-
-  PlainReader plain_;
-  std::optional<XmlStream> stream_;
-};
-
-StanzaReader::StanzaReader() : impl_(std::make_unique<Impl>()) {}
-StanzaReader::~StanzaReader() = default;
-StanzaReader::StanzaReader(StanzaReader&&) noexcept = default;
-StanzaReader& StanzaReader::operator=(StanzaReader&&) noexcept = default;
-Result<Stanza> StanzaReader::read(std::string_view bytes) { return impl_->read(bytes); }
-std::optional<Stanza> StanzaReader::read_plain(std::string_view bytes) { return impl_->read_plain(bytes); }
 
 }  // namespace sallyport::xmpp

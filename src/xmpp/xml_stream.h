@@ -1,13 +1,12 @@
-// One direction of an XML stream: bytes in; header, negotiation elements and
-// canonical stanzas out. Bounded while parsing; nothing forbidden gets through.
+// One direction of an XML stream: bytes in; header, negotiation elements and canonical stanzas out. The
+// limits apply while parsing.
 //
-// Refused while parsing (RFC 6120 11): DTD, comments, processing instructions,
-// entities other than the predefined five, encodings other than UTF-8, XML versions other than
-// 1.0, ill-formed XML and namespaces; anything over the limits (THREATS A1-A8). A refusal is
-// final: the stream then takes no more bytes.
+// The parser rejects (RFC 6120 11) DTDs, comments, processing instructions, entities other than the
+// predefined five, encodings other than UTF-8, XML versions other than 1.0, ill-formed XML and namespaces,
+// and everything over the limits (THREATS A1-A8). An error is final: the stream then takes no more bytes.
 //
-// A parser serves one stream header: after TLS and after SASL a new XmlStream is made
-// (RFC 6120 4.3.3). Owned by one machine; not thread-safe; pure.
+// An XmlStream serves one stream header: after TLS and after SASL a new one is made (RFC 6120 4.3.3). Owned
+// by one machine; not thread-safe; pure.
 #pragma once
 
 #include <cstddef>
@@ -24,8 +23,8 @@
 
 namespace sallyport::xmpp {
 
-// `<stream:stream …>` as received (RFC 6120 4.7). Fields are empty when absent; what is
-// required of them is the s2s machines' judgement, not the parser's.
+// `<stream:stream …>` as received (RFC 6120 4.7). Fields are empty if absent; the s2s machines decide which
+// are required.
 struct StreamHeader {
   std::string from;
   std::string to;
@@ -47,28 +46,28 @@ class XmlStream {
   XmlStream(XmlStream&&) noexcept;
   XmlStream& operator=(XmlStream&&) noexcept;
 
-  // Parses all of `bytes`. Events that came whole before an error are there to be polled;
-  // the error comes after them, from `poll`. May be called with any split of the input.
+  // Parses all of `bytes`. `poll` returns the events that were complete before an error, and then the error.
+  // The input may be split anywhere.
   void handle_bytes(std::string_view bytes);
-  // The same for the front of `bytes`, up to the end of the first event or error; how many were taken. All of
-  // them: no event yet. Precondition: everything was polled.
+  // Parses the front of `bytes`, up to the end of the first event or error, and returns how many were taken:
+  // all of them if no event is complete. Precondition: everything was polled.
   std::size_t handle_some(std::string_view bytes);
 
-  // The next event in order; an error once, as the last; nothing when more bytes are needed.
+  // Returns the next event in order; the error once, as the last; nothing if more bytes are needed.
   std::optional<Result<StreamEvent>> poll();
 
-  // Proved peers get more room. Takes effect from the next first-level element on.
+  // Sets the limits of an authenticated peer. Takes effect with the next first-level element.
   void raise_limits(const ParseLimits& limits);
 
-  // True when the last byte consumed ended the header or a first-level element, or was white
-  // space after it: nothing half-parsed is held.
+  // Returns true if the last byte consumed ended the header or a first-level element, or was white space
+  // after it: nothing is half-parsed.
   bool between_elements() const;
 
-  // Bytes held for a first-level element that is not whole yet.
+  // Returns the bytes held for an incomplete first-level element.
   std::size_t pending_bytes() const;
 
-  // An XML parser is kept although nothing half-parsed needs it. `rest` gives up that and what else a busy
-  // time left (an idle stream in 10,000 should hold nothing); the next bytes that need it make it anew.
+  // `can_rest` returns true if an XML parser is kept although nothing is half-parsed. `rest` frees it and all
+  // buffers, so that idle streams hold next to nothing; the next bytes that need a parser make a new one.
   bool can_rest() const;
   void rest();
 
@@ -77,17 +76,17 @@ class XmlStream {
   std::unique_ptr<Impl> impl_;
 };
 
-// Judges one whole stanza as it stands in canonical bytes (what an edge sends on the
-// link): parsed again, in the same one form, or refused. Reuses one parser between calls.
+// Validates one whole stanza in canonical bytes (as an edge sends it on the link) by parsing it again. Reuses
+// one parser between calls.
 class StanzaReader {
  public:
   StanzaReader();
   ~StanzaReader();
   StanzaReader(StanzaReader&&) noexcept;
   StanzaReader& operator=(StanzaReader&&) noexcept;
-  // Errors: any kXml*, kStanza*; kStanzaUnknown where the bytes are not exactly one stanza.
+  // Errors: any kXml*, kStanza*; kStanzaUnknown if the bytes are not exactly one stanza.
   Result<Stanza> read(std::string_view bytes);
-  // Its quick half: nothing where the parser must be asked.
+  // The fast path of `read`: returns nothing if the parser is needed.
   std::optional<Stanza> read_plain(std::string_view bytes);
 
  private:

@@ -40,9 +40,9 @@ void drain(XmlStream& stream, std::string& out) {
   }
 }
 
-// What comes of the pieces, a line for each event.
-std::string told(const std::vector<std::string_view>& pieces,
-                 const ParseLimits& limits = ParseLimits::authenticated()) {
+// Returns the events of the pieces, one line for each.
+std::string events_of(const std::vector<std::string_view>& pieces,
+                      const ParseLimits& limits = ParseLimits::authenticated()) {
   XmlStream stream(limits);
   std::string out;
   for (const auto piece : pieces) {
@@ -58,35 +58,36 @@ struct Row {
   std::string expected;
 };
 
-// Where the part of a row begins that is its own.
+// Returns where the part begins that a row does not share with the others.
 std::size_t own_part(std::string_view in) {
   std::size_t at = in.starts_with(kStream) ? kStream.size() : 0;
   if (in.substr(at).starts_with(kOpen)) at += kOpen.size();
   return at;
 }
 
-// Whole, byte by byte, cut at every place, and, where its own part is short, cut at every two places in it.
+// Feeds each row whole, byte by byte, split at every place, and, if its own part is short, at every two
+// places.
 void expect_rows(const std::vector<Row>& rows) {
   constexpr std::size_t kShort = 60;
   for (const auto& row : rows) {
     const std::string_view in = row.input;
-    EXPECT_EQ(told({in}), row.expected) << row.name;
+    EXPECT_EQ(events_of({in}), row.expected) << row.name;
     std::vector<std::string_view> bytes;
     for (std::size_t i = 0; i < in.size(); ++i) bytes.push_back(in.substr(i, 1));
-    EXPECT_EQ(told(bytes), row.expected) << row.name << ", byte by byte";
+    EXPECT_EQ(events_of(bytes), row.expected) << row.name << ", byte by byte";
     const std::size_t own = own_part(in);
     const bool pairs = in.size() - own <= kShort;
     for (std::size_t i = 1; i < in.size(); ++i) {
-      ASSERT_EQ(told({in.substr(0, i), in.substr(i)}), row.expected) << row.name << ", cut at " << i;
+      ASSERT_EQ(events_of({in.substr(0, i), in.substr(i)}), row.expected) << row.name << ", cut at " << i;
       for (std::size_t j = i + 1; pairs && i >= own && j < in.size(); ++j) {
-        ASSERT_EQ(told({in.substr(0, i), in.substr(i, j - i), in.substr(j)}), row.expected)
+        ASSERT_EQ(events_of({in.substr(0, i), in.substr(i, j - i), in.substr(j)}), row.expected)
             << row.name << ", cut at " << i << " and " << j;
       }
     }
   }
 }
 
-// A row that begins with the header.
+// Makes a row that begins with the header.
 Row after_header(std::string_view name, std::string_view input, std::string_view expected) {
   return {name, fmt::format("{}{}", kStream, input), fmt::format("{}{}", kHeaderLine, expected)};
 }
@@ -95,7 +96,7 @@ Row in_stanza(std::string_view name, std::string_view input, std::string_view ex
   return after_header(name, fmt::format("{}{}{}", kOpen, input, kClose), expected);
 }
 
-// The same, where what comes out is a stanza.
+// The same, where the result is a stanza.
 Row becomes(std::string_view name, std::string_view input, std::string_view expected) {
   return in_stanza(name, input, fmt::format("{}{}{}\n", kOpen, expected, kClose));
 }
@@ -160,10 +161,10 @@ TEST(XmlStream, negotiation_elements_come_as_elements) {
                    "element <db:verify xmlns:db='jabber:server:dialback'/>\n"
                    "element <db:verify xmlns:db='jabber:server:dialback'/>\n"),
       after_header("footer", "</stream:stream>", "footer\n"),
-      after_header("white space behind the footer", "</stream:stream > \n", "footer\n"),
-      after_header("something behind the footer", "</stream:stream>\n<x/>",
+      after_header("white space after the footer", "</stream:stream > \n", "footer\n"),
+      after_header("an element after the footer", "</stream:stream>\n<x/>",
                    "footer\nerror xml.not-well-formed\n"),
-      after_header("text behind the footer", "</stream:stream>x", "footer\nerror xml.not-well-formed\n"),
+      after_header("text after the footer", "</stream:stream>x", "footer\nerror xml.not-well-formed\n"),
       after_header("another footer", "</stream:strea>", "error xml.not-well-formed\n"),
       after_header("a second stream", "<stream:stream>", "" /* an element that is not whole */),
   });
@@ -197,7 +198,7 @@ TEST(XmlStream, a_stanza_comes_out_in_canonical_form) {
       becomes("an element in the namespace of xml", "<xml:x><y/></xml:x><xml:x/>",
               "<xml:x><y/></xml:x><xml:x/>"),
       becomes("a namespace that needs escapes", "<x xmlns='a&apos;b&amp;c'/>", "<x xmlns='a&apos;b&amp;c'/>"),
-      becomes("a stanza inside is no stanza",
+      becomes("a stanza inside a stanza is a plain element",
               "<x xmlns='u'><message xmlns='jabber:server' from='admin@core'/></x>",
               "<x xmlns='u'><message xmlns='jabber:server' from='admin@core'/></x>"),
   });
@@ -216,7 +217,7 @@ TEST(XmlStream, a_stanzas_own_attributes_are_canonical) {
                    "<message from='a' to='b' xmlns:ns1='jabber:server:dialback' ns1:from='x'/>\n"),
       after_header("an unknown type of message", "<message from='a' to='b' type='frob'/>",
                    "<message from='a' to='b' type='frob'/>\n"),
-      after_header("a namespace said again", "<message xmlns='jabber:server' from='a' to='b'/>",
+      after_header("a repeated namespace", "<message xmlns='jabber:server' from='a' to='b'/>",
                    "<message from='a' to='b'/>\n"),
       after_header("a prefix for it",
                    "<j:message xmlns:j='jabber:server' xmlns='u' from='a' to='b'><x/></j:message>",
@@ -258,7 +259,7 @@ TEST(XmlStream, a_stanza_without_addresses_ends_the_stream_and_a_bad_one_is_told
       after_header("bad to", "<message from='a' to='b@c@d'/>", "error stanza.to-invalid\n"),
       after_header("empty to", "<message from='a' to=''/>", "error stanza.to-invalid\n"),
       after_header("an IP address", "<message from='u@192.0.2.1' to='b'/>", "error stanza.from-malformed\n"),
-      after_header("no domain behind a bad localpart", "<message from=' @/x' to='b'/>",
+      after_header("no domain after a bad localpart", "<message from=' @/x' to='b'/>",
                    "error stanza.from-malformed\n"),
       after_header("both bad, one without a domain", "<message from=' @a' to='/x'/>",
                    "error stanza.to-invalid\n"),
@@ -290,16 +291,16 @@ TEST(XmlStream, a_stanza_without_addresses_ends_the_stream_and_a_bad_one_is_told
 TEST(XmlStream, every_type_that_the_rfcs_know_is_known) {
   for (const std::string_view type : {"get", "set", "result", "error"}) {
     const auto in = fmt::format("{}<iq from='a' to='b' id='1' type='{}'/>", kStream, type);
-    EXPECT_EQ(told({in}), fmt::format("{}<iq from='a' to='b' id='1' type='{}'/>\n", kHeaderLine, type));
+    EXPECT_EQ(events_of({in}), fmt::format("{}<iq from='a' to='b' id='1' type='{}'/>\n", kHeaderLine, type));
   }
   for (const std::string_view type :
        {"error", "probe", "subscribe", "subscribed", "unavailable", "unsubscribe", "unsubscribed"}) {
     const auto in = fmt::format("{}<presence from='a' to='b' type='{}'/>", kStream, type);
-    EXPECT_EQ(told({in}), fmt::format("{}<presence from='a' to='b' type='{}'/>\n", kHeaderLine, type));
+    EXPECT_EQ(events_of({in}), fmt::format("{}<presence from='a' to='b' type='{}'/>\n", kHeaderLine, type));
   }
 }
 
-// THREATS A, each at the header, between first-level elements and inside a stanza.
+// THREATS A, each in the header, between first-level elements and inside a stanza.
 TEST(XmlStream, what_xmpp_forbids_is_refused_wherever_it_stands) {
   struct Case {
     std::string_view name, input, code_in_front, code_between, code_inside;
@@ -365,7 +366,7 @@ TEST(XmlStream, what_xmpp_forbids_is_refused_wherever_it_stands) {
   };
   std::vector<Row> rows;
   for (const auto& c : cases) {
-    // In front of the header: what is not refused there lets the header through.
+    // Before the header: if the input is not rejected there, the header is accepted.
     if (!c.code_in_front.empty())
       rows.push_back({c.name, fmt::format("{}{}", c.input, kStream), error(c.code_in_front)});
     if (!c.code_between.empty()) rows.push_back(after_header(c.name, c.input, error(c.code_between)));
@@ -382,7 +383,7 @@ TEST(XmlStream, a_declaration_of_anything_but_xml_1_0_in_utf_8_is_refused) {
       {"no version", "<?xml encoding='UTF-8'?>" + std::string(kStream), "error xml.not-well-formed\n"},
       {"twice", "<?xml version='1.0'?><?xml version='1.0'?>" + std::string(kStream),
        "error xml.restricted\n"},
-      {"behind white space", " <?xml version='1.0'?>" + std::string(kStream), "error xml.restricted\n"},
+      {"after white space", " <?xml version='1.0'?>" + std::string(kStream), "error xml.restricted\n"},
   });
 }
 
@@ -404,7 +405,7 @@ TEST(XmlStream, events_before_an_error_are_told_before_it) {
   EXPECT_TRUE(std::holds_alternative<Stanza>(stream.poll()->value()));
   EXPECT_EQ(stream.poll()->error().code, Code::kXmlRestricted);
   EXPECT_FALSE(stream.poll());
-  // A refusal is final.
+  // An error is final.
   stream.handle_bytes(kStream);
   EXPECT_FALSE(stream.poll());
   EXPECT_FALSE(stream.between_elements());

@@ -1,6 +1,6 @@
-// What a peer sends and what we write for it, both read by libxml2, are the same tree: names and namespaces,
-// attributes, text, order. The streams are made by chance, from seeds, in every spelling that XML has for one
-// thing.
+// A peer's stream and the canonical form that we write of it, both read by libxml2, are the same tree: names
+// and namespaces, attributes, text, order. The streams are random, from seeds, with every spelling that XML
+// allows.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <libxml/parser.h>
@@ -42,8 +42,8 @@ std::set<std::string> attributes_of(const xmlNode* node) {
   return all;
 }
 
-// One spelling for each tree: expanded names, attributes sorted, neighbouring text and CDATA joined.
-std::string told(const xmlNode* node, std::set<std::string> attributes) {
+// Returns one spelling for each tree: expanded names, attributes sorted, adjacent text and CDATA joined.
+std::string tree_of(const xmlNode* node, std::set<std::string> attributes) {
   std::string out = fmt::format("<{} {}>", name_of(node->ns, node->name), fmt::join(attributes, " "));
   std::string text;
   const auto end_text = [&] {
@@ -54,7 +54,7 @@ std::string told(const xmlNode* node, std::set<std::string> attributes) {
       text += text_of(child->content);
     } else {
       end_text();
-      out += child->type == XML_ELEMENT_NODE ? told(child, attributes_of(child)) : "<something else>";
+      out += child->type == XML_ELEMENT_NODE ? tree_of(child, attributes_of(child)) : "<something else>";
     }
   }
   end_text();
@@ -71,7 +71,7 @@ Document read(const std::string& xml) {
                                 XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING | XML_PARSE_HUGE));
 }
 
-// The stanzas of a stream, each as one line; `lang` is what the header gives to those that say none.
+// Returns the stanzas of a stream, each as one line; `lang` is the header's, for stanzas without their own.
 std::vector<std::string> stanzas_of(const std::string& stream, const std::string& lang) {
   std::vector<std::string> all;
   const Document document = read(stream);
@@ -87,19 +87,19 @@ std::vector<std::string> stanzas_of(const std::string& stream, const std::string
     const bool says =
         std::ranges::any_of(attributes, [&](const auto& each) { return each.starts_with(own); });
     if (!says && !lang.empty()) attributes.insert(fmt::format("{}{:?}", own, lang));
-    all.push_back(told(node, attributes));
+    all.push_back(tree_of(node, attributes));
   }
   return all;
 }
 
-// A stanza in canonical form stands by itself in any stream of `jabber:server`.
+// A stanza in canonical form is complete in any stream of `jabber:server`.
 std::vector<std::string> read_canonical(const std::string& xml) {
   return stanzas_of(
       "<s:stream xmlns:s='http://etherx.jabber.org/streams' xmlns='jabber:server'>" + xml + "</s:stream>",
       {});
 }
 
-// --- writing by chance
+// --- random streams
 
 class Author {
  public:
@@ -118,7 +118,7 @@ class Author {
     stream.xml =
         fmt::format("<{0}:stream xmlns:{0}='http://etherx.jabber.org/streams' xmlns='jabber:server'", prefix);
     bound_ = {{"", "jabber:server"}};
-    // Declared by the header, used where the stanza does not say it again: the trap of copying.
+    // Declared by the header and used by stanzas that do not declare it: a plain copy would lose it.
     for (const char* name : {"h1", "h2"}) {
       stream.xml += fmt::format(" xmlns:{}='urn:header:{}'", name, name);
       bound_.push_back({name, std::string("urn:header:") + name});
@@ -140,7 +140,7 @@ class Author {
   bool one_in(std::size_t n) { return below(n) == 0; }
   std::string pick(std::initializer_list<const char*> of) { return std::data(of)[below(of.size())]; }
 
-  // The prefixes in force, each with the namespace that was bound to it last.
+  // Returns the prefixes in force, each with its innermost binding.
   std::vector<Binding> in_force(bool for_attribute) const {
     std::vector<Binding> seen;
     for (auto it = bound_.rbegin(); it != bound_.rend(); ++it) {
@@ -196,7 +196,7 @@ class Author {
     return out;
   }
 
-  // New bindings, also over old ones, and undoing the default.
+  // New bindings, also over existing ones, and resets of the default namespace.
   std::string declarations() {
     std::string out;
     std::set<std::string> said;
@@ -259,7 +259,7 @@ class Author {
   std::vector<Binding> bound_;
 };
 
-// Canonical bytes of every stanza, from the stream in pieces of any size.
+// Returns the canonical bytes of every stanza of the stream, fed in pieces of any size.
 std::vector<std::string> canonical(const Author::Stream& stream, Author& author) {
   std::vector<std::string> all;
   XmlStream parser(ParseLimits::authenticated());
@@ -293,7 +293,7 @@ TEST(Canonical, another_parser_reads_the_tree_that_the_peer_sent) {
   }
 }
 
-// The comparison can fail: each of these differs from the first in one thing.
+// The comparison can fail: each of these differs from the first in one detail.
 TEST(Canonical, what_differs_is_told_apart) {
   const auto same = read_canonical("<message to='b'><x xmlns='urn:a' c='1'>t<y/>u</x></message>");
   EXPECT_EQ(

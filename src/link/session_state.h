@@ -1,5 +1,5 @@
-// What the parts of a session share: the bytes to be written, the numbered frames to be kept,
-// the events to be told. Owned by the session; the parts hold a reference.
+// The state that the parts of a session share: bytes to write, numbered frames to keep, events for the owner.
+// The session owns it; the parts hold a reference.
 #pragma once
 
 #include <string>
@@ -13,7 +13,7 @@
 
 namespace sallyport::link {
 
-struct Line {
+struct SessionState {
   Role role;
   bool up = false;            // frames may be written
   std::uint16_t version = 0;  // of the protocol, as agreed
@@ -21,11 +21,11 @@ struct Line {
   ReplayLog log = {};
   Ring<Event, 256 * 1024> events = {};
 
-  // What this end tells the other one about an error, as a view into it: the stable name of its code, and
-  // from an edge its text too, cut to what a frame takes. A core tells no text, whatever its owner put there:
-  // texts may hold the addresses and names of the internal side, and an edge has no need of them (DESIGN
-  // invariant 2). Every error that crosses the link goes through here.
-  frame::Verdict told(const Error& error) const {
+  // Returns an error in the form sent to the other node, as a view into it: the stable name of its code, and
+  // from an edge its text too, cut to the size that a frame allows. A core sends no text, whatever its owner
+  // wrote: texts may hold addresses and names of the internal side, which an edge does not need
+  // (docs/security.md). Every error that crosses the link goes through here.
+  frame::Verdict verdict_on(const Error& error) const {
     if (role == Role::kCore) return {code_row(error.code).name, {}};
     return {code_row(error.code).name, frame::cut(error.text, limits::kLinkTextBytesMax)};
   }
@@ -38,8 +38,8 @@ struct Line {
   }
 };
 
-// The error that a verdict names. A code of a newer program, unknown here, becomes `unknown`, and
-// its name the beginning of the text. Precondition: verdict.code is not empty.
+// Returns the error that a verdict names. A code that this program does not know (of a newer version) becomes
+// `unknown`, and its name the beginning of the text. Precondition: verdict.code is not empty.
 inline Error error_of(const frame::Verdict& verdict, Code unknown) {
   if (const auto code = code_named(verdict.code)) return {*code, std::string(verdict.text)};
   return {unknown, std::string(verdict.code) + ": " + std::string(verdict.text)};

@@ -1,0 +1,96 @@
+// The stanzas of a Sender when a connection or a session has ended: sent again in the same session, sent in a
+// new one, or abandoned.
+#include <algorithm>
+#include <utility>
+
+#include "link/sender.h"
+
+namespace sallyport::link {
+
+// --- connections and sessions
+
+void Sender::replay() {
+  for (std::size_t i = 0; i < shared_.log.size(); ++i) {
+    const LogEntry& entry = shared_.log[i];
+    if (entry.channel == 0) {
+      shared_.out.append(entry.bytes);
+      continue;
+    }
+    Channel& channel = *open_.find(entry.channel)->second;
+    write(channel, channel.slots[entry.sequence - channel.first_sequence]);
+  }
+}
+
+void Sender::start_anew() {
+  open_.clear();
+  backlog_.clear();
+  idle_front_ = idle_back_ = nullptr;
+  last_id_ = 0;
+  in_flight_ = busy_ = 0;
+  for (auto& [parent, peer] : peers_) peer.in_flight = peer.busy = 0, peer.notify_at.reset();
+  for (auto at = channels_.begin(); at != channels_.end();) {
+    Channel old = std::move(at->second);
+    Channel anew(at->first);
+    anew.provenances = std::move(old.provenances);
+    anew.first_provenance = old.first_provenance;
+    anew.peer = old.peer;
+    while (!old.slots.empty()) {
+      if (Slot slot = old.slots.pop_front(); slot.stanza) anew.slots.push_back(std::move(slot));
+    }
+    if (anew.slots.empty()) {
+      leave(anew);
+      at = channels_.erase(at);
+      continue;
+    }
+    at->second = std::move(anew);
+    at->second.in_backlog = true;
+    backlog_.push_back(&at->second);
+    ++at;
+  }
+}
+
+void Sender::resume() {
+  pump_backlog();
+  notify_all_writable();
+}
+
+// --- abandoning
+
+// The receiver may have the stanza, so it keeps its place and its credit until it is settled.
+void Sender::abandon_slot(Channel& channel, std::size_t index) {
+  Slot& slot = channel.slots[index];
+  held_bytes_ -= slot.credit;
+  slot.stanza.reset();
+}
+
+std::vector<Unsettled> Sender::abandon() {
+  std::vector<std::pair<std::uint64_t, Unsettled>> abandoned;
+  for (auto& [pair, channel] : channels_) {
+    for (std::size_t i = 0; i < channel.slots.size(); ++i) {
+      Slot& slot = channel.slots[i];
+      if (!slot.stanza) continue;
+      abandoned.emplace_back(slot.order,
+                             Unsettled{pair, std::move(*slot.stanza), slot.ticket, slot.sent_ever});
+      abandon_slot(channel, i);
+    }
+  }
+  std::ranges::sort(abandoned, {}, &std::pair<std::uint64_t, Unsettled>::first);
+  std::vector<Unsettled> result;
+  result.reserve(abandoned.size());
+  for (auto& [order, unsettled] : abandoned) result.push_back(std::move(unsettled));
+  return result;
+}
+
+bool Sender::withdraw(const xmpp::Pair& pair, Ticket ticket) {
+  auto* found = channels_.find(pair);
+  if (found == nullptr) return false;
+  Channel& channel = found->second;
+  for (std::size_t i = shared_.up ? channel.sent : 0; i < channel.slots.size(); ++i) {
+    if (!channel.slots[i].stanza || channel.slots[i].ticket != ticket) continue;
+    abandon_slot(channel, i);
+    return true;
+  }
+  return false;
+}
+
+}  // namespace sallyport::link
