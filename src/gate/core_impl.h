@@ -134,6 +134,10 @@ class Core::Impl {
   void on(std::size_t edge, link::PushDone&& done, Now now);
   void on(std::size_t edge, link::Down&& down, Now now);
   void on(std::size_t edge, link::Dead&& dead, Now now);
+  link::Answer answer_to(const link::KeyAsk& ask, Now now);
+  link::Answer answer_to(const link::VerdictAsk& ask, Now now);
+  link::Answer answer_to(const link::AdmitAsk& ask, Now now);
+  link::Answer answer_to(const link::ControlAsk& ask, Now now);
   // For edges only: a core receives no push and asks nothing, and its sessions are kept.
   void on(std::size_t, link::Pushed&&, Now) {}
   void on(std::size_t, link::Answered&&, Now) {}

@@ -137,32 +137,34 @@ std::string Core::Impl::internal_key(const Pair& pair, const std::string& stream
   return s2s::dialback_key(internal_secret, pair, stream_id);
 }
 
-// The secret never leaves the core (DESIGN invariant 2): a key for a pair that policy allows, and a verdict
-// for any local domain, since refusing one would only hide that it is ours. Whether a pair may be admitted is
-// evaluated as an edge evaluates it, but with the internal names.
 void Core::Impl::on(std::size_t edge, link::Asked&& asked, Now now) {
-  auto& session = links.ends.at(edge).session();
-  if (const auto* key = std::get_if<link::KeyAsk>(&asked.ask)) {
-    if (auto may = policy.in_force->rules().may_answer(key->pair, now.civil); !may) {
-      session.answer(asked.id, may.error());
-      return;
-    }
-    session.answer(asked.id, s2s::dialback_key(setup.dialback_secret, key->pair, key->stream_id));
-  } else if (const auto* verdict = std::get_if<link::VerdictAsk>(&asked.ask)) {
-    if (auto local = policy.in_force->rules().is_local(verdict->pair.local); !local) {
-      session.answer(asked.id, local.error());
-      return;
-    }
-    const auto ours = s2s::dialback_key(setup.dialback_secret, verdict->pair, verdict->stream_id);
-    session.answer(asked.id, std::string(equal_constant_time(ours, verdict->key) ? "valid" : "invalid"));
-  } else if (const auto* admit = std::get_if<link::AdmitAsk>(&asked.ask)) {
-    const auto start = policy.in_force->rules().judge(admit->pair, policy::Direction::kIn, now.civil);
-    const bool may = start.result || policy.in_force->rules().may_answer(admit->pair, now.civil);
-    session.answer(asked.id,
-                   may ? link::Answer(std::string("admitted")) : link::Answer(start.result.error()));
-  } else {
-    session.answer(asked.id, Error{Code::kControlRefused, "a core answers no questions of an edge"});
-  }
+  const auto answer = [&](const auto& ask) { return answer_to(ask, now); };
+  links.ends.at(edge).session().answer(asked.id, std::visit(answer, asked.ask));
+}
+
+// The secret never leaves the core (DESIGN invariant 2): an edge gets a key for a pair that policy allows.
+link::Answer Core::Impl::answer_to(const link::KeyAsk& ask, Now now) {
+  if (auto may = policy.in_force->rules().may_answer(ask.pair, now.civil); !may) return may.error();
+  return s2s::dialback_key(setup.dialback_secret, ask.pair, ask.stream_id);
+}
+
+// For any local domain: refusing the verdict would only hide that the domain is ours.
+link::Answer Core::Impl::answer_to(const link::VerdictAsk& ask, Now) {
+  if (auto local = policy.in_force->rules().is_local(ask.pair.local); !local) return local.error();
+  const auto ours = s2s::dialback_key(setup.dialback_secret, ask.pair, ask.stream_id);
+  return std::string(equal_constant_time(ours, ask.key) ? "valid" : "invalid");
+}
+
+// Evaluated as an edge evaluates it, but with the internal names.
+link::Answer Core::Impl::answer_to(const link::AdmitAsk& ask, Now now) {
+  const auto& rules = policy.in_force->rules();
+  const auto start = rules.judge(ask.pair, policy::Direction::kIn, now.civil);
+  if (start.result || rules.may_answer(ask.pair, now.civil)) return std::string("admitted");
+  return start.result.error();
+}
+
+link::Answer Core::Impl::answer_to(const link::ControlAsk&, Now) {
+  return Error{Code::kControlRefused, "a core answers no questions of an edge"};
 }
 
 }  // namespace sallyport::gate

@@ -1,6 +1,7 @@
 // The edge's end of the link: which core it serves, what that core pushes, what it is asked.
 #include <fmt/format.h>
 
+#include "base/overloaded.h"
 #include "gate/edge_impl.h"
 
 namespace sallyport::gate {
@@ -87,13 +88,19 @@ void Edge::Impl::on(link::Dead&&, Now now) {
 
 void Edge::Impl::on(link::Forgotten&&, Now now) { forget(now); }
 
+// Keys, verdicts and admissions are asked of cores.
 void Edge::Impl::on(link::Asked&& asked_for, Now now) {
-  const auto* control = std::get_if<link::ControlAsk>(&asked_for.ask);
-  if (control == nullptr) return;  // keys, verdicts and admissions are asked of cores
-  served.link->session().answer(asked_for.id,
-                                control->json == R"({"ask":"status"})"
-                                    ? link::Answer(status(now))
-                                    : link::Answer(Error{Code::kControlRefused, "not across the link"}));
+  const auto refuse = [](const auto&) {
+    return link::Answer(Error{Code::kControlRefused, "not across the link"});
+  };
+  const auto control = [&](const link::ControlAsk& ask) {
+    return ask.json == R"({"ask":"status"})" ? link::Answer(status(now)) : refuse(ask);
+  };
+  served.link->session().answer(
+      asked_for.id, std::visit(Overloaded{control, [&](const link::KeyAsk& ask) { return refuse(ask); },
+                                          [&](const link::VerdictAsk& ask) { return refuse(ask); },
+                                          [&](const link::AdmitAsk& ask) { return refuse(ask); }},
+                               asked_for.ask));
 }
 
 void Edge::Impl::link_lost(const Error& error, Now now) {

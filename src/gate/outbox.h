@@ -18,8 +18,8 @@
 #include "base/limits.h"
 #include "base/ring.h"
 #include "base/shares.h"
+#include "base/ticket.h"
 #include "base/time.h"
-#include "gate/ticket.h"
 #include "xmpp/jid.h"
 #include "xmpp/stanza.h"
 

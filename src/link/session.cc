@@ -1,11 +1,8 @@
-#include "link/session.h"
+#include "link/session_impl.h"
 
 #include <algorithm>
 
-#include "link/control.h"
-#include "link/receiver.h"
-#include "link/sender.h"
-#include "link/session_state.h"
+#include "base/overloaded.h"
 
 namespace sallyport::link {
 namespace {
@@ -22,78 +19,6 @@ std::optional<Time> earlier(std::optional<Time> a, std::optional<Time> b) {
 }
 
 }  // namespace
-
-class Session::Impl {
- public:
-  explicit Impl(SessionConfig config) : config_(std::move(config)), shared_{.role = config_.role} {}
-
-  // The states of docs/link-protocol.md.
-  enum class State { kDown, kGreeting, kUp, kClosing };
-
-  void connect(Time now);
-  void receive(std::string_view bytes, Time now);
-  void disconnect(Time now);
-  void pass(Time now);
-  std::optional<Time> poll_timeout() const;
-  bool take_output(std::string& out, Time now);
-  void refuse(const Error& reason) { fail(reason); }
-
-  State state() const { return state_; }
-  const std::string& peer_instance() const { return peer_instance_; }
-  SessionState& shared() { return shared_; }
-  Sender& sender() { return sender_; }
-  Receiver& receiver() { return receiver_; }
-  Control& control() { return control_; }
-
- private:
-  Result<void> dispatch(const frame::Raw& raw, Time now);
-  Result<void> handle_greeting(const frame::Frame& f, Time now);
-  Result<void> handle_numbered(const frame::Raw& raw, Time now);
-  Result<void> handle_plain(const frame::Frame& f);
-  Result<void> handle_hello(const frame::Hello& hello, Time now);
-  Result<void> handle_welcome(const frame::Welcome& welcome, Time now);
-  void greet();
-  void start_session(std::uint64_t session, std::string_view peer_instance);
-  void come_up(std::string_view peer_name, std::string_view peer_version, bool resumed, Time now);
-  void fail(const Error& error);
-  void close(Error error, bool final);
-  void note_numbered(std::size_t bytes, Time now);
-  void report_outage(Time now);
-  Time next_ping() const {
-    return std::max(last_ping_, std::min(last_received_, last_sent_)) + limits::kLinkPingAfter;
-  }
-
-  SessionConfig config_;
-  SessionState shared_;
-  Sender sender_{shared_};
-  Receiver receiver_{shared_};
-  Control control_{shared_};
-  frame::Reader reader_;
-
-  State state_ = State::kDown;
-  std::optional<Down> failure_;  // the reason for closing
-  bool was_up_ = false;          // in this connection
-
-  // The session number; 0: no session that could be resumed.
-  std::uint64_t session_ = 0;
-  std::uint64_t last_session_ = 0;  // the last number that this edge assigned
-  std::string peer_instance_;
-  std::uint64_t received_ = 0;      // numbered frames
-  std::uint64_t acknowledged_ = 0;  // of those
-  std::size_t unacknowledged_bytes_ = 0;
-  Time acknowledge_by_{};
-
-  Time connected_{};
-  Time last_received_{};
-  Time last_sent_{};
-  Time last_ping_{};
-  std::uint64_t pings_ = 0;
-  bool ping_wanted_ = false;
-  std::optional<std::uint64_t> pong_wanted_;
-
-  std::optional<Time> outage_since_;
-  bool dead_reported_ = false;
-};
 
 // --- the connection
 
@@ -144,7 +69,7 @@ Result<void> Session::Impl::dispatch(const frame::Raw& raw, Time now) {
     close(std::move(error), final);
     return {};
   }
-  return state_ == State::kGreeting ? handle_greeting(*f, now) : handle_plain(*f);
+  return state_ == State::kGreeting ? handle_greeting(*f, now) : handle_established(*f, now);
 }
 
 Result<void> Session::Impl::handle_greeting(const frame::Frame& f, Time now) {
@@ -162,29 +87,41 @@ Result<void> Session::Impl::handle_numbered(const frame::Raw& raw, Time now) {
   }
   const auto f = frame::decode(raw);
   if (!f) return f.error();
-  if (const auto* settle = std::get_if<frame::Settle>(&*f)) return sender_.handle_settle(*settle, now);
-  if (const auto* open = std::get_if<frame::Open>(&*f)) return receiver_.handle_open(*open);
-  if (const auto* close = std::get_if<frame::Close>(&*f)) return receiver_.handle_close(*close);
-  if (const auto* nothing = std::get_if<frame::Void>(&*f)) return receiver_.handle_void(*nothing, now);
-  return sender_.handle_window(std::get<frame::Window>(*f));
+  return handle_established(*f, now);
 }
 
-Result<void> Session::Impl::handle_plain(const frame::Frame& f) {
-  if (const auto* ack = std::get_if<frame::Ack>(&f)) return sender_.handle_ack(ack->position);
-  if (const auto* ping = std::get_if<frame::Ping>(&f)) {
-    pong_wanted_ = ping->number;
-    return {};
-  }
-  if (const auto* pong = std::get_if<frame::Pong>(&f)) {
-    if (pong->number == 0 || pong->number > pings_) return {Code::kLinkFrame, "PONG without PING"};
-    return {};
-  }
-  if (const auto* ask = std::get_if<frame::Ask>(&f)) return control_.handle_ask(*ask);
-  if (const auto* answer = std::get_if<frame::Answer>(&f)) return control_.handle_answer(*answer);
-  if (const auto* push = std::get_if<frame::Push>(&f)) return control_.handle_push(*push);
-  if (const auto* chunk = std::get_if<frame::PushChunk>(&f)) return control_.handle_push_chunk(*chunk);
-  if (const auto* done = std::get_if<frame::PushDone>(&f)) return control_.handle_push_done(*done);
-  return {Code::kLinkFrame, std::string(frame::type_name(frame::type_of(f))) + " after the greeting"};
+// Frames of the greeting come first and never again; REFUSE and STANZA are handled before.
+Result<void> Session::Impl::handle_established(const frame::Frame& f, Time now) {
+  const auto out_of_order = [&f](const auto&) -> Result<void> {
+    return {Code::kLinkFrame, std::string(frame::type_name(frame::type_of(f))) + " after the greeting"};
+  };
+  return std::visit(Overloaded{
+                        [&](const frame::Settle& settle) { return sender_.handle_settle(settle, now); },
+                        [&](const frame::Open& open) { return receiver_.handle_open(open); },
+                        [&](const frame::Close& close) { return receiver_.handle_close(close); },
+                        [&](const frame::Void& nothing) { return receiver_.handle_void(nothing, now); },
+                        [&](const frame::Window& window) { return sender_.handle_window(window); },
+                        [&](const frame::Ack& ack) { return sender_.handle_ack(ack.position); },
+                        [&](const frame::Ping& ping) {
+                          pong_wanted_ = ping.number;
+                          return Result<void>();
+                        },
+                        [&](const frame::Pong& pong) -> Result<void> {
+                          if (pong.number == 0 || pong.number > pings_)
+                            return {Code::kLinkFrame, "PONG without PING"};
+                          return {};
+                        },
+                        [&](const frame::Ask& ask) { return control_.handle_ask(ask); },
+                        [&](const frame::Answer& answer) { return control_.handle_answer(answer); },
+                        [&](const frame::Push& push) { return control_.handle_push(push); },
+                        [&](const frame::PushChunk& chunk) { return control_.handle_push_chunk(chunk); },
+                        [&](const frame::PushDone& done) { return control_.handle_push_done(done); },
+                        [&](const frame::Hello& hello) { return out_of_order(hello); },
+                        [&](const frame::Welcome& welcome) { return out_of_order(welcome); },
+                        [&](const frame::Refuse& refuse) { return out_of_order(refuse); },
+                        [&](const frame::Stanza& stanza) { return out_of_order(stanza); },
+                    },
+                    f);
 }
 
 void Session::Impl::note_numbered(std::size_t bytes, Time now) {
@@ -404,8 +341,7 @@ std::uint16_t Session::version() const { return impl_->shared().version; }
 
 std::optional<Event> Session::poll() {
   auto& events = impl_->shared().events;
-  if (events.empty()) return std::nullopt;
-  return events.pop_front();
+  return events.empty() ? std::nullopt : std::optional(events.pop_front());
 }
 
 bool Session::can_send(const xmpp::Pair& pair, std::size_t stanza_bytes) const {

@@ -24,6 +24,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "base/ticket.h"
 #include "base/time.h"
 #include "link/frame.h"
 #include "xmpp/stanza.h"
@@ -31,9 +32,6 @@
 namespace sallyport::link {
 
 enum class Role : std::uint8_t { kCore, kEdge };
-
-// The sender's own identifier for a stanza given to `send`, or for several; Settled returns it with each.
-using Ticket = std::uint64_t;
 
 // The receiver's handle for a stanza that waits for `settle`. A receipt of an earlier session that was not
 // resumed is stale: settling it does nothing.
