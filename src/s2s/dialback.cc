@@ -4,7 +4,7 @@
 
 #include "base/limits.h"
 #include "s2s/judge.h"
-#include "s2s/stream.h"
+#include "s2s/stream_xml.h"
 #include "xmpp/stanza.h"
 
 namespace sallyport::s2s {

@@ -45,7 +45,7 @@ DialbackElement dialback_error(const DialbackElement& request, const Error& erro
 // `<dialback xmlns='urn:xmpp:features:dialback'><errors/></dialback>` (XEP-0220 2.3.2).
 std::string dialback_feature_xml();
 
-// What the authoritative server said of a key that a peer showed us.
+// The answer of the authoritative server about a key that a peer showed us.
 struct VerifyAnswer {
   bool valid = false;
   // The authoritative server's certificate was trusted and valid for the domain.

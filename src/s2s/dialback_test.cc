@@ -142,8 +142,7 @@ TEST(Dialback, elements_are_written) {
             "<db:result from='b.example' to='a.example' type='error'><error type='cancel'>"
             "<item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>"
             "<text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas' xml:lang='en'>The stream is for a domain that "
-            "is not "
-            "served here.</text></error></db:result>");
+            "this node does not serve.</text></error></db:result>");
 }
 
 TEST(Dialback, refusals_have_the_conditions_of_the_table) {

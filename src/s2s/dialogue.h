@@ -83,6 +83,23 @@ inline TlsFacts facts(std::vector<std::string> dns, std::string own = "local.exa
   return out;
 }
 
+// `<text/>` with the sentence of the code that has this name; `space` is the namespace of its condition.
+inline std::string error_text(const std::string& space, std::string_view code) {
+  std::string out = "<text xmlns='urn:ietf:params:xml:ns:" + space + "' xml:lang='en'>";
+  xmpp::append_escaped_text(out, code_row(code_named(code).value()).sentence);
+  return out + "</text>";
+}
+// RFC 6120 4.9.1.1: the error, then the footer, then the connection.
+inline std::string stream_error(const std::string& condition, std::string_view code) {
+  return "<stream:error><" + condition + " xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>" +
+         error_text("xmpp-streams", code) + "</stream:error></stream:stream>";
+}
+// XEP-0220 2.4: what stands in an element of type='error'.
+inline std::string error_inside(const std::string& condition, std::string_view code) {
+  return "<error type='cancel'><" + condition + " xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>" +
+         error_text("xmpp-stanzas", code) + "</error>";
+}
+
 // --- outputs as text
 
 inline std::string text(const Pair& p) { return p.local.ascii() + "<" + p.remote.ascii(); }
@@ -146,7 +163,7 @@ template <class Machine>
 struct Step {
   std::string bytes;  // from the peer; may be split
   std::function<void(Machine&, Time)> act;
-  // Pieces that stand in what we write then, in this order; none: nothing is written.
+  // The pieces of what we write then, in order and complete; none: nothing is written.
   std::vector<std::string> sends;
   // All outputs of the step, in order.
   std::vector<std::string> gives;
@@ -282,18 +299,12 @@ struct Dialogue {
   std::size_t prefix = 0;
 };
 
-inline void expect_pieces(const std::string& written, const std::vector<std::string>& pieces,
-                          const std::string& where) {
-  if (pieces.empty()) {
-    EXPECT_EQ(written, "") << where;
-  }
-  std::size_t at = 0;
-  for (const std::string& piece : pieces) {
-    const std::size_t found = written.find(piece, at);
-    EXPECT_NE(found, std::string::npos) << where << "\n  missing: " << piece << "\n  in: " << written;
-    if (found == std::string::npos) return;
-    at = found + piece.size();
-  }
+// The pieces, one behind the other, are all that was written.
+inline void expect_written(const std::string& written, const std::vector<std::string>& pieces,
+                           const std::string& where) {
+  std::string whole;
+  for (const std::string& piece : pieces) whole += piece;
+  EXPECT_EQ(written, whole) << where;
 }
 
 template <class Machine>
@@ -304,7 +315,7 @@ void run_whole(const Dialogue<Machine>& dialogue, std::size_t chunk) {
     const std::string where = fmt::format("{}, step {}, chunks of {}", dialogue.name, i, chunk);
     const auto answer = run.perform(step, chunk);
     EXPECT_EQ(answer.outputs, step.gives) << where;
-    expect_pieces(answer.written, step.sends, where);
+    expect_written(answer.written, step.sends, where);
   }
 }
 
@@ -319,7 +330,7 @@ void run_split(const Dialogue<Machine>& dialogue) {
         if (i != split) continue;
         const std::string where = fmt::format("{}, step {} split at {}", dialogue.name, i, at);
         EXPECT_EQ(answer.outputs, step.gives) << where;
-        expect_pieces(answer.written, step.sends, where);
+        expect_written(answer.written, step.sends, where);
       }
     }
   }

@@ -1,8 +1,8 @@
-// Whose stream a connection is going to carry, as far as its first bytes say before anybody has read them:
-// what decides which shard of the door carries it (docs/shards.md "A shard is a whole node").
+// Guesses from the first bytes of a connection which domain its stream is for; the guess decides which shard
+// carries it (docs/shards.md "A shard is a whole node").
 //
-// No parser and no judgement. A wrong or missing hint makes a stream run in another thread and changes
-// nothing else, so that this looks for one attribute and understands nothing; any bytes are harmless.
+// This is no parser. A wrong or missing hint makes a stream run in another thread and changes nothing else,
+// so it looks for one attribute only; any bytes are harmless.
 #pragma once
 
 #include <cstddef>
@@ -17,7 +17,7 @@ namespace sallyport::s2s {
 // limits::kStreamHeaderBytesMax of them.
 std::optional<std::string> header_hint(std::string_view bytes, std::string_view attribute);
 
-// Which of `shards` (at least one) a domain belongs to: the same in both doors, so that both directions of a
+// Which of `shards` (at least one) a domain belongs to: the same in both nodes, so that both directions of a
 // pair meet (docs/link-protocol.md "Shards").
 std::size_t shard_of(std::string_view domain, std::size_t shards);
 

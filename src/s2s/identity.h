@@ -1,8 +1,7 @@
-// Who a peer is, and the only types that say so.
+// The identity of a peer, and the only types that prove it.
 //
-// A stanza moves only with a PeerProof in hand (DESIGN invariant 4). One can be made in two
-// places: here, from a certificate, and in dialback.cc, from a verified key. No other
-// code can construct one.
+// A stanza is moved only with a PeerProof. One can be made in two places: here, from a certificate, and in
+// dialback.cc, from a verified key. No other code can construct one.
 #pragma once
 
 #include <memory>
@@ -18,21 +17,21 @@ namespace sallyport::s2s {
 
 using policy::PeerRules;
 
-// On one stream, seen from this door: `local` is the domain that this door speaks for there,
-// `remote` the one that the peer speaks for. (On the core's inside face the internal server is
-// the peer: the gate turns the pair round.)
+// On one stream, as this node sees it: `local` is the domain that this node speaks for there, `remote` the
+// one that the peer speaks for. (On the internal side of a core the chat server is the peer: the gate turns
+// the pair round.)
 using xmpp::Pair;
 
 enum class Method : std::uint8_t {
   kExternal,             // SASL EXTERNAL, or as server of an outgoing stream: its certificate
   kDialback,             // DNS alone: the authoritative server confirmed the key
   kDialbackCertificate,  // dialback, and a certificate valid for the domain (XEP-0344)
-  kAddress,              // an inside server, reached at its configured address (core's inside face only)
+  kAddress,              // a chat server, reached at its configured address (internal side of a core only)
 };
 std::string_view method_name(Method method);  // "external", "dialback", "dialback+certificate", "address"
 
 // Proof that the peer of one stream may speak for `pair().remote` towards `pair().local`. A value; one goes
-// with every stanza, so copies share what it says, which never changes.
+// with every stanza, so copies share their facts, which never change.
 class PeerProof {
  public:
   const Pair& pair() const { return facts_->pair; }
@@ -61,8 +60,8 @@ class CertificateIdentity {
   // `method` is kExternal or kDialbackCertificate. Errors as certificate_names_domain.
   static Result<PeerProof> prove(const Pair& pair, const TlsFacts& facts, Method method);
 
-  // The core's inside face: a server that we dialled at the address our administrator configured for its
-  // domain. Errors: kTlsNoCertificate where the rules do not say `address_proves`.
+  // For the internal side of a core: a server dialled at the address that the administrator configured for
+  // its domain. Errors: kTlsNoCertificate where the rules do not say `address_proves`.
   static Result<PeerProof> trust_address(const Pair& pair, const PeerRules& rules);
 };
 

@@ -7,7 +7,6 @@ namespace sallyport::s2s::dialogue::accepting {
 namespace {
 
 const std::string kAsk = "AskAdmission local.example<remote.example";
-const std::string kResult = result("remote.example", "local.example", "k");
 void remote_is_unknown(TestJudge& judge) {
   judge.usual.authenticate = Authenticate::kDialback;
   judge.unknown.insert(domain("remote.example"));
@@ -55,7 +54,7 @@ TEST(InboundAdmission, an_answer_that_never_comes_ends_with_the_negotiation) {
   converse("silence", remote_is_unknown, until_held(),
            {time_is_up()
                 .after(limits::kNegotiationTimeout)
-                .writes(stream_error("connection-timeout"))
+                .writes({stream_error("connection-timeout", "stream.negotiation-timeout")})
                 .yields({"Closed stream.negotiation-timeout"})});
 }
 
@@ -78,7 +77,9 @@ TEST(InboundAdmission, auth_waits_for_the_answer) {
 TEST(InboundAdmission, nothing_may_follow_auth_while_it_waits) {
   for (const auto& bytes : {auth("="), kResult, kStartTls})
     converse(bytes, remote_is_unknown, until_external_unknown() + Steps{says(auth("=")).yields({kAsk})},
-             {says(bytes).writes(stream_error("policy-violation")).yields({"Closed stream.order"})});
+             {says(bytes)
+                  .writes({stream_error("policy-violation", "stream.order")})
+                  .yields({"Closed stream.order"})});
 }
 
 TEST(InboundAdmission, a_result_waits_for_the_answer_and_only_then_is_verified) {
@@ -87,12 +88,15 @@ TEST(InboundAdmission, a_result_waits_for_the_answer_and_only_then_is_verified) 
            {asks, told(kPair, {}).yields({"VerifyKey local.example<remote.example " + id(2) + " k"})});
   converse("refused", remote_is_unknown, until_dialback_unknown(),
            {asks, told(kPair, kInside)
-                      .writes({dialback_error("remote.example", "local.example", "policy-violation")})
+                      .writes({dialback_error("remote.example", "local.example", "policy-violation",
+                                              "policy.inside-name")})
                       .yields({"PairRefused local.example<remote.example policy.inside-name"})});
-  converse("no answer", remote_is_unknown, until_dialback_unknown(),
-           {asks, told(kPair, Error{Code::kLinkDown, {}})
-                      .writes({dialback_error("remote.example", "local.example", "remote-server-timeout")})
-                      .yields({"PairRefused local.example<remote.example link.down"})});
+  converse(
+      "no answer", remote_is_unknown, until_dialback_unknown(),
+      {asks,
+       told(kPair, Error{Code::kLinkDown, {}})
+           .writes({dialback_error("remote.example", "local.example", "remote-server-timeout", "link.down")})
+           .yields({"PairRefused local.example<remote.example link.down"})});
   converse("asked twice", remote_is_unknown, until_dialback_unknown(),
            {asks, says(kResult),
             told(kPair, {}).yields({"VerifyKey local.example<remote.example " + id(2) + " k"})});
@@ -104,7 +108,8 @@ TEST(InboundAdmission, a_result_whose_answer_never_comes_is_refused_in_time) {
            {says(kResult).yields({kAsk}),
             time_is_up()
                 .after(limits::kDialbackTimeout)
-                .writes({dialback_error("remote.example", "local.example", "remote-server-timeout")})
+                .writes({dialback_error("remote.example", "local.example", "remote-server-timeout",
+                                        "dialback.timeout")})
                 .yields({"PairRefused local.example<remote.example dialback.timeout"}),
             told(kPair, {})});
 }
@@ -120,9 +125,10 @@ TEST(InboundAdmission, as_many_results_wait_as_may_be_verified) {
     steps.push_back(says(result(name, "local.example", "k")).yields({"AskAdmission local.example<" + name}));
   }
   const std::string last = "r" + std::to_string(limits::kVerificationsPerStreamMax) + ".example";
-  steps.push_back(says(result(last, "local.example", "k"))
-                      .writes({dialback_error(last, "local.example", "resource-constraint")})
-                      .yields({"PairRefused local.example<" + last + " dialback.too-many"}));
+  steps.push_back(
+      says(result(last, "local.example", "k"))
+          .writes({dialback_error(last, "local.example", "resource-constraint", "dialback.too-many")})
+          .yields({"PairRefused local.example<" + last + " dialback.too-many"}));
   converse("one too many", all_unknown, until_dialback(), steps);
 }
 

@@ -1,35 +1,22 @@
-// Accepted streams: dialback in both of its roles there, refusals, stanzas, time.
+// Accepted streams: dialback in both of its roles there, and refusals.
 #include "base/limits.h"
 #include "s2s/inbound_dialogue.h"
 
 namespace sallyport::s2s::dialogue::accepting {
 namespace {
 
-const std::string kAsk = result("remote.example", "local.example", "k");
-S asked() { return says(kAsk).yields({"VerifyKey local.example<remote.example " + id(2) + " k"}); }
-std::string refusal(const std::string& condition) {
-  return dialback_error("remote.example", "local.example", condition);
+std::string refusal(const std::string& condition, std::string_view code) {
+  return dialback_error("remote.example", "local.example", condition, code);
 }
 void remote_is_denied(TestJudge& judge) {
   judge.usual.authenticate = Authenticate::kDialback;
   judge.refused.emplace(domain("remote.example"), Code::kPolicyDenied);
 }
-std::string verify_answer(const std::string& type, const std::string& n = "77") {
-  return "<db:verify from='local.example' to='remote.example' id='" + n + "' type='" + type + "'";
+std::string verify_error(const std::string& from, const std::string& n, const std::string& condition,
+                         std::string_view code) {
+  return "<db:verify from='" + from + "' to='remote.example' id='" + n + "' type='error'>" +
+         error_inside(condition, code) + "</db:verify>";
 }
-
-// A machine of its own whose policy the test may change on the way.
-struct Lone {
-  explicit Lone(const Policy& policy = {}) {
-    if (policy) policy(world.judge);
-    trial.emplace(Inbound(world.judge, world.random, false, Time(1h)));
-  }
-  void go(const Steps& steps) {
-    for (const S& step : steps) trial->perform(step, std::string::npos);
-  }
-  World world;
-  std::optional<Trial<Inbound>> trial;
-};
 
 // --- db:result
 
@@ -39,17 +26,19 @@ TEST(InboundDialback, a_certificate_for_one_name_proves_no_other) {
            {says(result("victim.example", "local.example", "k"))
                 .yields({"VerifyKey local.example<victim.example " + id(3) + " k"}),
             verified(pair("local.example", "victim.example"), 3, VerifyAnswer{true, false})
-                .writes({dialback_error("victim.example", "local.example", "not-authorized")})
+                .writes({dialback_error("victim.example", "local.example", "not-authorized",
+                                        "tls.no-certificate")})
                 .yields({"PairRefused local.example<victim.example tls.no-certificate"}),
             says("<message from='u@victim.example' to='v@local.example'/>")
-                .writes(stream_error("invalid-from"))
+                .writes({stream_error("invalid-from", "stanza.from-invalid")})
                 .yields({"Closed stanza.from-invalid"})});
 }
 
 TEST(InboundDialback, an_unknown_target_is_told_so_and_the_stream_lives) {
   converse("item-not-found", dns_is_enough, until_dialback(),
            {says(result("remote.example", "nobody.example", "k"))
-                .writes({dialback_error("remote.example", "nobody.example", "item-not-found")})
+                .writes({dialback_error("remote.example", "nobody.example", "item-not-found",
+                                        "stream.host-unknown")})
                 .yields({"PairRefused nobody.example<remote.example stream.host-unknown"}),
             asked(),
             verified(kPair, 2, VerifyAnswer{true, false})
@@ -59,8 +48,8 @@ TEST(InboundDialback, an_unknown_target_is_told_so_and_the_stream_lives) {
 
 TEST(InboundDialback, a_refused_peer_learns_why_and_is_sent_off) {
   converse("policy", remote_is_denied, until_dialback(),
-           {says(kAsk)
-                .writes({refusal("policy-violation"), "The remote domain is on the deny list."})
+           {says(kResult)
+                .writes({refusal("policy-violation", "policy.denied")})
                 .yields({"PairRefused local.example<remote.example policy.denied"}),
             time_is_up().after(limits::kCloseTimeout - 1us), time_is_up().after(1us).writes({kFooter}),
             says(kFooter).yields({"Closed policy.denied"})});
@@ -82,7 +71,7 @@ TEST(InboundDialback, a_key_that_is_not_valid_leaves_other_pairs_alone) {
            {says(result("evil.example", "local.example", "k"))
                 .yields({"VerifyKey local.example<evil.example " + id(3) + " k"}),
             verified(pair("local.example", "evil.example"), 3, VerifyAnswer{false, false})
-                .writes({dialback_error("evil.example", "local.example", "forbidden")})
+                .writes({dialback_error("evil.example", "local.example", "forbidden", "dialback.invalid")})
                 .yields({"PairRefused local.example<evil.example dialback.invalid"}),
             says(kMessage).yields({kDeliver})});
 }
@@ -95,7 +84,7 @@ TEST(InboundDialback, a_verification_that_fails_is_a_dialback_error) {
   for (const auto& [code, condition] : cases) {
     converse(condition, dns_is_enough, until_dialback() + Steps{asked()},
              {verified(kPair, 2, Error{code, "inside 10.0.0.5"})
-                  .writes({refusal(condition)})
+                  .writes({refusal(condition, code_row(code).name)})
                   .yields({"PairRefused local.example<remote.example " + std::string(code_row(code).name)})});
   }
 }
@@ -112,7 +101,7 @@ TEST(InboundDialback, a_verification_that_is_not_answered_times_out) {
            {time_is_up().after(limits::kDialbackTimeout - 1us),
             time_is_up()
                 .after(1us)
-                .writes({refusal("remote-server-timeout")})
+                .writes({refusal("remote-server-timeout", "dialback.timeout")})
                 .yields({"PairRefused local.example<remote.example dialback.timeout"}),
             // Too late: nothing is proved by it.
             verified(kPair, 2, VerifyAnswer{true, true})});
@@ -123,7 +112,7 @@ TEST(InboundDialback, verdicts_count_only_for_a_question_of_this_stream) {
            {verified(kPair, 1, VerifyAnswer{true, true}), verified(kPair, 9, VerifyAnswer{true, true}),
             verified(pair("other-local.example", "remote.example"), 2, VerifyAnswer{true, true}),
             verified(pair("local.example", "evil.example"), 2, VerifyAnswer{true, true}),
-            says(kAsk),  // asked already: one answer will do
+            says(kResult),  // asked already: one answer will do
             verified(kPair, 2, VerifyAnswer{true, false})
                 .writes({valid("remote.example")})
                 .yields({kAdmittedDialback}),
@@ -136,7 +125,7 @@ TEST(InboundDialback, an_answer_on_an_accepted_stream_is_a_forgery) {
       converse("THREATS B1", dns_is_enough, until_dialback() + Steps{asked()},
                {says(fmt::format("<db:{} from='remote.example' to='local.example' id='{}' type='{}'/>", name,
                                  id(2), type))
-                    .writes(stream_error("policy-violation"))
+                    .writes({stream_error("policy-violation", "dialback.unsolicited")})
                     .yields({"Closed dialback.unsolicited"})});
     }
   }
@@ -149,26 +138,32 @@ TEST(InboundDialback, policy_is_asked_again_when_the_verdict_comes) {
   const auto answer = lone.trial->perform(verified(kPair, 2, VerifyAnswer{true, true}), 1);
   EXPECT_EQ(answer.outputs,
             std::vector<std::string>{"PairRefused local.example<remote.example policy.not-listed"});
-  expect_pieces(answer.written, {refusal("policy-violation")}, "");
+  expect_written(answer.written, {refusal("policy-violation", "policy.not-listed")}, "");
 }
 
 TEST(InboundDialback, malformed_elements_end_the_stream) {
-  const std::pair<std::string, const char*> cases[] = {
-      {"<db:result to='local.example'>k</db:result>", "improper-addressing"},
-      {"<db:result from='remote.example'>k</db:result>", "improper-addressing"},
-      {"<db:result from='remote.example' to='local.example'/>", "bad-format"},
-      {"<db:verify from='remote.example' to='local.example'>k</db:verify>", "bad-format"},
-      {"<db:result from='remote.example' to='local.example' type='x'>k</db:result>", "bad-format"},
-      {"<db:else from='remote.example' to='local.example'/>", "policy-violation"},
-      {"<stream:features/>", "unsupported-stanza-type"},
-      {"<enable xmlns='urn:xmpp:sm:3'/>", "unsupported-stanza-type"},
+  struct {
+    std::string bytes;
+    const char* condition;
+    const char* code;
+  } cases[] = {
+      {"<db:result to='local.example'>k</db:result>", "improper-addressing", "stream.header-invalid"},
+      {"<db:result from='remote.example'>k</db:result>", "improper-addressing", "stream.header-invalid"},
+      {"<db:result from='remote.example' to='local.example'/>", "bad-format", "dialback.malformed"},
+      {"<db:verify from='remote.example' to='local.example'>k</db:verify>", "bad-format",
+       "dialback.malformed"},
+      {"<db:result from='remote.example' to='local.example' type='x'>k</db:result>", "bad-format",
+       "dialback.malformed"},
+      {"<db:else from='remote.example' to='local.example'/>", "policy-violation", "stream.order"},
+      {"<stream:features/>", "unsupported-stanza-type", "stanza.unknown"},
+      {"<enable xmlns='urn:xmpp:sm:3'/>", "unsupported-stanza-type", "stanza.unknown"},
   };
-  for (const auto& [bytes, condition] : cases) {
+  for (const auto& [bytes, condition, code] : cases) {
     Lone lone(dns_is_enough);
     lone.go(until_dialback());
     const auto answer = lone.trial->bytes(bytes);
-    EXPECT_TRUE(lone.trial->closed()) << bytes;
-    expect_pieces(answer.written, stream_error(condition), bytes);
+    EXPECT_EQ(answer.outputs, std::vector<std::string>{std::string("Closed ") + code}) << bytes;
+    expect_written(answer.written, {stream_error(condition, code)}, bytes);
   }
 }
 
@@ -183,7 +178,9 @@ TEST(InboundDialback, verifications_at_once_are_bounded) {
   }
   const auto over = ask(limits::kVerificationsPerStreamMax + 1);
   EXPECT_EQ(over.outputs, std::vector<std::string>{"PairRefused local.example<r9.example dialback.too-many"});
-  expect_pieces(over.written, {dialback_error("r9.example", "local.example", "resource-constraint")}, "");
+  expect_written(over.written,
+                 {dialback_error("r9.example", "local.example", "resource-constraint", "dialback.too-many")},
+                 "");
   lone.trial->perform(verified(pair("local.example", "r1.example"), 2, VerifyAnswer{true, false}), 1);
   EXPECT_EQ(ask(9).outputs, std::vector<std::string>{"VerifyKey local.example<r9.example " + id(2) + " k"});
 }
@@ -220,8 +217,8 @@ TEST(InboundDialback, a_key_of_a_local_domain_is_checked_whatever_policy_says) {
 
 TEST(InboundDialback, a_key_is_still_checked_after_its_asker_was_refused) {
   converse("refused, then verify", remote_is_denied, until_dialback(),
-           {says(kAsk)
-                .writes({refusal("policy-violation")})
+           {says(kResult)
+                .writes({refusal("policy-violation", "policy.denied")})
                 .yields({"PairRefused local.example<remote.example policy.denied"}),
             says(verify("remote.example", "local.example", "77", "k"))
                 .yields({"CheckKey local.example<remote.example 77 k"}),
@@ -236,15 +233,15 @@ TEST(InboundDialback, a_check_that_cannot_be_made_is_a_dialback_error) {
                     .yields({"CheckKey local.example<remote.example 77 k"});
   converse("no core", {}, until_dialback(),
            {ask, checked(kPair, "77", Error{Code::kLinkDown, {}})
-                     .writes({verify_answer("error"), "remote-server-timeout"})});
-  converse("no answer", {}, until_dialback(),
-           {ask, time_is_up()
-                     .after(limits::kDialbackTimeout)
-                     .writes({verify_answer("error"), "remote-server-timeout"})});
+                     .writes({verify_error("local.example", "77", "remote-server-timeout", "link.down")})});
+  converse(
+      "no answer", {}, until_dialback(),
+      {ask, time_is_up()
+                .after(limits::kDialbackTimeout)
+                .writes({verify_error("local.example", "77", "remote-server-timeout", "dialback.timeout")})});
   converse("not ours", {}, until_dialback(),
            {says(verify("remote.example", "nobody.example", "77", "k"))
-                .writes({"<db:verify from='nobody.example' to='remote.example' id='77' type='error'",
-                         "item-not-found"})});
+                .writes({verify_error("nobody.example", "77", "item-not-found", "stream.host-unknown")})});
 }
 
 TEST(InboundDialback, checks_at_once_are_told_apart_and_bounded) {
@@ -257,272 +254,13 @@ TEST(InboundDialback, checks_at_once_are_told_apart_and_bounded) {
     EXPECT_EQ(ask(std::to_string(n), "k").outputs.size(), 1u);
   }
   EXPECT_EQ(ask("1", "k").written, "") << "the same question: one answer";
-  expect_pieces(ask("1", "other").written, {"type='error'", "resource-constraint"},
-                "another key for the same id");
+  expect_written(ask("1", "other").written,
+                 {verify_error("local.example", "1", "resource-constraint", "dialback.too-many")},
+                 "another key for the same id");
   const auto over = ask("99", "k");
   EXPECT_TRUE(over.outputs.empty());
-  expect_pieces(over.written, {"id='99' type='error'", "resource-constraint"}, "");
-}
-
-// --- stanzas
-
-struct StrayCase {
-  std::string bytes;
-  const char* condition;
-  const char* code;
-};
-
-TEST(Inbound, a_stanza_needs_a_proof_for_both_its_domains) {
-  converse("before proof", {}, until_external(),
-           {says(kMessage).writes(stream_error("not-authorized")).yields({"Closed stream.not-authorized"})});
-  const StrayCase cases[] = {
-      {"<message from='u@other.example' to='v@local.example'/>", "invalid-from", "stanza.from-invalid"},
-      {"<message from='u@sub.remote.example' to='v@local.example'/>", "invalid-from", "stanza.from-invalid"},
-      {"<message from='u@local.example' to='v@local.example'/>", "invalid-from", "stanza.from-invalid"},
-      {"<message from='u@remote.example' to='v@other-local.example'/>", "improper-addressing",
-       "stanza.to-invalid"},
-      {"<message from='u@remote.example' to='v@nobody.example'/>", "improper-addressing",
-       "stanza.to-invalid"},
-      {"<message to='v@local.example'/>", "improper-addressing", "stanza.address-missing"},
-      {"<message from='u@remote.example'/>", "improper-addressing", "stanza.address-missing"},
-      {"<message from='' to='v@local.example'/>", "improper-addressing", "stanza.from-malformed"},
-      {"<message from='u@remote.example' to=''/>", "improper-addressing", "stanza.to-invalid"},
-      {"<iq type='get' id='1' from='u@remote.example' to='192.0.2.1:5'/>", "improper-addressing",
-       "stanza.to-invalid"},
-  };
-  for (const StrayCase& c : cases) {
-    Lone lone;
-    lone.go(authenticated());
-    const auto answer = lone.trial->bytes(c.bytes);
-    ASSERT_FALSE(answer.outputs.empty()) << c.bytes;
-    EXPECT_EQ(answer.outputs.back(), std::string("Closed ") + c.code) << c.bytes;
-    expect_pieces(answer.written, stream_error(c.condition), c.bytes);
-  }
-}
-
-TEST(Inbound, a_stanza_that_cannot_be_moved_is_dropped_and_told_and_the_stream_goes_on) {
-  const std::string long_name(1024, 'u');
-  const std::string bad_to = "StanzaRejected local.example<remote.example stanza.to-invalid";
-  const std::string bad_from = "StanzaRejected local.example<remote.example stanza.from-invalid";
-  const std::tuple<const char*, std::string, std::string> cases[] = {
-      {"empty localpart of to", "<iq type='get' id='1' from='u@remote.example' to='@local.example'/>",
-       bad_to},
-      {"white space", "<message from='u@remote.example' to='v w@local.example'/>", bad_to},
-      {"too long", "<message from='u@remote.example' to='" + long_name + "@local.example'/>", bad_to},
-      {"resource of to", "<message from='u@remote.example' to='v@local.example/&#x7f;'/>", bad_to},
-      {"empty localpart of from", "<iq type='get' id='1' from='@remote.example' to='v@local.example'/>",
-       bad_from},
-      {"localpart of from", "<message from='u&#x2028;@remote.example' to='v@local.example'/>", bad_from},
-      {"from too long", "<message from='" + long_name + "@remote.example' to='v@local.example'/>", bad_from},
-      {"resource of from", "<message from='u@remote.example/' to='v@local.example'/>", bad_from},
-  };
-  for (const auto& [name, bytes, told] : cases) {
-    converse(name, {}, authenticated(), {says(bytes).yields({told}), says(kMessage).yields({kDeliver})});
-  }
-}
-
-TEST(Inbound, a_stanza_that_cannot_be_moved_needs_a_proof_as_any_other) {
-  const StrayCase cases[] = {
-      {"<message from='@other.example' to='v@local.example'/>", "invalid-from", "stanza.from-invalid"},
-      {"<message from='u@other.example' to='@local.example'/>", "invalid-from", "stanza.from-invalid"},
-      {"<message from='u@remote.example' to='@other-local.example'/>", "improper-addressing",
-       "stanza.to-invalid"},
-      {"<message from='u@remote.example' to='@nobody.example'/>", "improper-addressing", "stanza.to-invalid"},
-      {"<message from='u@remote.example' to='v@'/>", "improper-addressing", "stanza.to-invalid"},
-      {"<message from='u@' to='v@local.example'/>", "improper-addressing", "stanza.from-malformed"},
-  };
-  for (const StrayCase& c : cases) {
-    converse(c.bytes, {}, authenticated(),
-             {says(c.bytes).writes(stream_error(c.condition)).yields({std::string("Closed ") + c.code})});
-  }
-  converse("before proof", {}, until_external(),
-           {says("<message from='@remote.example' to='v@local.example'/>")
-                .writes(stream_error("not-authorized"))
-                .yields({"Closed stream.not-authorized"})});
-}
-
-TEST(Inbound, a_proved_peer_has_more_room) {
-  const auto message = [](std::size_t size) {
-    return "<message from='u@remote.example' to='v@local.example'><body>" + std::string(size, 'x') +
-           "</body></message>";
-  };
-  Lone lone;
-  lone.go(authenticated());
-  EXPECT_EQ(lone.trial->bytes(message(limits::kElementBytesUnauthenticatedMax)).outputs,
-            std::vector<std::string>{kDeliver});
-  Lone stranger;
-  stranger.go(until_external());
-  EXPECT_EQ(stranger.trial->bytes(message(limits::kElementBytesUnauthenticatedMax)).outputs,
-            std::vector<std::string>{"Closed xml.too-large"});
-}
-
-TEST(Inbound, stanzas_under_way_when_we_close_are_delivered) {
-  const S closes =
-      event<Inbound>([](Inbound& in, Time now) { in.close(std::nullopt, now); }).writes({kFooter});
-  converse("closing", {}, authenticated(),
-           {closes, says(kMessage).yields({kDeliver}), says(kFooter).yields({"Closed"})});
-  converse(
-      "no footer comes", {}, authenticated(),
-      {closes, time_is_up().after(limits::kCloseTimeout - 1us), time_is_up().after(1us).yields({"Closed"})});
-}
-
-// --- policy changes
-
-TEST(Inbound, a_pair_that_policy_ends_leaves_the_others_alone) {
-  Lone lone(dns_is_enough);
-  lone.go(authenticated() +
-          Steps{says(result("remote.example", "other-local.example", "k")),
-                says(result("rooms.remote.example", "local.example", "k")),
-                verified(pair("local.example", "rooms.remote.example"), 3, VerifyAnswer{true, false})});
-  ASSERT_EQ(lone.trial->machine().proofs().size(), 3u);
-  lone.world.judge.refused.emplace(domain("rooms.remote.example"), Code::kPolicyDenied);
-  EXPECT_EQ(lone.trial->perform(judge_again(), 1).outputs,
-            std::vector<std::string>{"PairRefused local.example<rooms.remote.example policy.denied"});
-  const auto answer = lone.trial->bytes(
-      kMessage +
-      "<message id='7' from='a@rooms.remote.example/u' to='v@local.example'><body>x</body></message>" +
-      kMessage);
-  EXPECT_EQ(answer.outputs,
-            (std::vector<std::string>{
-                kDeliver, "StanzaRejected local.example<rooms.remote.example policy.denied", kDeliver}));
-  // Allowed again, it proves itself again.
-  lone.world.judge.refused.clear();
-  lone.trial->bytes(result("rooms.remote.example", "local.example", "k"));
-  lone.trial->perform(verified(pair("local.example", "rooms.remote.example"), 3, VerifyAnswer{true, false}),
-                      1);
-  EXPECT_EQ(lone.trial->bytes("<presence from='a@rooms.remote.example/u' to='v@local.example'/>").outputs,
-            std::vector<std::string>{"StanzaReceived presence a@rooms.remote.example/u>v@local.example"});
-}
-
-TEST(Inbound, a_stream_without_an_admitted_pair_ends) {
-  struct {
-    const char* why;
-    Policy change;
-    const char* code;
-  } cases[] = {
-      {"denied", [](TestJudge& j) { j.refused.emplace(domain("remote.example"), Code::kPolicyDenied); },
-       "policy.denied"},
-      {"no longer served", [](TestJudge& j) { j.served.clear(); }, "stream.host-unknown"},
-      {"certificate required", [](TestJudge& j) { j.usual.authenticate = Authenticate::kCertificate; },
-       "tls.no-certificate"},
-  };
-  for (const auto& c : cases) {
-    Lone lone(dns_is_enough);
-    lone.go(until_dialback() + Steps{asked(), verified(kPair, 2, VerifyAnswer{true, false})});
-    EXPECT_TRUE(lone.trial->perform(judge_again(), 1).outputs.empty()) << c.why;
-    c.change(lone.world.judge);
-    const auto answer = lone.trial->perform(judge_again(), 1);
-    EXPECT_EQ(answer.outputs,
-              (std::vector<std::string>{std::string("PairRefused local.example<remote.example ") + c.code,
-                                        std::string("Closed ") + c.code}))
-        << c.why;
-    EXPECT_NE(answer.written.find("</stream:error></stream:stream>"), std::string::npos) << c.why;
-  }
-}
-
-TEST(Inbound, tls_that_becomes_required_ends_a_pair_without_it) {
-  Lone lone([](TestJudge& j) {
-    j.usual.authenticate = Authenticate::kDialback;
-    j.usual.tls = TlsRule::kOptional;
-  });
-  lone.go({says(kHeader), says(kAsk), verified(kPair, 1, VerifyAnswer{true, false})});
-  ASSERT_EQ(lone.trial->machine().proofs().size(), 1u);
-  lone.world.judge.usual.tls = TlsRule::kRequired;
-  EXPECT_EQ(lone.trial->perform(judge_again(), 1).outputs,
-            (std::vector<std::string>{"PairRefused local.example<remote.example tls.required",
-                                      "Closed tls.required"}));
-}
-
-// --- time
-
-TEST(Inbound, deadlines_are_absolute) {
-  const std::vector<std::string> late{"Closed stream.negotiation-timeout"};
-  const Duration tls(limits::kTlsTimeout), negotiation(limits::kNegotiationTimeout);
-  converse("silence", {}, {},
-           {time_is_up().after(tls - 1us),
-            time_is_up().after(1us).writes(stream_error("connection-timeout")).yields(late)});
-  converse("a byte now and then", {}, {},
-           {says("<stream:st").after(tls - 2s), says("ream").after(1s),
-            time_is_up().after(1s).writes(stream_error("connection-timeout")).yields(late)});
-  converse("no handshake", {},
-           {says(kHeader).writes({our_header(1)}),
-            says(kStartTls).writes({kProceed}).yields({"StartTls local.example -"})},
-           {time_is_up().after(tls).yields(late)});
-  converse("no authentication", {}, until_external(),
-           {time_is_up().after(negotiation - 1us), says(" "),
-            time_is_up().after(1us).writes(stream_error("connection-timeout")).yields(late)});
-  Steps until_sasl = authenticated();
-  until_sasl.pop_back();
-  converse("no header after SASL", {}, until_sasl,
-           {time_is_up().after(negotiation).writes(stream_error("connection-timeout")).yields(late)});
-}
-
-TEST(Inbound, a_stream_that_only_asked_about_keys_ends_in_peace) {
-  converse(
-      "verify only", {}, until_dialback(),
-      {says(verify("remote.example", "local.example", "77", "k"))
-           .yields({"CheckKey local.example<remote.example 77 k"}),
-       checked(kPair, "77", true).writes({verify_answer("valid")}),
-       time_is_up().after(limits::kNegotiationTimeout).writes({kFooter}), says(kFooter).yields({"Closed"})});
-}
-
-TEST(Inbound, an_idle_stream_is_closed_and_keepalives_count) {
-  const Duration idle(limits::kStreamIdleTimeout);
-  converse("idle", {}, authenticated(),
-           {time_is_up().after(idle - 1us), time_is_up().after(1us).writes({kFooter}),
-            says(kMessage).yields({kDeliver}), says(kFooter).yields({"Closed stream.idle"})});
-  converse("keepalive", {}, authenticated(),
-           {says(" ").after(idle - 1us), time_is_up().after(idle - 1us),
-            time_is_up().after(1us).writes({kFooter})});
-}
-
-TEST(Inbound, poll_timeout_names_the_next_deadline) {
-  Lone lone(dns_is_enough);
-  Inbound& in = lone.trial->machine();
-  // The first one after bytes is when the parser is given up.
-  const auto behind_the_parsers = [&in] {
-    EXPECT_EQ(in.poll_timeout(), Time(1h) + limits::kParserKept);
-    in.handle_timeout(Time(1h) + limits::kParserKept);
-    return in.poll_timeout();
-  };
-  EXPECT_EQ(in.poll_timeout(), Time(1h) + limits::kTlsTimeout);
-  lone.go(until_dialback());
-  EXPECT_EQ(behind_the_parsers(), Time(1h) + limits::kNegotiationTimeout);
-  lone.go({asked()});
-  EXPECT_EQ(behind_the_parsers(), Time(1h) + limits::kDialbackTimeout);
-  lone.go({verified(kPair, 2, VerifyAnswer{true, false})});
-  EXPECT_EQ(in.poll_timeout(), Time(1h) + limits::kStreamIdleTimeout);
-  in.close(std::nullopt, lone.trial->now());
-  EXPECT_EQ(in.poll_timeout(), Time(1h) + limits::kCloseTimeout);
-}
-
-// --- the end
-
-TEST(Inbound, the_peers_stream_error_is_kept_and_cut) {
-  Lone lone;
-  lone.go(authenticated());
-  lone.trial->machine().handle_bytes(
-      "<stream:error><see-other-host xmlns='urn:ietf:params:xml:ns:xmpp-streams'>127.0.0.1:7400"
-      "</see-other-host><text xmlns='urn:ietf:params:xml:ns:xmpp-streams'>" +
-          std::string(1000, 'x') + "</text></stream:error>",
-      lone.trial->now());
-  const auto output = lone.trial->machine().poll();
-  ASSERT_TRUE(output && std::holds_alternative<Closed>(*output));
-  const std::optional<Error> error = std::get<Closed>(*output).error;
-  ASSERT_TRUE(error);
-  EXPECT_EQ(error->code, Code::kStreamErrorByPeer);
-  EXPECT_EQ(error->text.substr(0, 17), "see-other-host: x");
-  EXPECT_EQ(error->text.size(), limits::kShownBytesMax);
-}
-
-TEST(Inbound, a_lost_connection_has_its_owners_reason) {
-  Lone lone;
-  lone.trial->machine().handle_disconnected(Error{Code::kTlsHandshake, "no shared cipher"});
-  EXPECT_EQ(lone.trial->take().outputs, std::vector<std::string>{"Closed tls.handshake"});
-  Lone other;
-  other.go(authenticated());
-  other.trial->machine().handle_disconnected();
-  EXPECT_EQ(other.trial->take().outputs, std::vector<std::string>{"Closed stream.lost"});
+  expect_written(over.written,
+                 {verify_error("local.example", "99", "resource-constraint", "dialback.too-many")}, "");
 }
 
 }  // namespace

@@ -29,6 +29,7 @@ inline std::string auth(const std::string& authzid, const std::string& mechanism
 inline std::string result(const std::string& from, const std::string& to, const std::string& key) {
   return "<db:result from='" + from + "' to='" + to + "'>" + key + "</db:result>";
 }
+inline const std::string kResult = result("remote.example", "local.example", "k");
 inline std::string verify(const std::string& from, const std::string& to, const std::string& id,
                           const std::string& key) {
   return "<db:verify from='" + from + "' to='" + to + "' id='" + id + "'>" + key + "</db:verify>";
@@ -37,9 +38,16 @@ inline std::string verify(const std::string& from, const std::string& to, const 
 // --- what we say
 
 inline std::string our_header(int n, const std::string& to = " to='remote.example'") {
-  return "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' "
+  return "<?xml version='1.0'?><stream:stream xmlns='jabber:server' "
+         "xmlns:stream='http://etherx.jabber.org/streams' "
          "xmlns:db='jabber:server:dialback' from='local.example'" +
          to + " id='" + id(n) + "' xml:lang='en' version='1.0'>";
+}
+// Before a header of the peer is accepted.
+inline std::string anonymous_header(int n) {
+  return "<?xml version='1.0'?><stream:stream xmlns='jabber:server' "
+         "xmlns:stream='http://etherx.jabber.org/streams' xmlns:db='jabber:server:dialback' from='' id='" +
+         id(n) + "' xml:lang='en' version='1.0'>";
 }
 inline const std::string kTlsOffer =
     "<stream:features><starttls "
@@ -62,15 +70,13 @@ inline std::string failure(const std::string& condition) {
 inline std::string valid(const std::string& from, const std::string& to = "local.example") {
   return "<db:result from='" + to + "' to='" + from + "' type='valid'/>";
 }
-inline std::string dialback_error(const std::string& from, const std::string& to,
-                                  const std::string& condition) {
-  return "<db:result from='" + to + "' to='" + from + "' type='error'><error type='cancel'><" + condition +
-         " xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>";
+inline std::string verify_answer(const std::string& type, const std::string& n = "77") {
+  return "<db:verify from='local.example' to='remote.example' id='" + n + "' type='" + type + "'/>";
 }
-// RFC 6120 4.9.1.1: the error, then the footer, then the connection.
-inline std::vector<std::string> stream_error(const std::string& condition) {
-  return {"<stream:error><" + condition + " xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>",
-          "</stream:error></stream:stream>"};
+inline std::string dialback_error(const std::string& from, const std::string& to,
+                                  const std::string& condition, std::string_view code) {
+  return "<db:result from='" + to + "' to='" + from + "' type='error'>" + error_inside(condition, code) +
+         "</db:result>";
 }
 
 // --- steps and their compositions
@@ -82,6 +88,8 @@ inline S secured(TlsFacts found) { return tls<Inbound>(std::move(found)); }
 inline S verified(Pair p, int stream, Result<VerifyAnswer> answer) {
   return event<Inbound>([=](Inbound& in, Time now) { in.handle_verified(p, id(stream), answer, now); });
 }
+// After until_dialback, the owner is to verify the key.
+inline S asked() { return says(kResult).yields({"VerifyKey local.example<remote.example " + id(2) + " k"}); }
 inline S told(Pair p, Result<void> answer) {
   return event<Inbound>([=](Inbound& in, Time now) { in.handle_admission(p, answer, now); });
 }
@@ -146,5 +154,18 @@ inline void converse(const std::string& name, const Policy& policy, const Steps&
 inline const Pair kPair = pair("local.example", "remote.example");
 inline const std::string kAdmittedDialback = "Admitted local.example<remote.example dialback";
 inline const std::string kDeliver = "StanzaReceived message u@remote.example>v@local.example";
+
+// A machine of its own whose policy the test may change on the way.
+struct Lone {
+  explicit Lone(const Policy& policy = {}) {
+    if (policy) policy(world.judge);
+    trial.emplace(Inbound(world.judge, world.random, false, Time(1h)));
+  }
+  void go(const Steps& steps) {
+    for (const S& step : steps) trial->perform(step, std::string::npos);
+  }
+  World world;
+  std::optional<Trial<Inbound>> trial;
+};
 
 }  // namespace sallyport::s2s::dialogue::accepting

@@ -25,7 +25,7 @@ TEST(Inbound, dialback_proves_a_pair_where_dns_is_enough) {
                                     says(kMessage).yields({kDeliver})});
 }
 
-TEST(Inbound, direct_tls_starts_on_the_third_rung) {
+TEST(Inbound, direct_tls_starts_after_starttls) {
   TlsFacts found = facts({"remote.example"});
   found.server_name = "local.example";
   found.alpn = "xmpp-server";
@@ -75,7 +75,8 @@ TEST(Inbound, the_verifiers_certificate_counts_where_one_is_required) {
                 .yields({"Admitted local.example<remote.example dialback+certificate"})});
   converse("without", {}, asked,
            {verified(kPair, 2, VerifyAnswer{true, false})
-                .writes({dialback_error("remote.example", "local.example", "not-authorized")})
+                .writes({dialback_error("remote.example", "local.example", "not-authorized",
+                                        "tls.no-certificate")})
                 .yields({"PairRefused local.example<remote.example tls.no-certificate"}),
             time_is_up().after(5s).writes({kFooter}), says(kFooter).yields({"Closed tls.no-certificate"})});
 }
@@ -131,27 +132,24 @@ TEST(Inbound, a_bad_header_is_refused_inside_an_opened_stream_at_every_stage) {
       {"DTD", "<!DOCTYPE s [<!ENTITY a 'b'>]>", "restricted-xml", "xml.restricted"},
   };
   for (const HeaderCase& c : cases) {
-    for (const int rungs : {0, 3, 5}) {  // before TLS, after it, after SASL
+    for (const int steps : {0, 3, 5}) {  // before TLS, after it, after SASL
       Steps before = authenticated();
-      before.resize(static_cast<std::size_t>(rungs));
+      before.resize(static_cast<std::size_t>(steps));
       Trial<Inbound> run(accepted()());
       for (const S& step : before) run.perform(step, std::string::npos);
       const auto answer = run.perform(says(c.bytes), 1);
-      const std::string where = fmt::format("{} after {} steps", c.why, rungs);
+      const std::string where = fmt::format("{} after {} steps", c.why, steps);
       EXPECT_EQ(answer.outputs, std::vector<std::string>{std::string("Closed ") + c.code}) << where;
-      std::vector<std::string> pieces = stream_error(c.condition);
-      pieces.insert(pieces.begin(), "<stream:stream");
-      expect_pieces(answer.written, pieces, where);
+      const std::string ours = steps == 0 ? anonymous_header(1) : our_header(steps == 3 ? 2 : 3);
+      expect_written(answer.written, {ours, stream_error(c.condition, c.code)}, where);
     }
   }
 }
 
 TEST(Inbound, an_unknown_host_is_told_so_in_a_stream_from_nobody) {
-  std::vector<std::string> pieces = stream_error("host-unknown");
-  pieces.insert(pieces.begin(), "from='' id=");
   converse("host-unknown", {}, {},
            {says(names("remote.example", "nobody.example"))
-                .writes(pieces)
+                .writes({anonymous_header(1), stream_error("host-unknown", "stream.host-unknown")})
                 .yields({"Closed stream.host-unknown"})});
 }
 
@@ -162,13 +160,15 @@ TEST(Inbound, a_header_may_not_change_its_domains) {
   for (const auto& bytes :
        {names("remote.example", "other-local.example"), names("evil.example", "local.example")}) {
     converse("after TLS", {}, until_tls,
-             {says(bytes).writes(stream_error("improper-addressing")).yields({kChanged})});
+             {says(bytes)
+                  .writes({our_header(2), stream_error("improper-addressing", "stream.header-changed")})
+                  .yields({kChanged})});
   }
   Steps until_sasl = authenticated();
   until_sasl.pop_back();
   converse("after SASL", {}, until_sasl,
            {says(names("evil.example", "local.example"))
-                .writes(stream_error("improper-addressing"))
+                .writes({our_header(3), stream_error("improper-addressing", "stream.header-changed")})
                 .yields({kChanged})});
 }
 
@@ -210,7 +210,9 @@ TEST(Inbound, before_tls_nothing_but_starttls_is_allowed_where_it_is_required) {
         std::string(
             "<compress xmlns='http://jabber.org/protocol/compress'><method>zlib</method></compress>")}) {
     converse("before TLS: " + bytes, {}, {says(kHeader).writes({our_header(1), kTlsOffer})},
-             {says(bytes).writes(stream_error("policy-violation")).yields({"Closed tls.required"})});
+             {says(bytes)
+                  .writes({stream_error("policy-violation", "tls.required")})
+                  .yields({"Closed tls.required"})});
   }
 }
 
@@ -222,7 +224,7 @@ TEST(Inbound, bytes_behind_starttls_are_never_read_as_protected) {
     const auto answer = run.bytes(kStartTls + injected);
     EXPECT_EQ(answer.outputs, std::vector<std::string>{"Closed stream.early-bytes"}) << injected;
     EXPECT_EQ(answer.written.find("proceed"), std::string::npos);
-    expect_pieces(answer.written, stream_error("policy-violation"), injected);
+    expect_written(answer.written, {stream_error("policy-violation", "stream.early-bytes")}, injected);
   }
   for (const std::string& injected : {kMessage, std::string(" ")}) {
     Trial<Inbound> run(accepted()());
@@ -237,10 +239,14 @@ TEST(Inbound, bytes_behind_starttls_are_never_read_as_protected) {
 TEST(Inbound, starttls_is_refused_where_it_has_no_place) {
   const std::string kFailed = "<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
   converse("inside TLS", {}, until_external(),
-           {says(kStartTls).writes({kFailed, "policy-violation", kFooter}).yields({"Closed stream.order"})});
+           {says(kStartTls)
+                .writes({kFailed, stream_error("policy-violation", "stream.order")})
+                .yields({"Closed stream.order"})});
   converse("without TLS by policy", [](TestJudge& j) { j.usual.tls = TlsRule::kNone; },
            {says(kHeader).writes({our_header(1), kFeaturesDialback})},
-           {says(kStartTls).writes({kFailed, "policy-violation", kFooter}).yields({"Closed stream.order"})});
+           {says(kStartTls)
+                .writes({kFailed, stream_error("policy-violation", "stream.order")})
+                .yields({"Closed stream.order"})});
 }
 
 void old_peer_needs_no_tls(TestJudge& judge) {
@@ -251,12 +257,12 @@ void old_peer_needs_no_tls(TestJudge& judge) {
 }
 
 TEST(Inbound, a_lax_rule_is_not_lent_to_another_pair) {
-  const std::string offer =
-      "<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>" + kDialback + kLimits;
+  const std::string offer = "<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>" +
+                            kDialback + kLimits + "</stream:features>";
   converse("THREATS B6", old_peer_needs_no_tls,
            {says(names("old.example", "local.example")).writes({our_header(1, " to='old.example'"), offer})},
            {says(result("bank.example", "local.example", "k"))
-                .writes({dialback_error("bank.example", "local.example", "policy-violation")})
+                .writes({dialback_error("bank.example", "local.example", "policy-violation", "tls.required")})
                 .yields({"PairRefused local.example<bank.example tls.required"}),
             says(result("old.example", "local.example", "k"))
                 .yields({"VerifyKey local.example<old.example " + id(1) + " k"}),
@@ -266,7 +272,7 @@ TEST(Inbound, a_lax_rule_is_not_lent_to_another_pair) {
             says("<message from='u@old.example' to='v@local.example'/>")
                 .yields({"StanzaReceived message u@old.example>v@local.example"}),
             says("<message from='u@bank.example' to='v@local.example'/>")
-                .writes(stream_error("invalid-from"))
+                .writes({stream_error("invalid-from", "stanza.from-invalid")})
                 .yields({"Closed stanza.from-invalid"})});
 }
 
@@ -301,10 +307,12 @@ TEST(Inbound, only_external_is_a_mechanism_and_only_when_offered) {
   converse("not offered", {}, until_dialback(), {says(auth("=")).writes({failure("invalid-mechanism")})});
   converse("response", {}, until_external(),
            {says("<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>")
-                .writes(stream_error("policy-violation"))
+                .writes({stream_error("policy-violation", "stream.order")})
                 .yields({"Closed stream.order"})});
   converse("twice", {}, authenticated(),
-           {says(auth("=")).writes(stream_error("policy-violation")).yields({"Closed stream.order"})});
+           {says(auth("="))
+                .writes({stream_error("policy-violation", "stream.order")})
+                .yields({"Closed stream.order"})});
 }
 
 TEST(Inbound, sasl_attempts_are_counted) {
@@ -314,9 +322,10 @@ TEST(Inbound, sasl_attempts_are_counted) {
   }
   converse("one before the bound", {}, tries,
            {says(auth("=")).writes({kSuccess}).yields({"Admitted local.example<remote.example external"})});
-  std::vector<std::string> last = stream_error("policy-violation");
-  last.insert(last.begin(), failure("incorrect-encoding"));
-  converse("at the bound", {}, tries, {says(auth("!")).writes(last).yields({"Closed sasl.authzid"})});
+  converse("at the bound", {}, tries,
+           {says(auth("!"))
+                .writes({failure("incorrect-encoding"), stream_error("policy-violation", "sasl.authzid")})
+                .yields({"Closed sasl.authzid"})});
 }
 
 TEST(Inbound, nothing_may_follow_auth_before_the_new_header) {

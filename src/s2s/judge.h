@@ -1,5 +1,5 @@
-// What a stream asks of policy while it negotiates. Implemented by the gate over an
-// immutable snapshot; pure; consulted for each pair when it is proved, against the stream as it then is.
+// The policy that a stream consults while it negotiates. Implemented by the gate over an immutable snapshot;
+// pure; consulted for each pair when it is proved, against the stream as it then is.
 #pragma once
 
 #include "base/result.h"
@@ -12,7 +12,7 @@ using policy::Authenticate;
 using policy::PeerRules;
 using policy::TlsRule;
 
-// Whether a refusal of a pair says nothing about the pair itself: nobody could be asked.
+// Whether a refusal of a pair has a temporary reason, such as that nobody could be asked.
 inline bool is_temporary(Code code) {
   return code != Code::kStreamHostUnknown && !code_row(code).name.starts_with("policy.");
 }
@@ -24,10 +24,11 @@ class Judge {
   virtual Result<void> serves(const xmpp::Domain& local) const = 0;
   // Whether the peer may start towards us for this pair. Errors: kPolicy*.
   virtual Result<void> admits(const Pair& pair) const = 0;
-  // The third answer: `admits` knows no reason against the pair, but does not know every name. Another node
-  // has to be asked before the pair is offered or granted anything (AskAdmission); pairs that are proved keep
-  // what they have until the answer.
+  // Whether `admits` cannot tell: it knows no reason against the pair, but does not know every name. Another
+  // node has to be asked before the pair is offered or granted anything (AskAdmission); pairs that are proved
+  // keep what they have until the answer.
   virtual bool must_ask(const Pair&) const { return false; }
+  // How the peer of this pair must prove itself, and whether with TLS.
   virtual PeerRules rules(const Pair& pair) const = 0;
   // The least strict TLS rule that a stream whose header says `from`, `to` might live under: whether
   // STARTTLS is advertised as required. Proving each pair applies the pair's own rule again.

@@ -1,9 +1,10 @@
 // The initiating side of a stream: we connected to the server of a remote domain, to send stanzas of
 // some pairs or to ask about dialback keys (XEP-0220 2.1.1 step 2), or both.
 //
-// The ladder mirrors inbound.h. How we prove ourselves is the peer's choice: EXTERNAL if it offers that,
+// The steps mirror inbound.h. How we prove ourselves is the peer's choice: EXTERNAL if it offers that,
 // else dialback. What proves the peer is the policy's: its certificate, or, where rules say dialback,
-// that DNS led here. A pure machine, like Inbound.
+// that DNS led here. A pure machine, like Inbound; its parts are initiating_negotiation, initiating_dialback
+// and session.
 //
 // Before Closed, every pair that was not ready fails (PairFailed) and every question is answered
 // (Verified), so that the owner has nothing to remember; for pairs that were ready Closed says it. A stream
@@ -16,37 +17,14 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
 #include "s2s/inbound.h"
+#include "s2s/initiating_outputs.h"
 #include "s2s/send_lane.h"
 #include "s2s/stream_limits.h"
 
 namespace sallyport::s2s {
-
-// The key for `pair` on the peer's stream `stream_id` is needed; then handle_key.
-struct NeedKey {
-  Pair pair;
-  std::string stream_id;
-};
-// Stanzas of the pair may be sent.
-struct PairReady {
-  PeerProof proof;
-};
-// The pair cannot be used on this stream: the peer refused it, or could not prove itself.
-struct PairFailed {
-  Pair pair;
-  Error error;
-};
-// The answer to `verify`.
-struct Verified {
-  Pair pair;
-  std::string stream_id;
-  Result<VerifyAnswer> answer;
-};
-using OutboundOutput =
-    std::variant<StartTls, NeedKey, PairReady, PairFailed, Verified, InDoubt, Delivered, SendEnded, Closed>;
 
 class Outbound {
  public:
@@ -59,16 +37,21 @@ class Outbound {
   Outbound(Outbound&&) noexcept;
   Outbound& operator=(Outbound&&) noexcept;
 
-  // The TCP connection is up: the header goes out, or StartTls for Direct TLS.
+  // The TCP connection is established: the header goes out, or StartTls for Direct TLS.
   void handle_connected(Time now);
   void handle_bytes(std::string_view bytes, Time now);
   // The same for the front of `bytes`, up to the first output; how many were taken.
   std::size_t handle_some(std::string_view bytes, Time now);
+  // The handshake succeeded. A failed one: handle_disconnected with the reason.
   void handle_tls(const TlsFacts& facts, Time now);
-  // A refused key (policy on the core says no, the link is down) fails the pair.
+  // The answer to NeedKey; `stream_id` as there. An error (policy on the core refuses the pair, the link is
+  // lost) fails the pair.
   void handle_key(const Pair& pair, const std::string& stream_id, Result<std::string> key, Time now);
+  // The time that poll_timeout named has come; harmless before it.
   void handle_timeout(Time now);
+  // The next deadline; unset before the connection and once the stream is closed.
   std::optional<Time> poll_timeout() const;
+  // As Inbound's. A connection that could not be established, too.
   void handle_disconnected(std::optional<Error> why = std::nullopt);
 
   // Another pair with the same remote domain joins, by dialback (several pairs on one stream). May be called
@@ -94,12 +77,14 @@ class Outbound {
   // As Inbound's.
   void close(std::optional<Error> reason, Time now);
 
+  // As Inbound's.
   std::optional<OutboundOutput> poll();
   bool take_output(std::string& out);
   bool has_output() const;
 
   Phase phase() const;
   const std::string& stream_id() const;  // the peer's
+  // Of the pairs that are ready.
   const std::vector<PeerProof>& proofs() const;
   const std::optional<TlsFacts>& tls() const;
   // As the peer announced them last: before it accepted EXTERNAL, those for a server that it does not know

@@ -50,14 +50,14 @@ TEST(OutboundDialback, an_answer_that_nobody_asked_for_ends_the_stream) {
   }
   converse("THREATS B1", {}, authenticated(),
            {says(result("valid", "other-local.example"))
-                .writes(stream_error("policy-violation"))
+                .writes({stream_error("policy-violation", "dialback.unsolicited")})
                 .yields({kForged})});
   // Before the key is out there is nothing to answer.
   converse("too early", {},
            until_secure() + Steps{says(header(2) + features(kOffersDialback))
                                       .yields({"NeedKey local.example<remote.example s2"})},
            {says(result("valid"))
-                .writes(stream_error("policy-violation"))
+                .writes({stream_error("policy-violation", "dialback.unsolicited")})
                 .yields({"PairFailed local.example<remote.example dialback.unsolicited", kForged})});
 }
 
@@ -121,7 +121,7 @@ TEST(OutboundDialback, dialback_that_is_not_answered_times_out) {
        time_is_up().after(1us).yields({"PairFailed other-local.example<remote.example dialback.timeout"}),
        says(result("valid", "other-local.example")),  // late, but no forgery
        says(result("valid", "other-local.example"))
-           .writes(stream_error("policy-violation"))
+           .writes({stream_error("policy-violation", "dialback.unsolicited")})
            .yields({"Closed dialback.unsolicited"})});
 }
 
@@ -138,7 +138,7 @@ TEST(OutboundDialback, questions_are_asked_when_the_ladder_is_climbed) {
            .yields({"Verified local.example<remote.example 78 invalid certificate"}),
        says(verdict("valid")).yields({"Verified local.example<remote.example 77 valid certificate"}),
        says(verdict("valid"))
-           .writes(stream_error("policy-violation"))
+           .writes({stream_error("policy-violation", "dialback.unsolicited")})
            .yields({"Closed dialback.unsolicited"})});
   ask_only("without certificate", {}, until_secure({}) + Steps{says(header(2) + features(kOffersDialback))},
            {verifies("77", "k").writes({question("77", "k")}),

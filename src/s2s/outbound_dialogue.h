@@ -60,10 +60,6 @@ inline std::string ask(const std::string& from, const std::string& key) {
 inline std::string question(const std::string& n, const std::string& key) {
   return "<db:verify from='local.example' to='remote.example' id='" + n + "'>" + key + "</db:verify>";
 }
-inline std::vector<std::string> stream_error(const std::string& condition) {
-  return {"<stream:error><" + condition + " xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>",
-          "</stream:error></stream:stream>"};
-}
 
 // --- steps
 

@@ -52,7 +52,7 @@ TEST(Outbound, direct_tls_starts_with_the_handshake) {
       {"ALPN",
        dialled({}, true, true),
        {begins, tls<Outbound>(found)
-                    .writes({kOurHeader, "undefined-condition", kFooter})
+                    .writes({kOurHeader, stream_error("undefined-condition", "tls.alpn")})
                     .yields({"PairFailed local.example<remote.example tls.alpn", "Closed tls.alpn"})}});
 }
 
@@ -73,7 +73,7 @@ TEST(Outbound, a_server_without_a_certificate_for_the_domain_gets_nothing) {
   for (const auto& c : cases) {
     converse(c.why, {}, until_secure(c.names),
              {says(header(2) + kOffersBoth)
-                  .writes(stream_error("not-authorized"))
+                  .writes({stream_error("not-authorized", c.code)})
                   .yields({std::string("PairFailed local.example<remote.example ") + c.code,
                            std::string("Closed ") + c.code})});
   }
@@ -106,11 +106,11 @@ TEST(Outbound, policy_is_asked_again_when_the_answer_comes) {
 TEST(Outbound, without_starttls_nothing_is_said_where_tls_is_required) {
   converse("not offered", {}, {connected()},
            {says(header(1) + features(kOffersDialback))
-                .writes(stream_error("policy-violation"))
+                .writes({stream_error("policy-violation", "tls.required")})
                 .yields({"PairFailed local.example<remote.example tls.required", "Closed tls.required"})});
   converse("refused", {}, {connected(), says(header(1) + features(kOffersTls)).writes({kAsksTls})},
            {says("<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
-                .writes({kFooter})
+                .writes({stream_error("undefined-condition", "tls.handshake")})
                 .yields({"PairFailed local.example<remote.example tls.handshake", "Closed tls.handshake"})});
 }
 
@@ -157,7 +157,7 @@ TEST(Outbound, dialback_is_not_begun_by_the_peer) {
   for (const std::string& bytes : {result("valid"), verdict("valid")}) {
     converse("before TLS", {}, {connected(), says(header(1))},
              {says(bytes)
-                  .writes(stream_error("policy-violation"))
+                  .writes({stream_error("policy-violation", "dialback.unsolicited")})
                   .yields({"PairFailed local.example<remote.example dialback.unsolicited",
                            "Closed dialback.unsolicited"})});
   }
@@ -243,7 +243,9 @@ TEST(Outbound, the_peer_may_send_nothing_of_its_own) {
         std::string("<db:verify from='remote.example' to='local.example' id='1'>k</db:verify>"),
         std::string("<enabled xmlns='urn:xmpp:sm:3'/>")}) {
     converse("ready: " + bytes, {}, authenticated(),
-             {says(bytes).writes(stream_error("policy-violation")).yields({"Closed stream.order"})});
+             {says(bytes)
+                  .writes({stream_error("policy-violation", "stream.order")})
+                  .yields({"Closed stream.order"})});
     Lone lone;
     lone.go(asked());
     EXPECT_EQ(lone.trial->bytes(bytes).outputs.back(), "Closed stream.order") << bytes;
@@ -307,11 +309,17 @@ TEST(Outbound, deadlines_are_absolute) {
   const Duration tls(limits::kTlsTimeout), negotiation(limits::kNegotiationTimeout);
   converse("silence", {}, {connected()},
            {time_is_up().after(tls - 1us),
-            time_is_up().after(1us).writes(stream_error("connection-timeout")).yields(late)});
+            time_is_up()
+                .after(1us)
+                .writes({stream_error("connection-timeout", "stream.negotiation-timeout")})
+                .yields(late)});
   converse("handshake", {}, until_tls(), {time_is_up().after(tls).yields(late)});
   converse("features", {}, until_secure(),
            {says(header(2)), says(" ").after(negotiation - 1us),
-            time_is_up().after(1us).writes(stream_error("connection-timeout")).yields(late)});
+            time_is_up()
+                .after(1us)
+                .writes({stream_error("connection-timeout", "stream.negotiation-timeout")})
+                .yields(late)});
   converse("dialback", {}, asked(),
            {time_is_up()
                 .after(limits::kDialbackTimeout)

@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/bytes.h"
-#include "s2s/stream.h"
+#include "s2s/stream_xml.h"
 
 namespace sallyport::s2s {
 
@@ -21,7 +21,7 @@ bool is_external_offered(const xmpp::Element& features) {
   });
 }
 
-std::optional<SaslRefusal> judge_external(const xmpp::Element& auth, const xmpp::Domain& from) {
+std::optional<SaslRefusal> check_external(const xmpp::Element& auth, const xmpp::Domain& from) {
   const std::string* mechanism = auth.attribute("mechanism");
   if (mechanism == nullptr || *mechanism != "EXTERNAL") {
     return SaslRefusal{"invalid-mechanism",

@@ -1,5 +1,5 @@
 // SASL EXTERNAL between servers (RFC 6120 6, XEP-0178 3): the certificate of the TLS handshake is the
-// credential; what is exchanged here is only which domain it shall stand for.
+// credential; the elements here only name the domain that it shall stand for.
 #pragma once
 
 #include <optional>
@@ -21,10 +21,10 @@ struct SaslRefusal {
   std::string_view condition;
   Error error;
 };
-// What `<auth/>` asks, on a stream whose header says `from`: nothing where it is allowed to speak for that
+// Checks `<auth/>` on a stream whose header says `from`: unset where the peer may speak for that
 // domain. Accepts the authorization identities "=" and none (derived from `from`), and `from` itself as a
 // bare domain in any spelling (RFC 6120 6.3.8, XEP-0178 3 step 11).
-std::optional<SaslRefusal> judge_external(const xmpp::Element& auth, const xmpp::Domain& from);
+std::optional<SaslRefusal> check_external(const xmpp::Element& auth, const xmpp::Domain& from);
 
 // XEP-0178 3 step 10: the authorization identity is sent, for compatibility.
 std::string external_auth_xml(const xmpp::Domain& own);

@@ -4,8 +4,13 @@
 
 namespace sallyport::s2s {
 
-std::optional<InDoubt> SendLane::handle_written(std::uint64_t total) {
+void SendLane::remove(const Pair& pair) {
+  std::erase_if(proofs_, [&pair](const PeerProof& proof) { return proof.pair() == pair; });
+}
+
+std::optional<InDoubt> SendLane::handle_written(std::uint64_t total, std::uint64_t end) {
   written_ = total;
+  if (end - total <= limits::kWriteQueueBytesMax / 2) full_ = false;
   while (!recent_ends_.empty() && recent_ends_.front() + limits::kWriteWindowBytes < total)
     recent_ends_.drop_front();
   InDoubt now{total, 0};

@@ -1,24 +1,32 @@
-// The sending half of a session: what became of the stanzas that were written to a stream.
+// The sending half of a session: the pairs whose stanzas may be sent, the limits of the peer, and what became
+// of the stanzas that were written to a stream.
 //
 // A stanza is in flight from the moment it is written until the lane reports it: as delivered, or, when the
 // stream ends, as unsent or as one that the peer may not have read. Reports are counts in the order of
 // writing, so the owner keeps the stanzas themselves in a queue and takes them from its front.
 //
-// A stanza in the socket has not been read yet, and without acknowledgements (XEP-0198) no peer says that it
-// has: a peer that ends its stream with an error, because of one stanza that it does not accept, reads
-// nothing behind that one and tells nobody. A stanza that the socket took is therefore in doubt until the
+// A stanza in the socket has not been read yet, and without acknowledgements (XEP-0198) no peer reports that
+// it has: a peer that ends its stream with an error, because of one stanza that it does not accept, reads
+// nothing after that one. A stanza that the socket took is therefore in doubt until the
 // owner confirms it, limits::kDoubtDelay later (docs/delivery.md).
 //
 // Offsets count the bytes of the stream's output from the beginning of its connection. Pure; one owner.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "base/limits.h"
 #include "base/result.h"
 #include "base/ring.h"
+#include "base/time.h"
+#include "s2s/identity.h"
+#include "s2s/stream_limits.h"
+#include "xmpp/stanza.h"
 
 namespace sallyport::s2s {
 
@@ -38,19 +46,47 @@ struct Delivered {
 struct SendEnded {
   std::size_t unsent = 0;
   std::size_t doubted_bytes = 0;  // what InDoubt reported and Delivered did not
-  std::size_t uncertain = 0;  // how many stanzas reached a stream of which nobody knows whether it was read
+  std::size_t uncertain = 0;      // stanzas that reached a stream and may not have been read
   std::optional<Error> peer_error{};
 };
 
 class SendLane {
  public:
+  explicit SendLane(Time now = {}) : last_sent_(now) {}
+
+  // --- pairs
+
+  // Stanzas of the pair may be sent from now on. Precondition: it has no proof here.
+  void add(PeerProof proof) { proofs_.push_back(std::move(proof)); }
+  void remove(const Pair& pair);
+  bool has(const Pair& pair) const {
+    return std::ranges::find(proofs_, pair, &PeerProof::pair) != proofs_.end();
+  }
+  const std::vector<PeerProof>& proofs() const { return proofs_; }
+
+  // --- limits of the peer (XEP-0478)
+
+  void set_peer_limits(const StreamLimits& limits) { peer_limits_ = limits; }
+  const StreamLimits& peer_limits() const { return peer_limits_; }
+  // Whether the stanza's bytes are within the `max-bytes` that the peer announced.
+  bool takes(const xmpp::Stanza& stanza) const {
+    return !peer_limits_.max_bytes || stanza.xml().size() <= *peer_limits_.max_bytes;
+  }
+  // The peer got an element that it counts as traffic (RFC 6120 4.6).
+  void note_traffic(Time now) { last_sent_ = now; }
+  // When the peer may find the stream idle, if we send nothing until then.
+  Time peer_idle_deadline() const { return last_sent_ + idle_timeout(peer_limits_); }
+
+  // --- stanzas in flight
+
   // A stanza of `xml_bytes` was appended to the stream's output, which now ends at `end`.
   void add(std::uint64_t end, std::size_t xml_bytes) {
     in_flight_.emplace_back(Sent{end, xml_bytes + limits::kStanzaOverheadBytes});
+    if (end - written_ > limits::kWriteQueueBytesMax) full_ = true;
   }
-  // The socket has taken `total` bytes. Nothing when that completes no stanza. Afterwards `overflow` is to be
-  // called.
-  std::optional<InDoubt> handle_written(std::uint64_t total);
+  // The socket has taken `total` bytes of the output, which ends at `end`. Nothing when that completes no
+  // stanza. Afterwards `overflow` is to be called.
+  std::optional<InDoubt> handle_written(std::uint64_t total, std::uint64_t end);
   // Stanzas that may not stay in doubt because more than limits::kDoubtStreamBytesMax would be, oldest first.
   std::optional<Delivered> overflow();
   // Stanzas in doubt that end at `mark` or before it count as delivered.
@@ -59,7 +95,9 @@ class SendLane {
   // broken. `peer_error`: the peer ended the stream with it.
   SendEnded end(std::uint64_t taken, bool broken, std::optional<Error> peer_error);
 
-  std::uint64_t written() const { return written_; }
+  // More than limits::kWriteQueueBytesMax of output has not reached the socket, and since then never less
+  // than half of that.
+  bool is_full() const { return full_; }
   std::size_t in_flight() const { return in_flight_.size(); }
 
  private:
@@ -69,10 +107,14 @@ class SendLane {
   };
   void deliver_front(Delivered& delivered);
 
+  std::vector<PeerProof> proofs_;
+  StreamLimits peer_limits_;
+  Time last_sent_;
   Ring<Sent, 16 * 1024> in_flight_;
   std::size_t in_doubt_ = 0;  // of those, at the front
   std::size_t doubt_bytes_ = 0;
   std::uint64_t written_ = 0;
+  bool full_ = false;
   Ring<std::uint64_t> recent_ends_;  // of delivered stanzas, one write window back
 };
 

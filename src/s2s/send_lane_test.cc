@@ -27,7 +27,7 @@ struct SendLaneTest : ::testing::Test {
     return fmt::format("{} unsent, {} uncertain{}", ended.unsent, ended.uncertain,
                        ended.peer_error ? ", by an error" : "");
   }
-  std::string socket_takes(std::uint64_t total) { return shown(lane.handle_written(total)); }
+  std::string socket_takes(std::uint64_t total) { return shown(lane.handle_written(total, end)); }
   std::string confirms(std::uint64_t mark) { return shown(lane.confirm(mark)); }
   std::string ends(std::uint64_t taken, bool broken = false, std::optional<Error> error = std::nullopt) {
     return shown(lane.end(taken, broken, std::move(error)));
@@ -76,7 +76,7 @@ TEST_F(SendLaneTest, the_oldest_are_delivered_when_more_than_the_bound_would_be_
 
 TEST_F(SendLaneTest, one_stanza_may_be_in_doubt_however_large_it_is) {
   lane.add(1'000'000, 1'000'000);
-  lane.handle_written(1'000'000);
+  lane.handle_written(1'000'000, 1'000'000);
   EXPECT_EQ(shown(lane.overflow()), "nothing");
 }
 
@@ -117,9 +117,31 @@ TEST_F(SendLaneTest, of_what_was_delivered_longer_than_a_write_window_ago_nothin
   EXPECT_EQ(ends(end, true), "0 unsent, 1 uncertain");
 }
 
+TEST_F(SendLaneTest, the_lane_is_full_above_the_bound_and_until_half_of_it_is_written) {
+  const std::uint64_t most = limits::kWriteQueueBytesMax;
+  lane.add(end += most, most);
+  EXPECT_FALSE(lane.is_full());
+  writes(1);
+  EXPECT_TRUE(lane.is_full());
+  socket_takes(end - most / 2 - 1);
+  EXPECT_TRUE(lane.is_full()) << "more than half is left";
+  socket_takes(end - most / 2);
+  EXPECT_FALSE(lane.is_full());
+}
+
+TEST_F(SendLaneTest, the_peer_finds_a_stream_idle_that_long_after_our_last_traffic) {
+  using namespace std::chrono_literals;
+  lane = SendLane(Time(1h));
+  const StreamLimits announced{.max_bytes = std::nullopt, .idle = Duration(60s)};
+  EXPECT_EQ(lane.peer_idle_deadline(), Time(1h) + idle_timeout({}));
+  lane.set_peer_limits(announced);
+  lane.note_traffic(Time(2h));
+  EXPECT_EQ(lane.peer_idle_deadline(), Time(2h) + idle_timeout(announced));
+}
+
 TEST_F(SendLaneTest, the_bytes_in_doubt_are_accounted_for_to_the_last) {
   writes(5);
-  std::size_t held = lane.handle_written(40)->bytes;
+  std::size_t held = lane.handle_written(40, end)->bytes;
   held -= lane.confirm(20)->bytes;
   EXPECT_EQ(held, 2 * (10 + kCost));
   EXPECT_EQ(lane.end(50, false, std::nullopt).doubted_bytes, held);

@@ -1,4 +1,4 @@
-// STARTTLS (RFC 6120 5): what is offered, asked and answered. The handshake is the owner's.
+// STARTTLS (RFC 6120 5): the offer, the request and the answer. The owner does the handshake.
 #pragma once
 
 #include <string>

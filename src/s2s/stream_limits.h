@@ -1,6 +1,6 @@
-// Stream limits advertisement (XEP-0478): what the receiving entity of a stream says in its features about
-// the size of a stanza and about idle streams. We announce ours on streams that we accept, and obey the
-// peer's on streams that we open.
+// Stream limits advertisement (XEP-0478): in its features the receiving entity of a stream announces its
+// limits for the size of a stanza and for idle streams. We announce ours on streams that we accept, and obey
+// the peer's on streams that we open.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +16,7 @@ namespace sallyport::s2s {
 // dialback.
 std::string limits_feature_xml();
 
-// What a peer announces. A value that is absent, zero, not a decimal number, or longer than
+// The limits of a peer. A value that is absent, zero, not a decimal number, or longer than
 // limits::kStreamLimitDigitsMax digits is unset: the peer announces no limit of that kind.
 struct StreamLimits {
   // Of a first-level element, as it is on the wire. Below limits::kPeerStanzaBytesMin it is against RFC 6120
@@ -31,9 +31,9 @@ struct StreamLimits {
 // The limits in the peer's `<stream:features/>`. XEP-0478 4: each new set of features may change them.
 StreamLimits stream_limits(const xmpp::Element& features);
 
-// After how long without traffic from us a stream to that peer is closed. The peer may only end an idle
-// stream or check whether we live; ending it ourselves, somewhat earlier, means that no stanza is written to
-// a stream which the peer is about to end. At most limits::kStreamIdleTimeout.
+// After how long without traffic from us a stream to that peer is closed. The peer may end an idle
+// stream or check whether we live; we end it ourselves somewhat earlier, so that no stanza is written to a
+// stream which the peer is about to end. At most limits::kStreamIdleTimeout.
 Duration idle_timeout(const StreamLimits& limits);
 
 }  // namespace sallyport::s2s

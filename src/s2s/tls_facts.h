@@ -1,5 +1,5 @@
-// What a TLS handshake found out: facts, not judgements about identity. Made by the
-// I/O layer (or by the simulation), read by `identity`. The machines never see a TLS stack.
+// The facts of a TLS handshake, without a verdict about identity. Made by the I/O layer (or by the
+// simulation), read by `identity`. The machines never see a TLS stack.
 #pragma once
 
 #include <cstdint>
@@ -42,7 +42,7 @@ struct TlsFacts {
   Result<void> chain = Error{Code::kTlsNoCertificate, {}};
   CertificateNames names;
   std::string key_pin;  // "sha256:<base64>" of the peer's SubjectPublicKeyInfo, empty without certificate
-  // Of the peer's own certificate, not of its chain. They are for people: `chain` has been judged by them.
+  // Of the peer's own certificate, not of its chain. They are for people: `chain` was checked with them.
   ExtendedUsage usage;
   UnixTime not_before{};
   UnixTime not_after{};

@@ -1,0 +1,49 @@
+// What an accepted stream asks of its owner and reports to it.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <variant>
+
+#include "base/result.h"
+#include "base/ring.h"
+#include "s2s/identity.h"
+#include "s2s/receive_lane.h"
+#include "s2s/stream.h"
+
+namespace sallyport::s2s {
+
+// A key was shown for the pair: ask the authoritative server of `pair.remote` (a new connection,
+// XEP-0220 2.1.1 step 2), then call handle_verified.
+struct VerifyKey {
+  Pair pair;
+  std::string stream_id;
+  std::string key;
+};
+// Somebody asks whether this is a key of ours (XEP-0220 2.1.1 step 3), then handle_key_checked.
+struct CheckKey {
+  Pair pair;  // local: the domain the key would speak for
+  std::string stream_id;
+  std::string key;
+};
+// Policy here does not know whether the pair may be proved (Judge::must_ask): ask the node that knows. Where
+// the pair is not proved yet, then handle_admission; of a pair that is `proved`, an answer other than yes is
+// told by judge_again, once the judge knows it.
+struct AskAdmission {
+  Pair pair;
+  bool proved = false;
+};
+// The pair is proved; stanzas of it may follow.
+struct Admitted {
+  PeerProof proof;
+};
+// A pair was refused while negotiating; the peer has been told. The stream may live on.
+struct PairRefused {
+  Pair pair;
+  Error error;
+};
+using InboundOutput = std::variant<StartTls, VerifyKey, CheckKey, AskAdmission, Admitted, PairRefused,
+                                   StanzaReceived, StanzaRejected, Closed>;
+using ReceivingOutputs = Ring<InboundOutput>;
+
+}  // namespace sallyport::s2s
