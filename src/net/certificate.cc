@@ -67,7 +67,7 @@ std::string_view string_of(const ASN1_STRING* text) {
 
 void add_name(std::vector<std::string>& names, const ASN1_STRING* text) {
   std::string_view name = string_of(text);
-  // A name with a NUL inside is read shorter by some: it proves nothing (THREATS B4).
+  // Some software reads a name with a NUL as a shorter one: it proves nothing (THREATS B4).
   if (name.empty() || name.find('\0') != std::string_view::npos) return;
   names.emplace_back(name);
 }
@@ -169,7 +169,7 @@ Result<s2s::CertificateNames> certificate_names(X509* certificate) {
   GeneralNamesPtr entries(
       static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, &critical, nullptr)));
   if (!entries) {
-    // -1: there is none. Anything else: there are several, or it cannot be read.
+    // -1: it is absent. Any other value: there are several, or it cannot be parsed.
     if (critical == -1) return names;
     ERR_clear_error();
     return Error{Code::kTlsUntrusted, "the certificate's names cannot be read"};
@@ -241,7 +241,7 @@ Result<JudgedCertificate> judge_certificate(std::string_view chain_pem, std::str
 Result<IdentityPem> make_identity(std::string_view name, UnixTime now) {
   PkeyPtr key = new_key();
   if (!key) return Error{Code::kInternal, openssl_reasons()};
-  // Its dates are not judged; a century keeps every tool that looks at them quiet.
+  // Peers ignore its dates; a century avoids warnings of tools that check them.
   X509Ptr certificate = start_certificate(std::string(name.substr(0, 64)), now - std::chrono::hours(1),
                                           now + std::chrono::hours(24 * 36'525), key.get());
   X509* x = certificate.get();

@@ -1,4 +1,4 @@
-// Two doors with scripted roles talk over loopback sockets in one thread, for the driver's tests. Nothing
+// Two nodes with scripted roles talk over loopback sockets in one thread, for the driver's tests. Nothing
 // sleeps: each test runs the loop until what it waits for is true, or fails after a generous time.
 #pragma once
 
@@ -152,12 +152,12 @@ struct KeepLog : LogSink {
   std::vector<LogEvent> events;
 };
 
-// A door: a scripted role with everything around it.
-struct Door {
-  explicit Door(asio::io_context& io) : io_(io) {}
+// A node: a scripted role with everything around it.
+struct TestNode {
+  explicit TestNode(asio::io_context& io) : io_(io) {}
   void start(DriverConfig config) {
     link = *LinkTls::make(identity.certificate, identity.key);
-    driver.emplace(Driver::Parts{io_, role, dialer, tls, *link, &certificates, aside, log},
+    driver.emplace(Driver::Parts{io_, role, dialer, tls, *link, &certificates, worker, log},
                    std::move(config));
     auto started = driver->start();
     ASSERT_TRUE(started) << started.error().text;
@@ -175,10 +175,10 @@ struct Door {
   PlainDialer dialer;
   PushedCertificates certificates;
   S2sTls tls{certificates};
-  IdentityPem identity = *make_identity("door", UnixTime(std::chrono::seconds(1'700'000'000)));
+  IdentityPem identity = *make_identity("node", UnixTime(std::chrono::seconds(1'700'000'000)));
   std::unique_ptr<LinkTls> link;
   KeepLog log;
-  Aside aside;
+  Worker worker;
   std::optional<Driver> driver;
 };
 
@@ -259,9 +259,9 @@ class DriverTest : public ::testing::Test {
 
   asio::io_context io_{1};
   TestAuthority root_;
-  Door server_{io_};
-  Door client_{io_};
-  Door stranger_{io_};
+  TestNode server_{io_};
+  TestNode client_{io_};
+  TestNode stranger_{io_};
 };
 
 }  // namespace sallyport::net

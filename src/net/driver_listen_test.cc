@@ -22,13 +22,13 @@ TEST_F(DriverTest, a_port_that_does_not_listen_refuses) {
 }
 
 TEST_F(DriverTest, a_port_in_use_fails_the_start) {
-  Door other(io_);
+  TestNode other(io_);
   DriverConfig config;
   config.s2s = server_.driver->s2s_endpoints();
   config.listen_from_start = true;
   other.link = *LinkTls::make(other.identity.certificate, other.identity.key);
   Driver driver(
-      Driver::Parts{io_, other.role, other.dialer, other.tls, *other.link, nullptr, other.aside, other.log},
+      Driver::Parts{io_, other.role, other.dialer, other.tls, *other.link, nullptr, other.worker, other.log},
       config);
   auto started = driver.start();
   ASSERT_FALSE(started);

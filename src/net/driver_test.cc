@@ -157,7 +157,7 @@ TEST_F(DriverTest, records_that_are_there_together_are_given_at_once) {
   EXPECT_EQ(times, 1);
 }
 
-TEST_F(DriverTest, on_a_quiet_door_what_comes_is_answered_within_its_own_event) {
+TEST_F(DriverTest, on_a_quiet_node_an_event_is_answered_at_once) {
   gate::ConnId conn = connect();
   server_.role.on_bytes = [&](gate::ConnId, std::string_view) { server_.role.say(conn, "answer"); };
   client_.say(2, "question");
