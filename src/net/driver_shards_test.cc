@@ -1,5 +1,5 @@
-// Two shards of one node, in one thread: what goes to which, and what they share. (That they may run in two
-// is the business of test/cli, and of the sanitizer for threads.)
+// Two shards of one node, in one thread: how connections are assigned, and what they share. (test/cli and the
+// thread sanitizer test that they may run in two threads.)
 #include <boost/asio/read.hpp>
 
 #include "net/driver_fixture.h"
@@ -205,10 +205,10 @@ TEST_F(ShardsTest, the_limit_of_an_address_holds_for_the_node) {
     asio::write(peers.back(), asio::buffer(header(domain_of(1))));
   }
   ASSERT_TRUE(run_until([&] { return accepted(second_) == peers.size(); }));
-  // All of them count, though the first shard carries none.
+  // All connections count, though the first shard carries none.
   peers.push_back(come());
   ASSERT_TRUE(run_until([&] { return first_.driver->counters().refused == 1; }));
-  // What the second shard knows to be proved does not, and it is asked before anybody is refused.
+  // Authenticated connections of the second shard do not count; it is asked before a connection is refused.
   second_.role.proved_.insert(second_.role.accepted_.begin(), second_.role.accepted_.end());
   auto rested = std::chrono::steady_clock::now() + 2 * limits::kCountAgainAfter;
   run_until([&] { return std::chrono::steady_clock::now() > rested; });
@@ -216,7 +216,7 @@ TEST_F(ShardsTest, the_limit_of_an_address_holds_for_the_node) {
   asio::write(peers.back(), asio::buffer(header(domain_of(0))));
   ASSERT_TRUE(run_until([&] { return accepted(first_) == 1; }));
   EXPECT_EQ(first_.driver->counters().refused, 1U);
-  // And what has ended does not.
+  // Connections that have ended do not count.
   EXPECT_EQ(shards_.connections(), limits::kUnauthenticatedPerAddressMax + 1);
   peers.clear();
   ASSERT_TRUE(run_until([&] { return shards_.connections() == 0; }));
@@ -277,13 +277,13 @@ TEST_F(ShardsTest, of_those_that_wait_for_a_slow_shard_the_address_with_most_giv
   std::vector<tcp::socket> peers;
   constexpr std::size_t kHosts = limits::kAcceptedUndecidedMax / limits::kAcceptedUndecidedPerAddressMax;
   for (std::uint8_t host = 1; host <= kHosts; ++host) {
-    // One that counts, and as many as may wait.
+    // One connection that counts, and as many as may wait.
     for (std::size_t i = 0; i <= limits::kAcceptedUndecidedPerAddressMax; ++i)
       peers.push_back(come_from(host));
   }
   peers.push_back(come_from(100));
   peers.push_back(come_from(100));
-  // The first one from there counts, the second waits in the place of another.
+  // The first connection from there counts; the second waits in the place of another.
   ASSERT_TRUE(run_until([&] { return first_.driver->counters().accepted == kHosts + 1; }));
   ASSERT_TRUE(run_until([&] { return first_.driver->counters().refused == 1; }));
   busy.driver->stop();
@@ -359,7 +359,7 @@ TEST_F(ShardsTest, shards_of_two_cores_are_not_mixed) {
   ASSERT_TRUE(run_until([&] { return other_core_.role.disconnected_.size() == 1; }));
   EXPECT_NE(other_core_.role.received_[2].find("link.second-core"), std::string::npos);
   EXPECT_TRUE(second_.role.links_.empty());
-  // Once the first has gone the other may have all of them.
+  // Once the first has ended the other may have all of them.
   core_0_.want(gate::Disconnect{2});
   ASSERT_TRUE(run_until([&] { return shards_.connections() == 0; }));
   other_core_.want(gate::DialLink{4, 0});
@@ -367,7 +367,7 @@ TEST_F(ShardsTest, shards_of_two_cores_are_not_mixed) {
   EXPECT_EQ(second_.role.link_peer_, 1U);
 }
 
-// As a core: its shard 1 dials edges that may have one or none of that number.
+// A core whose shard 1 dials edges that may have a shard of that number or none.
 class CoreShardTest : public ShardsTest {
  protected:
   void start_shard(const std::vector<TestNode*>& edges) {

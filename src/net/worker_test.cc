@@ -13,7 +13,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// A loop that ends when it has been told so much.
+// A loop that ends after so many results.
 struct Loop {
   void run(std::size_t told) {
     const auto work = asio::make_work_guard(io);
