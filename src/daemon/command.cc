@@ -94,7 +94,7 @@ constexpr Option kKeygen[] = {
     {"--out-key", "", "FILE",
      "The file for the private key (mode 0600); an existing file is not overwritten."},
     {"--name", "", "NAME", "The name in the certificate, for people only.", false},
-    {"--show", "", "FILE", "Print the pin of this certificate, or key, and make nothing."}};
+    {"--show", "", "FILE", "Print the pin of this certificate or key instead of making one."}};
 
 constexpr Argument kHelpWords[] = {
     {"COMMAND", "The command to explain; without one, all are listed.", false, true}};
