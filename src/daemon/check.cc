@@ -37,19 +37,19 @@ std::string text_at(const json::object& object, std::string_view name) {
 
 // "SRV xmpp.example.net:5269 at 198.51.100.7:5269; ...": where a dial would go.
 std::string plan_text(const net::DnsExplained& explained) {
-  constexpr std::size_t kTold = 4;
+  constexpr std::size_t kTargetsShown = 4;
   std::string out;
-  std::size_t told = 0;
+  std::size_t shown_count = 0;
   for (const net::TargetExplained& target : explained.plan) {
     std::string addresses;
     for (const net::AddressExplained& address : target.addresses) {
       if (!address.refused) addresses += (addresses.empty() ? "" : ", ") + address.endpoint.text();
     }
     if (addresses.empty()) continue;
-    if (++told > kTold) continue;
+    if (++shown_count > kTargetsShown) continue;
     out += fmt::format("{}{} at {}", out.empty() ? "" : "; ", target.target.text(), addresses);
   }
-  if (told > kTold) out += fmt::format("; and {} more", told - kTold);
+  if (shown_count > kTargetsShown) out += fmt::format("; and {} more", shown_count - kTargetsShown);
   if (!explained.skipped.empty()) out += fmt::format("; {} not tried", explained.skipped.size());
   return out;
 }
@@ -217,7 +217,7 @@ Result<json::object> run_check(const CheckOrder& order, const CheckMeans& means,
   json::object answer{
       {"domain", order.name.ascii()}, {"local", nullptr}, {"by", means.policy ? "edge" : "command"}};
   if (identity->own) answer["local"] = identity->own->ascii();
-  if (judge_policy(means, identity->own, order.name, now, steps)) {
+  if (check_policy(means, identity->own, order.name, now, steps)) {
     CheckRun run(means, std::move(stop));
     if (Result<void> ready = run.prepare(order); !ready) return std::move(ready).error();
     if (Result<void> done = check_remote(run, order, means, std::move(*identity), steps); !done)

@@ -48,13 +48,13 @@ class PeerCertificate {
   }
 
   // A chain that fails only for the dates or the use of the certificate is reported by their own steps.
-  void judge_chain() {
+  void check_chain() {
     if (facts_.chain) return steps_.pass(step::kChain, "leads to an authority that this gateway trusts");
     if (!is_within(facts_, now_) || !is_usable()) return;
     fail_or_warn(step::kChain, facts_.chain.error());
   }
 
-  void judge_dates() {
+  void check_dates() {
     const std::string dates = fmt::format("{} to {}", date(facts_.not_before), date(facts_.not_after));
     if (now_ < facts_.not_before) {
       fail_or_warn(step::kDates, {Code::kTlsUntrusted, fmt::format("It is not valid yet: {}.", dates)},
@@ -71,7 +71,7 @@ class PeerCertificate {
     }
   }
 
-  void judge_usage() {
+  void check_usage() {
     const std::string text = usage_text(facts_.usage);
     if (!is_usable()) {
       return fail_or_warn(
@@ -110,7 +110,7 @@ std::string usage_text(const s2s::ExtendedUsage& usage) {
   return "neither serverAuth nor clientAuth";
 }
 
-bool judge_peer_certificate(const s2s::TlsFacts& facts, const xmpp::Domain& name,
+bool check_peer_certificate(const s2s::TlsFacts& facts, const xmpp::Domain& name,
                             const std::optional<policy::PeerRules>& rules, UnixTime now, CheckSteps& steps) {
   PeerCertificate peer(facts, rules, now, steps);
   if (!facts.peer_certificate) {
@@ -118,9 +118,9 @@ bool judge_peer_certificate(const s2s::TlsFacts& facts, const xmpp::Domain& name
     return false;
   }
   steps.pass(step::kCertificate, fmt::format("{}; {}", names_of(facts.names), facts.key_pin));
-  peer.judge_chain();
-  peer.judge_dates();
-  peer.judge_usage();
+  peer.check_chain();
+  peer.check_dates();
+  peer.check_usage();
   const Result<void> proved = s2s::certificate_names_domain(facts, name);
   if (proved) {
     steps.pass(step::kProvesDomain, name.ascii());
@@ -130,7 +130,7 @@ bool judge_peer_certificate(const s2s::TlsFacts& facts, const xmpp::Domain& name
   return proved.has_value();
 }
 
-void judge_own_certificate(const OfferedCertificate& offered, const s2s::TlsFacts& facts, UnixTime now,
+void check_own_certificate(const OfferedCertificate& offered, const s2s::TlsFacts& facts, UnixTime now,
                            CheckSteps& steps) {
   std::string text = fmt::format("{}, EKU {}", offered.own.ascii(), usage_text(offered.usage));
   if (now > offered.not_after) {

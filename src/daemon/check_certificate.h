@@ -18,7 +18,7 @@ std::string usage_text(const s2s::ExtendedUsage& usage);
 // Adds the steps `certificate`, `chain`, `dates`, `EKU` and `proves the domain`. A failure becomes a warning
 // where `rules` accept dialback from the peer. `rules`: absent where no policy is known; then a certificate
 // is required, as by default. Returns whether the peer's certificate proves `name`.
-bool judge_peer_certificate(const s2s::TlsFacts& facts, const xmpp::Domain& name,
+bool check_peer_certificate(const s2s::TlsFacts& facts, const xmpp::Domain& name,
                             const std::optional<policy::PeerRules>& rules, UnixTime now, CheckSteps& steps);
 
 // The certificate that we offer for a local domain.
@@ -28,7 +28,7 @@ struct OfferedCertificate {
   UnixTime not_after{};
 };
 // Adds the step `our certificate` after a handshake in which `offered` could be shown.
-void judge_own_certificate(const OfferedCertificate& offered, const s2s::TlsFacts& facts, UnixTime now,
+void check_own_certificate(const OfferedCertificate& offered, const s2s::TlsFacts& facts, UnixTime now,
                            CheckSteps& steps);
 
 }  // namespace sallyport::daemon

@@ -17,7 +17,7 @@ namespace {
 
 namespace json = boost::json;
 
-struct Judged {
+struct Findings {
   std::vector<config::Finding> errors;
   std::vector<config::Finding> warnings;
 };
@@ -29,7 +29,7 @@ struct Given {
 };
 
 template <typename T>
-void take(Judged& into, config::Loaded<T> loaded) {
+void take(Findings& into, config::Loaded<T> loaded) {
   into.errors.insert(into.errors.end(), loaded.errors.begin(), loaded.errors.end());
   into.warnings.insert(into.warnings.end(), loaded.warnings.begin(), loaded.warnings.end());
 }
@@ -50,7 +50,7 @@ std::optional<FileRole> role_of(const std::string& path, const std::string& text
 }
 
 // A core.toml that has an edge's tables is checked as an edge's, but started as a core's.
-void warn_of_name(const std::string& path, FileRole role, Judged& into) {
+void warn_of_name(const std::string& path, FileRole role, Findings& into) {
   const auto named = role_named(std::filesystem::path(path).stem().string());
   if (!named || *named == role) return;
   into.warnings.push_back(finding_of(
@@ -73,7 +73,7 @@ std::string core_beside(const std::string& policy) {
 
 // Checks a policy with the core.toml whose internal names it must respect: one that is given with it, else
 // the core.toml in its folder or the one above. False when there is neither.
-bool judge_policy(const Given& policy, const std::vector<Given>& all, UnixTime now, Judged& into) {
+bool check_policy_file(const Given& policy, const std::vector<Given>& all, UnixTime now, Findings& into) {
   const auto given = std::ranges::find(all, FileRole::kCore, &Given::role);
   const std::string path = given != all.end() ? given->path : core_beside(policy.path);
   if (given == all.end() && !file_exists(path)) return false;
@@ -102,7 +102,7 @@ json::array listed(const std::vector<config::Finding>& findings) {
 
 Exit run_check_config(const Invocation& invocation) {
   const UnixTime now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-  Judged judged;
+  Findings found;
   std::vector<Given> given;
   std::vector<std::string> paths = invocation.arguments;
   std::ranges::move(invocation.values("--config"), std::back_inserter(paths));
@@ -113,7 +113,7 @@ Exit run_check_config(const Invocation& invocation) {
   for (const std::string& path : paths) {
     Result<std::string> text = read_file(path);
     if (!text) {
-      judged.errors.push_back(unreadable_finding(path, text.error()));
+      found.errors.push_back(unreadable_finding(path, text.error()));
       continue;
     }
     const auto role =
@@ -124,13 +124,13 @@ Exit run_check_config(const Invocation& invocation) {
           path));
       return Exit::kUsage;
     }
-    warn_of_name(path, *role, judged);
+    warn_of_name(path, *role, found);
     given.push_back({path, std::move(*text), *role});
   }
   for (const Given& file : given) {
-    if (file.role == FileRole::kEdge) take(judged, load_edge(file.path, now));
-    if (file.role == FileRole::kCore) take(judged, load_core(file.path, now));
-    if (file.role == FileRole::kPolicy && !judge_policy(file, given, now, judged)) {
+    if (file.role == FileRole::kEdge) take(found, load_edge(file.path, now));
+    if (file.role == FileRole::kCore) take(found, load_core(file.path, now));
+    if (file.role == FileRole::kPolicy && !check_policy_file(file, given, now, found)) {
       complain(
           fmt::format("{}: the policy is checked with the internal names of a core.toml; name that file too.",
                       file.path));
@@ -138,14 +138,14 @@ Exit run_check_config(const Invocation& invocation) {
     }
   }
   if (invocation.has("--json")) {
-    json::object answer{{"errors", listed(judged.errors)}, {"warnings", listed(judged.warnings)}};
-    add_error_of(judged.errors, answer);
+    json::object answer{{"errors", listed(found.errors)}, {"warnings", listed(found.warnings)}};
+    add_error_of(found.errors, answer);
     print(json::serialize(answer) + "\n");
   } else {
-    report(judged.errors, judged.warnings, true);
-    if (judged.errors.empty()) print("No errors.\n");
+    report(found.errors, found.warnings, true);
+    if (found.errors.empty()) print("No errors.\n");
   }
-  return judged.errors.empty() ? Exit::kGood : Exit::kConfiguration;
+  return found.errors.empty() ? Exit::kGood : Exit::kConfiguration;
 }
 
 }  // namespace sallyport::daemon

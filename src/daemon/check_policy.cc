@@ -55,7 +55,7 @@ Result<CheckIdentity> choose_identity(const CheckOrder& order, const CheckMeans&
   return CheckIdentity{first, std::nullopt};
 }
 
-bool judge_policy(const CheckMeans& means, const std::optional<xmpp::Domain>& own, const xmpp::Domain& remote,
+bool check_policy(const CheckMeans& means, const std::optional<xmpp::Domain>& own, const xmpp::Domain& remote,
                   UnixTime now, CheckSteps& steps) {
   if (!means.policy) {
     steps.warn(step::kPolicy, "not asked: no edge with a policy answers here",

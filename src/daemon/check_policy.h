@@ -24,7 +24,7 @@ Result<CheckIdentity> choose_identity(const CheckOrder& order, const CheckMeans&
 
 // Adds the step `policy`. False where the remote domain must not be dialled: it is one of our own names, or
 // federation is disabled.
-bool judge_policy(const CheckMeans& means, const std::optional<xmpp::Domain>& own, const xmpp::Domain& remote,
+bool check_policy(const CheckMeans& means, const std::optional<xmpp::Domain>& own, const xmpp::Domain& remote,
                   UnixTime now, CheckSteps& steps);
 
 // How the remote domain is reached, as for a stanza: the order's own server, else static routes, else DNS.

@@ -246,9 +246,9 @@ void Probe::handle_tls(gate::ConnId, Result<s2s::TlsFacts> facts, Now now) {
   tls_ = true;
   certificate_shown_ = !facts->own_certificate.empty();
   steps_.pass(step::kTls, fmt::format("{} {}{}", facts->version, facts->cipher, direct_ ? ", direct" : ""));
-  if (target_.offered) judge_own_certificate(*target_.offered, *facts, now.civil, steps_);
+  if (target_.offered) check_own_certificate(*target_.offered, *facts, now.civil, steps_);
   // Continues even with a bad certificate, to report the server's offers.
-  peer_is_proved_ = judge_peer_certificate(*facts, target_.name, target_.rules, now.civil, steps_);
+  peer_is_proved_ = check_peer_certificate(*facts, target_.name, target_.rules, now.civil, steps_);
   begin_stream(Phase::kSecureHeader);
 }
 

@@ -78,9 +78,9 @@ TEST(Show, policy_changes_have_their_sign_and_come_whole) {
 }
 
 TEST(Show, policies_without_a_difference_say_so) {
-  EXPECT_TRUE(show_policy_diff(parsed(R"({"changed":false,"changes":[]})")).starts_with("no difference\n"));
+  EXPECT_TRUE(show_policy_diff(parsed(R"({"changed":false,"changes":[]})")).starts_with("No difference.\n"));
   EXPECT_TRUE(show_policy_diff(parsed(R"({"changed":true,"changes":[]})"))
-                  .starts_with("the same rows, written otherwise\n"));
+                  .starts_with("The rows are the same; the text differs.\n"));
   EXPECT_EQ(show_policy_diff(parsed(R"({"errors":["policy.toml:3:1: no"]})")),
             "error: policy.toml:3:1: no\n");
 }

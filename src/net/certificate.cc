@@ -92,11 +92,11 @@ std::string issuer_name(X509* certificate) {
 std::vector<std::string> warnings_of(const std::vector<X509Ptr>& chain, const JudgedCertificate& judged,
                                      UnixTime now, const TrustStore* trust) {
   std::vector<std::string> warnings;
-  if (now < judged.not_before) warnings.emplace_back("not valid yet");
+  if (now < judged.not_before) warnings.emplace_back("the certificate is not valid yet");
   if (now > judged.not_after) {
-    warnings.emplace_back("expired");
+    warnings.emplace_back("the certificate has expired");
   } else if (now + limits::kCertificateExpiryWarning > judged.not_after) {
-    warnings.emplace_back("expires within 14 days");
+    warnings.emplace_back("the certificate expires within 14 days");
   }
   for (std::size_t i = 1; i < chain.size(); ++i) {
     if (X509_check_issued(chain[i].get(), chain[i - 1].get()) != X509_V_OK) {
@@ -107,9 +107,9 @@ std::vector<std::string> warnings_of(const std::vector<X509Ptr>& chain, const Ju
   }
   X509* leaf = chain.front().get();
   if (X509_check_issued(leaf, leaf) == X509_V_OK) {
-    warnings.emplace_back("self-signed: partners that want a certificate will refuse it");
+    warnings.emplace_back("the certificate is self-signed: peers that require a certificate will reject it");
   } else if (chain.size() == 1 && (trust == nullptr || !trust->has_root_of(leaf))) {
-    warnings.emplace_back("the chain ends with the leaf: peers will miss the intermediate certificates");
+    warnings.emplace_back("the chain contains only the leaf: peers will lack the intermediate certificates");
   }
   std::uint32_t usage = X509_get_extended_key_usage(chain.front().get());
   if ((usage & (XKU_SSL_SERVER | XKU_ANYEKU)) == 0)

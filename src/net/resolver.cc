@@ -191,7 +191,7 @@ Result<void> Resolver::take_place(Pending& pending) {
   if (found.room == Places::Room::kYields) {
     Pending& loser = **found.loser;
     withdraw(loser);
-    loser.fail("given up for another domain: too many questions are under way");
+    loser.fail("displaced by another domain: too many questions are under way");
     loser.wake->cancel();
     found = places_.place(keys);
   }
