@@ -1,6 +1,6 @@
-"""A world to try things in: python3 -m lab --inside ejabberd --proof dialback ...
+"""A world for experiments: python3 -m lab --inside ejabberd --proof dialback ...
 
-Brings it up, says where everything is, and takes it down at the end of input or Ctrl-C.
+Starts it, prints where everything is, and removes it at the end of input or Ctrl-C.
 """
 
 import argparse
@@ -18,8 +18,8 @@ def main():
     parser.add_argument("--outside", choices=("prosody", "ejabberd", "jabberd2"), default="ejabberd")
     parser.add_argument("--proof", choices=PROOFS, default="external")
     parser.add_argument("--trust", choices=("minted", "dialback"), default="minted")
-    parser.add_argument("--mapped", action="store_true", help="the alias leads to a node of another name")
-    parser.add_argument("--both-ekus", action="store_true", help="public certificates for clients, too")
+    parser.add_argument("--mapped", action="store_true", help="the alias stands for a chat node of another name")
+    parser.add_argument("--both-ekus", action="store_true", help="public certificates allow clientAuth, too")
     parser.add_argument("--direct", action="store_true", help="no gateway")
     parser.add_argument("--chat", action="store_true", help="alice and bob exchange a message at once")
     words = parser.parse_args()
@@ -31,7 +31,7 @@ def main():
               f"folder:     {world.folder}\nlogs:       {world.logs}", flush=True)
         if words.chat:
             chat(world)
-        print("Enter (or the end of input) takes it down.", flush=True)
+        print("Press Enter (or end the input) to remove it.", flush=True)
         sys.stdin.readline()
 
 

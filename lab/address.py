@@ -1,4 +1,4 @@
-"""Who lives where in a world: names, addresses and segments, in one place.
+"""The names, addresses and segments of the hosts of a world.
 
 Outside addresses are documentation prefixes (RFC 5737): an edge refuses private
 addresses that come from DNS, and these are nobody's.
@@ -22,18 +22,18 @@ HOSTS = {  # host -> (segment, address)
     "rooms": (WORLD, "198.51.100.8"),
 }
 
-BLACK_HOLE = "203.0.113.99"  # the router drops what is sent there, silently
+BLACK_HOLE = "203.0.113.99"  # the router silently drops packets to it
 AUTHORITY = "198.51.100.52"  # nsd, beside the recursive resolver on host dns
 
 DOMAIN = "example.com"
 ALIAS = "chatroom1.example.com"
-NODE = "conference-2.corp.example"  # where the MUC service lives if the alias is mapped
+NODE = "conference-2.corp.example"  # the name of the MUC service if the alias is mapped
 CORE_NAME = "core.corp.example"
 EDGE_NAME = "vcse.example.com"
 
 REMOTE = "federated.com"
 REMOTE_ROOMS = "rooms.federated.com"
-STRANGER = "partner.example"  # real, on the remote server, but on no list at first
+STRANGER = "partner.example"  # exists on the remote server, but is on no list at first
 DEAD = "dead.example"  # SRV leads to BLACK_HOLE
 UNKNOWN = "nowhere.example"  # NXDOMAIN
 

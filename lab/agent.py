@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""XMPP clients (slixmpp) in one namespace, told what to do in JSON lines on stdin.
+"""XMPP clients (slixmpp) in one namespace, controlled by JSON lines on stdin.
 
 It decides nothing: it logs in, sends the XML it is given, and reports every stanza
 that arrives, as JSON lines on stdout. Disco and ping (XEP-0030, XEP-0199) are
@@ -32,7 +32,7 @@ class Client(slixmpp.ClientXMPP):
     def __init__(self, jid, password):
         super().__init__(jid, password)
         self.name = jid
-        self.roster.auto_authorize = None  # subscriptions are the script's business
+        self.roster.auto_authorize = None  # the script handles subscriptions
         self.roster.auto_subscribe = False
         self.register_plugin("xep_0030")
         self.register_plugin("xep_0199")

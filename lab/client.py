@@ -27,7 +27,7 @@ NS = {
 
 
 class Stanza:
-    """One stanza that arrived: the text as the client saw it, and questions about it."""
+    """A received stanza: its text, and accessors."""
 
     def __init__(self, text):
         self.text = text
@@ -108,7 +108,7 @@ class Client:
         agent.add(self)
 
     def connect(self, timeout_s=20):
-        """Log in; tries again for a while, since a server may just be starting."""
+        """Log in; retries for a while, since a server may just be starting."""
         end = time.monotonic() + timeout_s
         while time.monotonic() < end:
             self._states.clear()
@@ -137,7 +137,7 @@ class Client:
                 self.full = event.get("full", self.full)
             self._changed.notify_all()
 
-    # --- what a user does ---
+    # --- actions of a user ---
 
     def send(self, xml):
         self._agent.order(op="send", jid=self.jid, xml=xml)
@@ -156,7 +156,7 @@ class Client:
                       inner=f"<x xmlns='{NS['muc']}'><history maxstanzas='{history}'/></x>")
 
     def iq(self, to, payload, kind="get", timeout_s=20):
-        """Ask; the answer, a result or an error."""
+        """Send a request; returns the response, a result or an error."""
         id = self.next_id()
         self.send(f"<iq type='{kind}' id='{id}' to={quoteattr(to)}>{payload}</iq>")
         return self.wait(lambda s: s.kind == "iq" and s.id == id and s.type in ("result", "error"),
@@ -165,10 +165,10 @@ class Client:
     def next_id(self):
         return f"lab-{next(self._ids)}"
 
-    # --- what a user sees ---
+    # --- received stanzas ---
 
     def mark(self):
-        """Forget what came so far: `expect` looks only at what follows."""
+        """Ignore all stanzas so far: `expect` looks only at later ones."""
         with self._changed:
             self._next = len(self.seen)
 
@@ -177,8 +177,8 @@ class Client:
         return self.wait(predicate, timeout_s, what)
 
     def wait(self, predicate, timeout_s, what, anywhere=False, stay=False):
-        """As expect; `stay` moves nothing on (what comes may come in any order), `anywhere`
-        looks at all that ever came, too."""
+        """As expect; `stay` leaves the position (stanzas may arrive in any order), `anywhere`
+        looks at earlier stanzas, too."""
         end = time.monotonic() + timeout_s
         at = 0 if anywhere else self._next
         with self._changed:

@@ -50,7 +50,7 @@ class Story:
 
 
 def stop():
-    """End a demonstration that stayed; True if there was one."""
+    """End a running demonstration; True if there was one."""
     network = net.existing(NAME)
     if not network.hosts and not os.path.exists(FOLDER):
         return False
@@ -71,8 +71,8 @@ def say_to(story, speaker, listener, to, text):
     story.say(f"{listener.jid} sees  <{seen.bare}> {text}")
 
 
-def doors(story, world):
-    story.step("Both doors are up: the core dialled the edge, the edge opened its port to the world")
+def nodes(story, world):
+    story.step("Both nodes run: the core has connected to the edge, and the edge has opened its s2s port")
     ask(story, world, "core", "status")
     ask(story, world, "edge", "status")
 
@@ -91,7 +91,7 @@ def friends(story, alice, bob):
 
 
 def rooms(story, alice, bob):
-    story.step("Rooms: bob joins one inside, alice one outside")
+    story.step("Rooms: bob joins an internal one, alice a remote one")
     inside, alias = f"harbour@{at.NODE}", f"harbour@{at.ALIAS}"
     outside = f"lighthouse@{at.REMOTE_ROOMS}"
     for host, guest, here, there in ((alice, bob, inside, alias), (bob, alice, outside, outside)):
@@ -111,15 +111,15 @@ def rooms(story, alice, bob):
     leaks = bob.count(lambda s: at.NODE in s.text)
     story.say(f"The inside name {at.NODE} occurs {leaks} times in what bob received.")
     if leaks:
-        raise LabError("an inside name leaked")
+        raise LabError("an internal name leaked")
 
 
 def refusal(story, world, alice, carol):
-    story.step(f"{at.STRANGER} is on no list: refused, with the reason; then allowed, live")
+    story.step(f"{at.STRANGER} is on no list: refused, with the reason; then allowed, by a reload")
     error = alice.expect_error(alice.message(CAROL, "Hello, stranger."))
     story.say(f"{ALICE} gets an error: {error.condition}: {error.error_text}")
     if not error.error_text:
-        raise LabError("an error without a reason")
+        raise LabError("the error has no reason")
     ask(story, world, "core", "explain", ALICE, CAROL, check=False)  # exits with 1: refused
     story.say(f'Now policy.toml gains a row, [[allow]] domain = "{at.STRANGER}", and is reloaded.')
     world.gateway.write_policy(allow=(at.REMOTE, at.REMOTE_ROOMS, at.STRANGER))
@@ -139,7 +139,7 @@ def refusal(story, world, alice, carol):
 
 
 def connections(story, world):
-    story.step("What each door knows of its connections")
+    story.step("The connections of each node")
     ask(story, world, "edge", "connections")
     ask(story, world, "core", "connections")
 
@@ -152,12 +152,12 @@ def firewall(story, world):
     count = {comment: packets for comment, _, packets in rows}
     forbidden = sum(count[comment] for comment, _ in RULES_GATEWAY[-4:-1])
     if forbidden or not count["inner: core -> edge:7400"]:
-        raise LabError("the inner firewall saw something else than the link")
+        raise LabError("the inner firewall saw traffic other than the link")
     story.say("The inner firewall passed nothing but core -> edge:7400, and had nothing else to drop.")
 
 
 def play(world):
-    """What somebody may do with a world that stays."""
+    """Hints for a world that keeps running."""
     control, binary = f"{world.folder}/gw/run", os.path.relpath(world.gateway.binary, ROOT)
     return f"""
 It stays. To look around:
@@ -174,11 +174,11 @@ To end it: script/demo --stop
 
 def tell(story, world):
     print(STAGE, end="")
-    story.step("Servers, DNS and both doors start")
+    story.step("Servers, DNS and both nodes start")
     world.start()
     alice, bob, carol = (world.client(jid) for jid in (ALICE, BOB, CAROL))
     story.say("alice, bob and carol are logged in at their own servers.")
-    doors(story, world)
+    nodes(story, world)
     friends(story, alice, bob)
     rooms(story, alice, bob)
     refusal(story, world, alice, carol)
@@ -188,7 +188,7 @@ def tell(story, world):
 
 def main(words):
     net.require_root()
-    sys.stdout.reconfigure(errors="backslashreplace")  # whatever the terminal's character set
+    sys.stdout.reconfigure(errors="backslashreplace")  # for any character set of the terminal
     if words == ["--stop"]:
         print("The demonstration ended." if stop() else "No demonstration is running.")
         return 0

@@ -1,4 +1,4 @@
-"""DNS of a world: the authority (nsd), a recursive resolver (unbound) and inside DNS.
+"""DNS of a world: the authority (nsd), a recursive resolver (unbound) and internal DNS.
 
 Zones are plain lists of lines; the root zone is the lab's own, so an unknown name
 gets an honest NXDOMAIN. Nothing is signed.
@@ -14,7 +14,7 @@ SOA = "@ 60 IN SOA ns.lab. hostmaster.lab. 1 3600 600 86400 30\n@ 60 IN NS ns.la
 
 
 def outside_zones(direct=False):
-    """What the world sees. direct: SRV of inside names points at the inside server itself."""
+    """The public zones. direct: SRV records of local domains name the internal server itself."""
     edge = at.ip("inside") if direct else at.ip("edge")
     zones = {
         ".": [f"ns.lab. 60 IN A {at.AUTHORITY}"],
@@ -40,7 +40,7 @@ def add_rooms(zones, host):
 
 
 def inside_zones():
-    """What inside DNS knows: the company's own names, nothing of the world."""
+    """The internal zones: only the names of the organization."""
     return {
         "corp.example": [f"{at.CORE_NAME}. 60 IN A {at.ip('core')}",
                          f"xmpp.corp.example. 60 IN A {at.ip('inside')}",
@@ -73,7 +73,7 @@ def nsd(name, network, host, listen, zones, folder, log):
 
 
 def unbound(name, network, listen, authority, folder, log):
-    """A recursive resolver whose only knowledge of the world is the lab's root."""
+    """A recursive resolver with the lab's root."""
     os.makedirs(folder, exist_ok=True)
     path = f"{folder}/unbound.conf"
     with open(path, "w") as file:

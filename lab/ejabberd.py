@@ -8,8 +8,8 @@ import signal
 
 from . import process
 
-# Makes the outgoing side know no SASL mechanism, so that it goes on to dialback at
-# once. No option of ejabberd does that; the function is emptied in the loaded code.
+# Removes all SASL mechanisms of outgoing streams, so that ejabberd uses dialback at
+# once. No option of ejabberd does that; the loaded function is replaced.
 NO_EXTERNAL = (
     'M = xmpp_stream_out,'
     '{ok, {_, [{abstract_code, {_, C}}]}} = beam_lib:chunks(code:which(M), [abstract_code]),'
@@ -82,7 +82,7 @@ class Ejabberd:
                  "    max_user_conferences: 100\n    default_room_options:\n      persistent: true\n"
                  if site.rooms else "")
         rooms_off = ""
-        if site.rooms and len(site.domains) > 1:  # one service, of the first domain only
+        if site.rooms and len(site.domains) > 1:  # only the service of the first domain
             rooms_off = (f'append_host_config:\n  "{site.domains[0]}":\n    modules:\n'
                          + "".join(f"    {line}\n" for line in rooms.splitlines()))
             rooms = ""

@@ -1,4 +1,4 @@
-"""The gateway in a world: an edge in the DMZ, a core inside, their files and commands."""
+"""The gateway in a world: an edge in the DMZ, a core in the internal network, their files and commands."""
 
 import base64
 import hashlib
@@ -9,7 +9,7 @@ import signal
 import subprocess
 
 from . import address as at
-from . import process
+from . import config, process
 from .process import LabError, run
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -20,7 +20,7 @@ def program():
     for path in (os.environ.get("SALLYPORT"), f"{ROOT}/build/release/sallyport", f"{ROOT}/build/debug/sallyport"):
         if path and os.access(path, os.X_OK):
             return os.path.abspath(path)
-    raise LabError("no sallyport binary: build it (cmake --preset release && "
+    raise LabError("there is no sallyport binary: build it (cmake --preset release && "
                    "cmake --build --preset release) or name it in SALLYPORT")
 
 
@@ -32,7 +32,7 @@ def pin(certificate):
 
 
 class Gateway:
-    """Both doors. Folder layout: edge/ and core/, each with its configuration, and run/."""
+    """Both nodes. Folder layout: edge/ and core/, each with its configuration, and run/."""
 
     def __init__(self, options, network, folder, logs, public_ca, servers_ca):
         self.options, self.network, self.folder = options, network, folder
@@ -44,10 +44,10 @@ class Gateway:
         shutil.copy(public_ca.certificate, f"{folder}/core/public-ca.crt")
         public_ca.issue(f"{folder}/core/certs/example.com", [at.DOMAIN, at.ALIAS], eku=options.eku)
         for role in ("edge", "core"):
-            self._identity(f"{folder}/{role}/{role}", role)
-        self._write("edge/edge.toml", self._edge())
-        self._write("core/core.toml", self._core())
-        self._write("core/policy.toml", self.policy())
+            config.make_identity(f"{folder}/{role}/{role}", role)
+        config.replace(f"{self.folder}/edge/edge.toml", self._edge())
+        config.replace(f"{self.folder}/core/core.toml", self._core())
+        config.replace(f"{self.folder}/core/policy.toml", self.policy())
         self.edge = self._role("edge", logs)
         self.core = self._role("core", logs)
         self.logs = [self.edge.log, self.core.log]
@@ -58,7 +58,7 @@ class Gateway:
         self.core.start()
 
     def wait_ready(self, timeout_s=20):
-        """Linked, pushed and open: the edge listens for servers only then."""
+        """Wait until the edge listens: it is then linked and has the policy."""
         def open_for_all():
             for role in (self.edge, self.core):
                 if not role.alive():
@@ -68,11 +68,11 @@ class Gateway:
         process.wait_until("edge and core open for servers", open_for_all, timeout_s)
 
     def write_policy(self, **changes):
-        """Write policy.toml anew with other options (see policy)."""
-        self._write("core/policy.toml", self.policy(**changes))
+        """Replace policy.toml, with other options (see policy)."""
+        config.replace(f"{self.folder}/core/policy.toml", self.policy(**changes))
 
     def ask(self, role, *words, check=True, timeout_s=20):
-        """A command of the program, sent to a role's socket; its output."""
+        """Run a command of the program with a role's socket; returns its output."""
         done = subprocess.run(
             ["ip", "netns", "exec", self.network.namespace(role), self.binary, *words,
              "--control", f"{self.folder}/run/{role}.sock"],
@@ -88,7 +88,7 @@ class Gateway:
         self.ask("core", "reload")
 
     def restart(self, role):
-        """kill -9, then start with the same words."""
+        """kill -9, then start with the same arguments."""
         part = self.edge if role == "edge" else self.core
         part.kill(signal.SIGKILL)
         part.start()
@@ -123,68 +123,21 @@ alias   = "{at.ALIAS}"
             role, self.network.namespace(role),
             [self.binary, role, "-c", f"{self.folder}/{role}/{role}.toml"], f"{logs}/{role}.log")
 
-    def _identity(self, stem, role):
-        run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-            "-days", "3650", "-subj", f"/CN={role}", "-keyout", f"{stem}.key", "-out", f"{stem}.crt")
-        os.chmod(f"{stem}.key", 0o600)
-
-    def _write(self, name, text):
-        path = f"{self.folder}/{name}"
-        with open(f"{path}.new", "w") as file:
-            file.write(text)
-        os.rename(f"{path}.new", path)
-
     def _edge(self):
-        return f"""\
-[edge]
-name      = "{at.EDGE_NAME}"
-s2s       = ["{at.ip('edge')}:5269"]
-traversal = ["{at.ip('edge')}:7400"]
-control   = "{self.folder}/run/edge.sock"
-shards    = {self.options.shards}
-
-[identity]
-certificate = "edge.crt"
-key         = "edge.key"
-
-[[core]]
-name    = "core-1"
-pins    = ["{pin(f'{self.folder}/core/core.crt')}"]
-domains = ["{at.DOMAIN}", "*.{at.DOMAIN}"]
-
-[resolver]
-servers = ["{at.ip('dns')}:53"]
-"""
+        return config.edge_toml(
+            name=at.EDGE_NAME, s2s=f"{at.ip('edge')}:5269", traversal=f"{at.ip('edge')}:7400",
+            control=f"{self.folder}/run/edge.sock", shards=self.options.shards,
+            core_pin=pin(f"{self.folder}/core/core.crt"), core_domains=(at.DOMAIN, f"*.{at.DOMAIN}"),
+            resolver=f"{at.ip('dns')}:53")
 
     def _core(self):
-        return f"""\
-[core]
-name    = "{at.CORE_NAME}"
-s2s     = ["{at.ip('core')}:5269"]
-control = "{self.folder}/run/core.sock"
-shards  = {self.options.shards}
-state   = "state"
-policy  = "policy.toml"
-
-[identity]
-certificate = "core.crt"
-key         = "core.key"
-
-[[edge]]
-name    = "{at.EDGE_NAME}"
-address = "{at.ip('edge')}:7400"
-pins    = ["{pin(f'{self.folder}/edge/edge.crt')}"]
-
-[internal]
-names = ["corp.example", "*.corp.example"]
-trust = "{self.options.trust}"
-{'server_ca = "servers-ca.crt"' if self.options.server_ca else ''}
-
+        return config.core_toml(
+            name=at.CORE_NAME, s2s=f"{at.ip('core')}:5269", control=f"{self.folder}/run/core.sock",
+            shards=self.options.shards, edge_name=at.EDGE_NAME, edge_address=f"{at.ip('edge')}:7400",
+            edge_pin=pin(f"{self.folder}/edge/edge.crt"), trust=self.options.trust,
+            server_ca="servers-ca.crt" if self.options.server_ca else "", extra=f"""
 [dns]
 listen   = ["{at.ip('core')}:53"]
 upstream = ["{at.ip('insidedns')}:53"]
 clients  = ["10.0.0.0/8"]
-
-[certificates]
-directory = "certs"
-"""
+""")

@@ -9,7 +9,7 @@ import signal
 from . import process
 
 MODULES = "/usr/lib/x86_64-linux-gnu/jabberd2"
-CHAINS = {  # which of sm's modules see what; group chat, vCards and the like are left out
+CHAINS = {  # the modules of sm for each kind of stanza, without group chat, vCards and others
     "sess-start": "", "sess-end": "iq-last",
     "in-sess": "validate privacy roster iq-ping disco offline presence deliver",
     "out-sess": "", "in-router": "session validate presence privacy", "out-router": "privacy",
@@ -105,7 +105,7 @@ class Jabberd2:
 
     def _c2s(self):
         ids = "".join(f"<id>{domain}</id>" for domain in self.site.domains)
-        # Any password will do: authentication of users is not what the lab is about.
+        # Any password is accepted: the lab does not test the authentication of users.
         return (f"<c2s>{self._common('c2s')}<local>{ids}<ip>{self.site.ip}</ip><port>5222</port></local>"
                 "<io><max_fds>1024</max_fds><limits><bytes>0</bytes><stanzas>0</stanzas>"
                 "<stanzasize>524288</stanzasize></limits><access><order>allow,deny</order></access></io>"

@@ -13,7 +13,7 @@ import signal
 from . import address
 from .process import LabError, run, wait_until
 
-RULES_GATEWAY = [  # (what the port table calls it, nft match); order as in the table
+RULES_GATEWAY = [  # (name in the port table, nft match); order as in the table
     ("inner: core -> edge:7400", 'iifname "lan" oifname "dmz" ip saddr {core} ip daddr {edge} tcp dport 7400'),
     ("inner: edge:7400 -> core, replies only",
      'iifname "dmz" oifname "lan" ip saddr {edge} tcp sport 7400 ip daddr {core} ct state established'),
@@ -28,7 +28,7 @@ RULES_GATEWAY = [  # (what the port table calls it, nft match); order as in the 
     ("outer: DNS resolver:53 -> edge, replies only",
      'iifname "world" oifname "dmz" ip saddr {dns} meta l4proto {{ tcp, udp }} th sport 53 ip daddr {edge}'
      ' ct state established'),
-    # What follows must stay at zero, or is noise from outside; it is counted to be shown.
+    # The following counters must stay at zero, or are noise from outside; they are shown.
     ("inner: anything else from the DMZ", 'iifname "dmz" oifname "lan"'),
     ("inner: anything else from inside", 'iifname "lan" oifname "dmz"'),
     ("past the DMZ: inside <-> outside", 'iifname {{ "lan", "world" }} oifname {{ "lan", "world" }}'),
@@ -36,7 +36,7 @@ RULES_GATEWAY = [  # (what the port table calls it, nft match); order as in the 
 ]
 DROPPED = 4  # the last rows drop
 
-RULES_DIRECT = [  # no gateway: proves servers, names and certificates by themselves
+RULES_DIRECT = [  # no gateway: tests servers, names and certificates alone
     ("s2s", "tcp dport 5269"), ("s2s, replies", "tcp sport 5269 ct state established"),
     ("dns", "meta l4proto {{ tcp, udp }} th dport 53"),
     ("dns, replies", "meta l4proto {{ tcp, udp }} th sport 53 ct state established"),
@@ -60,7 +60,7 @@ class Network:
             self._in("router", "ip", "link", "add", segment, "type", "bridge")
             self._in("router", "ip", "addr", "add", f"{gateway}/24", "dev", segment)
             self._in("router", "ip", "link", "set", segment, "up")
-        # Hosts of one segment talk past the router's rules, as through a switch.
+        # Hosts of one segment communicate without the router's rules, as through a switch.
         self._in("router", "sh", "-c",
                  "for f in /proc/sys/net/bridge/bridge-nf-call-*; do"
                  " [ ! -e $f ] || echo 0 > $f; done; echo 1 > /proc/sys/net/ipv4/ip_forward")
@@ -88,7 +88,7 @@ class Network:
         self._in(host, "ip", "route", "add", "default", "via", address.SEGMENTS[segment][1])
 
     def resolver(self, host, nameserver, hosts_lines=()):
-        """What the operating system of a host sees as resolv.conf and hosts.
+        """Write resolv.conf and hosts of a host.
 
         Must be called before a process is started there: `ip netns exec` mounts them.
         """
@@ -102,7 +102,7 @@ class Network:
             file.write("passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n")
 
     def cut(self, host):
-        """Pull a host's cable: nothing passes and nobody is told."""
+        """Disconnect a host: nothing passes, and no end is notified."""
         self._in("router", "ip", "link", "set", f"p-{host}", "nomaster")
 
     def mend(self, host):
@@ -143,7 +143,7 @@ class Network:
         return found
 
     def end(self):
-        """Kill what runs in the namespaces and remove them."""
+        """Kill the processes in the namespaces and remove them."""
         for pid in self.pids():
             try:
                 os.kill(pid, signal.SIGKILL)
@@ -170,13 +170,13 @@ def existing(prefix):
 
 
 def fresh_name(counter=[0]):
-    """A world's name: says which process it belongs to, so that `sweep` can tell."""
+    """A world's name: contains the id of its process, for `sweep`."""
     counter[0] += 1
     return f"lab{os.getpid()}n{counter[0]}"
 
 
 def sweep():
-    """Remove the worlds of processes that ended without doing so (a test run that was killed)."""
+    """Remove the worlds of processes that ended without removing them (a test run that was killed)."""
     for line in run("ip", "netns", "list").splitlines():
         match = re.match(r"(lab(\d+)n\d+)-router\b", line)
         if match and not os.path.exists(f"/proc/{match[2]}"):

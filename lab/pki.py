@@ -1,11 +1,11 @@
-"""The public PKI of a world: a laboratory CA and what it signs, by the openssl command."""
+"""The public PKI of a world: a CA and its certificates, by the openssl command."""
 
 import os
 
 from .process import run
 
-EKU_SERVER = "serverAuth"  # what public CAs issue now
-EKU_BOTH = "serverAuth,clientAuth"  # what they used to issue
+EKU_SERVER = "serverAuth"  # as public CAs issue now
+EKU_BOTH = "serverAuth,clientAuth"  # as they issued earlier
 
 
 class Authority:
@@ -36,7 +36,7 @@ class Authority:
 
 
 def self_signed(stem, names):
-    """A certificate that nobody vouches for, as on many a small server."""
+    """A self-signed certificate, as on many small servers."""
     run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
         "-nodes", "-days", "30", "-subj", f"/CN={names[0]}", "-keyout", f"{stem}.key",
         "-out", f"{stem}.crt", "-addext", "subjectAltName=" + ",".join(f"DNS:{n}" for n in names))

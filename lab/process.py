@@ -8,11 +8,11 @@ import time
 
 
 class LabError(Exception):
-    """The lab itself failed (not what it tests); the text says where to look."""
+    """The lab itself failed, not the program under test; the text says where to look."""
 
 
 def run(*command, stdin=None, check=True, timeout_s=30):
-    """Run a command to its end; its output as text. LabError if it fails."""
+    """Run a command; returns its output as text. LabError if it fails."""
     done = subprocess.run(command, input=stdin, text=True, timeout=timeout_s,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if check and done.returncode != 0:
@@ -21,7 +21,7 @@ def run(*command, stdin=None, check=True, timeout_s=30):
 
 
 class Process:
-    """One long-lived program in one namespace. Restartable with the same words."""
+    """One long-lived program in one namespace. Restartable with the same arguments."""
 
     def __init__(self, name, namespace, command, log, env=None, cwd=None):
         self.name, self.namespace, self.command = name, namespace, command
@@ -70,7 +70,7 @@ def wait_until(what, predicate, timeout_s, interval_s=0.1):
 
 
 def listens(namespace, address, port):
-    """Whether a TCP socket listens there, seen from the kernel, without connecting."""
+    """Whether a TCP socket listens there, as the kernel reports, without connecting."""
     table = run("ip", "netns", "exec", namespace, "cat", "/proc/net/tcp", "/proc/net/tcp6")
     packed = int.from_bytes(socket.inet_aton(address), "little")
     wanted = {f"{packed:08X}:{port:04X}", f"00000000:{port:04X}",
@@ -83,7 +83,7 @@ def listens(namespace, address, port):
 
 
 def tail(path, lines=25):
-    """The last lines of a file, or a note why there are none."""
+    """The last lines of a file, or the reason why there are none."""
     try:
         with open(path, errors="replace") as file:
             return "".join(file.readlines()[-lines:])

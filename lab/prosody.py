@@ -5,7 +5,7 @@ import signal
 
 from . import process
 
-# Takes SASL EXTERNAL out of both directions: a server that knows dialback only.
+# Removes SASL EXTERNAL in both directions: a server with dialback only.
 NO_EXTERNAL = """\
 module:set_global();
 local sasl = "urn:ietf:params:xml:ns:xmpp-sasl";
@@ -25,7 +25,7 @@ for host in pairs(prosody.hosts) do prepare(host); end
 
 
 class Prosody:
-    """One Prosody; `start`, `kill` and `ready` are what a world needs of a server."""
+    """One Prosody, with the `start`, `kill` and `ready` that a world needs."""
 
     kind = "Prosody"
 
@@ -93,7 +93,7 @@ class Prosody:
 
     def _tls(self):
         parts = [f'certificate = "{self.site.certificate}"', f'key = "{self.site.key}"']
-        # Without a CA of its own Prosody would take the system's, which knows nobody here.
+        # Without a CA of its own Prosody would use the system's, which does not know the lab's CA.
         if self.site.trusted_ca:
             parts.append(f'cafile = "{self.site.trusted_ca}"')
         return "ssl = { " + "; ".join(parts) + " }"

@@ -1,4 +1,4 @@
-"""XMPP servers of the lab: what they have in common.
+"""XMPP servers of the lab: the common part.
 
 A Site says what a server shall be; prosody.py, ejabberd.py and jabberd2.py turn it
 into configuration and processes.
@@ -11,7 +11,7 @@ from . import address as at
 
 @dataclass
 class Site:
-    """One XMPP server to be. Paths are files; addresses and names as in address.py."""
+    """The settings of one XMPP server. Paths are files; addresses and names as in address.py."""
 
     host: str  # host of the lab, gives namespace and address
     domains: list  # virtual hosts
@@ -19,8 +19,8 @@ class Site:
     certificate: str  # PEM with every name of this server
     key: str
     rooms: str = ""  # domain of the group chat service; "": none
-    trusted_ca: str = ""  # who signs its peers; "": trusts nobody, so it knows them by dialback
-    demand_certificate: bool = False  # refuse peers that trusted_ca does not vouch for
+    trusted_ca: str = ""  # the CA of its peers; "": none, so it authenticates them by dialback
+    demand_certificate: bool = False  # refuse peers without a certificate of trusted_ca
     external: bool = True  # may use and offer SASL EXTERNAL
     nameserver: str = at.ip("dns")
     trace: bool = False  # log every stanza

@@ -1,4 +1,4 @@
-"""One world: lan, dmz and world with real servers, up in seconds, gone without a trace."""
+"""One world: lan, dmz and world with real servers, started in seconds and removed completely."""
 
 import os
 import shutil
@@ -28,18 +28,18 @@ PASSWORDS = {jid: jid.split("@")[0] + "-lab" for jid in (ALICE, BOB, CAROL)}
 
 @dataclass
 class Options:
-    """What a world shall be like."""
+    """The options of a world."""
 
     inside: str = "prosody"
     outside: str = "ejabberd"
     proof: str = EXTERNAL
     mapped: bool = False  # the alias leads to a chat node of another name
     direct: bool = False  # no gateway: the servers federate through the router
-    trust: str = "minted"  # how the inside server knows the core
-    server_ca: bool = True  # whether the core knows the inside server by certificate
+    trust: str = "minted"  # how the internal server authenticates the core
+    server_ca: bool = True  # whether the core authenticates the internal server by certificate
     eku: str = pki.EKU_SERVER  # of the public certificates
     trace: bool = True  # servers log every stanza
-    shards: int = 1  # of each door
+    shards: int = 1  # of each node
 
 
 class World:
@@ -74,11 +74,11 @@ class World:
                  and not (self.options.direct and h in ("edge", "core"))]
         self.network.build(hosts, direct=self.options.direct)
         self.public_ca = pki.Authority(f"{self.folder}/pki")
-        self.servers_ca = pki.Authority(f"{self.folder}/servers-pki", "Lab CA of the inside servers")
+        self.servers_ca = pki.Authority(f"{self.folder}/servers-pki", "Lab CA of the internal servers")
         self._dns("rooms" if split else "remote")
         if not self.options.direct:
             self._gateway()
-        for host in ("inside", "remote"):  # slixmpp takes its time to load
+        for host in ("inside", "remote"):  # slixmpp loads slowly
             self._agents[host] = Agent(self.network.namespace(host), f"{self.logs}/clients-{host}.log")
         self._outside(split)
         self._inside()
@@ -100,7 +100,7 @@ class World:
         for name in sorted(os.listdir(self.logs)):
             print(f"\n--- {self.name}: {name}\n{process.tail(f'{self.logs}/{name}', lines)}", flush=True)
 
-    # --- what is in it ---
+    # --- its parts ---
 
     def client(self, jid):
         """The logged-in client of an account; made when first asked for."""
@@ -140,7 +140,7 @@ class World:
         self.gateway = Gateway(self.options, self.network, f"{self.folder}/gw", self.logs,
                                self.public_ca, self.servers_ca)
         self.gateway.start()
-        # The inside server needs the CA that the core makes when it starts for the first time.
+        # The internal server needs the CA that the core makes when it starts for the first time.
         wait_until("the core's internal CA", lambda: os.path.exists(self.gateway.internal_ca)
                    or not self.gateway.core.alive(), 10)
         if not self.gateway.core.alive():

@@ -1,1 +1,1 @@
-"""What bench/compare is made of: a namespace, the systems under test, the figures."""
+"""The parts of bench/compare: a namespace, the systems under test, the figures."""

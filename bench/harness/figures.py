@@ -1,4 +1,4 @@
-"""The figures: what is run, in which order, and what is kept of it."""
+"""The figures: the runs, their order, and the values that are kept."""
 
 import os
 import resource
@@ -15,16 +15,16 @@ from .world import beside, finish_load, load_in_turn
 
 SYSTEMS = {"sallyport": Sallyport, "haproxy": HAProxy, "ejabberd": Ejabberd, "prosody": Prosody,
            "prosody-stock": ProsodyStock}
-# They come near each other: measured beside each other, in alternate half seconds.
+# Close to each other, so they are measured together, in alternating half seconds.
 CLOSE = ("sallyport", "haproxy")
-# Half of the stanzas inward, half outward, first: the figure that targets are about.
+# Half of the stanzas inward, half outward, comes first: the targets refer to it.
 DIRECTIONS = ("both", "in", "out")
 GROWTH_RATE = 1000  # stanzas a second
 FILLED = 54  # stanzas of 290 bytes that fill a TLS record
 
 
 class Samples:
-    """Every value that was measured, by (figure, system); the order of rounds is kept."""
+    """All measured values, by (figure, system), in the order of the rounds."""
 
     def __init__(self, say):
         self.values, self.failures, self.say = {}, [], say
@@ -42,7 +42,7 @@ class Samples:
 
 
 class Plan:
-    """How long and how much; `quick` is for seeing that all of it works."""
+    """Durations and counts; `quick` is for a test that everything works."""
 
     def __init__(self, options):
         quick = options.quick
@@ -56,7 +56,7 @@ class Plan:
         self.setup_count = 200 if quick else 1200
         self.idle_count = 1000 if quick else 10_000
         self.idle_count_peers = 200 if quick else 1000
-        # Both ends of every stream are the generator's.
+        # The generator has both ends of every stream.
         descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         self.growth_rounds = 1 if quick else min(options.rounds, 3)
         self.pairs_many = min(500 if quick else 10_000, (descriptors - 200) // 2)
@@ -65,8 +65,8 @@ class Plan:
 
 
 def _groups(names):
-    """What is measured beside each other: the close ones. The others, which take ten times as much, would only
-    be in their way, and are alone."""
+    """The groups that are measured together: the close ones. The others cost ten times as much, would disturb them,
+    and are measured alone."""
     close = [name for name in names if name in CLOSE]
     return ([close] if close else []) + [[name] for name in names if name not in CLOSE]
 
@@ -78,7 +78,7 @@ def traffic(plan, samples, names):
             with beside(*(SYSTEMS[name] for name in group), folder=plan.folder) as systems:
                 for per_record in (1, FILLED):
                     if per_record > 1 and systems[0].transport == "component":
-                        continue  # there are no records on the way in
+                        continue  # there are no TLS records on the way in
                     for direction in plan.directions:
                         _saturation(plan, samples, group, systems, direction, per_record)
                 for name, result in zip(group, load_in_turn(systems, "rate", lambda system: [
@@ -109,7 +109,7 @@ def streams(world, plan, samples, names):
         if name == "haproxy":
             continue
         try:
-            with SYSTEMS[name](world) as system:  # a new process: its heap has seen nothing yet
+            with SYSTEMS[name](world) as system:  # a new process, with a fresh heap
                 words = system.stream_words()
                 count = plan.idle_count if name == "sallyport" else plan.idle_count_peers
                 result = world.load("idle", *words, "--count", count, "--at-once", 32, "--setup", 300)
@@ -122,7 +122,7 @@ def _setup(plan, samples, group):
     try:
         with beside(*(SYSTEMS[name] for name in group), folder=plan.folder) as systems:
             for system in systems:
-                system.world.load("setup", *system.stream_words(), "--count", 50)  # what a process does once only
+                system.world.load("setup", *system.stream_words(), "--count", 50)  # one-time work of a process
             for at_once in (1, 500) if group[0] in CLOSE else (1,):
                 for name, result in zip(group, load_in_turn(systems, "setup", lambda system: [
                         *system.stream_words(), "--count", plan.setup_count, "--at-once", at_once])):
@@ -135,8 +135,8 @@ def _setup(plan, samples, group):
 
 
 def growth(world, plan, samples, names):
-    """From one pair to many, from no row of a list to many; a reload under way. HAProxy's growth, which has no
-    pairs but as many connections, is what the machine by itself adds: caches that hold one and not ten thousand."""
+    """From one pair to many, from no row of a list to many; a reload under way. HAProxy has no pairs but as many
+    connections: its growth is the share of the machine, whose caches hold one but not ten thousand."""
     close = [name for name in names if name in CLOSE]
     for _ in range(plan.growth_rounds):
         for direction in ("in", "out"):
@@ -149,7 +149,7 @@ def growth(world, plan, samples, names):
 
 
 def _growth_of_pairs(plan, samples, names, direction):
-    # Few remote domains with many local ones: a core mints only so many certificates a second.
+    # Few remote domains with many local ones: the certificates that a core mints in a second are limited.
     remotes_many = 40
     grids = {"1 pair": (1, 1), "many pairs": (plan.pairs_many // remotes_many, remotes_many)}
     cases = [(name, what) for name in names for what in grids]
@@ -162,7 +162,7 @@ def _growth_of_pairs(plan, samples, names, direction):
             grid_of = {id(system): grids[what] for system, (_, what) in zip(systems, cases)}
 
             def words(system):
-                # At a fixed rate each stanza is read and written by itself, however many pairs there are.
+                # At a fixed rate each stanza is read and written alone, for any number of pairs.
                 locals_count, remotes_count = grid_of[id(system)]
                 return [*system.words(), "--rate", GROWTH_RATE, "--direction", direction,
                         "--pairs", locals_count * remotes_count, "--locals", locals_count, "--remotes", remotes_count,
@@ -190,7 +190,7 @@ def _growth_of_rows(plan, samples):
 
 
 def _reload(world, plan, samples):
-    """1,000/s all the while; a run without a reload says what the machine does by itself."""
+    """1,000/s throughout; a run without a reload shows the share of the machine."""
     try:
         with Sallyport(world) as system:
             for rows in (None, plan.rows_many):
@@ -234,7 +234,7 @@ def shards(world, plan, samples):
 
 
 def start(world, samples):
-    """From exec to the listening socket, looked for every millisecond; and the program's size on disk."""
+    """From exec to the listening socket, polled every millisecond; and the program's size on disk."""
     try:
         system = Sallyport(world)
         try:
@@ -246,7 +246,7 @@ def start(world, samples):
                     process.start()
                 while not _listens(system.processes, address):
                     if time.monotonic() > begin + 10:
-                        raise LabError(f"nobody listens on {address}")
+                        raise LabError(f"no process listens on {address}")
                     time.sleep(0.001)
                 samples.add(f"start: {role}: ms", "sallyport", 1e3 * (time.monotonic() - begin))
         finally:
@@ -259,7 +259,7 @@ def start(world, samples):
 
 
 def _listens(processes, address):
-    """As the kernel tells a process of that namespace, without starting another."""
+    """As the kernel reports to a process of that namespace, without starting another."""
     ip, port = address.split(":")
     packed = "".join(f"{int(octet):02X}" for octet in reversed(ip.split("."))) + f":{int(port):04X}"
     for process in processes:

@@ -1,4 +1,4 @@
-"""HAProxy -> HAProxy: what copying bytes costs. TLS in, TLS between, TLS out; one thread each.
+"""HAProxy -> HAProxy: the cost of copying bytes. TLS in, TLS between, TLS out; one thread each.
 
 The generator's own streams run through it from end to end (Direct TLS), so the same words are said as
 through a gateway, and nobody in between reads them.
@@ -10,9 +10,9 @@ from lab.process import listens
 
 from .world import INSIDE, WORLD, System
 
-# Where nothing is passed on: for handshakes alone.
+# Forwards nothing: for handshakes alone.
 BARE = 5290
-# What Sallyport prefers, too.
+# As Sallyport prefers.
 SUITES = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384"
 OUTER, INNER = "127.0.0.3", "127.0.0.4"
 
@@ -45,7 +45,7 @@ class HAProxy(System):
         return super().words() + ["--entry-in", f"{OUTER}:5269", "--entry-out", f"{INNER}:5269"]
 
     def stream_words(self):
-        """A handshake in which the client shows its certificate, and no more: there is no stream to set up."""
+        """Only a handshake in which the client shows its certificate: there is no stream to set up."""
         return super().words() + ["--transport", "tls", "--entry-in", f"{OUTER}:{BARE}"]
 
     def _config(self, at, rows):

@@ -1,4 +1,4 @@
-"""What users would run instead: a pair of servers, s2s between them.
+"""The alternative to Sallyport: a pair of servers with s2s between them.
 
 The generator is an external component (XEP-0114, plain TCP on loopback) of each server, one for each domain:
 kinder to the servers than clients with TLS or a second s2s hop would be. A stanza goes in at one server,
@@ -23,7 +23,7 @@ class Pair(System):
     """`inside` has the local domains, `outside` the remote ones."""
 
     transport = "component"
-    window = 54  # neither does better with more
+    window = 54  # neither is faster with more
     inside = outside = None  # addresses
     user = None
 
@@ -64,12 +64,12 @@ class Pair(System):
         return [pid for server in self.servers for pid in tree_of(server.pid)]
 
     def words(self):
-        # An inward stanza goes in where the remote domains live.
+        # An inward stanza enters at the server of the remote domains.
         return super().words() + ["--entry-in", f"{self.outside}:5347", "--entry-out", f"{self.inside}:5347",
                                   "--secret", SECRET]
 
     def stream_words(self):
-        """For s2s streams to the server inside."""
+        """For s2s streams to the internal server."""
         words = System.words(self)
         words[words.index("--transport") + 1] = "starttls"
         return words + ["--entry-in", f"{self.inside}:5269", "--to", f"inside-host.{LOCAL}"]

@@ -1,8 +1,8 @@
-"""The table: medians, least and most, ratios, and what was to be reached."""
+"""The table: medians, minimum and maximum, ratios, and targets."""
 
 import statistics
 
-# (what, figure, of which system, at most this many times that of Sallyport divided by it; the aim)
+# (name, figure, system, the maximum of Sallyport's figure divided by that of the system; the target)
 RATIOS = [
     ("saturation, 1 per record, both: CPU s per 100k", "haproxy", 1.5),
     ("saturation, 1 per record, both: CPU s per 100k", "ejabberd", 1 / 12),
@@ -11,8 +11,8 @@ RATIOS = [
     ("1,000/s: CPU s per 100k", "haproxy", 1.3),
     ("1,000/s: p50 ms", "haproxy", 1.4),
     ("1,000/s: p99 ms", "haproxy", 1.5),
-    # 1.2 ms where HAProxy's bare handshake takes 0.96 ms, as it did where that was asked for; the same machine takes
-    # a third more or less from one hour to the next, so that milliseconds by themselves say little.
+    # 1.2 ms where HAProxy's bare handshake takes 0.96 ms, as when the target was set; the same machine varies by a
+    # third from one hour to the next, so milliseconds alone mean little.
     ("set-up, 1 at once: CPU ms per stream", "haproxy", 1.25),
     ("set-up, 500 at once: CPU ms per stream", "haproxy", 1.25),
 ]
@@ -45,7 +45,7 @@ def spread(values):
 
 
 def noise(values):
-    """Half of the range, in parts of the median."""
+    """Half of the range, as a fraction of the median."""
     middle = statistics.median(values)
     return (max(values) - min(values)) / 2 / middle if middle else 0
 
@@ -62,9 +62,9 @@ def table(samples, systems):
 
 
 def ratio_rows(samples):
-    """(what, measured, at most, whether it holds; None: nothing is asked of it)"""
+    """(name, measured, maximum, whether it holds; None: there is no target)"""
     for figure, other, most in RATIOS:
-        # What goes in as a component has no records: one figure for both fillings.
+        # A component has no TLS records: one figure for both fillings.
         ours, theirs = samples.get(figure, "sallyport"), samples.get(figure, other)
         if not ours or not theirs:
             continue
@@ -88,7 +88,7 @@ def ratio_rows(samples):
     two, one = (samples.get(f"shards, {count}: stanzas per CPU s of the busiest thread", "sallyport")
                 for count in (2, 1))
     if two and one:
-        # The table has what may be at most: one shard in parts of two.
+        # The table has maxima: one shard as a fraction of two.
         each = [a / b for a, b in zip(one, two)]
         middle = statistics.median(each)
         yield ("shards, 1 / shards, 2: stanzas per CPU s of the busiest thread", spread(each), number(1 / 1.7),

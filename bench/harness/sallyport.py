@@ -1,10 +1,11 @@
-"""Sallyport, both doors, as a user would configure them."""
+"""Sallyport, both nodes, as a user would configure them."""
 
 import os
 import shutil
 
+from lab import config
 from lab.gateway import pin, program
-from lab.process import listens, run
+from lab.process import listens
 
 from .world import INSIDE, LOCAL, REMOTE, WORLD, System
 
@@ -28,9 +29,9 @@ class Sallyport(System):
         for end in ("crt", "key"):
             shutil.copy(f"{world.pki}/local.{end}", f"{self.folder}/certs/local.{end}")
         for role in ("edge", "core"):
-            self._identity(role)
-        self._write("edge.toml", self._edge())
-        self._write("core.toml", self._core())
+            config.make_identity(f"{self.folder}/{role}", role)
+        config.replace(f"{self.folder}/edge.toml", self._edge())
+        config.replace(f"{self.folder}/core.toml", self._core())
         self.write_policy(rows)
         self.edge = world.process("sallyport-edge", [self.binary, "edge", "-c", f"{self.folder}/edge.toml"])
         self.core = world.process("sallyport-core", [self.binary, "core", "-c", f"{self.folder}/core.toml"])
@@ -44,71 +45,22 @@ class Sallyport(System):
         return super().words() + ["--entry-in", f"{EDGE}:5269", "--entry-out", f"{CORE}:5269"]
 
     def write_policy(self, rows):
-        """policy.toml with that many rows beside those that are needed."""
-        self._write("policy.toml", self._policy(rows))
+        """Write policy.toml with that many rows in addition to the needed ones."""
+        config.replace(f"{self.folder}/policy.toml", self._policy(rows))
 
     def ask(self, role, *words):
         return self.world.run(self.binary, *words, "--control", f"{self.folder}/{role}.sock", check=False)
 
-    def _identity(self, role):
-        stem = f"{self.folder}/{role}"
-        run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-            "-days", "30", "-subj", f"/CN={role}", "-keyout", f"{stem}.key", "-out", f"{stem}.crt")
-        os.chmod(f"{stem}.key", 0o600)
-
-    def _write(self, name, text):
-        path = f"{self.folder}/{name}"
-        with open(f"{path}.new", "w") as file:
-            file.write(text)
-        os.rename(f"{path}.new", path)
-
     def _edge(self):
-        return f"""\
-[edge]
-name      = "edge.bench.example"
-s2s       = ["{EDGE}:5269"]
-traversal = ["{EDGE}:7400"]
-control   = "{self.folder}/edge.sock"
-shards    = {self.shards}
-
-[identity]
-certificate = "edge.crt"
-key         = "edge.key"
-
-[[core]]
-name = "core"
-pins = ["{pin(f'{self.folder}/core.crt')}"]
-
-[resolver]
-servers = ["127.0.0.53:53"]
-"""
+        return config.edge_toml(
+            name="edge.bench.example", s2s=f"{EDGE}:5269", traversal=f"{EDGE}:7400", control=f"{self.folder}/edge.sock",
+            shards=self.shards, core_name="core", core_pin=pin(f"{self.folder}/core.crt"), resolver="127.0.0.53:53")
 
     def _core(self):
-        return f"""\
-[core]
-name    = "core.bench.example"
-s2s     = ["{CORE}:5269"]
-control = "{self.folder}/core.sock"
-shards  = {self.shards}
-state   = "state"
-policy  = "policy.toml"
-
-[identity]
-certificate = "core.crt"
-key         = "core.key"
-
-[[edge]]
-name    = "edge.bench.example"
-address = "{EDGE}:7400"
-pins    = ["{pin(f'{self.folder}/edge.crt')}"]
-
-[internal]
-names     = ["corp.example", "*.corp.example"]
-server_ca = "{self.world.pki}/ca.crt"
-
-[certificates]
-directory = "certs"
-"""
+        return config.core_toml(
+            name="core.bench.example", s2s=f"{CORE}:5269", control=f"{self.folder}/core.sock", shards=self.shards,
+            edge_name="edge.bench.example", edge_address=f"{EDGE}:7400", edge_pin=pin(f"{self.folder}/edge.crt"),
+            server_ca=f"{self.world.pki}/ca.crt")
 
     def _policy(self, rows):
         parts = [f'[federation]\nenabled = true\nprivacy = "allow-list"\ntrusted_ca = "{self.world.pki}/ca.crt"\n']

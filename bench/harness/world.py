@@ -1,4 +1,4 @@
-"""The place where a system is measured: a network namespace, a folder and a generator of its own."""
+"""The environment of a measured system: a network namespace, a folder and a generator of its own."""
 
 import contextlib
 import itertools
@@ -18,7 +18,7 @@ INSIDE, WORLD = "127.0.0.20:5269", "127.0.0.30:5269"
 
 
 class World:
-    """Made and ended by `with`: whatever still runs in the namespace is ended by its id."""
+    """Made and ended by `with`, which ends all processes left in the namespace by their ids."""
 
     _numbers = itertools.count(1)
 
@@ -26,17 +26,17 @@ class World:
         self.namespace = f"sallyport-bench-{os.getpid()}-{next(World._numbers)}"
         self.generator = f"{ROOT}/build/release/bench/sallyport-load"
         if not os.access(self.generator, os.X_OK):
-            raise LabError("no generator: cmake --preset release && cmake --build --preset release --target bench")
+            raise LabError("there is no generator; build it: cmake --preset release && cmake --build --preset release --target bench")
         self._own = folder is None
         self.folder = folder or tempfile.mkdtemp(prefix="sallyport-bench-")
         if self._own:
-            os.chmod(self.folder, 0o755)  # peers run as users of their own
+            os.chmod(self.folder, 0o755)  # peers run as other users
         self.pki = f"{self.folder}/pki"
 
     def __enter__(self):
         try:
             return self._make()
-        except BaseException:  # Ctrl-C in the middle of it, too
+        except BaseException:  # also for Ctrl-C
             self.__exit__()
             raise
 
@@ -66,11 +66,11 @@ class World:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def run(self, *command, **options):
-        """A command in the namespace, to its end; its output."""
+        """Run a command in the namespace; returns its output."""
         return run("ip", "netns", "exec", self.namespace, *command, **options)
 
     def process(self, name, command, env=None, cwd=None):
-        """A program in the namespace, not started yet; its log is in the folder."""
+        """A program for the namespace, not started; its log is in the folder."""
         os.makedirs(f"{self.folder}/log", exist_ok=True)
         return Process(name, self.namespace, command, f"{self.folder}/log/{name}.log", env=env, cwd=cwd)
 
@@ -86,7 +86,7 @@ class World:
             text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def load(self, *words, timeout_s=600):
-        """Run the generator to its end; what it measured. LabError where the run is worth nothing."""
+        """Run the generator to its end; returns its measurements. LabError for an invalid run."""
         return finish_load(self.begin_load(*words), words, timeout_s)
 
 
@@ -105,7 +105,7 @@ def finish_load(generator, words, timeout_s=600):
 
 @contextlib.contextmanager
 def beside(*makers, folder=None):
-    """Systems that are all up at the same time, each in a world of its own, where `makers` make them."""
+    """Systems that run at the same time, each in a world of its own, made by `makers`."""
     with contextlib.ExitStack() as stack:
         systems = []
         for number, make in enumerate(makers):
@@ -117,8 +117,8 @@ def beside(*makers, folder=None):
 
 
 def load_in_turn(systems, mode, words_of, timeout_s=900):
-    """The generator on each of them, half a second each, A B C A B C ...; what was measured, by system, in that order.
-    `words_of` a system are its further words. All are ready before the first begins."""
+    """Run the generator on each of them, half a second each, A B C A B C ...; returns the measurements by system, in
+    that order. `words_of` gives the further arguments of a system. All are ready before the first begins."""
     loads = []
     try:
         for number, system in enumerate(systems):
@@ -127,7 +127,7 @@ def load_in_turn(systems, mode, words_of, timeout_s=900):
         for load, own in loads:
             if not any(line.strip() == "ready" for line in iter(load.stderr.readline, "")):
                 finish_load(load, own)
-                raise LabError(f"the generator went before it was ready: {' '.join(map(str, own))}")
+                raise LabError(f"the generator ended before it was ready: {' '.join(map(str, own))}")
         for load, _ in loads:
             load.stdin.close()
             load.stdin = None
@@ -153,7 +153,7 @@ def tree_of(pid):
 
 
 class System:
-    """What is measured. Subclasses make self.processes and say how stanzas get in."""
+    """A measured system. Subclasses make self.processes and define how stanzas enter."""
 
     title = ""
     transport = "starttls"
@@ -184,7 +184,7 @@ class System:
         return [pid for process in self.processes for pid in tree_of(process.pid)]
 
     def words(self):
-        """How the generator reaches it, and whose CPU is counted."""
+        """The arguments by which the generator reaches it, and the processes whose CPU time is counted."""
         return ["--folder", self.world.pki, "--transport", self.transport, "--window", self.window,
                 "--listen-inside", INSIDE, "--listen-world", WORLD,
                 "--watch", ",".join(map(str, self.pids()))]

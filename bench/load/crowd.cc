@@ -5,7 +5,7 @@
 namespace bench {
 namespace {
 
-// Until what was opened last has been worked off everywhere.
+// The time until the streams opened last have been processed everywhere.
 constexpr double kSettleS = 1;
 
 }  // namespace
@@ -32,7 +32,7 @@ Crowd::Crowd(const Options& options)
 }
 
 void Crowd::open(std::size_t number) {
-  // 127.64.0.0/10, a new one for every 16 streams: doors bound what one address may open.
+  // 127.64.0.0/10, a new one for every 16 streams: nodes limit the streams of one address.
   auto source = static_cast<std::uint32_t>(0x7f400001 + number / 16);
   auto stream = std::make_unique<Stream>(host_, Side::kWorld, options_.transport, options_.remote(number),
                                          options_.to, entry_, source);
@@ -46,7 +46,7 @@ void Crowd::pause(double s) {
 }
 
 int Crowd::run() {
-  // What the generator itself must make first is not to slow it down later.
+  // Made first, so that it does not slow down the generator later.
   for (std::size_t i = 0; i < options_.count; ++i) pki_.certificate(options_.remote(i));
   std::fprintf(stderr, "ready\n");
   if (options_.waits) loop_.turn_until_told();

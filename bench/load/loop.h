@@ -24,14 +24,15 @@ class Loop {
   void watch(int descriptor, std::uint32_t events, Handler* handler);
   void change(int descriptor, std::uint32_t events, Handler* handler);
   void forget(int descriptor);
-  // What was taken out of use during a turn may still be in that turn's list: it dies after the turn.
+  // An object removed during a turn may still be in that turn's list of events: it is destroyed after the
+  // turn.
   void bury(std::unique_ptr<Handler> handler);
 
-  // Waits for events, no longer than `wait_ms` (-1: for ever), and handles them.
+  // Waits for events for at most `wait_ms` (-1: for ever), and handles them.
   void turn(int wait_ms);
-  // Makes a turn end no later than at this monotonic time; 0: never.
+  // Ends a turn at this monotonic time at the latest; 0: no limit.
   void wake_at(std::int64_t time_ns);
-  // Turns until standard input ends: until whoever started us says so.
+  // Runs turns until the standard input ends, by which our parent ends us.
   void turn_until_told();
 
  private:

@@ -1,4 +1,4 @@
-// What one run of the generator is to do; docs/performance.md explains the words.
+// The options of one run of the generator (docs/performance.md).
 #pragma once
 
 #include <cstdint>
@@ -10,18 +10,18 @@
 namespace bench {
 
 enum class Mode : std::uint8_t {
-  kSaturate,  // as much as passes, with a window of stanzas in flight
+  kSaturate,  // as many stanzas as possible, with a window in flight
   kRate,      // a fixed number of stanzas a second; latency
-  kSetup,     // opens streams and closes them: what one costs
-  kIdle,      // opens streams and holds them: what one weighs
+  kSetup,     // opens streams and closes them: the cost of one
+  kIdle,      // opens streams and holds them: the memory of one
   kPki,       // writes the CA and certificates that the systems under test need
 };
 
 enum class Transport : std::uint8_t {
   kStartTls,   // s2s, RFC 6120 5
   kDirectTls,  // s2s, XEP-0368
-  kBareTls,    // a TLS handshake and nothing on it: what set-up costs one who reads nothing
-  kComponent,  // XEP-0114, plain TCP: how the generator attaches to Prosody and ejabberd
+  kBareTls,    // a TLS handshake alone: set-up without any data
+  kComponent,  // XEP-0114, plain TCP, to Prosody and ejabberd
 };
 
 enum class Direction : std::uint8_t { kIn, kOut, kBoth };
@@ -30,7 +30,7 @@ struct Options {
   Mode mode = Mode::kSaturate;
   Transport transport = Transport::kStartTls;
   Direction direction = Direction::kBoth;
-  // Where stanzas go in: an inward one (remote domain to local domain) and an outward one.
+  // Where stanzas enter: an inward one (remote domain to local domain) and an outward one.
   std::string entry_in;
   std::string entry_out;
   // Where the internal and the remote servers that we play listen (s2s only).
@@ -49,15 +49,15 @@ struct Options {
   double warm_s = 2;
   double measure_s = 5;
   double setup_s = 60;           // until every stream is open and every pair has passed a stanza
-  Turns turns;                   // beside other generators: when it sends, or opens what is to be measured
-  bool waits = false;            // once it could begin it says "ready", and begins when standard input ends
+  Turns turns;                   // with other generators: when this one sends, or opens streams
+  bool waits = false;            // prints "ready" when it can begin, and begins when standard input ends
   std::size_t count = 500;       // set-up, idle: streams
   std::string to;                // set-up, idle: the domain that they are opened to; else l0
   std::size_t at_once = 1;       // set-up, idle: streams being opened at a time
   double hold_s = 0;             // idle: after it was measured
   std::string secret = "bench";  // of components
-  // One component on each side that speaks for all its domains. ejabberd registers every domain of a listener
-  // for each of its components, and would spread stanzas over them without order.
+  // One component on each side for all its domains. ejabberd registers every domain of a listener for each of
+  // its components, and would distribute stanzas over them without order.
   bool one_component = false;
   std::string folder;              // pki: written there; otherwise the CA is read from there
   std::vector<std::string> names;  // pki: certificates, each "stem=name,name"
@@ -67,7 +67,7 @@ struct Options {
   std::string remote(std::size_t i) const { return "r" + std::to_string(i) + "." + remote_suffix; }
 };
 
-// Ends the program with a usage text where the words cannot be understood.
+// Ends the program with a usage text if the arguments are not valid.
 Options parse_options(int argc, char** argv);
 
 }  // namespace bench

@@ -95,7 +95,7 @@ Owned<X509> Pki::issue(const std::vector<std::string>& names) const {
   for (const std::string& name : names) alternatives += (alternatives.empty() ? "DNS:" : ",DNS:") + name;
   add(leaf.get(), NID_basic_constraints, "critical,CA:FALSE");
   add(leaf.get(), NID_key_usage, "critical,digitalSignature");
-  // Both purposes: ejabberd 23.01 takes no other for EXTERNAL.
+  // Both purposes: ejabberd 23.01 accepts only such certificates for EXTERNAL.
   add(leaf.get(), NID_ext_key_usage, "serverAuth,clientAuth");
   add(leaf.get(), NID_subject_alt_name, alternatives);
   must(X509_sign(leaf.get(), ca_key_.get(), EVP_sha256()) > 0, "signing");

@@ -1,5 +1,5 @@
-// A certificate authority of our own, P-256, and certificates from it. All leaves share one key: they are
-// made by the thousand, and what is measured is the other side.
+// A certificate authority of our own, P-256, and certificates from it. All leaves share one key: thousands
+// are made, and only the other side is measured.
 #pragma once
 
 #include <memory>
@@ -25,7 +25,7 @@ class Pki {
   // Reads ca.crt and ca.key in `folder`, or makes and writes them; with an empty `folder` in memory only.
   explicit Pki(const std::string& folder);
 
-  // One for `name`, made at the first question.
+  // The certificate for `name`, made at the first call.
   X509* certificate(const std::string& name);
   EVP_PKEY* key() const { return leaf_key_.get(); }
 
@@ -41,7 +41,7 @@ class Pki {
   std::unordered_map<std::string, Owned<X509>> issued_;
 };
 
-// Ends the program when OpenSSL, or the system, says no to something that always works.
+// Ends the program when a call of OpenSSL or the system fails that always succeeds.
 void must(bool done, const char* what);
 
 }  // namespace bench

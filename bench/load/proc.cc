@@ -19,12 +19,12 @@ std::int64_t now_ns() {
 
 namespace {
 
-// proc(5): utime is field 14, stime 15. Nothing of what is gone.
+// proc(5): utime is field 14, stime 15. Nothing for a process that has ended.
 double cpu_s_of(const std::string& stat_path) {
   std::ifstream stat(stat_path);
   std::string line;
   std::getline(stat, line);
-  std::size_t behind_name = line.rfind(')');  // the name may hold anything
+  std::size_t behind_name = line.rfind(')');  // the name may contain any character
   if (behind_name == std::string::npos) return 0;
   std::istringstream fields(line.substr(behind_name + 1));
   std::string skipped;

@@ -1,4 +1,4 @@
-// What the kernel knows of processes, and clocks.
+// The kernel's figures about processes, and clocks.
 #pragma once
 
 #include <cstdint>
@@ -16,17 +16,17 @@ struct Usage {
   std::uint64_t rss_kb = 0;  // VmRSS
   std::map<int, double> thread_cpu_s;
 };
-// Of a process that is gone: nothing.
+// All zero for a process that has ended.
 Usage usage_of(int pid);
 std::vector<Usage> usage_of(const std::vector<int>& pids);
-// What the busiest of all their threads used between two looks.
+// The CPU time of the busiest of all their threads between two calls.
 double busiest_thread_cpu_s(const std::vector<Usage>& before, const std::vector<Usage>& after);
 double own_cpu_s();
 
 // TcpExt counters of the network namespace: connections that a full accept queue dropped.
 std::uint64_t listen_overflows();
 
-// As many descriptors as the system lets us have.
+// Raises the limit of descriptors to the system's maximum.
 void raise_descriptor_limit();
 
 }  // namespace bench

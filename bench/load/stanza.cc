@@ -14,7 +14,7 @@ std::string mark_of(std::size_t flow) {
   return text;
 }
 
-// Words, not one letter: nothing on the way may find them easier than what people write.
+// Words, not one repeated letter, so that they are not easier to process than real text.
 std::string prose(std::size_t bytes) {
   static constexpr std::string_view kWords =
       " the quick brown fox jumps over a lazy dog and is seen by nobody at all,";

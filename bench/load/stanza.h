@@ -1,8 +1,8 @@
-// The stanzas that are sent, and how they are known again at the other end.
+// The stanzas that are sent, and how the other end recognizes them.
 //
 // Each carries a mark in its text: `~`, the flow in 4 hexadecimal digits, its number in that flow in 8.
-// No `~` stands anywhere else, so the receiver finds the marks by memchr, whatever a server in between made
-// of the rest, and needs no parser.
+// There is no other `~`, so the receiver finds the marks by memchr without a parser, however a server in
+// between changes the rest.
 #pragma once
 
 #include <array>
@@ -18,11 +18,11 @@ inline constexpr std::size_t kFlowDigits = 4;
 inline constexpr std::size_t kNumberDigits = 8;
 inline constexpr std::size_t kMarkBytes = 1 + kFlowDigits + kNumberDigits;
 
-// What one flow sends: nine messages, then a presence, each exactly `bytes` long.
+// The stanzas of one flow: nine messages, then a presence, each exactly `bytes` long.
 class Stanzas {
  public:
   Stanzas(std::size_t flow, const std::string& from, const std::string& to, std::size_t bytes);
-  // Number `number` of the flow, appended.
+  // Appends stanza number `number` of the flow.
   void append(std::string& out, std::uint32_t number);
 
  private:
@@ -36,7 +36,7 @@ class Stanzas {
 
 inline int hex_value(char digit) { return digit <= '9' ? digit - '0' : (digit | 0x20) - 'a' + 10; }
 
-// Finds marks in a stream of bytes, however it is cut.
+// Finds marks in a stream of bytes that arrives in arbitrary pieces.
 class Marks {
  public:
   // Calls on_mark(flow, number) for each.

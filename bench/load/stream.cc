@@ -48,7 +48,7 @@ Owned<SSL_CTX> new_context() {
   SSL_CTX_set_mode(context.get(), SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_options(context.get(), SSL_OP_NO_TICKET);
   SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
-  // Everything that has come is read in one call, however small the records are.
+  // Reads everything that has arrived in one call, however small the records are.
   SSL_CTX_set_read_ahead(context.get(), 1);
   SSL_CTX_set_default_read_buffer_len(context.get(), 64 * 1024);
   SSL_CTX_set1_groups_list(context.get(), "X25519:P-256");
@@ -56,7 +56,7 @@ Owned<SSL_CTX> new_context() {
   return context;
 }
 
-// Direct TLS: the certificate of the name that was asked for.
+// Direct TLS: selects the certificate by SNI.
 int choose_certificate(SSL* ssl, int*, void* pki) {
   const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
   auto& source = *static_cast<Pki*>(pki);
@@ -169,7 +169,7 @@ void Stream::shake_hands() {
   } else {
     say_header();
   }
-  read();  // what came with the handshake is in OpenSSL's buffer already
+  read();  // bytes that arrived with the handshake are already in OpenSSL's buffer
 }
 
 // --- bytes
@@ -229,7 +229,7 @@ bool Stream::passed(std::string_view word) {
   return true;
 }
 
-// --- the ladder
+// --- negotiation
 
 bool Stream::step_allowed() const {
   return state_ != State::kReady && state_ != State::kHandshake && state_ != State::kOver;
@@ -264,7 +264,7 @@ bool Stream::step() {
   }
 }
 
-// We connected: what the server offers after its header.
+// We connected: the server's features.
 bool Stream::step_features() {
   std::size_t begin = text_.find("<stream:features");
   if (begin == std::string::npos) return false;

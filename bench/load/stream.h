@@ -1,6 +1,6 @@
 // One end of one stream, from the connection to stanzas: we connected (as a server, or as a component), or a
-// server connected to us. It plays the ladder of RFC 6120 by the words that must come, believes every
-// peer, and hands on what follows as bytes.
+// server connected to us. It negotiates (RFC 6120) by searching for the expected texts, accepts every peer,
+// and passes on the following bytes.
 #pragma once
 
 #include <functional>
@@ -17,7 +17,7 @@ enum class Side : std::uint8_t { kInside, kWorld };
 
 class Stream;
 
-// What streams have in common, and who hears of them.
+// The shared parts of streams, and their listener.
 struct StreamHost {
   Loop& loop;
   Pki& pki;
@@ -27,23 +27,22 @@ struct StreamHost {
   // Stanzas may be sent.
   std::function<void(Stream&)> on_ready;
   std::function<void(Stream&, std::string_view)> on_bytes;
-  // It is over; `why` says the peer's words, or the system's. The stream may be buried.
+  // It is over, for the peer's or the system's reason `why`. The stream may be discarded.
   std::function<void(Stream&, const std::string& why)> on_end;
 };
 
 class Stream : public Handler {
  public:
-  // We connect. `own` to `other`; as a component `own` alone counts. `source`: the address we come from, or
-  // 0.
+  // Connects as `own` to `other`; as a component only `own` matters. `source`: our address, or 0.
   Stream(StreamHost& host, Side side, Transport transport, std::string own, std::string other,
          const sockaddr_in& to, std::uint32_t source);
-  // Somebody connected to us.
+  // A server connected to us.
   Stream(StreamHost& host, Side side, int descriptor);
   ~Stream() override;
 
   void handle_ready(std::uint32_t events) override;
 
-  // In one TLS record; goes out with `flush`.
+  // Sent in one TLS record by `flush`.
   void write(std::string_view bytes) { wire_.write(bytes); }
   void flush();
 
@@ -75,7 +74,7 @@ class Stream : public Handler {
   void connected();
   void shake_hands();
   void read();
-  // Looks at what has come; true when it moved on and there may be more to look at.
+  // Handles the received text; true when it made progress and there may be more.
   bool step_allowed() const;
   bool step();
   bool step_features();
@@ -86,7 +85,7 @@ class Stream : public Handler {
   void start_tls(bool accepting);
   void ready();
   void end(const std::string& why);
-  // Drops everything up to and with `word`; false where it has not come yet.
+  // Drops everything up to and including `word`; false where it has not arrived yet.
   bool passed(std::string_view word);
 
   StreamHost& host_;
@@ -108,7 +107,7 @@ Owned<SSL_CTX> server_context(Pki& pki);
 
 class StreamListener : public Handler {
  public:
-  // `take` gets each stream that somebody opened.
+  // `take` gets each stream that a server opened.
   StreamListener(StreamHost& host, Side side, const std::string& address,
                  std::function<void(std::unique_ptr<Stream>)> take);
   ~StreamListener() override;

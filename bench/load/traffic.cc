@@ -6,7 +6,7 @@
 namespace bench {
 namespace {
 
-// Below what a door admits of connections that have proved nothing.
+// Below a node's limit of unauthenticated connections.
 constexpr std::size_t kOpeningMax = 32;
 // A gateway opens streams at the first stanza of a pair; this many pairs do so at a time.
 constexpr std::size_t kPrimingMax = 32;
@@ -80,7 +80,7 @@ void Traffic::make_flow(std::size_t local, std::size_t remote, Side goal) {
     from = goal == Side::kInside ? options_.remote(0) : options_.local(0);
     to = goal == Side::kInside ? options_.local(0) : options_.remote(0);
   }
-  // A component is there for everything its domain sends, and to receive.
+  // A component sends and receives everything of its domain.
   auto [found, is_new] = planned_by_domain_.try_emplace(from, planned_.size());
   if (is_new) planned_.push_back({source, from, {}, {}});
   planned_[found->second].flows.push_back(number);
@@ -104,7 +104,7 @@ void Traffic::open_some() {
   while (opening_ < kOpeningMax && opened_ < planned_.size()) {
     const Planned& plan = planned_[opened_];
     const std::string& entry = plan.side == Side::kWorld ? options_.entry_in : options_.entry_out;
-    // 127.64.0.0/10, a new one for every 16 streams: doors bound what one address may open.
+    // 127.64.0.0/10, a new one for every 16 streams: nodes limit the streams of one address.
     auto source = static_cast<std::uint32_t>(0x7f400001 + opened_ / 16);
     auto stream = std::make_unique<Stream>(host_, plan.side, options_.transport, plan.own, plan.other,
                                            address_of(entry), source);
@@ -177,12 +177,12 @@ void Traffic::handle_mark(Stream& stream, std::uint32_t number_of_flow, std::uin
     return;
   }
   Flow& flow = flows_[number_of_flow];
-  // Each pair has a stream of its own, and but for components each direction.
+  // Each pair has a stream of its own for each direction, except with components.
   auto& carried = arriving_[&stream].flow;
   if (!carried) carried = number_of_flow;
   if (options_.transport != Transport::kComponent && *carried != number_of_flow)
     return fail_at(number_of_flow, number, "came out on the stream of " + std::to_string(*carried));
-  // One lost, one twice, or two in the wrong order: whichever it is, the run is worth nothing.
+  // A lost, duplicate or reordered stanza makes the run invalid.
   if (number != flow.received || flow.received == flow.sent)
     return fail_at(number_of_flow, number, std::to_string(flow.received) + " was due");
   ++flow.received;
@@ -228,7 +228,7 @@ void Traffic::saturate_until(std::int64_t end) {
       fill(*flow);
     }
     turn.clear();
-    if (with_room_.empty()) with_room_.swap(turn);  // keeps its room
+    if (with_room_.empty()) with_room_.swap(turn);  // keeps its capacity
   }
 }
 
@@ -361,11 +361,11 @@ int Traffic::run() {
     measure_from_ = now_ns();
     measured = send_for(options_.measure_s);
     drain();
-    idle_until(now_ns() + kAfterwards);  // what comes now came twice
+    idle_until(now_ns() + kAfterwards);  // a stanza that arrives now is a duplicate
   }
   if (failure_.empty() && bounced_ > 0) failure_ = "stanzas came back";
   print(measured);
-  // What is still open ends with the process; nobody must hear of it.
+  // Open streams end with the process, without events.
   host_.on_end = [](Stream&, const std::string&) {};
   return failed() ? 1 : 0;
 }

@@ -1,5 +1,5 @@
 // Saturation and fixed rate: stanzas of N domain pairs through the system under test, counted where they
-// come out.
+// arrive.
 #pragma once
 
 #include <deque>
@@ -19,7 +19,7 @@ namespace bench {
 struct Flow {
   Flow(Side goal_side, Stanzas made) : goal(goal_side), stanzas(std::move(made)) {}
 
-  Side goal;  // where its stanzas must come out
+  Side goal;  // where its stanzas must arrive
   Stanzas stanzas;
   Stream* sender = nullptr;
   std::uint32_t sent = 0;
@@ -42,7 +42,7 @@ class Traffic {
     double own_cpu_s = 0;
     std::vector<Usage> usage;
   };
-  // The sum of all slices of time in which was sent.
+  // The sum of all slices of time in which stanzas were sent.
   struct Measured {
     double stanzas = 0;
     double elapsed_s = 0;
@@ -64,7 +64,7 @@ class Traffic {
   void fail_at(std::uint32_t flow, std::uint32_t number, const std::string& what);
   void fill(Flow& flow);
   void idle_until(std::int64_t time);
-  // Sends for so long, in turns of ours where others run beside.
+  // Sends for that time, in our turns where other generators run.
   Measured send_for(double length_s);
   void send_until(std::int64_t end);
   void saturate_until(std::int64_t end);
@@ -75,7 +75,7 @@ class Traffic {
   static void add(Measured& to, const Snapshot& begin, const Snapshot& end, std::int64_t elapsed);
   void print(const Measured& measured);
   bool failed() const { return !failure_.empty(); }
-  // "not within ...": says what is missing.
+  // "not within ...": names what is missing.
   void give_up(const std::string& what);
 
   const Options& options_;
@@ -86,7 +86,7 @@ class Traffic {
   StreamHost host_;
   std::vector<std::unique_ptr<StreamListener>> listeners_;
   std::vector<Flow> flows_;
-  // Ours, in the order in which they are opened; by domain where they are components'.
+  // Our streams, in the order in which they are opened; by domain for components.
   struct Planned {
     Side side;
     std::string own;
@@ -98,7 +98,7 @@ class Traffic {
   std::size_t opened_ = 0;
   std::size_t opening_ = 0;
   std::unordered_map<Stream*, std::unique_ptr<Stream>> streams_;
-  // By stream: what comes out there.
+  // By stream: the stanzas that arrive there.
   struct Arriving {
     Marks marks;
     std::optional<std::uint32_t> flow;

@@ -1,7 +1,6 @@
-// Whose turn it is among generators that run beside each other, each with a system of its own: time is cut
-// into slots by the clock that all of them read, and one of them sends in each. What the machine does
-// otherwise within a minute hits all of them, so that their ratio says more than two runs one after the other
-// do.
+// The turns of generators that run at the same time, each with a system of its own: a common clock divides
+// time into slots, and one generator sends in each. Other load of the machine affects all of them, so their
+// ratio is more reliable than that of two consecutive runs.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +10,7 @@ namespace bench {
 
 struct Turns {
   std::size_t own = 0;
-  std::size_t count = 1;  // 1: nobody else
+  std::size_t count = 1;  // 1: no others
 
   bool alone() const { return count == 1; }
   // When the next slot of ours begins, at `now` (monotonic, in nanoseconds) or later.
@@ -23,7 +22,7 @@ struct Turns {
   }
 
   static constexpr std::int64_t kSlot = 500'000'000;
-  // Of a slot: so long it is sent; then what is on its way comes out, and by then its last traces are over.
+  // The part of a slot in which stanzas are sent; in the rest those in flight arrive.
   static constexpr std::int64_t kSending = kSlot / 100 * 80;
   static constexpr std::int64_t kSettled = kSlot / 100 * 97;
 };

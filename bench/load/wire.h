@@ -1,5 +1,5 @@
-// A TCP connection with TLS on it or without. Nothing is sent before `flush`: what is written in one turn
-// goes to the socket in one call, each `write` in a TLS record of its own.
+// A TCP connection with or without TLS. Nothing is sent before `flush`: the writes of one turn go to the
+// socket in one call, each in a TLS record of its own.
 #pragma once
 
 #include <cstddef>
@@ -23,7 +23,7 @@ class Wire {
   Wire(const Wire&) = delete;
   Wire& operator=(const Wire&) = delete;
 
-  // Non-blocking; the connection is under way when it returns. `source`: an address to come from, or 0.
+  // Starts a non-blocking connection. `source`: our address, or 0.
   static int connect(const sockaddr_in& to, std::uint32_t source);
 
   void begin_tls(SSL_CTX* context, bool accepting);
@@ -31,7 +31,7 @@ class Wire {
   Step handshake();
   bool is_secure() const { return secure_; }
 
-  // kDone: `size` bytes, at least one, stand in `to`.
+  // kDone: `to` has `size` bytes, at least one.
   Step read(char* to, std::size_t room, std::size_t& size);
   void write(std::string_view bytes);
   Step flush();

@@ -1,4 +1,4 @@
-// Stanzas over the link, from one session to the other and settled, in memory.
+// Stanzas over the link in memory, from one session to the other, until they are settled.
 #include <benchmark/benchmark.h>
 
 #include "base/limits.h"
@@ -19,7 +19,7 @@ struct Link {
     exchange();
   }
 
-  // Until neither has anything to say; how many of what was sent are settled.
+  // Runs until neither has output; returns how many sent stanzas are settled.
   std::size_t exchange() {
     std::size_t settled = 0;
     for (bool any = true; any;) {
@@ -62,7 +62,7 @@ void inward_and_settled(benchmark::State& state) {
   for (auto _ : state) {
     for (const xmpp::Stanza& stanza : stanzas) link.edge.send(link.pair, stanza, ++sent, link.now);
     settled += link.exchange();
-    // Settlements wait for company no longer than this.
+    // Settlements are batched for at most this time.
     link.now += limits::kSettleDelay;
     link.core.handle_timeout(link.now);
     link.edge.handle_timeout(link.now);

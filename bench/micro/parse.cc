@@ -1,4 +1,4 @@
-// From bytes on a stream to canonical stanzas, and a canonical stanza judged again (what a core does).
+// From bytes on a stream to canonical stanzas, and the validation of a canonical stanza (as in a core).
 #include <benchmark/benchmark.h>
 
 #include "traffic.h"
@@ -50,7 +50,7 @@ void canonical_input_one_stanza_at_a_time(benchmark::State& state) {
 }
 BENCHMARK(canonical_input_one_stanza_at_a_time);
 
-// As some servers write: nothing that the fast path could take as it stands.
+// As some servers write: the fast path cannot take it unchanged.
 void double_quoted_input(benchmark::State& state) {
   std::string batch = bench::batch(kStanzas);
   for (char& c : batch) {

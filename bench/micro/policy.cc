@@ -1,4 +1,4 @@
-// The judgement of a pair, and the way to a domain: with few rows and with many.
+// The policy decision for a pair and the route to a domain, with few rows and with many.
 #include <benchmark/benchmark.h>
 
 #include "policy/rules.h"

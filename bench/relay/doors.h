@@ -1,5 +1,5 @@
-// Both doors in one process, joined by a link in memory, with servers at the far ends: everything that a
-// stanza costs but sockets and TLS, the same in each run.
+// Both nodes in one process, joined by a link in memory, with servers at the far ends: the whole cost of a
+// stanza except sockets and TLS, the same in each run.
 #pragma once
 
 #include <map>
@@ -16,12 +16,12 @@ class Doors : private sallyport::Random, private sallyport::LogSink {
  public:
   Doors();
 
-  // A stream on which stanzas go in, proved: inward from the remote server, outward from the internal one.
+  // Opens an authenticated stream for stanzas: inward from the remote server, outward from the internal one.
   using Line = std::pair<int, sallyport::gate::ConnId>;
   Line open(bool inward);
-  // Gives a door what it reads on that stream in one turn, and lets both work until nothing is left to do.
+  // Passes a node the bytes of one read on that stream, and runs both nodes until they are idle.
   void feed(const Line& line, std::string_view bytes);
-  // Stanzas that came out, anywhere.
+  // All delivered stanzas.
   std::uint64_t delivered() const;
   void advance(sallyport::Duration by);
 

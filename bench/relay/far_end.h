@@ -1,5 +1,4 @@
-// A server at the far end of a connection, in memory: says what must be said until stanzas may flow, then
-// counts them.
+// A server at the far end of a connection, in memory: negotiates the stream, then counts stanzas.
 #pragma once
 
 #include <cstdint>
@@ -12,15 +11,15 @@ namespace bench {
 
 class FarEnd {
  public:
-  // It connected to us: `own` to `other`.
+  // The server connects to us, as `own` to `other`.
   FarEnd(std::string own, std::string other);
-  // We connected to it.
+  // We connect to the server.
   FarEnd() : accepting_(true) {}
 
-  // What a door wrote. What it answers is to be taken with `take`.
+  // The bytes that a node wrote. `take` returns the reply.
   void hear(std::string_view bytes);
   std::string take() { return std::move(out_); }
-  // The handshake is done, on both sides.
+  // The handshake is complete on both sides.
   void secured();
 
   bool is_ready() const { return ready_; }

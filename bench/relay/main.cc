@@ -1,5 +1,5 @@
-// sallyport-relay: what a stanza costs in both doors without sockets and TLS. The same work in each run, so
-// that instructions can be counted and compared:
+// sallyport-relay: the cost of a stanza in both nodes without sockets and TLS. Each run does the same work,
+// so that instructions can be counted and compared:
 //
 //   valgrind --tool=callgrind --toggle-collect='relay_measured*' sallyport-relay in
 #include <chrono>
@@ -42,7 +42,7 @@ struct Source {
 
 }  // namespace
 
-// Of C linkage, so that its name can be said to callgrind.
+// With C linkage, so that callgrind can name it.
 extern "C" __attribute__((noinline)) void relay_measured(Source* source) {
   source->doors.feed(source->line, source->batch);
   // Settlements go back within limits::kSettleDelay.

@@ -12,7 +12,7 @@
 namespace sallyport::daemon {
 namespace {
 
-// What CLI11 writes into while it parses one command; lives as long as the App.
+// CLI11 writes the parsed values of one command here; lives as long as the App.
 struct Slots {
   std::map<std::string, std::vector<std::string>> values;
   std::map<std::string, bool> switches;
@@ -31,7 +31,7 @@ void add_options(CLI::App& app, const Command& command, Slots& slots) {
       continue;
     }
     CLI::Option* made = app.add_option(named(option), slots.values[name], sentence);
-    // One value each time, so that what follows is left to the arguments.
+    // One value each time, so that the following words are arguments.
     made->type_name(std::string(option.value))
         ->expected(1)
         ->allow_extra_args(false)
@@ -54,7 +54,7 @@ void add_arguments(CLI::App& app, const Command& command, std::vector<std::vecto
   }
 }
 
-// One App for one command: built from its row only when it was named.
+// The App of one command, built from its row only when the command is used.
 struct CommandApp {
   explicit CommandApp(const Command& row)
       : command(row), app(std::string(row.sentence), fmt::format("sallyport {}", row.name)) {
@@ -83,7 +83,7 @@ Invocation invocation_of(const CommandApp& parsed) {
   return invocation;
 }
 
-// "did you mean …? " for the first option that the command does not have.
+// "Did you mean …? " for the first option that the command does not have.
 std::string meant_option(const Command& command, const std::vector<std::string>& words) {
   std::vector<std::string_view> known{"--help"};
   const std::vector<Option> options = options_of(command);
@@ -101,7 +101,7 @@ std::string meant_option(const Command& command, const std::vector<std::string>&
 Parsed parse_command(const Command& command, std::vector<std::string> words) {
   CommandApp parsed(command);
   const std::vector<std::string> given = words;
-  // CLI11 takes its words from the back.
+  // CLI11 takes its words from the end.
   std::ranges::reverse(words);
   try {
     parsed.app.parse(std::move(words));
@@ -127,7 +127,7 @@ const Command* named_by(const std::vector<std::string>& words, std::size_t& take
   return words.empty() ? nullptr : command_named(words[0]);
 }
 
-// "did you mean …? " for words that begin no command: the commands of one word, and those of two.
+// "Did you mean …? " for words that begin no command of one word or two.
 std::string meant_command(const std::vector<std::string>& words) {
   std::vector<std::string_view> known;
   for (const Command& command : command_table()) known.push_back(command.name);
@@ -146,7 +146,7 @@ Parsed unknown(const std::vector<std::string>& words) {
     return {std::nullopt,
             Exit::kUsage,
             {},
-            fmt::format("sallyport: there is no command `{}`.\n{}Try `sallyport --help`.\n", words[0],
+            fmt::format("sallyport: The command `{}` does not exist.\n{}Try `sallyport --help`.\n", words[0],
                         meant_command(words))};
   }
   const bool asked = words.size() > 1 && (words[1] == "--help" || words[1] == "-h");
@@ -175,7 +175,8 @@ std::string help_of(const Command& command) { return CommandApp(command).app.hel
 
 std::string help_of_all() {
   std::string out =
-      "Sallyport, a two-door gateway for XMPP federation.\n\nUsage: sallyport COMMAND [OPTIONS]\n\n";
+      "Sallyport, a gateway for XMPP federation in two nodes: core and edge.\n\nUsage: sallyport COMMAND "
+      "[OPTIONS]\n\n";
   for (const Command& command : command_table())
     out += fmt::format("  {:<14}{}\n", command.name, command.sentence);
   out += "\n`sallyport COMMAND --help` explains a command; `sallyport help --man` is the manual page.\n";

@@ -1,4 +1,4 @@
-// The command line, judged by the table of commands.
+// Parses the command line by the table of commands.
 #pragma once
 
 #include <optional>
@@ -9,20 +9,20 @@
 
 namespace sallyport::daemon {
 
-// Either an invocation to run, or what to print and how to end.
+// Either an invocation to run, or a text to print and an exit code.
 struct Parsed {
   std::optional<Invocation> invocation;
   Exit exit = Exit::kGood;
   std::string out;  // for the standard output: help that was asked for
-  std::string err;  // for the standard error: what is wrong with the command line
+  std::string err;  // for the standard error: the fault of the command line
 };
 
 // `words` are the arguments without the program's name. Never throws.
 Parsed parse_command_line(std::vector<std::string> words);
 
-// What `sallyport COMMAND --help` prints.
+// The text of `sallyport COMMAND --help`.
 std::string help_of(const Command& command);
-// What `sallyport --help` prints.
+// The text of `sallyport --help`.
 std::string help_of_all();
 
 }  // namespace sallyport::daemon

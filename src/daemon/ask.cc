@@ -1,4 +1,4 @@
-// The commands that put one question to a running door and show its answer.
+// The commands that send one question to a running node and show its answer.
 #include <fmt/format.h>
 
 #include <boost/json.hpp>
@@ -17,13 +17,14 @@ namespace {
 
 namespace json = boost::json;
 
-// Asks, prints, and says how it went: 1 when the door refused, `bad` when `good` says no of its answer.
+// Asks, prints, and returns the exit code: 1 when the node refused, `bad` when `good` is false for its
+// answer. An answer with `errors` is shown by `show`, which lists them, also when it has an `error`.
 Exit put(const Invocation& invocation, const json::object& question, std::string (*show)(const json::object&),
          bool (*good)(const json::object&) = nullptr, Exit bad = Exit::kFailed) {
   Exit exit = Exit::kGood;
   const std::optional<json::object> answer = ask_for(invocation, question, exit);
   if (!answer) return exit;
-  const bool refused = answer->contains("error");
+  const bool refused = answer->contains("error") && list_at(*answer, "errors").empty();
   if (invocation.has("--json")) {
     print(json::serialize(*answer) + "\n");
   } else if (refused) {
@@ -41,7 +42,7 @@ bool is_without_errors(const json::object& answer) { return list_at(answer, "err
 
 std::string show_reload(const json::object& answer) {
   if (is_without_errors(answer)) {
-    std::string out = field(answer, "changed") == "no" ? "nothing has changed" : "in force";
+    std::string out = field(answer, "changed") == "no" ? "Nothing has changed" : "In force";
     if (answer.contains("generation")) {
       out += fmt::format(": generation {}, sha256 {}", field(answer, "generation"), field(answer, "sha256"));
     }
@@ -52,7 +53,7 @@ std::string show_reload(const json::object& answer) {
   }
   std::string out;
   for (const json::value& error : list_at(answer, "errors")) out += std::string(error.as_string()) + "\n";
-  return out + "refused; what was in force stays in force\n";
+  return out + "The change is refused; the earlier policy stays in force.\n";
 }
 
 std::string show_apply(const json::object& answer) {
@@ -61,7 +62,7 @@ std::string show_apply(const json::object& answer) {
   return out + show_reload(answer);
 }
 
-// The question with a file's text; an invalid one ends with kConfiguration.
+// Adds a file's text to the question and sends it; an invalid file ends with kConfiguration.
 Exit put_policy(const Invocation& invocation, json::object question,
                 std::string (*show)(const json::object&)) {
   const std::string& path = invocation.arguments[0];
@@ -72,20 +73,20 @@ Exit put_policy(const Invocation& invocation, json::object question,
   }
   question["name"] = path;
   question["text"] = *text;
-  // JSON carries UTF-8 alone, and so does TOML: better said here, with the file's name.
+  // JSON and TOML are UTF-8: checked here, where the file's name is known.
   boost::system::error_code failed;
   (void)json::parse(json::serialize(question["text"]), failed);
   if (failed) {
-    report({finding_of(path, {Code::kConfigSyntax, "is not UTF-8"})}, {}, false);
+    report({finding_of(path, {Code::kConfigSyntax, "the file is not UTF-8"})}, {}, false);
     return Exit::kConfiguration;
   }
   return put(invocation, question, show, is_without_errors, Exit::kConfiguration);
 }
 
-std::string show_drain(const json::object&) { return "draining\n"; }
+std::string show_drain(const json::object&) { return "The node is draining.\n"; }
 
 std::string show_log_level(const json::object& answer) {
-  return fmt::format("log level {}\n", field(answer, "level"));
+  return fmt::format("The minimum log level is {}.\n", field(answer, "level"));
 }
 
 }  // namespace

@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "daemon/check_policy.h"
 #include "daemon/check_steps.h"
-#include "daemon/door.h"
+#include "daemon/node_process.h"
 #include "daemon/probe.h"
 #include "net/dial_explain.h"
 #include "net/driver.h"
@@ -24,7 +24,7 @@ namespace {
 namespace asio = boost::asio;
 namespace json = boost::json;
 
-// What a check meets stands in its answer, not in the log.
+// A check reports in its answer, not in the log.
 class NoLog : public LogSink {
  public:
   void log(LogEvent) override {}
@@ -37,28 +37,28 @@ std::string text_at(const json::object& object, std::string_view name) {
 
 // "SRV xmpp.example.net:5269 at 198.51.100.7:5269; ...": where a dial would go.
 std::string plan_text(const net::DnsExplained& explained) {
-  constexpr std::size_t kTold = 4;
+  constexpr std::size_t kTargetsShown = 4;
   std::string out;
-  std::size_t told = 0;
+  std::size_t shown_count = 0;
   for (const net::TargetExplained& target : explained.plan) {
     std::string addresses;
     for (const net::AddressExplained& address : target.addresses) {
       if (!address.refused) addresses += (addresses.empty() ? "" : ", ") + address.endpoint.text();
     }
     if (addresses.empty()) continue;
-    if (++told > kTold) continue;
+    if (++shown_count > kTargetsShown) continue;
     out += fmt::format("{}{} at {}", out.empty() ? "" : "; ", target.target.text(), addresses);
   }
-  if (told > kTold) out += fmt::format("; and {} more", told - kTold);
+  if (shown_count > kTargetsShown) out += fmt::format("; and {} more", shown_count - kTargetsShown);
   if (!explained.skipped.empty()) out += fmt::format("; {} not tried", explained.skipped.size());
   return out;
 }
 
 // The loop, resolver, dialler and TLS of one check.
-class Outlook {
+class CheckRun {
  public:
-  Outlook(const CheckMeans& means, std::stop_token stop)
-      : means_(means), stop_(std::move(stop)), deadline_(Door::now().mono + limits::kCheckTimeout) {}
+  CheckRun(const CheckMeans& means, std::stop_token stop)
+      : means_(means), stop_(std::move(stop)), deadline_(NodeProcess::now().mono + limits::kCheckTimeout) {}
 
   Result<void> prepare(const CheckOrder& order) {
     if (!order.authorities.empty()) {
@@ -78,7 +78,7 @@ class Outlook {
     return {};
   }
 
-  // Adds the step `DNS`. Returns the error that a dial by DNS alone would end with.
+  // Adds the step `DNS`. Returns the error of a dial by DNS alone.
   std::optional<Error> look_up(const xmpp::Domain& name, bool has_route, CheckSteps& steps) {
     asio::co_spawn(io_, look(*dialer_, name, found_),
                    asio::bind_cancellation_slot(cancel_.slot(), [](std::exception_ptr) {}));
@@ -89,9 +89,10 @@ class Outlook {
     }
     io_.restart();
     std::optional<Error> error =
-        found_ ? found_->error : std::optional<Error>({Code::kDnsFailure, "no answer in time"});
+        found_ ? found_->error
+               : std::optional<Error>({Code::kDnsFailure, "The resolver did not answer in time."});
     if (!error) {
-      steps.pass(step::kDns, (has_route ? "asked after the static route: " : "") + plan_text(*found_));
+      steps.pass(step::kDns, (has_route ? "used after the static route: " : "") + plan_text(*found_));
     } else if (has_route) {
       steps.warn(step::kDns, *error);
     } else {
@@ -101,25 +102,26 @@ class Outlook {
   }
 
   Result<void> probe(ProbeTarget target, CheckSteps& steps) {
-    const auto identity = net::make_identity("check", Door::now().civil);
+    const auto identity = net::make_identity("check", NodeProcess::now().civil);
     if (!identity) return identity.error();
     auto link_tls = net::LinkTls::make(identity->certificate, identity->key);
     if (!link_tls) return std::move(link_tls).error();
     Probe probe(std::move(target), steps, deadline_);
-    net::Driver driver({io_, probe, *dialer_, s2s_tls_, **link_tls, nullptr, aside_, log_}, {});
+    net::Driver driver({io_, probe, *dialer_, s2s_tls_, **link_tls, nullptr, worker_, log_}, {});
     if (Result<void> started = driver.start(); !started) return started;
-    // The driver has none of its own, and says so to the dialler.
+    // The driver told the dialler that there are none.
     dialer_->set_own_listeners(means_.own_listeners);
     run_until([&probe] { return probe.is_done(); });
     const bool done = probe.is_done();
-    // The end of the stream is written, and the peer may answer it.
-    const Time patience = Door::now().mono + std::chrono::duration_cast<Duration>(limits::kStopTimeout);
-    while (driver.connections() > 0 && !io_.stopped() && Door::now().mono < patience)
+    // Lets the end of the stream be written and answered.
+    const Time patience =
+        NodeProcess::now().mono + std::chrono::duration_cast<Duration>(limits::kStopTimeout);
+    while (driver.connections() > 0 && !io_.stopped() && NodeProcess::now().mono < patience)
       io_.run_one_for(limits::kCheckStopLook);
     driver.stop();
     io_.restart();
     io_.run_for(limits::kStopTimeout);
-    return done ? Result<void>{} : Error{Code::kInternal, "the check was ended before its time"};
+    return done ? Result<void>{} : Error{Code::kInternal, "The check was stopped before its deadline."};
   }
 
  private:
@@ -128,42 +130,41 @@ class Outlook {
     found = co_await net::explain_dns(dialer, std::move(name));
   }
 
-  // The probe ends by itself at the deadline; a lookup is left alone then.
+  // The probe ends by itself at the deadline; a lookup does not.
   template <typename IsDone>
   void run_until(IsDone is_done) {
     const Time give_up = deadline_ + std::chrono::duration_cast<Duration>(limits::kCheckStopLook);
-    while (!is_done() && !stop_.stop_requested() && !io_.stopped() && Door::now().mono < give_up)
+    while (!is_done() && !stop_.stop_requested() && !io_.stopped() && NodeProcess::now().mono < give_up)
       io_.run_one_for(limits::kCheckStopLook);
   }
 
   const CheckMeans& means_;
   std::stop_token stop_;
   const Time deadline_;
-  // What a lookup that did not end in time refers to: it goes with the loop.
+  // A lookup that did not end in time refers to these two until the loop is destroyed.
   asio::cancellation_signal cancel_;
   std::optional<net::DnsExplained> found_;
   asio::io_context io_{1};
   SystemRandom random_;
   NoLog log_;
   net::PushedCertificates pushed_;
-  net::Aside aside_;
+  net::Worker worker_;
   net::S2sTls s2s_tls_{pushed_};
   std::optional<net::DnsDialer> dialer_;
 };
 
 std::string routes_text(const gate::DialPlan& plan) {
-  std::string out = "not asked: a static route leads to";
+  std::string out = "not used: a static route leads to";
   for (const gate::DialPlan::Step& step : plan.steps) out += " " + step.address.text();
   return out;
 }
 
-// DNS, then the stream. Errors are of this machine; what is wrong out there is a step.
-Result<void> go(Outlook& outlook, const CheckOrder& order, const CheckMeans& means, CheckIdentity identity,
-                CheckSteps& steps) {
+// Checks DNS, then the stream. Faults of the remote side are steps; errors concern this machine.
+Result<void> check_remote(CheckRun& run, const CheckOrder& order, const CheckMeans& means,
+                          CheckIdentity identity, CheckSteps& steps) {
   gate::DialPlan plan = plan_of(order, means);
   if (plan.dns) {
-    if (const auto error = outlook.look_up(order.name, !plan.steps.empty(), steps);
-        error && plan.steps.empty()) {
+    if (const auto error = run.look_up(order.name, !plan.steps.empty(), steps); error && plan.steps.empty()) {
       steps.fail(step::kConnection, *error);
       return {};
     }
@@ -173,7 +174,7 @@ Result<void> go(Outlook& outlook, const CheckOrder& order, const CheckMeans& mea
   ProbeTarget target{
       std::move(plan), order.name, order.direct, std::move(identity.own), std::move(identity.offered), {}};
   if (means.policy) target.rules = means.policy->rules().peer(order.name);
-  return outlook.probe(std::move(target), steps);
+  return run.probe(std::move(target), steps);
 }
 
 }  // namespace
@@ -190,18 +191,18 @@ json::object question_of(const CheckOrder& order) {
 Result<CheckOrder> order_of(const json::object& question) {
   const auto refused = [](std::string text) { return Error{Code::kControlRefused, std::move(text)}; };
   const Result<xmpp::Domain> name = xmpp::Domain::parse(text_at(question, "domain"));
-  if (!name) return refused("`domain` is not a domain name");
+  if (!name) return refused("`domain` is not a valid domain name.");
   CheckOrder order{*name};
   if (text_at(question, "ask") == "check tls") {
     const auto host = route::HostPort::parse(text_at(question, "host"));
-    if (!host) return refused("`host` is neither HOST nor HOST:PORT");
+    if (!host) return refused("`host` is neither HOST nor HOST:PORT.");
     order.host = *host;
     const json::value* direct = question.if_contains("direct");
     order.direct = direct != nullptr && direct->is_bool() && direct->get_bool();
   }
   if (const std::string own = text_at(question, "as"); !own.empty()) {
     const Result<xmpp::Domain> domain = xmpp::Domain::parse(own);
-    if (!domain) return refused("`as` is not a domain name");
+    if (!domain) return refused("`as` is not a valid domain name.");
     order.own = *domain;
   }
   order.authorities = text_at(question, "authorities");
@@ -209,18 +210,18 @@ Result<CheckOrder> order_of(const json::object& question) {
 }
 
 Result<json::object> run_check(const CheckOrder& order, const CheckMeans& means, std::stop_token stop) {
-  const UnixTime now = Door::now().civil;
+  const UnixTime now = NodeProcess::now().civil;
   CheckSteps steps;
   auto identity = choose_identity(order, means, now, steps);
   if (!identity) return std::move(identity).error();
   json::object answer{
       {"domain", order.name.ascii()}, {"local", nullptr}, {"by", means.policy ? "edge" : "command"}};
   if (identity->own) answer["local"] = identity->own->ascii();
-  if (judge_policy(means, identity->own, order.name, now, steps)) {
-    Outlook outlook(means, std::move(stop));
-    if (Result<void> ready = outlook.prepare(order); !ready) return std::move(ready).error();
-    if (Result<void> went = go(outlook, order, means, std::move(*identity), steps); !went)
-      return std::move(went).error();
+  if (check_policy(means, identity->own, order.name, now, steps)) {
+    CheckRun run(means, std::move(stop));
+    if (Result<void> ready = run.prepare(order); !ready) return std::move(ready).error();
+    if (Result<void> done = check_remote(run, order, means, std::move(*identity), steps); !done)
+      return std::move(done).error();
   }
   answer["steps"] = steps.list();
   answer["result"] = steps.result();

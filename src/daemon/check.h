@@ -1,6 +1,5 @@
-// One check of a remote domain, from DNS to the session: what is asked, with what means, and its answer
-// (docs/control.md "Checks"). An edge runs it with the policy and the certificates in force; the command runs
-// it in its own process where no edge can be asked.
+// One check of a remote domain, from DNS to the session (docs/control.md "Checks"). An edge runs it with the
+// policy and the certificates in force; the command runs it in its own process where no edge can be asked.
 #pragma once
 
 #include <boost/json/object.hpp>
@@ -28,18 +27,18 @@ struct CheckOrder {
   std::optional<route::HostPort> host{};
   bool direct = false;                // Direct TLS, with `host` only
   std::optional<xmpp::Domain> own{};  // --as; absent: the first local domain that has a certificate
-  std::string authorities{};          // PEM, instead of the trust at hand
+  std::string authorities{};          // PEM, instead of the trust store of CheckMeans
 };
-// The order as a question of the control vocabulary, and back. Errors: kControlRefused.
+// Converts the order to a question of the control protocol, and back. Errors: kControlRefused.
 boost::json::object question_of(const CheckOrder& order);
 Result<CheckOrder> order_of(const boost::json::object& question);
 
-// With what a check is run. All of it is immutable or its own: the check runs in a thread of its own.
+// The means of a check. Everything in it is immutable or a copy: the check runs in a thread of its own.
 struct CheckMeans {
   net::ResolverSetup resolving{};
   net::DialSetup dialling{};
   std::vector<dns::Endpoint> own_listeners{};
-  // Null: no edge was asked; then `why_alone` says why, and nothing is offered.
+  // Null: no edge was asked, for the reason `why_alone`, and no certificate is offered.
   std::shared_ptr<const config::PushedPolicy> policy{};
   std::shared_ptr<const net::CertificateSet> certificates{};
   std::shared_ptr<const net::TrustStore> trust{};  // null: the system's
@@ -47,7 +46,7 @@ struct CheckMeans {
 };
 
 // Blocks for at most limits::kCheckTimeout and three times limits::kStopTimeout, less when `stop` is
-// requested. Errors: kPolicyNotLocal for `own`, what Resolver::make and TrustStore::parse say, kInternal.
+// requested. Errors: kPolicyNotLocal for `own`, those of Resolver::make and TrustStore::parse, kInternal.
 Result<boost::json::object> run_check(const CheckOrder& order, const CheckMeans& means, std::stop_token stop);
 
 }  // namespace sallyport::daemon

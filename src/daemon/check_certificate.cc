@@ -29,8 +29,8 @@ bool is_within(const s2s::TlsFacts& facts, UnixTime now) {
 }
 
 constexpr std::string_view kDialbackRemedy =
-    "Nothing to do while the policy lets this domain prove itself by dialback; else have its certificate "
-    "mended.";
+    "Nothing to do while the policy accepts dialback from this domain; else its administrator must correct "
+    "the certificate.";
 
 // The steps about one peer's certificate, less severe where dialback is enough.
 class PeerCertificate {
@@ -42,44 +42,45 @@ class PeerCertificate {
         dialback_(rules && rules->authenticate == policy::Authenticate::kDialback),
         steps_(steps) {}
 
-  void object(std::string_view what, const Error& error, std::string_view remedy = {}) {
+  void fail_or_warn(std::string_view what, const Error& error, std::string_view remedy = {}) {
     if (dialback_) return steps_.warn(what, error, kDialbackRemedy);
     steps_.fail(what, error, remedy);
   }
 
-  // A chain that fails for the dates or the use of the certificate itself has a step of its own below.
-  void judge_chain() {
-    if (facts_.chain) return steps_.pass(step::kChain, "leads to an authority that is trusted here");
+  // A chain that fails only for the dates or the use of the certificate is reported by their own steps.
+  void check_chain() {
+    if (facts_.chain) return steps_.pass(step::kChain, "leads to an authority that this gateway trusts");
     if (!is_within(facts_, now_) || !is_usable()) return;
-    object(step::kChain, facts_.chain.error());
+    fail_or_warn(step::kChain, facts_.chain.error());
   }
 
-  void judge_dates() {
+  void check_dates() {
     const std::string dates = fmt::format("{} to {}", date(facts_.not_before), date(facts_.not_after));
     if (now_ < facts_.not_before) {
-      object(step::kDates, {Code::kTlsUntrusted, fmt::format("It is not valid yet: {}.", dates)},
-             "Check the clock of this machine; else the peer's administrator must have the certificate "
-             "reissued.");
+      fail_or_warn(step::kDates, {Code::kTlsUntrusted, fmt::format("It is not valid yet: {}.", dates)},
+                   "Check the clock of this machine; else the peer's administrator must have the certificate "
+                   "reissued.");
     } else if (now_ > facts_.not_after) {
-      object(step::kDates, {Code::kTlsUntrusted, fmt::format("It has expired: {}.", dates)},
-             "The peer's administrator must renew the certificate.");
+      fail_or_warn(step::kDates, {Code::kTlsUntrusted, fmt::format("It has expired: {}.", dates)},
+                   "The peer's administrator must renew the certificate.");
     } else if (facts_.not_after - now_ < limits::kCertificateExpiryWarning) {
-      steps_.warn(step::kDates, fmt::format("{}: it expires within 14 days", dates),
+      steps_.warn(step::kDates, fmt::format("{}: the certificate expires within 14 days", dates),
                   "Remind the peer's administrator to renew the certificate.");
     } else {
       steps_.pass(step::kDates, dates);
     }
   }
 
-  void judge_usage() {
+  void check_usage() {
     const std::string text = usage_text(facts_.usage);
     if (!is_usable()) {
-      return object(step::kUsage,
-                    {Code::kTlsUntrusted, "Its extended key usage allows neither serverAuth nor clientAuth."},
-                    "The peer's administrator must use a certificate that is issued for TLS servers.");
+      return fail_or_warn(
+          step::kUsage,
+          {Code::kTlsUntrusted, "Its extended key usage allows neither serverAuth nor clientAuth."},
+          "The peer's administrator must use a certificate that is issued for TLS servers.");
     }
     if (!allows_server(facts_.usage)) {
-      return steps_.warn(step::kUsage, text + ": servers that connect to it may refuse it",
+      return steps_.warn(step::kUsage, text + ": servers that connect to it may reject it",
                          "The peer's administrator should use a certificate that allows serverAuth.");
     }
     if (!allows_client(facts_.usage)) {
@@ -109,27 +110,27 @@ std::string usage_text(const s2s::ExtendedUsage& usage) {
   return "neither serverAuth nor clientAuth";
 }
 
-bool judge_peer_certificate(const s2s::TlsFacts& facts, const xmpp::Domain& name,
+bool check_peer_certificate(const s2s::TlsFacts& facts, const xmpp::Domain& name,
                             const std::optional<policy::PeerRules>& rules, UnixTime now, CheckSteps& steps) {
   PeerCertificate peer(facts, rules, now, steps);
   if (!facts.peer_certificate) {
-    peer.object(step::kCertificate, {Code::kTlsNoCertificate, {}});
+    peer.fail_or_warn(step::kCertificate, {Code::kTlsNoCertificate, {}});
     return false;
   }
   steps.pass(step::kCertificate, fmt::format("{}; {}", names_of(facts.names), facts.key_pin));
-  peer.judge_chain();
-  peer.judge_dates();
-  peer.judge_usage();
+  peer.check_chain();
+  peer.check_dates();
+  peer.check_usage();
   const Result<void> proved = s2s::certificate_names_domain(facts, name);
   if (proved) {
     steps.pass(step::kProvesDomain, name.ascii());
   } else {
-    peer.object(step::kProvesDomain, proved.error());
+    peer.fail_or_warn(step::kProvesDomain, proved.error());
   }
   return proved.has_value();
 }
 
-void judge_own_certificate(const OfferedCertificate& offered, const s2s::TlsFacts& facts, UnixTime now,
+void check_own_certificate(const OfferedCertificate& offered, const s2s::TlsFacts& facts, UnixTime now,
                            CheckSteps& steps) {
   std::string text = fmt::format("{}, EKU {}", offered.own.ascii(), usage_text(offered.usage));
   if (now > offered.not_after) {
@@ -139,13 +140,12 @@ void judge_own_certificate(const OfferedCertificate& offered, const s2s::TlsFact
   }
   if (facts.own_certificate.empty()) {
     return steps.pass(step::kOurCertificate,
-                      text + ": the peer did not ask for it, so only dialback can prove us");
+                      text + ": the peer did not ask for it, so only dialback can prove our domain");
   }
   if (!allows_client(offered.usage)) {
     text +=
-        ": a peer that insists on clientAuth refuses it in EXTERNAL, and dialback follows (public "
-        "authorities "
-        "issue serverAuth only; RFC 6120 asks for neither)";
+        ": a peer that requires clientAuth rejects it for EXTERNAL, and dialback follows (public authorities "
+        "issue serverAuth only; RFC 6120 requires neither)";
   }
   steps.pass(step::kOurCertificate, std::move(text));
 }

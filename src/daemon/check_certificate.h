@@ -1,4 +1,4 @@
-// What a check says about certificates: the peer's, and the one that we offer to it. Pure.
+// The steps of a check about certificates: the peer's, and the one that we offer to it. Pure.
 #pragma once
 
 #include <optional>
@@ -15,10 +15,10 @@ namespace sallyport::daemon {
 // "serverAuth, clientAuth", "serverAuth only", "none: every use is allowed".
 std::string usage_text(const s2s::ExtendedUsage& usage);
 
-// Adds the steps `certificate`, `chain`, `dates`, `EKU` and `proves the domain`. What would fail is a warning
-// where `rules` let the peer prove itself by dialback. `rules`: absent where no policy is known; a
-// certificate is required then, as it is by default. Returns whether the peer's certificate proves `name`.
-bool judge_peer_certificate(const s2s::TlsFacts& facts, const xmpp::Domain& name,
+// Adds the steps `certificate`, `chain`, `dates`, `EKU` and `proves the domain`. A failure becomes a warning
+// where `rules` accept dialback from the peer. `rules`: absent where no policy is known; then a certificate
+// is required, as by default. Returns whether the peer's certificate proves `name`.
+bool check_peer_certificate(const s2s::TlsFacts& facts, const xmpp::Domain& name,
                             const std::optional<policy::PeerRules>& rules, UnixTime now, CheckSteps& steps);
 
 // The certificate that we offer for a local domain.
@@ -27,8 +27,8 @@ struct OfferedCertificate {
   s2s::ExtendedUsage usage;
   UnixTime not_after{};
 };
-// Adds the step `our certificate` after the handshake in which `offered` was at hand.
-void judge_own_certificate(const OfferedCertificate& offered, const s2s::TlsFacts& facts, UnixTime now,
+// Adds the step `our certificate` after a handshake in which `offered` could be shown.
+void check_own_certificate(const OfferedCertificate& offered, const s2s::TlsFacts& facts, UnixTime now,
                            CheckSteps& steps);
 
 }  // namespace sallyport::daemon

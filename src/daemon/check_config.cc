@@ -1,4 +1,4 @@
-// check config: every error of every file, and of the files that they name.
+// check config: reports every error of every file, and of the files that they name.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -17,7 +17,7 @@ namespace {
 
 namespace json = boost::json;
 
-struct Judged {
+struct Findings {
   std::vector<config::Finding> errors;
   std::vector<config::Finding> warnings;
 };
@@ -29,7 +29,7 @@ struct Given {
 };
 
 template <typename T>
-void take(Judged& into, config::Loaded<T> loaded) {
+void take(Findings& into, config::Loaded<T> loaded) {
   into.errors.insert(into.errors.end(), loaded.errors.begin(), loaded.errors.end());
   into.warnings.insert(into.warnings.end(), loaded.warnings.begin(), loaded.warnings.end());
 }
@@ -41,16 +41,16 @@ std::optional<FileRole> role_named(const std::string& name) {
   return std::nullopt;
 }
 
-// By its tables, else by its name. A file that is no TOML, whose tables cannot all be seen, is judged as an
-// edge's where its name says nothing either: its fault has a place whatever it was to be.
+// The role by the file's tables, else by its name. A file that is not valid TOML and has no telling name is
+// checked as an edge's: the position of its syntax error is the same for every role.
 std::optional<FileRole> role_of(const std::string& path, const std::string& text) {
   if (const auto role = file_role_of(text)) return role;
   if (const auto role = role_named(std::filesystem::path(path).stem().string())) return role;
   return config::parse_toml(text).error.empty() ? std::nullopt : std::optional(FileRole::kEdge);
 }
 
-// A core.toml that has an edge's tables is judged as an edge's, and started as a core's.
-void warn_of_name(const std::string& path, FileRole role, Judged& into) {
+// A core.toml that has an edge's tables is checked as an edge's, but started as a core's.
+void warn_of_name(const std::string& path, FileRole role, Findings& into) {
   const auto named = role_named(std::filesystem::path(path).stem().string());
   if (!named || *named == role) return;
   into.warnings.push_back(finding_of(
@@ -71,15 +71,15 @@ std::string core_beside(const std::string& policy) {
   return !file_exists(beside) && file_exists(above) ? above : beside;
 }
 
-// A policy is judged by the core.toml whose inside names it must respect: one that is given beside it, else
+// Checks a policy with the core.toml whose internal names it must respect: one that is given with it, else
 // the core.toml in its folder or the one above. False when there is neither.
-bool judge_policy(const Given& policy, const std::vector<Given>& all, UnixTime now, Judged& into) {
+bool check_policy_file(const Given& policy, const std::vector<Given>& all, UnixTime now, Findings& into) {
   const auto given = std::ranges::find(all, FileRole::kCore, &Given::role);
   const std::string path = given != all.end() ? given->path : core_beside(policy.path);
   if (given == all.end() && !file_exists(path)) return false;
   const auto core = load_core_config(path);
   if (given == all.end()) into.errors.insert(into.errors.end(), core.errors.begin(), core.errors.end());
-  // A core that is given is judged with the policy that it names.
+  // A core.toml that is given is checked with the policy that it names.
   if (core.value && (given == all.end() || !same_file(core.value->policy, policy.path))) {
     take(into, config::parse_policy(policy.text, policy.path, *core.value, now));
   }
@@ -102,47 +102,50 @@ json::array listed(const std::vector<config::Finding>& findings) {
 
 Exit run_check_config(const Invocation& invocation) {
   const UnixTime now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-  Judged judged;
+  Findings found;
   std::vector<Given> given;
   std::vector<std::string> paths = invocation.arguments;
   std::ranges::move(invocation.values("--config"), std::back_inserter(paths));
   if (paths.empty()) {
-    complain("check config: FILE is required");
+    complain("check config: FILE is required.");
     return Exit::kUsage;
   }
   for (const std::string& path : paths) {
     Result<std::string> text = read_file(path);
     if (!text) {
-      judged.errors.push_back(unreadable_finding(path, text.error()));
+      found.errors.push_back(unreadable_finding(path, text.error()));
       continue;
     }
     const auto role =
         invocation.has("--role") ? role_named(invocation.value("--role")) : role_of(path, *text);
     if (!role) {
       complain(fmt::format(
-          "{}: neither edge.toml, core.toml nor policy.toml by its tables; say which with --role.", path));
+          "{}: the tables are not those of edge.toml, core.toml or policy.toml; name the role with --role.",
+          path));
       return Exit::kUsage;
     }
-    warn_of_name(path, *role, judged);
+    warn_of_name(path, *role, found);
     given.push_back({path, std::move(*text), *role});
   }
   for (const Given& file : given) {
-    if (file.role == FileRole::kEdge) take(judged, load_edge(file.path, now));
-    if (file.role == FileRole::kCore) take(judged, load_core(file.path, now));
-    if (file.role == FileRole::kPolicy && !judge_policy(file, given, now, judged)) {
-      complain(fmt::format("{}: give the core.toml beside it, which knows the inside names.", file.path));
+    if (file.role == FileRole::kEdge) take(found, load_edge(file.path, now));
+    if (file.role == FileRole::kCore) take(found, load_core(file.path, now));
+    if (file.role == FileRole::kPolicy && !check_policy_file(file, given, now, found)) {
+      complain(
+          fmt::format("{}: the policy is checked with the internal names of a core.toml; name that file too.",
+                      file.path));
       return Exit::kUsage;
     }
   }
   if (invocation.has("--json")) {
-    print(json::serialize(
-              json::object{{"errors", listed(judged.errors)}, {"warnings", listed(judged.warnings)}}) +
-          "\n");
+    json::object answer{{"errors", listed(found.errors)}, {"warnings", listed(found.warnings)}};
+    add_error_of(found.errors, answer);
+    print(json::serialize(answer) + "\n");
   } else {
-    report(judged.errors, judged.warnings, true);
-    if (judged.errors.empty()) print("good\n");
+    report(found.errors, found.warnings, true);
+    if (found.errors.empty()) print("No errors.\n");
   }
-  return judged.errors.empty() ? Exit::kGood : Exit::kConfiguration;
+  return found.errors.empty() ? Exit::kGood : Exit::kConfiguration;
 }
 
 }  // namespace sallyport::daemon

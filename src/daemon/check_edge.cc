@@ -7,8 +7,8 @@
 
 namespace sallyport::daemon {
 
-Result<CheckMeans> means_of(const gate::Edge& edge, const net::Driver& driver, const EdgeWays& ways) {
-  CheckMeans means{ways.resolving, ways.dialling, driver.own_listeners(), edge.policy(), {}, {}, {}};
+Result<CheckMeans> means_of(const gate::Edge& edge, const net::Driver& driver, const EdgeSetup& setup) {
+  CheckMeans means{setup.resolving, setup.dialling, driver.own_listeners(), edge.policy(), {}, {}, {}};
   if (!means.policy) {
     return Error{Code::kControlRefused,
                  "No core has pushed a policy to this edge; `sallyport status` shows its link."};

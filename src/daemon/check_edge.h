@@ -1,4 +1,4 @@
-// The check that a running edge carries out for its control socket: with the policy and the certificates in
+// The check that a running edge carries out for its control socket, with the policy and the certificates in
 // force, which never leave its process.
 #pragma once
 
@@ -10,15 +10,15 @@
 
 namespace sallyport::daemon {
 
-// How this edge asks DNS and dials.
-struct EdgeWays {
+// How this edge resolves names and dials.
+struct EdgeSetup {
   net::ResolverSetup resolving{};
   net::DialSetup dialling{};
 };
 
-// With what the edge would open a stream now. To be called in the loop of `edge` and `driver`. Errors:
-// kControlRefused where no core has pushed a policy.
-Result<CheckMeans> means_of(const gate::Edge& edge, const net::Driver& driver, const EdgeWays& ways);
+// The means with which the edge would open a stream now. To be called in the loop of `edge` and `driver`.
+// Errors: kControlRefused where no core has pushed a policy.
+Result<CheckMeans> means_of(const gate::Edge& edge, const net::Driver& driver, const EdgeSetup& setup);
 
 // Carries out a `check domain` or `check tls` in a thread of its own and replies with its answer, or with an
 // error.

@@ -16,12 +16,12 @@ std::optional<OfferedCertificate> certificate_for(const CheckMeans& means, const
   return OfferedCertificate{own, net::extended_usage((*credential)->leaf()), (*credential)->not_after()};
 }
 
-// What the peer must show, in the words of policy.toml.
+// The peer's obligations, in the words of policy.toml.
 std::string demands_of(const policy::PeerRules& rules) {
   std::string out = rules.authenticate == policy::Authenticate::kCertificate
-                        ? "it must prove itself by a certificate"
-                        : "it may prove itself by dialback";
-  if (rules.tls != policy::TlsRule::kRequired) out += ", and do without TLS";
+                        ? "it must prove its domain by a certificate"
+                        : "it may prove its domain by dialback";
+  if (rules.tls != policy::TlsRule::kRequired) out += ", and TLS is optional";
   return out;
 }
 
@@ -51,11 +51,11 @@ Result<CheckIdentity> choose_identity(const CheckOrder& order, const CheckMeans&
     }
   }
   steps.warn(step::kOurCertificate,
-             Error{Code::kTlsNoLocalCertificate, "No local domain has one on this edge."});
+             Error{Code::kTlsNoLocalCertificate, "No local domain has a certificate on this edge."});
   return CheckIdentity{first, std::nullopt};
 }
 
-bool judge_policy(const CheckMeans& means, const std::optional<xmpp::Domain>& own, const xmpp::Domain& remote,
+bool check_policy(const CheckMeans& means, const std::optional<xmpp::Domain>& own, const xmpp::Domain& remote,
                   UnixTime now, CheckSteps& steps) {
   if (!means.policy) {
     steps.warn(step::kPolicy, "not asked: no edge with a policy answers here",
@@ -92,7 +92,7 @@ bool judge_policy(const CheckMeans& means, const std::optional<xmpp::Domain>& ow
 gate::DialPlan plan_of(const CheckOrder& order, const CheckMeans& means) {
   gate::DialPlan plan;
   if (order.host) {
-    // Our own user names it: it may be anywhere.
+    // Our own user names it: any address is allowed.
     plan.steps.push_back({*order.host, true});
     return plan;
   }

@@ -1,4 +1,5 @@
-// What a check says about policy: for whom it speaks, and whether the pair may talk. Pure.
+// The steps of a check about policy: the local domain that it is for, and whether the pair may communicate.
+// Pure.
 #pragma once
 
 #include <optional>
@@ -21,9 +22,9 @@ struct CheckIdentity {
 Result<CheckIdentity> choose_identity(const CheckOrder& order, const CheckMeans& means, UnixTime now,
                                       CheckSteps& steps);
 
-// Adds the step `policy`. False where the remote domain must not even be dialled: it is one of our own names,
-// or nobody federates here.
-bool judge_policy(const CheckMeans& means, const std::optional<xmpp::Domain>& own, const xmpp::Domain& remote,
+// Adds the step `policy`. False where the remote domain must not be dialled: it is one of our own names, or
+// federation is disabled.
+bool check_policy(const CheckMeans& means, const std::optional<xmpp::Domain>& own, const xmpp::Domain& remote,
                   UnixTime now, CheckSteps& steps);
 
 // How the remote domain is reached, as for a stanza: the order's own server, else static routes, else DNS.

@@ -1,7 +1,7 @@
 // check dns, check tls, check domain: remote servers, as an edge sees them.
 //
-// A running edge carries the check out, because only its process has the public certificates (DESIGN
-// invariant 2). Where no edge can be asked, this process opens the stream without a certificate.
+// A running edge carries out the check, because only its process has the public certificates
+// (docs/security.md). Where no edge can be asked, this process opens the stream without a certificate.
 #include <fmt/format.h>
 
 #include <boost/asio/co_spawn.hpp>
@@ -35,15 +35,14 @@ std::optional<xmpp::Domain> domain_of(const std::string& name) {
   return std::nullopt;
 }
 
-// How DNS is asked and what is dialled: as the edge.toml that -c names says, if it names one.
-std::optional<Exit> ways_of(const Invocation& invocation, CheckMeans& means) {
+// Takes the resolver and the dialling rules from the edge.toml of -c, if there is one.
+std::optional<Exit> use_edge_file(const Invocation& invocation, CheckMeans& means) {
   if (!invocation.has("--config")) return std::nullopt;
   const std::string file = invocation.value("--config");
   if (const Result<std::string> text = read_file(file); text && file_role_of(*text) == FileRole::kCore) {
-    complain(
-        fmt::format("{} is the configuration of a core, which does not dial the internet. Run the check "
-                    "where the edge runs, with -c and its edge.toml.",
-                    file));
+    failed({Code::kConfigRole,
+            fmt::format("{} is the configuration of a core, which does not dial the internet.", file)},
+           "Run the check where the edge runs, with -c and its edge.toml.");
     return Exit::kConfiguration;
   }
   const auto edge = load_edge_config(file);
@@ -57,7 +56,7 @@ boost::asio::awaitable<void> explain_into(json::object& answer, net::DnsDialer& 
   answer = net::to_json(co_await net::explain_dns(dialer, std::move(domain)));
 }
 
-// Which socket to ask: of several in the usual place, the edge's usual one.
+// Finds the socket to ask: of several in the default folder, the edge's default one.
 std::optional<AskFailed> find_edge(const Invocation& invocation, std::string& path) {
   auto lost = find_control(invocation, kRunDirectory, path);
   const std::string usual = std::string(kRunDirectory) + "/edge.sock";
@@ -66,12 +65,12 @@ std::optional<AskFailed> find_edge(const Invocation& invocation, std::string& pa
   return std::nullopt;
 }
 
-// The edge's answer; nothing, and the reason in `why`, where there is none. What an edge says of the order
-// itself (`policy.not-local`) is an answer.
+// The edge's answer; nothing, and the reason in `why`, where there is none. An error about the order itself
+// (`policy.not-local`) is an answer.
 std::optional<json::object> ask_edge(const Invocation& invocation, const CheckOrder& order, Error& why) {
   std::string path;
   if (const auto lost = find_edge(invocation, path)) {
-    why = {Code::kControlAbsent, lost->text};
+    why = {lost->code.value_or(Code::kControlAbsent), lost->text};
     return std::nullopt;
   }
   const json::object question = question_of(order);
@@ -99,14 +98,14 @@ Exit show_answer(const Invocation& invocation, const json::object& answer) {
   return !refused && field(answer, "result") == "ok" ? Exit::kGood : Exit::kFailed;
 }
 
-// The words that both checks take; then the edge is asked, or this process does what it can.
+// Reads the options of both checks; then asks the edge, or runs the check in this process.
 Exit check(const Invocation& invocation, CheckOrder order) {
   if (invocation.has("--as")) {
     order.own = domain_of(invocation.value("--as"));
     if (!order.own) return Exit::kUsage;
   }
   CheckMeans means;
-  if (const auto ended = ways_of(invocation, means)) return *ended;
+  if (const auto ended = use_edge_file(invocation, means)) return *ended;
   if (invocation.has("--ca")) {
     Result<std::string> pem = read_file(invocation.value("--ca"));
     if (!pem) return failed(pem.error());
@@ -126,7 +125,7 @@ Exit run_check_dns(const Invocation& invocation) {
   const auto name = domain_of(invocation.arguments.front());
   if (!name) return Exit::kUsage;
   CheckMeans means;
-  if (const auto ended = ways_of(invocation, means)) return *ended;
+  if (const auto ended = use_edge_file(invocation, means)) return *ended;
   boost::asio::io_context io{1};
   SystemRandom random;
   auto resolver = net::Resolver::make(io.get_executor(), means.resolving);

@@ -38,7 +38,7 @@ class CheckSteps {
   // The detail is the code's sentence and the error's text. The remedy is the code's, unless one is given.
   void warn(std::string_view what, const Error& error, std::string_view remedy = {});
   void fail(std::string_view what, const Error& error, std::string_view remedy = {});
-  // A finding that no code of a refusal describes.
+  // A warning without a code.
   void warn(std::string_view what, std::string detail, std::string_view remedy);
 
   bool has_failed() const { return failed_; }

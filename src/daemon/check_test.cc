@@ -135,7 +135,7 @@ TEST(Check, each_fault_of_the_peers_certificate_has_its_verdict) {
       CheckSteps steps;
       std::optional<policy::PeerRules> rules;
       if (dialback) rules = policy::PeerRules{policy::Authenticate::kDialback, {}, false, true};
-      const bool proved = judge_peer_certificate(one.facts, domain("federated.com"), rules, kNow, steps);
+      const bool proved = check_peer_certificate(one.facts, domain("federated.com"), rules, kNow, steps);
       EXPECT_EQ(summary(steps), dialback && one.dialback != nullptr ? one.dialback : one.required);
       EXPECT_EQ(proved, summary(steps).ends_with("proves the domain pass"));
       for (const json::value& step : steps.list())
@@ -155,15 +155,14 @@ TEST(Check, usages_are_named_and_what_follows_of_ours_is_said) {
   s2s::TlsFacts facts = good_facts();
   const auto own = [&](s2s::ExtendedUsage usage, UnixTime until) {
     CheckSteps steps;
-    judge_own_certificate({domain("example.com"), usage, until}, facts, kNow, steps);
+    check_own_certificate({domain("example.com"), usage, until}, facts, kNow, steps);
     return summary(steps) + ": " + detail(steps, "our certificate");
   };
   EXPECT_NE(own({true, true, true, false}, kNow).find("the peer did not ask for it"), std::string::npos);
   facts.own_certificate = "example.com";
   EXPECT_EQ(own({true, true, true, false}, kNow),
             "our certificate pass: example.com, EKU serverAuth, clientAuth");
-  EXPECT_NE(own({true, true, false, false}, kNow).find("a peer that insists on clientAuth"),
-            std::string::npos);
+  EXPECT_NE(own({true, true, false, false}, kNow).find("a peer that requires clientAuth"), std::string::npos);
   EXPECT_TRUE(own({}, kNow - hours(1)).starts_with("our certificate warn: "));
 }
 
@@ -208,7 +207,7 @@ class WithPolicy : public testing::Test {
   }
   std::string judged(const char* remote, bool& may_dial) {
     CheckSteps steps;
-    may_dial = judge_policy(means_, domain("example.com"), domain(remote), now_, steps);
+    may_dial = check_policy(means_, domain("example.com"), domain(remote), now_, steps);
     return summary(steps);
   }
 

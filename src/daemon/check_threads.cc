@@ -21,15 +21,15 @@ CheckThreads::~CheckThreads() {
 void CheckThreads::run(Work work, Reply reply) {
   if (threads_.size() >= limits::kChecksMax) {
     return reply(
-        error_answer({Code::kControlRefused,
-                      fmt::format("{} checks run already; ask again when one is over", limits::kChecksMax)}));
+        error_answer({Code::kControlRefused, fmt::format("{} checks run already; ask again when one is over.",
+                                                         limits::kChecksMax)}));
   }
   const auto place = threads_.emplace(threads_.end());
   const auto body = [this, place, alive = std::weak_ptr(self_), loop = loop_, work = std::move(work),
                      reply](std::stop_token stop) {
     block_signals();
     std::string answer;
-    // Whatever becomes of a check, the node goes on.
+    // A failed check must not end the node.
     try {
       answer = work(std::move(stop));
     } catch (const std::exception& failure) {

@@ -1,5 +1,5 @@
-// Runs checks beside a node's loops, each in a thread of its own: a check takes seconds, and neither stanzas
-// nor what Aside does may wait for it. At most limits::kChecksMax run at once.
+// Runs checks outside a node's loops, each in a thread of its own: a check takes seconds, and neither stanzas
+// nor the jobs of Worker may wait for it. At most limits::kChecksMax run at once.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -24,9 +24,9 @@ class CheckThreads {
   CheckThreads(const CheckThreads&) = delete;
   CheckThreads& operator=(const CheckThreads&) = delete;
 
-  // `work` blocks and returns the answer's text (an exception is answered as kInternal); it shares nothing
-  // with the loop that changes. The reply is `control.refused` where too many checks run already or no thread
-  // can be had.
+  // `work` blocks and returns the answer's text (an exception is answered as kInternal); it shares no mutable
+  // state with the loop. The reply is `control.refused` where too many checks run already or no thread can be
+  // started.
   using Work = std::function<std::string(std::stop_token)>;
   void run(Work work, Reply reply);
 
@@ -35,7 +35,7 @@ class CheckThreads {
  private:
   boost::asio::any_io_executor loop_;
   std::list<std::jthread> threads_;
-  // Gone when this is: an answer that is still on its way to the loop is dropped then.
+  // Expires with this object: an answer that arrives on the loop later is dropped.
   std::shared_ptr<bool> self_ = std::make_shared<bool>(true);
 };
 

@@ -1,5 +1,5 @@
-// The one table of commands. The parser of the command line, `--help`, the manual page, docs/commands.md
-// and the shell completion are all made from it; what is not in it does not exist.
+// The table of commands. The parser of the command line, `--help`, the manual page, docs/commands.md and the
+// shell completion are all made from it.
 #pragma once
 
 #include <map>
@@ -14,7 +14,7 @@ namespace sallyport::daemon {
 enum class Exit : int {
   kGood = 0,
   kFailed = 1,         // a check or an action failed
-  kUsage = 2,          // the command line makes no sense
+  kUsage = 2,          // the command line is not valid
   kConfiguration = 3,  // a configuration file is invalid or absent
   kNoDaemon = 4,       // no daemon answers
 };
@@ -39,7 +39,7 @@ struct Argument {
 
 struct Command;
 
-// A command line that fits the table. Borrows its command from the table, which lives for ever.
+// A valid command line. Its command is a row of the table, which is static.
 struct Invocation {
   const Command* command = nullptr;
   std::vector<std::string> arguments;

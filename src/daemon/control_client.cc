@@ -34,7 +34,7 @@ std::vector<std::string> sockets_in(const std::string& directory, const std::vec
   return found;
 }
 
-// Why the socket does not answer: a daemon may well be there that this user may not ask.
+// Why the socket does not answer: this user may lack the permission to ask a running daemon.
 Error absent(const std::string& path, int error) {
   const bool denied = error == EACCES || error == EPERM;
   return {denied ? Code::kControlDenied : Code::kControlAbsent,
@@ -104,15 +104,14 @@ std::optional<AskFailed> find_control(const Invocation& invocation, const std::s
   }
   if (invocation.has("--config")) {
     const config::Loaded<std::string> named = control_path_of(invocation.value("--config"));
-    if (!named.value) return AskFailed{Exit::kConfiguration, shown_findings(named.errors)};
+    if (!named.value)
+      return AskFailed{Exit::kConfiguration, named.errors.front().code, shown_findings(named.errors)};
     path = *named.value;
     return std::nullopt;
   }
   const Result<std::vector<std::string>> names = list_directory(run_directory);
   if (!names && names.error().code == Code::kFileDenied) {
-    const CodeRow& row = code_row(Code::kControlDenied);
-    return AskFailed{Exit::kFailed,
-                     fmt::format("{} {} [{}]\n  {}", row.sentence, names.error().text, row.name, row.remedy)};
+    return AskFailed{Exit::kFailed, Code::kControlDenied, names.error().text};
   }
   const std::vector<std::string> sockets =
       names ? sockets_in(run_directory, *names) : std::vector<std::string>();
@@ -121,12 +120,14 @@ std::optional<AskFailed> find_control(const Invocation& invocation, const std::s
     return std::nullopt;
   }
   if (sockets.empty()) {
-    return AskFailed{Exit::kNoDaemon,
-                     fmt::format("no control socket in {}; name it with --control or -c", run_directory)};
+    return AskFailed{
+        Exit::kNoDaemon, Code::kControlAbsent,
+        fmt::format("There is no control socket in {}; name one with --control or -c.", run_directory)};
   }
   std::string all;
   for (const std::string& socket : sockets) all += fmt::format("\n  --control {}", socket);
-  return AskFailed{Exit::kUsage, fmt::format("several daemons run here; name one of them:{}", all)};
+  return AskFailed{Exit::kUsage, std::nullopt,
+                   fmt::format("Several nodes run here; name one of them:{}", all)};
 }
 
 Result<boost::json::object> ask(const std::string& path, const boost::json::object& question) {
@@ -139,7 +140,7 @@ Result<boost::json::object> ask(const std::string& path, const boost::json::obje
   boost::system::error_code failed;
   boost::json::value value = boost::json::parse(*answer, failed);
   if (failed || !value.is_object()) {
-    return Error{Code::kControlRefused, fmt::format("{}: what came back is no JSON object", path)};
+    return Error{Code::kControlRefused, fmt::format("{}: the answer is not a JSON object", path)};
   }
   return std::move(value.as_object());
 }
@@ -148,7 +149,11 @@ std::optional<boost::json::object> ask_for(const Invocation& invocation, const b
                                            Exit& exit) {
   std::string path;
   if (const auto lost = find_control(invocation, kRunDirectory, path)) {
-    complain(lost->text);
+    if (lost->code == Code::kControlDenied) {
+      failed({Code::kControlDenied, lost->text});
+    } else {
+      complain(lost->text, lost->code);
+    }
     exit = lost->exit;
     return std::nullopt;
   }

@@ -19,6 +19,7 @@
 
 #include "base/limits.h"
 #include "daemon/file.h"
+#include "gate/control.h"
 
 namespace sallyport::daemon {
 
@@ -26,16 +27,11 @@ namespace asio = boost::asio;
 using asio::local::stream_protocol;
 using boost::system::error_code;
 
-std::string error_answer(const Error& error) {
-  const CodeRow& row = code_row(error.code);
-  return boost::json::serialize(boost::json::object{
-      {"error",
-       {{"code", row.name}, {"sentence", row.sentence}, {"text", error.text}, {"remedy", row.remedy}}}});
-}
+std::string error_answer(const Error& error) { return gate::refusal(error); }
 
 std::string Asker::text() const { return fmt::format("uid {}, pid {}", uid, pid); }
 
-// The listener and its clients. The handlers hold it, so it outlives the server by as long as they take.
+// The listener and its clients. Its handlers keep it alive, so it outlives the server until they have run.
 class ControlServer::Impl : public std::enable_shared_from_this<ControlServer::Impl> {
  public:
   Impl(asio::any_io_executor executor, std::string path, std::size_t question_bytes_max, Answerer answer)
@@ -93,7 +89,7 @@ class ControlServer::Impl : public std::enable_shared_from_this<ControlServer::I
       socket.close(ignored);
       deadline.cancel();
     }
-    // One deadline for a whole turn: the question's line, or the answer's way out.
+    // One deadline for the whole question, and one for the whole answer.
     void arm() {
       deadline.expires_after(limits::kControlIdleTimeout);
       deadline.async_wait([self = shared_from_this()](error_code cancelled) {
@@ -115,20 +111,20 @@ class ControlServer::Impl : public std::enable_shared_from_this<ControlServer::I
     }
     void refuse() {
       closing = true;
-      write(error_answer({Code::kControlRefused, "the question is longer than the limit"}));
+      write(error_answer({Code::kControlRefused, "The question is longer than the limit."}));
     }
     void answer(std::size_t size) {
       const auto server = owner.lock();
       if (!server || server->closed_) return;
       std::string question = take_line(size);
-      // The time that an answer takes is not the client's.
+      // The time to make an answer does not count for the client.
       deadline.cancel();
       server->answer_(std::move(question), asker, [self = shared_from_this()](std::string answer) {
         const auto still = self->owner.lock();
         if (still && !still->closed_ && self->socket.is_open()) self->write(std::move(answer));
       });
     }
-    // Without its line feed. A policy is long and comes alone: it is not copied.
+    // The line without its line feed. A long policy is moved, not copied.
     std::string take_line(std::size_t size) {
       std::string rest = in.substr(size);
       in.resize(size - 1);
@@ -159,7 +155,7 @@ class ControlServer::Impl : public std::enable_shared_from_this<ControlServer::I
   Result<void> give_to(const std::string& group) {
     const struct group* row = ::getgrnam(group.c_str());
     if (row == nullptr)
-      return Error{Code::kConfigValue, fmt::format("there is no group `{}` (control_group)", group)};
+      return Error{Code::kConfigValue, fmt::format("the group `{}` (control_group) does not exist", group)};
     if (::chown(path_.c_str(), static_cast<uid_t>(-1), row->gr_gid) != 0 ||
         ::chmod(path_.c_str(), 0660) != 0) {
       return file_error(path_, errno);
@@ -186,7 +182,7 @@ class ControlServer::Impl : public std::enable_shared_from_this<ControlServer::I
 
 namespace {
 
-// A socket file that a dead daemon left is taken away; one on which somebody answers is not ours.
+// Removes the socket file of a daemon that has ended; one on which a daemon answers is an error.
 Result<void> make_way(const asio::any_io_executor& executor, const std::string& path) {
   const std::string directory = std::filesystem::path(path).parent_path().string();
   if (!directory.empty()) {
@@ -199,7 +195,8 @@ Result<void> make_way(const asio::any_io_executor& executor, const std::string& 
   stream_protocol::socket probe(executor);
   error_code failed;
   probe.connect(stream_protocol::endpoint(path), failed);
-  if (!failed) return Error{Code::kControlRefused, fmt::format("{}: another daemon answers here", path)};
+  if (!failed)
+    return Error{Code::kControlRefused, fmt::format("{}: another node answers on this socket", path)};
   ::unlink(path.c_str());
   return {};
 }
@@ -210,7 +207,7 @@ Result<std::unique_ptr<ControlServer>> ControlServer::open(asio::any_io_executor
                                                            const std::string& path, const std::string& group,
                                                            std::size_t question_bytes_max, Answerer answer) {
   if (path.size() >= sizeof(sockaddr_un{}.sun_path)) {
-    return Error{Code::kConfigValue, fmt::format("{}: longer than a socket's path may be", path)};
+    return Error{Code::kConfigValue, fmt::format("{}: the path is too long for a socket", path)};
   }
   if (Result<void> way = make_way(executor, path); !way) return std::move(way).error();
   auto impl = std::make_shared<Impl>(executor, path, question_bytes_max, std::move(answer));

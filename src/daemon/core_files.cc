@@ -6,8 +6,9 @@
 #include <utility>
 
 #include "config/policy_diff.h"
-#include "daemon/door.h"
 #include "daemon/file.h"
+#include "daemon/node_process.h"
+#include "daemon/report.h"
 
 namespace sallyport::daemon {
 
@@ -59,7 +60,7 @@ void CoreFilesInUse::begin() {
   busy_ = true;
   Order order = std::move(orders_.front());
   orders_.pop_front();
-  parts_.aside.run(
+  parts_.worker.run(
       parts_.loop, std::move(order.work),
       [this, replies = std::move(order.replies)](Outcome outcome) { finish(std::move(outcome), replies); });
 }
@@ -76,7 +77,7 @@ void CoreFilesInUse::finish(Outcome outcome, const std::vector<Reply>& replies) 
   begin();
 }
 
-// --- what they take, beside the loop
+// --- the work of an order, on the worker thread
 
 CoreFilesInUse::Outcome CoreFilesInUse::refused(const std::vector<config::Finding>& errors) const {
   Outcome outcome;
@@ -91,14 +92,26 @@ std::string text_at(const json::object& object, std::string_view name) {
   return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
 }
 
-// Findings about the policy's file name the one that the text came from.
-json::array listed(std::vector<config::Finding> findings, const std::string& file, const std::string& name) {
-  json::array lines;
+// Makes findings about the policy's file name the file that the text came from.
+void rename_file(std::vector<config::Finding>& findings, const std::string& file, const std::string& name) {
   for (config::Finding& finding : findings) {
     if (finding.file == file && !name.empty()) finding.file = name;
-    lines.emplace_back(finding.shown());
   }
+}
+
+json::array listed(std::vector<config::Finding> findings, const std::string& file, const std::string& name) {
+  rename_file(findings, file, name);
+  json::array lines;
+  for (const config::Finding& finding : findings) lines.emplace_back(finding.shown());
   return lines;
+}
+
+json::object refused_policy(std::vector<config::Finding> errors, const std::string& file,
+                            const std::string& name) {
+  rename_file(errors, file, name);
+  json::object answer{{"errors", listed(errors, {}, {})}};
+  add_error_of(errors, answer);
+  return answer;
 }
 
 json::array listed(const std::vector<config::PolicyChange>& changes) {
@@ -115,7 +128,7 @@ json::array listed(const std::vector<config::PolicyChange>& changes) {
 }  // namespace
 
 CoreFilesInUse::Outcome CoreFilesInUse::read_all() const {
-  config::Loaded<PolicyFiles> fresh = load_policy(parts_.files.config, Door::now().civil);
+  config::Loaded<PolicyFiles> fresh = load_policy(parts_.files.config, NodeProcess::now().civil);
   if (!fresh.value) return refused(fresh.errors);
   Outcome outcome;
   json::object answer = take(std::move(*fresh.value), fresh.warnings, outcome);
@@ -127,12 +140,11 @@ CoreFilesInUse::Outcome CoreFilesInUse::read_all() const {
 CoreFilesInUse::Outcome CoreFilesInUse::compare(const json::object& question) const {
   const config::CoreConfig& config = parts_.files.config;
   const std::string name = text_at(question, "name");
-  config::Loaded<PolicyFiles> fresh = judge_policy(text_at(question, "text"), config, Door::now().civil);
+  config::Loaded<PolicyFiles> fresh =
+      validate_policy(text_at(question, "text"), config, NodeProcess::now().civil);
   Outcome outcome;
   if (!fresh.value) {
-    outcome.answer = {
-        json::serialize(json::object{{"errors", listed(std::move(fresh.errors), config.policy, name)}}),
-        true};
+    outcome.answer = {json::serialize(refused_policy(std::move(fresh.errors), config.policy, name)), true};
     return outcome;
   }
   const config::PolicyUpdate& now = policy_->update();
@@ -171,16 +183,16 @@ CoreFilesInUse::Outcome CoreFilesInUse::replace(const json::object& question) co
     outcome.answer = {json::serialize(answer), refused};
     return std::move(outcome);
   };
-  if (Result<void> may = may_apply(question); !may) return answered(error_object(may.error()), true);
+  if (Result<void> may = may_apply(question); !may) return answered(refusal_object(may.error()), true);
   const std::string text = text_at(question, "text");
   const std::string name = text_at(question, "name");
   const std::string& file = parts_.files.config.policy;
-  config::Loaded<PolicyFiles> fresh = judge_policy(text, parts_.files.config, Door::now().civil);
-  if (!fresh.value) return answered({{"errors", listed(std::move(fresh.errors), file, name)}}, true);
+  config::Loaded<PolicyFiles> fresh = validate_policy(text, parts_.files.config, NodeProcess::now().civil);
+  if (!fresh.value) return answered(refused_policy(std::move(fresh.errors), file, name), true);
   json::array changes =
       listed(config::compare_policies(policy_->update().policy, fresh.value->update.policy));
   Result<void> written = file_exists(file) ? rewrite_file(file, text) : replace_file(file, text, 0640);
-  if (!written) return answered(error_object(written.error()), true);
+  if (!written) return answered(refusal_object(written.error()), true);
   outcome.log.log({LogLevel::kInfo, "policy.written", {{"file", file}, {"from", name}}});
   json::object answer = take(std::move(*fresh.value), fresh.warnings, outcome);
   answer["changes"] = std::move(changes);
@@ -193,7 +205,7 @@ CoreFilesInUse::Outcome CoreFilesInUse::read_certificates() const {
   config::Loaded<PolicyFiles> found;
   PolicyFiles same{policy_->update(), {}};
   same.update.certificates.clear();
-  for (NamedCertificate& one : load_certificates(directory, Door::now().civil, same.update.trusted_ca,
+  for (NamedCertificate& one : load_certificates(directory, NodeProcess::now().civil, same.update.trusted_ca,
                                                  found.errors, found.warnings)) {
     same.update.certificates.push_back(std::move(one.certificate.pem));
   }

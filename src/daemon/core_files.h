@@ -1,7 +1,7 @@
-// What a running core has read, and how it takes changes of it into use.
+// The files that a running core has read, and how it takes changes of them into use.
 //
-// Reading, judging and making ready happen beside the loop, one order after the other; the loop changes a
-// pointer and answers. Whoever asks something else meanwhile is answered meanwhile.
+// Reading, validating and preparing happen on the worker thread, one order after the other; the loop only
+// replaces a pointer and answers. Other questions are answered meanwhile.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -17,21 +17,21 @@
 #include "daemon/load.h"
 #include "daemon/state.h"
 #include "dns/answer.h"
-#include "net/aside.h"
+#include "net/worker.h"
 
 namespace sallyport::daemon {
 
-// Changes are whole or not at all: policy.toml, trusted_ca and the public certificates are judged together,
-// and the old ones go on serving while anything in the new ones is wrong.
+// Changes are all-or-nothing: policy.toml, trusted_ca and the public certificates are validated together, and
+// the old ones stay in force if anything in the new ones is invalid.
 class CoreFilesInUse {
  public:
   struct Parts {
     const CoreFiles& files;
     const StateDirectory& state;
     LogSink& log;
-    net::Aside& aside;
+    net::Worker& worker;
     boost::asio::any_io_executor loop;
-    // Takes a policy into use, on the loop.
+    // Puts a policy in force, on the loop.
     std::function<void(const std::shared_ptr<const config::PreparedPolicy>&)> use;
   };
   struct Answer {
@@ -40,29 +40,27 @@ class CoreFilesInUse {
   };
   using Reply = std::function<void(const Answer&)>;
 
-  // Everything lent outlives it; the loop and `aside` run nothing any more when it ends. `policy` is what the
-  // core has been started with, and `fingerprint` that of what it was made from.
+  // Everything referenced outlives it; neither the loop nor `worker` runs when it is destroyed. `policy` is
+  // the one that the core was started with, `fingerprint` that of its files.
   CoreFilesInUse(Parts parts, std::shared_ptr<const config::PreparedPolicy> policy, std::string fingerprint);
 
   // Orders, carried out in turn; the replies come on the loop. (docs/control.md has the answers.)
-  // Reads all of it again. One that has not begun serves whoever asks for another.
+  // Reads all files again. Reloads that arrive before one begins are answered together.
   void reload(Reply reply);
-  // What would change if the policy in `question` took the place of the one in force.
+  // Answers what would change if the policy in `question` replaced the one in force.
   void diff(boost::json::object question, Reply reply);
-  // Puts it in that place, in the policy's file too: whole, or not at all. Refused when
-  // the generation in force is not `question`'s (kControlGeneration), or the file holds what was never taken
-  // (kControlEdited).
+  // Replaces the policy in force, and its file. Refused when the generation in force is not `question`'s
+  // (kControlGeneration), or the file contains an edit that was never reloaded (kControlEdited).
   void apply(boost::json::object question, Reply reply);
-  // Reads the public certificates again, and nothing else: a policy that is being edited is none of its
-  // business.
+  // Reads only the public certificates again, so that a policy may be edited meanwhile.
   void reload_certificates();
 
-  // What the answering resolver asks about a name.
+  // For the answering resolver: the kind of a name.
   dns::NameKind kind_of(const xmpp::Domain& name) const;
   const std::vector<config::Served>& served() const { return policy_->update().policy.served; }
 
  private:
-  // What an order comes to beside the loop.
+  // The result of an order's work.
   struct Outcome {
     struct Lines : LogSink {
       void log(LogEvent event) override { events.push_back(std::move(event)); }
@@ -84,7 +82,7 @@ class CoreFilesInUse {
   void begin();
   void finish(Outcome outcome, const std::vector<Reply>& replies);
 
-  // Beside the loop.
+  // On the worker thread.
   Outcome read_all() const;
   Outcome compare(const boost::json::object& question) const;
   Outcome replace(const boost::json::object& question) const;
@@ -96,7 +94,7 @@ class CoreFilesInUse {
   Result<void> may_apply(const boost::json::object& question) const;
 
   Parts parts_;
-  // Read beside the loop too: they change in `finish` alone, while no order is under way.
+  // The worker thread reads them too: they change only in `finish`, while no order is under way.
   std::shared_ptr<const config::PreparedPolicy> policy_;
   std::string fingerprint_;
   std::deque<Order> orders_;  // that have not begun

@@ -60,12 +60,12 @@ class CoreFilesTest : public testing::Test {
     const auto use = [this](const std::shared_ptr<const config::PreparedPolicy>& policy) {
       used_.push_back(policy->update().generation);
     };
-    in_use_.emplace(CoreFilesInUse::Parts{*files_, *state_, log_, aside_, io_.get_executor(), use},
+    in_use_.emplace(CoreFilesInUse::Parts{*files_, *state_, log_, worker_, io_.get_executor(), use},
                     config::PreparedPolicy::make(files_->config, std::move(loaded.value->update)),
                     loaded.value->fingerprint);
   }
   void TearDown() override {
-    aside_.stop();
+    worker_.stop();
     std::filesystem::remove_all(folder_);
   }
 
@@ -101,7 +101,7 @@ class CoreFilesTest : public testing::Test {
   std::optional<StateDirectory> state_;
   Lines log_;
   boost::asio::io_context io_{1};
-  net::Aside aside_;
+  net::Worker worker_;
   std::optional<CoreFilesInUse> in_use_;
   std::vector<std::uint64_t> used_;
   std::vector<json::object> answers_;

@@ -18,7 +18,7 @@ namespace sallyport::daemon {
 namespace asio = boost::asio;
 using boost::system::error_code;
 
-// The handlers hold it, so it outlives the watch by as long as they take.
+// Its handlers keep it alive, so it outlives the watch until they have run.
 class DirectoryWatch::Impl : public std::enable_shared_from_this<DirectoryWatch::Impl> {
  public:
   Impl(asio::any_io_executor executor, int inotify, std::string directory, std::function<void()> changed)
@@ -70,7 +70,7 @@ class DirectoryWatch::Impl : public std::enable_shared_from_this<DirectoryWatch:
   }
 
  private:
-  // What changed does not matter, only that it is quiet again.
+  // Waits until there are no more changes; which files changed does not matter.
   void restart() {
     quiet_.expires_after(limits::kDirectoryQuiet);
     quiet_.async_wait([self = shared_from_this()](error_code cancelled) {

@@ -1,5 +1,5 @@
-// Tells when the files of a directory, or of the directories right below it, have changed: how renewed
-// certificates come into use by themselves.
+// Notices when the files of a directory, or of its subdirectories, have changed, so that renewed certificates
+// are used without a reload.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -13,9 +13,9 @@ namespace sallyport::daemon {
 
 class DirectoryWatch {
  public:
-  // Calls `changed` on the executor once nothing has changed for limits::kDirectoryQuiet after a change:
-  // a chain and its key are two files. Also every limits::kCertificatesLookAgain. `changed` outlives the
-  // watch. Errors: kFileWatch, kFileUnreadable.
+  // Calls `changed` on the executor when a change has been followed by limits::kDirectoryQuiet without
+  // another: a chain and its key are two files. Also every limits::kCertificatesLookAgain. `changed` outlives
+  // the watch. Errors: kFileWatch, kFileUnreadable.
   static Result<std::unique_ptr<DirectoryWatch>> open(boost::asio::any_io_executor executor,
                                                       const std::string& directory,
                                                       std::function<void()> changed);

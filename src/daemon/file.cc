@@ -46,7 +46,7 @@ std::string parent_of(const std::string& path) {
   return parent.empty() ? "." : parent;
 }
 
-// A name is durable once its directory is.
+// Makes a new name durable.
 Result<void> sync_directory(const std::string& path) {
   const Descriptor directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory.is_open() || ::fsync(directory.get()) != 0) return file_error(path, errno);
@@ -60,7 +60,7 @@ Result<void> create(const std::string& path, std::string_view bytes, unsigned mo
   return write_all(file, path, bytes);
 }
 
-// The new file has its owner before it has its place.
+// Sets the owner of the new file before it is renamed.
 Result<void> replace(const std::string& path, std::string_view bytes, unsigned mode,
                      const struct stat* like) {
   const std::string beside = fmt::format("{}.new.{}", path, ::getpid());
@@ -72,7 +72,7 @@ Result<void> replace(const std::string& path, std::string_view bytes, unsigned m
   if (done && foreign && ::chown(beside.c_str(), like->st_uid, like->st_gid) != 0) {
     done = file_error(path + ": keeping its owner", errno);
   }
-  // A change of owner takes bits away.
+  // chown(2) may clear mode bits.
   if (done && foreign && ::chmod(beside.c_str(), mode) != 0) done = file_error(beside, errno);
   if (done && ::rename(beside.c_str(), path.c_str()) != 0) done = file_error(path, errno);
   if (!done) {

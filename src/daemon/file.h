@@ -1,6 +1,5 @@
-// Files, as the daemon and the commands need them: whole, bounded, and written so that a crash leaves either
-// the old one or the new one. Wherever an error is kFileUnreadable, it is kFileDenied where only permissions
-// are in the way.
+// Whole files of bounded size, written so that a crash leaves either the old one or the new one. An error is
+// kFileDenied instead of kFileUnreadable where only permissions prevent the access.
 #pragma once
 
 #include <cstddef>
@@ -13,26 +12,26 @@
 
 namespace sallyport::daemon {
 
-// What the system says (errno) about a path.
+// The system's error (errno) about a path.
 Error file_error(const std::string& path, int error);
 
-// The whole file. Errors: kFileUnreadable (the text names the path), also past `bytes_max`.
+// Reads the whole file. Errors: kFileUnreadable (the text names the path), also if it is larger than
+// `bytes_max`.
 Result<std::string> read_file(const std::string& path, std::size_t bytes_max = limits::kConfigFileBytesMax);
 
-// Writes a file that must not exist yet, with these permissions (not widened by the umask), and makes it
-// durable. Errors: kFileUnreadable.
+// Writes a file that must not exist yet, with exactly these permissions, and makes it durable. Errors:
+// kFileUnreadable.
 Result<void> write_new_file(const std::string& path, std::string_view bytes, unsigned mode);
 
-// Replaces a file, or makes it: a new file beside it is made durable and renamed over it. Errors:
+// Replaces or makes a file: makes a new file beside it durable and renames it. Errors:
 // kFileUnreadable.
 Result<void> replace_file(const std::string& path, std::string_view bytes, unsigned mode);
 
-// Replaces a file that exists in the same way, keeping its permissions, owner and group; of a symbolic link,
-// the file that it leads to. Errors: kFileUnreadable, also where the owner cannot be kept: nothing is
-// replaced then.
+// Replaces an existing file in the same way, keeping its permissions, owner and group; a symbolic link is
+// followed. Errors: kFileUnreadable, also where the owner cannot be kept; then nothing is replaced.
 Result<void> rewrite_file(const std::string& path, std::string_view bytes);
 
-// The names in a directory, sorted, without those that begin with a dot. Errors: kFileUnreadable.
+// The names in a directory, sorted, without hidden ones. Errors: kFileUnreadable.
 Result<std::vector<std::string>> list_directory(const std::string& path);
 
 // Makes the directory if it is absent; its parent must exist. Errors: kFileUnreadable.

@@ -194,7 +194,7 @@ TEST(LogWriter, writes_a_line_for_what_is_at_or_above_its_level) {
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 1);
 }
 
-// A pipe that nobody reads unless the test does.
+// A pipe that only the test reads.
 class LogPipe : public testing::Test {
  protected:
   LogPipe() {
@@ -210,7 +210,7 @@ class LogPipe : public testing::Test {
   void say(int lines, std::size_t size = 200) {
     for (int i = 0; i < lines; ++i) log_->log({LogLevel::kInfo, "x.line", {{"a", std::string(size, 'x')}}});
   }
-  // All that the pipe holds now.
+  // Everything that is in the pipe now.
   std::string read() {
     std::string text;
     std::string piece(64 * 1024, '\0');
@@ -218,7 +218,7 @@ class LogPipe : public testing::Test {
       text.append(piece, 0, static_cast<std::size_t>(got));
     return text;
   }
-  // Reads, and has one more line said, until that line comes.
+  // Reads, and logs one more line, until that line arrives.
   std::string read_on() {
     std::string text;
     for (int i = 0; i < 100 && !text.ends_with("info x.last\n"); ++i) {
@@ -264,7 +264,7 @@ TEST_F(LogPipe, a_reader_that_does_not_read_stops_nothing_and_is_told_once_how_m
 }
 
 TEST_F(LogPipe, a_line_longer_than_the_room_that_is_left_does_not_wait) {
-  // The last page of the pipe is nearly full when a line of several pages comes.
+  // The last page of the pipe is nearly full when a line of several pages is logged.
   while (::fcntl(ends_[1], F_GETFL) >= 0) {
     pollfd ready{ends_[1], POLLOUT, 0};
     if (::poll(&ready, 1, 0) != 1) break;

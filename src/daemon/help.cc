@@ -29,7 +29,7 @@ std::string heading_of(const Option& option) {
   return out;
 }
 
-// Options that must be given stand in the synopsis; the others are "[OPTIONS]".
+// The synopsis names required options; the others are "[OPTIONS]".
 std::string synopsis_of(const Command& command) {
   std::string out = fmt::format("sallyport {}{}", command.name, arguments_of(command));
   bool others = false;
@@ -43,7 +43,7 @@ std::string synopsis_of(const Command& command) {
   return others ? out + " [OPTIONS]" : out;
 }
 
-// Text as roff takes it: a backslash and a hyphen mean something there, and so does a dot at the start.
+// Escapes text for roff, where a backslash, a hyphen and a dot at the start are special.
 std::string roff(std::string_view text) {
   std::string out = text.starts_with('.') ? "\\&" : "";
   for (const char c : text) {
@@ -61,9 +61,9 @@ std::string roff(std::string_view text) {
 constexpr struct {
   Exit exit;
   std::string_view meaning;
-} kExits[] = {{Exit::kGood, "Good."},
+} kExits[] = {{Exit::kGood, "Success."},
               {Exit::kFailed, "A check or an action failed."},
-              {Exit::kUsage, "The command line makes no sense."},
+              {Exit::kUsage, "The command line is not valid."},
               {Exit::kConfiguration, "A configuration file is invalid or absent."},
               {Exit::kNoDaemon, "No daemon answers on the control socket."}};
 
@@ -131,12 +131,13 @@ std::string program_version() { return SALLYPORT_VERSION; }
 std::string manual_page() {
   std::string out =
       fmt::format(".TH SALLYPORT 8 \"\" \"sallyport {}\" \"System administration\"\n", program_version());
-  out += ".SH NAME\nsallyport \\- two\\-door gateway for XMPP federation\n";
+  out += ".SH NAME\nsallyport \\- gateway for XMPP federation in two nodes\n";
   out += ".SH SYNOPSIS\n.B sallyport\n.I COMMAND\n[OPTIONS]\n";
   out +=
-      ".SH DESCRIPTION\nOne program is both doors: the core inside, which dials, and the edge in the DMZ, "
-      "which listens. The commands that ask a running door find it by \\-\\-control PATH, else by \\-c FILE, "
-      "else by the one socket in /run/sallyport.\n.SH COMMANDS\n";
+      ".SH DESCRIPTION\nThe program is both nodes of the gateway: the core in the internal network, which "
+      "opens "
+      "the link, and the edge in the DMZ, which accepts it. The commands that ask a running node find it by "
+      "\\-\\-control PATH, else by \\-c FILE, else by the only socket in /run/sallyport.\n.SH COMMANDS\n";
   for (const Command& command : command_table()) out += manual_command(command);
   out += ".SH EXIT STATUS\n";
   for (const auto& row : kExits)

@@ -1,4 +1,4 @@
-// What is written from the table of commands besides `--help`: the manual page, docs/commands.md and shell
+// The texts made from the table of commands besides `--help`: the manual page, docs/commands.md and shell
 // completion. Pure: the same table gives the same text.
 #pragma once
 
@@ -10,7 +10,7 @@ std::string manual_page();        // roff, section 8
 std::string commands_markdown();  // docs/commands.md, whole
 std::string bash_completion();
 
-// The version of the program, as CMake knows it.
+// The version of the program, from CMake.
 std::string program_version();
 
 }  // namespace sallyport::daemon

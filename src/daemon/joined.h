@@ -1,4 +1,4 @@
-// What the shards of a door answer to one question, as the one answer of the door (docs/control.md). Pure.
+// Joins the answers of a node's shards to one question into the node's answer (docs/control.md). Pure.
 #pragma once
 
 #include <boost/json/object.hpp>
@@ -9,20 +9,20 @@
 
 namespace sallyport::daemon {
 
-// `answers`: one for each shard, by number; at least one, whose answer is the door's where it is the only
-// one. `in_use`: so many of them, the first ones, carry streams.
+// `answers`: one for each shard, by number, at least one; a single one is the node's answer. `in_use`: how
+// many of the first ones carry streams.
 
-// Streams, stanzas and what waits are summed; there is a row for each link of each shard in use, with its
-// number; the policy is the oldest that one of them has, so that a change is there when it is everywhere.
+// Streams, stanzas and waiting stanzas are summed. Each link of each shard in use has a row with the shard's
+// number. The policy is the oldest of them, so a change shows when all shards have it.
 boost::json::object join_status(std::vector<boost::json::object> answers, std::size_t in_use);
 // The rows of all, each with its shard's number.
 boost::json::object join_connections(std::vector<boost::json::object> answers);
-// That of the shard which carries the pair, unless another one knows of something that failed.
+// The answer of the shard that carries the pair, unless another shard knows of a failure.
 boost::json::object join_explain(std::vector<boost::json::object> answers, std::size_t in_use);
 
-// Whether all shards are asked that, since each has an answer of its own.
+// Whether the question goes to all shards because each has its own answer.
 bool is_joined(std::string_view ask);
-// The answers' texts joined as the question `ask` wants it: by one of these, or the first shard's.
+// Joins the answers' texts by one of these for the question `ask`; else returns the first shard's.
 std::string join_answers(const std::string& ask, std::vector<std::string> answers, std::size_t in_use);
 
 }  // namespace sallyport::daemon

@@ -47,7 +47,7 @@ TEST(Joined, a_shard_that_is_not_in_use_is_no_fault) {
   EXPECT_EQ(joined.at("listening"), true);
   EXPECT_EQ(joined.at("links").as_array().size(), 2U);
   EXPECT_EQ(json::serialize(joined.at("policy")), R"({"generation":3,"sha256":"x"})");
-  // What it has carried counts all the same.
+  // The stanzas that it has carried are still counted.
   EXPECT_EQ(json::serialize(joined.at("stanzas")), R"({"in":30})");
 }
 

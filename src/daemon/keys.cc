@@ -1,5 +1,4 @@
-// keygen, cert list, cert csr: what a door is known by on the link, and what its domains are known by
-// outside.
+// keygen, cert list, cert csr: the identity of a node on the link, and the certificates of its domains.
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
@@ -32,7 +31,7 @@ Exit show_pin(const Invocation& invocation) {
   Result<std::string> text = read_file(path);
   if (!text) return failed(text.error());
   Result<std::string> pin = net::certificate_pin(*text);
-  // The key has the same pin: whoever has only that one at hand is served too.
+  // The key has the same pin, and the user may have only the key.
   if (!pin) pin = net::private_key_pin(*text);
   wipe(*text);
   if (!pin) return failed({pin.error().code, fmt::format("{}: {}", path, pin.error().text)});
@@ -50,7 +49,7 @@ std::vector<std::string> names_without(const config::PolicyConfig& policy,
   return names;
 }
 
-// What the policy has peers verified against. An unreadable file is reported by `check config`.
+// The authorities that the policy trusts. `check config` reports an unreadable file.
 std::string trusted_ca_of(const config::PolicyConfig& policy) {
   if (policy.trusted_ca.empty()) return {};
   const Result<std::string> text = read_file(policy.trusted_ca);
@@ -77,21 +76,22 @@ std::string shown_list(const json::object& answer) {
     const json::object& row = one.get_object();
     rows.push_back({field(row, "names"), field(row, "not_after"), field(row, "issuer"), field(row, "file")});
   }
-  std::string out = rows.empty() ? "no certificates\n" : aligned({"NAMES", "UNTIL", "ISSUER", "FILE"}, rows);
+  std::string out = rows.empty() ? "No certificates.\n" : aligned({"NAMES", "UNTIL", "ISSUER", "FILE"}, rows);
   for (const json::value& name : list_at(answer, "without")) {
-    out += fmt::format("no certificate for {}\n", std::string_view(name.get_string()));
+    out += fmt::format("There is no certificate for {}.\n", std::string_view(name.get_string()));
   }
   return out;
 }
 
-// Never over an existing file: that is no fault of the file's permissions.
+// An existing file is never overwritten.
 Exit not_written(const std::string& path, const Error& error) {
   if (!error.text.ends_with(std::generic_category().message(EEXIST))) return failed(error);
-  complain(fmt::format("{} exists already and is not overwritten; name another file", path));
+  complain(fmt::format("{} exists already and is not overwritten; name another file.", path), error.code,
+           "Name another file.");
   return Exit::kFailed;
 }
 
-// The names as A-labels, as given or as the policy serves them.
+// The names as A-labels: those of the command line, else those that the policy serves.
 std::optional<std::vector<std::string>> request_names(const Invocation& invocation, Exit& exit) {
   std::vector<std::string> names;
   for (const std::string& word : invocation.arguments) {
@@ -128,13 +128,13 @@ Exit run_keygen(const Invocation& invocation) {
   }
   Result<net::IdentityPem> made = net::make_identity(invocation.value("--name", "sallyport"), today());
   if (!made) return failed(made.error());
-  // The key first: a certificate without its key would be of no use, and neither is ever overwritten.
+  // The key first: a certificate without its key would be useless.
   const Result<void> key = write_new_file(invocation.value("--out-key"), made->key, 0600);
   wipe(made->key);
   if (!key) return not_written(invocation.value("--out-key"), key.error());
   const Result<void> certificate = write_new_file(invocation.value("--out-cert"), made->certificate, 0644);
   if (!certificate) {
-    // It was made just now, and is of no use alone; left there, it would stand in the way of another try.
+    // The new key is useless alone, and would make a second attempt fail.
     std::remove(invocation.value("--out-key").c_str());
     return not_written(invocation.value("--out-cert"), certificate.error());
   }

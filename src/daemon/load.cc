@@ -64,7 +64,7 @@ Identity load_identity(const config::IdentityFiles& files, std::vector<Finding>&
   return identity;
 }
 
-// A node that names its own key as the other node's has copied the wrong pin: no link comes up.
+// A node that names its own key's pin for the other node has the wrong pin: no link can be established.
 void warn_of_own_pin(const std::string& file, const Identity& identity, std::string_view row,
                      const std::vector<std::string>& pins, std::vector<Finding>& warnings) {
   if (identity.pin.empty() || std::ranges::find(pins, identity.pin) == pins.end()) return;
@@ -75,13 +75,13 @@ void warn_of_own_pin(const std::string& file, const Identity& identity, std::str
                          row)}));
 }
 
-// Everything that both roles need besides their files.
-void judge_libraries(std::vector<Finding>& errors) {
+// Checks the libraries that both roles need.
+void check_libraries(std::vector<Finding>& errors) {
   if (const Result<void> expat = xmpp::judge_expat(xmpp::expat_facts()); !expat)
     errors.push_back(finding_of("libexpat", expat.error()));
 }
 
-// PEM authorities: at least one certificate.
+// Loads PEM authorities: at least one certificate.
 std::string load_authorities(const std::string& path, std::vector<Finding>& errors) {
   auto pem = named_file(path, errors);
   if (!pem) return {};
@@ -93,11 +93,11 @@ std::string load_authorities(const std::string& path, std::vector<Finding>& erro
 
 void check_group(const std::string& file, const std::string& group, std::vector<Finding>& errors) {
   if (group.empty() || ::getgrnam(group.c_str()) != nullptr) return;
-  errors.push_back(
-      finding_of(file, {Code::kConfigValue, fmt::format("there is no group `{}` (control_group)", group)}));
+  errors.push_back(finding_of(
+      file, {Code::kConfigValue, fmt::format("the group `{}` (control_group) does not exist", group)}));
 }
 
-// A word on a table header's line: "[ edge ]" -> "edge", "[[core]] # x" -> "core" (array).
+// The name of a table header: "[ edge ]" -> "edge", "[[core]] # x" -> "core" (array).
 struct TableHeader {
   std::string name;
   bool array;
@@ -116,7 +116,7 @@ std::optional<TableHeader> table_header(std::string_view line) {
   return TableHeader{name, array};
 }
 
-// One pair of files; nothing when it cannot be used.
+// Loads one pair of files; nothing when it cannot be used.
 std::optional<NamedCertificate> load_pair(const std::string& chain_path, const std::string& key_path,
                                           UnixTime now, const net::TrustStore* trust,
                                           std::vector<Finding>& errors, std::vector<Finding>& warnings) {
@@ -135,9 +135,9 @@ std::optional<NamedCertificate> load_pair(const std::string& chain_path, const s
   return NamedCertificate{chain_path, std::move(*judged)};
 }
 
-// Without a text what else is wrong is found all the same.
-void judge_policy_files(const std::optional<std::string>& text, const config::CoreConfig& core, UnixTime now,
-                        Loaded<PolicyFiles>& out) {
+// Without a text it still reports the errors of the other files.
+void validate_policy_files(const std::optional<std::string>& text, const config::CoreConfig& core,
+                           UnixTime now, Loaded<PolicyFiles>& out) {
   Loaded<config::PolicyConfig> policy =
       text ? config::parse_policy(*text, core.policy, core, now) : Loaded<config::PolicyConfig>{};
   take_findings(out, policy);
@@ -184,7 +184,7 @@ std::string shown_findings(const std::vector<Finding>& findings) {
 }
 
 Finding finding_of(const std::string& file, const Error& error) {
-  // The text of an unreadable file begins with its path, which the finding shows anyhow.
+  // The finding shows the path; the error's text must not repeat it.
   std::string text = error.text;
   if (text.starts_with(file + ": ")) text.erase(0, file.size() + 2);
   return {error.code, file, 0, 0, std::move(text)};
@@ -251,7 +251,7 @@ Loaded<EdgeFiles> load_edge(const std::string& file, UnixTime) {
   take_findings(out, config);
   if (!config.value) return out;
   check_group(file, config.value->control_group, out.errors);
-  judge_libraries(out.errors);
+  check_libraries(out.errors);
   Identity identity = load_identity(config.value->identity, out.errors, out.warnings);
   for (const config::CoreRow& core : config.value->cores)
     warn_of_own_pin(file, identity, fmt::format("[[core]] `{}`", core.name), core.pins, out.warnings);
@@ -271,7 +271,7 @@ Loaded<CoreFiles> load_core(const std::string& file, UnixTime now) {
   if (!config.value) return out;
   CoreFiles files{std::move(*config.value), sha256(*text), {}, {}, {}, {}, {}};
   check_group(file, files.config.control_group, out.errors);
-  judge_libraries(out.errors);
+  check_libraries(out.errors);
   files.identity = load_identity(files.config.identity, out.errors, out.warnings);
   for (const config::EdgeRow& edge : files.config.edges)
     warn_of_own_pin(file, files.identity, fmt::format("[[edge]] `{}`", edge.name.ascii()), edge.pins,
@@ -298,13 +298,13 @@ Loaded<CoreFiles> load_core(const std::string& file, UnixTime now) {
 Loaded<PolicyFiles> load_policy(const config::CoreConfig& core, UnixTime now) {
   Loaded<PolicyFiles> out;
   const auto text = named_file(core.policy, out.errors);
-  judge_policy_files(text, core, now, out);
+  validate_policy_files(text, core, now, out);
   return out;
 }
 
-Loaded<PolicyFiles> judge_policy(const std::string& text, const config::CoreConfig& core, UnixTime now) {
+Loaded<PolicyFiles> validate_policy(const std::string& text, const config::CoreConfig& core, UnixTime now) {
   Loaded<PolicyFiles> out;
-  judge_policy_files(text, core, now, out);
+  validate_policy_files(text, core, now, out);
   return out;
 }
 
@@ -376,8 +376,8 @@ void warn_of_open_secret(const std::string& path, std::vector<Finding>& warnings
   if (::stat(path.c_str(), &about) != 0 || (about.st_mode & kOpen) == 0) return;
   warnings.push_back(finding_of(
       path, {Code::kConfigExposed,
-             fmt::format("holds a secret and has mode {:04o}, which lets more than its owner use it: `chmod "
-                         "0600`, or 0640 where the group is the node's alone",
+             fmt::format("holds a secret and has mode {:04o}, so other users than its owner can use it: "
+                         "`chmod 0600`, or 0640 if only the node is in the group",
                          about.st_mode & 07777)}));
 }
 

@@ -1,7 +1,7 @@
-// From the files of a role to the values it starts with: read, judged, with every error of all of them.
+// Loads the files of a role into the values it starts with, and reports every error of all of them.
 //
-// The judgement of a file's text is config's (config/) and of a certificate's net's (net/certificate.h);
-// here the files are found, read and put together. Nothing is written.
+// config/ validates the text of a file and net/certificate.h a certificate; this finds, reads and combines
+// the files. It writes nothing.
 #pragma once
 
 #include <optional>
@@ -20,7 +20,7 @@
 namespace sallyport::daemon {
 
 using config::FileRole;
-// By its tables: [edge], [core], or those of policy.toml; nothing when they do not tell.
+// The role by the file's tables: [edge], [core], or those of policy.toml; nothing if they do not tell.
 std::optional<FileRole> file_role_of(std::string_view text);
 
 // One per line, each ending with a line feed.
@@ -28,13 +28,13 @@ std::string shown_findings(const std::vector<config::Finding>& findings);
 // A finding about a whole file, without a place in it.
 config::Finding finding_of(const std::string& file, const Error& error);
 
-// That a file could not be read: kFileDenied where only permissions are in the way, else kConfigMissing.
+// The finding that a file could not be read: kFileDenied for lack of permission, else kConfigMissing.
 config::Finding unreadable_finding(const std::string& path, const Error& error);
 
 // The control socket that a configuration names, edge's or core's.
 config::Loaded<std::string> control_path_of(const std::string& file);
 
-// Who a door is on the link. The key is wiped when it ends.
+// The identity of a node on the link. The destructor wipes the key.
 struct Identity {
   std::string certificate;  // PEM
   std::string key;          // PEM
@@ -52,10 +52,10 @@ struct EdgeFiles {
   std::string fingerprint;  // of the file and the identity
 };
 
-// What a core reads again on `reload`.
+// The files that a core reads again on `reload`.
 struct PolicyFiles {
-  config::PolicyUpdate update;  // generation 0: the state directory counts
-  // Of everything that was read: equal when nothing changed.
+  config::PolicyUpdate update;  // generation 0: the state directory assigns the number
+  // A hash of everything that was read.
   std::string fingerprint;
 };
 
@@ -80,13 +80,13 @@ config::Loaded<config::EdgeConfig> load_edge_config(const std::string& file);
 config::Loaded<config::PolicyConfig> load_policy_config(const config::CoreConfig& core);
 // policy.toml, the public certificates, trusted_ca.
 config::Loaded<PolicyFiles> load_policy(const config::CoreConfig& core, UnixTime now);
-// The same as if this text stood in the policy's file.
-config::Loaded<PolicyFiles> judge_policy(const std::string& text, const config::CoreConfig& core,
-                                         UnixTime now);
+// The same with this text in place of the policy's file.
+config::Loaded<PolicyFiles> validate_policy(const std::string& text, const config::CoreConfig& core,
+                                            UnixTime now);
 
 // The (chain, key) pairs of the certificates directory: NAME.crt + NAME.key, NAME/fullchain.pem +
-// NAME/privkey.pem; those that stay valid longest first. `trusted_ca`: PEM, what peers are verified against;
-// empty: the system's store. Findings go to `errors` and `warnings`.
+// NAME/privkey.pem; sorted by end of validity, latest first. `trusted_ca`: PEM, the authorities that peers
+// are verified against; empty: the system's store. Findings go to `errors` and `warnings`.
 struct NamedCertificate {
   std::string path;  // of the chain
   net::JudgedCertificate certificate;
@@ -95,17 +95,17 @@ std::vector<NamedCertificate> load_certificates(const std::string& directory, Un
                                                 const std::string& trusted_ca,
                                                 std::vector<config::Finding>& errors,
                                                 std::vector<config::Finding>& warnings);
-// The rows whose name none of these certificates' names covers: equal, or a wildcard for its first label.
+// The rows that no name of these certificates covers, either equal or as a wildcard for the first label.
 // `name_lists`: the names of each certificate.
 std::vector<const config::Served*> uncovered(const config::PolicyConfig& policy,
                                              const std::vector<std::vector<std::string>>& name_lists);
-// A warning for each of them.
+// Adds a warning for each of them.
 void warn_of_uncovered(const config::PolicyConfig& policy,
                        const std::vector<config::CertificatePem>& certificates, const std::string& directory,
                        std::vector<config::Finding>& warnings);
-// Warns of a file with a secret that others than its owner may read or change, or its group change. A file
-// that is absent is somebody else's finding.
+// Warns of a file with a secret that users other than its owner can read or change, or its group can change.
+// An absent file is reported elsewhere.
 void warn_of_open_secret(const std::string& path, std::vector<config::Finding>& warnings);
-// How an edge dials the world.
+// The rules by which an edge dials remote servers.
 net::DialSetup dial_setup(const config::EdgeConfig& config);
 }  // namespace sallyport::daemon

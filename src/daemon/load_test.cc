@@ -1,4 +1,4 @@
-// What the files of a role are judged by besides their text: permissions, pins, presence.
+// The checks of a role's files other than their text: permissions, pins, presence.
 #include "daemon/load.h"
 
 #include <fmt/format.h>
@@ -64,7 +64,7 @@ TEST_F(LoadTest, a_key_that_others_may_use_is_warned_of) {
     EXPECT_EQ(warnings(), warned ? std::vector{Code::kConfigExposed} : std::vector<Code>{})
         << std::oct << mode;
   }
-  // A link is judged by what it leads to.
+  // The target of a symbolic link is checked.
   std::filesystem::rename(at("edge.key"), at("other.key"));
   std::filesystem::create_symlink("other.key", at("edge.key"));
   EXPECT_EQ(warnings(), std::vector{Code::kConfigExposed});

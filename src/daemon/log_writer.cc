@@ -45,7 +45,7 @@ void LogWriter::log(LogEvent event) {
   if (lost_ > 0 && backlog_.size() <= limits::kLogBacklogBytesMax / 2) {
     add({LogLevel::kWarning, "log.lost", {{"lines", std::to_string(std::exchange(lost_, 0))}}});
   }
-  // What comes after a lost line is lost too until that is said, so that there is one gap and not many.
+  // After a lost line all lines are lost until that is reported, so that there is one gap and not many.
   if (lost_ > 0 || backlog_.size() >= limits::kLogBacklogBytesMax) {
     ++lost_;
   } else {
@@ -65,8 +65,8 @@ void LogWriter::add(const LogEvent& event) {
   backlog_ += '\n';
 }
 
-// A pipe or a socket that is ready takes PIPE_BUF bytes without blocking (poll(2), pipe(7)); what is written
-// in one piece does not mix with the lines of others. Waits no longer than `patience` for a reader.
+// A pipe or a socket that is ready accepts PIPE_BUF bytes without blocking (poll(2), pipe(7)), and bytes
+// written in one piece are not mixed with those of others. Waits no longer than `patience` for a reader.
 void LogWriter::write(std::chrono::milliseconds patience) {
   const auto until = std::chrono::steady_clock::now() + patience;
   while (!backlog_.empty()) {
@@ -81,8 +81,8 @@ void LogWriter::write(std::chrono::milliseconds patience) {
         line_end == std::string::npos ? std::min<std::size_t>(backlog_.size(), PIPE_BUF) : line_end + 1;
     const ssize_t wrote = ::write(descriptor_, backlog_.data(), size);
     if (wrote < 0 && errno == EINTR) continue;
-    // Full after all, a full disk, a reader that has gone: a log must not stop the door, and it may come
-    // back.
+    // The pipe or the disk is full, or the reader has gone. The log must not stop the node; writing may
+    // succeed later.
     if (wrote <= 0) return;
     backlog_.erase(0, static_cast<std::size_t>(wrote));
   }

@@ -1,4 +1,4 @@
-// Where log events end: one line each on a descriptor, as text or JSON.
+// Writes log events as one line each to a descriptor, as text or JSON.
 #pragma once
 
 #include <atomic>
@@ -22,15 +22,15 @@ std::string_view log_level_name(LogLevel level);
 // RFC 3339 in UTC with milliseconds: "2026-11-22T20:37:05.123Z".
 std::string log_time(std::chrono::system_clock::time_point time);
 
-// May be used by several threads: lines stay whole. Does not wait for whoever reads the descriptor. What a
-// pipe or a socket has no room for now waits here, up to limits::kLogBacklogBytesMax, and goes before the
-// next line; lines beyond that are counted, and said as `log.lost` when there is room again.
+// May be used by several threads: lines stay whole. Does not wait for the reader of the descriptor. Lines
+// that a pipe or a socket has no room for wait here, up to limits::kLogBacklogBytesMax, and are written
+// before the next line; lines beyond that are counted and reported as `log.lost` when there is room again.
 class LogWriter : public LogSink {
  public:
   // Does not own the descriptor, which stays open as long as the writer lives.
   LogWriter(int descriptor, LogFormat format, LogLevel level)
       : descriptor_(descriptor), format_(format), level_(level) {}
-  // Gives a reader that is behind limits::kStopTimeout for what still waits.
+  // Waits up to limits::kStopTimeout for a slow reader to take the remaining lines.
   ~LogWriter() override;
   LogWriter(const LogWriter&) = delete;
   LogWriter& operator=(const LogWriter&) = delete;
@@ -51,7 +51,7 @@ class LogWriter : public LogSink {
   std::uint64_t lost_ = 0;
 };
 
-// What one of several shards of a door says: the same, with the shard's number.
+// The log of one of several shards of a node: adds the shard's number.
 class ShardLog : public LogSink {
  public:
   // `log` outlives it.

@@ -38,7 +38,7 @@ TEST(LogWriter, lines_of_several_threads_stay_whole) {
   ::close(pipe[1]);
   reader.join();
   ::close(pipe[0]);
-  // Whole, none lost, and those of one thread in their order.
+  // Lines are whole, none is lost, and those of one thread are in order.
   std::map<std::string, int> next;
   std::istringstream lines(read);
   for (std::string line; std::getline(lines, line);) {

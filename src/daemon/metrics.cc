@@ -41,7 +41,7 @@ void family(std::string& out, MetricsFormat format, std::string_view name, std::
   out += fmt::format("# HELP sallyport_{0} {2}\n# TYPE sallyport_{0} {1}\n", as_sampled, shown_type, help);
 }
 
-// The number, or 0 where a door of another version has none.
+// The number, or 0 where a node of another version has none.
 std::string number(const json::object& object, std::string_view name) {
   const json::value* value = object.if_contains(name);
   return value != nullptr && value->is_number() ? json::serialize(*value) : "0";
@@ -61,11 +61,13 @@ void figures(std::string& out, const json::object& status, std::initializer_list
 
 bool is_draining(const json::object& status) { return field(status, "draining") == "yes"; }
 
-std::string response(std::string_view status, std::string_view type, std::string_view body) {
+// `header`: one more header line with its line end, or nothing.
+std::string response(std::string_view status, std::string_view type, std::string_view body,
+                     std::string_view header = {}) {
   return fmt::format(
       "HTTP/1.1 {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n"
-      "X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n{}",
-      status, type, body.size(), body);
+      "X-Content-Type-Options: nosniff\r\n{}Connection: close\r\n\r\n{}",
+      status, type, body.size(), header, body);
 }
 
 }  // namespace
@@ -121,7 +123,7 @@ std::string metrics_text(const json::object& status, MetricsFormat format) {
 
 std::string why_not_ready(const json::object& status) {
   if (is_draining(status)) return "draining";
-  // One link at least, and that for each shard where there are several.
+  // At least one link, for each shard where there are several.
   std::map<std::string, bool> linked;
   for (const json::value& link : list_at(status, "links")) {
     if (!link.is_object()) continue;
@@ -164,7 +166,7 @@ bool equal_ignoring_case(std::string_view a, std::string_view b) {
   return std::ranges::equal(a, b, {}, lower, lower);
 }
 
-// Cuts what stands before the next `sign` off, and the sign.
+// Removes and returns the part before the next `sign`; the sign is dropped.
 std::string_view next_part(std::string_view& rest, char sign) {
   const std::size_t at = rest.find(sign);
   const std::string_view part = rest.substr(0, at);
@@ -172,7 +174,7 @@ std::string_view next_part(std::string_view& rest, char sign) {
   return trimmed(part);
 }
 
-// "q=0.75" in thousandths; 1000 without a weight, 0 for one that is none (RFC 9110 12.4.2).
+// "q=0.75" in thousandths; 1000 without a weight, 0 for an invalid one (RFC 9110 12.4.2).
 int weight_of(std::string_view parameters) {
   while (!parameters.empty()) {
     const std::string_view one = next_part(parameters, ';');
@@ -192,8 +194,8 @@ int weight_of(std::string_view parameters) {
   return 1000;
 }
 
-// What the Accept lines of a head ask for (RFC 9110 12.5.1): OpenMetrics where it is named, and no less
-// wanted than the older text.
+// The format that the Accept lines of a head ask for (RFC 9110 12.5.1): OpenMetrics where it is named with at
+// least the weight of the older text format.
 MetricsFormat format_of(std::string_view head) {
   int open_metrics = 0;
   int text = 0;
@@ -226,8 +228,10 @@ bool wants_status(std::string_view head) {
 std::string http_response(std::string_view head, const json::object& status) {
   static constexpr std::string_view kPlain = "text/plain; charset=utf-8";
   const auto request = request_in(head);
-  if (!request) return response("400 Bad Request", kPlain, "no HTTP request\n");
-  if (request->method != "GET") return response("405 Method Not Allowed", kPlain, "GET only\n");
+  if (!request) return response("400 Bad Request", kPlain, "This is not an HTTP request.\n");
+  // RFC 9110 15.5.6: the response names the methods.
+  if (request->method != "GET")
+    return response("405 Method Not Allowed", kPlain, "Only GET is allowed.\n", "Allow: GET\r\n");
   if (request->path == "/livez") return response("200 OK", kPlain, "ok\n");
   if (request->path == "/readyz") {
     const std::string why = why_not_ready(status);

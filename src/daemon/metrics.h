@@ -1,4 +1,4 @@
-// /metrics, /livez and /readyz over HTTP, for monitoring; nothing else is there, and nothing can be changed.
+// Serves /metrics, /livez and /readyz over HTTP, read-only, for monitoring.
 //
 // The figures are those of `status` (docs/control.md), in Prometheus' text format 0.0.4, or in
 // OpenMetrics 1.0 for a client whose Accept header asks for it.
@@ -19,14 +19,14 @@ namespace sallyport::daemon {
 enum class MetricsFormat { kText, kOpenMetrics };
 // A `status` answer as metrics.
 std::string metrics_text(const boost::json::object& status, MetricsFormat format);
-// Why the node does not do its work, in a few words: it is drained, a link of a shard in use is missing, the
-// policy serves nothing, or an edge's listeners are not open. Empty when it is ready.
+// Why the node is not ready, in a few words: it is draining, a shard in use has no link, the policy serves no
+// domain, or an edge's listeners are not open. Empty when it is ready.
 std::string why_not_ready(const boost::json::object& status);
-// Whether the response to a request's head takes a status.
+// Whether the response to a request with this head needs a status.
 bool wants_status(std::string_view request);
-// The whole response.
+// The complete response.
 std::string http_response(std::string_view request, const boost::json::object& status);
-// Asks for a status, which comes once, then or later, on the same executor.
+// Requests a status, which is delivered once, at once or later, on the same executor.
 using StatusSource = std::function<void(std::function<void(const boost::json::object&)>)>;
 
 class MetricsServer {

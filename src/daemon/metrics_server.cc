@@ -16,7 +16,7 @@ namespace asio = boost::asio;
 using asio::ip::tcp;
 using boost::system::error_code;
 
-// The listener. The handlers hold it, so it outlives the server by as long as they take.
+// The listener. Its handlers keep it alive, so it outlives the server until they have run.
 class MetricsServer::Impl : public std::enable_shared_from_this<MetricsServer::Impl> {
  public:
   Impl(asio::any_io_executor executor, StatusSource status)
@@ -49,7 +49,7 @@ class MetricsServer::Impl : public std::enable_shared_from_this<MetricsServer::I
 
  private:
   struct Client;
-  // An address has a share of the places. When all are taken, the one that holds most loses its oldest
+  // Each address has a share of the places. When all are taken, the address that holds most loses its oldest
   // client.
   using Places = Shares<Client*>;
 
@@ -103,7 +103,7 @@ class MetricsServer::Impl : public std::enable_shared_from_this<MetricsServer::I
     tcp::socket socket;
     asio::steady_timer deadline;
     std::shared_ptr<Impl> owner;
-    Places::Part place;  // of the owner's places: ends before it
+    Places::Part place;  // one of the owner's places: destroyed before it
     std::string in;
     std::string out;
   };

@@ -17,7 +17,7 @@ using namespace std::chrono_literals;
 class MetricsServerTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    // A port that was free a moment ago.
+    // A port that was free just now.
     {
       tcp::acceptor free(io_, tcp::endpoint(asio::ip::address_v4::loopback(), 0));
       port_ = free.local_endpoint().port();
@@ -32,7 +32,7 @@ class MetricsServerTest : public ::testing::Test {
     server_.reset();
     io_.run_for(100ms);
   }
-  // One from 127.0.0.`host` that says nothing.
+  // A client from 127.0.0.`host` that sends nothing.
   void come(std::uint8_t host) {
     tcp::socket peer(io_, tcp::endpoint(asio::ip::address_v4({127, 0, 0, host}), 0));
     peer.connect({asio::ip::address_v4::loopback(), port_});

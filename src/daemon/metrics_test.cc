@@ -46,13 +46,13 @@ TEST(Metrics, labels_cannot_break_out) {
   EXPECT_NE(text.find("sallyport_link_up{link=\"a\\\"} 1\\nb\\\\\"} 0\n"), std::string::npos) << text;
 }
 
-TEST(Ready, is_a_door_that_is_linked_and_listens) {
+TEST(Ready, is_a_node_that_is_linked_and_listens) {
   EXPECT_TRUE(is_ready(status(kUp)));
   EXPECT_TRUE(is_ready(status(R"({"links":[{"state":"down"},{"state":"up"}]})")));
   EXPECT_FALSE(is_ready(status(R"({"links":[{"state":"up"}],"listening":false})")));
   EXPECT_FALSE(is_ready(status(R"({"links":[{"state":"pushing"}]})")));
   EXPECT_FALSE(is_ready(status("{}")));
-  // Each shard needs a link, to whichever edge.
+  // Each shard needs a link, to any edge.
   EXPECT_FALSE(is_ready(status(R"({"links":[{"shard":0,"state":"up"},{"shard":1,"state":"down"}]})")));
   EXPECT_TRUE(is_ready(
       status(R"({"links":[{"shard":0,"state":"up"},{"shard":1,"state":"down"},{"shard":1,"state":"up"}]})")));
@@ -81,6 +81,8 @@ TEST(Http, answers_three_paths_and_nothing_else) {
     EXPECT_FALSE(wants_status(request)) << request;
   }
   EXPECT_TRUE(http_response("GET /readyz HTTP/1.1\r\n\r\n", status("{}")).starts_with("HTTP/1.1 503"));
+  EXPECT_NE(http_response("HEAD /livez HTTP/1.1\r\n\r\n", status(kUp)).find("\r\nAllow: GET\r\n"),
+            std::string::npos);
 }
 
 TEST(Metrics, of_the_older_text_format_name_families_as_their_samples) {
@@ -106,7 +108,7 @@ TEST(Http, speaks_openmetrics_to_those_alone_who_ask_for_it) {
       {"Accept: application/openmetrics-text\r\n", true},
       {"accept:application/openmetrics-text; version=1.0.0\r\n", true},
       {"Host: a\r\nACCEPT: text/html, Application/OpenMetrics-Text;version=1.0.0;q=0.5\r\n", true},
-      // What Prometheus 2 sends.
+      // As Prometheus 2 sends it.
       {"Accept: "
        "application/openmetrics-text;version=1.0.0;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1\r\n",
        true},

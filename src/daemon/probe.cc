@@ -17,14 +17,15 @@ constexpr std::string_view kSeeConnections =
     "Send a message to the domain; `sallyport connections` on the edge then shows whether dialback "
     "succeeded.";
 
-// What to do where the peer does not accept our certificate.
+// The remedy where the peer rejects our certificate.
 std::string_view refusal_remedy(const OfferedCertificate& offered) {
   const s2s::ExtendedUsage& usage = offered.usage;
   if (!usage.present || usage.client || usage.any) {
-    return "Have the peer's administrator look into its log; its server must trust the authority of our "
+    return "Ask the peer's administrator to look at the log of that server: it must trust the authority of "
+           "our "
            "certificate.";
   }
-  return "The peer probably insists on clientAuth: nothing to do if dialback succeeds (see `sallyport "
+  return "The peer probably requires clientAuth: nothing to do if dialback succeeds (see `sallyport "
          "connections`), else use a certificate that also allows clientAuth.";
 }
 
@@ -36,8 +37,8 @@ std::string limits_of(const xmpp::Element& limits) {
   return out;
 }
 
-// "SASL EXTERNAL, dialback, limits max-bytes 262144": what a server offers, by the features' own words. The
-// server chose them: no more is kept than would be shown of one of its strings.
+// "SASL EXTERNAL, dialback, limits max-bytes 262144": the offers of a server, in its own words. They are cut
+// at the length that is shown of any peer's string.
 std::string offers_of(const xmpp::Element& features) {
   std::string out;
   const auto add = [&out](std::string_view word) {
@@ -56,7 +57,7 @@ std::string offers_of(const xmpp::Element& features) {
   return out.empty() ? "nothing" : out.substr(0, limits::kShownBytesMax);
 }
 
-// "not-authorized: Your server's certificate is invalid" of an element that holds a condition and a text (RFC
+// "not-authorized: Your server's certificate is invalid" from an element with a condition and a text (RFC
 // 6120 4.9.2, 6.5).
 std::string condition_of(const xmpp::Element& element) {
   std::string condition;
@@ -144,7 +145,7 @@ void Probe::handle_event(const xmpp::StreamEvent& event) {
 
 void Probe::handle_header(const xmpp::StreamHeader& header) {
   if (header.version.empty())
-    return fail(step::kStreamHeader, {Code::kStreamVersion, "the header has no version"});
+    return fail(step::kStreamHeader, {Code::kStreamVersion, "The header has no version."});
   dialback_spoken_ = header.dialback;  // XEP-0220 2.3.1
   if (phase_ == Phase::kHeader) phase_ = Phase::kFeatures;
   if (phase_ == Phase::kSecureHeader) phase_ = Phase::kSecureFeatures;
@@ -161,7 +162,7 @@ void Probe::handle_element(const xmpp::Element& element) {
     return begin_tls();
   }
   if (element.name.is(xmpp::ns::kTls, "failure"))
-    return fail(step::kStartTls, {Code::kTlsHandshake, "the server refused it"});
+    return fail(step::kStartTls, {Code::kTlsHandshake, "The server refused STARTTLS."});
   if (phase_ == Phase::kAuth) handle_auth_answer(element);
 }
 
@@ -188,13 +189,13 @@ void Probe::ask_for_tls(const xmpp::Element& features) {
     return;
   }
   if (!target_.rules || target_.rules->tls == policy::TlsRule::kRequired)
-    return fail(step::kStartTls, {Code::kTlsRequired, "the server does not offer it"});
-  steps_.warn(step::kStartTls, "the server does not offer it, and its [[peer]] row lets it do without",
-              "Have its administrator enable TLS, then remove `tls` from the row.");
+    return fail(step::kStartTls, {Code::kTlsRequired, "The server does not offer STARTTLS."});
+  steps_.warn(step::kStartTls, "The server does not offer STARTTLS, and its [[peer]] row makes TLS optional.",
+              "Ask its administrator to enable TLS, then remove `tls` from the row.");
   finish();
 }
 
-// As an edge does: EXTERNAL where the peer offers it and has proved itself, else dialback.
+// As an edge does: EXTERNAL where the peer offers it and has proved its domain, else dialback.
 void Probe::prove_ourselves(const xmpp::Element& features) {
   const bool dialback = dialback_spoken_ || features.child(xmpp::ns::kDialbackFeature, "dialback") != nullptr;
   dialback_spoken_ = dialback;
@@ -202,19 +203,20 @@ void Probe::prove_ourselves(const xmpp::Element& features) {
   if (external && target_.offered && certificate_shown_) {
     if (!peer_is_proved_ &&
         !(target_.rules && target_.rules->authenticate == policy::Authenticate::kDialback))
-      return finish();  // the failed step has been told, and an edge would end here
+      return finish();  // the failed step is reported, and an edge would end here
     phase_ = Phase::kAuth;
     out_ += s2s::external_auth_xml(*target_.own);
     return;
   }
   if (external && !certificate_shown_) {
-    steps_.warn(step::kOurProof, "EXTERNAL is offered, but no certificate of ours was shown", kRunOnEdge);
+    steps_.warn(step::kOurProof, "The server offers EXTERNAL, but no certificate of ours was shown.",
+                kRunOnEdge);
   } else if (dialback) {
-    steps_.warn(
-        step::kOurProof,
-        "the server does not offer EXTERNAL to us, so dialback has to prove us; a check does not carry "
-        "it out",
-        kSeeConnections);
+    steps_.warn(step::kOurProof,
+                "The server does not offer EXTERNAL to us, so our domain needs dialback, which a check does "
+                "not carry "
+                "out.",
+                kSeeConnections);
   } else if (!target_.offered) {
     steps_.warn(step::kOurProof, Error{Code::kStreamNoOffer, {}}, kRunOnEdge);
   } else {
@@ -244,9 +246,9 @@ void Probe::handle_tls(gate::ConnId, Result<s2s::TlsFacts> facts, Now now) {
   tls_ = true;
   certificate_shown_ = !facts->own_certificate.empty();
   steps_.pass(step::kTls, fmt::format("{} {}{}", facts->version, facts->cipher, direct_ ? ", direct" : ""));
-  if (target_.offered) judge_own_certificate(*target_.offered, *facts, now.civil, steps_);
-  // Whatever the certificate is like: what the server offers is worth knowing even so.
-  peer_is_proved_ = judge_peer_certificate(*facts, target_.name, target_.rules, now.civil, steps_);
+  if (target_.offered) check_own_certificate(*target_.offered, *facts, now.civil, steps_);
+  // Continues even with a bad certificate, to report the server's offers.
+  peer_is_proved_ = check_peer_certificate(*facts, target_.name, target_.rules, now.civil, steps_);
   begin_stream(Phase::kSecureHeader);
 }
 
@@ -290,9 +292,9 @@ std::string Probe::control(std::string_view, Now) { return "{}"; }
 
 void Probe::drain(Now) { finish(); }
 
-// RFC 6120 4.9.3.12 names the condition for it. A server that insists in TLS 1.3 sends the alert
-// certificate_required (RFC 8446 6.2) when the handshake is over for us, and closes the connection, so that
-// the alert may not be seen.
+// Whether the error means that the peer requires a certificate (RFC 6120 4.9.3.12). A server that requires
+// one in TLS 1.3 sends the alert certificate_required (RFC 8446 6.2) after our side of the handshake and
+// closes the connection, so the alert may be lost.
 bool Probe::wants_our_certificate(const Error& error) const {
   if (target_.offered || !tls_) return false;
   return (error.code == Code::kStreamErrorByPeer && error.text.starts_with("not-authorized")) ||
@@ -300,7 +302,7 @@ bool Probe::wants_our_certificate(const Error& error) const {
          (error.code == Code::kStreamLost && phase_ == Phase::kSecureHeader);
 }
 
-// In TLS 1.3 a server's alert about our certificate comes when the handshake is over for us (RFC
+// In TLS 1.3 a server's alert about our certificate arrives after our side of the handshake (RFC
 // 8446 4.4.2.4, 6.2).
 bool Probe::refuses_our_certificate(const Error& error) const {
   if (!target_.offered || !certificate_shown_ || phase_ != Phase::kSecureHeader) return false;

@@ -1,10 +1,10 @@
-// Opens one server-to-server stream as an edge would and judges each step of it: what `check tls` and
-// `check domain` show. A role without a gateway: the driver serves it like any other.
+// Opens one server-to-server stream as an edge would and checks each step, for `check tls` and `check
+// domain`. It is a role that the driver serves like any other.
 //
 // With a certificate for a local domain it proves that domain by SASL EXTERNAL where the peer offers it (RFC
-// 6120 6.4) and goes on to the features behind. It never sends a stanza, and it does not carry out dialback,
-// for which the peer would have to connect back. Without a local domain it sends no `from`. Pure, like every
-// role.
+// 6120 6.4) and continues until the features after it. It never sends a stanza, and does not carry out
+// dialback, for which the peer would have to connect back. Without a local domain it sends no `from`. Pure,
+// like every role.
 #pragma once
 
 #include <optional>
@@ -20,24 +20,24 @@
 
 namespace sallyport::daemon {
 
-// What the server is asked to be, and where it is.
+// The server, and the domain that it must prove.
 struct ProbeTarget {
   gate::DialPlan plan;
   xmpp::Domain name;
-  bool direct_tls = false;  // whatever the plan says
+  bool direct_tls = false;  // even if the plan does not imply it
   // The local domain that the stream is from, if any, and the certificate that is offered for it, if any.
   std::optional<xmpp::Domain> own;
   std::optional<OfferedCertificate> offered;
-  // What policy demands of the peer, where it is known.
+  // The policy's rules for the peer, where they are known.
   std::optional<policy::PeerRules> rules;
 };
 
 class Probe : public gate::Role {
  public:
-  // Adds its steps to `steps`, which outlives it. At `deadline` it ends, whatever it waits for.
+  // Adds its steps to `steps`, which outlives it. It ends at `deadline` at the latest.
   Probe(ProbeTarget target, CheckSteps& steps, Time deadline);
 
-  // Over, well or not; nothing more happens.
+  // Whether it is over; nothing more happens then.
   bool is_done() const { return done_; }
 
   void handle_accepted(gate::ConnId conn, const gate::Accepted& accepted, Now now) override;
@@ -79,7 +79,7 @@ class Probe : public gate::Role {
   void handle_auth_answer(const xmpp::Element& element);
   void ask_for_tls(const xmpp::Element& features);
   void prove_ourselves(const xmpp::Element& features);
-  // Adds the failed step and ends; a warning where it is our lack of a certificate that the peer minds.
+  // Adds the failed step and ends; a warning where the peer rejects us for lack of a certificate.
   void fail(std::string_view what, const Error& error);
   bool wants_our_certificate(const Error& error) const;
   bool refuses_our_certificate(const Error& error) const;

@@ -19,7 +19,7 @@ constexpr std::string_view kSecureFeatures =
     "</mechanisms><dialback xmlns='urn:xmpp:features:dialback'/></stream:features>";
 constexpr std::string_view kProceed = "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
 
-// A server as the probe meets it, step by step.
+// A server for the probe, step by step.
 class Met : public testing::Test {
  protected:
   Met() { make(false); }
@@ -30,7 +30,7 @@ class Met : public testing::Test {
     probe_.emplace(std::move(target), steps_, now().mono + std::chrono::seconds(20));
     ASSERT_TRUE(std::holds_alternative<gate::Dial>(*probe_->poll()));
   }
-  // As an edge that has a certificate for example.com.
+  // Behaves as an edge with a certificate for example.com.
   ProbeTarget offering(s2s::ExtendedUsage usage = {true, true, true, false}) const {
     ProbeTarget target{{}, domain_, false, own_, OfferedCertificate{own_, usage, UnixTime::max()}, {}};
     target.rules = policy::PeerRules{};
@@ -66,7 +66,7 @@ class Met : public testing::Test {
   void secured(Result<void> chain, std::vector<std::string> names) {
     probe_->handle_tls(2, facts(std::move(chain), std::move(names)), now());
   }
-  // Up to the stream inside TLS with a peer whose certificate is good; ours is shown.
+  // Runs up to the stream inside TLS with a peer whose certificate is valid; ours is shown.
   void meet(ProbeTarget target) {
     shown_ = target.offered.has_value();
     make(std::move(target));
@@ -227,7 +227,7 @@ TEST_F(Met, our_certificate_is_asked_for_by_its_own_name) {
   EXPECT_EQ(std::get<gate::BeginTls>(*last_).server_name, "federated.com");
 }
 
-// What the peer says inside TLS, and what becomes of our own proof.
+// Answers of the peer inside TLS, and the result of our own proof.
 struct Proof {
   const char* name;
   bool offered;
@@ -274,7 +274,7 @@ TEST_F(Met, our_proof_has_a_verdict_for_each_answer) {
   }
 }
 
-// RFC 8446 6.2: in TLS 1.3 the client's handshake is over before the server has seen its certificate.
+// RFC 8446 6.2: in TLS 1.3 the client's handshake is over before the server has checked its certificate.
 TEST_F(Met, an_end_for_want_of_our_certificate_is_a_warning_only_where_none_was_offered) {
   for (const char* text :
        {"reading: tlsv13 alert certificate required", "writing: Connection reset by peer"}) {

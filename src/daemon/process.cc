@@ -55,7 +55,7 @@ void fill_from_system(std::uint8_t* out, std::size_t size) {
     const ssize_t got = ::getrandom(out, size, 0);
     if (got < 0) {
       if (errno == EINTR) continue;
-      std::abort();  // a kernel without randomness: nothing here may go on
+      std::abort();  // nothing here may continue without randomness
     }
     out += got;
     size -= static_cast<std::size_t>(got);

@@ -1,4 +1,4 @@
-// What a role does to its own process before it touches a secret or a socket, and what it tells systemd.
+// Hardens a role's process before it touches a secret or a socket, and notifies systemd.
 #pragma once
 
 #include <string>
@@ -8,34 +8,33 @@
 
 namespace sallyport::daemon {
 
-// No core dumps, no debugger of the same user, no swap for what is locked, new files for the owner only,
-// SIGPIPE ignored, as many open files as the system allows. Nothing here can fail in a way that matters
-// enough not to start.
+// Disables core dumps and debuggers of the same user, makes new files private to the owner, ignores SIGPIPE,
+// and raises the limit of open files to the system's maximum. No failure here prevents the start.
 void harden_process();
 
 // Keeps the whole process out of swap, where the system allows it without a limit that would make later
-// allocations fail. The edge does it: its memory is where the public keys are (DESIGN invariant 2).
-// False when it is not allowed.
+// allocations fail. An edge calls it, because its memory holds the private keys of the public certificates
+// (docs/security.md). False when it is not allowed.
 bool lock_memory();
 
-// For a thread beside the one that waits for signals.
+// Blocks signals in a thread other than the one that waits for them.
 void block_signals();
 
-// getrandom(2), some bytes ahead for small wishes: what is given out stays nowhere. Several threads may use
-// one: what is ahead is each thread's own.
+// getrandom(2), with a small buffer for small requests; returned bytes are wiped from it. Several threads may
+// use one object: each thread has its own buffer.
 class SystemRandom : public Random {
  public:
   void fill(std::uint8_t* out, std::size_t size) override;
 };
 
-// Draws the key of the process's tables (base/keyed_hash.h). To be called before anything else: aborts where
-// something has been hashed already, because the fixed key of tests would then be in use.
+// Draws the key of the process's hash tables (base/keyed_hash.h). To be called first: aborts if a value has
+// been hashed already, because the fixed key of tests would then be in use.
 void draw_hash_key(Random& random);
 
-// The service manager's socket (sd_notify(3)); says nothing when there is none. Datagrams; never blocks.
+// The service manager's socket (sd_notify(3)); does nothing when there is none. Datagrams; never blocks.
 class Notify {
  public:
-  // Reads NOTIFY_SOCKET and takes it out of the environment.
+  // Reads NOTIFY_SOCKET and removes it from the environment.
   Notify();
   ~Notify();
   Notify(const Notify&) = delete;

@@ -9,7 +9,7 @@
 namespace sallyport::daemon {
 namespace {
 
-// In processes of their own, in which nothing has been hashed yet.
+// Each case runs in a process of its own, in which nothing has been hashed yet.
 TEST(ProcessDeathTest, the_hash_key_is_drawn_before_anything_is_hashed_or_the_process_ends) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   const auto two_keys_differ = [] {

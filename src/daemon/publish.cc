@@ -21,7 +21,7 @@ using route::HostPort;
 
 bool is_any(const std::string& host) { return host == "0.0.0.0" || host == "::"; }
 
-// The hosts of a list of addresses, each once, without those that mean every address.
+// The hosts of a list of addresses, each once, without the wildcard addresses.
 std::vector<std::string> hosts_of(const std::vector<HostPort>& all) {
   std::vector<std::string> hosts;
   for (const HostPort& one : all) {
@@ -49,7 +49,7 @@ std::string text_of(const config::Network& network) {
   return fmt::format("{}/{}", dns::Ip{network.address}.text(), v4 ? network.prefix - 96 : network.prefix);
 }
 
-// "ip saddr { a, b } " for the addresses of one family; empty when there is nothing to say.
+// "ip saddr { a, b } " for the addresses of one family; empty when there are none.
 std::string matched(const std::vector<std::string>& addresses, std::string_view side, bool v6) {
   std::vector<std::string> family;
   for (const std::string& address : addresses) {
@@ -69,24 +69,23 @@ std::vector<std::string> literals_of(const std::vector<std::string>& addresses) 
   return out;
 }
 
-// The world is what is not private: a rule that lets it in must not let the networks inside in, nor lead
-// there.
-constexpr std::string_view kWorld = "federated server";
+// Federated servers have public addresses: a rule for them must not match internal networks.
+constexpr std::string_view kFederated = "federated server";
 constexpr std::string_view kPrivateV4 =
     "10.0.0.0/8, 100.64.0.0/10, 127.0.0.0/8, 169.254.0.0/16, 172.16.0.0/12, 192.168.0.0/16";
 constexpr std::string_view kPrivateV6 = "::1, fc00::/7, fe80::/10";
 
-// What a rule says of one party, or nothing where it has no address of this family.
+// The match of a rule for one party; empty where it has no address of this family.
 std::string party_of(const std::string& name, const std::vector<std::string>& literals, std::string_view side,
                      bool v6) {
-  if (!literals.empty() || name != kWorld) return matched(literals, side, v6);
+  if (!literals.empty() || name != kFederated) return matched(literals, side, v6);
   return fmt::format("{} {} != {{ {} }} ", v6 ? "ip6" : "ip", side, v6 ? kPrivateV6 : kPrivateV4);
 }
 
-// The party whose address must be known and is not: without it a rule would open more than it says.
+// The party whose address is required and unknown: a rule without it would accept too much.
 std::optional<std::string> unknown_party(const PortRow& row) {
-  if (row.from != kWorld && literals_of(row.from_addresses).empty()) return row.from;
-  if (row.to != kWorld && literals_of(row.to_addresses).empty()) return row.to;
+  if (row.from != kFederated && literals_of(row.from_addresses).empty()) return row.from;
+  if (row.to != kFederated && literals_of(row.to_addresses).empty()) return row.to;
   return std::nullopt;
 }
 
@@ -130,7 +129,7 @@ std::vector<PortRow> edge_ports(const config::EdgeConfig& edge) {
   std::vector<PortRow> rows;
   const std::vector<std::string> self = hosts_of(edge.s2s);
   const std::vector<std::string> out = edge.bind.empty() ? self : edge.bind;
-  add_rows(rows, {"core", {}, "edge", {}, false, {}, "the link: XMPP between the doors"}, edge.traversal);
+  add_rows(rows, {"core", {}, "edge", {}, false, {}, "the link between edge and core"}, edge.traversal);
   add_rows(rows, {"federated server", {}, "edge", {}, false, {}, "s2s inbound"}, edge.s2s);
   rows.push_back({"edge", out, "federated server", {}, false, edge.outbound_ports, "s2s outbound"});
   std::vector<std::string> allowed;
@@ -154,14 +153,14 @@ std::vector<PortRow> core_ports(const config::CoreConfig& core, const std::vecto
   const std::vector<std::string> self = hosts_of(core.s2s);
   std::vector<HostPort> edges;
   for (const config::EdgeRow& edge : core.edges) edges.push_back(edge.address);
-  add_rows(rows, {"core", self, "edge", {}, false, {}, "the link: XMPP between the doors"}, edges);
+  add_rows(rows, {"core", self, "edge", {}, false, {}, "the link between edge and core"}, edges);
   std::vector<HostPort> servers;
   for (const config::Served& served : all) {
     servers.insert(servers.end(), served.servers.begin(), served.servers.end());
   }
-  add_rows(rows, {"internal server", hosts_of(servers), "core", {}, false, {}, "s2s on the private side"},
+  add_rows(rows, {"internal server", hosts_of(servers), "core", {}, false, {}, "s2s on the internal side"},
            core.s2s);
-  add_rows(rows, {"core", self, "internal server", {}, false, {}, "s2s on the private side"}, servers);
+  add_rows(rows, {"core", self, "internal server", {}, false, {}, "s2s on the internal side"}, servers);
   if (!core.dns) return rows;
   std::vector<std::string> clients;
   for (const config::Network& network : core.dns->clients) clients.push_back(text_of(network));
@@ -174,7 +173,7 @@ std::vector<PortRow> core_ports(const config::CoreConfig& core, const std::vecto
 
 namespace {
 
-// Whether one of the two lists says what the other does, or a part of it, or nothing that a rule could use.
+// Whether one of the two lists contains all IP addresses of the other.
 bool agree(const std::vector<std::string>& a, const std::vector<std::string>& b) {
   const auto holds = [](const std::vector<std::string>& all, const std::vector<std::string>& some) {
     return std::ranges::all_of(some, [&all](const std::string& one) {
@@ -229,7 +228,7 @@ bool add_addresses(std::vector<PortRow>& rows, std::string_view party,
 NftRules nft_rules(const std::vector<PortRow>& rows) {
   NftRules rules;
   rules.text =
-      "# For the router between the zones. Whatever it forwards besides these is dropped.\n"
+      "# For the router between the zones. It drops all other forwarded traffic.\n"
       "table inet sallyport {\n  chain forward {\n    type filter hook forward priority filter; policy "
       "drop;\n"
       "    ct state established,related accept\n";
@@ -242,7 +241,7 @@ NftRules nft_rules(const std::vector<PortRow>& rows) {
     const std::string lines = nft_lines(row, false) + nft_lines(row, true);
     if (lines.empty())
       rules.missing.push_back(
-          fmt::format("{} (one side has IPv4 addresses only, the other IPv6 only)", row_text(row)));
+          fmt::format("{} (one side has only IPv4 addresses, the other only IPv6)", row_text(row)));
     if (rules.text.find(lines) == std::string::npos) rules.text += lines;
   }
   rules.text += "  }\n}\n";

@@ -1,4 +1,4 @@
-// dns records, ports: from configuration files, or from a running door.
+// dns records, ports: from configuration files, or from a running node.
 #include <fmt/format.h>
 
 #include <boost/json.hpp>
@@ -18,7 +18,7 @@ namespace {
 
 namespace json = boost::json;
 
-// Files that are named, else those of `usual` that exist; none when a door is to be asked.
+// The files of -c, else those of `usual` that exist; none when a node is to be asked.
 std::vector<std::string> files_of(const Invocation& invocation, std::initializer_list<const char*> usual) {
   std::vector<std::string> files;
   if (invocation.has("--control")) return files;
@@ -30,9 +30,9 @@ std::vector<std::string> files_of(const Invocation& invocation, std::initializer
   return files;
 }
 
-// The answer of a running door; a refusal is complained about.
-std::optional<json::object> from_door(const Invocation& invocation, const json::object& question,
-                                      Exit& exit) {
+// The answer of a running node; a refusal is printed.
+std::optional<json::object> from_daemon(const Invocation& invocation, const json::object& question,
+                                        Exit& exit) {
   std::optional<json::object> answer = ask_for(invocation, question, exit);
   if (!answer || !answer->contains("error")) return answer;
   if (invocation.has("--json")) {
@@ -88,16 +88,15 @@ bool take_addresses(const Invocation& invocation, std::vector<PortRow>& rows) {
   return true;
 }
 
-// Half a ruleset would stop what it does not name: nothing is printed then.
-Exit say_missing(const NftRules& rules) {
-  std::string text = "no rule can be made for:\n";
-  for (const std::string& row : rules.missing) text += "  " + row + "\n";
-  text +=
-      "Give the addresses with --address, as in --address edge=203.0.113.5 --address core=10.0.0.5, give "
-      "both "
-      "edge.toml and core.toml with -c, or write addresses in place of 0.0.0.0, [::] and names in the files.";
-  complain(text);
-  return Exit::kFailed;
+// An incomplete ruleset would block the traffic of the missing rows, so none is printed.
+Exit report_missing(const NftRules& rules) {
+  std::string text = "No rule can be made for:";
+  for (const std::string& row : rules.missing) text += "\n  " + row;
+  return failed(
+      {Code::kConfigMissing, text},
+      "Give the addresses with --address, as in --address edge=203.0.113.5 --address core=10.0.0.5; "
+      "or give both edge.toml and core.toml with -c; or write addresses in place of 0.0.0.0, [::] and "
+      "names in the files.");
 }
 
 std::optional<std::uint16_t> port_of(const std::string& text) {
@@ -113,13 +112,13 @@ std::optional<std::uint16_t> port_of(const std::string& text) {
 Exit run_dns_records(const Invocation& invocation) {
   const auto port = port_of(invocation.value("--port", "5269"));
   if (!port) {
-    complain(fmt::format("--port: `{}` is not a port", invocation.value("--port")));
+    complain(fmt::format("--port: `{}` is not a port number", invocation.value("--port")));
     return Exit::kUsage;
   }
   Exit exit = Exit::kConfiguration;
   const std::vector<std::string> files = files_of(invocation, {kCoreFile});
   const auto answer =
-      files.empty() ? from_door(invocation, {{"ask", "dns records"}, {"port", std::to_string(*port)}}, exit)
+      files.empty() ? from_daemon(invocation, {{"ask", "dns records"}, {"port", std::to_string(*port)}}, exit)
                     : records_of_file(files.front(), *port);
   if (!answer) return exit;
   print(invocation.has("--json") ? json::serialize(*answer) + "\n" : show_records(*answer));
@@ -134,7 +133,7 @@ Exit run_ports(const Invocation& invocation) {
   }
   if (files.empty()) {
     Exit exit = Exit::kGood;
-    const auto answer = from_door(invocation, {{"ask", "ports"}}, exit);
+    const auto answer = from_daemon(invocation, {{"ask", "ports"}}, exit);
     if (!answer) return exit;
     rows = port_rows_of(*answer);
   }
@@ -142,8 +141,8 @@ Exit run_ports(const Invocation& invocation) {
   if (!take_addresses(invocation, rows)) return Exit::kUsage;
   if (invocation.has("--nft")) {
     const NftRules rules = nft_rules(rows);
-    if (!rules.missing.empty()) return say_missing(rules);
-    print(rules.text);
+    if (!rules.missing.empty()) return report_missing(rules);
+    print(invocation.has("--json") ? json::serialize(json::object{{"nft", rules.text}}) + "\n" : rules.text);
   } else {
     print(invocation.has("--json") ? json::serialize(ports_answer(rows)) + "\n" : show_ports(rows));
   }

@@ -133,7 +133,7 @@ TEST(NftRules, a_row_without_an_address_has_no_rule_and_is_named) {
       rules.missing,
       (std::vector<std::string>{
           // Which core may dial is in the core's file.
-          "core -> edge, TCP 7400: the link: XMPP between the doors (the IP address of `core` is not known)",
+          "core -> edge, TCP 7400: the link between edge and core (the IP address of `core` is not known)",
           "federated server -> edge, TCP 5269: s2s inbound (the IP address of `edge` is not known)",
           "edge -> federated server, TCP 5269,5270: s2s outbound (the IP address of `edge` is not known)",
           "edge -> its DNS resolver, UDP+TCP 53: SRV and addresses of federated servers (the IP address of "

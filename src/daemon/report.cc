@@ -12,50 +12,57 @@
 namespace sallyport::daemon {
 namespace {
 
-// A command runs once in a process, in one thread.
-struct Said {
-  bool printed = false;
+// The first error of this process. A command runs once in a process, in one thread.
+struct FirstError {
+  bool printed = false;  // there was an answer
   std::optional<Code> code;
-  std::string complaint;
+  std::string text;
+  std::string remedy;  // instead of the code's
 
-  void note(std::optional<Code> of, const std::string& text) {
-    if (!complaint.empty()) return;
+  void note(std::optional<Code> of, const std::string& what, std::string_view instead = {}) {
+    if (!text.empty()) return;
     code = of;
-    complaint = text;
+    text = what;
+    remedy = instead;
   }
 };
-Said& said() {
-  static Said one;
+FirstError& first_error() {
+  static FirstError one;
   return one;
 }
 
-void write_complaint(const std::string& text) {
+void write_error(const std::string& text) {
   std::fputs(fmt::format("sallyport: {}\n", text).c_str(), stderr);
+}
+
+std::string error_line(boost::json::object error) {
+  return boost::json::serialize(boost::json::object{{"error", std::move(error)}}) + "\n";
 }
 
 }  // namespace
 
 void print(const std::string& text) {
-  said().printed = true;
+  first_error().printed = true;
   std::fwrite(text.data(), 1, text.size(), stdout);
 }
 
-void complain(const std::string& text) {
-  said().note(std::nullopt, text);
-  write_complaint(text);
+void complain(const std::string& text, std::optional<Code> code, std::string_view remedy) {
+  first_error().note(code, text, remedy);
+  write_error(text);
 }
 
-Exit failed(const Error& error) {
+Exit failed(const Error& error, std::string_view remedy) {
   const CodeRow& row = code_row(error.code);
-  said().note(error.code, error.text);
-  write_complaint(fmt::format("{} {} [{}]\n  {}", row.sentence, error.text, row.name, row.remedy));
+  first_error().note(error.code, error.text, remedy);
+  write_error(fmt::format("{} {} [{}]\n  {}", row.sentence, error.text, row.name,
+                          remedy.empty() ? row.remedy : remedy));
   return Exit::kFailed;
 }
 
 bool report(const std::vector<config::Finding>& errors, const std::vector<config::Finding>& warnings,
             bool good) {
   for (const config::Finding& finding : errors) {
-    said().note(finding.code, finding.shown());
+    first_error().note(finding.code, finding.shown());
     std::fputs(fmt::format("error: {}\n", finding.shown()).c_str(), stderr);
   }
   for (const config::Finding& finding : warnings) {
@@ -64,18 +71,25 @@ bool report(const std::vector<config::Finding>& errors, const std::vector<config
   return good;
 }
 
-std::string unanswered_json(Exit exit) {
-  const Said& it = said();
-  if (it.printed || exit == Exit::kGood) return {};
-  boost::json::object error{{"code", ""}, {"sentence", ""}, {"text", it.complaint}, {"remedy", ""}};
-  if (it.code) {
-    error = gate::error_object({*it.code, it.complaint});
-  } else if (exit == Exit::kNoDaemon) {
-    error = gate::error_object({Code::kControlAbsent, it.complaint});
-  } else if (exit != Exit::kUsage) {
-    error = gate::error_object({Code::kControlRefused, it.complaint});
-  }
-  return boost::json::serialize(boost::json::object{{"error", std::move(error)}}) + "\n";
+void add_error_of(const std::vector<config::Finding>& errors, boost::json::object& answer) {
+  if (!errors.empty()) answer["error"] = gate::error_object({errors.front().code, errors.front().shown()});
+}
+
+std::string error_json(Exit exit) {
+  const FirstError& first = first_error();
+  if (first.printed || exit == Exit::kGood) return {};
+  if (exit == Exit::kUsage && !first.code) return usage_json(first.text);
+  boost::json::object error = gate::error_object({first.code.value_or(Code::kInternal), first.text});
+  if (!first.remedy.empty()) error["remedy"] = first.remedy;
+  return error_line(std::move(error));
+}
+
+std::string usage_json(std::string_view text) {
+  while (text.ends_with('\n')) text.remove_suffix(1);
+  return error_line({{"code", ""},
+                     {"sentence", "The command line is not valid."},
+                     {"text", text},
+                     {"remedy", "Run `sallyport COMMAND --help`."}});
 }
 
 }  // namespace sallyport::daemon

@@ -8,15 +8,15 @@
 namespace sallyport::daemon {
 namespace {
 
-// What a process says is said once, so each case is a process of its own; the answer is its standard error's
-// last line.
+// Only the first error of a process counts, so each case is a process of its own; the answer is the last line
+// of its standard error.
 [[noreturn]] void answers(Exit exit, void (*command)()) {
   command();
-  std::fputs(unanswered_json(exit).c_str(), stderr);
+  std::fputs(error_json(exit).c_str(), stderr);
   std::exit(static_cast<int>(exit));
 }
 
-TEST(ReportDeathTest, a_command_that_ends_without_an_answer_has_its_first_complaint_as_json) {
+TEST(ReportDeathTest, a_command_that_ends_without_an_answer_has_its_first_error_as_json) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_EXIT(answers(Exit::kFailed,
                       [] {
@@ -24,10 +24,16 @@ TEST(ReportDeathTest, a_command_that_ends_without_an_answer_has_its_first_compla
                       }),
               ::testing::ExitedWithCode(1),
               R"(\{"error":\{"code":"control.refused",.*"text":"why","remedy":)");
-  EXPECT_EXIT(answers(Exit::kNoDaemon, [] { complain("no control socket"); }), ::testing::ExitedWithCode(4),
-              R"("code":"control.absent",.*"text":"no control socket")");
+  EXPECT_EXIT(answers(Exit::kFailed,
+                      [] {
+                        failed({Code::kFileUnreadable, "why"}, "Do that.");
+                      }),
+              ::testing::ExitedWithCode(1), R"("code":"file.unreadable",.*"text":"why","remedy":"Do that.")");
+  EXPECT_EXIT(answers(Exit::kNoDaemon, [] { complain("no control socket", Code::kControlAbsent); }),
+              ::testing::ExitedWithCode(4), R"("code":"control.absent",.*"text":"no control socket")");
   EXPECT_EXIT(answers(Exit::kUsage, [] { complain("several daemons run here"); }),
               ::testing::ExitedWithCode(2), R"("code":"",.*"text":"several daemons run here")");
+  EXPECT_NE(usage_json("x\n").find(R"("text":"x")"), std::string::npos);
   EXPECT_EXIT(answers(Exit::kConfiguration,
                       [] {
                         report({{Code::kConfigKey, "core.toml", 3, 1, "unknown key"},

@@ -1,5 +1,5 @@
-// What the commands do, one function each; the table (command.h) names them. Each prints to the standard
-// output what it was asked for and to the standard error what went wrong.
+// The commands, one function each; the table (command.h) names them. Each prints its answer to the standard
+// output and errors to the standard error.
 #pragma once
 
 #include "daemon/command.h"
@@ -10,13 +10,13 @@ namespace sallyport::daemon {
 Exit run_edge(const Invocation& invocation);
 Exit run_core(const Invocation& invocation);
 
-// check_config.cc, check_dns.cc, check_tls.cc
+// check_config.cc, check_remote.cc
 Exit run_check_config(const Invocation& invocation);
 Exit run_check_dns(const Invocation& invocation);
 Exit run_check_tls(const Invocation& invocation);
 Exit run_check_domain(const Invocation& invocation);
 
-// ask.cc: questions and orders for a running door.
+// ask.cc: questions and orders for a running node.
 Exit run_status(const Invocation& invocation);
 Exit run_connections(const Invocation& invocation);
 Exit run_explain(const Invocation& invocation);
@@ -28,7 +28,7 @@ Exit run_reload(const Invocation& invocation);
 Exit run_drain(const Invocation& invocation);
 Exit run_log_level(const Invocation& invocation);
 
-// publish.cc: what others must be told or let through.
+// publish_commands.cc: records and firewall rules for others to set.
 Exit run_dns_records(const Invocation& invocation);
 Exit run_ports(const Invocation& invocation);
 

@@ -1,4 +1,4 @@
-// The outer door, from its files to its end.
+// The edge: reads its files, makes its shards and serves until it is stopped.
 #include <fmt/format.h>
 
 #include <boost/json.hpp>
@@ -6,10 +6,10 @@
 #include <vector>
 
 #include "daemon/check_edge.h"
-#include "daemon/door.h"
 #include "daemon/file.h"
 #include "daemon/help.h"
 #include "daemon/load.h"
+#include "daemon/node_process.h"
 #include "daemon/publish.h"
 #include "daemon/run.h"
 #include "gate/edge.h"
@@ -38,27 +38,27 @@ net::ResolverSetup resolving(const config::EdgeConfig& config) {
 
 using Resolvers = std::vector<std::shared_ptr<net::Resolver>>;
 
-// One for each shard, in whose loop it is asked.
-Result<Resolvers> make_resolvers(Door& door, const config::EdgeConfig& config) {
+// One resolver for each shard, used in that shard's loop.
+Result<Resolvers> make_resolvers(NodeProcess& node, const config::EdgeConfig& config) {
   Resolvers resolvers;
-  for (std::size_t shard = 0; shard < door.shards().count(); ++shard) {
-    auto resolver = net::Resolver::make(door.loop_of(shard).get_executor(), resolving(config));
+  for (std::size_t shard = 0; shard < node.shards().count(); ++shard) {
+    auto resolver = net::Resolver::make(node.loop_of(shard).get_executor(), resolving(config));
     if (!resolver) return std::move(resolver).error();
     resolvers.push_back(std::move(*resolver));
   }
   return resolvers;
 }
 
-// One shard of an edge: nothing in it is another's.
+// One shard of an edge. It shares nothing with the others.
 struct EdgeShard {
-  EdgeShard(Door& door, std::size_t shard, const config::EdgeConfig& config,
+  EdgeShard(NodeProcess& node, std::size_t shard, const config::EdgeConfig& config,
             std::shared_ptr<net::Resolver> resolver, std::unique_ptr<net::LinkTls> link)
-      : dialer(std::move(resolver), dial_setup(config), door.random()),
+      : dialer(std::move(resolver), dial_setup(config), node.random()),
         link_tls(std::move(link)),
-        edge({config, program_version(), door.random().hex(8)}, door.random(), door.log_of(shard),
-             Door::now()),
-        driver({door.loop_of(shard), edge, dialer, s2s_tls, *link_tls, &pushed, door.aside(),
-                door.log_of(shard), &door.shards(), shard},
+        edge({config, program_version(), node.random().hex(8)}, node.random(), node.log_of(shard),
+             NodeProcess::now()),
+        driver({node.loop_of(shard), edge, dialer, s2s_tls, *link_tls, &pushed, node.worker(),
+                node.log_of(shard), &node.shards(), shard},
                driver_config(config)) {
     s2s_tls.trust_system();
   }
@@ -72,41 +72,41 @@ struct EdgeShard {
 };
 using EdgeShards = std::vector<std::unique_ptr<EdgeShard>>;
 
-Result<EdgeShards> make_shards(Door& door, const EdgeFiles& files) {
-  door.make_shards(files.config.shards);
-  Result<Resolvers> resolvers = make_resolvers(door, files.config);
+Result<EdgeShards> make_shards(NodeProcess& node, const EdgeFiles& files) {
+  node.make_shards(files.config.shards);
+  Result<Resolvers> resolvers = make_resolvers(node, files.config);
   if (!resolvers) return std::move(resolvers).error();
   EdgeShards shards;
   for (std::size_t shard = 0; shard < resolvers->size(); ++shard) {
     auto link =
         net::LinkTls::make(files.identity.certificate, files.identity.key, {shard, resolvers->size()});
     if (!link) return std::move(link).error();
-    shards.push_back(std::make_unique<EdgeShard>(door, shard, files.config, std::move((*resolvers)[shard]),
+    shards.push_back(std::make_unique<EdgeShard>(node, shard, files.config, std::move((*resolvers)[shard]),
                                                  std::move(*link)));
   }
   return shards;
 }
 
-// [resolver], or the system's resolv.conf where there is none, is taken anew; of the rest of edge.toml
-// nothing changes while the edge runs, and it says whether the file still is what it was.
-json::object reload(Door& door, const std::string& file, const std::string& fingerprint, EdgeShards& shards,
-                    EdgeWays& ways) {
-  const config::Loaded<EdgeFiles> files = load_edge(file, Door::now().civil);
-  if (!files.value) return refused_reload(files.errors, door.log());
-  Result<Resolvers> resolvers = make_resolvers(door, files.value->config);
-  if (!resolvers) return refused_reload({finding_of(file, resolvers.error())}, door.log());
+// Takes [resolver], or the system's resolv.conf, into use again. The rest of edge.toml does not change while
+// the edge runs; the answer notes whether the file has changed.
+json::object reload(NodeProcess& node, const std::string& file, const std::string& fingerprint,
+                    EdgeShards& shards, EdgeSetup& setup) {
+  const config::Loaded<EdgeFiles> files = load_edge(file, NodeProcess::now().civil);
+  if (!files.value) return refused_reload(files.errors, node.log());
+  Result<Resolvers> resolvers = make_resolvers(node, files.value->config);
+  if (!resolvers) return refused_reload({finding_of(file, resolvers.error())}, node.log());
   for (std::size_t shard = 0; shard < shards.size(); ++shard) {
-    door.shards().post(shard, [&dialer = shards[shard]->dialer, resolver = std::move((*resolvers)[shard])](
+    node.shards().post(shard, [&dialer = shards[shard]->dialer, resolver = std::move((*resolvers)[shard])](
                                   net::Driver&) mutable { dialer.use(std::move(resolver)); });
   }
-  ways.resolving = resolving(files.value->config);
+  setup.resolving = resolving(files.value->config);
   const bool changed = files.value->fingerprint != fingerprint;
   json::array notes;
   if (changed) {
     notes.emplace_back(
         fmt::format("{} has changed; [resolver] is in use, restart the edge to use the rest", file));
   }
-  door.log().log({changed ? LogLevel::kWarning : LogLevel::kInfo,
+  node.log().log({changed ? LogLevel::kWarning : LogLevel::kInfo,
                   changed ? "reload.restart-needed" : "reload.unchanged",
                   {{"file", file}}});
   return {{"changed", false}, {"notes", notes}};
@@ -115,29 +115,29 @@ json::object reload(Door& door, const std::string& file, const std::string& fing
 }  // namespace
 
 Exit run_edge(const Invocation& invocation) {
-  Door door(invocation);
+  NodeProcess node(invocation);
   const std::string file = invocation.value("--config");
-  config::Loaded<EdgeFiles> files = load_edge(file, Door::now().civil);
-  if (!door.judge(files.errors, files.warnings)) return Exit::kConfiguration;
+  config::Loaded<EdgeFiles> files = load_edge(file, NodeProcess::now().civil);
+  if (!node.report_findings(files.errors, files.warnings)) return Exit::kConfiguration;
   const config::EdgeConfig& config = files.value->config;
   if (!lock_memory())
-    door.log().log({LogLevel::kInfo, "door.memory-unlocked", {{"remedy", "LimitMEMLOCK=infinity"}}});
+    node.log().log({LogLevel::kInfo, "door.memory-unlocked", {{"remedy", "LimitMEMLOCK=infinity"}}});
 
-  Result<EdgeShards> shards = make_shards(door, *files.value);
-  if (!shards) return door.fail(shards.error());
-  EdgeWays ways{resolving(config), dial_setup(config)};
-  CheckThreads checks(door.io().get_executor());
-  Answers answers;
-  answers.reload = [&](const Reply& reply) {
-    reply(json::serialize(reload(door, file, files.value->fingerprint, *shards, ways)));
+  Result<EdgeShards> shards = make_shards(node, *files.value);
+  if (!shards) return node.fail(shards.error());
+  EdgeSetup setup{resolving(config), dial_setup(config)};
+  CheckThreads checks(node.io().get_executor());
+  ControlHandlers handlers;
+  handlers.reload = [&](const Reply& reply) {
+    reply(json::serialize(reload(node, file, files.value->fingerprint, *shards, setup)));
   };
-  answers.ports = [&] { return ports_answer(edge_ports(config)); };
-  // The first shard's loop is the door's own, where questions are answered.
-  answers.check = [&](const json::object& question, const Reply& reply) {
+  handlers.ports = [&] { return ports_answer(edge_ports(config)); };
+  // Questions are answered on the first shard's loop.
+  handlers.check = [&](const json::object& question, const Reply& reply) {
     const EdgeShard& first = *shards->front();
-    answer_check(question, means_of(first.edge, first.driver, ways), checks, door.log(), reply);
+    answer_check(question, means_of(first.edge, first.driver, setup), checks, node.log(), reply);
   };
-  return door.serve({config.control, config.control_group, config.metrics}, std::move(answers));
+  return node.serve({config.control, config.control_group, config.metrics}, std::move(handlers));
 }
 
 }  // namespace sallyport::daemon

@@ -18,19 +18,19 @@ namespace {
 constexpr std::size_t kSecretCharactersMin = 32;
 constexpr std::size_t kSmallFileBytesMax = 4096;
 
-struct Kept {
+struct StoredGeneration {
   std::uint64_t generation = 0;
   std::string fingerprint;
 };
 
 // "17 <fingerprint>\n"
-std::optional<Kept> parse_kept(const std::string& text) {
-  Kept kept;
+std::optional<StoredGeneration> parse_generation(const std::string& text) {
+  StoredGeneration stored;
   const char* end = text.data() + text.size();
-  const auto [rest, failed] = std::from_chars(text.data(), end, kept.generation);
+  const auto [rest, failed] = std::from_chars(text.data(), end, stored.generation);
   if (failed != std::errc{} || rest == end || *rest != ' ' || text.back() != '\n') return std::nullopt;
-  kept.fingerprint.assign(rest + 1, end - 1);
-  return kept;
+  stored.fingerprint.assign(rest + 1, end - 1);
+  return stored;
 }
 
 }  // namespace
@@ -68,35 +68,38 @@ Result<std::string> StateDirectory::dialback_secret(const std::string& configure
   if (!secret) return secret;
   while (!secret->empty() && (secret->back() == '\n' || secret->back() == '\r')) secret->pop_back();
   if (secret->size() < kSecretCharactersMin) {
-    return Error{Code::kFileFormat,
-                 fmt::format("{}: a dialback secret has at least {} characters", path, kSecretCharactersMin)};
+    return Error{Code::kFileFormat, fmt::format("{}: a dialback secret must have at least {} characters",
+                                                path, kSecretCharactersMin)};
   }
   return secret;
 }
 
 Result<void> StateDirectory::check_internal_ca() const {
-  const bool kept = file_exists(path_ + "/generation") || file_exists(path_ + "/dialback.secret");
-  if (!kept || file_exists(path_ + "/internal-ca.crt") || file_exists(path_ + "/internal-ca.key")) return {};
+  const bool stored = file_exists(path_ + "/generation") || file_exists(path_ + "/dialback.secret");
+  if (!stored || file_exists(path_ + "/internal-ca.crt") || file_exists(path_ + "/internal-ca.key"))
+    return {};
   return Error{
       Code::kConfigMissing,
-      fmt::format("{0}/internal-ca.crt and .key are lost: bring them back from a copy, or empty {0} to begin "
-                  "anew with a CA that the servers inside do not know yet",
-                  path_)};
+      fmt::format(
+          "{0}/internal-ca.crt and .key are missing: restore them from a backup, or empty {0} to start "
+          "again with a new CA, which the internal servers must then trust",
+          path_)};
 }
 
 Result<std::uint64_t> StateDirectory::generation(const std::string& fingerprint) const {
   const std::string path = path_ + "/generation";
-  Kept kept;
+  StoredGeneration stored;
   if (file_exists(path)) {
     const Result<std::string> text = read_file(path, kSmallFileBytesMax);
     if (!text) return text.error();
-    const auto parsed = parse_kept(*text);
+    const auto parsed = parse_generation(*text);
     if (!parsed)
-      return Error{Code::kFileFormat, fmt::format("{}: is not a generation and a fingerprint", path)};
-    kept = *parsed;
+      return Error{Code::kFileFormat,
+                   fmt::format("{}: the content is not a generation and a fingerprint", path)};
+    stored = *parsed;
   }
-  if (kept.generation > 0 && kept.fingerprint == fingerprint) return kept.generation;
-  const std::uint64_t next = kept.generation + 1;
+  if (stored.generation > 0 && stored.fingerprint == fingerprint) return stored.generation;
+  const std::uint64_t next = stored.generation + 1;
   const std::string text = fmt::format("{} {}\n", next, fingerprint);
   if (Result<void> written = replace_file(path, text, 0600); !written) return std::move(written).error();
   return next;

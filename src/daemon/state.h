@@ -1,4 +1,4 @@
-// The core's state directory: what the core itself makes and keeps. One core at a time has it.
+// The core's state directory: files that the core makes and keeps. Only one core at a time uses it.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@ namespace sallyport::daemon {
 class StateDirectory {
  public:
   // Makes the directory (0700) if only it is absent, and locks it. Errors: kFileUnreadable;
-  // kConfigConflict when another core has it.
+  // kConfigConflict when another core uses it.
   static Result<StateDirectory> open(const std::string& path);
   StateDirectory(StateDirectory&& other) noexcept;
   StateDirectory& operator=(StateDirectory&&) = delete;
@@ -25,13 +25,13 @@ class StateDirectory {
   // than 32 characters).
   Result<std::string> dialback_secret(const std::string& configured, Random& random) const;
 
-  // Whether the private CA (net/internal_ca.h) may be made here: only while the core has kept nothing yet.
-  // One that was lost is not replaced in silence, since every server inside trusts it. To be asked before
-  // anything else is kept. Errors: kConfigMissing.
+  // Whether the private CA (net/internal_ca.h) may be made here: only in an empty directory. A lost CA is not
+  // replaced silently, because the internal servers trust the old one. To be called before anything else is
+  // stored. Errors: kConfigMissing.
   Result<void> check_internal_ca() const;
 
-  // The number of the policy in force: what is kept here when `fingerprint` is unchanged, else the next
-  // one, which is kept. Errors: kFileUnreadable, kFileFormat.
+  // The generation of the policy in force: the stored one if `fingerprint` is unchanged, else the next one,
+  // which is stored. Errors: kFileUnreadable, kFileFormat.
   Result<std::uint64_t> generation(const std::string& fingerprint) const;
 
  private:

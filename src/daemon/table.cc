@@ -12,7 +12,7 @@ namespace {
 
 namespace json = boost::json;
 
-// Columns on a terminal: characters, not bytes. Wide characters are counted as one; good enough.
+// The columns of a text on a terminal: characters, not bytes. Wide characters are counted as one column.
 std::size_t width_of(std::string_view text) {
   std::size_t width = 0;
   for (const char c : text) {
@@ -56,7 +56,7 @@ std::vector<std::string> cells(const json::object& row, const std::vector<std::s
   std::vector<std::string> out;
   out.reserve(names.size());
   for (const std::string& name : names) {
-    // The one column in which a peer's own words may stand.
+    // The only column that may contain a peer's own text.
     out.push_back(name == "last_error" ? shown(field(row, name)) : field(row, name));
   }
   return out;
@@ -72,8 +72,8 @@ std::string table_of(const json::array& list, const std::vector<std::string>& he
   return aligned(heading, rows);
 }
 
-// As `legible`, but whole: what is compared must not end where it begins to differ.
-std::string harmless(std::string_view text) {
+// As `legible`, but not cut: values that are compared must be shown whole.
+std::string escaped_whole(std::string_view text) {
   constexpr std::size_t kPiece = 128;
   std::string out;
   while (!text.empty()) {
@@ -140,12 +140,12 @@ std::string aligned(const std::vector<std::string>& heading,
 
 std::string in_line(std::string_view text) {
   std::string out;
-  const std::string escaped = harmless(text);
+  const std::string escaped = escaped_whole(text);
   for (std::size_t i = 0; i < escaped.size(); ++i) {
     const bool is_quote =
         escaped[i] == '\\' && i + 1 < escaped.size() && (escaped[i + 1] == '\'' || escaped[i + 1] == '"');
     if (is_quote) ++i;
-    // An escaped backslash goes as it is, so that what follows it is not read as an escape.
+    // Copies an escaped backslash as a pair, so that the next character is not taken for part of an escape.
     if (escaped[i] == '\\' && i + 1 < escaped.size() && escaped[i + 1] == '\\') out.push_back(escaped[i++]);
     out.push_back(escaped[i]);
   }
@@ -173,7 +173,7 @@ const json::array& list_at(const json::object& object, std::string_view name) {
 
 std::string show_status(const json::object& answer) {
   const json::object& policy = object_at(answer, "policy");
-  std::string out = line("door", fmt::format("{} {} (sallyport {})", field(answer, "role"),
+  std::string out = line("node", fmt::format("{} {} (sallyport {})", field(answer, "role"),
                                              field(answer, "name"), field(answer, "version")));
   out += line("since", field(answer, "since"));
   if (answer.contains("state")) out += line("state", field(answer, "state"));
@@ -199,7 +199,7 @@ std::string show_status(const json::object& answer) {
     names.insert(names.begin() + 1, "shard");
   }
   const std::string links = table_of(list_at(answer, "links"), heading, names);
-  return out + (links.empty() ? "\nno link\n" : "\n" + links);
+  return out + (links.empty() ? "\nNo link.\n" : "\n" + links);
 }
 
 std::string show_connections(const json::object& answer) {
@@ -213,7 +213,7 @@ std::string show_connections(const json::object& answer) {
     names.insert(names.end() - 1, "shard");
   }
   const std::string table = table_of(rows, heading, names);
-  return table.empty() ? "no connections\n" : table;
+  return table.empty() ? "No connections.\n" : table;
 }
 
 std::string show_explain(const json::object& answer) {
@@ -232,7 +232,7 @@ std::string show_explain(const json::object& answer) {
 std::string show_policy(const json::object& answer) {
   std::string out;
   for (const auto& member : answer) show_member(out, member.key(), member.value(), 0);
-  return out.empty() ? "none yet\n" : out;
+  return out.empty() ? "There is no policy yet.\n" : out;
 }
 
 std::string show_policy_change(const json::object& change) {
@@ -241,24 +241,25 @@ std::string show_policy_change(const json::object& change) {
   const std::string table = field(change, "table");
   const std::string row = table == "federation" ? fmt::format("[federation] {}", field(change, "row"))
                                                 : fmt::format("[[{}]] {}", table, field(change, "row"));
-  if (!change.contains("was")) return fmt::format("+ {}: {}\n", harmless(row), harmless(becomes));
-  if (!change.contains("becomes")) return fmt::format("- {}: {}\n", harmless(row), harmless(was));
-  return fmt::format("~ {}: {} -> {}\n", harmless(row), harmless(was), harmless(becomes));
+  if (!change.contains("was")) return fmt::format("+ {}: {}\n", escaped_whole(row), escaped_whole(becomes));
+  if (!change.contains("becomes")) return fmt::format("- {}: {}\n", escaped_whole(row), escaped_whole(was));
+  return fmt::format("~ {}: {} -> {}\n", escaped_whole(row), escaped_whole(was), escaped_whole(becomes));
 }
 
 std::string show_policy_diff(const json::object& answer) {
   std::string out;
   for (const json::value& error : list_at(answer, "errors"))
-    out += fmt::format("error: {}\n", harmless(text_of(error)));
+    out += fmt::format("error: {}\n", escaped_whole(text_of(error)));
   if (!out.empty()) return out;
   for (const json::value& change : list_at(answer, "changes")) {
     if (change.is_object()) out += show_policy_change(change.get_object());
   }
   if (out.empty())
-    out = field(answer, "changed") == "yes" ? "the same rows, written otherwise\n" : "no difference\n";
+    out =
+        field(answer, "changed") == "yes" ? "The rows are the same; the text differs.\n" : "No difference.\n";
   for (const json::value& warning : list_at(answer, "warnings"))
-    out += fmt::format("warning: {}\n", harmless(text_of(warning)));
-  return out + fmt::format("in force: generation {}, sha256 {}\n", field(answer, "generation"),
+    out += fmt::format("warning: {}\n", escaped_whole(text_of(warning)));
+  return out + fmt::format("In force: generation {}, sha256 {}\n", field(answer, "generation"),
                            field(answer, "sha256"));
 }
 

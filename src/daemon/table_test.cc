@@ -51,16 +51,16 @@ TEST(Show, status_names_links_and_policy) {
 
 TEST(Show, answers_without_their_members_are_shown_all_the_same) {
   const json::object empty;
-  EXPECT_NE(show_status(empty).find("no link"), std::string::npos);
-  EXPECT_EQ(show_connections(empty), "no connections\n");
+  EXPECT_NE(show_status(empty).find("No link."), std::string::npos);
+  EXPECT_EQ(show_connections(empty), "No connections.\n");
   EXPECT_EQ(show_explain(empty), "\n-\n");
-  EXPECT_EQ(show_policy(empty), "none yet\n");
+  EXPECT_EQ(show_policy(empty), "There is no policy yet.\n");
   EXPECT_NE(show_policy_test(empty).find("because: -"), std::string::npos);
   EXPECT_NE(show_error(empty).find("[-]"), std::string::npos);
-  // Nor do members of the wrong kind do harm.
+  // Members of the wrong type are harmless, too.
   const json::object wrong = parsed(R"({"links":7,"policy":[],"steps":{"a":1},"connections":["x",null]})");
   EXPECT_NE(show_status(wrong).find("none yet"), std::string::npos);
-  EXPECT_EQ(show_connections(wrong), "no connections\n");
+  EXPECT_EQ(show_connections(wrong), "No connections.\n");
   EXPECT_EQ(show_explain(wrong), "\n-\n");
 }
 
@@ -74,13 +74,13 @@ TEST(Show, policy_changes_have_their_sign_and_come_whole) {
   EXPECT_EQ(out,
             "~ [federation] privacy: allow-list -> off\n+ [[allow]] a.example: direction = both\n"
             "- [[deny]] b.example: comment = \\u202e\\u000a" +
-                list + "\nwarning: w\nin force: generation 3, sha256 ab\n");
+                list + "\nwarning: w\nIn force: generation 3, sha256 ab\n");
 }
 
 TEST(Show, policies_without_a_difference_say_so) {
-  EXPECT_TRUE(show_policy_diff(parsed(R"({"changed":false,"changes":[]})")).starts_with("no difference\n"));
+  EXPECT_TRUE(show_policy_diff(parsed(R"({"changed":false,"changes":[]})")).starts_with("No difference.\n"));
   EXPECT_TRUE(show_policy_diff(parsed(R"({"changed":true,"changes":[]})"))
-                  .starts_with("the same rows, written otherwise\n"));
+                  .starts_with("The rows are the same; the text differs.\n"));
   EXPECT_EQ(show_policy_diff(parsed(R"({"errors":["policy.toml:3:1: no"]})")),
             "error: policy.toml:3:1: no\n");
 }

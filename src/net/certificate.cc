@@ -67,7 +67,7 @@ std::string_view string_of(const ASN1_STRING* text) {
 
 void add_name(std::vector<std::string>& names, const ASN1_STRING* text) {
   std::string_view name = string_of(text);
-  // A name with a NUL inside is read shorter by some: it proves nothing (THREATS B4).
+  // Some software reads a name with a NUL as a shorter one: it proves nothing (THREATS B4).
   if (name.empty() || name.find('\0') != std::string_view::npos) return;
   names.emplace_back(name);
 }
@@ -92,11 +92,11 @@ std::string issuer_name(X509* certificate) {
 std::vector<std::string> warnings_of(const std::vector<X509Ptr>& chain, const JudgedCertificate& judged,
                                      UnixTime now, const TrustStore* trust) {
   std::vector<std::string> warnings;
-  if (now < judged.not_before) warnings.emplace_back("not valid yet");
+  if (now < judged.not_before) warnings.emplace_back("the certificate is not valid yet");
   if (now > judged.not_after) {
-    warnings.emplace_back("expired");
+    warnings.emplace_back("the certificate has expired");
   } else if (now + limits::kCertificateExpiryWarning > judged.not_after) {
-    warnings.emplace_back("expires within 14 days");
+    warnings.emplace_back("the certificate expires within 14 days");
   }
   for (std::size_t i = 1; i < chain.size(); ++i) {
     if (X509_check_issued(chain[i].get(), chain[i - 1].get()) != X509_V_OK) {
@@ -107,9 +107,9 @@ std::vector<std::string> warnings_of(const std::vector<X509Ptr>& chain, const Ju
   }
   X509* leaf = chain.front().get();
   if (X509_check_issued(leaf, leaf) == X509_V_OK) {
-    warnings.emplace_back("self-signed: partners that want a certificate will refuse it");
+    warnings.emplace_back("the certificate is self-signed: peers that require a certificate will reject it");
   } else if (chain.size() == 1 && (trust == nullptr || !trust->has_root_of(leaf))) {
-    warnings.emplace_back("the chain ends with the leaf: peers will miss the intermediate certificates");
+    warnings.emplace_back("the chain contains only the leaf: peers will lack the intermediate certificates");
   }
   std::uint32_t usage = X509_get_extended_key_usage(chain.front().get());
   if ((usage & (XKU_SSL_SERVER | XKU_ANYEKU)) == 0)
@@ -169,7 +169,7 @@ Result<s2s::CertificateNames> certificate_names(X509* certificate) {
   GeneralNamesPtr entries(
       static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, &critical, nullptr)));
   if (!entries) {
-    // -1: there is none. Anything else: there are several, or it cannot be read.
+    // -1: it is absent. Any other value: there are several, or it cannot be parsed.
     if (critical == -1) return names;
     ERR_clear_error();
     return Error{Code::kTlsUntrusted, "the certificate's names cannot be read"};
@@ -241,7 +241,7 @@ Result<JudgedCertificate> judge_certificate(std::string_view chain_pem, std::str
 Result<IdentityPem> make_identity(std::string_view name, UnixTime now) {
   PkeyPtr key = new_key();
   if (!key) return Error{Code::kInternal, openssl_reasons()};
-  // Its dates are not judged; a century keeps every tool that looks at them quiet.
+  // Peers ignore its dates; a century avoids warnings of tools that check them.
   X509Ptr certificate = start_certificate(std::string(name.substr(0, 64)), now - std::chrono::hours(1),
                                           now + std::chrono::hours(24 * 36'525), key.get());
   X509* x = certificate.get();

@@ -1,7 +1,7 @@
-// Certificates and keys as values: judged PEM, names, pins, and the making of identities and requests.
+// Certificates and keys as values: validated PEM, names, pins, and new identities and requests.
 //
-// Text comes in, values or errors go out; nobody here reads files or the network. Keys are
-// kept in OpenSSL's secure heap where there is one (`lock_secret_memory`) and cleared when freed.
+// The functions turn text into values or errors; none reads files or the network. Keys are kept in OpenSSL's
+// secure heap where there is one (`lock_secret_memory`) and cleared when freed.
 #pragma once
 
 #include <memory>
@@ -24,10 +24,12 @@ namespace sallyport::net {
 class TrustStore;
 
 // Sets up OpenSSL's heap for private keys: locked into memory, excluded from dumps, wiped when freed.
-// Once per process, before the first key. False when the system does not let us lock it (RLIMIT_MEMLOCK).
+// Once per process, before the first key. False when the system does not allow us to lock it
+// (RLIMIT_MEMLOCK).
 bool lock_secret_memory();
 
-// A certificate chain and its key, ready to be shown in handshakes. Immutable, shared by those who show it.
+// A certificate chain and its key, ready to be shown in handshakes. Immutable, shared by the handshakes that
+// show it.
 class Credential {
  public:
   // `chain`: PEM, the leaf first. Errors: kFileFormat: not PEM, more than limits::kCertificateChainBytesMax,
@@ -40,7 +42,7 @@ class Credential {
   Credential(const Credential&) = delete;
   Credential& operator=(const Credential&) = delete;
 
-  // Has this handshake show it. Errors: kTlsHandshake.
+  // Makes this handshake show it. Errors: kTlsHandshake.
   Result<void> show(ssl_st* ssl) const;
   x509_st* leaf() const { return leaf_; }
   evp_pkey_st* key() const { return key_; }
@@ -54,33 +56,33 @@ class Credential {
   evp_pkey_st* key_ = nullptr;
 };
 
-// The subjectAltNames that count for XMPP (RFC 6120 13.7.1.2). A name with a NUL inside is left out; the
-// common name is never looked at. Errors: kTlsUntrusted, more than limits::kCertificateNamesMax names.
+// The subjectAltNames that XMPP uses (RFC 6120 13.7.1.2). A name with a NUL inside is left out; the common
+// name is ignored. Errors: kTlsUntrusted, more than limits::kCertificateNamesMax names.
 Result<s2s::CertificateNames> certificate_names(x509_st* certificate);
 
-// What its extendedKeyUsage allows.
+// The uses that its extendedKeyUsage allows.
 s2s::ExtendedUsage extended_usage(x509_st* certificate);
 
 // "sha256:<base64 of SHA-256 of the SubjectPublicKeyInfo>" (RFC 7469 2.4 in our notation).
 std::string key_pin(x509_st* certificate);
-// The same of a PEM certificate's or private key's text. Errors: kFileFormat.
+// The same for the PEM text of a certificate or a private key. Errors: kFileFormat.
 Result<std::string> certificate_pin(std::string_view pem);
 Result<std::string> private_key_pin(std::string_view pem);
 
-// A (chain, key) pair of the certificates directory, found fit for use.
+// A valid (chain, key) pair of the certificates directory.
 struct JudgedCertificate {
   config::CertificatePem pem;  // names: the DNS names inside, lower case
   std::string issuer;          // for people
   UnixTime not_before;
   UnixTime not_after;
   std::string pin;
-  // What is wrong without making it unusable: outside its dates, near their end
+  // Faults that do not make it unusable: outside its dates, near their end
   // (limits::kCertificateExpiryWarning), self-signed, chain out of order or incomplete, not for servers.
   std::vector<std::string> warnings;
 };
-// `trust` is what this gateway's own peers are verified against: a leaf that one of its roots has issued
-// needs no intermediate certificate behind it. Null: nothing is known of that. Errors: kFileFormat, as
-// Credential::parse; also no DNS name inside.
+// `trust` is the store that peers are verified against: a leaf that one of its roots issued needs no
+// intermediate certificate. Null: unknown. Errors: kFileFormat, as Credential::parse; also a certificate
+// without a DNS name.
 Result<JudgedCertificate> judge_certificate(std::string_view chain, std::string_view key, UnixTime now,
                                             const TrustStore* trust = nullptr);
 
@@ -89,8 +91,8 @@ struct IdentityPem {
   std::string key;  // PKCS#8; wipe after use
   std::string pin;
 };
-// Who a door is on the link: a new ECDSA P-256 key with a self-signed certificate; only the key counts
-// (pins), so the certificate names nothing but `name` for people. Errors: kInternal.
+// A node's identity on the link: a new ECDSA P-256 key with a self-signed certificate. Peers check only the
+// key (pins), so the certificate contains only `name`, for people. Errors: kInternal.
 Result<IdentityPem> make_identity(std::string_view name, UnixTime now);
 
 // A new ECDSA P-256 key, PKCS#8 PEM. Errors: kInternal.

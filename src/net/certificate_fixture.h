@@ -1,4 +1,4 @@
-// Certificates for tests, made in memory: what a row of a test table wishes for is what it gets.
+// Certificates for tests, made in memory as a row of a test table describes them.
 #pragma once
 
 #include <string>
@@ -54,7 +54,7 @@ inline void add_other_name(GENERAL_NAMES* names, const char* oid, int type, cons
   sk_GENERAL_NAME_push(names, name);
 }
 
-// A certificate authority; signs what is wished, or signs nothing (`self_signed`).
+// A certificate authority; signs certificates as wished, or leaves them self-signed (`self_signed`).
 class TestAuthority {
  public:
   explicit TestAuthority(const std::string& name = "Test Root") : key_(EVP_EC_gen("P-256")) {

@@ -38,7 +38,7 @@ std::shared_ptr<const CertificateSet> CertificateSet::make(
       unusable.push_back(names.error());
       continue;
     }
-    // The names are read again here: what a certificate is good for is written in it, not beside it.
+    // Uses the names in the certificate itself, not those that came beside it.
     for (const std::string& name : names->dns) set->by_name_[lower_case(name)].push_back(*credential);
   }
   return set;

@@ -1,5 +1,5 @@
-// Which certificate is shown for a domain: asked at each handshake, so that a change counts from the next one
-// on.
+// The source of the certificate for a domain. It is asked at each handshake, so a change takes effect with
+// the next one.
 #pragma once
 
 #include <memory>
@@ -20,16 +20,17 @@ namespace sallyport::net {
 class CertificateSource {
  public:
   virtual ~CertificateSource() = default;
-  // A certificate that names the domain. `peer`: whom it is shown to, for a source that has a share for each.
+  // A certificate that names the domain. `peer`: the address of the other end, for a source with a share for
+  // each.
   // Errors: kTlsNoLocalCertificate; of a Minter also kTlsMintRate, kPolicyInsideName.
   virtual Result<std::shared_ptr<const Credential>> credential_for(const xmpp::Domain& domain, UnixTime now,
                                                                    const dns::Ip& peer = {}) = 0;
 };
 
-// Certificates that have been parsed, by the names inside. Immutable, shared.
+// Parsed certificates by the names they contain. Immutable, shared.
 class CertificateSet {
  public:
-  // Tells what is unusable, and goes on without it.
+  // Reports unusable certificates and leaves them out.
   static std::shared_ptr<const CertificateSet> make(const std::vector<config::CertificatePem>& certificates,
                                                     std::vector<Error>& unusable);
   // An exact name before a wildcard, then one that is within its dates, then the one that lasts longest.
@@ -42,13 +43,13 @@ class CertificateSet {
   TextMap<Candidates> by_name_;  // "example.com", "*.example.com"
 };
 
-// The edge's: what the core pushed, in memory only (DESIGN invariant 2).
+// An edge's source: the certificates that the core pushed, in memory only.
 class PushedCertificates : public CertificateSource {
  public:
-  // These, and only these, from now on; null: none. The keys of the earlier ones are cleared as soon as the
-  // handshakes that show them are over.
+  // Replaces all certificates; null: none. The keys of the earlier ones are cleared as soon as the handshakes
+  // that show them are over.
   void use(std::shared_ptr<const CertificateSet> certificates) { certificates_ = std::move(certificates); }
-  // The same with what is usable of these; returns what is not.
+  // The same with the usable ones of these; returns the errors of the others.
   std::vector<Error> use(const std::vector<config::CertificatePem>& certificates);
 
   Result<std::shared_ptr<const Credential>> credential_for(const xmpp::Domain& domain, UnixTime now,

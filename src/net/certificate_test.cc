@@ -139,9 +139,9 @@ TEST(Certificate, its_end_is_warned_of_two_weeks_before_and_not_earlier) {
   const auto warnings = [&](UnixTime now) { return judge_certificate(chain, made.key, now)->warnings; };
   EXPECT_TRUE(warnings(end - limits::kCertificateExpiryWarning).empty());
   EXPECT_EQ(warnings(end - limits::kCertificateExpiryWarning + std::chrono::seconds(1)),
-            std::vector<std::string>{"expires within 14 days"});
-  EXPECT_EQ(warnings(end), std::vector<std::string>{"expires within 14 days"});
-  EXPECT_EQ(warnings(end + std::chrono::seconds(1)), std::vector<std::string>{"expired"});
+            std::vector<std::string>{"the certificate expires within 14 days"});
+  EXPECT_EQ(warnings(end), std::vector<std::string>{"the certificate expires within 14 days"});
+  EXPECT_EQ(warnings(end + std::chrono::seconds(1)), std::vector<std::string>{"the certificate has expired"});
 }
 
 TEST(Certificate, an_encrypted_key_is_refused_without_asking_anybody) {

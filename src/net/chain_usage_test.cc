@@ -1,11 +1,11 @@
-// Which chains are for TLS between servers, as facts of handshakes.
+// Whether chains allow TLS between servers, as facts of handshakes.
 #include "net/tls_fixture.h"
 
 namespace sallyport::net {
 namespace {
 
-// What a chain allows is decided by each of its certificates, in both directions and whatever asks: streams
-// of both endpoints and the commands that test a peer all take these facts.
+// Each certificate of a chain decides which uses it allows, in both directions. Streams of both endpoints and
+// the commands that test a peer use these facts.
 TEST_F(TlsTest, every_authority_of_a_chain_must_be_one_for_tls) {
   struct Row {
     const char* name;
@@ -61,7 +61,7 @@ TEST_F(TlsTest, every_authority_of_a_chain_must_be_one_for_tls) {
   }
 }
 
-// The peer is OpenSSL's own client here: ours would not show such a certificate.
+// The peer is OpenSSL's own client: ours would not show such a certificate.
 TEST_F(TlsTest, weak_keys_and_signatures_anywhere_in_a_chain_are_not_trusted) {
   struct Row {
     const char* name;

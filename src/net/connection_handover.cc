@@ -1,4 +1,4 @@
-// A connection on its way from the shard that accepted it to the one that it belongs to (net/shards.h).
+// How a connection moves from the shard that accepted it to the shard that it belongs to (net/shards.h).
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -10,8 +10,8 @@
 
 namespace sallyport::net {
 
-// The system tells of more bytes only once there are more than were seen (SO_RCVLOWAT): those are not read
-// here, and would be told of again and again.
+// The bytes stay in the socket. SO_RCVLOWAT makes the wait end only when there are more than were seen;
+// otherwise it would end at once, again and again.
 asio::awaitable<std::string> Connection::header_hint() {
   if (direct_tls_) co_return std::string();
   auto wake_at = [this](std::size_t bytes) {
@@ -22,9 +22,9 @@ asio::awaitable<std::string> Connection::header_hint() {
   std::optional<std::string> hint;
   std::size_t seen = 0;
   while (!deadline.has_passed() && !disconnect_wanted_) {
-    std::span<char> buffer = host_.read_buffer();
+    std::span<char> buffer = shared().read_buffer;
     ssize_t size = ::recv(socket_.native_handle(), buffer.data(), limits::kStreamHeaderBytesMax, MSG_PEEK);
-    // Woken without more: it has ended, and what is there is all that comes.
+    // Woken without more bytes: the peer has ended, and no more will come.
     if (size <= static_cast<ssize_t>(seen)) break;
     seen = static_cast<std::size_t>(size);
     hint = s2s::header_hint({buffer.data(), seen}, host_.hint_attribute());
@@ -48,23 +48,23 @@ tcp::socket Connection::release_socket(asio::io_context& io) {
   return released;
 }
 
-asio::awaitable<void> Connection::live_handed_over(std::shared_ptr<Connection> self) {
+asio::awaitable<void> Connection::run_handed_over(std::shared_ptr<Connection> self) {
   self->announce_accepted();
   // Not `a && !co_await b`: as the first await of a coroutine GCC 12 miscompiles that.
   if (self->direct_tls_) {
-    bool is_secure = co_await self->secure();
+    bool is_secure = co_await self->start_tls();
     if (!is_secure) co_return;
   }
   self->open();
 }
 
-asio::awaitable<void> Connection::live_link_handed_over(std::shared_ptr<Connection> self) {
+asio::awaitable<void> Connection::run_link_handed_over(std::shared_ptr<Connection> self) {
   self->announce_link(self->tls_->pinned_row());
   self->open();
   co_return;
 }
 
-// The last word in the link's own terms, of a connection that no role hears of.
+// Sends a REFUSE frame on a link that is not announced to the role.
 asio::awaitable<void> Connection::refuse_link(Error error) {
   phase_ = Phase::kSecure;
   link::frame::append(unsent_, link::frame::Refuse{{code_row(error.code).name, error.text}});

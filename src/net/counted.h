@@ -1,4 +1,4 @@
-// Connections that count against a bound, with a share for each address (docs/limits.md "Fair shares").
+// Connections counted against a limit, with a share for each address (docs/limits.md "Fair shares").
 #pragma once
 
 #include <cstddef>
@@ -18,31 +18,31 @@ namespace sallyport::net {
 // May be used by all shards of a node at once. An address is an IPv4 address or an IPv6 /64.
 class Counted {
  public:
-  // Names a connection that is counted, by a number that is not used again. 0: none.
+  // The number of a counted connection; not used again. 0: none.
   using Ticket = std::uint64_t;
-  // Which shard's driver has the connection, under which name.
+  // The shard whose driver has the connection, and its id there.
   struct Where {
     std::size_t shard = 0;
     gate::ConnId conn = 0;
     bool operator==(const Where&) const = default;
   };
   struct Admission {
-    Ticket ticket = 0;  // 0: refused, and nothing has changed
-    // The connection that gave its place to this one. It is not counted any more; its driver is to end it.
+    Ticket ticket = 0;  // 0: refused; nothing has changed
+    // The connection that lost its place to this one. It is no longer counted; its driver must end it.
     std::optional<Where> loser;
   };
 
   Counted(std::size_t total, std::size_t share) { bound(total, share); }
 
-  // From now on these are the bounds. Precondition: nothing is counted.
+  // Sets the limits. Precondition: nothing is counted.
   void bound(std::size_t total, std::size_t share);
 
-  // One more from that address. When all places are taken, the oldest connection of the address that holds
-  // most loses its place, if that address holds more than this one.
+  // Counts one more from that address. When all places are taken, the oldest connection of the address that
+  // holds most loses its place, if that address holds more than this one.
   Admission add(const dns::Ip& peer, const Where& where);
-  // One that counts for no address and is never refused: a connection that this node dials.
+  // Counts a connection that this node dials: for no address, and never refused.
   Ticket add_own(const Where& where);
-  // The connection is there now. False: it has lost its place meanwhile, and is to end.
+  // Updates where the connection is. False: it has lost its place meanwhile and must end.
   bool move(Ticket ticket, const Where& where);
   void remove(Ticket ticket);
 

@@ -1,4 +1,4 @@
-// What TLS makes of a push: certificates to be shown, and what remote ones must lead to.
+// A push as TLS uses it: the certificates to show and the authorities to trust.
 #pragma once
 
 #include <memory>
@@ -11,7 +11,7 @@
 
 namespace sallyport::net {
 
-// Immutable, shared. The core has judged all of it before: what is unusable all the same is told, and the
+// Immutable, shared. The core has validated all of it; what is unusable nevertheless is reported, and the
 // rest is used.
 struct PushedCredentials : config::Credentials {
   std::shared_ptr<const CertificateSet> certificates;
@@ -19,7 +19,7 @@ struct PushedCredentials : config::Credentials {
   Result<std::shared_ptr<const TrustStore>> trust = std::shared_ptr<const TrustStore>();
 };
 
-// config::decode_push, and the credentials. Takes long: not for a loop.
+// config::decode_push, and the credentials. Slow: not to be called on a loop.
 Result<config::PreparedPush> prepare_push(config::PushWork work);
 
 }  // namespace sallyport::net

@@ -1,4 +1,4 @@
-// A time after which whatever waits on a socket is woken, whether it moved or not.
+// A time at which all waits on a socket end, ready or not.
 #pragma once
 
 #include <memory>
@@ -10,12 +10,12 @@
 
 namespace sallyport::net {
 
-// Lives in the frame of the coroutine that waits, beside the socket, which outlives it.
+// A local of the coroutine that waits; the socket outlives it.
 class Deadline {
  public:
   Deadline(boost::asio::ip::tcp::socket& socket, Duration after)
       : state_(std::make_shared<State>(State{&socket, false})), timer_(socket.get_executor(), after) {
-    // The handler may run after the Deadline is gone; then the state has no socket any more.
+    // The handler may run after the Deadline is destroyed; then the state has no socket.
     timer_.async_wait([state = state_](const boost::system::error_code& error) {
       if (error || state->socket == nullptr) return;
       state->has_passed = true;

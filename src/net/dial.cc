@@ -39,7 +39,7 @@ Error lookup_error(const dns::AddressAnswer& v6, const dns::AddressAnswer& v4, c
   return {Code::kDnsNoName, host + " has no address"};
 }
 
-// One dial: what it may not do any more, and what it met so far.
+// The state of one dial: its deadline, what it must avoid, and its errors so far.
 struct DnsDialer::Attempt {
   Clock::time_point deadline;
   std::vector<dns::Endpoint> avoid;
@@ -137,7 +137,7 @@ asio::awaitable<std::optional<Dialled>> DnsDialer::try_dns(const xmpp::Domain& d
     if (attempt.is_over()) break;
     if (auto dialled = co_await try_host(target, attempt)) co_return dialled;
   }
-  // Without an answer to SRV we only guessed where to connect; that guess explains nothing.
+  // Without an SRV answer the target was only a guess, so its error explains nothing.
   if (targets.srv_failure) attempt.met.replace(*std::move(targets.srv_failure));
   co_return std::nullopt;
 }
@@ -147,7 +147,7 @@ asio::awaitable<std::optional<Dialled>> DnsDialer::try_host(const dns::Target& t
   const auto six = questions.ask(target.host, dns::RecordType::kAaaa, attempt.deadline);
   const auto four = questions.ask(target.host, dns::RecordType::kA, attempt.deadline);
   co_await questions.wait(Clock::time_point::max());
-  // RFC 8305 3: a family whose answer is late does not hold up the other.
+  // RFC 8305 3: a family whose answer is late does not delay the other.
   if (!questions.is_all_done() &&
       !(questions.addresses(six).ips.empty() && questions.addresses(four).ips.empty())) {
     co_await questions.wait(Clock::now() + limits::kResolutionDelay);

@@ -1,5 +1,5 @@
-// The dialler: a plan's steps, then SRV and addresses of its DNS name, each address judged when it is
-// connected to, families raced (RFC 8305).
+// The dialler: a plan's steps, then SRV and addresses of its DNS name. Each address is checked when it is
+// connected to, and address families are raced (RFC 8305).
 #pragma once
 
 #include <chrono>
@@ -20,20 +20,20 @@ namespace sallyport::net {
 
 // [outbound] in edge.toml.
 struct DialSetup {
-  std::vector<std::uint16_t> ports{5269};        // that SRV may lead to
+  std::vector<std::uint16_t> ports{5269};        // the ports that SRV may name
   std::vector<config::Network> allow_networks;   // see AddressJudge
   std::vector<config::Network> refuse_networks;  // the same
   std::vector<dns::Ip> bind;                     // source addresses; empty: the system chooses
-  // What a plan's steps are called for people: "static route" on an edge, "inside server" on a core.
+  // The name of a plan's steps, for people: "static route" on an edge, "internal server" on a core.
   std::string step_name = "static route";
 };
 
-// Of the errors that a dial met, the one that tells most about why it failed: what a connection met tells
-// more than what kept us from trying, and that more than what DNS did not say.
+// Chooses the most informative error of a dial: that of a connection attempt before a reason not to try, and
+// that before a missing DNS answer.
 class MostTelling {
  public:
   void add(Error error);
-  // Takes the place of whatever was met.
+  // Replaces all errors so far.
   void replace(Error error) { error_ = std::move(error); }
   const std::optional<Error>& error() const { return error_; }
 
@@ -48,13 +48,13 @@ class DnsDialer : public Dialer {
  public:
   // `random` outlives it.
   DnsDialer(std::shared_ptr<Resolver> resolver, DialSetup setup, Random& random);
-  // Asks this one from now on; questions under way are answered by the one that was asked.
+  // Replaces the resolver; the earlier one still answers pending questions.
   void use(std::shared_ptr<Resolver> resolver) { resolver_ = std::move(resolver); }
 
   asio::awaitable<Result<Dialled>> dial(gate::DialPlan plan, Duration time_max) override;
   void set_own_listeners(std::vector<dns::Endpoint> own) override;
 
-  // The judgement that a dial would make of this address now.
+  // Whether a dial would connect to this address now.
   Result<void> judge(const dns::Endpoint& endpoint, bool written_as_v6) const;
   const DialSetup& setup() const { return setup_; }
   Resolver& resolver() { return *resolver_; }

@@ -1,4 +1,5 @@
-// What DNS says about a domain and what a dial would make of it, without connecting: `sallyport check dns`.
+// Explains the DNS records of a domain and what a dial would do with them, without connecting: `sallyport
+// check dns`.
 #pragma once
 
 #include <optional>
@@ -15,7 +16,7 @@ namespace sallyport::net {
 struct AddressExplained {
   dns::Endpoint endpoint;
   bool written_as_v6 = false;    // came as an AAAA record
-  std::optional<Error> refused;  // why it would not be connected to
+  std::optional<Error> refused;  // why a dial would skip it
 };
 
 struct TargetExplained {
@@ -31,10 +32,10 @@ struct DnsExplained {
   dns::SrvAnswer starttls;            // _xmpp-server
   std::vector<TargetExplained> plan;  // in order; weights are drawn anew for each dial
   std::vector<dns::Skipped> skipped;  // records that are not tried, and why
-  std::optional<Error> error;  // what every dial would end with; absent: something would be connected to
+  std::optional<Error> error;         // the error of every dial; absent: there is an address to connect to
 };
 
-// Asks what a dial of `domain` would ask. The dialler outlives it.
+// Asks the same questions as a dial of `domain`. The dialler outlives it.
 asio::awaitable<DnsExplained> explain_dns(DnsDialer& dialer, xmpp::Domain domain);
 
 // {"domain", "srv": [{"service", "answer", "secure", "note"?, "records": [{"priority", "weight", "port",

@@ -11,8 +11,7 @@ bool stands_for_all(const dns::Ip& ip) {
   return dns::classify(ip, !ip.is_v4()) == dns::AddressKind::kUnspecified;
 }
 
-// The addresses of 127.0.0.0/8 lead here though no interface carries them; connecting to 0.0.0.0 or ::
-// does too.
+// The addresses of 127.0.0.0/8, 0.0.0.0 and :: also lead to this machine though no interface has them.
 bool is_this_machine(const dns::Ip& ip, const std::vector<dns::Ip>& machine) {
   const auto kind = dns::classify(ip, !ip.is_v4());
   return kind == dns::AddressKind::kLoopback || kind == dns::AddressKind::kUnspecified ||
@@ -36,7 +35,7 @@ Result<void> AddressJudge::judge(const dns::Endpoint& endpoint, bool written_as_
   const auto refused = [&] {
     return Result<void>(Code::kDialAddress, fmt::format("{} is {}", endpoint.text(), dns::kind_name(kind)));
   };
-  // Nobody's server is there, whoever says so.
+  // No server can have such an address, trusted or not.
   if (kind == dns::AddressKind::kUnspecified || kind == dns::AddressKind::kMulticast) return refused();
   if (trusted) return {};
   const auto contains = [&](const config::Network& network) { return network.contains(endpoint.ip.bytes); };

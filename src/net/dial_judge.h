@@ -1,5 +1,5 @@
-// May this address be connected to? Asked of each address when it is connected to, whatever name led
-// there (THREATS C1, DESIGN "Facts learned").
+// Decides whether an address may be connected to. Each address is checked when it is connected to, whatever
+// name led there (THREATS C1).
 #pragma once
 
 #include <vector>
@@ -14,9 +14,9 @@ class AddressJudge {
  public:
   // `allow_networks`: special ranges that names may lead to ([outbound] allow_networks). ::/0 allows all: a
   // core's servers are private, and only its administrator names them.
-  // `refuse_networks`: networks that names may not lead to whatever kind they are ([outbound]
-  // refuse_networks), as a network's own NAT64 prefix (RFC 6052 2.2), behind which IPv4 addresses of any kind
-  // lie. They count before `allow_networks`.
+  // `refuse_networks`: networks of any kind that names may not lead to ([outbound] refuse_networks), such as
+  // a network's own NAT64 prefix (RFC 6052 2.2), which contains IPv4 addresses of any kind. They take
+  // precedence over `allow_networks`.
   explicit AddressJudge(std::vector<config::Network> allow_networks,
                         std::vector<config::Network> refuse_networks = {})
       : allow_(std::move(allow_networks)), refuse_(std::move(refuse_networks)) {}
@@ -25,7 +25,7 @@ class AddressJudge {
   void set_own(std::vector<dns::Endpoint> own) { own_ = std::move(own); }
 
   // `written_as_v6`: the address came from an AAAA record or IPv6 literal. `trusted`: our administrator wrote
-  // it as an IP address. `machine`: this machine's addresses, now. Errors: kDialOwn (whoever says so),
+  // it as an IP address. `machine`: this machine's addresses, now. Errors: kDialOwn (also if trusted),
   // kDialAddress.
   Result<void> judge(const dns::Endpoint& endpoint, bool written_as_v6, bool trusted,
                      const std::vector<dns::Ip>& machine) const;

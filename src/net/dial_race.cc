@@ -40,7 +40,7 @@ struct Race {
   }
 };
 
-// Ends the race when the coroutine's frame ends, however it does.
+// Ends the race when the coroutine's frame is destroyed, for whatever reason.
 class RaceEnd {
  public:
   explicit RaceEnd(Race& race) : race_(race) {}

@@ -1,5 +1,5 @@
-// The race of RFC 8305: connections to several addresses of one server, begun one after the other,
-// the first that stands wins.
+// The race of RFC 8305: connects to several addresses of one server, each a little later than the one before;
+// the first established connection wins.
 #pragma once
 
 #include <chrono>
@@ -24,10 +24,10 @@ struct Winner {
   dns::Endpoint peer;
 };
 
-// Begins the next connection limits::kConnectStagger after the one before, or at once when one has failed;
-// gives each limits::kConnectTimeout, and all of them until `deadline`. `bind`: source addresses; the first
-// of the family is used. Losers are closed. Errors: kDialRefused (each of them at once), kDialTimeout (at
-// least one was silent).
+// Begins the next connection limits::kConnectStagger after the one before, or at once when one fails. Each
+// has limits::kConnectTimeout, and all of them until `deadline`. `bind`: source addresses; the first of the
+// family is used. Losers are closed. Errors: kDialRefused (every one was refused), kDialTimeout (at least one
+// did not answer).
 asio::awaitable<Result<Winner>> race(std::vector<dns::Endpoint> endpoints, std::vector<dns::Ip> bind,
                                      std::chrono::steady_clock::time_point deadline);
 

@@ -24,7 +24,7 @@ class Counting : public Random {
   std::uint8_t next_ = 0;
 };
 
-// A listener on a loopback address, and a port where nobody listens.
+// A listener on a loopback address, and a port without a listener.
 class Listener {
  public:
   Listener(asio::io_context& io, const char* ip, std::uint16_t port)
@@ -97,7 +97,7 @@ class DialTest : public testing::Test {
     dialer_ = std::make_unique<DnsDialer>(resolver_, setup, random_);
   }
 
-  // asio wants results that can be made from nothing; a Result cannot.
+  // asio requires default-constructible results; a Result is not.
   template <typename T>
   using Slot = std::optional<Result<T>>;
 
@@ -108,7 +108,7 @@ class DialTest : public testing::Test {
   static asio::awaitable<void> run_race(std::vector<dns::Endpoint> endpoints, Slot<Winner>& out) {
     out.emplace(co_await race(std::move(endpoints), {}, std::chrono::steady_clock::now() + 5s));
   }
-  // Runs until the coroutine has ended, whatever else waits.
+  // Runs until the coroutine has ended, even if other work is pending.
   void finish(std::future<void> ended) {
     io_.restart();
     while (ended.wait_for(0s) != std::future_status::ready) io_.run_one_for(1s);
@@ -120,7 +120,7 @@ class DialTest : public testing::Test {
     finish(asio::co_spawn(io_, run(*dialer_, std::move(plan), time_max, out), asio::use_future));
     return *std::move(out);
   }
-  // Connections that fill the listener's backlog: it is silent from then on.
+  // Connections that fill the listener's backlog: it no longer answers.
   void fill(tcp::acceptor& listener) {
     listener.listen(0);
     for (int i = 0; i < 4; ++i) {
@@ -191,7 +191,7 @@ TEST_F(DialTest, each_zone_leads_where_rfc_6120_says_or_to_its_code) {
       {"literal.example", "dns.no-name"},
       {"nobody.example", "dns.no-name"},
       {"broken.example", "dns.failure"},
-      // No SRV record, so its address at 5269, where nobody listens.
+      // No SRV record, so its address at port 5269, which has no listener.
       {"fallback.example", "dial.refused"},
   };
   for (const auto& row : rows) EXPECT_EQ(said(row.domain), row.expected) << row.domain;

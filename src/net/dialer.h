@@ -1,5 +1,5 @@
-// How a connection to the server of a domain is made: what the driver asks for, and the resolver and
-// dialler (net/dial.h) give. An interface, so that tests of the driver need no DNS.
+// The interface between the driver and the dialler (net/dial.h), which connects to the server of a domain.
+// Tests of the driver implement it without DNS.
 #pragma once
 
 #include <string>
@@ -18,10 +18,10 @@ namespace sallyport::net {
 namespace asio = boost::asio;
 using asio::ip::tcp;
 
-// A TCP connection that stands. Nothing has been read from it or written to it.
+// An established TCP connection. Nothing has been read from it or written to it.
 struct Dialled {
   tcp::socket socket;       // of the dialler's executor
-  dns::Endpoint peer;       // as connected to, which is what DialPlan::avoid names the next time
+  dns::Endpoint peer;       // as connected to; DialPlan::avoid may name it the next time
   bool direct_tls = false;  // the target came from `_xmpps-server` (XEP-0368)
   std::string how;          // "SRV xmpp.example.net:5269", "static route 192.0.2.1:5269", for people
 };
@@ -31,9 +31,9 @@ class Dialer {
   virtual ~Dialer() = default;
 
   // Tries the plan's steps in order, then its DNS name, until one address accepts, within `time_max` (at most
-  // limits::kDialTimeout) for the whole. Judges each address when it connects to it (THREATS C1).
+  // limits::kDialTimeout) for the whole. Checks each address when it connects to it (THREATS C1).
   //
-  // Errors: the most telling one of what was met: kDnsNoName, kDnsDecline, kDnsFailure, kDnsBogus,
+  // Errors: the most informative one of kDnsNoName, kDnsDecline, kDnsFailure, kDnsBogus,
   // kDnsMalformed, kDialPort, kDialAddress, kDialOwn, kDialRefused, kDialTimeout.
   //
   // Runs on the executor that awaits it. May be cancelled (terminal) at any await: then it either
@@ -41,8 +41,8 @@ class Dialer {
   // under way at once. The Dialer outlives them. `plan` is moved into the coroutine's frame.
   virtual asio::awaitable<Result<Dialled>> dial(gate::DialPlan plan, Duration time_max) = 0;
 
-  // Our own listeners, once they are bound and whenever they change: never dialled, whoever says so
-  // (kDialOwn). An unspecified address stands for every address of this machine.
+  // Our own listeners, set when they are bound and whenever they change. They are never dialled (kDialOwn).
+  // An unspecified address stands for every address of this machine.
   virtual void set_own_listeners(std::vector<dns::Endpoint> own) = 0;
 };
 

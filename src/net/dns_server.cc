@@ -25,18 +25,18 @@ using asio::ip::udp;
 
 namespace {
 
-// An open question or a TCP connection, as what takes a place.
+// An open question or a TCP connection, which occupies a place.
 struct Flight {
-  // Keeps what the places belong to, so it is declared before them.
+  // Keeps the owner of the places alive, so it is declared before them.
   std::shared_ptr<void> state;
   dns::Ip client;
   Shares<Flight*>::Part place;
   Shares<Flight*>::Part idle;
   asio::cancellation_signal cancelled;
-  // Of a question that came on a connection: that one, whose coroutine answers it.
+  // Of a question that arrived on a connection: that connection, whose coroutine answers it.
   std::shared_ptr<Flight> ends;
 
-  // Gives its places back and ends its coroutine.
+  // Releases its places and ends its coroutine.
   void end() {
     place.reset();
     idle.reset();
@@ -66,7 +66,7 @@ struct DnsServer::State {
   static asio::awaitable<void> serve_streams(Self self, std::size_t index);
   static asio::awaitable<void> serve_stream(Self self, tcp::socket socket,
                                             std::shared_ptr<Flight> connection);
-  // The response to a query; nothing where none is owed (to what is a response itself, or no message).
+  // The response to a query; nothing for a message that is itself a response or is malformed.
   static asio::awaitable<std::optional<std::string>> respond(Self self, std::string bytes, bool by_datagram);
   static asio::awaitable<std::optional<std::string>> forward(Self self, std::string bytes, dns::Head head,
                                                              bool by_datagram);
@@ -76,11 +76,11 @@ struct DnsServer::State {
     return std::ranges::any_of(setup.clients,
                                [&ip](const config::Network& n) { return n.contains(ip.bytes); });
   }
-  // Nothing where the client has no room for one more. Whoever gives way for it has ended then.
+  // Nothing where the client's share is used up. The one that lost its place for it has been ended.
   static std::shared_ptr<Flight> open_question(const Self& self, const dns::Ip& client);
   static std::shared_ptr<Flight> open_connection(const Self& self, const dns::Ip& client);
   static std::shared_ptr<Flight> open(const Self& self, const dns::Ip& client, Places& places);
-  // Runs it until it ends or gives way.
+  // Runs it until it ends or loses its place.
   void run(std::shared_ptr<Flight> flight, asio::awaitable<void> life);
 
   asio::io_context& io;
@@ -92,7 +92,7 @@ struct DnsServer::State {
   std::vector<std::unique_ptr<tcp::acceptor>> acceptors;
   Places questions;
   Places connections{{limits::kDnsConnectionsMax, {limits::kDnsConnectionsPerClientMax}}};
-  // Those of the connections that wait for a question.
+  // The connections that wait for a question.
   Places idle{{limits::kDnsConnectionsMax, {limits::kDnsConnectionsMax}}};
   bool stopped = false;
 };
@@ -122,7 +122,7 @@ class CloseAfter {
   CloseAfter& operator=(const CloseAfter&) = delete;
 
  private:
-  // Its handler may run after it is gone; then there is no socket any more.
+  // Its handler may run after it is destroyed; then there is no socket.
   std::shared_ptr<Socket*> alive_;
   asio::steady_timer timer_;
 };
@@ -132,7 +132,7 @@ void put_id(std::string& message, std::uint16_t id) {
   message[1] = static_cast<char>(id & 0xff);
 }
 
-// Whether `reply` answers the question that went out under `id`: whoever guesses neither is not heard.
+// Whether `reply` answers the question that was sent with `id`: a spoofed reply must guess both.
 bool is_reply(std::string_view reply, std::uint16_t id, const dns::Question& question) {
   const auto head = dns::parse_head(reply);
   return head && head->id == id && (head->flags & dns::kResponse) != 0 && head->question &&
@@ -143,7 +143,7 @@ bool is_reply(std::string_view reply, std::uint16_t id, const dns::Question& que
 asio::awaitable<std::optional<std::string>> ask_by_datagram(asio::io_context& io, dns::Endpoint upstream,
                                                             std::string query, std::uint16_t id,
                                                             dns::Question question) {
-  // A socket of its own: a source port that nobody can know.
+  // A socket of its own, for an unpredictable source port.
   udp::socket socket(io);
   boost::system::error_code error;
   const udp::endpoint server = to_udp(upstream);
@@ -225,7 +225,7 @@ std::shared_ptr<Flight> DnsServer::State::open_question(const Self& self, const 
 std::shared_ptr<Flight> DnsServer::State::open_connection(const Self& self, const dns::Ip& client) {
   Places& all = self->connections;
   if (all.place(keys_of(client)).room == Places::Room::kYields) {
-    // A connection that asks nothing loses least.
+    // Prefers a connection without a question.
     Flight* const* quiet = self->idle.oldest_of_largest();
     const auto held = [&all](const dns::Ip& by) { return all.held_by(0, keys_of(by)[0]); };
     if (quiet != nullptr && held((*quiet)->client) > held(client)) {
@@ -238,7 +238,7 @@ std::shared_ptr<Flight> DnsServer::State::open_connection(const Self& self, cons
 
 void DnsServer::State::run(std::shared_ptr<Flight> flight, asio::awaitable<void> life) {
   const asio::cancellation_slot slot = flight->cancelled.slot();
-  // What is cancelled ends by an exception, and there is nobody to tell.
+  // A cancelled coroutine ends by an exception, which nobody needs.
   asio::co_spawn(
       io, std::move(life),
       asio::bind_cancellation_slot(slot, [flight = std::move(flight)](const std::exception_ptr&) {}));
@@ -266,7 +266,7 @@ asio::awaitable<std::optional<std::string>> DnsServer::State::respond(Self self,
   co_return dns::refusal(*head, dns::Rcode::kServFail).build();
 }
 
-// A truncated reply goes back as it is: the asker comes again over TCP, and so do we.
+// Returns a truncated reply as it is: the client repeats the question over TCP, and so do we.
 asio::awaitable<std::optional<std::string>> DnsServer::State::forward(Self self, std::string bytes,
                                                                       dns::Head head, bool by_datagram) {
   if (!head.question) co_return std::nullopt;
@@ -355,7 +355,7 @@ asio::awaitable<void> DnsServer::State::serve_stream(Self self, tcp::socket sock
     if (!query) break;
     auto question = open_question(self, connection->client);
     if (!question) break;
-    // The question is a part of this coroutine: who ends it ends the connection.
+    // The question runs in this coroutine: ending it ends the connection.
     question->ends = connection;
     auto reply = co_await respond(self, std::move(*query), false);
     question->place.reset();
@@ -366,7 +366,7 @@ asio::awaitable<void> DnsServer::State::serve_stream(Self self, tcp::socket sock
   connection->place.reset();
 }
 
-// --- the life of the server
+// --- start and end of the server
 
 Result<void> DnsServer::State::bind(const dns::Endpoint& endpoint) {
   boost::system::error_code error;

@@ -1,9 +1,9 @@
 // The answering resolver's sockets (core.toml [dns]): UDP and TCP towards internal servers, UDP and TCP
-// upstream. What is answered here and what goes upstream is decided in dns/answer.h.
+// upstream. dns/answer.h decides which questions are answered here and which are forwarded.
 //
-// Open questions and TCP connections have bounds of their own, each with a share for each client
-// (docs/limits.md "Fair shares"). When all are taken, the client that holds most loses its oldest: of
-// connections one that has no question, if it has such a one.
+// Open questions and TCP connections have limits of their own, each with a share for each client
+// (docs/limits.md "Fair shares"). When all places are taken, the client that holds most loses its oldest
+// question, or its oldest connection, preferably one without a question.
 #pragma once
 
 #include <cstdint>
@@ -24,20 +24,20 @@ namespace sallyport::net {
 struct DnsServerSetup {
   std::vector<dns::Endpoint> listen;
   std::vector<dns::Endpoint> upstream;   // tried in order, each for limits::kDnsUpstreamTimeout
-  std::vector<config::Network> clients;  // who may ask; everybody else is refused (REFUSED), empty: nobody
+  std::vector<config::Network> clients;  // may ask; others get REFUSED. Empty: nobody may ask
   std::size_t questions_max = limits::kDnsInFlightMax;  // open at once
 };
 
 struct DnsServerCounters {
   std::uint64_t answered = 0;   // by the core itself
-  std::uint64_t forwarded = 0;  // and answered by an upstream
+  std::uint64_t forwarded = 0;  // answered by an upstream
   std::uint64_t failed = 0;     // no upstream answered: SERVFAIL
   std::uint64_t refused = 0;    // not a client, or too many at once
-  std::uint64_t displaced = 0;  // questions and connections that gave their place to another client's
+  std::uint64_t displaced = 0;  // questions and connections that lost their place to another client
 };
 
-// Runs on `io`'s one thread from `start` until it is destroyed; `io` and `random` outlive it, and `io` is not
-// run again after it is gone without having been stopped.
+// Runs on `io`'s one thread from `start` until it is destroyed. `io` and `random` outlive it; once it is
+// destroyed, `io` must be stopped before it runs again.
 class DnsServer {
  public:
   // Binds every address, UDP and TCP. Errors: as `listen_error`.
@@ -47,7 +47,7 @@ class DnsServer {
   DnsServer(const DnsServer&) = delete;
   DnsServer& operator=(const DnsServer&) = delete;
 
-  // The policy changed: other names are inside or renamed now.
+  // The policy has changed, and with it which names are internal or renamed.
   void use(dns::Answering answering);
   const DnsServerCounters& counters() const;
   // The bound UDP addresses, with the real port where 0 was asked for.

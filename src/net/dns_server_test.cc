@@ -48,7 +48,7 @@ dns::Message query(const std::string& name, dns::RecordType type) {
   return m;
 }
 
-// A datagram server whose replies are the test's: each query is answered with what `reply` makes of it.
+// A datagram server whose replies the test makes: `reply` turns each query into its answer.
 class Upstream {
  public:
   using Reply = std::function<std::vector<std::string>(const dns::Message&)>;
@@ -107,7 +107,7 @@ class DnsServerTest : public testing::Test {
   }
   std::uint16_t port() const { return server_->endpoints().at(0).port; }
 
-  // What came back within `time_max` for this datagram, if anything did.
+  // The reply to this datagram within `time_max`, if there is one.
   std::optional<dns::Message> ask(const std::string& bytes, std::chrono::milliseconds time_max = 5000ms) {
     udp::socket socket(io_, udp::v4());
     socket.connect({asio::ip::make_address("127.0.0.1"), port()});
@@ -242,7 +242,7 @@ TEST_F(DnsServerTest, what_is_no_query_is_refused_or_dropped) {
   EXPECT_FALSE(ask(std::string(11, '\0'), 100ms));
 }
 
-// Several clients, at 127.0.0.`host`, and an upstream that answers nobody.
+// Several clients, at 127.0.0.`host`, and an upstream that never answers.
 class DnsServerSharesTest : public DnsServerTest {
  protected:
   template <typename Holds>
@@ -308,7 +308,7 @@ TEST_F(DnsServerSharesTest, when_all_questions_are_open_the_client_with_most_los
   udp::socket newcomer = client(3);
   EXPECT_TRUE(asks(newcomer));
   EXPECT_EQ(server_->counters().displaced, 1U);
-  // Two, three and one: who holds most takes nothing from the others.
+  // Two, three and one: the client that holds most cannot displace others.
   EXPECT_FALSE(asks(second));
   EXPECT_TRUE(asks(newcomer));
   EXPECT_EQ(server_->counters().displaced, 2U);
@@ -339,7 +339,7 @@ TEST_F(DnsServerSharesTest, of_the_largest_clients_connections_an_idle_one_goes_
   to.raw(bytes);
   constexpr std::uint8_t kHosts = limits::kDnsConnectionsMax / limits::kDnsConnectionsPerClientMax;
   for (std::uint8_t host = 1; host <= kHosts; ++host) open(host, limits::kDnsConnectionsPerClientMax);
-  // The oldest of all has asked something: the oldest idle one of the same client is behind it.
+  // The oldest of all has a question: the oldest idle one of the same client loses its place instead.
   asio::write(open_.front(), asio::buffer(framed));
   io_.restart();
   while (io_.run_one_for(20ms) > 0) {
@@ -349,7 +349,7 @@ TEST_F(DnsServerSharesTest, of_the_largest_clients_connections_an_idle_one_goes_
   EXPECT_FALSE(is_closed(open_.front()));
 }
 
-// The whole way, as an internal server goes it: libunbound, the answering resolver, a real server behind it.
+// The complete path of an internal server's question: libunbound, the answering resolver, a real server.
 class WholeWayTest : public DnsServerTest {
  protected:
   void SetUp() override {

@@ -30,7 +30,9 @@ std::vector<dns::Endpoint> endpoints_of(const std::vector<std::unique_ptr<Listen
 }  // namespace
 
 Driver::Driver(Parts parts, DriverConfig config)
-    : parts_(parts),
+    : ConnectionHost(resources_),
+      parts_(parts),
+      resources_{parts.role, parts.dialer, parts.s2s_tls, parts.link_tls},
       config_(std::move(config)),
       shards_(parts.shards != nullptr ? *parts.shards : alone_.emplace(1)),
       timer_(parts.io) {
@@ -42,7 +44,7 @@ Driver::~Driver() { stop(); }
 
 Now Driver::now() const {
   auto mono = std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch());
-  // Asked for with every event, and seconds are all that is wanted: the clock that reads no counter.
+  // Called for every event, and seconds are enough: the coarse clock does not read a hardware counter.
   timespec civil{};
   ::clock_gettime(CLOCK_REALTIME_COARSE, &civil);
   return Now{Time(mono), UnixTime(std::chrono::seconds(civil.tv_sec))};
@@ -56,7 +58,7 @@ Result<void> Driver::start() {
   if (config_.listen_from_start && parts_.shard == 0) {
     if (auto opened = listen(true); !opened) return opened;
   }
-  fed();
+  take_outputs_soon();
   return {};
 }
 
@@ -86,7 +88,7 @@ void Driver::stop() {
   s2s_listeners_.clear();
   traversal_listeners_.clear();
   undecided_.clear();
-  // Each is told to disconnect; the coroutines end when the loop runs on, or are destroyed with it.
+  // The coroutines end when the loop runs on, or are destroyed with it.
   auto connections = std::move(connections_);
   connections_.clear();
   for (auto& [id, entry] : connections) entry.connection->abandon();
@@ -94,14 +96,14 @@ void Driver::stop() {
 
 std::string Driver::control(std::string_view question) {
   std::string answer = parts_.role.control(question, now());
-  fed();
+  take_outputs_soon();
   return answer;
 }
 
 void Driver::drain_streams() {
   (void)listen(false);
   parts_.role.drain(now());
-  fed();
+  take_outputs_soon();
 }
 
 bool Driver::is_drained() const {
@@ -125,19 +127,19 @@ Driver::Entry& Driver::add(gate::ConnId conn, tcp::socket socket, const dns::End
   return connections_.get(conn, std::move(entry)).second;
 }
 
-void Driver::spawn(std::shared_ptr<Connection> connection, asio::awaitable<void> life) {
+void Driver::spawn(std::shared_ptr<Connection> connection, asio::awaitable<void> run) {
   auto ended = [this, connection](std::exception_ptr failure) {
     if (failure) handle_failure(*connection, failure);
   };
-  // Posted: a life that begins while the role is drained must not give it anything before that is over.
+  // Posted: a coroutine that begins while the role's outputs are taken must not call the role.
   asio::post(parts_.io,
-             [&io = parts_.io, connection, life = std::move(life), ended = std::move(ended)]() mutable {
-               asio::co_spawn(io, std::move(life),
+             [&io = parts_.io, connection, run = std::move(run), ended = std::move(ended)]() mutable {
+               asio::co_spawn(io, std::move(run),
                               asio::bind_cancellation_slot(connection->cancellation(), std::move(ended)));
              });
 }
 
-// Nothing of ours throws; if the library does, that connection is over and the others go on.
+// Our code does not throw; if a library does, that connection ends and the others go on.
 void Driver::handle_failure(Connection& connection, std::exception_ptr failure) {
   if (stopped_) return;
   std::string text = "unknown";
@@ -153,7 +155,7 @@ void Driver::handle_failure(Connection& connection, std::exception_ptr failure) 
   parts_.role.handle_disconnected(connection.id(), {Code::kInternal, text}, now());
   connection.abandon();
   handle_end(connection.id(), std::nullopt);
-  fed();
+  take_outputs_soon();
 }
 
 void Driver::handle_known(gate::ConnId conn) {
@@ -175,7 +177,7 @@ void Driver::handle_end(gate::ConnId conn, const std::optional<Error>& why) {
   shards_.streams().remove(entry.stream);
   shards_.connection_ends();
   if (has_shards() && entry.link_to && !is_dialled(conn)) {
-    shards_.post(0, [core = *entry.link_to](Driver& first) { first.link_ended(core); });
+    shards_.post(0, [core = *entry.link_to](Driver& first) { first.forget_link(core); });
   }
   if (!why || !entry.is_link) return;
   if (is_dialled(conn)) return note_dialled_link(*entry.link_to, why);
@@ -183,12 +185,12 @@ void Driver::handle_end(gate::ConnId conn, const std::optional<Error>& why) {
   const dns::Endpoint& peer = entry.connection->peer();
   parts_.role.handle_link_refused(peer, *why, now());
   const std::string code(code_row(why->code).name);
-  const auto times = handshakes_said_.happened(counted_as(peer.ip).text() + " " + code, now().mono);
+  const auto times = handshakes_logged_.happened(counted_as(peer.ip).text() + " " + code, now().mono);
   if (!times) return;
   LogEvent event{
       LogLevel::kWarning, "link.handshake", {{"code", code}, {"peer", peer.text()}, {"text", why->text}}};
   if (*times > 1) event.fields.emplace_back("times", std::to_string(*times));
-  log_stranger(std::move(event));
+  log_limited(std::move(event));
 }
 
 Result<void> Driver::listen(bool on) {
@@ -215,20 +217,20 @@ Result<void> Driver::listen(bool on) {
 void Driver::handle_listening(const Result<void>& opened) {
   if (stopped_) return;
   parts_.role.handle_listening(opened, now());
-  fed();
+  take_outputs_soon();
 }
 
-// Strangers may cause lines, but not floods of them.
-void Driver::log_stranger(LogEvent event) {
+// Limits the log lines that unauthenticated peers cause.
+void Driver::log_limited(LogEvent event) {
   auto second = std::chrono::floor<std::chrono::seconds>(now().mono.time_since_epoch());
-  if (second != stranger_second_) {
-    stranger_second_ = second;
-    stranger_lines_ = 0;
-    if (stranger_unsaid_ > 0) event.fields.emplace_back("unsaid_before", std::to_string(stranger_unsaid_));
-    stranger_unsaid_ = 0;
+  if (second != limited_second_) {
+    limited_second_ = second;
+    limited_lines_ = 0;
+    if (lines_suppressed_ > 0) event.fields.emplace_back("unsaid_before", std::to_string(lines_suppressed_));
+    lines_suppressed_ = 0;
   }
-  if (++stranger_lines_ > limits::kStrangerLinesPerSecondMax) {
-    ++stranger_unsaid_;
+  if (++limited_lines_ > limits::kStrangerLinesPerSecondMax) {
+    ++lines_suppressed_;
     return;
   }
   parts_.log.log(std::move(event));
@@ -236,25 +238,25 @@ void Driver::log_stranger(LogEvent event) {
 
 // --- the loop
 
-void Driver::fed() {
-  if (drain_posted_ || draining_ || stopped_) return;
-  drain_posted_ = true;
-  // Behind the events that are ready now, so that they share one drain.
+void Driver::take_outputs_soon() {
+  if (take_posted_ || taking_ || stopped_) return;
+  take_posted_ = true;
+  // Posted behind the events that are ready now, so that they share one batch.
   asio::post(parts_.io, [this] {
-    drain_posted_ = false;
-    drain();
+    take_posted_ = false;
+    take_outputs();
   });
 }
 
-void Driver::settle() {
-  if (drain_posted_ || draining_ || stopped_) return;
-  if (now().mono < drained_at_ + limits::kQuietAfter) return fed();
-  drain();
+void Driver::finish_event() {
+  if (take_posted_ || taking_ || stopped_) return;
+  if (now().mono < taken_at_ + limits::kQuietAfter) return take_outputs_soon();
+  take_outputs();
 }
 
-void Driver::drain() {
-  if (draining_ || stopped_) return;
-  draining_ = true;
+void Driver::take_outputs() {
+  if (taking_ || stopped_) return;
+  taking_ = true;
   ++batch_;
   for (;;) {
     bool was_idle = true;
@@ -266,19 +268,18 @@ void Driver::drain() {
     for (gate::ConnId conn : flushing_) {
       if (Connection* connection = find(conn)) connection->flush();
     }
-    // Writing tells the role what was written, and that may make it want more.
+    // Writing informs the role, which may produce more outputs.
     if (was_idle && flushing_.empty()) break;
     flushing_.clear();
   }
-  draining_ = false;
-  drained_at_ = now().mono;
+  taking_ = false;
+  taken_at_ = now().mono;
   arm_timer();
 }
 
 void Driver::arm_timer() {
   std::optional<Time> wanted = parts_.role.poll_timeout();
-  // A timer that is too early is left alone: it looks again when it fires, which is cheaper than moving it
-  // each time.
+  // A timer that is too early stays armed and is checked when it fires: cheaper than moving it each time.
   if (!wanted || (armed_for_ && *armed_for_ <= *wanted)) return;
   armed_for_ = wanted;
   timer_.expires_at(to_steady(*wanted));
@@ -288,11 +289,11 @@ void Driver::arm_timer() {
     Now now = this->now();
     std::optional<Time> due = parts_.role.poll_timeout();
     if (due && *due <= now.mono) parts_.role.handle_timeout(now);
-    fed();
+    take_outputs_soon();
   });
 }
 
-// --- what the role wants
+// --- carrying out the role's outputs
 
 Connection* Driver::find(gate::ConnId conn) {
   auto* found = connections_.find(conn);
@@ -303,20 +304,20 @@ void Driver::apply(gate::Dial output) {
   ++counters_.dialled;
   Entry& entry = add(output.conn, tcp::socket(parts_.io), {});
   entry.stream = shards_.streams().add_own({parts_.shard, output.conn});
-  spawn(entry.connection, Connection::live_dialled(entry.connection, std::move(output.plan)));
+  spawn(entry.connection, Connection::run_dialled(entry.connection, std::move(output.plan)));
 }
 
 void Driver::apply(gate::DialLink output) {
   const LinkTarget& target = config_.edges.at(output.edge);
   gate::DialPlan plan;
-  // Written by our administrator, as a name or not: a DMZ is a private network more often than not.
+  // Our administrator wrote the address, perhaps as a name: it may be private, as most DMZs are.
   plan.steps.push_back({target.address, true});
   Entry& entry = add(output.conn, tcp::socket(parts_.io), {});
   entry.stream = shards_.streams().add_own({parts_.shard, output.conn});
   entry.is_link = true;
   entry.link_to = output.edge;
   spawn(entry.connection,
-        Connection::live_link_dialled(entry.connection, std::move(plan), output.edge, target.pins));
+        Connection::run_link_dialled(entry.connection, std::move(plan), output.edge, target.pins));
 }
 
 void Driver::apply(gate::BeginTls output) {
@@ -331,9 +332,9 @@ void Driver::apply(gate::Hold output) {
 
 void Driver::apply(gate::Disconnect output) {
   if (Connection* connection = find(output.conn)) connection->disconnect();
-  // A connection that was over already says nothing any more; the role need not keep its last words.
-  std::string unsaid;
-  while (parts_.role.take_output(output.conn, unsaid, now())) unsaid.clear();
+  // A connection that was over already sends nothing; the role need not keep its final bytes.
+  std::string unsent;
+  while (parts_.role.take_output(output.conn, unsent, now())) unsent.clear();
 }
 
 void Driver::apply(gate::Listen output) {
@@ -346,19 +347,19 @@ void Driver::apply(gate::Listen output) {
 }
 
 void Driver::apply(gate::Prepare output) {
-  parts_.aside.run(
+  parts_.worker.run(
       parts_.io.get_executor(),
       [work = std::move(output.work)]() mutable { return prepare_push(std::move(work)); },
       [this, id = output.id](Result<config::PreparedPush> prepared) {
         if (stopped_) return;
         parts_.role.handle_prepared(id, std::move(prepared), now());
-        fed();
+        take_outputs_soon();
       });
 }
 
 void Driver::apply(gate::UseCredentials output) {
   if (parts_.pushed == nullptr) return;
-  parts_.aside.discard(std::exchange(credentials_, std::move(output.credentials)));
+  parts_.worker.discard(std::exchange(credentials_, std::move(output.credentials)));
   const auto* pushed = static_cast<const PushedCredentials*>(credentials_.get());
   if (pushed == nullptr) {
     parts_.pushed->use(nullptr);
@@ -366,15 +367,15 @@ void Driver::apply(gate::UseCredentials output) {
   }
   parts_.pushed->use(pushed->certificates);
   if (pushed->trust) parts_.s2s_tls.trust(**pushed->trust);
-  const auto say = [this](std::string name, const Error& error) {
+  const auto log_error = [this](std::string name, const Error& error) {
     parts_.log.log({LogLevel::kError,
                     std::move(name),
                     {{"code", std::string(code_row(error.code).name)}, {"text", error.text}}});
   };
-  for (const Error& error : pushed->unusable) say("net.certificate", error);
-  if (!pushed->trust) say("net.trust", pushed->trust.error());
+  for (const Error& error : pushed->unusable) log_error("net.certificate", error);
+  if (!pushed->trust) log_error("net.trust", pushed->trust.error());
 }
 
-void Driver::apply(gate::Discard output) { parts_.aside.discard(std::move(output.value)); }
+void Driver::apply(gate::Discard output) { parts_.worker.discard(std::move(output.value)); }
 
 }  // namespace sallyport::net

@@ -1,5 +1,5 @@
-// How a driver admits the connections that it accepts, and who gives way when the node is full
-// (docs/limits.md "Fair shares").
+// How a driver admits accepted connections, and which one ends when the node is full (docs/limits.md "Fair
+// shares").
 #include <algorithm>
 
 #include "net/driver.h"
@@ -9,13 +9,13 @@ namespace sallyport::net {
 
 void Driver::bound_connections() {
   const limits::Configured& max = config_.limits;
-  const bool inside = config_.listen_from_start;
+  const bool is_internal = config_.listen_from_start;
   const auto part = [](std::size_t total, std::size_t of) { return std::max<std::size_t>(1, total / of); };
-  shards_.streams().bound(max.streams, part(max.streams, inside ? limits::kStreamsPerServerPart
-                                                                : limits::kStreamsPerAddressPart));
+  shards_.streams().bound(max.streams, part(max.streams, is_internal ? limits::kStreamsPerServerPart
+                                                                     : limits::kStreamsPerAddressPart));
   shards_.unproved().bound(max.unauthenticated,
-                           inside ? part(max.unauthenticated, limits::kUnauthenticatedPerServerPart)
-                                  : max.unauthenticated_per_address);
+                           is_internal ? part(max.unauthenticated, limits::kUnauthenticatedPerServerPart)
+                                       : max.unauthenticated_per_address);
 }
 
 void Driver::uncount(Entry& entry) {
@@ -24,14 +24,14 @@ void Driver::uncount(Entry& entry) {
 
 void Driver::refuse(const dns::Endpoint& peer, std::string_view listener) {
   ++counters_.refused;
-  log_stranger({LogLevel::kWarning,
-                "net.refused",
-                {{"code", std::string(code_row(Code::kStreamTooMany).name)},
-                 {"peer", peer.text()},
-                 {"listener", std::string(listener)}}});
+  log_limited({LogLevel::kWarning,
+               "net.refused",
+               {{"code", std::string(code_row(Code::kStreamTooMany).name)},
+                {"peer", peer.text()},
+                {"listener", std::string(listener)}}});
 }
 
-// For the connection that is admitted next.
+// Takes places for the connection that is admitted next.
 Driver::Admitted Driver::find_room(const dns::Endpoint& peer) {
   const Counted::Where next{parts_.shard, next_accepted_};
   const Counted::Admission stream = shards_.streams().add(peer.ip, next);
@@ -63,7 +63,7 @@ void Driver::admit(tcp::socket socket, const dns::Endpoint& peer, const Admitted
   entry.counted = &shards_.unproved();
   entry.ticket = places.unproved;
   entry.stream = places.stream;
-  spawn(entry.connection, Connection::live_accepted(entry.connection));
+  spawn(entry.connection, Connection::run_accepted(entry.connection));
 }
 
 void Driver::handle_traversal_accepted(tcp::socket socket) {
@@ -81,11 +81,11 @@ void Driver::handle_traversal_accepted(tcp::socket socket) {
   entry.ticket = handshake.ticket;
   entry.stream = shards_.streams().add_own({parts_.shard, conn});
   entry.is_link = true;
-  spawn(entry.connection, Connection::live_link_accepted(entry.connection, config_.core_pins));
+  spawn(entry.connection, Connection::run_link_accepted(entry.connection, config_.core_pins));
 }
 
 void Driver::count_again() {
-  // Only when a limit is met, and not for each of a flood of refused connections.
+  // Only when a limit is reached, and not for each of a flood of refused connections.
   Time now = this->now().mono;
   if (now < counted_again_ + limits::kCountAgainAfter) return;
   counted_again_ = now;
@@ -98,7 +98,7 @@ void Driver::count_again() {
   });
 }
 
-// --- who gives way
+// --- displacing a connection
 
 void Driver::displace(const Counted::Where& loser, bool unproved) {
   if (loser.shard == parts_.shard) return give_way(loser.conn, unproved);
@@ -110,7 +110,7 @@ void Driver::give_way(gate::ConnId conn, bool unproved) {
   auto* found = connections_.find(conn);
   if (stopped_ || found == nullptr) return;
   if (unproved) {
-    // The bound is for those that have proved nothing; this one has since it was counted, and may stay.
+    // The limit applies to unauthenticated connections; this one has authenticated since and may stay.
     found->second.counted = nullptr;
     if (unproved_ids_.contains(conn) && parts_.role.is_proved(conn)) {
       unproved_ids_.erase(conn);
@@ -119,22 +119,22 @@ void Driver::give_way(gate::ConnId conn, bool unproved) {
   }
   const std::shared_ptr<Connection> connection = found->second.connection;
   ++counters_.displaced;
-  log_stranger({LogLevel::kWarning,
-                "net.displaced",
-                {{"code", std::string(code_row(Code::kStreamTooMany).name)},
-                 {"peer", connection->peer().text()},
-                 {"listener", found->second.is_link ? "traversal" : "s2s"}}});
+  log_limited({LogLevel::kWarning,
+               "net.displaced",
+               {{"code", std::string(code_row(Code::kStreamTooMany).name)},
+                {"peer", connection->peer().text()},
+                {"listener", found->second.is_link ? "traversal" : "s2s"}}});
   const Error why{Code::kStreamTooMany, "the place was given to an address that holds fewer connections"};
   parts_.role.handle_disconnected(conn, why, now());
   connection->abandon();
   handle_end(conn, std::nullopt);
-  fed();
+  take_outputs_soon();
 }
 
 // --- several shards
 
-// Of what the other shards carry only they know what has been proved since it was counted: they are asked, at
-// most as often as this one asks itself, and the connection waits for the answer.
+// Only the other shards know which of their connections have authenticated since they were counted. They are
+// asked, at most as often as this shard counts its own, and the connection waits for the answer.
 bool Driver::decide_later(tcp::socket& socket, const dns::Endpoint& peer) {
   if (!has_shards() || !has_room_undecided(peer)) return false;
   if (undecided_.empty()) {
@@ -145,14 +145,14 @@ bool Driver::decide_later(tcp::socket& socket, const dns::Endpoint& peer) {
       driver.count_again();
       return true;
     };
-    shards_.ask_all(count, [this](const std::vector<bool>&) { counted_everywhere(); });
+    shards_.ask_all(count, [this](const std::vector<bool>&) { admit_undecided(); });
   }
   undecided_.push_back({std::move(socket), peer});
   return true;
 }
 
-// Whether one more from there may wait; another, of the address that has most of them waiting, may have been
-// refused for it. They are few: they are counted anew each time.
+// Whether one more from that address may wait; one of the address that has most waiting may be refused in its
+// place. There are few, so they are counted each time.
 bool Driver::has_room_undecided(const dns::Endpoint& peer) {
   const auto waiting_from = [this](const dns::Endpoint& from) {
     return std::ranges::count(undecided_, counted_as(from.ip),
@@ -169,7 +169,7 @@ bool Driver::has_room_undecided(const dns::Endpoint& peer) {
   return true;
 }
 
-void Driver::counted_everywhere() {
+void Driver::admit_undecided() {
   if (stopped_) return;
   for (Undecided& waiting : std::exchange(undecided_, {})) {
     if (const Admitted places = find_room(waiting.peer)) {

@@ -1,5 +1,5 @@
-// Two doors with scripted roles talk over loopback sockets in one thread, for the driver's tests. Nothing
-// sleeps: each test runs the loop until what it waits for is true, or fails after a generous time.
+// Two nodes with scripted roles talk over loopback sockets in one thread, for the driver's tests. Nothing
+// sleeps: each test runs the loop until its condition is true, or fails after a generous time.
 #pragma once
 
 #include "net/driver.h"
@@ -36,7 +36,7 @@ class PlainDialer : public Dialer {
   std::vector<dns::Endpoint> own_listeners;
 };
 
-// Writes down what it is told, and wants what the test says.
+// Records its inputs; the test sets its outputs.
 class ScriptedRole : public gate::Role {
  public:
   void handle_accepted(gate::ConnId conn, const gate::Accepted& accepted, Now) override {
@@ -152,12 +152,12 @@ struct KeepLog : LogSink {
   std::vector<LogEvent> events;
 };
 
-// A door: a scripted role with everything around it.
-struct Door {
-  explicit Door(asio::io_context& io) : io_(io) {}
+// A node: a scripted role and its driver.
+struct TestNode {
+  explicit TestNode(asio::io_context& io) : io_(io) {}
   void start(DriverConfig config) {
     link = *LinkTls::make(identity.certificate, identity.key);
-    driver.emplace(Driver::Parts{io_, role, dialer, tls, *link, &certificates, aside, log},
+    driver.emplace(Driver::Parts{io_, role, dialer, tls, *link, &certificates, worker, log},
                    std::move(config));
     auto started = driver->start();
     ASSERT_TRUE(started) << started.error().text;
@@ -175,10 +175,10 @@ struct Door {
   PlainDialer dialer;
   PushedCertificates certificates;
   S2sTls tls{certificates};
-  IdentityPem identity = *make_identity("door", UnixTime(std::chrono::seconds(1'700'000'000)));
+  IdentityPem identity = *make_identity("node", UnixTime(std::chrono::seconds(1'700'000'000)));
   std::unique_ptr<LinkTls> link;
   KeepLog log;
-  Aside aside;
+  Worker worker;
   std::optional<Driver> driver;
 };
 
@@ -209,7 +209,7 @@ class DriverTest : public ::testing::Test {
     server_.driver->stop();
     client_.driver->stop();
     if (stranger_.driver) stranger_.driver->stop();
-    // Everything ends by itself: no coroutine is left waiting.
+    // Everything ends by itself: no coroutine is left.
     EXPECT_TRUE(run_until([this] { return io_.stopped(); }));
   }
 
@@ -235,7 +235,7 @@ class DriverTest : public ::testing::Test {
     plan.steps.push_back({host_port(server_.driver->s2s_endpoints().front()), true});
     return {conn, std::move(plan)};
   }
-  // A plain connection both roles know of; returns the server's name for it. The client's is 2.
+  // Opens a plain connection that both roles know; returns the server's id for it. The client's is 2.
   gate::ConnId connect() {
     client_.want(dial(2));
     client_.say(2, "hello");
@@ -246,7 +246,7 @@ class DriverTest : public ::testing::Test {
   gate::BeginTls initiating(gate::ConnId conn, bool direct = false) {
     return {conn, false, domain("client.example"), "server.example", direct};
   }
-  // The same, in TLS.
+  // The same, with TLS.
   gate::ConnId connect_secure() {
     gate::ConnId conn = connect();
     server_.say(conn, "<proceed/>");
@@ -259,9 +259,9 @@ class DriverTest : public ::testing::Test {
 
   asio::io_context io_{1};
   TestAuthority root_;
-  Door server_{io_};
-  Door client_{io_};
-  Door stranger_{io_};
+  TestNode server_{io_};
+  TestNode client_{io_};
+  TestNode stranger_{io_};
 };
 
 }  // namespace sallyport::net

@@ -1,4 +1,4 @@
-// Listeners, the link, and what strangers are allowed.
+// Listeners, the link, and the limits of unauthenticated connections.
 #include <sys/resource.h>
 
 #include "net/driver_fixture.h"
@@ -22,13 +22,13 @@ TEST_F(DriverTest, a_port_that_does_not_listen_refuses) {
 }
 
 TEST_F(DriverTest, a_port_in_use_fails_the_start) {
-  Door other(io_);
+  TestNode other(io_);
   DriverConfig config;
   config.s2s = server_.driver->s2s_endpoints();
   config.listen_from_start = true;
   other.link = *LinkTls::make(other.identity.certificate, other.identity.key);
   Driver driver(
-      Driver::Parts{io_, other.role, other.dialer, other.tls, *other.link, nullptr, other.aside, other.log},
+      Driver::Parts{io_, other.role, other.dialer, other.tls, *other.link, nullptr, other.worker, other.log},
       config);
   auto started = driver.start();
   ASSERT_FALSE(started);
@@ -123,7 +123,7 @@ TEST_F(DriverTest, a_core_that_is_not_pinned_reaches_no_role) {
   stranger_.start(config);
   stranger_.role.pending_[2] = "greeting";
   stranger_.want(gate::DialLink{2, 0});
-  // In TLS 1.3 the dialling side is done before it hears that it was refused.
+  // In TLS 1.3 the dialling side finishes before it learns that it was refused.
   ASSERT_TRUE(
       run_until([&] { return server_.log.has("link.handshake") && stranger_.driver->connections() == 0; }));
   EXPECT_TRUE(server_.role.links_.empty());
@@ -152,11 +152,11 @@ TEST_F(DriverTest, connections_that_proved_nothing_are_counted_by_address) {
   std::vector<tcp::socket> peers;
   auto come = [&] { peers.emplace_back(io_).connect(to_asio(stranger_.driver->s2s_endpoints().front())); };
   for (std::size_t i = 0; i <= limits::kUnauthenticatedPerAddressMax; ++i) come();
-  // The silent ones count, and one past the bound is refused.
+  // Silent connections count, and one beyond the limit is refused.
   ASSERT_TRUE(run_until([&] { return stranger_.driver->counters().refused == 1; }));
   EXPECT_EQ(stranger_.driver->counters().accepted, limits::kUnauthenticatedPerAddressMax);
   EXPECT_TRUE(role.accepted_.empty());
-  // One that speaks counts, too, until it has proved a domain.
+  // One that sends counts, too, until it has proved a domain.
   asio::write(peers.front(), asio::buffer("<", 1));
   ASSERT_TRUE(run_until([&] { return role.accepted_.size() == 1; }));
   come();
@@ -167,7 +167,7 @@ TEST_F(DriverTest, connections_that_proved_nothing_are_counted_by_address) {
     io_.run_one_for(50ms);
     return stranger_.driver->counters().accepted == limits::kUnauthenticatedPerAddressMax + 1;
   }));
-  // And one that goes makes room.
+  // One that ends frees its place.
   peers[1].close();
   ASSERT_TRUE(
       run_until([&] { return stranger_.driver->connections() == limits::kUnauthenticatedPerAddressMax; }));

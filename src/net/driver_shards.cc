@@ -1,5 +1,5 @@
-// What a driver does as one of several shards of a door: it finds out to which of them a stream or a link
-// belongs, hands it over, and keeps to the limits and the listeners that they share.
+// What a driver does as one of several shards of a node: it finds the shard that a stream or a link belongs
+// to, hands it over, and observes the limits and listeners that the shards share.
 #include <algorithm>
 
 #include "net/driver.h"
@@ -10,8 +10,8 @@ namespace sallyport::net {
 
 // --- where a connection belongs
 
-// Both directions of a pair meet in the shard of the remote domain, the same in both doors: it is `from` of
-// what the world sends to an edge, and `to` of what the servers inside send to a core.
+// Both directions of a pair belong to the shard of the remote domain, the same in both nodes: that is `from`
+// of a stream that a remote server opens to an edge, and `to` of one that an internal server opens to a core.
 std::string_view Driver::hint_attribute() const {
   if (parts_.shard != 0 || shards_.in_use() == 1) return {};
   return config_.listen_from_start ? "to" : "from";
@@ -20,7 +20,7 @@ std::string_view Driver::hint_attribute() const {
 bool Driver::hand_over(Connection& connection, const std::string& hint) {
   std::size_t in_use = shards_.in_use();
   std::size_t shard = hint.empty() ? round_robin_++ % in_use : s2s::shard_of(hint, in_use);
-  // Told to stop meanwhile, it is not ours to give away any more.
+  // A connection that was abandoned meanwhile is no longer ours to hand over.
   if (shard == parts_.shard || connections_.find(connection.id()) == nullptr) return false;
   const Entry entry = connections_.take(connection.id());
   shards_.post(shard, [socket = connection.release_socket(shards_.io(shard)), peer = connection.peer(),
@@ -33,7 +33,7 @@ bool Driver::hand_over(Connection& connection, const std::string& hint) {
 
 void Driver::adopt_stream(tcp::socket socket, const dns::Endpoint& peer, bool direct_tls,
                           const Admitted& places) {
-  // It has been counted where it was accepted.
+  // The shard that accepted it has counted it.
   shards_.connection_ends();
   const Counted::Where here{parts_.shard, next_accepted_};
   const bool counted = shards_.unproved().move(places.unproved, here);
@@ -49,11 +49,11 @@ void Driver::adopt_stream(tcp::socket socket, const dns::Endpoint& peer, bool di
   entry.ticket = places.unproved;
   entry.stream = places.stream;
   entry.connection->take_over(direct_tls);
-  spawn(entry.connection, Connection::live_handed_over(entry.connection));
+  spawn(entry.connection, Connection::run_handed_over(entry.connection));
 }
 
-// Each shard's role sees to it that it serves one core at a time (DESIGN "The link"); here it is seen to that
-// all of them serve the same.
+// Each shard's role serves one core at a time (docs/link-protocol.md); this makes all shards serve the same
+// one.
 Result<bool> Driver::hand_over_link(Connection& connection) {
   auto* found = connections_.find(connection.id());
   if (!has_shards() || found == nullptr) return false;
@@ -87,23 +87,23 @@ void Driver::adopt_link(tcp::socket socket, std::unique_ptr<Tls> tls, const dns:
   entry.is_link = true;
   entry.link_to = tls->pinned_row();
   entry.connection->take_over(std::move(tls));
-  spawn(entry.connection, Connection::live_link_handed_over(entry.connection));
+  spawn(entry.connection, Connection::run_link_handed_over(entry.connection));
 }
 
-void Driver::link_ended(std::size_t core) {
+void Driver::forget_link(std::size_t core) {
   auto found = links_by_core_.find(core);
   if (found != links_by_core_.end() && --found->second == 0) links_by_core_.erase(found);
 }
 
 // --- which shards carry streams
 
-// An edge's: as many as the core that is linked has, too.
+// On an edge: as many as the linked core has, at most its own.
 void Driver::use_shards(std::size_t count) {
   for (std::size_t shard = 1; shard < shards_.count(); ++shard) shards_.use(shard, shard < count);
   listen_of(0, wants_to_listen_[0]);
 }
 
-// A core's: from its first link on, until no edge has one of its number any more.
+// On a core: a shard is in use from its first link until no edge has a shard of its number.
 void Driver::note_dialled_link(std::size_t edge, const std::optional<Error>& failed) {
   if (!failed) {
     edges_without_.erase(edge);
@@ -114,7 +114,7 @@ void Driver::note_dialled_link(std::size_t edge, const std::optional<Error>& fai
   }
 }
 
-// A stream may belong to any shard in use: the door is open while each of them serves.
+// A stream may belong to any shard in use: the listeners are open while each of them serves.
 void Driver::listen_of(std::size_t shard, bool on) {
   if (stopped_) return;
   wants_to_listen_[shard] = on;

@@ -1,5 +1,5 @@
-// Two shards of one door, in one thread: what goes to which, and what they share. (That they may run in two
-// is the business of test/cli, and of the sanitizer for threads.)
+// Two shards of one node, in one thread: how connections are assigned, and what they share. (test/cli and the
+// thread sanitizer test that they may run in two threads.)
 #include <boost/asio/read.hpp>
 
 #include "net/driver_fixture.h"
@@ -11,18 +11,18 @@ namespace {
 class ShardsTest : public DriverTest {
  protected:
   void TearDown() override {
-    for (Door* door : {&first_, &second_, &core_0_, &core_1_, &other_core_}) {
-      if (door->driver) door->driver->stop();
+    for (TestNode* node : {&first_, &second_, &core_0_, &core_1_, &other_core_}) {
+      if (node->driver) node->driver->stop();
     }
     DriverTest::TearDown();
   }
 
-  Driver::Parts parts(Door& door, std::size_t number) {
-    door.link = *LinkTls::make(door.identity.certificate, door.identity.key, {number, shards_.count()});
-    return {io_,        door.role, door.dialer, door.tls, *door.link, &door.certificates,
-            door.aside, door.log,  &shards_,    number};
+  Driver::Parts parts(TestNode& node, std::size_t number) {
+    node.link = *LinkTls::make(node.identity.certificate, node.identity.key, {number, shards_.count()});
+    return {io_,         node.role, node.dialer, node.tls, *node.link, &node.certificates,
+            node.worker, node.log,  &shards_,    number};
   }
-  // A door with two shards, which listens as an edge does.
+  // A node with two shards, which listens as an edge does.
   void start(bool inside = false) {
     DriverConfig config;
     config.s2s = {loopback()};
@@ -37,7 +37,7 @@ class ShardsTest : public DriverTest {
     second_.driver.emplace(parts(second_, 1), config);
     ASSERT_TRUE(first_.driver->start());
     ASSERT_TRUE(second_.driver->start());
-    for (Door* door : {&first_, &second_}) door->certificates.use({pem_for("server.example")});
+    for (TestNode* node : {&first_, &second_}) node->certificates.use({pem_for("server.example")});
   }
   void listen() {
     shards_.use(1, true);
@@ -60,26 +60,26 @@ class ShardsTest : public DriverTest {
       if (s2s::shard_of(name, 2) == shard) return name;
     }
   }
-  std::size_t accepted(Door& door) const { return door.role.accepted_.size(); }
+  std::size_t accepted(TestNode& node) const { return node.role.accepted_.size(); }
 
-  // A core whose shard `number` of `count` dials the door's traversal port.
-  void start_core(Door& core, link::Shard shard) {
+  // A core whose shard `number` of `count` dials the node's traversal port.
+  void start_core(TestNode& core, link::Shard shard) {
     core.link = *LinkTls::make(core.identity.certificate, core.identity.key, shard);
     DriverConfig config;
     config.edges = {{host_port(first_.driver->traversal_endpoints().front()), {first_.identity.pin}}};
     core.driver.emplace(
-        Driver::Parts{io_, core.role, core.dialer, core.tls, *core.link, nullptr, core.aside, core.log},
+        Driver::Parts{io_, core.role, core.dialer, core.tls, *core.link, nullptr, core.worker, core.log},
         config);
     ASSERT_TRUE(core.driver->start());
   }
 
   limits::Configured limits_;
   Shards shards_{2};
-  Door first_{io_};
-  Door second_{io_};
-  Door core_0_{io_};
-  Door core_1_{io_};
-  Door other_core_{io_};
+  TestNode first_{io_};
+  TestNode second_{io_};
+  TestNode core_0_{io_};
+  TestNode core_1_{io_};
+  TestNode other_core_{io_};
 };
 
 TEST_F(ShardsTest, a_stream_goes_to_the_shard_of_its_remote_domain_whole) {
@@ -92,9 +92,9 @@ TEST_F(ShardsTest, a_stream_goes_to_the_shard_of_its_remote_domain_whole) {
   }
   ASSERT_TRUE(
       run_until([&] { return second_.role.received_.size() == 2 && first_.role.received_.size() == 1; }));
-  for (Door* door : {&first_, &second_}) {
-    for (const auto& [conn, bytes] : door->role.received_) {
-      EXPECT_EQ(bytes, header(domain_of(door == &second_ ? 1 : 0)));
+  for (TestNode* node : {&first_, &second_}) {
+    for (const auto& [conn, bytes] : node->role.received_) {
+      EXPECT_EQ(bytes, header(domain_of(node == &second_ ? 1 : 0)));
     }
   }
   EXPECT_EQ(second_.role.last_peer_.port, from_asio(peers[2].local_endpoint()).port);
@@ -173,10 +173,10 @@ TEST_F(ShardsTest, direct_tls_and_headers_without_a_hint_take_turns) {
     client_.want(initiating(conn, true));
   }
   ASSERT_TRUE(run_until([&] { return client_.role.tls_.size() == 2; }));
-  for (Door* door : {&first_, &second_}) {
-    ASSERT_TRUE(run_until([&] { return door->role.tls_.size() == 1; }));
-    EXPECT_TRUE(door->role.direct_tls_);
-    EXPECT_TRUE(door->role.tls_.begin()->second);
+  for (TestNode* node : {&first_, &second_}) {
+    ASSERT_TRUE(run_until([&] { return node->role.tls_.size() == 1; }));
+    EXPECT_TRUE(node->role.direct_tls_);
+    EXPECT_TRUE(node->role.tls_.begin()->second);
   }
 }
 
@@ -187,7 +187,7 @@ TEST_F(ShardsTest, what_is_not_in_use_gets_nothing) {
   ASSERT_TRUE(run_until([&] { return accepted(first_) == 1; }));
 }
 
-TEST_F(ShardsTest, the_door_is_open_while_all_in_use_want_it) {
+TEST_F(ShardsTest, the_listeners_are_open_while_all_in_use_want_it) {
   start();
   listen();
   second_.want(gate::Listen{false});
@@ -196,7 +196,7 @@ TEST_F(ShardsTest, the_door_is_open_while_all_in_use_want_it) {
   ASSERT_TRUE(run_until([&] { return first_.driver->is_listening(); }));
 }
 
-TEST_F(ShardsTest, the_limit_of_an_address_holds_for_the_door) {
+TEST_F(ShardsTest, the_limit_of_an_address_holds_for_the_node) {
   start();
   listen();
   std::vector<tcp::socket> peers;
@@ -205,10 +205,10 @@ TEST_F(ShardsTest, the_limit_of_an_address_holds_for_the_door) {
     asio::write(peers.back(), asio::buffer(header(domain_of(1))));
   }
   ASSERT_TRUE(run_until([&] { return accepted(second_) == peers.size(); }));
-  // All of them count, though the first shard carries none.
+  // All connections count, though the first shard carries none.
   peers.push_back(come());
   ASSERT_TRUE(run_until([&] { return first_.driver->counters().refused == 1; }));
-  // What the second shard knows to be proved does not, and it is asked before anybody is refused.
+  // Authenticated connections of the second shard do not count; it is asked before a connection is refused.
   second_.role.proved_.insert(second_.role.accepted_.begin(), second_.role.accepted_.end());
   auto rested = std::chrono::steady_clock::now() + 2 * limits::kCountAgainAfter;
   run_until([&] { return std::chrono::steady_clock::now() > rested; });
@@ -216,7 +216,7 @@ TEST_F(ShardsTest, the_limit_of_an_address_holds_for_the_door) {
   asio::write(peers.back(), asio::buffer(header(domain_of(0))));
   ASSERT_TRUE(run_until([&] { return accepted(first_) == 1; }));
   EXPECT_EQ(first_.driver->counters().refused, 1U);
-  // And what has ended does not.
+  // Connections that have ended do not count.
   EXPECT_EQ(shards_.connections(), limits::kUnauthenticatedPerAddressMax + 1);
   peers.clear();
   ASSERT_TRUE(run_until([&] { return shards_.connections() == 0; }));
@@ -224,15 +224,15 @@ TEST_F(ShardsTest, the_limit_of_an_address_holds_for_the_door) {
 
 TEST_F(ShardsTest, few_wait_for_a_shard_that_is_slow_to_count) {
   asio::io_context slow{1};
-  Door busy(slow);
+  TestNode busy(slow);
   DriverConfig config;
   config.s2s = {loopback()};
-  for (Door* door : {&first_, &busy}) {
-    door->link = *LinkTls::make(door->identity.certificate, door->identity.key);
-    door->driver.emplace(Driver::Parts{door->io_, door->role, door->dialer, door->tls, *door->link, nullptr,
-                                       door->aside, door->log, &shards_, door == &busy ? 1U : 0U},
+  for (TestNode* node : {&first_, &busy}) {
+    node->link = *LinkTls::make(node->identity.certificate, node->identity.key);
+    node->driver.emplace(Driver::Parts{node->io_, node->role, node->dialer, node->tls, *node->link, nullptr,
+                                       node->worker, node->log, &shards_, node == &busy ? 1U : 0U},
                          config);
-    ASSERT_TRUE(door->driver->start());
+    ASSERT_TRUE(node->driver->start());
   }
   first_.want(gate::Listen{true});
   ASSERT_TRUE(run_until([&] { return first_.driver->is_listening(); }));
@@ -255,16 +255,16 @@ TEST_F(ShardsTest, few_wait_for_a_shard_that_is_slow_to_count) {
 
 TEST_F(ShardsTest, of_those_that_wait_for_a_slow_shard_the_address_with_most_gives_way) {
   asio::io_context slow{1};
-  Door busy(slow);
+  TestNode busy(slow);
   DriverConfig config;
   config.s2s = {loopback()};
   config.limits.unauthenticated_per_address = 1;
-  for (Door* door : {&first_, &busy}) {
-    door->link = *LinkTls::make(door->identity.certificate, door->identity.key);
-    door->driver.emplace(Driver::Parts{door->io_, door->role, door->dialer, door->tls, *door->link, nullptr,
-                                       door->aside, door->log, &shards_, door == &busy ? 1U : 0U},
+  for (TestNode* node : {&first_, &busy}) {
+    node->link = *LinkTls::make(node->identity.certificate, node->identity.key);
+    node->driver.emplace(Driver::Parts{node->io_, node->role, node->dialer, node->tls, *node->link, nullptr,
+                                       node->worker, node->log, &shards_, node == &busy ? 1U : 0U},
                          config);
-    ASSERT_TRUE(door->driver->start());
+    ASSERT_TRUE(node->driver->start());
   }
   first_.want(gate::Listen{true});
   ASSERT_TRUE(run_until([&] { return first_.driver->is_listening(); }));
@@ -277,13 +277,13 @@ TEST_F(ShardsTest, of_those_that_wait_for_a_slow_shard_the_address_with_most_giv
   std::vector<tcp::socket> peers;
   constexpr std::size_t kHosts = limits::kAcceptedUndecidedMax / limits::kAcceptedUndecidedPerAddressMax;
   for (std::uint8_t host = 1; host <= kHosts; ++host) {
-    // One that counts, and as many as may wait.
+    // One connection that counts, and as many as may wait.
     for (std::size_t i = 0; i <= limits::kAcceptedUndecidedPerAddressMax; ++i)
       peers.push_back(come_from(host));
   }
   peers.push_back(come_from(100));
   peers.push_back(come_from(100));
-  // The first one from there counts, the second waits in the place of another.
+  // The first connection from there counts; the second waits in the place of another.
   ASSERT_TRUE(run_until([&] { return first_.driver->counters().accepted == kHosts + 1; }));
   ASSERT_TRUE(run_until([&] { return first_.driver->counters().refused == 1; }));
   busy.driver->stop();
@@ -359,7 +359,7 @@ TEST_F(ShardsTest, shards_of_two_cores_are_not_mixed) {
   ASSERT_TRUE(run_until([&] { return other_core_.role.disconnected_.size() == 1; }));
   EXPECT_NE(other_core_.role.received_[2].find("link.second-core"), std::string::npos);
   EXPECT_TRUE(second_.role.links_.empty());
-  // Once the first has gone the other may have all of them.
+  // Once the first has ended the other may have all of them.
   core_0_.want(gate::Disconnect{2});
   ASSERT_TRUE(run_until([&] { return shards_.connections() == 0; }));
   other_core_.want(gate::DialLink{4, 0});
@@ -367,25 +367,25 @@ TEST_F(ShardsTest, shards_of_two_cores_are_not_mixed) {
   EXPECT_EQ(second_.role.link_peer_, 1U);
 }
 
-// As a core: its shard 1 dials edges that may have one or none of that number.
+// A core whose shard 1 dials edges that may have a shard of that number or none.
 class CoreShardTest : public ShardsTest {
  protected:
-  void start_shard(const std::vector<Door*>& edges) {
+  void start_shard(const std::vector<TestNode*>& edges) {
     DriverConfig config;
-    for (Door* edge : edges) {
+    for (TestNode* edge : edges) {
       config.edges.push_back({host_port(edge->driver->traversal_endpoints().front()), {edge->identity.pin}});
     }
     core_0_.driver.emplace(parts(core_0_, 0), DriverConfig{});
     core_1_.driver.emplace(parts(core_1_, 1), config);
     ASSERT_TRUE(core_1_.driver->start());
   }
-  void start_edge(Door& edge, std::size_t count) {
+  void start_edge(TestNode& edge, std::size_t count) {
     edge.link = *LinkTls::make(edge.identity.certificate, edge.identity.key, {0, count});
     DriverConfig config;
     config.traversal = {loopback()};
     config.core_pins = {{core_1_.identity.pin}};
     edge.driver.emplace(
-        Driver::Parts{io_, edge.role, edge.dialer, edge.tls, *edge.link, nullptr, edge.aside, edge.log},
+        Driver::Parts{io_, edge.role, edge.dialer, edge.tls, *edge.link, nullptr, edge.worker, edge.log},
         config);
     ASSERT_TRUE(edge.driver->start());
   }
@@ -415,7 +415,7 @@ TEST_F(CoreShardTest, carries_streams_from_its_first_link_until_no_edge_has_a_sh
   config.traversal = {where};
   config.core_pins = {{core_1_.identity.pin}};
   second_.driver.emplace(Driver::Parts{io_, second_.role, second_.dialer, second_.tls, *second_.link, nullptr,
-                                       second_.aside, second_.log},
+                                       second_.worker, second_.log},
                          config);
   ASSERT_TRUE(second_.driver->start());
   core_1_.want(gate::DialLink{6, 1});

@@ -1,4 +1,4 @@
-// Connections of several addresses at a full node: who is admitted, and who gives way.
+// Connections of several addresses at a full node: which are admitted, and which are displaced.
 #include "net/driver_fixture.h"
 #include "net/endpoint.h"
 
@@ -26,7 +26,7 @@ class DriverSharesTest : public DriverTest {
     return peer;
   }
   tcp::socket come(std::uint8_t host) { return come(io_, host, stranger_.driver->s2s_endpoints().front()); }
-  // One that is accepted and says something, so that the role knows it; its name there.
+  // A connection that sends something, so that the role knows it; returns its id there.
   gate::ConnId come_and_speak(std::uint8_t host) {
     const std::size_t known = stranger_.role.accepted_.size();
     peers_.push_back(come(host));
@@ -54,16 +54,16 @@ TEST_F(DriverSharesTest, when_all_unproved_places_are_taken_the_address_with_mos
   const gate::ConnId second = come_and_speak(1);
   come_and_speak(1);
   come_and_speak(2);
-  // Full. The newcomer's address holds nothing, that of the first three holds most.
+  // The node is full. The new connection's address holds nothing, that of the first three holds most.
   const gate::ConnId newcomer = come_and_speak(3);
   EXPECT_EQ(ended(), std::vector<gate::ConnId>{oldest});
   EXPECT_EQ(stranger_.role.last_error_->code, Code::kStreamTooMany);
   ASSERT_TRUE(run_until([&] { return is_closed(peers_[0]); }));
   EXPECT_TRUE(stranger_.log.has("net.displaced"));
-  // Two, one and one: an address that holds less than two takes the next.
+  // Two, one and one: an address that holds less than two displaces the next.
   come_and_speak(2);
   EXPECT_EQ(ended(), (std::vector<gate::ConnId>{oldest, second}));
-  // One, two and one: the address with most can take nothing from the others.
+  // One, two and one: the address with most cannot displace others.
   peers_.push_back(come(2));
   ASSERT_TRUE(run_until([&] { return counters().refused == 1; }));
   EXPECT_EQ(ended().size(), 2U);
@@ -108,10 +108,10 @@ TEST_F(DriverSharesTest, one_address_has_a_quarter_of_the_streams_and_a_full_nod
     conns.push_back(come_and_speak(host));
     stranger_.role.proved_.insert(conns.back());
   }
-  // A share is spent though the connections have proved themselves.
+  // Authenticated connections count against the share, too.
   peers_.push_back(come(1));
   ASSERT_TRUE(run_until([&] { return counters().refused == 1; }));
-  // Of several that hold most the one with the oldest stream gives way.
+  // Of several that hold most the one with the oldest stream is displaced.
   come_and_speak(5);
   EXPECT_EQ(ended(), std::vector<gate::ConnId>{conns[0]});
   come_and_speak(5);

@@ -36,7 +36,7 @@ TEST_F(DriverTest, starttls_on_both_ends_begins_behind_what_was_said_before) {
 
 TEST_F(DriverTest, tls_waits_until_all_that_was_said_before_is_written) {
   gate::ConnId conn = connect();
-  // More than the socket takes at once; the peer does not read yet.
+  // More than the socket accepts at once; the peer does not read yet.
   client_.want(gate::Hold{2, true});
   std::string much(4 * 1024 * 1024, 'x');
   server_.say(conn, much);
@@ -62,7 +62,7 @@ TEST_F(DriverTest, what_is_said_while_writing_is_blocked_still_comes_before_tls)
   server_.say(conn, "<proceed/>");
   server_.want(accepting(conn));
   ASSERT_TRUE(run_until([&] { return server_.role.wants_.empty(); }));
-  // Said after the order: it belongs behind the handshake.
+  // Sent after the order: it belongs after the handshake.
   server_.say(conn, "<features/>");
   client_.role.on_bytes = [&](gate::ConnId, std::string_view) {
     if (client_.role.received_[2].ends_with("<proceed/>")) client_.role.wants_.emplace_back(initiating(2));
@@ -157,7 +157,7 @@ TEST_F(DriverTest, records_that_are_there_together_are_given_at_once) {
   EXPECT_EQ(times, 1);
 }
 
-TEST_F(DriverTest, on_a_quiet_door_what_comes_is_answered_within_its_own_event) {
+TEST_F(DriverTest, on_a_quiet_node_an_event_is_answered_at_once) {
   gate::ConnId conn = connect();
   server_.role.on_bytes = [&](gate::ConnId, std::string_view) { server_.role.say(conn, "answer"); };
   client_.say(2, "question");
@@ -224,7 +224,7 @@ TEST_F(DriverTest, outputs_for_a_connection_that_is_over_are_ignored) {
   server_.want(accepting(conn));
   server_.want(gate::Disconnect{conn});
   ASSERT_TRUE(run_until([&] { return server_.role.wants_.empty(); }));
-  // The role is relieved of them.
+  // The driver has taken them from the role.
   EXPECT_TRUE(server_.role.pending_[conn].empty());
 }
 
@@ -236,7 +236,7 @@ TEST_F(DriverTest, timeouts_come_when_they_are_due_and_move_with_the_role) {
   server_.role.timeout_ = now.mono + 20ms;
   server_.driver->wake();
   ASSERT_TRUE(run_until([&] { return server_.role.timeouts_ == 1; }));
-  // One that moved back fires late, not early: handle_timeout checks.
+  // A timer that moved back fires late, not early: handle_timeout checks.
   now = server_.driver->now();
   server_.role.timeout_ = now.mono + 10ms;
   server_.driver->wake();

@@ -1,4 +1,4 @@
-// Our addresses and Asio's.
+// Conversions between our addresses and Asio's.
 #pragma once
 
 #include <boost/asio/ip/tcp.hpp>
@@ -16,8 +16,8 @@ tcp::endpoint to_asio(const dns::Endpoint& endpoint);
 // Both forms of an IPv4 address become the same Endpoint.
 dns::Endpoint from_asio(const tcp::endpoint& endpoint);
 
-// The same /64, or the same IPv4 address: what counts as one address where connections are counted, since
-// whoever has an IPv6 address has a /64 of them.
+// The /64 or the IPv4 address that counts as one address where connections are counted: a host with an IPv6
+// address usually has a whole /64.
 dns::Ip counted_as(const dns::Ip& ip);
 
 }  // namespace sallyport::net

@@ -16,16 +16,16 @@ namespace {
 
 constexpr const char* kName = "handshakes";
 
-// What TLS signs with (RFC 8446 4.2.3, RFC 8422) ...
+// The keys that TLS signs with (RFC 8446 4.2.3, RFC 8422) ...
 constexpr std::string_view kSigning[] = {"EC", "RSA", "RSA-PSS", "ED25519", "ED448"};
-// ... and what else it makes or has a key for.
+// ... and the other algorithms that it has keys for.
 constexpr std::string_view kOthers[] = {"X25519", "HKDF", "TLS1-PRF", "HMAC"};
 
-// What the contexts offer (RFC 9325 4.2); OpenSSL's list of keys is the longer to go through the more ciphers
-// stand beside them.
+// The ciphers that the contexts offer (RFC 9325 4.2). OpenSSL searches its list of keys more slowly the more
+// ciphers there are.
 constexpr std::string_view kCiphers[] = {"AES-128-GCM", "AES-256-GCM", "ChaCha20-Poly1305"};
 
-// The default provider in a context of its own, and what of it is shown in another.
+// The default provider in a context of its own, and the part of it that another context sees.
 struct Shown {
   OSSL_LIB_CTX* inner = nullptr;
   OSSL_PROVIDER* whole = nullptr;
@@ -42,7 +42,7 @@ Shown& shown() {
 }
 
 bool is_one_of(std::span<const std::string_view> kinds, const OSSL_ALGORITHM& algorithm) {
-  // Of its names the first is the one that is meant.
+  // An algorithm has several names; the first is the main one.
   std::string_view names = algorithm.algorithm_names;
   return std::find(kinds.begin(), kinds.end(), names.substr(0, names.find(':'))) != kinds.end();
 }
@@ -89,7 +89,7 @@ void read_whole() {
   shown().ciphers = part_of(OSSL_OP_CIPHER, is_offered);
   const OSSL_DISPATCH* function = OSSL_PROVIDER_get0_dispatch(shown().whole);
   for (; function != nullptr && function->function_id != 0; ++function) {
-    // The end of the whole is not for this part of it to bring about.
+    // Unloading this part must not unload the whole provider.
     bool is_ours = function->function_id == OSSL_FUNC_PROVIDER_QUERY_OPERATION ||
                    function->function_id == OSSL_FUNC_PROVIDER_TEARDOWN;
     if (!is_ours) shown().functions.push_back(*function);
@@ -104,7 +104,7 @@ int begin(const OSSL_CORE_HANDLE*, const OSSL_DISPATCH*, const OSSL_DISPATCH** f
   return 1;
 }
 
-// Who is shown a part goes before the whole.
+// The context that sees a part is freed before the whole.
 void end() {
   OSSL_PROVIDER_unload(shown().part);
   OSSL_LIB_CTX_free(shown().library);

@@ -8,7 +8,7 @@
 namespace sallyport::net {
 namespace {
 
-// A certificate with such a key, as it crosses the wire.
+// A certificate with such a key, as it is sent.
 std::string certificate_with(EVP_PKEY* key) {
   PkeyPtr issuer = new_key();
   UnixTime now(std::chrono::seconds(1'700'000'000));

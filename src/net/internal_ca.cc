@@ -12,7 +12,7 @@ namespace sallyport::net {
 namespace {
 
 constexpr auto kLifetime = std::chrono::hours(24 * 3652);
-// Clocks of inside servers may be behind ours.
+// Clocks of internal servers may be behind ours.
 constexpr auto kBackdated = std::chrono::hours(1);
 
 using ConstraintsPtr = OpensslPtr<NAME_CONSTRAINTS, NAME_CONSTRAINTS_free>;
@@ -50,7 +50,7 @@ Result<CaPem> make_internal_ca(std::string_view core_name, const std::vector<pol
                                UnixTime now) {
   PkeyPtr key = new_key();
   if (!key) return Error{Code::kInternal, openssl_reasons()};
-  // Two authorities of one core differ in name, too: some servers look issuers up by name alone.
+  // Two authorities of one core also differ in name: some servers look up issuers by name alone.
   std::string year = std::to_string(
       static_cast<int>(std::chrono::year_month_day(std::chrono::floor<std::chrono::days>(now)).year()));
   std::string name = "Sallyport internal CA " + year + " " + std::string(core_name);
@@ -97,7 +97,7 @@ Result<CaPem> open_internal_ca(const std::string& state, std::string_view core_n
   if (!has_key) {
     auto made = make_internal_ca(core_name, inside, now);
     if (!made) return made;
-    // The key first: a certificate without its key might be given to servers already.
+    // The key first: a certificate without its key might already be given to servers.
     if (auto written = write_file(key_path, made->key, 0600); !written) return std::move(written).error();
     if (auto written = write_file(certificate_path, made->certificates, 0644); !written)
       return std::move(written).error();

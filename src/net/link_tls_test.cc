@@ -6,11 +6,11 @@ namespace {
 
 class LinkTlsTest : public ::testing::Test {
  protected:
-  struct Door {
-    IdentityPem identity = *make_identity("door", civil_now());
+  struct TestNode {
+    IdentityPem identity = *make_identity("node", civil_now());
     std::unique_ptr<LinkTls> tls = *LinkTls::make(identity.certificate, identity.key);
   };
-  Door core_, edge_, stranger_;
+  TestNode core_, edge_, stranger_;
 };
 
 TEST_F(LinkTlsTest, both_ends_prove_a_pinned_key) {
@@ -39,11 +39,14 @@ TEST_F(LinkTlsTest, both_ends_prove_a_pinned_key) {
       EXPECT_EQ(accepting->facts().version, "TLSv1.3");
     } else if (row.core_good) {
       EXPECT_EQ(accepting->error().code, Code::kTlsPin);
-      EXPECT_EQ(accepting->error().text, core_.identity.pin);
-      // The core took its handshake for complete, and hears the reason when it reads.
+      EXPECT_EQ(accepting->error().text, "the core's key has the pin " + core_.identity.pin);
+      // The core considered its handshake complete and learns the reason when it reads.
       char byte = 0;
       EXPECT_EQ(dialling->read(&byte, 1).step, TlsStep::kFailed);
       EXPECT_EQ(dialling->error().code, Code::kTlsPinRefused) << dialling->error().text;
+      EXPECT_TRUE(
+          dialling->error().text.starts_with("the edge rejected this node's key, pin " + core_.identity.pin))
+          << dialling->error().text;
     } else {
       EXPECT_EQ(dialling->error().code, Code::kTlsPin);
       EXPECT_EQ(accepting->error().code, Code::kTlsPinRefused) << accepting->error().text;

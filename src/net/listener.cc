@@ -64,7 +64,7 @@ Result<void> Listener::bind_again() {
   auto failed = [&error] { return static_cast<bool>(error); };
   tcp::acceptor& acceptor = state_->acceptor;
   acceptor.open(endpoint.protocol(), error);
-  // Connections of an earlier life must not keep us from the port.
+  // Connections of an earlier process must not block the port.
   if (!failed()) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
   // "[::]:5269" and "0.0.0.0:5269" are two listeners, in whatever order they are written.
   if (!failed() && endpoint.protocol() == tcp::v6()) acceptor.set_option(asio::ip::v6_only(true), error);
@@ -98,7 +98,7 @@ void Listener::close() {
   state_->is_open = false;
   boost::system::error_code ignored;
   state_->acceptor.close(ignored);
-  // The same address again: it was ours a moment ago, and if somebody took it meanwhile `open` says so.
+  // Binds the same address again. If another process has taken it meanwhile, `open` reports that.
   if (auto bound = bind_again(); !bound) return;
 }
 
@@ -111,7 +111,7 @@ asio::awaitable<void> Listener::accept_all(std::shared_ptr<State> state) {
     if (!error) {
       state->accepted(std::move(socket));
     } else if (is_short_of_descriptors(error)) {
-      // The connection stays in the system's queue: trying again at once would only burn time.
+      // The connection stays in the system's queue: retrying at once would only use CPU time.
       asio::steady_timer rest(state->acceptor.get_executor(), limits::kAcceptRest);
       co_await rest.async_wait(kAwait);
     }

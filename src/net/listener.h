@@ -1,5 +1,5 @@
-// A listening TCP socket that is bound from the start and listens only while it is told to: while it does
-// not, a peer is refused at once and goes on to its next target.
+// A TCP socket that is bound from the start and listens only between `open` and `close`. While it does not, a
+// peer is refused at once and continues with its next target.
 #pragma once
 
 #include <functional>
@@ -29,10 +29,10 @@ class Listener {
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
 
-  // Binds again where `close` could not. After an error it may be tried again. Errors: as `listen_error`.
+  // Binds again where `close` could not. May be repeated after an error. Errors: as `listen_error`.
   Result<void> open();
   bool is_open() const;
-  // Connections that the system holds for us and we did not take are reset. Stays bound.
+  // Resets connections that the system has accepted and we have not. Stays bound.
   void close();
   const dns::Endpoint& endpoint() const { return endpoint_; }
 

@@ -10,7 +10,7 @@ namespace sallyport::net {
 
 namespace {
 
-// Clocks of inside servers may be behind ours.
+// Clocks of internal servers may be behind ours.
 constexpr auto kBackdated = std::chrono::hours(1);
 // A larger RSA key signs ten times as slowly (limits::kMintsSlowKeyPart).
 constexpr int kFastRsaBitsMax = 3072;
@@ -81,7 +81,7 @@ bool Minter::may_mint(const std::string& source, UnixTime now) {
   return true;
 }
 
-// All servers may use a leaf; it counts for the one for which it was minted.
+// All servers may use a leaf; it counts for the server for which it was minted.
 void Minter::touch(const std::string& name, Leaf& leaf) {
   leaf.place.reset();
   leaf.place = places_.hold({leaf.source}, &name);
@@ -89,7 +89,7 @@ void Minter::touch(const std::string& name, Leaf& leaf) {
 
 void Minter::make_room(const std::string& source) {
   if (places_.place({source}).room == Places::Room::kFree) return;
-  // The newcomer's own server may be the one that has most.
+  // The server that needs the new leaf may itself be the one that has most.
   leaves_.erase(std::string(**places_.oldest_of_largest()));
 }
 
@@ -105,7 +105,7 @@ Result<std::shared_ptr<const Credential>> Minter::credential_for(const xmpp::Dom
   if (auto judged = judge(domain); !judged) return std::move(judged).error();
   const std::string source = source_of_address(peer.bytes);
   if (!may_mint(source, now)) {
-    // What waits for its renewal is good for half its life yet.
+    // A leaf that waits for renewal is valid for half its lifetime.
     bool still_good = found != leaves_.end() && now < found->second.credential->not_after();
     if (still_good) return found->second.credential;
     return Error{Code::kTlsMintRate, name};
@@ -133,7 +133,7 @@ Result<Minter::Leaf> Minter::mint(const std::string& name, UnixTime now) {
       x && X509_set_issuer_name(x.get(), X509_get_subject_name(issuer)) == 1 &&
       add_extension(x.get(), issuer, NID_basic_constraints, "critical,CA:FALSE") &&
       add_extension(x.get(), issuer, NID_key_usage, "critical,digitalSignature") &&
-      // Inside, the core is client and server in one, and old servers look at each purpose (XEP-0178).
+      // On the internal side the core is client and server, and old servers check each purpose (XEP-0178).
       add_extension(x.get(), issuer, NID_ext_key_usage, "serverAuth,clientAuth") &&
       add_extension(x.get(), issuer, NID_subject_key_identifier, "hash") &&
       add_extension(x.get(), issuer, NID_authority_key_identifier, "keyid") &&

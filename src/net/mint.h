@@ -1,12 +1,13 @@
-// Certificates minted for remote domains: how the core proves to an inside server that it speaks for one.
+// Certificates minted for remote domains: the core proves with them to an internal server that it speaks for
+// the domain.
 //
 // One leaf per remote domain, short-lived, signed by the private authority (net/internal_ca.h), kept in a
-// bounded cache and renewed when half its life is over. The leaves' key lives in memory only, and is another
-// one in each process.
+// bounded cache and renewed after half its lifetime. The leaves' key exists in memory only and differs in
+// each process.
 //
 // Mints and cached leaves are shared fairly between the internal servers, by address (docs/limits.md "Fair
-// shares"): one takes no more mints of a second than it leaves to others, and when the cache is full the
-// server for which most leaves were minted loses the one that was used longest ago.
+// shares"): a server may use at most as many mints of a second as it leaves to others. When the cache is
+// full, the server for which most leaves were minted loses the least recently used one.
 #pragma once
 
 #include <map>
@@ -30,12 +31,11 @@ class Minter : public CertificateSource {
                                               std::size_t mints_per_second = limits::kMintsPerSecondMax);
   ~Minter() override;
 
-  // From now on these are the inside names, and none is minted for (DESIGN invariant 5). Cached leaves for
-  // them go.
+  // Replaces the internal names, for which nothing is minted, and drops cached leaves for them.
   void set_inside(std::vector<policy::DomainPattern> inside);
 
-  // Errors: kPolicyInsideName, also for what the authority is constrained not to name; kTlsMintRate
-  // (the bound given to `make`); kInternal.
+  // Errors: kPolicyInsideName, also for names that the authority's constraints exclude; kTlsMintRate (the
+  // limit given to `make`); kInternal.
   Result<std::shared_ptr<const Credential>> credential_for(const xmpp::Domain& domain, UnixTime now,
                                                            const dns::Ip& peer = {}) override;
 
@@ -56,7 +56,7 @@ class Minter : public CertificateSource {
   Result<void> judge(const xmpp::Domain& domain) const;
   bool may_mint(const std::string& source, UnixTime now);
   void make_room(const std::string& source);
-  // Puts the leaf behind all others of its server.
+  // Makes the leaf the most recently used one of its server.
   void touch(const std::string& name, Leaf& leaf);
   Result<Leaf> mint(const std::string& name, UnixTime now);
 

@@ -23,7 +23,7 @@ std::vector<policy::DomainPattern> patterns(const std::vector<std::string>& text
   return out;
 }
 
-// What a server that trusts the authority alone says of the certificate, for TLS in either direction.
+// How a server that trusts only this authority verifies the certificate, for TLS in either direction.
 std::string verdict(const std::string& ca, const Credential& leaf, int purpose, bool strict = true) {
   X509Ptr anchor(PEM_read_bio_X509(read_bio(ca).get(), nullptr, nullptr, nullptr));
   StorePtr store(X509_STORE_new());
@@ -87,7 +87,7 @@ TEST_F(MintTest, an_inside_name_is_never_minted_for) {
 }
 
 TEST_F(MintTest, the_authority_itself_may_not_name_the_inside) {
-  // Whoever stole the key signs what the Minter refuses: servers refuse it, too.
+  // Certificates that a thief of the key signs, and the Minter would not: servers reject them.
   auto key = Credential::parse(ca_.certificates, ca_.key);
   ASSERT_TRUE(key);
   for (const auto& [name, expected] :
@@ -115,7 +115,7 @@ TEST_F(MintTest, leaves_are_kept_and_renewed_at_half_life) {
   EXPECT_EQ(*source->credential_for(domain("a.example"), half), first);
   auto second = *source->credential_for(domain("a.example"), half + std::chrono::seconds(1));
   EXPECT_NE(second, first);
-  // A clock that was set back leaves nobody with a certificate of the future.
+  // After a clock is set back no certificate is valid only in the future.
   EXPECT_NE(*source->credential_for(domain("a.example"), now_ - std::chrono::hours(2)), second);
   EXPECT_EQ(source->minted(), 3U);
   EXPECT_EQ(source->cached(), 1U);
@@ -123,7 +123,7 @@ TEST_F(MintTest, leaves_are_kept_and_renewed_at_half_life) {
 
 TEST_F(MintTest, minting_is_limited_by_the_second_but_what_is_cached_is_not) {
   auto source = *Minter::make(ca_, {}, 8);
-  // Half of them for one server, the last one for as many servers as it takes.
+  // Half of them for one server, the rest for as many servers as needed.
   std::vector<dns::Ip> servers;
   for (std::uint8_t i = 0; i < 9; ++i) servers.push_back(dns::Ip::v4({10, 0, 0, i}));
   for (std::size_t i = 0; i < 8; ++i) {
@@ -233,7 +233,7 @@ class InternalCaTest : public ::testing::Test {
   void TearDown() override {
     ::unlink((state_ + "/internal-ca.crt").c_str());
     ::unlink((state_ + "/internal-ca.key").c_str());
-    EXPECT_EQ(::rmdir(state_.c_str()), 0);  // nothing else was left there
+    EXPECT_EQ(::rmdir(state_.c_str()), 0);  // nothing else is there
   }
   std::string state_;
 };

@@ -93,12 +93,12 @@ class Nsd {
     const auto config = folder_ + "/nsd.conf";
     pid_ = ::fork();
     if (pid_ == 0) {
-      // Nor may it hold open what whoever runs the test reads.
+      // It must not keep the output of the test runner open.
       const int nowhere = ::open("/dev/null", O_RDWR);
       for (int fd = 0; fd < 3; ++fd) ::dup2(nowhere, fd);
-      // A test that dies takes its server along.
+      // The server ends with the test.
       ::prctl(PR_SET_PDEATHSIG, SIGTERM);
-      // The test's own listeners stay the test's.
+      // It does not inherit the test's listeners.
       ::close_range(3, ~0U, 0);
       ::execlp("nsd", "nsd", "-d", "-c", config.c_str(), nullptr);
       ::execl("/usr/sbin/nsd", "nsd", "-d", "-c", config.c_str(), nullptr);

@@ -1,5 +1,4 @@
-// OpenSSL's objects with owners, and its error queue as text. For the .cc files of this layer; no
-// public header needs it.
+// Owning pointers for OpenSSL's objects, and its error queue as text. For the .cc files of this layer only.
 #pragma once
 
 #include <memory>
@@ -30,15 +29,15 @@ using PkeyPtr = OpensslPtr<EVP_PKEY, EVP_PKEY_free>;  // clears the key's number
 using BioPtr = OpensslPtr<BIO, BIO_free_all>;
 using StorePtr = OpensslPtr<X509_STORE, X509_STORE_free>;
 using RequestPtr = OpensslPtr<X509_REQ, X509_REQ_free>;
-// The stacks alone; what stands on them belongs to somebody else. (OpenSSL's sk_*_free are macros.)
+// Frees the stack but not its elements, which have other owners. (OpenSSL's sk_*_free are macros.)
 inline void free_stack(STACK_OF(X509) * stack) { sk_X509_free(stack); }
 inline void free_extensions(STACK_OF(X509_EXTENSION) * stack) { sk_X509_EXTENSION_free(stack); }
 using ChainPtr = OpensslPtr<STACK_OF(X509), free_stack>;
 using ExtensionsPtr = OpensslPtr<STACK_OF(X509_EXTENSION), free_extensions>;
 using GeneralNamesPtr = OpensslPtr<GENERAL_NAMES, GENERAL_NAMES_free>;
 
-// All that stands in this thread's error queue, oldest first, and empties it: "reason; reason". Never
-// empty: "unknown" when nothing stands there.
+// Empties this thread's error queue and returns it, oldest first: "reason; reason". "unknown" when the queue
+// is empty.
 std::string openssl_reasons();
 
 // Reads the bytes in place; they outlive the BIO.

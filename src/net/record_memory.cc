@@ -10,12 +10,11 @@ namespace sallyport::net {
 
 namespace {
 
-// A record with all that OpenSSL puts around it has 16,709 bytes or a little less; nothing else of OpenSSL's
-// is as large.
+// A record with OpenSSL's overhead has 16,709 bytes or a little less; OpenSSL has no other blocks as large.
 constexpr std::size_t kBlockBytesMin = 16 * 1024;
 constexpr std::size_t kBlockBytes = 17 * 1024;
-// One connection at a time reads or writes in a thread: a buffer each, and one more of each that waits for
-// the rest of a record.
+// One connection at a time reads or writes in a thread: one buffer for each, and one more of each that waits
+// for the rest of a record.
 constexpr std::size_t kWaitingMax = 4;
 
 bool is_for_record(std::size_t size) { return size > kBlockBytesMin && size <= kBlockBytes; }
@@ -27,7 +26,7 @@ struct Waiting {
   }
   std::array<void*, kWaitingMax> blocks{};
   std::size_t count = 0;
-  // OpenSSL may give memory back later than this in the thread's end.
+  // While the thread ends, OpenSSL may free memory after this is destroyed.
   bool is_over = false;
 };
 thread_local Waiting waiting;
@@ -43,7 +42,7 @@ void* take_memory(std::size_t size, const char*, int) {
 void* resize_memory(void* block, std::size_t size, const char*, int) { return std::realloc(block, size); }
 
 void give_memory(void* block, const char*, int) {
-  // Any block that is large enough will do, wherever it is from.
+  // Any block that is large enough can be reused, wherever it is from.
   std::size_t size = block == nullptr ? 0 : ::malloc_usable_size(block);
   bool is_kept = size >= kBlockBytes && size < kBlockBytes + 1024 && waiting.count < kWaitingMax;
   if (!is_kept || waiting.is_over) return std::free(block);

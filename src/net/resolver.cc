@@ -36,7 +36,7 @@ std::string outcome_text(const ub_result& result) {
   return fmt::format("RCODE {}", result.rcode);
 }
 
-// Reads each record with `parse`, up to `size_max` of them. When none can be read the answer has failed.
+// Parses each record with `parse`, up to `size_max` of them. When none can be parsed the answer is a failure.
 template <typename Record, typename Parse>
 std::vector<Record> read_records(const ub_result& result, std::size_t size_max, dns::Outcome& outcome,
                                  std::string& text, Parse parse) {
@@ -105,14 +105,14 @@ Result<void> Resolver::configure(ub_ctx* context, const ResolverSetup& setup) {
       {"num-queries-per-thread:", std::to_string(limits::kDnsQuestionsMax)},
       {"outgoing-range:", "512"},
       {"outgoing-num-tcp:", "16"},
-      // A forwarder on this machine is usual; names that lead here are judged by the dialler, not hidden.
+      // A forwarder on this machine is common; the dialler, not the resolver, refuses names that lead here.
       {"do-not-query-localhost:", "no"},
       {"unblock-lan-zones:", "yes"},
-      // RFC 9715: what passes everywhere without fragments.
+      // RFC 9715: a size that passes everywhere without fragments.
       {"edns-buffer-size:", "1232"},
       {"qname-minimisation:", "no"},
       {"cache-max-negative-ttl:", std::to_string(std::chrono::seconds(limits::kDnsNegativeTtlMax).count())},
-      // A forwarder that was down is asked again soon after it is back.
+      // Asks a forwarder that was down again soon after it is back.
       {"infra-keep-probing:", "yes"},
       {"infra-host-ttl:", "10"},
       {"module-config:", setup.trust_anchor.empty() ? "iterator" : "validator iterator"},
@@ -126,7 +126,7 @@ Result<void> Resolver::configure(ub_ctx* context, const ResolverSetup& setup) {
     if (!ok) return ok;
   }
   if (!setup.trust_anchor.empty()) {
-    // libunbound reads it later, and then says only that something is wrong.
+    // libunbound reads it later, and then reports an error without details.
     if (::access(setup.trust_anchor.c_str(), R_OK) != 0) return {Code::kFileUnreadable, setup.trust_anchor};
     auto ok = check(ub_ctx_add_ta_file(context, setup.trust_anchor.c_str()), Code::kFileUnreadable,
                     setup.trust_anchor);
@@ -147,19 +147,19 @@ Result<void> Resolver::configure(ub_ctx* context, const ResolverSetup& setup) {
 Result<std::shared_ptr<Resolver>> Resolver::make(asio::any_io_executor executor, const ResolverSetup& setup) {
   Context context(ub_ctx_create());
   if (!context) return {Code::kInternal, "libunbound did not start"};
-  // What it would say on stderr comes back as an error or an answer's text.
+  // Keeps it off stderr: errors and answers have the text.
   ub_ctx_debugout(context.get(), nullptr);
   if (auto ok = configure(context.get(), setup); !ok) return std::move(ok).error();
   if (auto ok = check(ub_ctx_async(context.get(), 1), Code::kInternal, "libunbound"); !ok) {
     return std::move(ok).error();
   }
-  // Names that libunbound answers by itself (RFC 6761 6.2, RFC 8375) though closed networks serve them.
+  // libunbound answers these names by itself (RFC 6761 6.2, RFC 8375) though closed networks serve them.
   for (const char* zone : {"test.", "home.arpa."}) {
     if (auto ok = check(ub_ctx_zone_remove(context.get(), zone), Code::kInternal, zone); !ok) {
       return std::move(ok).error();
     }
   }
-  // A copy, because asio closes what it watches and libunbound closes its own.
+  // A duplicate, because asio closes the descriptor it watches and libunbound closes its own.
   const int fd = ::dup(ub_fd(context.get()));
   if (fd < 0) return {Code::kInternal, "no descriptor left for libunbound"};
   return std::shared_ptr<Resolver>(new Resolver(std::move(executor), std::move(context), fd));
@@ -191,7 +191,7 @@ Result<void> Resolver::take_place(Pending& pending) {
   if (found.room == Places::Room::kYields) {
     Pending& loser = **found.loser;
     withdraw(loser);
-    loser.fail("given up for another domain: too many questions are under way");
+    loser.fail("displaced by another domain: too many questions are under way");
     loser.wake->cancel();
     found = places_.place(keys);
   }
@@ -219,7 +219,7 @@ void Resolver::begin(Pending& pending) {
 void Resolver::withdraw(Pending& pending) {
   if (!std::exchange(pending.under_way, false)) return;
   pending.place.reset();
-  // Without its callback: `pending` may be gone before libunbound is done with the question.
+  // Removes its callback: `pending` may be destroyed before libunbound is done with the question.
   ub_cancel(context_.get(), pending.async_id);
   if (--under_way_ == 0) ready_.cancel();
 }
@@ -284,7 +284,7 @@ asio::awaitable<void> Resolver::Questions::wait(Clock::time_point until) {
     }
     wake_.expires_at(next);
     co_await wake_.async_wait(asio::as_tuple(asio::use_awaitable));
-    // A cancelled coroutine is told so here; an answer also ends the wait early.
+    // Throws in a cancelled coroutine; an answer also ends the wait early.
     if ((co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none) {
       throw boost::system::system_error(asio::error::operation_aborted);
     }

@@ -1,5 +1,5 @@
-// Questions to DNS, asked through libunbound: SRV and addresses, with a deadline, validated when there is a
-// trust anchor. Answers are dns/records values. libunbound keeps the cache, in memory, by TTL.
+// DNS questions for SRV and addresses through libunbound, with a deadline, validated when there is a trust
+// anchor. Answers are dns/records values. libunbound has the cache, in memory, by TTL.
 //
 // One Resolver belongs to one executor of one thread and is used only there; libunbound's own thread
 // talks to it through a descriptor.
@@ -33,11 +33,11 @@ namespace asio = boost::asio;
 // [resolver] in edge.toml.
 struct ResolverSetup {
   std::vector<route::HostPort> servers;  // IP addresses; empty: /etc/resolv.conf and /etc/hosts
-  std::string trust_anchor;              // path; empty: nothing is validated, every answer is insecure
+  std::string trust_anchor;              // path; empty: no validation, every answer is insecure
   std::vector<std::string> insecure;     // no validation at and below these names
 };
 
-// Shared: whoever has Questions keeps it, so that another can take its place while they are under way.
+// Shared: Questions keep it alive, so that it can be replaced while they are under way.
 class Resolver : public std::enable_shared_from_this<Resolver> {
   struct Pending;
 
@@ -50,22 +50,22 @@ class Resolver : public std::enable_shared_from_this<Resolver> {
   Resolver(const Resolver&) = delete;
   Resolver& operator=(const Resolver&) = delete;
 
-  // Several questions under way at once, waited for together by one coroutine. Destroying it withdraws what
-  // is not answered. At most limits::kDnsQuestionsMax are under way in one Resolver, and at most
-  // limits::kDnsQuestionsPerZoneMax for one zone; one more fails at once. When all are, a zone that has fewer
-  // takes the place of the oldest question of the zone that has most, which fails.
+  // Several questions at once, awaited together by one coroutine. Destroying it withdraws unanswered ones. At
+  // most limits::kDnsQuestionsMax are under way in one Resolver, and at most limits::kDnsQuestionsPerZoneMax
+  // for one zone; one more fails at once. When all places are taken, a zone that has fewer displaces the
+  // oldest question of the zone that has most, which fails.
   class Questions {
    public:
     using Clock = std::chrono::steady_clock;
-    // `domain`: the remote domain for which they are asked. They count for its zone, which is the last two
-    // labels, whatever names they ask for. Empty: for none.
+    // `domain`: the remote domain that they are asked for. They count for its zone, the last two labels,
+    // whatever names they ask for. Empty: for none.
     explicit Questions(Resolver& resolver, std::string_view domain = {});
     ~Questions();
     Questions(const Questions&) = delete;
     Questions& operator=(const Questions&) = delete;
 
-    // Returns the number by which the answer is known. A question that is not answered within
-    // limits::kDnsTimeout, or by `deadline`, has failed.
+    // Returns the number of the answer. A question fails if it is not answered within limits::kDnsTimeout, or
+    // by `deadline`.
     std::size_t ask(const std::string& name, dns::RecordType type, Clock::time_point deadline);
     bool is_done(std::size_t question) const;
     bool is_all_done() const;
@@ -74,7 +74,7 @@ class Resolver : public std::enable_shared_from_this<Resolver> {
     // Returns when every question is done.
     asio::awaitable<void> wait_all();
 
-    // What is known of a question of that type; a failure while nothing is.
+    // The answer to a question of that type; a failure while there is none.
     const dns::SrvAnswer& srv(std::size_t question) const;
     const dns::AddressAnswer& addresses(std::size_t question) const;
 
@@ -98,8 +98,8 @@ class Resolver : public std::enable_shared_from_this<Resolver> {
 
   static Result<void> configure(ub_ctx* context, const ResolverSetup& setup);
   Resolver(asio::any_io_executor executor, Context context, int fd);
-  // Waits for libunbound's descriptor as long as a question is under way, and no longer: an idle
-  // resolver keeps no executor alive.
+  // Waits for libunbound's descriptor only while a question is under way: an idle resolver keeps no executor
+  // alive.
   void listen();
   void begin(Pending& pending);
   Result<void> take_place(Pending& pending);
@@ -109,7 +109,7 @@ class Resolver : public std::enable_shared_from_this<Resolver> {
   asio::any_io_executor executor_;
   Context context_;
   asio::posix::stream_descriptor ready_;
-  // Handlers of the descriptor look here whether the Resolver is still there.
+  // Handlers of the descriptor check here whether the Resolver still exists.
   std::shared_ptr<Resolver*> self_;
   bool listening_ = false;
   std::size_t under_way_ = 0;

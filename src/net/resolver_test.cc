@@ -160,7 +160,7 @@ TEST_F(ResolverTest, many_questions_are_under_way_at_once) {
   for (std::size_t i = 0; i < 200; ++i) EXPECT_EQ(questions.addresses(i).outcome, Outcome::kNoName);
 }
 
-// A zone whose every answer is signed, but for one record that was altered afterwards.
+// A zone whose answers are all signed, with one record that was altered afterwards.
 class SignedZoneTest : public ResolverTest {
  protected:
   static void SetUpTestSuite() {
@@ -208,7 +208,7 @@ TEST_F(SignedZoneTest, without_an_anchor_every_answer_is_insecure) {
 
 class SilentServerTest : public ResolverTest {
  protected:
-  // Takes questions and never answers.
+  // Accepts questions and never answers.
   asio::ip::udp::socket silent_{io_, asio::ip::udp::endpoint(asio::ip::make_address("127.0.0.1"), 0)};
   void SetUp() override { ask_at(silent_.local_endpoint().port()); }
 };
@@ -262,7 +262,7 @@ TEST_F(SilentServerTest, when_all_places_are_taken_the_zone_with_most_gives_up_i
   EXPECT_TRUE(zones[0]->is_done(0));
   EXPECT_FALSE(zones[0]->is_done(1));
   EXPECT_EQ(zones[0]->addresses(0).outcome, Outcome::kFailure);
-  // All are equal but the newcomer and the one that lost: the others cannot take from each other.
+  // All are equal except the new one and the one that lost: the others cannot displace each other.
   zones.erase(zones.begin());
   Resolver::Questions again(*resolver_, "partner.test");
   EXPECT_FALSE(again.is_done(again.ask("host2.partner.test", RecordType::kA, deadline)));

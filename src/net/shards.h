@@ -1,8 +1,8 @@
-// What the shards of one door have in common, and the way from one to another (docs/shards.md "A shard
-// is a whole node"): limits that hold for the door, and which shards carry streams. A shard is a thread with
-// a loop, a Driver and a role of its own; everything else is its own.
+// The state that the shards of one node share, and messages from one to another (docs/ARCHITECTURE.md): the
+// node's limits, and which shards carry streams. A shard is a thread with a loop, a Driver and a role of its
+// own and shares nothing else.
 //
-// May be called from any of their threads, but for `enter`. Outlives the drivers; its loops outlive it.
+// May be called from any of their threads, except `enter`. Outlives the drivers; its loops outlive it.
 #pragma once
 
 #include <array>
@@ -34,21 +34,21 @@ class Shards {
 
   std::size_t count() const { return seats_.size(); }
 
-  // Which loop and driver a shard has. Before any loop runs.
+  // Sets the loop and driver of a shard. To be called before any loop runs.
   void enter(std::size_t shard, asio::io_context& io, Driver& driver) { seats_[shard] = {&io, &driver}; }
   asio::io_context& io(std::size_t shard) const { return *seats_[shard].io; }
   // To be used in that shard's loop, or while no loop runs.
   Driver& driver(std::size_t shard) const { return *seats_[shard].driver; }
-  // Carries the order, a callable that takes the Driver&, out in that shard's loop; never at once. A loop
-  // that does not run any more drops it.
+  // Runs the order, a callable that takes the Driver&, in that shard's loop; never at once. A loop that no
+  // longer runs drops it.
   template <typename Order>
   void post(std::size_t shard, Order order) const {
     asio::post(*seats_[shard].io,
                [driver = seats_[shard].driver, order = std::move(order)]() mutable { order(*driver); });
   }
 
-  // Asks every shard's driver in its loop, and gives what they say, by number, to `done` in the first one's.
-  // To be called there; where there is one shard, all of it happens at once.
+  // Asks every shard's driver in its loop and passes the answers, by number, to `done` in the first shard's
+  // loop. To be called there; with one shard, all of it happens at once.
   template <typename Question, typename Done>
   void ask_all(Question question, Done done) const {
     using Answer = std::invoke_result_t<Question&, Driver&>;
@@ -73,18 +73,19 @@ class Shards {
     }
   }
 
-  // How many shards carry streams: the first ones, and always one. Not all do when the other door has fewer.
+  // How many shards carry streams: the first ones, at least one. Not all do when the other node has fewer.
   std::size_t in_use() const;
-  // Whether that shard does, the first apart; one behind another that does not carries none either.
+  // Sets whether a shard other than the first carries streams; shards behind one that does not, do not
+  // either.
   void use(std::size_t shard, bool on) { used_[shard].store(on, std::memory_order_relaxed); }
 
-  // Streams and links of the door (limits::kStreamsMax).
+  // Streams and links of the node (limits::kStreamsMax).
   std::size_t connections() const { return connections_.load(std::memory_order_relaxed); }
   void connection_begins() { connections_.fetch_add(1, std::memory_order_relaxed); }
   void connection_ends() { connections_.fetch_sub(1, std::memory_order_relaxed); }
-  // The same with a share for each address; bounded by the first shard's driver, like the next.
+  // The same with a share for each address; the first shard's driver sets the limits of this and the next.
   Counted& streams() { return streams_; }
-  // Those that have proved nothing yet.
+  // Connections that have not authenticated yet.
   Counted& unproved() { return unproved_; }
 
  private:

@@ -1,5 +1,6 @@
 #include "net/stream_socket.h"
 
+#include <cerrno>
 #include <chrono>
 
 #include <netinet/in.h>
@@ -24,5 +25,7 @@ void set_stream_options(int descriptor) {
   set(IPPROTO_TCP, TCP_USER_TIMEOUT,
       duration_cast<std::chrono::milliseconds>(limits::kWriteStallTimeout).count());
 }
+
+bool is_retry(int error) { return error == EAGAIN || error == EWOULDBLOCK || error == EINTR; }
 
 }  // namespace sallyport::net

@@ -1,4 +1,4 @@
-// Two ends of a socket pair that shake hands in one thread, for the tests of TLS.
+// Two ends of a socket pair that do a handshake in one thread, for the tests of TLS.
 #pragma once
 
 #include <fcntl.h>
@@ -31,7 +31,7 @@ inline config::CertificatePem pushed(const Made& made) {
 }
 
 struct SocketPair {
-  // SOCK_SEQPACKET keeps apart what was sent in different calls.
+  // SOCK_SEQPACKET keeps data of different send calls separate.
   explicit SocketPair(int kind = SOCK_STREAM) {
     EXPECT_EQ(::socketpair(AF_UNIX, kind | SOCK_NONBLOCK, 0, ends), 0);
   }
@@ -42,7 +42,8 @@ struct SocketPair {
   int ends[2];
 };
 
-// True when both ends are done. Both are tried until neither moves: there is no wire to wait for.
+// True when both ends are done. Both are called until neither makes progress: there is no network to wait
+// for.
 inline bool shake(Tls& a, Tls& b) {
   TlsStep step_a = TlsStep::kWantRead;
   TlsStep step_b = TlsStep::kWantRead;
@@ -56,7 +57,7 @@ inline bool shake(Tls& a, Tls& b) {
   return step_a == TlsStep::kDone && step_b == TlsStep::kDone;
 }
 
-// A handshake with a peer that is OpenSSL's own client: how it ends for us.
+// The result, for us, of a handshake with OpenSSL's own client.
 inline TlsStep shake_with(SSL* client, Tls& accepting) {
   TlsStep step = TlsStep::kWantRead;
   for (int round = 0; round < 10 && step == TlsStep::kWantRead; ++round) {
@@ -66,13 +67,13 @@ inline TlsStep shake_with(SSL* client, Tls& accepting) {
   return step;
 }
 
-// One side of an s2s handshake: its certificates and what it trusts.
+// One end of an s2s handshake: its certificates and its trust store.
 struct Party {
   PushedCertificates certificates;
   S2sTls tls{certificates};
 };
 
-// A peer that shows one certificate, whatever it is.
+// A peer that shows one certificate of any kind.
 struct Shameless : CertificateSource {
   Result<std::shared_ptr<const Credential>> credential_for(const xmpp::Domain&, UnixTime,
                                                            const dns::Ip&) override {

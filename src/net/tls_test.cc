@@ -1,4 +1,4 @@
-// Two ends of a socket pair shake hands in one thread; what they found out is compared with tables.
+// Two ends of a socket pair do a handshake in one thread; their facts are compared with tables.
 #include "net/tls_fixture.h"
 
 namespace sallyport::net {
@@ -199,7 +199,7 @@ TEST_F(TlsTest, old_versions_weak_suites_and_renegotiation_are_refused) {
     EXPECT_EQ(step == TlsStep::kDone, row.good);
     if (!row.good) continue;
     SSL_connect(other.get());
-    // Nothing that could resume this session elsewhere was handed out.
+    // No ticket was issued that could resume this session elsewhere.
     char byte;
     EXPECT_EQ(SSL_read(other.get(), &byte, 1), -1);
     EXPECT_EQ(SSL_SESSION_has_ticket(SSL_get_session(other.get())), 0);
@@ -260,7 +260,7 @@ class TlsBytesTest : public TlsTest {
         *client_.tls.connect(pair_->ends[1], domain("client.example"), "server.example", false, civil_now());
     ASSERT_TRUE(shake(*near_, *far_));
   }
-  // All that has come at the near end, in one read.
+  // Everything that has arrived at the near end, in one read.
   std::string read_once() {
     std::string buffer(limits::kReadBytes + kTlsRecordBytesMax, '\0');
     Tls::Moved moved = near_->read(buffer.data(), buffer.size());
@@ -319,7 +319,7 @@ TEST_F(TlsBytesTest, what_the_socket_does_not_take_is_not_written_yet_and_arrive
   std::size_t written = 0;
   bool was_full = false;
   while (written < much.size() || arrived.size() < much.size()) {
-    // As much as goes, then one read.
+    // Writes as much as possible, then reads once.
     for (Tls::Moved moved{TlsStep::kDone, 0}; moved.step == TlsStep::kDone && written < much.size();) {
       moved = far_->write(std::string_view(much).substr(written));
       written += moved.bytes;
@@ -359,7 +359,7 @@ TEST_F(TlsBytesTest, bytes_behind_the_handshake_in_the_same_packet_are_not_lost)
   EXPECT_EQ(read_once(), "<stream>");
 }
 
-// A peer may ask for new keys as often as it likes and never read the answers (RFC 8446 4.6.3).
+// A peer may request key updates without limit and never read the answers (RFC 8446 4.6.3).
 TEST_F(TlsBytesTest, requests_for_new_keys_whose_answers_are_not_read_end_at_a_bound) {
   SocketPair pair;
   near_ = *server_.tls.accept(pair.ends[0], domain("server.example"), civil_now());
@@ -380,7 +380,7 @@ TEST_F(TlsBytesTest, requests_for_new_keys_whose_answers_are_not_read_end_at_a_b
   } while (last_step_ == TlsStep::kWantRead);
   EXPECT_EQ(last_step_, TlsStep::kEnded);
   EXPECT_EQ(near_->error().code, Code::kStreamLost);
-  // One answer more would have been past the bound.
+  // One more answer would have exceeded the limit.
   EXPECT_GT(near_->unsent_bytes(), limits::kSealedBytesMax - 64);
 }
 

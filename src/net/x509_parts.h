@@ -1,4 +1,4 @@
-// The parts of which our own certificates are put together. For the .cc files of this layer.
+// Functions that build our own certificates. For the .cc files of this layer.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-"""The program under test, and a place with files for both doors on loopback."""
+"""Runs the program under test, and makes a folder with files for both nodes on loopback."""
 
 import json
 import os
@@ -6,18 +6,15 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import time
 
 import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-
-def program():
-    for path in (os.environ.get("SALLYPORT"), f"{ROOT}/build/release/sallyport", f"{ROOT}/build/debug/sallyport"):
-        if path and os.access(path, os.X_OK):
-            return os.path.abspath(path)
-    raise RuntimeError("no sallyport binary: build it, or name it in SALLYPORT")
+sys.path.insert(0, ROOT)
+from lab import config  # noqa: E402
+from lab.gateway import program  # noqa: E402
 
 
 class Done:
@@ -30,7 +27,7 @@ class Done:
 
 
 def run(*words, **options):
-    """The program with these words: its exit code and what it printed."""
+    """Run the program with these words; returns its exit code and output."""
     return Done(subprocess.run([program(), *map(str, words)], stdin=subprocess.DEVNULL, capture_output=True,
                                text=True, timeout=30, **options))
 
@@ -42,7 +39,7 @@ def free_port():
 
 
 def wait_for(what, test, timeout_s=10):
-    """Until `test` gives something true, which is returned."""
+    """Wait until `test` returns a true value, which is returned."""
     end = time.monotonic() + timeout_s
     while time.monotonic() < end:
         got = test()
@@ -53,7 +50,7 @@ def wait_for(what, test, timeout_s=10):
 
 
 class Question:
-    """Asked when it is made; the answer is read when it is wanted."""
+    """A question on a control socket: sent when it is made; `answer` reads the answer."""
 
     def __init__(self, path, words):
         self.socket = socket.socket(socket.AF_UNIX)
@@ -102,50 +99,17 @@ class Place:
              str(self / f"certs/{stem}.key"), "-out", str(self / f"certs/{stem}.crt")], check=True, capture_output=True)
 
     def write_edge(self, extra=""):
-        (self / "edge.toml").write_text(f"""\
-[edge]
-name      = "vcse.example.com"
-s2s       = ["127.0.0.1:{self.ports['edge']}"]
-traversal = ["127.0.0.1:{self.ports['link']}"]
-control   = "run/edge.sock"
-metrics   = "127.0.0.1:{self.ports['metrics']}"
-
-[identity]
-certificate = "edge.crt"
-key         = "edge.key"
-
-[[core]]
-name = "core-1"
-pins = ["{self.core_pin}"]
-
-[resolver]
-servers = ["127.0.0.1:9"]
-{extra}""")
+        (self / "edge.toml").write_text(config.edge_toml(
+            name="vcse.example.com", s2s=self.address("edge"), traversal=self.address("link"), control="run/edge.sock",
+            metrics=self.address("metrics"), core_pin=self.core_pin, resolver="127.0.0.1:9", extra=extra))
 
     def write_core(self, extra=""):
-        (self / "core.toml").write_text(f"""\
-[core]
-name    = "core.corp.example"
-s2s     = ["127.0.0.1:{self.ports['core']}"]
-control = "run/core.sock"
-state   = "state"
-policy  = "policy.toml"
+        (self / "core.toml").write_text(config.core_toml(
+            name="core.corp.example", s2s=self.address("core"), control="run/core.sock", edge_name="vcse.example.com",
+            edge_address=self.address("link"), edge_pin=self.edge_pin, extra=extra))
 
-[identity]
-certificate = "core.crt"
-key         = "core.key"
-
-[[edge]]
-name    = "vcse.example.com"
-address = "127.0.0.1:{self.ports['link']}"
-pins    = ["{self.edge_pin}"]
-
-[internal]
-names = ["corp.example", "*.corp.example"]
-
-[certificates]
-directory = "certs"
-{extra}""")
+    def address(self, name):
+        return f"127.0.0.1:{self.ports[name]}"
 
     def write_policy(self, extra=""):
         (self / "policy.toml").write_text(f"""\
@@ -164,17 +128,17 @@ domain = "partner.example"
 
     def start(self, role, *words):
         log = open(self / f"{role}.log", "ab")
-        door = subprocess.Popen([program(), role, "-c", str(self / f"{role}.toml"), *words], stdin=subprocess.DEVNULL,
+        node = subprocess.Popen([program(), role, "-c", str(self / f"{role}.toml"), *words], stdin=subprocess.DEVNULL,
                                 stdout=log, stderr=log)
         log.close()
-        self.started.append(door)
+        self.started.append(node)
         wait_for(f"{role} answers\n{self.log(role)}",
-                 lambda: self.ask(role, "status").exit == 0 or self._gone(role, door))
-        return door
+                 lambda: self.ask(role, "status").exit == 0 or self._gone(role, node))
+        return node
 
-    def _gone(self, role, door):
-        if door.poll() is not None:
-            raise AssertionError(f"{role} ended with {door.returncode}:\n{self.log(role)}")
+    def _gone(self, role, node):
+        if node.poll() is not None:
+            raise AssertionError(f"{role} ended with {node.returncode}:\n{self.log(role)}")
 
     def log(self, role):
         path = self / f"{role}.log"
@@ -195,20 +159,20 @@ domain = "partner.example"
                      lambda: [link for link in self.status(role)["links"] if link["state"] == "up"])
 
     def end(self):
-        for door in self.started:
-            if door.poll() is None:
-                door.send_signal(signal.SIGTERM)
-        for door in self.started:
+        for node in self.started:
+            if node.poll() is None:
+                node.send_signal(signal.SIGTERM)
+        for node in self.started:
             try:
-                door.wait(timeout=10)
+                node.wait(timeout=10)
             except subprocess.TimeoutExpired:
-                door.kill()
-                door.wait()
+                node.kill()
+                node.wait()
 
 
 @pytest.fixture
 def place(tmp_path):
-    # A socket's path is short, pytest's folders are not.
+    # The path of a socket must be short; pytest's folders are too long.
     import shutil
     import tempfile
     import pathlib

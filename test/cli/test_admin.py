@@ -1,4 +1,4 @@
-"""What an administrator meets: files that contradict each other, permissions, listeners, readiness, firewalls, units."""
+"""Faults that an administrator meets: contradicting files, permissions, listeners, readiness, firewalls, units."""
 
 import os
 import re
@@ -17,7 +17,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 
 @pytest.fixture
-def doors(place):
+def nodes(place):
     place.edge = place.start("edge")
     place.core = place.start("core")
     place.wait_linked()
@@ -68,44 +68,44 @@ def test_a_file_of_the_other_role_is_named_as_that(place):
     assert "has the tables of edge.toml" in run("check", "config", place / "core.toml").err
 
 
-def test_a_policy_that_serves_nothing_is_warned_of_everywhere(doors):
-    port = doors.ports["metrics"]
+def test_a_policy_that_serves_nothing_is_warned_of_everywhere(nodes):
+    port = nodes.ports["metrics"]
     wait_for("ready", lambda: get(port, "/readyz")[0] == 200)
-    (doors / "empty.toml").write_text("[federation]\n")
-    applied = doors.ask("core", "policy", "apply", doors / "empty.toml")
+    (nodes / "empty.toml").write_text("[federation]\n")
+    applied = nodes.ask("core", "policy", "apply", nodes / "empty.toml")
     assert applied.exit == 0 and "config.serves-nothing" in applied.out, applied.out
-    assert "config.serves-nothing" in doors.log("core")
-    (doors / "policy.toml").write_text("# nothing\n")
-    reloaded = doors.ask("core", "reload")
+    assert "config.serves-nothing" in nodes.log("core")
+    (nodes / "policy.toml").write_text("# nothing\n")
+    reloaded = nodes.ask("core", "reload")
     assert reloaded.exit == 0 and "config.serves-nothing" in reloaded.out, reloaded.out
-    assert "config.serves-nothing" in run("check", "config", doors / "core.toml").err
+    assert "config.serves-nothing" in run("check", "config", nodes / "core.toml").err
     wait_for("not ready", lambda: get(port, "/readyz")[2] == "the policy serves no domain\n")
-    assert "serves no domain" in doors.ask("edge", "status").out
+    assert "serves no domain" in nodes.ask("edge", "status").out
 
 
 # --- exit codes, permissions
 
-def test_explain_fails_where_the_answer_is_no(doors):
-    assert doors.ask("core", "explain", "example.com", "partner.example").exit == 0
+def test_explain_fails_where_the_answer_is_no(nodes):
+    assert nodes.ask("core", "explain", "example.com", "partner.example").exit == 0
     for words in ((), ("--json",)):
-        done = doors.ask("core", "explain", "example.com", "stranger.example", *words)
+        done = nodes.ask("core", "explain", "example.com", "stranger.example", *words)
         assert done.exit == 1 and "refused" in done.out, done.out
 
 
-def test_an_invalid_policy_has_one_exit_code(doors):
-    (doors / "bad.toml").write_text('[[allow]]\ndmoain = "x.example"\n')
-    assert doors.ask("core", "policy", "diff", doors / "bad.toml").exit == 3
-    assert doors.ask("core", "policy", "apply", doors / "bad.toml").exit == 3
-    shutil.copy(doors / "bad.toml", doors / "policy.toml")
-    assert doors.ask("core", "reload").exit == 3
-    assert doors.ask("core", "reload", "--json").exit == 3
+def test_an_invalid_policy_has_one_exit_code(nodes):
+    (nodes / "bad.toml").write_text('[[allow]]\ndmoain = "x.example"\n')
+    assert nodes.ask("core", "policy", "diff", nodes / "bad.toml").exit == 3
+    assert nodes.ask("core", "policy", "apply", nodes / "bad.toml").exit == 3
+    shutil.copy(nodes / "bad.toml", nodes / "policy.toml")
+    assert nodes.ask("core", "reload").exit == 3
+    assert nodes.ask("core", "reload", "--json").exit == 3
 
 
 @as_root
-def test_a_socket_that_may_not_be_opened_is_not_an_absent_daemon(doors):
-    done = run("status", "--control", doors / "run/edge.sock", user=NOBODY)
+def test_a_socket_that_may_not_be_opened_is_not_an_absent_daemon(nodes):
+    done = run("status", "--control", nodes / "run/edge.sock", user=NOBODY)
     assert done.exit == 1 and "control.denied" in done.err and "sudo" in done.err, done.err
-    assert run("status", "--control", doors / "run/none.sock").exit == 4
+    assert run("status", "--control", nodes / "run/none.sock").exit == 4
 
 
 @as_root
@@ -169,35 +169,35 @@ def test_every_listener_has_a_line(place):
             assert f"net.listen {part}" in place.log(role), place.log(role)
 
 
-def test_a_drained_edge_says_so(doors):
-    port = doors.ports["metrics"]
+def test_a_drained_edge_says_so(nodes):
+    port = nodes.ports["metrics"]
     wait_for("ready", lambda: get(port, "/readyz")[0] == 200)
-    assert doors.ask("edge", "drain").exit == 0
-    status = wait_for("draining", lambda: doors.status("edge")["state"] == "draining" and doors.status("edge"))
+    assert nodes.ask("edge", "drain").exit == 0
+    status = wait_for("draining", lambda: nodes.status("edge")["state"] == "draining" and nodes.status("edge"))
     assert status["draining"] is True and status["links"][0]["state"] == "up", status
     assert get(port, "/readyz")[::2] == (503, "draining\n")
-    assert re.search(rf'door.draining by="uid {os.geteuid()}, pid \d+"', doors.log("edge")), doors.log("edge")
-    doors.core.terminate()
-    doors.core.wait(timeout=10)
-    assert 'door.draining by="signal TERM"' in doors.log("core")
+    assert re.search(rf'door.draining by="uid {os.geteuid()}, pid \d+"', nodes.log("edge")), nodes.log("edge")
+    nodes.core.terminate()
+    nodes.core.wait(timeout=10)
+    assert 'door.draining by="signal TERM"' in nodes.log("core")
 
 
-def test_orders_are_logged_with_who_gave_them(doors):
+def test_orders_are_logged_with_who_gave_them(nodes):
     who = rf'by="uid {os.geteuid()}, pid \d+"'
-    doors.ask("edge", "log", "level", "error")
-    assert re.search(rf"log.level level=error {who}", doors.log("edge")), doors.log("edge")
-    doors.ask("core", "reload")
-    assert re.search(rf"control.order order=reload {who}", doors.log("core")), doors.log("core")
-    new = doors / "new.toml"
-    new.write_text((doors / "policy.toml").read_text() + '[[allow]]\ndomain = "new.example"\n')
-    doors.ask("core", "policy", "apply", new)
-    assert re.search(rf'control.order order="policy apply" {who}', doors.log("core")), doors.log("core")
+    nodes.ask("edge", "log", "level", "error")
+    assert re.search(rf"log.level level=error {who}", nodes.log("edge")), nodes.log("edge")
+    nodes.ask("core", "reload")
+    assert re.search(rf"control.order order=reload {who}", nodes.log("core")), nodes.log("core")
+    new = nodes / "new.toml"
+    new.write_text((nodes / "policy.toml").read_text() + '[[allow]]\ndomain = "new.example"\n')
+    nodes.ask("core", "policy", "apply", new)
+    assert re.search(rf'control.order order="policy apply" {who}', nodes.log("core")), nodes.log("core")
 
 
 # --- metrics
 
-def test_metrics_speak_the_format_that_is_asked_for(doors):
-    port = doors.ports["metrics"]
+def test_metrics_speak_the_format_that_is_asked_for(nodes):
+    port = nodes.ports["metrics"]
     _, kind, text = get(port, "/metrics", Accept="text/plain;version=0.0.4")
     assert kind.startswith("text/plain; version=0.0.4") and "# EOF" not in text
     _, kind, text = get(port, "/metrics", Accept="application/openmetrics-text;version=1.0.0,text/plain;q=0.5")
@@ -205,8 +205,8 @@ def test_metrics_speak_the_format_that_is_asked_for(doors):
 
 
 @pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not here")
-def test_promtool_has_nothing_to_object(doors):
-    text = get(doors.ports["metrics"], "/metrics")[2]
+def test_promtool_has_nothing_to_object(nodes):
+    text = get(nodes.ports["metrics"], "/metrics")[2]
     done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True)
     assert done.returncode == 0 and not done.stderr, done.stderr
 

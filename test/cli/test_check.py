@@ -1,4 +1,4 @@
-"""`check domain` and `check tls`: what the running edge finds, and what the command finds without one."""
+"""`check domain` and `check tls`, by the running edge, and by the command without one."""
 
 import json
 import signal
@@ -9,25 +9,25 @@ import time
 import pytest
 
 from conftest import run, wait_for
-from test_doors import connects
+from test_nodes import connects
 from xmpp import Server
 
 PARTNER = "partner.example"
 
 
 class Partner:
-    """Two doors, and a strict partner: it wants a certificate from its peers, and takes nothing else."""
+    """Two nodes, and a strict peer that accepts only certificates from its peers."""
 
     def __init__(self, place, our_usage="serverAuth,clientAuth"):
         self.place = place
         self.openssl("ca", "CA", [], "-addext", "basicConstraints=critical,CA:TRUE")
-        # Python's TLS, which the partner speaks, insists on clientAuth of whoever connects.
+        # Python's TLS, which the peer uses, requires clientAuth in certificates of clients.
         for stem, names, usage in (("partner", [PARTNER], "serverAuth"),
                                    ("certs/example.com", ["example.com", "chatroom1.example.com"], our_usage)):
             self.openssl(stem, names[0], names, "-CA", str(place / "ca.crt"), "-CAkey", str(place / "ca.key"),
                          "-addext", f"extendedKeyUsage={usage}")
         self.server = Server(place / "partner.crt", place / "partner.key", place / "ca.crt")
-        self.silent = socket.create_server(("127.0.0.1", 0))  # accepts, and never says a word
+        self.silent = socket.create_server(("127.0.0.1", 0))  # accepts, and never sends anything
         place.write_policy(f"""
 [federation]
 trusted_ca = "ca.crt"
@@ -176,7 +176,7 @@ def test_a_check_that_hangs_holds_up_nobody(partner):
         assert partner.check("domain", PARTNER).exit == 0
         assert partner.place.ask("edge", "status").exit == 0
         assert time.monotonic() - begun < 10
-        # The edge does not wait for it either when it ends.
+        # The edge does not wait for it when it ends.
         edge = partner.place.started[0]
         edge.send_signal(signal.SIGTERM)
         assert edge.wait(timeout=10) == 0

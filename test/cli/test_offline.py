@@ -1,4 +1,4 @@
-"""Commands that need no running door: exit codes, configuration, keys, what to publish."""
+"""Commands that need no running node: exit codes, configuration, keys, records, ports."""
 
 import os
 import shutil
@@ -30,6 +30,29 @@ def test_exit_codes(words, code):
     done = run(*words)
     assert done.exit == code, done.err
     assert done.err if code else done.out
+
+
+@pytest.mark.parametrize("words, exit_code, code", [
+    (("status", "--jsn", "--json"), 2, ""),
+    (("frobnicate", "--json"), 2, ""),
+    (("keygen", "--json"), 2, ""),
+    (("status", "-c", "/nowhere/core.toml", "--json"), 3, "config.missing"),
+    (("status", "--control", "/nowhere/x.sock", "--json"), 4, "control.absent"),
+    (("check", "config", "/nowhere/edge.toml", "--json"), 3, "config.missing"),
+    (("check", "domain", "partner.example", "-c", "core.toml", "--json"), 3, "config.role"),
+    (("keygen", "--out-cert", "edge.crt", "--out-key", "edge.key", "--json"), 1, "file.unreadable"),
+    (("ports", "--nft", "--json", "-c", "edge.toml"), 1, "config.missing"),
+])
+def test_a_failure_is_one_json_object(place, words, exit_code, code):
+    done = run(*words, cwd=place.folder)
+    error = done.json["error"]
+    assert done.exit == exit_code and error["code"] == code and error["text"], done.out
+    assert error["sentence"] and error["remedy"] and done.err or "errors" in done.json, done.out
+
+
+def test_firewall_rules_as_json(place):
+    words = ("ports", "--nft", "-c", place / "edge.toml", "-c", place / "core.toml")
+    assert run(*words, "--json").json == {"nft": run(*words).out}
 
 
 def test_commands_md_is_written_from_the_table():
@@ -68,7 +91,7 @@ def test_completion_completes(line, some):
 def test_good_files_are_good(place):
     done = run("check", "config", place / "edge.toml", place / "core.toml", place / "policy.toml")
     assert done.exit == 0, done.err
-    assert done.out == "good\n"
+    assert done.out == "No errors.\n"
     assert run("check", "config", "-c", place / "core.toml").exit == 0
 
 
@@ -163,7 +186,7 @@ def test_records_to_publish_name_every_served_name_and_no_inside_one(place):
     assert run("dns", "records", "-c", place / "core.toml", "--port", "70000").exit == 2
 
 
-def test_ports_of_both_doors(place):
+def test_ports_of_both_nodes(place):
     done = run("ports", "-c", place / "edge.toml", "-c", place / "core.toml")
     assert done.exit == 0
     for part in (f"TCP {place.ports['link']}", f"TCP {place.ports['edge']}", "UDP+TCP 9", "s2s outbound"):
@@ -184,7 +207,7 @@ def test_certificates_are_listed_and_the_missing_ones_named(place):
     listed = run("cert", "list", "-c", place / "core.toml", "--json").json
     assert listed["without"] == ["other.example"]
     assert set(listed["certificates"][0]["names"]) == {"example.com", "chatroom1.example.com"}
-    assert "no certificate for other.example" in run("cert", "list", "-c", place / "core.toml").out
+    assert "There is no certificate for other.example." in run("cert", "list", "-c", place / "core.toml").out
 
 
 def test_a_certificate_request_names_what_is_served(place):
@@ -197,7 +220,7 @@ def test_a_certificate_request_names_what_is_served(place):
 
 
 def test_the_examples_in_the_readme_are_good(place, tmp_path):
-    """Its files, with the pins and certificates of this place."""
+    """The files of the README are valid, with the pins and certificates of this place."""
     blocks = toml_blocks(f"{ROOT}/README.md")
     assert len(blocks) == 3
     for text in blocks:

@@ -1,4 +1,4 @@
-"""Doors with several shards: stanzas of many domains run in all of them, and the doors answer as one."""
+"""Nodes with several shards: stanzas of many domains pass through all shards, and a node answers as one."""
 
 import hashlib
 import re
@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from conftest import wait_for
-from test_doors import connects, get
+from test_nodes import connects, get
 from xmpp import Server, client_context, open_stream
 
 REMOTES = [f"r{i}.remote.example" for i in range(12)]
@@ -19,7 +19,7 @@ def shard_of(domain, shards):
 
 
 class World:
-    """A place with a CA, one server inside and one that plays all the remote domains."""
+    """A place with a CA, one internal server and one that plays all remote domains."""
 
     def __init__(self, place):
         self.place = place
@@ -58,7 +58,7 @@ servers = ["127.0.0.1:{self.inside.port}"]
 {routes}{extra}""")
 
     def start(self, edge, core):
-        """Both doors with so many shards."""
+        """Start both nodes with these numbers of shards."""
         for role, count in (("edge", edge), ("core", core)):
             text = (self.place / f"{role}.toml").read_text()
             (self.place / f"{role}.toml").write_text(text.replace("[identity]", f"shards = {count}\n\n[identity]", 1))
@@ -67,8 +67,8 @@ servers = ["127.0.0.1:{self.inside.port}"]
         wait_for("the s2s port opens\n" + self.place.log("edge"), lambda: connects(self.place.ports["edge"]))
 
     def exchange(self):
-        """A message each way for each remote domain, on a stream of its own. (What a door has not settled when the
-        other ends comes once more.)"""
+        """Send a message each way for each remote domain, on a stream of its own. (Stanzas not settled when the other
+        node ended are delivered again.)"""
         for number, remote in enumerate(REMOTES):
             inward = open_stream(self.place.ports["edge"], remote, "example.com",
                                  client_context(self.place / "world.crt", self.place / "world.key"))
@@ -84,7 +84,7 @@ servers = ["127.0.0.1:{self.inside.port}"]
                          lambda: set(server.messages.get(pair, [])) == {body})
 
     def forget(self):
-        """What was said so far, and who said it."""
+        """Close the streams and clear the received messages."""
         for stream in self.streams:
             stream.socket.close()
         self.streams.clear()
@@ -93,10 +93,10 @@ servers = ["127.0.0.1:{self.inside.port}"]
 
     def end(self):
         self.forget()
-        # The core first: what it has sent is settled then, and it need not wait for an edge that has gone.
-        for door in reversed(self.place.started):
-            door.send_signal(signal.SIGTERM)
-            door.wait(timeout=10)
+        # The core first: its stanzas are settled then, and it need not wait for an edge that has ended.
+        for node in reversed(self.place.started):
+            node.send_signal(signal.SIGTERM)
+            node.wait(timeout=10)
         self.inside.close()
         self.world.close()
 
@@ -130,7 +130,7 @@ def test_both_directions_of_a_pair_meet_in_the_shard_of_the_remote_domain(world)
 def test_a_policy_reaches_all_shards(world):
     world.start(2, 2)
     place = world.place
-    # Nobody but the remote domains that have a route.
+    # Denies all remote domains that have a route.
     closed = "".join(f'[[deny]]\ndomain = "{remote}"\n' for remote in REMOTES)
     world.write_policy(closed)
     assert place.ask("core", "reload", "--json").json["generation"] == 3
@@ -160,19 +160,19 @@ def test_the_smaller_number_of_shards_is_in_use(world, edge, core):
 
 
 def restart(world, role, shards):
-    place, door = world.place, getattr(world.place, role)
+    place, node = world.place, getattr(world.place, role)
     world.forget()
-    door.send_signal(signal.SIGTERM)
-    assert door.wait(timeout=8) == 0
+    node.send_signal(signal.SIGTERM)
+    assert node.wait(timeout=8) == 0
     text = (place / f"{role}.toml").read_text()
     (place / f"{role}.toml").write_text(re.sub(r"shards = \d", f"shards = {shards}", text))
     setattr(place, role, place.start(role))
 
 
-def test_a_door_that_comes_back_with_another_number_of_shards(world):
+def test_a_node_that_comes_back_with_another_number_of_shards(world):
     world.start(2, 2)
     place = world.place
-    # An edge sees in the first link how many there are, a core when it has been refused.
+    # An edge learns the number of shards from the first link, a core when it is refused.
     for role, shards, in_use in (("core", 1, 1), ("core", 2, 2), ("edge", 1, 1), ("edge", 2, 2)):
         restart(world, role, shards)
         for each in ("core", "edge"):
@@ -183,7 +183,7 @@ def test_a_door_that_comes_back_with_another_number_of_shards(world):
         world.exchange()
 
 
-def test_metrics_drain_and_the_end_are_of_the_whole_door(world):
+def test_metrics_drain_and_the_end_are_of_the_whole_node(world):
     world.start(2, 2)
     place = world.place
     world.exchange()
@@ -196,9 +196,9 @@ def test_metrics_drain_and_the_end_are_of_the_whole_door(world):
     wait_for("the s2s port closes", lambda: not connects(place.ports["edge"]))
     wait_for("no stream is left in any shard", lambda: place.status("edge")["streams"]["in"] == 0)
     for role in ("edge", "core"):
-        door = getattr(place, role)
-        door.send_signal(signal.SIGTERM)
-        assert door.wait(timeout=8) == 0, place.log(role)
+        node = getattr(place, role)
+        node.send_signal(signal.SIGTERM)
+        assert node.wait(timeout=8) == 0, place.log(role)
         assert "door.ended" in place.log(role)
 
 

@@ -1,4 +1,4 @@
-"""Just enough of a server's s2s streams (STARTTLS, SASL EXTERNAL) to put stanzas into the doors and take them out."""
+"""A minimal s2s peer (STARTTLS, SASL EXTERNAL) that sends stanzas to the nodes and receives them."""
 
 import base64
 import re
@@ -26,7 +26,7 @@ class Peer:
         self.say(f"<?xml version='1.0'?><stream:stream {NAMESPACES} from='{self.own}' to='{self.to}'{more}>")
 
     def hear(self, pattern):
-        """Until that is there; what is before it and itself is gone then."""
+        """Read until the pattern is found; removes the text up to and including it."""
         while not (found := re.search(pattern, self.text, re.S)):
             more = self.socket.recv(65536)
             if not more:
@@ -50,7 +50,7 @@ def client_context(certificate, key):
 
 
 def open_stream(port, own, to, context):
-    """Dials, proves `own` by its certificate; a stream that takes stanzas."""
+    """Connect and prove `own` by its certificate; returns a stream that accepts stanzas."""
     peer = Peer(socket.create_connection(("127.0.0.1", port), timeout=10), own, to)
     peer.header()
     peer.hear(r"starttls")
@@ -59,7 +59,7 @@ def open_stream(port, own, to, context):
     peer.secure(context, server_hostname=to)
     peer.header()
     if "EXTERNAL" not in peer.hear(r"<stream:features>.*?</stream:features>").group(0):
-        raise PermissionError(f"{own} is not wanted by {to}")
+        raise PermissionError(f"{to} does not accept {own}")
     peer.say(f"<auth {SASL} mechanism='EXTERNAL'>{base64.b64encode(own.encode()).decode()}</auth>")
     peer.hear(r"<success[^>]*>")
     peer.header()
@@ -68,7 +68,7 @@ def open_stream(port, own, to, context):
 
 
 class Server:
-    """Accepts streams for whichever domain, and keeps the messages that arrive: {(from, to): [body]}."""
+    """Accepts streams for any domain, and keeps the messages that arrive: {(from, to): [body]}."""
 
     def __init__(self, certificate, key, client_ca):
         self.messages, self.lock = {}, threading.Lock()

@@ -1,4 +1,4 @@
-"""The matrix: which worlds the suite makes.
+"""The matrix of worlds that the suite makes.
 
 Besides the three axes each cell takes one of the ways in which a company may set
 things up (alias mapped or not, trust minted or by dialback), spread so that every
@@ -15,7 +15,7 @@ SHORT = {EXTERNAL: "external", DIALBACK: "dialback", DIALBACK_VALID: "dialback_v
 
 IMPOSSIBLE = {("jabberd2", EXTERNAL): "jabberd2 2.7.0 knows no SASL EXTERNAL between servers"}
 
-SHARDS = {  # worlds whose doors have two shards each: by certificate, and by dialback
+SHARDS = {  # worlds whose nodes have two shards each: by certificate, and by dialback
     ("prosody", "ejabberd", EXTERNAL), ("ejabberd", "prosody", DIALBACK)}
 
 KILLS = {  # worlds in which processes are killed without --all
@@ -37,8 +37,8 @@ def options(inside, outside, proof, direct=False):
         trust="dialback" if (outside, proof) == ("prosody", DIALBACK_VALID) else "minted",
         shards=2 if (inside, outside, proof) in SHARDS else 1,
         server_ca=(outside, proof) != ("prosody", DIALBACK_VALID),
-        # ejabberd 23.01 takes no EXTERNAL from a certificate for servers only, which is what
-        # public CAs issue now; Prosody does.
+        # ejabberd 23.01 rejects EXTERNAL with a certificate that allows servers only, as public
+        # CAs issue now; Prosody accepts it.
         eku=pki.EKU_BOTH if outside == "ejabberd" and proof == EXTERNAL else pki.EKU_SERVER)
 
 

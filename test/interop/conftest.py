@@ -47,7 +47,7 @@ def pytest_generate_tests(metafunc):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "kills: kills processes of the world with SIGKILL")
-    config.addinivalue_line("markers", "gateway: makes no sense without the gateway")
+    config.addinivalue_line("markers", "gateway: needs the gateway")
     if not hasattr(config, "workerinput"):
         net.sweep()
 
@@ -90,7 +90,7 @@ def fresh(world, jid):
 
 @pytest.fixture
 def inside_rooms(world):
-    """The group chat service as its own users name it."""
+    """The name of the group chat service for its own users."""
     return at.NODE if world.options.mapped else at.ALIAS
 
 

@@ -1,4 +1,4 @@
-"""The command line against running doors: what it answers, and its exit codes."""
+"""The command line against running nodes: its answers and exit codes."""
 
 import json
 import subprocess
@@ -23,7 +23,7 @@ def test_each_question_is_answered_in_words_and_in_json(world, question):
     assert json.loads(world.gateway.ask(role, *words, "--json"))
 
 
-def test_both_doors_show_the_same_policy(world):
+def test_both_nodes_show_the_same_policy(world):
     shown = [json.dumps(world.gateway.ask_json(role, "status")) for role in ("core", "edge")]
     sums = [set(word for word in text.replace('"', " ").split() if len(word) == 64) for text in shown]
     assert sums[0] & sums[1], shown

@@ -1,4 +1,4 @@
-"""What users see: messages, presence, rooms, through both doors, in every cell of the matrix."""
+"""Messages, presence and rooms through both nodes, in every cell of the matrix."""
 
 import threading
 import uuid
@@ -46,7 +46,7 @@ def test_subscription_and_presence(alice, bob):
         asker.presence(to, "subscribe")
         granter.expect_presence(name, "subscribe")
         granter.presence(name, "subscribed")
-        asker.expect_presence(to, "subscribed", stay=True)  # jabberd2 sends them the other way round
+        asker.expect_presence(to, "subscribed", stay=True)  # jabberd2 sends them in the other order
         asker.expect_presence(granter.full)
     for sender, receiver, _, _ in both_ways(alice, bob):
         sender.presence(inner="<show>away</show><status>at lunch \U0001f35c</status>")
@@ -104,7 +104,7 @@ def test_a_thousand_messages_in_order_each_way(alice, bob):
 
 
 def room_dialogue(room_here, room_there, resident, guest):
-    """A room seen by somebody at home in it (room_here) and by a guest (room_there)."""
+    """A room as a local user (room_here) and a remote one (room_there) name it."""
     resident.join(room_here, "resident")
     resident.expect_presence(f"{room_here}/resident", timeout_s=30)
     for n in range(3):
@@ -149,7 +149,7 @@ def test_invitations_name_the_room_as_the_guest_knows_it(alice, bob, inside_room
                f"<invite to='{BOB}'><reason>talk</reason></invite></x></message>")
     seen = bob.expect(lambda s: s.has("user:x/user:invite"), what="the invitation")
     assert seen.bare == f"{hall}@{at.ALIAS}", seen
-    # The sentence for clients that do not know invitations is the room's own, so it names the alias as well.
+    # The room writes the sentence for clients without invitations, so it names the alias as well.
     assert seen.body and f"{hall}@{at.ALIAS}" in seen.body and at.NODE not in seen.body, seen
     alice.send(f"<message to='{BOB}'><x xmlns='jabber:x:conference' jid='{hall}@{inside_rooms}'/></message>")
     seen = bob.expect(lambda s: s.bare == ALICE and "jabber:x:conference" in s.text, what="the direct invitation")

@@ -1,4 +1,4 @@
-"""kill -9 and restart of each process, and a cut cable: traffic resumes by itself within 15 s."""
+"""kill -9 and restart of each process, and a lost network: traffic resumes by itself within 15 s."""
 
 import time
 import uuid
@@ -13,7 +13,7 @@ CUT_S = 14
 
 
 def flows(sender, receiver, to, since, within_s=RESUME_S):
-    """Seconds from `since` until a message gets through again; sends twice a second."""
+    """Seconds from `since` until a message arrives again; sends twice a second."""
     run = uuid.uuid4().hex[:8]
     sent = 0
     while time.monotonic() < since + within_s:
@@ -45,7 +45,7 @@ def test_traffic_resumes_after_kill_9(world, alice, bob, victim, record_property
 
 
 def test_a_cut_link_loses_and_doubles_nothing(world, alice, bob):
-    """The edge's cable is pulled, on both sides, for longer than a dead link may go unnoticed (10 s)."""
+    """The edge is disconnected on both sides for longer than a lost link may go unnoticed (10 s)."""
     run = uuid.uuid4().hex[:8]
     alice.message(BOB, f"before {run}")
     bob.expect_message(f"before {run}", timeout_s=30)
@@ -65,7 +65,7 @@ def test_a_cut_link_loses_and_doubles_nothing(world, alice, bob):
     assert [sum(fate(n)) for n in range(20)] == [1] * 20, [fate(n) for n in range(20)]
     delivered = [s.body for s in bob.seen if (s.body or "").startswith(f"{run} ") and s.type != "error"]
     assert delivered == sorted(delivered, key=lambda body: int(body.split()[1]))
-    # Longer than after a kill: a remote server that tried to connect during the cut waits for its TCP's next
-    # attempt, and verifies no key of ours before that.
+    # Longer than after a kill: a remote server that tried to connect during the cut waits for the next
+    # attempt of its TCP, and verifies no dialback key of ours before that.
     for sender, receiver, to in ((bob, alice, ALICE), (alice, bob, BOB)):
         flows(sender, receiver, to, time.monotonic(), within_s=60)

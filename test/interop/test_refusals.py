@@ -1,4 +1,4 @@
-"""What is refused, and that it is said exactly once, with a reason."""
+"""Refusals: each is reported exactly once, with a reason."""
 
 import time
 import uuid
@@ -9,11 +9,11 @@ from lab import address as at
 from lab.world import ALICE, CAROL, DIALBACK
 
 pytestmark = pytest.mark.gateway
-SETTLE_S = 3  # time in which a second error would show itself
+SETTLE_S = 3  # time in which a second error would arrive
 
 
 def exactly_one_error(client, id, timeout_s):
-    """The error for a stanza, after waiting whether another follows."""
+    """The error for a stanza, after waiting for a second one."""
     error = client.expect_error(id, timeout_s)
     time.sleep(SETTLE_S)
     assert client.count(lambda s: s.id == id and s.type == "error") == 1
@@ -56,7 +56,7 @@ def test_nobody_outside_reaches_the_node_by_its_inside_name(world, bob):
     exactly_one_error(bob, bob.message(f"hall@{at.NODE}", "let me in"), 60)
 
 
-def test_a_live_policy_change_opens_and_closes_the_door(world, alice, carol):
+def test_a_live_policy_change_allows_and_refuses_a_domain(world, alice, carol):
     gateway = world.gateway
     listed = (at.REMOTE, at.REMOTE_ROOMS, at.DEAD, at.UNKNOWN)
     gateway.write_policy(allow=(*listed, at.STRANGER))

@@ -1,4 +1,4 @@
-"""Looks back on everything the world did; runs last in each (the name sorts so)."""
+"""Checks all stanzas that a world has exchanged; runs last in each (by its name)."""
 
 import os
 import re
@@ -8,7 +8,7 @@ import pytest
 from lab import address as at
 
 pytestmark = pytest.mark.gateway
-# What users write is not translated. What a room writes is (docs/interop.md): that has no "/" in its address.
+# Text of users is not translated. Text of a room is (docs/interop.md): its address has no "/".
 PROSE = re.compile(r"<(?P<name>(\w+:)?(body|subject))\b[^>]*>.*?</(?P=name)>", re.DOTALL)
 INSIDE_NAMES = (at.NODE, "corp.example", at.ip("inside"), at.ip("core"))
 
@@ -26,7 +26,7 @@ def test_the_inner_firewall_passed_nothing_but_the_link(world):
 def test_no_inside_name_shows_in_any_byte_outside(world, bob, carol):
     if not world.options.mapped:
         pytest.skip("the alias is not mapped in this world")
-    asked = f"hall@{at.NODE}"  # bob himself asked for it once (test_refusals), and is told so
+    asked = f"hall@{at.NODE}"  # bob asked for it once (test_refusals), and the error names it
     for client in (bob, carol):
         for stanza in client.seen:
             text = PROSE.sub("", stanza.text) if "/" in stanza.sender or stanza.type == "error" else stanza.text

@@ -1,4 +1,4 @@
-#include "net/aside.h"
+#include "net/worker.h"
 
 #include <gtest/gtest.h>
 
@@ -13,7 +13,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// A loop that ends when it has been told so much.
+// A loop that ends after so many results.
 struct Loop {
   void run(std::size_t told) {
     const auto work = asio::make_work_guard(io);
@@ -24,12 +24,12 @@ struct Loop {
   std::vector<int> done;
 };
 
-TEST(Aside, work_is_done_elsewhere_and_told_on_the_loop_in_turn) {
+TEST(Worker, work_is_done_elsewhere_and_told_on_the_loop_in_turn) {
   Loop loop;
-  Aside aside;
+  Worker worker;
   const auto here = std::this_thread::get_id();
   for (int i = 0; i < 3; ++i) {
-    aside.run(
+    worker.run(
         loop.io.get_executor(), [i, here] { return std::this_thread::get_id() == here ? -1 : i; },
         [&, here](int number) {
           EXPECT_EQ(std::this_thread::get_id(), here);
@@ -40,11 +40,11 @@ TEST(Aside, work_is_done_elsewhere_and_told_on_the_loop_in_turn) {
   EXPECT_EQ(loop.done, (std::vector{0, 1, 2}));
 }
 
-TEST(Aside, the_loop_goes_on_meanwhile) {
+TEST(Worker, the_loop_goes_on_meanwhile) {
   Loop loop;
-  Aside aside;
+  Worker worker;
   std::promise<void> asked;
-  aside.run(
+  worker.run(
       loop.io.get_executor(), [answer = asked.get_future()]() mutable { return answer.get(), 1; },
       [&](int number) { loop.done.push_back(number); });
   asio::post(loop.io, [&] {
@@ -55,32 +55,32 @@ TEST(Aside, the_loop_goes_on_meanwhile) {
   EXPECT_EQ(loop.done, (std::vector{0, 1}));
 }
 
-TEST(Aside, what_is_discarded_is_freed_there) {
+TEST(Worker, what_is_discarded_is_freed_there) {
   Loop loop;
-  Aside aside;
+  Worker worker;
   std::thread::id freed_by;
   std::shared_ptr<const int> value(new int(1), [&](const int* number) {
     freed_by = std::this_thread::get_id();
     delete number;
   });
-  aside.discard(std::move(value));
-  aside.discard(nullptr);
-  aside.run(
+  worker.discard(std::move(value));
+  worker.discard(nullptr);
+  worker.run(
       loop.io.get_executor(), [] { return 1; }, [&](int number) { loop.done.push_back(number); });
   loop.run(1);
   EXPECT_NE(freed_by, std::thread::id());
   EXPECT_NE(freed_by, std::this_thread::get_id());
 }
 
-TEST(Aside, after_stop_nothing_is_done_any_more_and_what_waited_is_freed) {
+TEST(Worker, after_stop_nothing_is_done_any_more_and_what_waited_is_freed) {
   Loop loop;
   const auto value = std::make_shared<int>(1);
   {
-    Aside aside;
-    aside.stop();
-    aside.run(
+    Worker worker;
+    worker.stop();
+    worker.run(
         loop.io.get_executor(), [value] { return 1; }, [&](int number) { loop.done.push_back(number); });
-    aside.stop();
+    worker.stop();
   }
   loop.io.poll();
   EXPECT_TRUE(loop.done.empty());

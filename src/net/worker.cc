@@ -1,4 +1,4 @@
-#include "net/aside.h"
+#include "net/worker.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -13,15 +13,14 @@ namespace sallyport::net {
 
 namespace {
 
-// Of this thread alone (setpriority(2), NOTES). Where one of them is forbidden, the work is done all the
-// same.
+// Lowers the priority of this thread alone (setpriority(2), NOTES). Errors do not matter.
 void yield_to_others() {
   const sched_param no_priority{};
   (void)::sched_setscheduler(::gettid(), SCHED_BATCH, &no_priority);
   (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), limits::kAsideNice);
 }
 
-// Signals are for the loops, which wait for them.
+// The loops handle signals.
 void block_signals() {
   sigset_t all;
   sigfillset(&all);
@@ -30,21 +29,21 @@ void block_signals() {
 
 }  // namespace
 
-Aside::Aside() {
+Worker::Worker() {
   asio::post(thread_, [] {
     block_signals();
     yield_to_others();
   });
 }
 
-Aside::~Aside() { stop(); }
+Worker::~Worker() { stop(); }
 
-void Aside::discard(std::shared_ptr<const void> value) {
+void Worker::discard(std::shared_ptr<const void> value) {
   if (value == nullptr) return;
   asio::post(thread_, [value = std::move(value)]() mutable { value.reset(); });
 }
 
-void Aside::stop() {
+void Worker::stop() {
   thread_.stop();
   thread_.join();
 }
