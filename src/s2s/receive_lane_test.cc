@@ -17,12 +17,14 @@ std::string shown(const Result<StanzaRejected>& rejected) {
   return text(rejected->proof.pair()) + " " + text(rejected->stanza.error);
 }
 xmpp::BadStanza bad(const std::string& from, const std::string& to) {
-  xmpp::BadStanza out;
-  out.error = {Code::kStanzaToInvalid, {}};
-  out.kind = xmpp::StanzaKind::kMessage;
-  out.from_domain = domain(from);
-  out.to_domain = domain(to);
-  return out;
+  return {{Code::kStanzaToInvalid, {}},
+          xmpp::StanzaKind::kMessage,
+          domain(from),
+          std::nullopt,
+          domain(to),
+          "@" + to,
+          {},
+          {}};
 }
 
 struct ReceiveLaneTest : ::testing::Test {
