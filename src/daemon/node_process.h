@@ -1,4 +1,4 @@
-// The process around a role, or around several where it has shards (docs/ARCHITECTURE.md): its log, loops,
+// The process around a role, or around several where it has shards (docs/shards.md): its log, loops,
 // signals, control socket and shutdown.
 #pragma once
 

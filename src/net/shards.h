@@ -1,4 +1,4 @@
-// The state that the shards of one node share, and messages from one to another (docs/ARCHITECTURE.md): the
+// The state that the shards of one node share, and messages from one to another (docs/shards.md): the
 // node's limits, and which shards carry streams. A shard is a thread with a loop, a Driver and a role of its
 // own and shares nothing else.
 //
