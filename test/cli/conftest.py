@@ -187,3 +187,11 @@ def toml_blocks(path):
     """The ```toml blocks of a page."""
     with open(path, encoding="utf-8") as page:
         return re.findall(r"```toml\n(.*?)```", page.read(), re.S)
+
+
+@pytest.fixture
+def nodes(place):
+    place.edge = place.start("edge")
+    place.core = place.start("core")
+    place.wait_linked()
+    return place

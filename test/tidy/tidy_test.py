@@ -141,6 +141,31 @@ class Lengths(unittest.TestCase):
         self.assertEqual(found("src/s2s/a.cc", text), [])
 
 
+class Members(unittest.TestCase):
+    def found(self, text, path="src/gate/a.h"):
+        return [what for _, what in tidy.check_file(pathlib.Path(path), text)
+                if "data members" in what]
+
+    def test_a_class_of_a_dozen_members_passes_and_one_of_thirteen_does_not(self):
+        for count, expected in ((12, 0), (13, 1)):
+            body = "".join(f"  std::map<int, Pair> m{i}_{{1, 2}};\n" for i in range(count))
+            text = "class A {\n public:\n  A() : x_(1) {}\n  int f(int a = 1) const;\n\n private:\n" + body + "};\n"
+            self.assertEqual(len(self.found(text)), expected, count)
+
+    def test_what_is_not_a_member_is_not_counted(self):
+        text = "struct A {\n" + "".join(f"  {line}\n" for line in (
+            "using T = int;", "static constexpr int kA = 1;", "enum class E { a, b };", "struct B {\n    int c;\n  };",
+            "void f(std::function<void(int)> g);", "friend class C;", "A& operator=(A&&) = default;",
+            "bool empty() const { return x == 0; }") * 4) + "};\n"
+        self.assertEqual(self.found(text), [])
+
+    def test_other_layers_and_tests_may_have_more(self):
+        text = "struct A {\n" + "".join(f"  int m{i};\n" for i in range(20)) + "};\n"
+        self.assertEqual(len(self.found(text)), 1)
+        self.assertEqual(self.found(text, "src/net/a.h"), [])
+        self.assertEqual(self.found(text, "src/gate/a_test.cc"), [])
+
+
 class Words(unittest.TestCase):
     def test_promises_and_empty_names_are_found(self):
         for path, text in [("src/s2s/a.cc", "// TO" "DO: later"), ("docs/a.md", "FIX" "ME"),
