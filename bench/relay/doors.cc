@@ -17,7 +17,7 @@ constexpr const char* kRemote = "r0.outside.example";
 
 xmpp::Domain name(const std::string& text) { return *xmpp::Domain::parse(text); }
 route::HostPort host(const std::string& text) { return *route::HostPort::parse(text); }
-dns::Endpoint at(const std::string& ip) { return {*dns::Ip::parse(ip), 5269}; }
+dns::SocketAddress at(const std::string& ip) { return {*dns::Ip::parse(ip), 5269}; }
 
 gate::CoreSetup core_setup() {
   config::CoreConfig config{.name = name("core.bench.example")};

@@ -37,7 +37,7 @@ Result<CheckOrder> order_of(const boost::json::object& question);
 struct CheckMeans {
   net::ResolverSetup resolving{};
   net::DialSetup dialling{};
-  std::vector<dns::Endpoint> own_listeners{};
+  std::vector<dns::SocketAddress> own_listeners{};
   // Null: no edge was asked, for the reason `why_alone`, and no certificate is offered.
   std::shared_ptr<const config::PushedPolicy> policy{};
   std::shared_ptr<const net::CertificateSet> certificates{};

@@ -33,7 +33,7 @@ class MetricsServer {
  public:
   // Errors: as net::listen_error. `status` outlives the server.
   static Result<std::unique_ptr<MetricsServer>> open(boost::asio::any_io_executor executor,
-                                                     const dns::Endpoint& endpoint, StatusSource status);
+                                                     const dns::SocketAddress& endpoint, StatusSource status);
   ~MetricsServer();
 
  private:

@@ -7,8 +7,8 @@
 #include "base/limits.h"
 #include "base/shares.h"
 #include "daemon/metrics.h"
-#include "net/endpoint.h"
 #include "net/listener.h"
+#include "net/socket_address.h"
 
 namespace sallyport::daemon {
 
@@ -22,7 +22,7 @@ class MetricsServer::Impl : public std::enable_shared_from_this<MetricsServer::I
   Impl(asio::any_io_executor executor, StatusSource status)
       : acceptor_(executor), status_(std::move(status)) {}
 
-  Result<void> bind(const dns::Endpoint& endpoint) {
+  Result<void> bind(const dns::SocketAddress& endpoint) {
     const tcp::endpoint at = net::to_asio(endpoint);
     error_code failed;
     acceptor_.open(at.protocol(), failed);
@@ -114,7 +114,7 @@ class MetricsServer::Impl : public std::enable_shared_from_this<MetricsServer::I
 };
 
 Result<std::unique_ptr<MetricsServer>> MetricsServer::open(asio::any_io_executor executor,
-                                                           const dns::Endpoint& endpoint,
+                                                           const dns::SocketAddress& endpoint,
                                                            StatusSource status) {
   auto impl = std::make_shared<Impl>(executor, std::move(status));
   if (Result<void> bound = impl->bind(endpoint); !bound) return std::move(bound).error();

@@ -80,12 +80,12 @@ void log_warnings(const std::vector<config::Finding>& warnings, LogSink& log) {
   log_findings(warnings, LogLevel::kWarning, "config.warning", "what", log);
 }
 
-dns::Endpoint endpoint_of(const route::HostPort& address) {
+dns::SocketAddress endpoint_of(const route::HostPort& address) {
   return {dns::Ip::parse(address.host).value_or(dns::Ip{}), address.port};
 }
 
-std::vector<dns::Endpoint> endpoints_of(const std::vector<route::HostPort>& addresses) {
-  std::vector<dns::Endpoint> out;
+std::vector<dns::SocketAddress> endpoints_of(const std::vector<route::HostPort>& addresses) {
+  std::vector<dns::SocketAddress> out;
   for (const route::HostPort& address : addresses) out.push_back(endpoint_of(address));
   return out;
 }

@@ -125,7 +125,7 @@ boost::json::object refused_reload(const std::vector<config::Finding>& errors, L
 // Logs the first limits::kFindingsLoggedMax of them, and how many more there are.
 void log_warnings(const std::vector<config::Finding>& warnings, LogSink& log);
 // A listener's address in the driver's form. The configuration has validated that it is an IP address.
-dns::Endpoint endpoint_of(const route::HostPort& address);
-std::vector<dns::Endpoint> endpoints_of(const std::vector<route::HostPort>& addresses);
+dns::SocketAddress endpoint_of(const route::HostPort& address);
+std::vector<dns::SocketAddress> endpoints_of(const std::vector<route::HostPort>& addresses);
 
 }  // namespace sallyport::daemon

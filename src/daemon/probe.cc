@@ -79,7 +79,7 @@ Probe::Probe(ProbeTarget target, CheckSteps& steps, Time deadline)
     : target_(std::move(target)), steps_(steps), deadline_(deadline), direct_(target_.direct_tls) {}
 
 void Probe::handle_accepted(gate::ConnId, const gate::Accepted&, Now) {}
-void Probe::handle_link(gate::ConnId, std::size_t, const dns::Endpoint&, Now) {}
+void Probe::handle_link(gate::ConnId, std::size_t, const dns::SocketAddress&, Now) {}
 void Probe::handle_written(gate::ConnId, std::uint64_t, Now) {}
 
 void Probe::handle_connected(gate::ConnId, const gate::Connected& connected, Now) {

@@ -43,7 +43,7 @@ class Probe : public gate::Role {
   void handle_accepted(gate::ConnId conn, const gate::Accepted& accepted, Now now) override;
   void handle_connected(gate::ConnId conn, const gate::Connected& connected, Now now) override;
   void handle_dial_failed(gate::ConnId conn, Error error, Now now) override;
-  void handle_link(gate::ConnId conn, std::size_t peer, const dns::Endpoint& endpoint, Now now) override;
+  void handle_link(gate::ConnId conn, std::size_t peer, const dns::SocketAddress& endpoint, Now now) override;
   void handle_bytes(gate::ConnId conn, std::string_view bytes, Now now) override;
   void handle_tls(gate::ConnId conn, Result<s2s::TlsFacts> facts, Now now) override;
   void handle_written(gate::ConnId conn, std::uint64_t bytes_total, Now now) override;

@@ -164,7 +164,7 @@ Result<std::unique_ptr<net::DnsServer>> open_dns(NodeProcess& node, const config
                                                  const CoreFilesInUse& in_use) {
   if (!config.dns) return std::unique_ptr<net::DnsServer>();
   dns::Answering answering{config.name, config.s2s.front().port, {}, {}};
-  for (const dns::Endpoint& own : endpoints_of(config.s2s)) {
+  for (const dns::SocketAddress& own : endpoints_of(config.s2s)) {
     // A listener on every address does not tell which one internal servers use; the upstream resolver knows.
     if (dns::classify(own.ip, false) != dns::AddressKind::kUnspecified) answering.addresses.push_back(own.ip);
   }
@@ -260,7 +260,7 @@ Exit run_core(const Invocation& invocation) {
   if (!dns) return node.fail(dns.error());
   if (*dns) {
     std::string where;
-    for (const dns::Endpoint& endpoint : (*dns)->endpoints())
+    for (const dns::SocketAddress& endpoint : (*dns)->endpoints())
       where += (where.empty() ? "" : " ") + endpoint.text();
     node.log().log({LogLevel::kInfo, "net.listen", {{"dns", where}}});
   }

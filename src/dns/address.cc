@@ -200,7 +200,7 @@ std::string Ip::text() const {
   return v6_text(bytes);
 }
 
-std::string Endpoint::text() const {
+std::string SocketAddress::text() const {
   return ip.is_v4() ? fmt::format("{}:{}", ip.text(), port) : fmt::format("[{}]:{}", ip.text(), port);
 }
 

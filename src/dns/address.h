@@ -21,11 +21,11 @@ struct Ip {
   auto operator<=>(const Ip&) const = default;
 };
 
-struct Endpoint {
+struct SocketAddress {
   Ip ip;
   std::uint16_t port = 0;
   std::string text() const;  // "192.0.2.1:5269", "[2001:db8::1]:5269"
-  auto operator<=>(const Endpoint&) const = default;
+  auto operator<=>(const SocketAddress&) const = default;
 };
 
 // The special-purpose registries (RFC 6890 and its successors), as far as they matter for connecting.

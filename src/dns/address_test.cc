@@ -169,9 +169,9 @@ TEST(Address, v4_written_as_v6_is_a_trick_wherever_it_leads) {
   EXPECT_EQ(classify(*Ip::parse("192.0.2.1"), false), AddressKind::kGlobal);
 }
 
-TEST(Endpoint, brackets_stand_around_ipv6_only) {
-  EXPECT_EQ((Endpoint{*Ip::parse("192.0.2.1"), 5269}.text()), "192.0.2.1:5269");
-  EXPECT_EQ((Endpoint{*Ip::parse("2001:db8::1"), 5269}.text()), "[2001:db8::1]:5269");
+TEST(SocketAddress, brackets_stand_around_ipv6_only) {
+  EXPECT_EQ((SocketAddress{*Ip::parse("192.0.2.1"), 5269}.text()), "192.0.2.1:5269");
+  EXPECT_EQ((SocketAddress{*Ip::parse("2001:db8::1"), 5269}.text()), "[2001:db8::1]:5269");
 }
 
 }  // namespace

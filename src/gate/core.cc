@@ -106,7 +106,7 @@ void Core::handle_dial_failed(ConnId conn, Error error, Now now) {
   impl_->turn(now);
 }
 
-void Core::handle_link(ConnId conn, std::size_t peer, const dns::Endpoint& address, Now now) {
+void Core::handle_link(ConnId conn, std::size_t peer, const dns::SocketAddress& address, Now now) {
   if (peer >= impl_->links.state.size() || impl_->links.state[peer].dialling != conn) {
     impl_->outputs.push_back(Disconnect{conn});
     return;

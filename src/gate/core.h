@@ -34,7 +34,7 @@ class Core : public Role {
   void handle_accepted(ConnId conn, const Accepted& accepted, Now now) override;
   void handle_connected(ConnId conn, const Connected& connected, Now now) override;
   void handle_dial_failed(ConnId conn, Error error, Now now) override;
-  void handle_link(ConnId conn, std::size_t peer, const dns::Endpoint& address, Now now) override;
+  void handle_link(ConnId conn, std::size_t peer, const dns::SocketAddress& address, Now now) override;
   void handle_bytes(ConnId conn, std::string_view bytes, Now now) override;
   void handle_tls(ConnId conn, Result<s2s::TlsFacts> facts, Now now) override;
   void handle_written(ConnId conn, std::uint64_t bytes_total, Now now) override;

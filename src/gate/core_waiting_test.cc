@@ -14,7 +14,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-dns::Endpoint server(std::uint8_t last) { return {dns::Ip::v4({10, 0, 0, last}), 40'000}; }
+dns::SocketAddress server(std::uint8_t last) { return {dns::Ip::v4({10, 0, 0, last}), 40'000}; }
 
 struct Lines : LogSink, Random {
   void log(LogEvent event) override {
@@ -51,7 +51,7 @@ class CoreWaiting : public testing::Test {
         now_);
   }
   // A stream of that internal server to a remote domain.
-  ConnId open(dns::Endpoint peer, const std::string& remote) {
+  ConnId open(dns::SocketAddress peer, const std::string& remote) {
     const ConnId conn = last_ += 2;
     const std::string header =
         "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' "
@@ -73,7 +73,7 @@ class CoreWaiting : public testing::Test {
     return conn;
   }
   // `count` messages, 8 for each name: less than what one pair may have.
-  void send(dns::Endpoint peer, std::size_t count, const std::string& suffix) {
+  void send(dns::SocketAddress peer, std::size_t count, const std::string& suffix) {
     for (std::size_t i = 0; i < count; ++i) {
       const std::string remote = "s" + std::to_string(i / 8) + suffix;
       ConnId& conn = streams_[peer.text() + remote];

@@ -49,14 +49,14 @@ void Edge::handle_dial_failed(ConnId conn, Error error, Now now) {
   impl_->turn(now);
 }
 
-void Edge::handle_link(ConnId conn, std::size_t peer, const dns::Endpoint& address, Now now) {
+void Edge::handle_link(ConnId conn, std::size_t peer, const dns::SocketAddress& address, Now now) {
   impl_->handle_link(conn, peer, address, now);
   impl_->turn(now);
 }
 
 // Which [[served.core]] row it should have been is not known. While no core is linked, it is the likely
 // reason for that, so `status` shows it.
-void Edge::handle_link_refused(const dns::Endpoint& address, const Error& error, Now) {
+void Edge::handle_link_refused(const dns::SocketAddress& address, const Error& error, Now) {
   if (impl_->served.link && impl_->served.link->conn()) return;
   impl_->served.last_error =
       fmt::format("{}: {} (from {})", code_row(error.code).name, error.text, address.text());

@@ -49,7 +49,7 @@ class Edge::Impl {
   void refuse_inward(const Pair& pair, const xmpp::Stanza& stanza, Now now);
 
   // --- edge_link.cc
-  void handle_link(ConnId conn, std::size_t peer, const dns::Endpoint& address, Now now);
+  void handle_link(ConnId conn, std::size_t peer, const dns::SocketAddress& address, Now now);
   void refuse_link(ConnId conn, Error error, Now now);
   // Events of the session with the core.
   void on(link::Received&& received, Now now);
@@ -87,11 +87,11 @@ class Edge::Impl {
   // One whose HELLO is awaited: the instance in it decides whether the link in use makes way for it.
   struct Newcomer {
     ConnId conn;
-    dns::Endpoint address;
+    dns::SocketAddress address;
     std::string bytes;
     Time deadline;
   };
-  void await_hello(ConnId conn, const dns::Endpoint& address, Now now);
+  void await_hello(ConnId conn, const dns::SocketAddress& address, Now now);
   void handle_newcomer(std::string_view bytes, Now now);
   void take_over(Newcomer newcomer, const std::string& instance, Now now);
   void refuse_same_identity(const Newcomer& newcomer, Now now);

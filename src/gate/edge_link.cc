@@ -6,7 +6,7 @@
 
 namespace sallyport::gate {
 
-void Edge::Impl::handle_link(ConnId conn, std::size_t peer, const dns::Endpoint& address, Now now) {
+void Edge::Impl::handle_link(ConnId conn, std::size_t peer, const dns::SocketAddress& address, Now now) {
   if (served.link && served.core != peer && !served.is_dead) {
     refuse_link(conn, {Code::kLinkSecondCore, setup.config.cores[*served.core].name + " is linked"}, now);
     return;

@@ -305,7 +305,7 @@ TEST_F(EdgePush, listeners_that_could_not_be_opened_are_not_shown_as_open_and_tr
 // Its pin stands in no row, so that nobody knows which core it is: while none is linked it is the likely
 // reason.
 TEST_F(EdgePush, a_core_whose_key_is_refused_is_the_last_error_while_no_core_is_linked) {
-  const dns::Endpoint peer{*dns::Ip::parse("10.0.0.5"), 40'000};
+  const dns::SocketAddress peer{*dns::Ip::parse("10.0.0.5"), 40'000};
   const Error refused{Code::kTlsPin, "sha256:abc"};
   edge_->handle_link_refused(peer, refused, now_);
   EXPECT_EQ(edge_->control(R"({"ask":"status"})", now_).find("tls.pin"), std::string::npos);

@@ -14,7 +14,7 @@ namespace {
 using namespace std::chrono_literals;
 
 xmpp::Domain domain(std::string_view text) { return *xmpp::Domain::parse(text); }
-dns::Endpoint from(std::uint8_t last) { return {dns::Ip::v4({198, 51, 100, last}), 40'000}; }
+dns::SocketAddress from(std::uint8_t last) { return {dns::Ip::v4({198, 51, 100, last}), 40'000}; }
 
 struct Quiet : LogSink, Random {
   void log(LogEvent) override {}
@@ -84,7 +84,7 @@ class EdgeShares : public testing::Test {
     edge_->handle_bytes(conn, bytes, now_);
     exchange();
   }
-  void accept(ConnId conn, dns::Endpoint peer, const std::string& name, bool with_certificate = false) {
+  void accept(ConnId conn, dns::SocketAddress peer, const std::string& name, bool with_certificate = false) {
     const std::string header =
         "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' "
         "xmlns:db='jabber:server:dialback' from='" +
@@ -105,7 +105,7 @@ class EdgeShares : public testing::Test {
     says(conn, header);
   }
   // `count` questions about keys, on as many streams as they need.
-  void ask(dns::Endpoint peer, std::size_t count) {
+  void ask(dns::SocketAddress peer, std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
       if (i % limits::kVerificationsPerStreamMax == 0)
         accept(last_conn_ += 2, peer, "h" + std::to_string(peer.ip.bytes[15]) + ".example");

@@ -20,7 +20,7 @@
 
 namespace sallyport::gate {
 
-void Edge::Impl::await_hello(ConnId conn, const dns::Endpoint& address, Now now) {
+void Edge::Impl::await_hello(ConnId conn, const dns::SocketAddress& address, Now now) {
   drop_newcomer();  // of two that wait, the later one can still be answered
   served.takeover.newcomer = Newcomer{conn, address, {}, now.mono + limits::kLinkDeadAfter};
 }

@@ -50,7 +50,7 @@ struct EdgeTakeover : testing::Test {
     core.conn = last_conn += 2;
     core.session.handle_connected(now.mono);
     processes[*core.conn] = &core;
-    edge->handle_link(*core.conn, row, dns::Endpoint{}, now);
+    edge->handle_link(*core.conn, row, dns::SocketAddress{}, now);
     exchange();
   }
   // Its end of the connection is gone and the edge learns of it.

@@ -152,7 +152,7 @@ class Endpoint {
   // Whether the peer of this stream has proved a domain. True for what is no stream here.
   bool is_proved(ConnId conn) const;
   // The peer's address; nothing when the connection is gone.
-  std::optional<dns::Endpoint> peer(ConnId conn) const;
+  std::optional<dns::SocketAddress> peer(ConnId conn) const;
   // As text, "198.51.100.7:5269"; empty when the connection is gone.
   std::string peer_text(ConnId conn) const;
   // The source that the address counts for (source_of_address); empty when the connection is gone.
@@ -173,7 +173,7 @@ class Endpoint {
     bool verifies = false;         // outgoing: opened to ask about keys only
     bool broken = false;           // its connection is gone: nothing more can be written
     DialQueue::Places::Part dial;  // outgoing, for stanzas: until it is ready
-    dns::Endpoint peer;
+    dns::SocketAddress peer;
     Now since;
     std::vector<Traffic> traffic;
     bool flush_due = false;

@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 
 xmpp::Domain domain(std::string_view text) { return *xmpp::Domain::parse(text); }
 Pair pair_with(std::string_view remote) { return {domain("example.com"), domain(remote)}; }
-dns::Endpoint from(std::uint8_t last) { return {dns::Ip::v4({198, 51, 100, last}), 40'000}; }
+dns::SocketAddress from(std::uint8_t last) { return {dns::Ip::v4({198, 51, 100, last}), 40'000}; }
 
 // Everybody is served, and everybody's server can be looked for; none of them answers.
 struct Open : PolicyView, Random, LogSink {
@@ -46,7 +46,7 @@ struct EndpointShares : ::testing::Test {
   }
   void SetUp() override { start(); }
 
-  void accept(ConnId conn, dns::Endpoint peer) {
+  void accept(ConnId conn, dns::SocketAddress peer) {
     endpoint->handle_accepted(conn, {peer, {}, false}, now);
     endpoint->handle_bytes(
         conn,
@@ -163,7 +163,7 @@ TEST_F(EndpointShares, keys_from_one_address_whose_servers_swallow_packets_leave
 
 TEST_F(EndpointShares, hosts_of_one_ipv6_network_are_one_source) {
   const auto host = [](int last) {
-    return dns::Endpoint{*dns::Ip::parse("2001:db8:1:1::" + std::to_string(last)), 40'000};
+    return dns::SocketAddress{*dns::Ip::parse("2001:db8:1:1::" + std::to_string(last)), 40'000};
   };
   for (int i = 1; i <= static_cast<int>(kOneAddress); ++i) {
     accept(2 * i + 1, host(i));

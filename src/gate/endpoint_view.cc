@@ -85,7 +85,7 @@ bool Endpoint::is_proved(ConnId conn) const {
   return in == nullptr || !in->proofs().empty();
 }
 
-std::optional<dns::Endpoint> Endpoint::peer(ConnId conn) const {
+std::optional<dns::SocketAddress> Endpoint::peer(ConnId conn) const {
   const auto* found = streams_.find(conn);
   return found == nullptr ? std::nullopt : std::optional(found->second.peer);
 }

@@ -48,7 +48,7 @@ struct DialPlan {
   // Then, or only, the SRV records (and addresses) of this name.
   std::optional<xmpp::Domain> dns;
   // Endpoints that accepted a connection in this attempt but then failed: go on behind them.
-  std::vector<dns::Endpoint> avoid;
+  std::vector<dns::SocketAddress> avoid;
 };
 struct Dial {
   ConnId conn;
@@ -113,12 +113,12 @@ using Output =
 // --- inputs of a role
 
 struct Accepted {
-  dns::Endpoint peer;
-  dns::Endpoint own;
+  dns::SocketAddress peer;
+  dns::SocketAddress own;
   bool direct_tls = false;  // the first byte was a TLS record; the driver has begun that handshake by SNI
 };
 struct Connected {
-  dns::Endpoint peer;
+  dns::SocketAddress peer;
   bool direct_tls = false;  // an xmpps-server target (XEP-0368)
   std::string how;          // "SRV xmpp.example.net:5269", "static route", for people
 };
@@ -133,9 +133,9 @@ class Role {
   virtual void handle_dial_failed(ConnId conn, Error error, Now now) = 0;
   // A link connection with complete mutual TLS: on the edge from [[core]] number `peer`, accepted; on the
   // core to [[edge]] number `peer`, dialled. A failed link dial comes as handle_dial_failed.
-  virtual void handle_link(ConnId conn, std::size_t peer, const dns::Endpoint& address, Now now) = 0;
+  virtual void handle_link(ConnId conn, std::size_t peer, const dns::SocketAddress& address, Now now) = 0;
   // Edge only: a connection on the traversal listener whose TLS handshake failed; no handle_link came for it.
-  virtual void handle_link_refused(const dns::Endpoint&, const Error&, Now) {}
+  virtual void handle_link_refused(const dns::SocketAddress&, const Error&, Now) {}
   virtual void handle_bytes(ConnId conn, std::string_view bytes, Now now) = 0;
   virtual void handle_tls(ConnId conn, Result<s2s::TlsFacts> facts, Now now) = 0;
   // How many of the connection's bytes (as take_output gave them, counted from its beginning) have been

@@ -17,11 +17,11 @@ class LinkEnd {
   link::Session& session() { return session_; }
   const link::Session& session() const { return session_; }
   const std::optional<ConnId>& conn() const { return conn_; }
-  const dns::Endpoint& peer() const { return peer_; }
+  const dns::SocketAddress& peer() const { return peer_; }
   UnixTime since() const { return since_; }
   bool carries(ConnId conn) const { return conn_ == conn; }
 
-  void handle_link(ConnId conn, const dns::Endpoint& peer, Now now) {
+  void handle_link(ConnId conn, const dns::SocketAddress& peer, Now now) {
     conn_ = conn;
     peer_ = peer;
     since_ = now.civil;
@@ -50,7 +50,7 @@ class LinkEnd {
  private:
   link::Session session_;
   std::optional<ConnId> conn_;
-  dns::Endpoint peer_;
+  dns::SocketAddress peer_;
   UnixTime since_{};
   std::string buffer_;
   bool flush_due_ = false;

@@ -19,7 +19,7 @@ class Redial {
     bool connected = false;        // it had a connection
     bool ready = false;            // stanzas could be sent
     bool carried = false;          // and one was
-    dns::Endpoint peer{};          // of the connection
+    dns::SocketAddress peer{};     // of the connection
     std::optional<Error> error{};  // nothing: a clean end
   };
   enum class Next : std::uint8_t { kWait, kOpen, kGiveUp };
@@ -35,7 +35,7 @@ class Redial {
   // False during the back-off: then what is to be sent is returned with the last error.
   bool may_dial(Now now) const { return now.mono >= back_off_until_ || !last_error_; }
   // Servers that accepted a connection in this series of attempts and could not be used.
-  const std::vector<dns::Endpoint>& avoid() const { return avoid_; }
+  const std::vector<dns::SocketAddress>& avoid() const { return avoid_; }
   // False once the peer refused our certificate: then dialback is used at once (XEP-0178 leaves it to us).
   bool may_use_external() const { return !external_refused_; }
   // The last error, while it is remembered.
@@ -48,7 +48,7 @@ class Redial {
   void back_off(Now now);
 
   std::size_t attempts_ = 0;
-  std::vector<dns::Endpoint> avoid_;
+  std::vector<dns::SocketAddress> avoid_;
   std::optional<Error> last_error_;
   std::size_t failures_ = 0;  // in a row: how long the next back-off is
   Time back_off_until_{};

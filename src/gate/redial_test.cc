@@ -10,7 +10,7 @@ namespace {
 using namespace std::chrono_literals;
 using Next = Redial::Next;
 
-dns::Endpoint server(std::uint8_t last) { return {dns::Ip::v4({198, 51, 100, last}), 5269}; }
+dns::SocketAddress server(std::uint8_t last) { return {dns::Ip::v4({198, 51, 100, last}), 5269}; }
 
 struct RedialTest : ::testing::Test {
   Next dial_fails(Code code = Code::kDialRefused, bool waits = true) {
@@ -36,7 +36,7 @@ TEST_F(RedialTest, a_failed_dial_returns_what_waits) {
 TEST_F(RedialTest, a_server_that_could_not_be_used_is_avoided_and_the_next_one_tried) {
   EXPECT_EQ(negotiation_fails(Code::kTlsUntrusted, 1), Next::kOpen);
   EXPECT_EQ(negotiation_fails(Code::kStreamLost, 2), Next::kOpen);
-  EXPECT_EQ(redial.avoid(), (std::vector<dns::Endpoint>{server(1), server(2)}));
+  EXPECT_EQ(redial.avoid(), (std::vector<dns::SocketAddress>{server(1), server(2)}));
 }
 
 TEST_F(RedialTest, when_no_server_is_left_the_failure_of_the_last_one_is_the_reason) {

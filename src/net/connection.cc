@@ -14,7 +14,7 @@
 
 #include "base/limits.h"
 #include "net/deadline.h"
-#include "net/endpoint.h"
+#include "net/socket_address.h"
 #include "net/stream_socket.h"
 
 namespace sallyport::net {
@@ -31,7 +31,8 @@ Error lost(std::string_view doing, int error) {
 
 }  // namespace
 
-Connection::Connection(ConnectionHost& host, gate::ConnId id, tcp::socket socket, const dns::Endpoint& peer)
+Connection::Connection(ConnectionHost& host, gate::ConnId id, tcp::socket socket,
+                       const dns::SocketAddress& peer)
     : host_(host), id_(id), socket_(std::move(socket)), peer_(peer) {
   boost::system::error_code ignored;
   if (socket_.is_open()) socket_.native_non_blocking(true, ignored);

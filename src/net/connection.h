@@ -98,7 +98,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   enum class Phase : std::uint8_t { kOpening, kPlain, kHandshake, kSecure, kClosing };
 
   // `peer`: the address that was accepted; empty for a connection to be dialled.
-  Connection(ConnectionHost& host, gate::ConnId id, tcp::socket socket, const dns::Endpoint& peer);
+  Connection(ConnectionHost& host, gate::ConnId id, tcp::socket socket, const dns::SocketAddress& peer);
 
   // --- how it begins: one of six coroutines, to be spawned with `cancellation()`
 
@@ -128,7 +128,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   gate::ConnId id() const { return id_; }
   // The role has released it, and its final bytes are being written.
   bool is_closing() const { return disconnect_wanted_; }
-  const dns::Endpoint& peer() const { return peer_; }
+  const dns::SocketAddress& peer() const { return peer_; }
   bool is_direct_tls() const { return direct_tls_; }
   // Of a link: after its handshake.
   const Tls& tls() const { return *tls_; }
@@ -198,7 +198,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   gate::ConnId id_;
   tcp::socket socket_;
   asio::cancellation_signal cancelled_;
-  dns::Endpoint peer_;
+  dns::SocketAddress peer_;
   std::unique_ptr<Tls> tls_;
   Phase phase_ = Phase::kOpening;
   bool held_ = false;

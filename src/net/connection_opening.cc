@@ -4,7 +4,7 @@
 #include "base/limits.h"
 #include "net/connection.h"
 #include "net/deadline.h"
-#include "net/endpoint.h"
+#include "net/socket_address.h"
 #include "net/stream_socket.h"
 
 namespace sallyport::net {

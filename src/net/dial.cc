@@ -42,7 +42,7 @@ Error lookup_error(const dns::AddressAnswer& v6, const dns::AddressAnswer& v4, c
 // The state of one dial: its deadline, what it must avoid, and its errors so far.
 struct DnsDialer::Attempt {
   Clock::time_point deadline;
-  std::vector<dns::Endpoint> avoid;
+  std::vector<dns::SocketAddress> avoid;
   std::string domain;  // the remote domain, for which the resolver is asked; empty: an internal server
   MostTelling met;
 
@@ -77,9 +77,9 @@ DnsDialer::DnsDialer(std::shared_ptr<Resolver> resolver, DialSetup setup, Random
       random_(random),
       judge_(setup_.allow_networks, setup_.refuse_networks) {}
 
-void DnsDialer::set_own_listeners(std::vector<dns::Endpoint> own) { judge_.set_own(std::move(own)); }
+void DnsDialer::set_own_listeners(std::vector<dns::SocketAddress> own) { judge_.set_own(std::move(own)); }
 
-Result<void> DnsDialer::judge(const dns::Endpoint& endpoint, bool written_as_v6) const {
+Result<void> DnsDialer::judge(const dns::SocketAddress& endpoint, bool written_as_v6) const {
   return judge_.judge(endpoint, written_as_v6, false, machine_addresses());
 }
 
@@ -178,10 +178,10 @@ asio::awaitable<std::optional<Dialled>> DnsDialer::try_host(const dns::Target& t
 asio::awaitable<std::optional<Dialled>> DnsDialer::try_addresses(std::vector<std::pair<dns::Ip, bool>> ips,
                                                                  const dns::Target& target, bool trusted,
                                                                  Attempt& attempt) {
-  std::vector<dns::Endpoint> endpoints;
+  std::vector<dns::SocketAddress> endpoints;
   const auto machine = ips.empty() ? std::vector<dns::Ip>() : machine_addresses();
   for (const auto& [ip, written_as_v6] : ips) {
-    const dns::Endpoint endpoint{ip, target.port};
+    const dns::SocketAddress endpoint{ip, target.port};
     if (std::ranges::find(attempt.avoid, endpoint) != attempt.avoid.end()) continue;
     if (auto ok = judge_.judge(endpoint, written_as_v6, trusted, machine); !ok) {
       attempt.met.add(std::move(ok).error());

@@ -52,10 +52,10 @@ class DnsDialer : public Dialer {
   void use(std::shared_ptr<Resolver> resolver) { resolver_ = std::move(resolver); }
 
   asio::awaitable<Result<Dialled>> dial(gate::DialPlan plan, Duration time_max) override;
-  void set_own_listeners(std::vector<dns::Endpoint> own) override;
+  void set_own_listeners(std::vector<dns::SocketAddress> own) override;
 
   // Whether a dial would connect to this address now.
-  Result<void> judge(const dns::Endpoint& endpoint, bool written_as_v6) const;
+  Result<void> judge(const dns::SocketAddress& endpoint, bool written_as_v6) const;
   const DialSetup& setup() const { return setup_; }
   Resolver& resolver() { return *resolver_; }
   Random& random() { return random_; }

@@ -14,7 +14,7 @@
 namespace sallyport::net {
 
 struct AddressExplained {
-  dns::Endpoint endpoint;
+  dns::SocketAddress endpoint;
   bool written_as_v6 = false;    // came as an AAAA record
   std::optional<Error> refused;  // why a dial would skip it
 };

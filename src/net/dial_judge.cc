@@ -20,15 +20,15 @@ bool is_this_machine(const dns::Ip& ip, const std::vector<dns::Ip>& machine) {
 
 }  // namespace
 
-bool AddressJudge::is_own(const dns::Endpoint& endpoint, const std::vector<dns::Ip>& machine) const {
-  return std::ranges::any_of(own_, [&](const dns::Endpoint& own) {
+bool AddressJudge::is_own(const dns::SocketAddress& endpoint, const std::vector<dns::Ip>& machine) const {
+  return std::ranges::any_of(own_, [&](const dns::SocketAddress& own) {
     if (own.port != endpoint.port) return false;
     if (own.ip == endpoint.ip) return true;
     return stands_for_all(own.ip) ? is_this_machine(endpoint.ip, machine) : stands_for_all(endpoint.ip);
   });
 }
 
-Result<void> AddressJudge::judge(const dns::Endpoint& endpoint, bool written_as_v6, bool trusted,
+Result<void> AddressJudge::judge(const dns::SocketAddress& endpoint, bool written_as_v6, bool trusted,
                                  const std::vector<dns::Ip>& machine) const {
   if (is_own(endpoint, machine)) return {Code::kDialOwn, endpoint.text()};
   const auto kind = dns::classify(endpoint.ip, written_as_v6);

@@ -22,19 +22,19 @@ class AddressJudge {
       : allow_(std::move(allow_networks)), refuse_(std::move(refuse_networks)) {}
 
   // Our own listeners. An unspecified address stands for every address in `machine`.
-  void set_own(std::vector<dns::Endpoint> own) { own_ = std::move(own); }
+  void set_own(std::vector<dns::SocketAddress> own) { own_ = std::move(own); }
 
   // `written_as_v6`: the address came from an AAAA record or IPv6 literal. `trusted`: our administrator wrote
   // it as an IP address. `machine`: this machine's addresses, now. Errors: kDialOwn (also if trusted),
   // kDialAddress.
-  Result<void> judge(const dns::Endpoint& endpoint, bool written_as_v6, bool trusted,
+  Result<void> judge(const dns::SocketAddress& endpoint, bool written_as_v6, bool trusted,
                      const std::vector<dns::Ip>& machine) const;
 
  private:
-  bool is_own(const dns::Endpoint& endpoint, const std::vector<dns::Ip>& machine) const;
+  bool is_own(const dns::SocketAddress& endpoint, const std::vector<dns::Ip>& machine) const;
   std::vector<config::Network> allow_;
   std::vector<config::Network> refuse_;
-  std::vector<dns::Endpoint> own_;
+  std::vector<dns::SocketAddress> own_;
 };
 
 }  // namespace sallyport::net

@@ -3,7 +3,7 @@
 namespace sallyport::net {
 namespace {
 
-dns::Endpoint at(const char* ip, std::uint16_t port = 5269) { return {*dns::Ip::parse(ip), port}; }
+dns::SocketAddress at(const char* ip, std::uint16_t port = 5269) { return {*dns::Ip::parse(ip), port}; }
 
 config::Network network(const char* ip, std::uint8_t prefix) { return {dns::Ip::parse(ip)->bytes, prefix}; }
 

@@ -11,7 +11,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "base/limits.h"
-#include "net/endpoint.h"
+#include "net/socket_address.h"
 
 namespace sallyport::net {
 namespace {
@@ -19,10 +19,10 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 struct Attempt {
-  Attempt(const asio::any_io_executor& executor, const dns::Endpoint& to, Clock::time_point until)
+  Attempt(const asio::any_io_executor& executor, const dns::SocketAddress& to, Clock::time_point until)
       : socket(executor), peer(to), deadline(until) {}
   tcp::socket socket;
-  dns::Endpoint peer;
+  dns::SocketAddress peer;
   Clock::time_point deadline;
   // Absent while under way.
   std::optional<boost::system::error_code> result;
@@ -57,7 +57,7 @@ class RaceEnd {
   Race& race_;
 };
 
-boost::system::error_code open_and_bind(tcp::socket& socket, const dns::Endpoint& to,
+boost::system::error_code open_and_bind(tcp::socket& socket, const dns::SocketAddress& to,
                                         const std::vector<dns::Ip>& bind) {
   boost::system::error_code error;
   socket.open(to.ip.is_v4() ? tcp::v4() : tcp::v6(), error);
@@ -67,7 +67,7 @@ boost::system::error_code open_and_bind(tcp::socket& socket, const dns::Endpoint
   return error;
 }
 
-void begin(const std::shared_ptr<Race>& race, const dns::Endpoint& to, const std::vector<dns::Ip>& bind,
+void begin(const std::shared_ptr<Race>& race, const dns::SocketAddress& to, const std::vector<dns::Ip>& bind,
            Clock::time_point deadline) {
   race->attempts.push_back(std::make_unique<Attempt>(race->wake.get_executor(), to, deadline));
   auto* attempt = race->attempts.back().get();
@@ -114,7 +114,7 @@ Error failure(const Race& race) {
 
 }  // namespace
 
-asio::awaitable<Result<Winner>> race(std::vector<dns::Endpoint> endpoints, std::vector<dns::Ip> bind,
+asio::awaitable<Result<Winner>> race(std::vector<dns::SocketAddress> endpoints, std::vector<dns::Ip> bind,
                                      Clock::time_point deadline) {
   const auto state = std::make_shared<Race>(co_await asio::this_coro::executor);
   const RaceEnd end(*state);

@@ -21,14 +21,14 @@ using asio::ip::tcp;
 
 struct Winner {
   tcp::socket socket;
-  dns::Endpoint peer;
+  dns::SocketAddress peer;
 };
 
 // Begins the next connection limits::kConnectStagger after the one before, or at once when one fails. Each
 // has limits::kConnectTimeout, and all of them until `deadline`. `bind`: source addresses; the first of the
 // family is used. Losers are closed. Errors: kDialRefused (every one was refused), kDialTimeout (at least one
 // did not answer).
-asio::awaitable<Result<Winner>> race(std::vector<dns::Endpoint> endpoints, std::vector<dns::Ip> bind,
+asio::awaitable<Result<Winner>> race(std::vector<dns::SocketAddress> endpoints, std::vector<dns::Ip> bind,
                                      std::chrono::steady_clock::time_point deadline);
 
 }  // namespace sallyport::net

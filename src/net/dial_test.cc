@@ -105,7 +105,7 @@ class DialTest : public testing::Test {
                                    Slot<Dialled>& out) {
     out.emplace(co_await dialer.dial(std::move(plan), time_max));
   }
-  static asio::awaitable<void> run_race(std::vector<dns::Endpoint> endpoints, Slot<Winner>& out) {
+  static asio::awaitable<void> run_race(std::vector<dns::SocketAddress> endpoints, Slot<Winner>& out) {
     out.emplace(co_await race(std::move(endpoints), {}, std::chrono::steady_clock::now() + 5s));
   }
   // Runs until the coroutine has ended, even if other work is pending.
@@ -271,8 +271,8 @@ TEST_F(DialTest, the_whole_dial_ends_in_time) {
 TEST_F(DialTest, a_silent_address_does_not_hold_up_the_next) {
   tcp::acceptor full(io_, tcp::endpoint(asio::ip::make_address("127.1.0.3"), one_.port()));
   fill(full);
-  std::vector<dns::Endpoint> endpoints{{*dns::Ip::parse("127.1.0.3"), one_.port()},
-                                       {*dns::Ip::parse("127.1.0.1"), one_.port()}};
+  std::vector<dns::SocketAddress> endpoints{{*dns::Ip::parse("127.1.0.3"), one_.port()},
+                                            {*dns::Ip::parse("127.1.0.1"), one_.port()}};
   const auto begin = std::chrono::steady_clock::now();
   Slot<Winner> winner;
   finish(asio::co_spawn(io_, run_race(endpoints, winner), asio::use_future));

@@ -21,7 +21,7 @@ using asio::ip::tcp;
 // An established TCP connection. Nothing has been read from it or written to it.
 struct Dialled {
   tcp::socket socket;       // of the dialler's executor
-  dns::Endpoint peer;       // as connected to; DialPlan::avoid may name it the next time
+  dns::SocketAddress peer;  // as connected to; DialPlan::avoid may name it the next time
   bool direct_tls = false;  // the target came from `_xmpps-server` (XEP-0368)
   std::string how;          // "SRV xmpp.example.net:5269", "static route 192.0.2.1:5269", for people
 };
@@ -43,7 +43,7 @@ class Dialer {
 
   // Our own listeners, set when they are bound and whenever they change. They are never dialled (kDialOwn).
   // An unspecified address stands for every address of this machine.
-  virtual void set_own_listeners(std::vector<dns::Endpoint> own) = 0;
+  virtual void set_own_listeners(std::vector<dns::SocketAddress> own) = 0;
 };
 
 }  // namespace sallyport::net

@@ -16,8 +16,8 @@
 
 #include "base/limits.h"
 #include "base/shares.h"
-#include "net/endpoint.h"
 #include "net/listener.h"
+#include "net/socket_address.h"
 
 namespace sallyport::net {
 
@@ -71,7 +71,7 @@ struct DnsServer::State {
   static asio::awaitable<std::optional<std::string>> forward(Self self, std::string bytes, dns::Head head,
                                                              bool by_datagram);
 
-  Result<void> bind(const dns::Endpoint& endpoint);
+  Result<void> bind(const dns::SocketAddress& endpoint);
   bool may_ask(const dns::Ip& ip) const {
     return std::ranges::any_of(setup.clients,
                                [&ip](const config::Network& n) { return n.contains(ip.bytes); });
@@ -101,7 +101,7 @@ namespace {
 
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 
-udp::endpoint to_udp(const dns::Endpoint& endpoint) {
+udp::endpoint to_udp(const dns::SocketAddress& endpoint) {
   const tcp::endpoint same = to_asio(endpoint);
   return {same.address(), same.port()};
 }
@@ -140,7 +140,7 @@ bool is_reply(std::string_view reply, std::uint16_t id, const dns::Question& que
          head->question->class_ == question.class_;
 }
 
-asio::awaitable<std::optional<std::string>> ask_by_datagram(asio::io_context& io, dns::Endpoint upstream,
+asio::awaitable<std::optional<std::string>> ask_by_datagram(asio::io_context& io, dns::SocketAddress upstream,
                                                             std::string query, std::uint16_t id,
                                                             dns::Question question) {
   // A socket of its own, for an unpredictable source port.
@@ -182,7 +182,7 @@ asio::awaitable<bool> write_message(tcp::socket& socket, std::string message) {
   co_return !error;
 }
 
-asio::awaitable<std::optional<std::string>> ask_by_stream(asio::io_context& io, dns::Endpoint upstream,
+asio::awaitable<std::optional<std::string>> ask_by_stream(asio::io_context& io, dns::SocketAddress upstream,
                                                           std::string query, std::uint16_t id,
                                                           dns::Question question) {
   tcp::socket socket(io);
@@ -368,7 +368,7 @@ asio::awaitable<void> DnsServer::State::serve_stream(Self self, tcp::socket sock
 
 // --- start and end of the server
 
-Result<void> DnsServer::State::bind(const dns::Endpoint& endpoint) {
+Result<void> DnsServer::State::bind(const dns::SocketAddress& endpoint) {
   boost::system::error_code error;
   const auto failed = [&](const char* what) { return listen_error(what, endpoint, error); };
   auto datagram = std::make_unique<udp::socket>(io);
@@ -413,8 +413,8 @@ DnsServer::~DnsServer() {
 void DnsServer::use(dns::Answering answering) { state_->answering = std::move(answering); }
 const DnsServerCounters& DnsServer::counters() const { return state_->counters; }
 
-std::vector<dns::Endpoint> DnsServer::endpoints() const {
-  std::vector<dns::Endpoint> all;
+std::vector<dns::SocketAddress> DnsServer::endpoints() const {
+  std::vector<dns::SocketAddress> all;
   boost::system::error_code ignored;
   for (const auto& socket : state_->datagrams) {
     const udp::endpoint local = socket->local_endpoint(ignored);

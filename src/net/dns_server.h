@@ -22,9 +22,9 @@
 namespace sallyport::net {
 
 struct DnsServerSetup {
-  std::vector<dns::Endpoint> listen;
-  std::vector<dns::Endpoint> upstream;   // tried in order, each for limits::kDnsUpstreamTimeout
-  std::vector<config::Network> clients;  // may ask; others get REFUSED. Empty: nobody may ask
+  std::vector<dns::SocketAddress> listen;
+  std::vector<dns::SocketAddress> upstream;  // tried in order, each for limits::kDnsUpstreamTimeout
+  std::vector<config::Network> clients;      // may ask; others get REFUSED. Empty: nobody may ask
   std::size_t questions_max = limits::kDnsInFlightMax;  // open at once
 };
 
@@ -51,7 +51,7 @@ class DnsServer {
   void use(dns::Answering answering);
   const DnsServerCounters& counters() const;
   // The bound UDP addresses, with the real port where 0 was asked for.
-  std::vector<dns::Endpoint> endpoints() const;
+  std::vector<dns::SocketAddress> endpoints() const;
 
  private:
   struct State;

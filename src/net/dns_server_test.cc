@@ -56,7 +56,7 @@ class Upstream {
       : socket_(io, udp::endpoint(asio::ip::make_address("127.0.0.1"), 0)), reply_(std::move(reply)) {
     receive();
   }
-  dns::Endpoint endpoint() const { return {*dns::Ip::parse("127.0.0.1"), socket_.local_endpoint().port()}; }
+  dns::SocketAddress at() const { return {*dns::Ip::parse("127.0.0.1"), socket_.local_endpoint().port()}; }
   const std::vector<dns::Message>& queries() const { return queries_; }
   const std::vector<std::uint16_t>& ports() const { return ports_; }
 
@@ -92,7 +92,7 @@ std::vector<std::string> answer_192_0_2_1(const dns::Message& m) {
 
 class DnsServerTest : public testing::Test {
  protected:
-  void start(std::vector<dns::Endpoint> upstream, const char* clients = "127.0.0.0/8",
+  void start(std::vector<dns::SocketAddress> upstream, const char* clients = "127.0.0.0/8",
              std::size_t questions_max = limits::kDnsInFlightMax) {
     DnsServerSetup setup{{{*dns::Ip::parse("127.0.0.1"), 0}},
                          std::move(upstream),
@@ -156,7 +156,7 @@ TEST_F(DnsServerTest, a_new_policy_changes_the_answer) {
 
 TEST_F(DnsServerTest, everything_else_goes_upstream_under_another_id_and_port) {
   Upstream upstream(io_, answer_192_0_2_1);
-  start({upstream.endpoint()});
+  start({upstream.at()});
   const auto asked = query("Www.Corp.Example", dns::RecordType::kA);
   for (int i = 0; i < 3; ++i) {
     const auto reply = ask(asked);
@@ -176,7 +176,7 @@ TEST_F(DnsServerTest, everything_else_goes_upstream_under_another_id_and_port) {
 
 TEST_F(DnsServerTest, who_is_no_client_is_refused) {
   Upstream upstream(io_, answer_192_0_2_1);
-  start({upstream.endpoint()}, "10.0.0.0/8");
+  start({upstream.at()}, "10.0.0.0/8");
   EXPECT_EQ(rcode(ask(query("_xmpp-server._tcp.partner.example", dns::RecordType::kSrv))),
             static_cast<int>(dns::Rcode::kRefused));
   EXPECT_EQ(rcode(ask(query("www.example", dns::RecordType::kA))), static_cast<int>(dns::Rcode::kRefused));
@@ -202,7 +202,7 @@ TEST_F(DnsServerTest, a_reply_that_does_not_fit_the_question_is_not_heard) {
                                     "x",
                                     answered(m, "192.0.2.1").build()};
   });
-  start({upstream.endpoint()});
+  start({upstream.at()});
   const auto reply = ask(query("www.example", dns::RecordType::kA));
   ASSERT_TRUE(reply);
   EXPECT_EQ(dns::parse_address(dns::RecordType::kA, reply->answers.at(0).rdata)->text(), "192.0.2.1");
@@ -213,7 +213,7 @@ TEST_F(DnsServerTest, the_next_upstream_is_asked_and_at_last_servfail_said) {
   // Closed again: an error at once.
   const udp::endpoint gone =
       udp::socket(io_, udp::endpoint(asio::ip::make_address("127.0.0.1"), 0)).local_endpoint();
-  start({{*dns::Ip::parse("127.0.0.1"), gone.port()}, good.endpoint()});
+  start({{*dns::Ip::parse("127.0.0.1"), gone.port()}, good.at()});
   EXPECT_EQ(ask(query("www.example", dns::RecordType::kA))->answers.size(), 1U);
   start({{*dns::Ip::parse("127.0.0.1"), gone.port()}});
   EXPECT_EQ(rcode(ask(query("www.example", dns::RecordType::kA))), static_cast<int>(dns::Rcode::kServFail));
@@ -223,7 +223,7 @@ TEST_F(DnsServerTest, the_next_upstream_is_asked_and_at_last_servfail_said) {
 TEST_F(DnsServerTest, a_silent_upstream_is_given_up) {
   Upstream silent(io_, [](const dns::Message&) { return std::vector<std::string>(); });
   Upstream good(io_, answer_192_0_2_1);
-  start({silent.endpoint(), good.endpoint()});
+  start({silent.at(), good.at()});
   const auto begin = std::chrono::steady_clock::now();
   EXPECT_EQ(ask(query("www.example", dns::RecordType::kA))->answers.size(), 1U);
   EXPECT_GE(std::chrono::steady_clock::now() - begin, limits::kDnsUpstreamTimeout);
@@ -290,7 +290,7 @@ class DnsServerSharesTest : public DnsServerTest {
 };
 
 TEST_F(DnsServerSharesTest, a_client_has_half_of_the_questions_and_not_one_more) {
-  start({silent_.endpoint()});
+  start({silent_.at()});
   udp::socket busy = client(1);
   for (std::size_t i = 0; i < limits::kDnsInFlightMax / limits::kDnsInFlightPerClientPart; ++i)
     ASSERT_TRUE(asks(busy)) << i;
@@ -301,7 +301,7 @@ TEST_F(DnsServerSharesTest, a_client_has_half_of_the_questions_and_not_one_more)
 }
 
 TEST_F(DnsServerSharesTest, when_all_questions_are_open_the_client_with_most_loses_its_oldest) {
-  start({silent_.endpoint()}, "127.0.0.0/8", 6);
+  start({silent_.at()}, "127.0.0.0/8", 6);
   udp::socket first = client(1);
   udp::socket second = client(2);
   for (int i = 0; i < 3; ++i) ASSERT_TRUE(asks(first) && asks(second));
@@ -315,7 +315,7 @@ TEST_F(DnsServerSharesTest, when_all_questions_are_open_the_client_with_most_los
 }
 
 TEST_F(DnsServerSharesTest, silent_connections_keep_no_question_from_its_answer) {
-  start({silent_.endpoint()});
+  start({silent_.at()});
   for (std::uint8_t host = 1; host <= limits::kDnsConnectionsMax / limits::kDnsConnectionsPerClientMax;
        ++host)
     open(host, limits::kDnsConnectionsPerClientMax);
@@ -331,7 +331,7 @@ TEST_F(DnsServerSharesTest, silent_connections_keep_no_question_from_its_answer)
 }
 
 TEST_F(DnsServerSharesTest, of_the_largest_clients_connections_an_idle_one_goes_first) {
-  start({silent_.endpoint()});
+  start({silent_.at()});
   std::string framed;
   Appender to(framed);
   const auto bytes = query("www.example", dns::RecordType::kA).build();

@@ -7,7 +7,7 @@
 #include <boost/asio/post.hpp>
 
 #include "net/credentials.h"
-#include "net/endpoint.h"
+#include "net/socket_address.h"
 
 namespace sallyport::net {
 
@@ -21,8 +21,8 @@ std::chrono::steady_clock::time_point to_steady(Time time) {
 // Names of connections that the role dials are even (gate/event.h).
 bool is_dialled(gate::ConnId conn) { return conn % 2 == 0; }
 
-std::vector<dns::Endpoint> endpoints_of(const std::vector<std::unique_ptr<Listener>>& listeners) {
-  std::vector<dns::Endpoint> endpoints;
+std::vector<dns::SocketAddress> endpoints_of(const std::vector<std::unique_ptr<Listener>>& listeners) {
+  std::vector<dns::SocketAddress> endpoints;
   for (const auto& listener : listeners) endpoints.push_back(listener->endpoint());
   return endpoints;
 }
@@ -65,12 +65,12 @@ Result<void> Driver::start() {
 Result<void> Driver::bind() {
   auto s2s = [this](tcp::socket socket) { handle_s2s_accepted(std::move(socket)); };
   auto traversal = [this](tcp::socket socket) { handle_traversal_accepted(std::move(socket)); };
-  for (const dns::Endpoint& endpoint : config_.s2s) {
+  for (const dns::SocketAddress& endpoint : config_.s2s) {
     auto listener = Listener::bind(parts_.io, endpoint, s2s);
     if (!listener) return std::move(listener).error();
     s2s_listeners_.push_back(std::move(*listener));
   }
-  for (const dns::Endpoint& endpoint : config_.traversal) {
+  for (const dns::SocketAddress& endpoint : config_.traversal) {
     auto listener = Listener::bind(parts_.io, endpoint, traversal);
     if (!listener) return std::move(listener).error();
     if (auto opened = (*listener)->open(); !opened) return opened;
@@ -111,16 +111,18 @@ bool Driver::is_drained() const {
   return parts_.role.is_drained() && std::none_of(connections_.begin(), connections_.end(), is_closing);
 }
 
-std::vector<dns::Endpoint> Driver::s2s_endpoints() const { return endpoints_of(s2s_listeners_); }
-std::vector<dns::Endpoint> Driver::traversal_endpoints() const { return endpoints_of(traversal_listeners_); }
+std::vector<dns::SocketAddress> Driver::s2s_endpoints() const { return endpoints_of(s2s_listeners_); }
+std::vector<dns::SocketAddress> Driver::traversal_endpoints() const {
+  return endpoints_of(traversal_listeners_);
+}
 
-std::vector<dns::Endpoint> Driver::own_listeners() const {
-  std::vector<dns::Endpoint> own = s2s_endpoints();
-  for (const dns::Endpoint& endpoint : traversal_endpoints()) own.push_back(endpoint);
+std::vector<dns::SocketAddress> Driver::own_listeners() const {
+  std::vector<dns::SocketAddress> own = s2s_endpoints();
+  for (const dns::SocketAddress& endpoint : traversal_endpoints()) own.push_back(endpoint);
   return own;
 }
 
-Driver::Entry& Driver::add(gate::ConnId conn, tcp::socket socket, const dns::Endpoint& peer) {
+Driver::Entry& Driver::add(gate::ConnId conn, tcp::socket socket, const dns::SocketAddress& peer) {
   auto& host = static_cast<ConnectionHost&>(*this);
   Entry entry{std::make_shared<Connection>(host, conn, std::move(socket), peer), nullptr, 0, 0, false, {}};
   shards_.connection_begins();
@@ -182,7 +184,7 @@ void Driver::handle_end(gate::ConnId conn, const std::optional<Error>& why) {
   if (!why || !entry.is_link) return;
   if (is_dialled(conn)) return note_dialled_link(*entry.link_to, why);
   ++counters_.link_refused;
-  const dns::Endpoint& peer = entry.connection->peer();
+  const dns::SocketAddress& peer = entry.connection->peer();
   parts_.role.handle_link_refused(peer, *why, now());
   const std::string code(code_row(why->code).name);
   const auto times = handshakes_logged_.happened(counted_as(peer.ip).text() + " " + code, now().mono);

@@ -44,12 +44,12 @@ struct LinkTarget {
 };
 
 struct DriverConfig {
-  std::vector<dns::Endpoint> s2s;
+  std::vector<dns::SocketAddress> s2s;
   // A core's listeners, on the internal side, are open from the start; an edge's follow the role's Listen. An
   // internal server opens many streams at once, so there the limit of unauthenticated connections is one
   // total, not one for each address.
   bool listen_from_start = false;
-  std::vector<dns::Endpoint> traversal;             // edge
+  std::vector<dns::SocketAddress> traversal;        // edge
   std::vector<std::vector<std::string>> core_pins;  // edge: one row for each [[core]], in its order
   std::vector<LinkTarget> edges;                    // core: in the order of [[edge]]
   limits::Configured limits{};
@@ -104,10 +104,10 @@ class Driver : private ConnectionHost {
   bool is_drained() const;
 
   // Where the s2s and traversal listeners are bound, with the real port in place of 0.
-  std::vector<dns::Endpoint> s2s_endpoints() const;
-  std::vector<dns::Endpoint> traversal_endpoints() const;
+  std::vector<dns::SocketAddress> s2s_endpoints() const;
+  std::vector<dns::SocketAddress> traversal_endpoints() const;
   // Both: a dialler must not dial them.
-  std::vector<dns::Endpoint> own_listeners() const;
+  std::vector<dns::SocketAddress> own_listeners() const;
   // Whether all s2s listeners are open.
   bool is_listening() const { return listening_; }
   std::size_t connections() const { return connections_.size(); }
@@ -152,8 +152,8 @@ class Driver : private ConnectionHost {
   void bound_connections();
   void handle_s2s_accepted(tcp::socket socket);
   void handle_traversal_accepted(tcp::socket socket);
-  Admitted find_room(const dns::Endpoint& peer);
-  void admit(tcp::socket socket, const dns::Endpoint& peer, const Admitted& places);
+  Admitted find_room(const dns::SocketAddress& peer);
+  void admit(tcp::socket socket, const dns::SocketAddress& peer, const Admitted& places);
   void uncount(Entry& entry);
   // Stops counting the connections that have authenticated meanwhile.
   void count_again();
@@ -162,11 +162,12 @@ class Driver : private ConnectionHost {
   void displace(const Counted::Where& loser, bool unproved);
   void give_way(gate::ConnId conn, bool unproved);
   // An accepted stream or link that another shard's driver hands over, with its places.
-  void adopt_stream(tcp::socket socket, const dns::Endpoint& peer, bool direct_tls, const Admitted& places);
-  void adopt_link(tcp::socket socket, std::unique_ptr<Tls> tls, const dns::Endpoint& peer,
+  void adopt_stream(tcp::socket socket, const dns::SocketAddress& peer, bool direct_tls,
+                    const Admitted& places);
+  void adopt_link(tcp::socket socket, std::unique_ptr<Tls> tls, const dns::SocketAddress& peer,
                   Counted::Ticket stream);
-  bool decide_later(tcp::socket& socket, const dns::Endpoint& peer);
-  bool has_room_undecided(const dns::Endpoint& peer);
+  bool decide_later(tcp::socket& socket, const dns::SocketAddress& peer);
+  bool has_room_undecided(const dns::SocketAddress& peer);
   void admit_undecided();
   // --- driver_shards.cc
   bool has_shards() const { return shards_.count() > 1; }
@@ -175,8 +176,8 @@ class Driver : private ConnectionHost {
   void forget_link(std::size_t core);
   void note_dialled_link(std::size_t edge, const std::optional<Error>& failed);
 
-  void refuse(const dns::Endpoint& peer, std::string_view listener);
-  Entry& add(gate::ConnId conn, tcp::socket socket, const dns::Endpoint& peer);
+  void refuse(const dns::SocketAddress& peer, std::string_view listener);
+  Entry& add(gate::ConnId conn, tcp::socket socket, const dns::SocketAddress& peer);
   // Opens each listener that is not open, or closes all. Returns the first error.
   Result<void> listen(bool on);
   void handle_listening(const Result<void>& opened);
@@ -225,7 +226,7 @@ class Driver : private ConnectionHost {
   // shards that want to listen; link connections, by [[core]].
   struct Undecided {
     tcp::socket socket;
-    dns::Endpoint peer;
+    dns::SocketAddress peer;
   };
   std::vector<Undecided> undecided_;
   Time asked_to_count_{};

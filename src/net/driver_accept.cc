@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "net/driver.h"
-#include "net/endpoint.h"
+#include "net/socket_address.h"
 
 namespace sallyport::net {
 
@@ -22,7 +22,7 @@ void Driver::uncount(Entry& entry) {
   if (Counted* counted = std::exchange(entry.counted, nullptr)) counted->remove(entry.ticket);
 }
 
-void Driver::refuse(const dns::Endpoint& peer, std::string_view listener) {
+void Driver::refuse(const dns::SocketAddress& peer, std::string_view listener) {
   ++counters_.refused;
   log_limited({LogLevel::kWarning,
                "net.refused",
@@ -32,7 +32,7 @@ void Driver::refuse(const dns::Endpoint& peer, std::string_view listener) {
 }
 
 // Takes places for the connection that is admitted next.
-Driver::Admitted Driver::find_room(const dns::Endpoint& peer) {
+Driver::Admitted Driver::find_room(const dns::SocketAddress& peer) {
   const Counted::Where next{parts_.shard, next_accepted_};
   const Counted::Admission stream = shards_.streams().add(peer.ip, next);
   if (stream.loser) displace(*stream.loser, false);
@@ -48,14 +48,14 @@ void Driver::handle_s2s_accepted(tcp::socket socket) {
   boost::system::error_code error;
   tcp::endpoint remote = socket.remote_endpoint(error);
   if (error) return;
-  dns::Endpoint peer = from_asio(remote);
+  dns::SocketAddress peer = from_asio(remote);
   if (const Admitted places = find_room(peer)) return admit(std::move(socket), peer, places);
   count_again();
   if (const Admitted places = find_room(peer)) return admit(std::move(socket), peer, places);
   if (!decide_later(socket, peer)) refuse(peer, "s2s");
 }
 
-void Driver::admit(tcp::socket socket, const dns::Endpoint& peer, const Admitted& places) {
+void Driver::admit(tcp::socket socket, const dns::SocketAddress& peer, const Admitted& places) {
   ++counters_.accepted;
   gate::ConnId conn = next_accepted_;
   next_accepted_ += 2;
@@ -70,7 +70,7 @@ void Driver::handle_traversal_accepted(tcp::socket socket) {
   boost::system::error_code error;
   tcp::endpoint remote = socket.remote_endpoint(error);
   if (error) return;
-  dns::Endpoint peer = from_asio(remote);
+  dns::SocketAddress peer = from_asio(remote);
   const Counted::Admission handshake = handshakes_.add(peer.ip, {parts_.shard, next_accepted_});
   if (handshake.loser) displace(*handshake.loser, false);
   if (handshake.ticket == 0) return refuse(peer, "traversal");
@@ -135,7 +135,7 @@ void Driver::give_way(gate::ConnId conn, bool unproved) {
 
 // Only the other shards know which of their connections have authenticated since they were counted. They are
 // asked, at most as often as this shard counts its own, and the connection waits for the answer.
-bool Driver::decide_later(tcp::socket& socket, const dns::Endpoint& peer) {
+bool Driver::decide_later(tcp::socket& socket, const dns::SocketAddress& peer) {
   if (!has_shards() || !has_room_undecided(peer)) return false;
   if (undecided_.empty()) {
     Time now = this->now().mono;
@@ -153,8 +153,8 @@ bool Driver::decide_later(tcp::socket& socket, const dns::Endpoint& peer) {
 
 // Whether one more from that address may wait; one of the address that has most waiting may be refused in its
 // place. There are few, so they are counted each time.
-bool Driver::has_room_undecided(const dns::Endpoint& peer) {
-  const auto waiting_from = [this](const dns::Endpoint& from) {
+bool Driver::has_room_undecided(const dns::SocketAddress& peer) {
+  const auto waiting_from = [this](const dns::SocketAddress& from) {
     return std::ranges::count(undecided_, counted_as(from.ip),
                               [](const Undecided& u) { return counted_as(u.peer.ip); });
   };

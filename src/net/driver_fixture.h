@@ -12,7 +12,7 @@
 #include <boost/asio/write.hpp>
 
 #include "net/certificate_fixture.h"
-#include "net/endpoint.h"
+#include "net/socket_address.h"
 
 namespace sallyport::net {
 using namespace std::chrono_literals;
@@ -25,15 +25,15 @@ class PlainDialer : public Dialer {
   asio::awaitable<Result<Dialled>> dial(gate::DialPlan plan, Duration) override {
     tcp::socket socket(co_await asio::this_coro::executor);
     const auto& address = plan.steps.front().address;
-    dns::Endpoint peer{*dns::Ip::parse(address.host), address.port};
+    dns::SocketAddress peer{*dns::Ip::parse(address.host), address.port};
     auto [error] = co_await socket.async_connect(to_asio(peer), asio::as_tuple(asio::use_awaitable));
     if (error) co_return Error{Code::kDialRefused, error.message()};
     co_return Dialled{std::move(socket), peer, direct_tls, "test"};
   }
-  void set_own_listeners(std::vector<dns::Endpoint> own) override { own_listeners = std::move(own); }
+  void set_own_listeners(std::vector<dns::SocketAddress> own) override { own_listeners = std::move(own); }
 
   bool direct_tls = false;
-  std::vector<dns::Endpoint> own_listeners;
+  std::vector<dns::SocketAddress> own_listeners;
 };
 
 // Records its inputs; the test sets its outputs.
@@ -52,7 +52,7 @@ class ScriptedRole : public gate::Role {
     dial_failed_.push_back(conn);
     last_error_ = std::move(error);
   }
-  void handle_link(gate::ConnId conn, std::size_t peer, const dns::Endpoint&, Now) override {
+  void handle_link(gate::ConnId conn, std::size_t peer, const dns::SocketAddress&, Now) override {
     links_.push_back(conn);
     link_peer_ = peer;
   }
@@ -135,7 +135,7 @@ class ScriptedRole : public gate::Role {
   std::unordered_set<gate::ConnId> proved_;
   std::optional<Error> last_error_;
   std::optional<Time> timeout_;
-  dns::Endpoint last_peer_;
+  dns::SocketAddress last_peer_;
   std::size_t link_peer_ = 99;
   std::size_t largest_ = 0;
   int timeouts_ = 0;
@@ -182,8 +182,8 @@ struct TestNode {
   std::optional<Driver> driver;
 };
 
-inline dns::Endpoint loopback(std::uint16_t port = 0) { return {dns::Ip::v4({127, 0, 0, 1}), port}; }
-inline route::HostPort host_port(const dns::Endpoint& endpoint) {
+inline dns::SocketAddress loopback(std::uint16_t port = 0) { return {dns::Ip::v4({127, 0, 0, 1}), port}; }
+inline route::HostPort host_port(const dns::SocketAddress& endpoint) {
   return {endpoint.ip.text(), endpoint.port, true};
 }
 

@@ -2,7 +2,7 @@
 #include <sys/resource.h>
 
 #include "net/driver_fixture.h"
-#include "net/endpoint.h"
+#include "net/socket_address.h"
 
 namespace sallyport::net {
 namespace {
@@ -10,7 +10,7 @@ namespace {
 TEST_F(DriverTest, a_port_that_does_not_listen_refuses) {
   server_.want(gate::Listen{false});
   ASSERT_TRUE(run_until([&] { return !server_.driver->is_listening(); }));
-  dns::Endpoint endpoint = server_.driver->s2s_endpoints().front();
+  dns::SocketAddress endpoint = server_.driver->s2s_endpoints().front();
   client_.want(dial(2));
   ASSERT_TRUE(run_until([&] { return client_.role.dial_failed_.size() == 1; }));
   EXPECT_EQ(client_.role.last_error_->code, Code::kDialRefused);
@@ -41,7 +41,7 @@ TEST_F(DriverTest, listeners_that_another_took_are_told_to_the_role_and_open_whe
   DriverConfig config;
   config.s2s = {loopback()};
   stranger_.start(config);
-  const dns::Endpoint endpoint = stranger_.driver->s2s_endpoints().front();
+  const dns::SocketAddress endpoint = stranger_.driver->s2s_endpoints().front();
   std::optional<tcp::acceptor> taken(io_);
   taken->open(tcp::v4());
   taken->set_option(tcp::acceptor::reuse_address(true));
@@ -66,7 +66,7 @@ TEST_F(DriverTest, listeners_that_another_took_are_told_to_the_role_and_open_whe
 TEST(Listener, that_could_not_be_bound_while_it_was_closed_takes_its_own_address_again) {
   asio::io_context io;
   auto listener = std::move(*Listener::bind(io, loopback(), [](tcp::socket) {}));
-  const dns::Endpoint endpoint = listener->endpoint();
+  const dns::SocketAddress endpoint = listener->endpoint();
   ASSERT_TRUE(listener->open());
   rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
@@ -85,7 +85,7 @@ TEST(Listener, that_could_not_be_bound_while_it_was_closed_takes_its_own_address
 }
 
 TEST(ListenError, has_a_code_for_each_cause_that_people_meet) {
-  const dns::Endpoint endpoint = loopback();
+  const dns::SocketAddress endpoint = loopback();
   const std::pair<int, Code> cases[] = {{EADDRINUSE, Code::kNetAddressInUse},
                                         {EADDRNOTAVAIL, Code::kNetAddressAbsent},
                                         {EACCES, Code::kNetPermission},

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "net/driver.h"
-#include "net/endpoint.h"
+#include "net/socket_address.h"
 #include "s2s/header_hint.h"
 
 namespace sallyport::net {
@@ -31,7 +31,7 @@ bool Driver::hand_over(Connection& connection, const std::string& hint) {
   return true;
 }
 
-void Driver::adopt_stream(tcp::socket socket, const dns::Endpoint& peer, bool direct_tls,
+void Driver::adopt_stream(tcp::socket socket, const dns::SocketAddress& peer, bool direct_tls,
                           const Admitted& places) {
   // The shard that accepted it has counted it.
   shards_.connection_ends();
@@ -76,7 +76,7 @@ Result<bool> Driver::hand_over_link(Connection& connection) {
   return true;
 }
 
-void Driver::adopt_link(tcp::socket socket, std::unique_ptr<Tls> tls, const dns::Endpoint& peer,
+void Driver::adopt_link(tcp::socket socket, std::unique_ptr<Tls> tls, const dns::SocketAddress& peer,
                         Counted::Ticket stream) {
   shards_.connection_ends();
   if (stopped_) return shards_.streams().remove(stream);

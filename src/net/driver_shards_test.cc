@@ -407,7 +407,7 @@ TEST_F(CoreShardTest, carries_streams_from_its_first_link_until_no_edge_has_a_sh
   core_1_.want(gate::Disconnect{4});
   ASSERT_TRUE(run_until([&] { return second_.role.disconnected_.size() == 1; }));
   EXPECT_EQ(shards_.in_use(), 2U);
-  dns::Endpoint where = second_.driver->traversal_endpoints().front();
+  dns::SocketAddress where = second_.driver->traversal_endpoints().front();
   second_.driver->stop();
   second_.driver.reset();
   second_.link = *LinkTls::make(second_.identity.certificate, second_.identity.key);

@@ -1,6 +1,6 @@
 // Connections of several addresses at a full node: which are admitted, and which are displaced.
 #include "net/driver_fixture.h"
-#include "net/endpoint.h"
+#include "net/socket_address.h"
 
 namespace sallyport::net {
 namespace {
@@ -19,7 +19,7 @@ class DriverSharesTest : public DriverTest {
     ASSERT_TRUE(run_until([&] { return stranger_.driver->is_listening(); }));
   }
   // A connection from 127.0.0.`host`.
-  static tcp::socket come(asio::io_context& io, std::uint8_t host, const dns::Endpoint& to) {
+  static tcp::socket come(asio::io_context& io, std::uint8_t host, const dns::SocketAddress& to) {
     tcp::socket peer(io, tcp::v4());
     peer.bind({asio::ip::address_v4({127, 0, 0, host}), 0});
     peer.connect(to_asio(to));
@@ -129,7 +129,7 @@ TEST_F(DriverSharesTest, an_internal_server_has_half_of_the_streams) {
 
 TEST_F(DriverSharesTest, a_handshake_finds_room_while_other_addresses_hold_all_of_them) {
   start({});
-  const dns::Endpoint traversal = stranger_.driver->traversal_endpoints().front();
+  const dns::SocketAddress traversal = stranger_.driver->traversal_endpoints().front();
   constexpr std::size_t kHosts = limits::kTraversalHandshakesMax / limits::kTraversalHandshakesPerAddressMax;
   for (std::size_t i = 0; i < limits::kTraversalHandshakesMax; ++i) {
     peers_.push_back(come(io_, static_cast<std::uint8_t>(1 + i % kHosts), traversal));

@@ -8,7 +8,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "base/limits.h"
-#include "net/endpoint.h"
+#include "net/socket_address.h"
 #include "net/stream_socket.h"
 
 namespace sallyport::net {
@@ -24,7 +24,7 @@ bool is_short_of_descriptors(const boost::system::error_code& error) {
 
 }  // namespace
 
-Error listen_error(std::string_view what, const dns::Endpoint& endpoint,
+Error listen_error(std::string_view what, const dns::SocketAddress& endpoint,
                    const boost::system::error_code& error) {
   Code code = Code::kNetListen;
   if (error == asio::error::address_in_use) code = Code::kNetAddressInUse;
@@ -40,7 +40,7 @@ struct Listener::State {
   bool is_open = false;
 };
 
-Listener::Listener(asio::io_context& io, dns::Endpoint endpoint, Handler accepted)
+Listener::Listener(asio::io_context& io, dns::SocketAddress endpoint, Handler accepted)
     : io_(io), endpoint_(endpoint), accepted_(std::move(accepted)) {}
 
 Listener::~Listener() {
@@ -50,7 +50,7 @@ Listener::~Listener() {
   state_->acceptor.close(ignored);
 }
 
-Result<std::unique_ptr<Listener>> Listener::bind(asio::io_context& io, const dns::Endpoint& endpoint,
+Result<std::unique_ptr<Listener>> Listener::bind(asio::io_context& io, const dns::SocketAddress& endpoint,
                                                  Handler accepted) {
   std::unique_ptr<Listener> listener(new Listener(io, endpoint, std::move(accepted)));
   if (auto bound = listener->bind_again(); !bound) return std::move(bound).error();

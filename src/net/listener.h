@@ -23,7 +23,7 @@ class Listener {
   using Handler = std::function<void(tcp::socket)>;
 
   // Binds, without listening. `accepted` is called for each connection. Errors: as `listen_error`.
-  static Result<std::unique_ptr<Listener>> bind(asio::io_context& io, const dns::Endpoint& endpoint,
+  static Result<std::unique_ptr<Listener>> bind(asio::io_context& io, const dns::SocketAddress& endpoint,
                                                 Handler accepted);
   ~Listener();
   Listener(const Listener&) = delete;
@@ -34,23 +34,23 @@ class Listener {
   bool is_open() const;
   // Resets connections that the system has accepted and we have not. Stays bound.
   void close();
-  const dns::Endpoint& endpoint() const { return endpoint_; }
+  const dns::SocketAddress& endpoint() const { return endpoint_; }
 
  private:
   struct State;
-  Listener(asio::io_context& io, dns::Endpoint endpoint, Handler accepted);
+  Listener(asio::io_context& io, dns::SocketAddress endpoint, Handler accepted);
   Result<void> bind_again();
   static asio::awaitable<void> accept_all(std::shared_ptr<State> state);
 
   asio::io_context& io_;
-  dns::Endpoint endpoint_;
+  dns::SocketAddress endpoint_;
   Handler accepted_;
   std::shared_ptr<State> state_;  // shared with the accepting coroutine, which may outlive a close
 };
 
 // Why `what` cannot be opened at an address: kNetAddressInUse, kNetAddressAbsent, kNetPermission, else
 // kNetListen. The text names `what`, the address and the system's reason.
-Error listen_error(std::string_view what, const dns::Endpoint& endpoint,
+Error listen_error(std::string_view what, const dns::SocketAddress& endpoint,
                    const boost::system::error_code& error);
 
 }  // namespace sallyport::net

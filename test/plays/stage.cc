@@ -21,7 +21,9 @@ servers = ["10.0.0.20:5269"]
 )";
 
 xmpp::Domain domain(const std::string& name) { return *xmpp::Domain::parse(name); }
-dns::Endpoint at(const std::string& ip, std::uint16_t port = 5269) { return {*dns::Ip::parse(ip), port}; }
+dns::SocketAddress at(const std::string& ip, std::uint16_t port = 5269) {
+  return {*dns::Ip::parse(ip), port};
+}
 route::HostPort host(const std::string& text) { return *route::HostPort::parse(text); }
 
 // The text between two marks; empty when one is absent.

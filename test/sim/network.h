@@ -18,7 +18,7 @@
 
 namespace sallyport::sim {
 
-using dns::Endpoint;
+using dns::SocketAddress;
 using gate::ConnId;
 
 // What a certificate says, without the cryptography.
@@ -30,7 +30,7 @@ struct Certificate {
 // A machine that a role runs on.
 struct Node {
   std::string name;
-  std::vector<Endpoint> addresses;
+  std::vector<SocketAddress> addresses;
   std::set<std::string> trusts{};  // issuers
   // What it shows when it speaks for a domain. An edge shows what was pushed to it.
   std::function<std::optional<Certificate>(const std::string& domain)> certificate{};
@@ -77,7 +77,7 @@ class Network {
   void kill(std::size_t node);
   // The role was given something directly: what it wants is done.
   void touch(std::size_t node);
-  void set_name(const std::string& domain, std::vector<Endpoint> servers) {
+  void set_name(const std::string& domain, std::vector<SocketAddress> servers) {
     names_[domain] = std::move(servers);
   }
   void set_edges(std::vector<std::size_t> edges) { edges_ = std::move(edges); }
@@ -129,7 +129,7 @@ class Network {
   using WireId = std::uint64_t;
   struct Dialling {
     gate::DialPlan plan{};
-    std::vector<std::pair<Endpoint, std::string>> candidates{};
+    std::vector<std::pair<SocketAddress, std::string>> candidates{};
     std::optional<std::size_t> edge{};  // a link
     std::size_t next = 0;
     Error error{Code::kDialRefused, {}};
@@ -159,9 +159,9 @@ class Network {
   void dial(std::size_t node, ConnId conn, Dialling dialling);
   void attempt(std::size_t node, ConnId conn);
   void next_attempt(std::size_t node, ConnId conn, Error error, Duration delay);
-  void connect(std::size_t node, ConnId conn, std::size_t target, const Endpoint& endpoint, bool link,
+  void connect(std::size_t node, ConnId conn, std::size_t target, const SocketAddress& endpoint, bool link,
                const std::string& how);
-  void accept(WireId id, const Endpoint& own);
+  void accept(WireId id, const SocketAddress& own);
   void begin_tls(WireId id, int side, gate::BeginTls tls);
   void shake_if_due(WireId id);
   void shake(WireId id);
@@ -178,7 +178,7 @@ class Network {
   std::map<ConnKey, std::pair<WireId, int>> conns_;
   std::map<ConnKey, Dialling> dials_;
   std::map<std::pair<std::size_t, std::size_t>, Time> parted_;
-  std::map<std::string, std::vector<Endpoint>> names_;
+  std::map<std::string, std::vector<SocketAddress>> names_;
   std::vector<std::size_t> edges_;
   WireId last_wire_ = 0;
   std::uint64_t last_flow_ = 0;

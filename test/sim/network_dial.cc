@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 // --- dialling
 
 void Network::dial(std::size_t number, ConnId conn, Dialling dialling) {
-  const auto add = [&](const Endpoint& endpoint, std::string how) {
+  const auto add = [&](const SocketAddress& endpoint, std::string how) {
     if (std::ranges::find(dialling.plan.avoid, endpoint) == dialling.plan.avoid.end())
       dialling.candidates.emplace_back(endpoint, std::move(how));
   };
@@ -69,7 +69,7 @@ void Network::next_attempt(std::size_t number, ConnId conn, Error error, Duratio
   schedule_.in(delay, [this, number, conn] { attempt(number, conn); });
 }
 
-void Network::connect(std::size_t number, ConnId conn, std::size_t target, const Endpoint& endpoint,
+void Network::connect(std::size_t number, ConnId conn, std::size_t target, const SocketAddress& endpoint,
                       bool link, const std::string& how) {
   const WireId id = ++last_wire_;
   auto made = std::make_unique<Wire>();
@@ -82,7 +82,7 @@ void Network::connect(std::size_t number, ConnId conn, std::size_t target, const
   w.ends[1] = {.node = target};
   for (auto& end : w.ends) end.flow = ++last_flow_;
   conns_[{number, conn}] = {id, 0};
-  const Endpoint own = endpoint;
+  const SocketAddress own = endpoint;
   if (link) {
     // Mutual TLS is the driver's: both ends have it before either role hears of the link.
     w.secure = true;
@@ -104,7 +104,7 @@ void Network::connect(std::size_t number, ConnId conn, std::size_t target, const
   drain(number);
 }
 
-void Network::accept(WireId id, const Endpoint& own) {
+void Network::accept(WireId id, const SocketAddress& own) {
   Wire* w = wire(id);
   if (w == nullptr) return;
   End& end = w->ends[1];
@@ -119,7 +119,7 @@ void Network::accept(WireId id, const Endpoint& own) {
   conns_[{end.node, end.conn}] = {id, 1};
   const auto& initiator = w->ends[0].tls;
   const bool direct = initiator && initiator->direct;
-  const Endpoint peer = nodes_[w->ends[0].node].addresses.at(0);
+  const SocketAddress peer = nodes_[w->ends[0].node].addresses.at(0);
   const std::string sni = direct ? initiator->server_name : std::string();
   const auto number = end.node;
   const ConnId conn = end.conn;

@@ -61,7 +61,7 @@ class Server : public gate::Role, private gate::PolicyView {
   void handle_accepted(ConnId conn, const gate::Accepted& accepted, Now now) override;
   void handle_connected(ConnId conn, const gate::Connected& connected, Now now) override;
   void handle_dial_failed(ConnId conn, Error error, Now now) override;
-  void handle_link(ConnId, std::size_t, const dns::Endpoint&, Now) override {}
+  void handle_link(ConnId, std::size_t, const dns::SocketAddress&, Now) override {}
   void handle_bytes(ConnId conn, std::string_view bytes, Now now) override;
   void handle_tls(ConnId conn, Result<s2s::TlsFacts> facts, Now now) override;
   void handle_written(ConnId conn, std::uint64_t bytes_total, Now now) override;

@@ -14,7 +14,7 @@ constexpr const char* kAlias = "chatroom1.example.com";
 constexpr const char* kNode = "conference-2.corp.example";
 
 Domain name(const std::string& text) { return *Domain::parse(text); }
-Endpoint at(const std::string& ip, std::uint16_t port = 5269) { return {*dns::Ip::parse(ip), port}; }
+SocketAddress at(const std::string& ip, std::uint16_t port = 5269) { return {*dns::Ip::parse(ip), port}; }
 route::HostPort host(const std::string& text) { return *route::HostPort::parse(text); }
 policy::DomainPattern pattern(const std::string& text) { return *policy::DomainPattern::parse(text); }
 

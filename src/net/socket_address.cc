@@ -1,10 +1,10 @@
-#include "net/endpoint.h"
+#include "net/socket_address.h"
 
 #include <algorithm>
 
 namespace sallyport::net {
 
-tcp::endpoint to_asio(const dns::Endpoint& endpoint) {
+tcp::endpoint to_asio(const dns::SocketAddress& endpoint) {
   asio::ip::address_v6::bytes_type bytes;
   std::copy(endpoint.ip.bytes.begin(), endpoint.ip.bytes.end(), bytes.begin());
   asio::ip::address_v6 address(bytes);
@@ -12,8 +12,8 @@ tcp::endpoint to_asio(const dns::Endpoint& endpoint) {
   return {asio::ip::make_address_v4(asio::ip::v4_mapped, address), endpoint.port};
 }
 
-dns::Endpoint from_asio(const tcp::endpoint& endpoint) {
-  dns::Endpoint out;
+dns::SocketAddress from_asio(const tcp::endpoint& endpoint) {
+  dns::SocketAddress out;
   out.port = endpoint.port();
   if (endpoint.address().is_v4()) {
     out.ip = dns::Ip::v4(endpoint.address().to_v4().to_bytes());
