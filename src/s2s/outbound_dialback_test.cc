@@ -88,7 +88,7 @@ TEST(OutboundDialback, further_pairs_join_by_dialback_and_are_judged_one_by_one)
                 .yields({"PairFailed local.example<victim.example internal.error"})});
 }
 
-TEST(OutboundDialback, pairs_added_early_wait_for_the_ladder) {
+TEST(OutboundDialback, pairs_added_early_wait_for_the_end_of_negotiation) {
   converse("early", {}, {adds(kOther)},
            until_secure() + Steps{says(header(2) + kOffersBoth).writes({kAuth}),
                                   says(kSuccess).writes({kOurHeader}),
@@ -127,7 +127,7 @@ TEST(OutboundDialback, dialback_that_is_not_answered_times_out) {
 
 // --- questions
 
-TEST(OutboundDialback, questions_are_asked_when_the_ladder_is_climbed) {
+TEST(OutboundDialback, questions_are_asked_when_negotiation_has_ended) {
   ask_only(
       "verify", dns_is_enough,
       {verifies("77", "k"), connected(), says(header(1) + features(kOffersTls)).writes({kAsksTls}),
