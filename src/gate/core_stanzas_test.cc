@@ -1,0 +1,120 @@
+// The way of a stanza through a core, in both directions, and what its sender learns when it fails.
+#include "gate/core_fixture.h"
+
+namespace sallyport::gate {
+namespace {
+
+const std::string kAllowed = "[[allow]]\ndomain = \"partner.example\"\n";
+
+std::string message(const std::string& from, const std::string& to, const std::string& more = "",
+                    const std::string& inner = "<body>hi</body>") {
+  return "<message from='" + from + "' to='" + to + "' id='m1'" + more + ">" + inner + "</message>";
+}
+const std::string kOut = message("alice@example.com", "bob@partner.example");
+const std::string kIn = message("bob@partner.example", "alice@example.com");
+
+struct CoreStanzas : CoreFixture {
+  void linked(const std::string& rows = kAllowed) {
+    starts(rows);
+    link_comes_up();
+  }
+};
+
+TEST_F(CoreStanzas, an_allowed_stanza_goes_to_the_edge_and_its_settlement_is_silent) {
+  linked();
+  internal_sends(kOut);
+  EXPECT_EQ(edge_receives(), Lines{"alice@example.com to bob@partner.example: hi"});
+  edge_settles(std::nullopt);
+  EXPECT_EQ(internal_receives(), Lines{});
+}
+
+TEST_F(CoreStanzas, a_stanza_that_the_edge_could_not_deliver_is_bounced_and_the_error_names_the_leg) {
+  linked();
+  internal_sends(kOut);
+  edge_settles(Error{Code::kDialRefused, "198.51.100.7:5269"});
+  EXPECT_EQ(internal_receives(),
+            Lines{"bob@partner.example to alice@example.com: remote-server-not-found, vcse.example.com -&gt; "
+                  "partner.example: No server accepted the connection. (198.51.100.7:5269) [dial.refused]"});
+}
+
+TEST_F(CoreStanzas, an_error_is_never_answered_with_an_error) {
+  linked();
+  internal_sends(message("alice@example.com", "bob@partner.example", " type='error'",
+                         "<error type='cancel'><gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"));
+  edge_settles(Error{Code::kDialRefused, {}});
+  EXPECT_EQ(internal_receives(), Lines{});
+}
+
+TEST_F(CoreStanzas, a_stanza_that_policy_refuses_never_reaches_the_edge) {
+  linked("");
+  internal_sends(kOut);
+  EXPECT_EQ(edge_receives(), Lines{});
+  const auto told = internal_receives();
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_NE(told[0].find("not-allowed, core.corp.example -&gt; partner.example"), std::string::npos)
+      << told[0];
+}
+
+TEST_F(CoreStanzas, a_mapped_node_has_its_alias_outside) {
+  linked();
+  internal_sends(message("room@conference-2.corp.example", "bob@partner.example"));
+  EXPECT_EQ(edge_receives(), Lines{"room@chatroom1.example.com to bob@partner.example: hi"});
+  edge_sends(message("bob@partner.example", "room@chatroom1.example.com"));
+  EXPECT_EQ(internal_receives(), Lines{"bob@partner.example to room@conference-2.corp.example: hi"});
+}
+
+TEST_F(CoreStanzas, without_a_link_stanzas_wait_in_order_and_go_when_it_comes_up) {
+  starts(kAllowed);
+  for (const char* body : {"1", "2", "3"})
+    internal_sends(
+        message("alice@example.com", "bob@partner.example", "", "<body>" + std::string(body) + "</body>"));
+  EXPECT_EQ(internal_receives(), Lines{});
+  link_comes_up();
+  EXPECT_EQ(edge_receives(), (Lines{"alice@example.com to bob@partner.example: 1",
+                                    "alice@example.com to bob@partner.example: 2",
+                                    "alice@example.com to bob@partner.example: 3"}));
+}
+
+TEST_F(CoreStanzas, without_a_link_the_senders_are_told_after_the_longest_wait) {
+  starts(kAllowed);
+  internal_sends(kOut);
+  passes(limits::kDeliveryTimeout);
+  const auto told = internal_receives();
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_NE(told[0].find("[link.down]"), std::string::npos) << told[0];
+}
+
+TEST_F(CoreStanzas, a_stanza_from_outside_is_settled_when_the_internal_server_has_it) {
+  linked();
+  edge_sends(kIn);
+  EXPECT_EQ(internal_receives(), Lines{"bob@partner.example to alice@example.com: hi"});
+  EXPECT_EQ(outcomes(), Lines{}) << "the socket has it; the server may not have read it";
+  passes(limits::kDoubtDelay + limits::kDoubtTick);
+  EXPECT_EQ(outcomes(), Lines{"1 delivered"});
+}
+
+TEST_F(CoreStanzas, a_stanza_from_outside_that_policy_refuses_is_settled_with_the_code) {
+  linked("[[deny]]\ndomain = \"partner.example\"\n");
+  edge_sends(kIn);
+  EXPECT_EQ(outcomes(), Lines{"1 policy.denied"});
+  EXPECT_EQ(internal_receives(), Lines{});
+}
+
+TEST_F(CoreStanzas, the_addresses_of_a_stanza_count_and_not_what_the_edge_calls_them) {
+  linked(kAllowed + "[[allow]]\ndomain = \"other.example\"\n");
+  const Pair claimed{*xmpp::Domain::parse("example.com"), *xmpp::Domain::parse("other.example")};
+  edge_sends(kIn, claimed);
+  EXPECT_EQ(outcomes(), Lines{"1 jid.invalid"});
+  EXPECT_EQ(internal_receives(), Lines{});
+  EXPECT_EQ(edge_receives(), Lines{}) << "its sender is not known";
+}
+
+TEST_F(CoreStanzas, the_name_of_a_mapped_node_is_not_a_federated_one) {
+  linked();
+  edge_sends(message("bob@partner.example", "room@conference-2.corp.example"));
+  EXPECT_EQ(internal_receives(), Lines{});
+  ASSERT_EQ(outcomes(), Lines{"1 policy.node-name"});
+}
+
+}  // namespace
+}  // namespace sallyport::gate
