@@ -60,7 +60,7 @@ TEST(Reply, every_code_that_may_settle_a_stanza_has_a_condition) {
   }
 }
 
-// RFC 6120 8.3.3. Outward a door or the other server failed; inward our own servers or doors did, or the
+// RFC 6120 8.3.3. Outward a node or the other server failed; inward our own servers or nodes did, or the
 // world's stanza is wrong.
 TEST(Reply, the_condition_says_what_the_sender_can_know) {
   constexpr std::string_view kNotFound = "remote-server-not-found";
@@ -160,7 +160,7 @@ TEST(Reply, the_condition_says_what_the_sender_can_know) {
       {Code::kDeliveryTimeout, kTimeout, kTimeout},
       {Code::kDeliveryQueueFull, kBusy, kBusy},
       {Code::kDeliveryUncertain, kTimeout, kTimeout},
-      // Only a door that is broken or taken over settles with these.
+      // Only a node that is broken or taken over settles with these.
       {Code::kConfigValue, kInternal, kInternal},
       {Code::kControlRefused, kInternal, kInternal},
       {Code::kInternal, kInternal, kInternal},

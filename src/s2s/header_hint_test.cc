@@ -91,7 +91,7 @@ TEST(ShardOf, spreads_domains_evenly_and_is_the_same_everywhere) {
       EXPECT_LT(each * shards, 1600 * 3 / 2) << shards;
     }
   }
-  // Both doors, of whatever version: SHA-256 of these begins with 8ebb9bb72a239462 and 3daab7cff97925bb.
+  // Both nodes, of whatever version: SHA-256 of these begins with 8ebb9bb72a239462 and 3daab7cff97925bb.
   EXPECT_EQ(shard_of("partner.example", 16), 0x2U);
   EXPECT_EQ(shard_of("example.net", 16), 0xbU);
 }

@@ -1,4 +1,4 @@
-// Initiated and accepted streams joined in memory, TLS replaced by facts: every way that two doors like ours
+// Initiated and accepted streams joined in memory, TLS replaced by facts: every way that two nodes like ours
 // can prove themselves to each other, with all four roles of dialback played by the machines.
 #include <algorithm>
 #include <array>

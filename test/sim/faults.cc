@@ -27,7 +27,7 @@ void World::plan_faults() {
   for (auto i = chance_.up_to(3); i > 0; --i)
     schedule_.at(some_time(), [this] { network_.cut_one(Network::Kind::kLink); });
   plan_policy();
-  // How fast traffic resumes is measured where processes die: there nothing else makes a door back off.
+  // How fast traffic resumes is measured where processes die: there nothing else makes a node back off.
   if (options_.restarts) return;
   faults.refuse_dial_one_in = chance_.one_in(2) ? 3 + chance_.up_to(20) : 0;
   faults.fail_tls_one_in = chance_.one_in(2) ? 5 + chance_.up_to(20) : 0;
@@ -49,14 +49,14 @@ void World::plan_silence() {
     // Shorter and longer than a link may be silent (limits::kLinkDeadAfter).
     schedule_.at(some_time(), [this] {
       const Duration length = chance_.one_in(2) ? chance_.between(500ms, 8s) : chance_.between(9s, 30s);
-      note(fmt::format("the doors are parted for {} ms", length.count() / 1000));
+      note(fmt::format("the nodes are parted for {} ms", length.count() / 1000));
       network_.part(core_node_, edge_node_, schedule_.now() + length);
     });
   }
   if (chance_.one_in(3)) {
     schedule_.at(some_time(), [this] {
       const std::size_t server = chance_.up_to(servers_.size() - 1);
-      note(servers_[server]->config().name + " is parted from its door");
+      note(servers_[server]->config().name + " is parted from its node");
       const bool is_inside = servers_[server]->config().next_hop.has_value();
       network_.part(nodes_[server], is_inside ? core_node_ : edge_node_,
                     schedule_.now() + chance_.between(1s, 15s));
@@ -133,9 +133,9 @@ void World::check_uncertain() {
     const auto answer = json::parse(role->control(R"({"ask":"status"})", schedule_.both()));
     counted += answer.at("stanzas").at("uncertain").to_number<std::uint64_t>();
   }
-  if (ledger_.missing_by_doors() > counted)
-    throw Violation("uncertain is counted", fmt::format("{} lost on the doors' streams, {} counted",
-                                                        ledger_.missing_by_doors(), counted));
+  if (ledger_.missing_by_nodes() > counted)
+    throw Violation("uncertain is counted", fmt::format("{} lost on the nodes' streams, {} counted",
+                                                        ledger_.missing_by_nodes(), counted));
 }
 
 void World::check_resumed() {
@@ -167,9 +167,9 @@ void World::probe() {
 // --- looked at always
 
 void World::wrote(const Node& from, const Node& to, std::uint64_t flow, std::string_view bytes) {
-  const bool by_door = from.is_edge || from.is_core;
-  if (by_door && (to.is_edge || to.is_core)) link_flows_.insert(flow);
-  if (by_door) door_flows_.insert(flow);
+  const bool by_node = from.is_edge || from.is_core;
+  if (by_node && (to.is_edge || to.is_core)) link_flows_.insert(flow);
+  if (by_node) node_flows_.insert(flow);
   // On the outer side, and on the link towards it, no byte names the node (an attacker may guess one).
   if (!from.is_edge && !(from.is_core && to.is_edge)) return;
   if (from.is_edge && to.is_core) return;
@@ -189,7 +189,7 @@ void World::read(const Node&, std::uint64_t flow, std::string_view bytes) { ledg
 
 void World::lost(std::uint64_t flow, std::string_view bytes) {
   // What a link loses is sent again: nothing is uncertain there.
-  if (!link_flows_.contains(flow)) ledger_.lost(flow, bytes, door_flows_.contains(flow));
+  if (!link_flows_.contains(flow)) ledger_.lost(flow, bytes, node_flows_.contains(flow));
 }
 
 void World::dialled(const Node& by, const gate::DialPlan& plan) {

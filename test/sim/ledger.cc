@@ -191,12 +191,12 @@ void Ledger::read(std::uint64_t flow, std::string_view bytes) {
   if (tail.size() > kTailBytes) tail.erase(0, tail.size() - kTailBytes);
 }
 
-void Ledger::lost(std::uint64_t flow, std::string_view bytes, bool by_door) {
+void Ledger::lost(std::uint64_t flow, std::string_view bytes, bool by_node) {
   auto& [tail, last] = flows_[flow];
   const auto mark = [&](std::uint64_t number) {
     if (number == 0 || number > entries_.size()) return;
     entries_[number - 1].uncertain = true;
-    if (!by_door) entries_[number - 1].lost_elsewhere = true;
+    if (!by_node) entries_[number - 1].lost_elsewhere = true;
   };
   // The last one that was read may have been read in part; a number may be cut in two.
   mark(last);
@@ -245,7 +245,7 @@ void Ledger::close() {
     if (e.sort == Sort::kResult || e.sort == Sort::kError || e.sort == Sort::kPresence) continue;
     if (!e.reliable || refused_meanwhile(e)) continue;
     ++missing_;
-    if (e.uncertain && !e.lost_elsewhere) ++missing_by_doors_;
+    if (e.uncertain && !e.lost_elsewhere) ++missing_by_nodes_;
     if (e.uncertain) continue;
     // It was there when a process died.
     if (promise_ == Promise::kAtLeastOnce && died_between(e.sent, e.sent + 30s)) continue;

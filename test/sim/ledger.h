@@ -39,7 +39,7 @@ class Ledger {
     unsigned failed = 0;          // its own server gave it back
     bool uncertain = false;       // was lost in a cut, or may have been
     bool doubted = false;         // answered with delivery.uncertain: it may have arrived all the same
-    bool lost_elsewhere = false;  // and not on a stream that a door wrote
+    bool lost_elsewhere = false;  // and not on a stream that a node wrote
     std::optional<Time> done{};
   };
 
@@ -51,15 +51,15 @@ class Ledger {
 
   // --- what happened on the way
   void read(std::uint64_t flow, std::string_view bytes);
-  // `by_door`: a door had written them, and must have counted what was in them.
-  void lost(std::uint64_t flow, std::string_view bytes, bool by_door);
-  // A door says in its log that it could not bring the answer with this id home.
+  // `by_node`: a node had written them, and must have counted what was in them.
+  void lost(std::uint64_t flow, std::string_view bytes, bool by_node);
+  // A node says in its log that it could not bring the answer with this id home.
   void answer_lost(std::string_view id);
   // No stanza of the remote domain may start or arrive from now on, or again.
   void refuse(const std::string& partner, bool on);
   // The remote domain may not start: of what it sends only answers may arrive.
   void let_only_answer(const std::string& partner) { only_answers_.insert(partner); }
-  // A door says in its log that a stanza from outside with this id was refused: its side may not start.
+  // A node says in its log that a stanza from outside with this id was refused: its side may not start.
   void refused_by_direction(std::string_view id);
   // A process died: what was on its way then may be lost, or come twice.
   void died() { deaths_.push_back(schedule_.now()); }
@@ -71,7 +71,7 @@ class Ledger {
   std::size_t size() const { return entries_.size(); }
   std::size_t open() const;
   std::size_t missing() const { return missing_; }
-  std::size_t missing_by_doors() const { return missing_by_doors_; }
+  std::size_t missing_by_nodes() const { return missing_by_nodes_; }
   std::size_t delivered() const { return delivered_; }
   std::size_t answered() const { return answered_; }
   // When the first of those that one said to the other after `time` arrived.
@@ -110,7 +110,7 @@ class Ledger {
   std::vector<Time> deaths_;
   std::vector<Time> given_up_;
   std::size_t missing_ = 0;
-  std::size_t missing_by_doors_ = 0;
+  std::size_t missing_by_nodes_ = 0;
   std::size_t delivered_ = 0;
   std::size_t answered_ = 0;
   bool forget_next_ = false;

@@ -52,7 +52,7 @@ void run(const Options& options, Summary& sum, Outcomes& outcomes) {
 int main(int argc, char** argv) {
   // One fixed key, so that a seed replays: the order of tables depends on it.
   if (!sallyport::set_hash_key({1, 2})) return EXIT_FAILURE;
-  CLI::App app{"Seeded simulation of servers, doors, users and faults"};
+  CLI::App app{"Seeded simulation of servers, nodes, users and faults"};
   Options options;
   std::uint64_t seeds = 1000;
   std::uint64_t first = 1;
@@ -60,7 +60,7 @@ int main(int argc, char** argv) {
   app.add_option("--first", first, "the first seed");
   auto* one = app.add_option("--seed", options.seed, "this seed only");
   app.add_flag("--trace", options.trace, "tell what happens");
-  app.add_flag("--restarts", options.restarts, "kill and start the doors' processes, too");
+  app.add_flag("--restarts", options.restarts, "kill and start the nodes' processes, too");
   app.add_option("--break", options.broken,
                  "break something; succeeds where its checker, and no other, notices")
       ->check(CLI::IsMember(kCanaries));

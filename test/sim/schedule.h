@@ -40,7 +40,7 @@ class Schedule {
       queue_.pop();
       if (next.time >= second_ + std::chrono::seconds(1)) second_ = next.time, in_second_ = 0;
       if (++in_second_ > kPerSecondMax)
-        throw Violation("progress", "the doors turn without getting anywhere");
+        throw Violation("progress", "the nodes turn without getting anywhere");
       now_ = next.time;
       ++steps_;
       next.what();

@@ -1,7 +1,7 @@
-// One run: two doors, servers on both sides, users who talk, faults, and the book.
+// One run: two nodes, servers on both sides, users who talk, faults, and the book.
 //
 //     inside: int0 (example.com, the node behind the alias), int1 (beta.example, known by dialback)
-//     doors:  core, edge
+//     nodes:  core, edge
 //     world:  ext (EXTERNAL), dial (dialback alone), mux (three domains on shared streams), blocked (not
 //             allowed), oneway (may answer, not start), evil (allowed, hostile)
 #pragma once
@@ -123,7 +123,7 @@ class World : private Watch, private Users, private LogSink {
   std::uint64_t instances_ = 0;
   bool dial_refused_ = false;  // dial.example, by a live change of policy
   std::map<std::uint64_t, std::string> tails_;
-  std::set<std::uint64_t> door_flows_;           // written by a door
+  std::set<std::uint64_t> node_flows_;           // written by a node
   std::set<std::uint64_t> link_flows_;           // and read by the other
   std::vector<std::pair<Time, Time>> restarts_;  // died, and up again
   std::optional<Stanza> swapped_{};
