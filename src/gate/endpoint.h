@@ -7,6 +7,7 @@
 // Pure; one owner.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <map>
@@ -240,7 +241,12 @@ class Endpoint {
   bool on(ConnId conn, Stream& stream, s2s::Delivered&& event, Now now);
   bool on(ConnId conn, Stream& stream, s2s::SendEnded&& event, Now now);
   bool on(ConnId conn, Stream& stream, s2s::Closed&& event, Now now);
-  void count(Stream& stream, const Pair& pair, std::size_t bytes);
+  static void count(Stream& stream, const Pair& pair, std::size_t bytes) {
+    auto it = std::ranges::find(stream.traffic, pair, &Traffic::pair);
+    if (it == stream.traffic.end()) it = stream.traffic.insert(it, Traffic{pair});
+    ++it->stanzas;
+    it->bytes += bytes;
+  }
   // For logs: `local` is a domain of this organisation and `remote` one of the public network, always.
   LogEvent pair_event(LogLevel level, const char* name, const char* direction, const Pair& pair) const;
   void log_end(ConnId conn, Stream& stream, const std::optional<Error>& error, Now now);
@@ -266,7 +272,9 @@ class Endpoint {
   Outgoing* outgoing_of(ConnId conn, const Stream& stream);
   void outgoing_ended(ConnId conn, Stream& stream, const std::optional<Error>& error, Now now);
   void confirm_due(Now now);
-  void deliver(const Queued& queued);
+  void deliver(const Queued& queued) {
+    if (queued.ticket != 0) emit(StanzaDelivered{queued.ticket});
+  }
   void return_all(Outgoing& out, const Error& error);
   void return_lost();
   void give_back(Queued& queued, const Error& error);

@@ -178,13 +178,6 @@ bool Endpoint::on(ConnId, Stream& stream, s2s::SendEnded&& ended, Now) {
 
 // --- what all have in common
 
-void Endpoint::count(Stream& stream, const Pair& pair, std::size_t bytes) {
-  auto it = std::ranges::find(stream.traffic, pair, &Traffic::pair);
-  if (it == stream.traffic.end()) it = stream.traffic.insert(it, Traffic{pair});
-  ++it->stanzas;
-  it->bytes += bytes;
-}
-
 LogEvent Endpoint::pair_event(LogLevel level, const char* name, const char* direction,
                               const Pair& pair) const {
   const bool internal = setup_.policy.is_internal();

@@ -97,7 +97,7 @@ bool Endpoint::write(const s2s::PeerProof& proof, Outgoing& out, Stream& stream,
     return true;
   }
   if (!stream.out()->send(proof, queued.stanza, now.mono)) return false;
-  flush(*out.conn, stream);
+  if (!std::exchange(stream.flush_due, true)) emit(Output{Flush{*out.conn}});
   ++counters_.stanzas_out;
   counters_.bytes_out += size;
   count(stream, proof.pair(), size);
@@ -143,10 +143,6 @@ void Endpoint::confirm_due(Now now) {
 }
 
 // --- outcomes
-
-void Endpoint::deliver(const Queued& queued) {
-  if (queued.ticket != 0) emit(StanzaDelivered{queued.ticket});
-}
 
 void Endpoint::return_all(Outgoing& out, const Error& error) {
   while (!out.box.empty()) {

@@ -46,7 +46,15 @@ class Session {
 
   // Writes the stanza as it stands. False, and nothing written, where the pair is not (or no longer) proved
   // for sending, or the stream is over.
-  bool send(const PeerProof& proof, const xmpp::Stanza& stanza, Time now);
+  bool send(const PeerProof& proof, const xmpp::Stanza& stanza, Time now) {
+    if (stream_.is_over() || !sending_.has(proof.pair())) return false;
+    stream_.set_moved(now);
+    sending_.note_traffic(now);
+    StreamOutput& output = stream_.output();
+    output.write_large(stanza.xml());
+    sending_.add(output.end(), stanza.xml().size());
+    return true;
+  }
   // Ends the sending lane, when its last pair or the stream has ended: `peer_error` as SendLane::end. Stanzas
   // that nobody has taken yet may be sent elsewhere, and are therefore not written here. Nothing where none
   // was in flight.
