@@ -23,7 +23,7 @@ Core::Impl::Impl(CoreSetup setup_in, Random& random, LogSink& log_in, Now now)
       outward{Outboxes({.total = setup.config.limits.waiting_bytes,
                         .per_peer = limits::waiting_share(setup.config.limits.waiting_bytes),
                         .per_feed = limits::internal_share(setup.config.limits.waiting_bytes)},
-                       [](const Pair& pair) { return std::string(parent_of_domain(pair.remote.ascii())); })},
+                       remote_peer)},
       // No internal server can have the core make a key that a remote server would accept.
       internal_secret(to_hex(hmac_sha256(setup.dialback_secret, "inside"))),
       report{.since = now.civil} {

@@ -20,9 +20,9 @@ Core::Impl::Judged& Core::Impl::up_to_date(Judged& judged, Now now) {
 void Core::Impl::on(On<s2s::StanzaReceived>&& received, Now now) {
   const Pair& proved = received.event.proof.pair();
   const xmpp::Domain& remote = proved.local;
-  const xmpp::Domain& inside_name = proved.remote;
-  const auto alias = policy.in_force->aliases().alias_of(inside_name, remote);
-  const Pair pair{alias ? *alias : inside_name, remote};
+  const xmpp::Domain& internal_name = proved.remote;
+  const auto alias = policy.in_force->aliases().alias_of(internal_name, remote);
+  const Pair pair{alias ? *alias : internal_name, remote};
   const xmpp::Domain& local = pair.local;
   xmpp::Stanza& stanza = received.event.stanza;
   if (auto mapped = policy.in_force->outward(stanza, remote); !mapped) {
@@ -198,12 +198,12 @@ const Pair& Core::Impl::internal_pair(const Pair& pair, std::optional<Pair>& mad
 // To an internal server: `stanza` in its outward form, from a remote domain to a local one.
 void Core::Impl::deliver_internally(const Pair& pair, xmpp::Stanza stanza, Ticket ticket, Now now) {
   std::optional<Pair> made;
-  const Pair& face = internal_pair(pair, made, now);
+  const Pair& internal = internal_pair(pair, made, now);
   if (auto mapped = policy.in_force->inward(stanza); !mapped) {
     if (ticket != 0) endpoint.emit_failure(ticket, mapped.error(), std::move(stanza));
     return;
   }
-  endpoint.send(face, std::move(stanza), ticket, now);
+  endpoint.send(internal, std::move(stanza), ticket, now);
 }
 
 }  // namespace sallyport::gate

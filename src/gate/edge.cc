@@ -21,11 +21,10 @@ Edge::Impl::Impl(EdgeSetup setup_in, Random& random, LogSink& log_in, Now now)
       endpoint({"world", policy.view, ids, random, log_in, setup.config.limits}),
       served{LinkSet(setup.config.cores.size(), outputs), RepeatedLog(log_in)},
       accepting{.state = Listening(log_in)},
-      inward{.outboxes = Outboxes(
-                 {.total = setup.config.limits.waiting_bytes,
-                  .per_peer = limits::waiting_share(setup.config.limits.waiting_bytes),
-                  .per_feed = setup.config.limits.waiting_bytes},
-                 [](const Pair& pair) { return std::string(parent_of_domain(pair.remote.ascii())); })},
+      inward{.outboxes = Outboxes({.total = setup.config.limits.waiting_bytes,
+                                   .per_peer = limits::waiting_share(setup.config.limits.waiting_bytes),
+                                   .per_feed = setup.config.limits.waiting_bytes},
+                                  remote_peer)},
       report{.since = now.civil} {}
 
 // --- inputs
@@ -239,7 +238,7 @@ void Edge::Impl::pump_inward(const Pair& pair, Now now) {
   in.held.clear();
 }
 
-// --- what people ask
+// --- the control socket
 
 std::string Edge::control(std::string_view text, Now now) {
   auto question = Question::parse(text);

@@ -50,6 +50,7 @@ class Edge::Impl {
 
   // --- edge_link.cc
   void handle_link(ConnId conn, std::size_t peer, const dns::SocketAddress& address, Now now);
+  link::SessionConfig session_config() const;
   void refuse_link(ConnId conn, Error error, Now now);
   // Events of the session with the core.
   void on(link::Received&& received, Now now);
@@ -61,6 +62,12 @@ class Edge::Impl {
   void on(link::Dead&& dead, Now now);
   void on(link::Forgotten&& forgotten, Now now);
   void on(link::Asked&& asked, Now now);
+  link::Answer answer_to(const link::ControlAsk& ask, Now now) const;
+  // Questions for cores only; the session rejects them.
+  static link::Answer answer_to(const link::KeyAsk&, Now) { return not_for_edges(); }
+  static link::Answer answer_to(const link::VerdictAsk&, Now) { return not_for_edges(); }
+  static link::Answer answer_to(const link::AdmitAsk&, Now) { return not_for_edges(); }
+  static link::Answer not_for_edges() { return Error{Code::kControlRefused, "not across the link"}; }
   // For cores only: an edge gives its stanzas no tickets, and pushes nothing.
   void on(link::Settled&&, Now) {}
   void on(link::PushDone&&, Now) {}

@@ -1,7 +1,6 @@
 // The edge's end of the link: which core it serves, what that core pushes, what it is asked.
 #include <fmt/format.h>
 
-#include "base/overloaded.h"
 #include "gate/edge_impl.h"
 
 namespace sallyport::gate {
@@ -14,8 +13,8 @@ void Edge::Impl::handle_link(ConnId conn, std::size_t peer, const dns::SocketAdd
   if (served.link && served.core == peer && served.link->conn() && served.link->session().is_up())
     return await_hello(conn, address, now);
   drop_newcomer();
-  if (served.link &&
-      served.link->conn()) {  // another core after a long silence, or a connection without a HELLO
+  // Another core after a long silence, or a connection without a HELLO.
+  if (served.link && served.link->conn()) {
     outputs.push_back(Disconnect{*served.link->conn()});
     served.link->handle_disconnected(now);
     link_lost({Code::kLinkDead, "replaced by a new connection"}, now);
@@ -24,8 +23,7 @@ void Edge::Impl::handle_link(ConnId conn, std::size_t peer, const dns::SocketAdd
     if (served.link) forget(now);
     served.takeover.replaced.clear();
     served.takeover.clash.reset();
-    served.link = &served.links.make(
-        peer, {link::Role::kEdge, setup.config.name.ascii(), setup.version, setup.instance});
+    served.link = &served.links.make(peer, session_config());
     served.core = peer;
     ++served.sessions;
   }
@@ -33,11 +31,14 @@ void Edge::Impl::handle_link(ConnId conn, std::size_t peer, const dns::SocketAdd
   served.link->handle_link(conn, address, now);
 }
 
-// A core that cannot be served dials for ever.
+link::SessionConfig Edge::Impl::session_config() const {
+  return {link::Role::kEdge, setup.config.name.ascii(), setup.version, setup.instance};
+}
+
+// A core that cannot be served goes on dialling, so that not every refusal is logged.
 void Edge::Impl::refuse_link(ConnId conn, Error error, Now now) {
   served.failures.log({LogLevel::kWarning, "link.refused", {}}, error, now);
-  served.links.refuse(conn, {link::Role::kEdge, setup.config.name.ascii(), setup.version, setup.instance},
-                      std::move(error), now);
+  served.links.refuse(conn, session_config(), std::move(error), now);
 }
 
 void Edge::Impl::close_link(Now now) {
@@ -88,19 +89,15 @@ void Edge::Impl::on(link::Dead&&, Now now) {
 
 void Edge::Impl::on(link::Forgotten&&, Now now) { forget(now); }
 
-// Keys, verdicts and admissions are asked of cores.
 void Edge::Impl::on(link::Asked&& asked_for, Now now) {
-  const auto refuse = [](const auto&) {
-    return link::Answer(Error{Code::kControlRefused, "not across the link"});
-  };
-  const auto control = [&](const link::ControlAsk& ask) {
-    return ask.json == R"({"ask":"status"})" ? link::Answer(status(now)) : refuse(ask);
-  };
-  served.link->session().answer(
-      asked_for.id, std::visit(Overloaded{control, [&](const link::KeyAsk& ask) { return refuse(ask); },
-                                          [&](const link::VerdictAsk& ask) { return refuse(ask); },
-                                          [&](const link::AdmitAsk& ask) { return refuse(ask); }},
-                               asked_for.ask));
+  const auto answer = [&](const auto& ask) { return answer_to(ask, now); };
+  served.link->session().answer(asked_for.id, std::visit(answer, asked_for.ask));
+}
+
+// A core may only ask for the status.
+link::Answer Edge::Impl::answer_to(const link::ControlAsk& ask, Now now) const {
+  if (ask.json != R"({"ask":"status"})") return not_for_edges();
+  return status(now);
 }
 
 void Edge::Impl::link_lost(const Error& error, Now now) {
@@ -151,8 +148,8 @@ void Edge::Impl::on(link::Pushed&& pushed, Now) {
       {SecretBytes(std::move(pushed.bytes)), setup.config.name, setup.config.cores[*served.core].domains}});
 }
 
-// The core judges by its new policy from the moment it pushes it: a pair that only the new one admits is not
-// refused because the push is not in use yet.
+// A core applies its new policy from the moment it pushes it: a pair that only the new one admits must not be
+// refused because the push is not in use here yet.
 bool Edge::Impl::awaits_policy(const Pair& pair, Now now) const {
   return !policy.view.has_policy() || (policy.preparing && !policy.view.find(pair, now.civil));
 }

@@ -34,7 +34,7 @@ class LinkSet {
   // The node whose link that connection carries.
   std::optional<std::size_t> node_of(ConnId conn) const;
 
-  // The next event of a session, of the nodes in turn.
+  // The next event of a session; those of the node with the lowest number come first.
   struct Told {
     std::size_t node;
     link::Event event;

@@ -27,6 +27,11 @@ namespace sallyport::gate {
 
 using xmpp::Pair;
 
+// The peer that a pair counts for where its remote domain is the peer's.
+inline std::string remote_peer(const Pair& pair) {
+  return std::string(parent_of_domain(pair.remote.ascii()));
+}
+
 // The deadline of a stanza that waits as long as it has to.
 inline constexpr Time kNoDeadline = Time::max();
 

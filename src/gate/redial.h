@@ -24,8 +24,8 @@ class Redial {
   };
   enum class Next : std::uint8_t { kWait, kOpen, kGiveUp };
 
-  // What to do when stanzas wait (`waits`), and otherwise. kOpen: open a stream now. kGiveUp: return it with
-  // `reason()`. kWait: nothing; the next stanza opens a stream, if `may_dial`.
+  // Decides about the stanzas that wait (`waits`: there are some). kOpen: open a stream for them now.
+  // kGiveUp: return them with `reason()`. kWait: none wait; the next one opens a stream, if `may_dial`.
   Next handle_end(const End& end, bool waits, Now now);
   // The stream can be used: earlier failures are forgotten.
   void handle_ready();

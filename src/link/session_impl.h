@@ -41,7 +41,10 @@ class Session::Impl {
   Result<void> handle_greeting(const frame::Frame& f, Time now);
   Result<void> handle_numbered(const frame::Raw& raw, Time now);
   Result<void> handle_established(const frame::Frame& f, Time now);
-  Result<void> handle_ping(const frame::Ping& ping) { return pong_wanted_ = ping.number, Result<void>(); }
+  Result<void> handle_ping(const frame::Ping& ping) {
+    pong_wanted_ = ping.number;
+    return {};
+  }
   Result<void> handle_pong(const frame::Pong& pong) const {
     if (pong.number > 0 && pong.number <= pings_) return {};
     return {Code::kLinkFrame, "PONG without PING"};

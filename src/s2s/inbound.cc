@@ -184,7 +184,7 @@ void Inbound::Impl::handle_end(std::optional<Error> error) {
   outputs_.push_back(Closed{std::move(error)});
 }
 
-// --- the public face
+// --- the public interface
 
 Inbound::Inbound(const Judge& judge, Random& random, bool direct_tls, Time now)
     : impl_(std::make_unique<Impl>(judge, random, direct_tls, now)) {}

@@ -175,7 +175,7 @@ void Outbound::Impl::handle_end(std::optional<Error> error) {
   outputs_.push_back(Closed{std::move(error)});
 }
 
-// --- the public face
+// --- the public interface
 
 Outbound::Outbound(const Judge& judge, Pair first, bool authenticate_first, bool direct_tls, Time now,
                    bool may_use_external)

@@ -39,7 +39,7 @@ class Stage : public ::testing::Test, private sim::Watch, private sim::Users, pr
   // policy.toml from now on: what is given, and the company's domains.
   void policy(const std::string& rows);
 
-  // --- what users do. An address in front of `to` is the sender's own.
+  // --- what users do
   void says(const std::string& from, const std::string& to, const std::string& body);
   void joins(const std::string& from, const std::string& room_and_nick);
   // What has come for a user since it was asked last, when nothing is under way any more: "SENDER: BODY",
@@ -64,7 +64,6 @@ class Stage : public ::testing::Test, private sim::Watch, private sim::Users, pr
  private:
   void build();
   void add_server(sim::ServerConfig config, const std::string& issuer, const std::string& address);
-  void start_core();
   void send(xmpp::StanzaKind kind, const std::string& from, const std::string& to, const std::string& type,
             const std::string& inner);
   std::shared_ptr<const config::PreparedPolicy> prepared();
