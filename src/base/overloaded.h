@@ -9,4 +9,8 @@ struct Overloaded : Functions... {
   using Functions::operator()...;
 };
 
+// Clang 14 does not deduce the arguments of an aggregate by itself.
+template <typename... Functions>
+Overloaded(Functions...) -> Overloaded<Functions...>;
+
 }  // namespace sallyport

@@ -159,14 +159,16 @@ bool Endpoint::on(ConnId, Stream& stream, s2s::Delivered&& delivered, Now) {
 // where the peer ended the stream with an error, it may have stopped reading at any of them, and their
 // senders are told. Presence is never answered: an error for it may end a subscription, or put an occupant
 // out of a room.
-bool Endpoint::on(ConnId, Stream& stream, s2s::SendEnded&& ended, Now) {
+bool Endpoint::on(ConnId conn, Stream& stream, s2s::SendEnded&& ended, Now) {
   doubts_.release(ended.doubted_bytes);
   counters_.uncertain += ended.uncertain;
-  auto& [pair, out] = *outgoing_.map.find(*stream.target);
+  Outgoing* out = outgoing_of(conn, stream);
+  // The pair has ended here before, and with it what was in flight.
+  if (out == nullptr) return true;
   for (std::size_t left = ended.unsent; left > 0; --left)
-    outboxes_.put_front(pair, out.box, out.box.take_newest_sent());
-  while (out.box.in_flight() > 0) {
-    Queued queued = out.box.take_oldest_sent();
+    outboxes_.put_front(*stream.target, out->box, out->box.take_newest_sent());
+  while (out->box.in_flight() > 0) {
+    Queued queued = out->box.take_oldest_sent();
     if (ended.peer_error && queued.stanza.kind() != xmpp::StanzaKind::kPresence) {
       give_back(queued, {Code::kDeliveryUncertain, ended.peer_error->text});
     } else {

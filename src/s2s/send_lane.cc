@@ -57,8 +57,11 @@ SendEnded SendLane::end(std::uint64_t taken, bool broken, std::optional<Error> p
   ended.uncertain = broken || ended.peer_error ? in_flight_.size() : not_written;
   for (std::size_t i = 0; broken && i < recent_ends_.size(); ++i)
     if (recent_ends_[i] + limits::kWriteWindowBytes > written_) ++ended.uncertain;
+  if (broken) recent_ends_.clear();
+  // The connection may still break: what counts as delivered now is as uncertain then as what did before.
+  for (std::size_t i = 0; !broken && !ended.peer_error && i < in_doubt_; ++i)
+    recent_ends_.push_back(in_flight_[i].end);
   in_flight_.clear();
-  recent_ends_.clear();
   in_doubt_ = 0;
   return ended;
 }

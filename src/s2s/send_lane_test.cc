@@ -117,6 +117,16 @@ TEST_F(SendLaneTest, of_what_was_delivered_longer_than_a_write_window_ago_nothin
   EXPECT_EQ(ends(end, true), "0 unsent, 1 uncertain");
 }
 
+// The last pair has ended, and the connection breaks while the stream closes.
+TEST_F(SendLaneTest, what_counted_as_delivered_when_the_lane_ended_is_uncertain_when_the_connection_breaks) {
+  writes(3);
+  socket_takes(20);
+  confirms(10);
+  EXPECT_EQ(ends(20), "1 unsent, 0 uncertain");
+  EXPECT_EQ(ends(20, true), "0 unsent, 2 uncertain");
+  EXPECT_EQ(ends(20, true), "0 unsent, 0 uncertain") << "told once";
+}
+
 TEST_F(SendLaneTest, the_lane_is_full_above_the_bound_and_until_half_of_it_is_written) {
   const std::uint64_t most = limits::kWriteQueueBytesMax;
   lane.add(end += most, most);

@@ -57,7 +57,7 @@ class Session {
   }
   // Ends the sending lane, when its last pair or the stream has ended: `peer_error` as SendLane::end. Stanzas
   // that nobody has taken yet may be sent elsewhere, and are therefore not written here. Nothing where none
-  // was in flight.
+  // was in flight and none that was delivered became uncertain.
   std::optional<SendEnded> end_sending(std::optional<Error> peer_error);
 
  private:

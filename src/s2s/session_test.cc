@@ -73,5 +73,22 @@ TEST(Session, stanzas_that_nobody_took_are_reported_unsent_and_not_written) {
   EXPECT_EQ(session.sending().in_flight(), 0u);
 }
 
+TEST(Session, a_connection_that_breaks_makes_uncertain_what_was_delivered_just_before) {
+  LoneStream lone;
+  Session session(lone.stream, Session::Entity::kInitiating);
+  session.sending().add(proof(kOnly));
+  session.send(proof(kOnly), kGoes, Time(1h));
+  std::string written;
+  lone.stream.output().take(written);
+  const std::uint64_t end = lone.stream.output().end();
+  session.sending().handle_written(end, end);
+  ASSERT_TRUE(session.sending().confirm(end));
+  lone.stream.output().set_broken();
+  const auto ended = session.end_sending(std::nullopt);
+  ASSERT_TRUE(ended);
+  EXPECT_EQ(ended->uncertain, 1u);
+  EXPECT_FALSE(session.end_sending(std::nullopt)) << "told once";
+}
+
 }  // namespace
 }  // namespace sallyport::s2s::dialogue

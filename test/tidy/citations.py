@@ -119,7 +119,8 @@ class Tree:
         text = threats.read_text(encoding="utf-8") if threats.exists() else ""
         self.threats = set(re.findall(r"^\| ([A-Z]\d+) \|", text, re.MULTILINE))
         folders = [f.name for f in [*root.iterdir(), *(root / "src").glob("*")] if f.is_dir()]
-        names = "|".join(sorted(re.escape(name) for name in folders if re.fullmatch(r"[a-z]\w*", name)))
+        # What is built is not in the tree: whether build/ has it depends on what was built last.
+        names = "|".join(sorted(name for name in folders if re.fullmatch(r"[a-z]\w*", name) and name != "build"))
         # Not within a longer path, a URL, a quoted value or a type such as `text/plain`.
         self.path = re.compile(r"""(?<![\w./:@"'{}$<-])((?:%s)/[\w*][\w.*/-]*)""" % (names or "(?!)"))
         self.tests = set()

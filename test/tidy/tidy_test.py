@@ -262,6 +262,7 @@ class Citations(unittest.TestCase):
         "docs/THREATS.md": "# Threats\n" + "".join(f"| {row} | What | Answer |\n" for row in ("A1", "A2", "A3", "B6")),
         "docs/limits.md": "# Limits\n## Fair `[shares]`, bounds\n",
         "src/gate/side.h": "", "src/gate/side.cc": "", "src/net/driver.cc": "", "fuzz/jid.cc": "", "script/demo": "",
+        "build/debug/other": "",
         "src/xmpp/jid_test.cc": "TEST(Jid, is_short) {\n}\nTEST_F(JidTest,\n       is_long) {\n}\n",
     }
     GOOD = [
@@ -271,7 +272,7 @@ class Citations(unittest.TestCase):
         'docs/limits.md "Fair [shares], bounds"', 'docs/limits.md, "Fair `[shares]`, bounds"',
         "docs/limits.md#fair-shares-bounds", "gate/side.h", "src/gate/side.h", "gate/side.*", "net/driver",
         "fuzz/NAME.cc", "script/demo.", "src/gate/", "https://net/absent.h", "text/plain", '"net/absent.h"',
-        "a.net/absent", "/etc/net/absent", "{net/absent}", "SIDE/THREATS",
+        "a.net/absent", "/etc/net/absent", "{net/absent}", "SIDE/THREATS", "build/debug/sallyport",
     ]
     BAD = [
         "DESIGN invariant 3", "DESIGN invariants 2 and 3", "DESIGN invariants 1-3", 'DESIGN "Group chats"', "DESIGN",
