@@ -150,6 +150,18 @@ TEST(Admission, dialback_is_verified_once_the_core_has_admitted_the_pair) {
   EXPECT_EQ(world.public_dials[0].plan.dns, domain("dns.example"));
 }
 
+// Both within one chunk: the question is put when nobody waits for its answer any more.
+TEST(Admission, of_a_stream_that_ends_with_its_claim_nothing_is_asked) {
+  Gateway world;
+  const ConnId conn = world.remote_connects();
+  world.remote_opens(conn, "dns.example", "example.com", {});
+  world.said_by_edge.clear();
+  const auto said = world.remote_says(conn, db_result("ended.example", "example.com") + "</stream:stream>");
+  EXPECT_TRUE(stands_in("</stream:stream>", said)) << said;
+  EXPECT_EQ(count("ended.example", world.said_by_edge), 0u);
+  EXPECT_TRUE(world.public_dials.empty());
+}
+
 TEST(Admission, a_refusal_is_remembered_too) {
   Gateway world;
   world.said_by_edge.clear();

@@ -22,8 +22,9 @@ void Edge::Impl::on(On<s2s::AskAdmission>&& asked_for, Now now) {
   } else if (!served.link || !served.link->session().is_up()) {
     endpoint.handle_admission(conn, pair, Error{Code::kLinkDown, {}}, now);
     return;
-  } else if (const auto dropped =
-                 questions.admissions.ask(pair, conn, admission_source(endpoint.peer(conn)->ip))) {
+  } else if (const auto peer = endpoint.peer(conn); !peer) {
+    return;  // the stream has ended since: nobody waits for the answer
+  } else if (const auto dropped = questions.admissions.ask(pair, conn, admission_source(peer->ip))) {
     endpoint.handle_admission(dropped->conn, dropped->pair, Error{Code::kLinkBusy, {}}, now);
   }
   send_admissions(now);
