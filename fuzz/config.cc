@@ -51,9 +51,9 @@ void policy_file(std::string_view text) {
   const auto inside = *xmpp::Domain::parse("im.corp.example");
   for (const auto& local : config.rules.local) {
     for (const auto start : {policy::Direction::kIn, policy::Direction::kOut}) {
-      fuzz::require(!rules.judge({local.name, inside}, start, UnixTime()).result,
+      fuzz::require(!rules.decide({local.name, inside}, start, UnixTime()).result,
                     "an internal name is not remote");
-      fuzz::require(!rules.judge({local.name, local.name}, start, UnixTime()).result,
+      fuzz::require(!rules.decide({local.name, local.name}, start, UnixTime()).result,
                     "a local name is not remote");
     }
   }

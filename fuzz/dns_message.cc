@@ -40,7 +40,7 @@ void message(std::string_view bytes) {
   const dns::Answering answering{*xmpp::Domain::parse("core.corp.example"),
                                  5269,
                                  {*dns::Ip::parse("10.0.0.5")},
-                                 [](const xmpp::Domain&) { return dns::NameKind::kOutside; }};
+                                 [](const xmpp::Domain&) { return dns::NameKind::kExternal; }};
   const auto answer = dns::answer(*read, answering);
   if (!answer || read->questions.size() > 1) return;
   const auto datagram = dns::build_datagram(*answer, 512);

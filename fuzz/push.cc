@@ -16,7 +16,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (const auto& local : push->rules.local) {
     for (const auto& row : push->rules.lists) {
       const auto remote = xmpp::Domain::parse(row.domain.base());
-      if (remote) (void)rules.judge({local.name, *remote}, policy::Direction::kBoth, UnixTime());
+      if (remote) (void)rules.decide({local.name, *remote}, policy::Direction::kBoth, UnixTime());
     }
   }
   return 0;

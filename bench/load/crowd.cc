@@ -34,7 +34,7 @@ Crowd::Crowd(const Options& options)
 void Crowd::open(std::size_t number) {
   // 127.64.0.0/10, a new one for every 16 streams: nodes limit the streams of one address.
   auto source = static_cast<std::uint32_t>(0x7f400001 + number / 16);
-  auto stream = std::make_unique<Stream>(host_, Side::kWorld, options_.transport, options_.remote(number),
+  auto stream = std::make_unique<Stream>(host_, Side::kPublic, options_.transport, options_.remote(number),
                                          options_.to, entry_, source);
   Stream* key = stream.get();
   streams_.emplace(key, std::move(stream));

@@ -13,7 +13,7 @@
 
 namespace bench {
 
-enum class Side : std::uint8_t { kInside, kWorld };
+enum class Side : std::uint8_t { kInternal, kPublic };
 
 class Stream;
 

@@ -61,24 +61,24 @@ void Traffic::make_flows() {
     std::size_t local = pair % locals;
     std::size_t round = pair / locals;
     std::size_t remote = (locals >= remotes ? local + round : round) % remotes;
-    if (options_.direction != Direction::kOut) make_flow(local, remote, Side::kInside);
-    if (options_.direction != Direction::kIn) make_flow(local, remote, Side::kWorld);
+    if (options_.direction != Direction::kOut) make_flow(local, remote, Side::kInternal);
+    if (options_.direction != Direction::kIn) make_flow(local, remote, Side::kPublic);
   }
 }
 
 void Traffic::make_flow(std::size_t local, std::size_t remote, Side goal) {
-  std::string from = goal == Side::kInside ? options_.remote(remote) : options_.local(local);
-  std::string to = goal == Side::kInside ? options_.local(local) : options_.remote(remote);
+  std::string from = goal == Side::kInternal ? options_.remote(remote) : options_.local(local);
+  std::string to = goal == Side::kInternal ? options_.local(local) : options_.remote(remote);
   std::size_t number = flows_.size();
   flows_.emplace_back(goal, Stanzas(number, from, to, options_.stanza_bytes));
-  Side source = goal == Side::kInside ? Side::kWorld : Side::kInside;
+  Side source = goal == Side::kInternal ? Side::kPublic : Side::kInternal;
   if (options_.transport != Transport::kComponent) {
     planned_.push_back({source, from, to, {number}});
     return;
   }
   if (options_.one_component) {
-    from = goal == Side::kInside ? options_.remote(0) : options_.local(0);
-    to = goal == Side::kInside ? options_.local(0) : options_.remote(0);
+    from = goal == Side::kInternal ? options_.remote(0) : options_.local(0);
+    to = goal == Side::kInternal ? options_.local(0) : options_.remote(0);
   }
   // A component sends and receives everything of its domain.
   auto [found, is_new] = planned_by_domain_.try_emplace(from, planned_.size());
@@ -95,15 +95,15 @@ void Traffic::listen() {
   };
   if (options_.direction != Direction::kOut)
     listeners_.push_back(
-        std::make_unique<StreamListener>(host_, Side::kInside, options_.listen_inside, take));
+        std::make_unique<StreamListener>(host_, Side::kInternal, options_.listen_inside, take));
   if (options_.direction != Direction::kIn)
-    listeners_.push_back(std::make_unique<StreamListener>(host_, Side::kWorld, options_.listen_world, take));
+    listeners_.push_back(std::make_unique<StreamListener>(host_, Side::kPublic, options_.listen_world, take));
 }
 
 void Traffic::open_some() {
   while (opening_ < kOpeningMax && opened_ < planned_.size()) {
     const Planned& plan = planned_[opened_];
-    const std::string& entry = plan.side == Side::kWorld ? options_.entry_in : options_.entry_out;
+    const std::string& entry = plan.side == Side::kPublic ? options_.entry_in : options_.entry_out;
     // 127.64.0.0/10, a new one for every 16 streams: nodes limit the streams of one address.
     auto source = static_cast<std::uint32_t>(0x7f400001 + opened_ / 16);
     auto stream = std::make_unique<Stream>(host_, plan.side, options_.transport, plan.own, plan.other,

@@ -60,7 +60,7 @@ void double_quoted_input(benchmark::State& state) {
 }
 BENCHMARK(double_quoted_input);
 
-void canonical_stanza_judged_again(benchmark::State& state) {
+void canonical_stanza_parsed_again(benchmark::State& state) {
   std::vector<Stanza> stanzas = bench::stanzas(kStanzas);
   StanzaReader reader;
   for (auto _ : state) {
@@ -72,6 +72,6 @@ void canonical_stanza_judged_again(benchmark::State& state) {
   }
   bench::count(state, kStanzas, kStanzas * bench::kStanzaBytes);
 }
-BENCHMARK(canonical_stanza_judged_again);
+BENCHMARK(canonical_stanza_parsed_again);
 
 }  // namespace

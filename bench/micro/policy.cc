@@ -19,16 +19,16 @@ policy::RuleSet rules_with(std::size_t rows) {
   return set;
 }
 
-void judge_a_pair(benchmark::State& state) {
+void check_a_pair(benchmark::State& state) {
   policy::Rules rules(rules_with(static_cast<std::size_t>(state.range(0))));
   xmpp::Pair pair{domain("l0.inside.example"), domain("r0.outside.example")};
   for (auto _ : state) {
-    auto verdict = rules.judge(pair, policy::Direction::kIn, UnixTime{});
+    auto verdict = rules.decide(pair, policy::Direction::kIn, UnixTime{});
     if (!verdict.result) state.SkipWithError("it is refused");
     benchmark::DoNotOptimize(verdict);
   }
 }
-BENCHMARK(judge_a_pair)->Arg(0)->Arg(1'000)->Arg(100'000);
+BENCHMARK(check_a_pair)->Arg(0)->Arg(1'000)->Arg(100'000);
 
 void build_the_rules(benchmark::State& state) {
   policy::RuleSet set = rules_with(static_cast<std::size_t>(state.range(0)));

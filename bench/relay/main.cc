@@ -9,7 +9,7 @@
 
 #include <time.h>
 
-#include "doors.h"
+#include "nodes.h"
 
 namespace {
 
@@ -24,14 +24,14 @@ double cpu_s() {
 }
 
 struct Source {
-  bench::Doors doors;
-  bench::Doors::Line line;
+  bench::Nodes nodes;
+  bench::Nodes::Line line;
   bench::Stanzas stanzas;
   std::uint32_t sent = 0;
   std::string batch;
 
   explicit Source(bool inward)
-      : line(doors.open(inward)),
+      : line(nodes.open(inward)),
         stanzas(0, inward ? "r0.outside.example" : "l0.inside.example",
                 inward ? "l0.inside.example" : "r0.outside.example", 290) {}
   void make() {
@@ -44,9 +44,9 @@ struct Source {
 
 // With C linkage, so that callgrind can name it.
 extern "C" __attribute__((noinline)) void relay_measured(Source* source) {
-  source->doors.feed(source->line, source->batch);
+  source->nodes.feed(source->line, source->batch);
   // Settlements go back within limits::kSettleDelay.
-  source->doors.advance(std::chrono::milliseconds(50));
+  source->nodes.advance(std::chrono::milliseconds(50));
 }
 
 int main(int argc, char** argv) {
@@ -58,8 +58,8 @@ int main(int argc, char** argv) {
   Source source(direction == "in");
   for (std::size_t i = 0; i < kWarmBatches; ++i) {
     source.make();
-    source.doors.feed(source.line, source.batch);
-    source.doors.advance(std::chrono::milliseconds(50));
+    source.nodes.feed(source.line, source.batch);
+    source.nodes.advance(std::chrono::milliseconds(50));
   }
   double spent_s = 0;
   for (std::size_t i = 0; i < kBatches; ++i) {
@@ -68,9 +68,9 @@ int main(int argc, char** argv) {
     relay_measured(&source);
     spent_s += cpu_s() - begin_s;
   }
-  if (source.doors.delivered() != source.sent) {
+  if (source.nodes.delivered() != source.sent) {
     std::fprintf(stderr, "%llu of %u stanzas came out\n",
-                 static_cast<unsigned long long>(source.doors.delivered()), source.sent);
+                 static_cast<unsigned long long>(source.nodes.delivered()), source.sent);
     return 1;
   }
   std::printf("{\"direction\": \"%s\", \"stanzas\": %zu, \"ns_per_stanza\": %.0f}\n", argv[1],

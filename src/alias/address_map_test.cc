@@ -37,7 +37,7 @@ std::string with(std::string_view pattern, std::string_view name) {
   return text;
 }
 
-TEST(AddressMap, whole_stanzas_go_out_without_the_inside_name_and_come_back_the_same) {
+TEST(AddressMap, whole_stanzas_go_out_without_the_internal_name_and_come_back_the_same) {
   const std::pair<std::string, std::string> cases[] = {
       {"a join",
        "<presence from='bob@federated.com/pda' to='room@{}/Bob'><x "

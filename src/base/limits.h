@@ -125,7 +125,7 @@ inline constexpr std::size_t kOpenAttemptsMax = 4;
 inline constexpr std::size_t kPairsRememberedMax = 65'536;
 // Streams that are evaluated again in one turn after a change of policy: a stream that ends by it costs some
 // ten microseconds, and stanzas do not wait longer than a few milliseconds for them.
-inline constexpr std::size_t kJudgedPerTurn = 256;
+inline constexpr std::size_t kCheckedPerTurn = 256;
 // Bytes read from one socket in one turn; in TLS up to a record more, which began in an earlier turn.
 inline constexpr std::size_t kReadBytes = 16 * 1024;
 // Bytes encrypted for one socket at a time: four full TLS records in one system call.
@@ -368,7 +368,7 @@ inline constexpr auto kDirectoryQuiet = 1s;
 inline constexpr auto kCertificatesLookAgain = 24h;
 // How far the background thread yields to the loops (nice(2)): enough that a loop runs as soon as it has
 // something to do, not so much that a busy machine never reloads.
-inline constexpr int kAsideNice = 5;
+inline constexpr int kWorkerNice = 5;
 // Findings of a reload that are logged; the rest are counted, and stand in the answer to the command.
 inline constexpr std::size_t kFindingsLoggedMax = 100;
 // A public listener of an edge that could not be opened is tried again after the first of these, then after

@@ -166,7 +166,7 @@ Loaded<CoreConfig> parse_core_config(std::string_view text, const std::string& f
   }
   read_admin(root, config, listeners, findings);
   listeners.report_overlaps();
-  config.limits = read_limits(root, LimitKey::Role::kCore);
+  config.limits = read_limits(root, LimitKey::Role::kCore, findings);
   root.finish();
   return std::move(findings).finish(std::move(config));
 }

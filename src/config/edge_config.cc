@@ -109,7 +109,7 @@ Loaded<EdgeConfig> parse_edge_config(std::string_view text, const std::string& f
   read_cores(root, config, findings);
   read_resolver(root, config, findings);
   read_outbound(root, config);
-  config.limits = read_limits(root, LimitKey::Role::kEdge);
+  config.limits = read_limits(root, LimitKey::Role::kEdge, findings);
   root.finish();
   return std::move(findings).finish(std::move(config));
 }

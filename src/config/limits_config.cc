@@ -1,5 +1,7 @@
 #include "config/limits_config.h"
 
+#include <fmt/format.h>
+
 #include <array>
 
 namespace sallyport::config {
@@ -31,11 +33,20 @@ constexpr std::array kKeys{
 // A member without a key could not be set.
 static_assert(sizeof(Configured) == kKeys.size() * sizeof(std::size_t));
 
+// A part that the file sets above the whole is never reached.
+void warn_if_above(const TableReader& table, std::string_view part, std::size_t part_value,
+                   std::string_view whole, std::size_t whole_value, Findings& findings) {
+  if (part_value <= whole_value || table.places(part).empty()) return;
+  findings.warn(table.place(part), Code::kConfigConflict,
+                fmt::format("`{}` ({}) in [limits] has no effect above `{}` ({})", part, part_value, whole,
+                            whole_value));
+}
+
 }  // namespace
 
 std::span<const LimitKey> limit_keys() { return kKeys; }
 
-Configured read_limits(TableReader& root, Role role) {
+Configured read_limits(TableReader& root, Role role, Findings& findings) {
   Configured configured;
   auto table = root.table("limits", "[limits]", Need::kOptional);
   if (!table) return configured;
@@ -48,6 +59,12 @@ Configured read_limits(TableReader& root, Role role) {
     }
   }
   table->finish();
+  warn_if_above(*table, "unauthenticated", configured.unauthenticated, "streams", configured.streams,
+                findings);
+  warn_if_above(*table, "unauthenticated_per_address", configured.unauthenticated_per_address,
+                "unauthenticated", configured.unauthenticated, findings);
+  warn_if_above(*table, "pair_queue_bytes", configured.pair_queue_bytes, "waiting_bytes",
+                configured.waiting_bytes, findings);
   return configured;
 }
 

@@ -27,7 +27,8 @@ struct LimitKey {
 std::span<const LimitKey> limit_keys();
 
 // Reads [limits], which is optional, on a node of that role (kEdge or kCore). A key that is unknown, belongs
-// to the other role, has the wrong type or is out of range becomes a finding, and its default applies.
-limits::Configured read_limits(TableReader& root, LimitKey::Role role);
+// to the other role, has the wrong type or is out of range becomes a finding, and its default applies. A
+// bound that is above the bound of what it is a part of is a warning.
+limits::Configured read_limits(TableReader& root, LimitKey::Role role, Findings& findings);
 
 }  // namespace sallyport::config

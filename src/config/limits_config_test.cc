@@ -18,6 +18,7 @@ using Role = LimitKey::Role;
 struct Read {
   limits::Configured value;
   std::vector<std::string> errors;
+  std::vector<std::string> warnings;
 };
 
 // Reads [limits] with these lines on a node of that role.
@@ -26,10 +27,11 @@ Read read(Role role, const std::string& lines) {
   const TomlDocument document = parse_toml("[limits]\n" + lines);
   Findings findings(file);
   TableReader root(document.root, {}, "", findings);
-  Read out{read_limits(root, role), {}};
+  Read out{read_limits(root, role, findings), {}, {}};
   root.finish();
   const Loaded<int> loaded = std::move(findings).finish(0);
   for (const Finding& finding : loaded.errors) out.errors.push_back(finding.shown());
+  for (const Finding& finding : loaded.warnings) out.warnings.push_back(finding.shown());
   return out;
 }
 
@@ -85,6 +87,22 @@ TEST(LimitsConfig, a_key_that_has_no_meaning_on_the_node_names_the_other_file) {
       read(Role::kCore, "unauthenticated_per_address = 10\n").errors,
       std::vector<std::string>{"core.toml:2:1: `unauthenticated_per_address` in [limits] is only valid in "
                                "edge.toml [config.key]"});
+}
+
+TEST(LimitsConfig, a_part_that_is_set_above_the_whole_is_a_warning) {
+  using Lines = std::vector<std::string>;
+  EXPECT_EQ(read(Role::kEdge, "streams = 10\nunauthenticated = 11\n").warnings,
+            Lines{"edge.toml:3:19: `unauthenticated` (11) in [limits] has no effect above `streams` (10) "
+                  "[config.conflict]"});
+  EXPECT_EQ(read(Role::kEdge, "unauthenticated_per_address = 9\nunauthenticated = 8\n").warnings,
+            Lines{"edge.toml:2:31: `unauthenticated_per_address` (9) in [limits] has no effect above "
+                  "`unauthenticated` (8) [config.conflict]"});
+  EXPECT_EQ(
+      read(Role::kCore, "pair_queue_bytes = 4194305\nwaiting_bytes = 4194304\n").warnings,
+      Lines{"core.toml:2:20: `pair_queue_bytes` (4194305) in [limits] has no effect above `waiting_bytes` "
+            "(4194304) [config.conflict]"});
+  EXPECT_EQ(read(Role::kEdge, "streams = 10\nunauthenticated = 10\n").warnings, Lines());
+  EXPECT_EQ(read(Role::kCore, "streams = 10\n").warnings, Lines()) << "what the file does not set";
 }
 
 TEST(LimitsConfig, an_unknown_key_is_refused_with_the_nearest_one) {

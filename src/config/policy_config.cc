@@ -37,7 +37,7 @@ class PolicyReader {
     read_domains(root);
     read_chat_nodes(root);
     check_nodes();
-    fill_inside();
+    fill_internal_names();
     read_routes(root);
     read_list(root, "allow", "[[allow]]", true);
     read_list(root, "deny", "[[deny]]", false);
@@ -82,7 +82,7 @@ class PolicyReader {
   void read_domains(TableReader& root) {
     for (auto& table : root.tables("domain", "[[domain]]")) {
       const auto name = table.parsed("name", Need::kRequired, xmpp::Domain::parse);
-      Served row{.name = name.value_or(no_domain()), .inside = name.value_or(no_domain())};
+      Served row{.name = name.value_or(no_domain()), .internal_name = name.value_or(no_domain())};
       row.servers = read_servers(table);
       row.trust = read_trust(table);
       row.line = table.place().line;
@@ -95,7 +95,8 @@ class PolicyReader {
     for (auto& table : root.tables("chat_node", "[[chat_node]]")) {
       const auto alias = table.parsed("alias", Need::kRequired, xmpp::Domain::parse);
       const auto node = table.parsed("node", Need::kOptional, xmpp::Domain::parse);
-      Served row{.name = alias.value_or(no_domain()), .inside = node ? *node : alias.value_or(no_domain())};
+      Served row{.name = alias.value_or(no_domain()),
+                 .internal_name = node ? *node : alias.value_or(no_domain())};
       row.servers = read_servers(table);
       row.trust = read_trust(table);
       row.is_alias = true;
@@ -144,12 +145,12 @@ class PolicyReader {
     return false;
   }
 
-  void fill_inside() {
-    config_.rules.inside = inside_names(core_, config_.served);
+  void fill_internal_names() {
+    config_.rules.internal_names = internal_names(core_, config_.served);
     policy::RuleSet names;
     names.local = config_.rules.local;
-    names.inside = config_.rules.inside;
-    inside_.emplace(std::move(names));
+    names.internal_names = config_.rules.internal_names;
+    internal_.emplace(std::move(names));
   }
 
   void read_routes(TableReader& root) {
@@ -162,7 +163,7 @@ class PolicyReader {
       const bool fallback = table.choice<bool>("fallback", {{"none", false}, {"dns", true}}).value_or(false);
       table.finish();
       if (!domain || !address) continue;
-      if (inside_->is_inside(*domain)) {
+      if (internal_->is_internal(*domain)) {
         conflict(table.place("domain"),
                  fmt::format("`{}` is an internal name; it cannot have a static route", domain->ascii()));
         continue;
@@ -182,7 +183,7 @@ class PolicyReader {
       const auto last_day = table.date("expires");
       table.finish();
       if (!domain) continue;
-      if (allow && inside_->is_inside(*domain)) {
+      if (allow && internal_->is_internal(*domain)) {
         conflict(
             table.place("domain"),
             fmt::format("`{}` is an internal name; it cannot be allowed as a remote domain", domain->text()));
@@ -213,7 +214,7 @@ class PolicyReader {
                  fmt::format("[[peer]] `{}` is already listed in line {}", domain->text(), at->second));
         continue;
       }
-      if (inside_->is_inside(*domain)) {
+      if (internal_->is_internal(*domain)) {
         findings_.warn(
             table.place(), Code::kConfigNoEffect,
             fmt::format("[[peer]] `{}` has no effect: internal names are never remote", domain->text()));
@@ -265,18 +266,18 @@ class PolicyReader {
     Place place;
   };
   std::vector<Node> nodes_;
-  std::optional<policy::Rules> inside_;
+  std::optional<policy::Rules> internal_;
 };
 
 }  // namespace
 
-std::vector<DomainPattern> inside_names(const CoreConfig& core, const std::vector<Served>& served) {
+std::vector<DomainPattern> internal_names(const CoreConfig& core, const std::vector<Served>& served) {
   const auto exactly = [](const xmpp::Domain& name) { return DomainPattern::parse(name.ascii()).value(); };
   std::vector<DomainPattern> names = core.internal_names;
   names.push_back(exactly(core.name));
   for (const auto& edge : core.edges) names.push_back(exactly(edge.name));
   for (const auto& row : served) {
-    if (row.inside != row.name) names.push_back(exactly(row.inside));
+    if (row.internal_name != row.name) names.push_back(exactly(row.internal_name));
   }
   return names;
 }

@@ -17,8 +17,8 @@ namespace sallyport::config {
 
 // A [[domain]] or [[chat_node]] row as the core serves it.
 struct Served {
-  xmpp::Domain name;    // public: domain or alias
-  xmpp::Domain inside;  // the name its server knows: the same, or the chat node's
+  xmpp::Domain name;           // public: domain or alias
+  xmpp::Domain internal_name;  // the name its server knows: the same, or the chat node's
   std::vector<HostPort> servers{};
   std::optional<Trust> trust{};
   bool is_alias = false;
@@ -27,11 +27,11 @@ struct Served {
 
 // Returns every internal name except the served public ones: [internal] names, the core, its edges, mapped
 // nodes.
-std::vector<policy::DomainPattern> inside_names(const CoreConfig& core, const std::vector<Served>& served);
+std::vector<policy::DomainPattern> internal_names(const CoreConfig& core, const std::vector<Served>& served);
 
 struct PolicyConfig {
   std::string file{};
-  policy::RuleSet rules{};  // `inside` is filled from core.toml
+  policy::RuleSet rules{};  // `internal_names` is filled from core.toml
   bool static_routes = true;
   std::vector<route::StaticRoute> routes{};
   std::vector<Served> served{};

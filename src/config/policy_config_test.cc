@@ -85,16 +85,16 @@ tls          = "optional"
 
   ASSERT_EQ(config.served.size(), 4U);
   EXPECT_EQ(config.served[0].name, domain("example.com"));
-  EXPECT_EQ(config.served[0].inside, domain("example.com"));
+  EXPECT_EQ(config.served[0].internal_name, domain("example.com"));
   EXPECT_FALSE(config.served[0].trust);
   EXPECT_EQ(config.served[0].line, 1U);
   EXPECT_EQ(config.served[1].servers.at(0).text(), "im-1.corp.example:5270");
   EXPECT_EQ(config.served[1].servers.at(1).text(), "10.0.0.21:5269");
   EXPECT_EQ(config.served[1].trust, Trust::kDialback);
   EXPECT_EQ(config.served[2].name, domain("chatroom1.example.com"));
-  EXPECT_EQ(config.served[2].inside, domain("conference-2.corp.example"));
+  EXPECT_EQ(config.served[2].internal_name, domain("conference-2.corp.example"));
   EXPECT_TRUE(config.served[2].is_alias);
-  EXPECT_EQ(config.served[3].inside, domain("rooms.example.net"));
+  EXPECT_EQ(config.served[3].internal_name, domain("rooms.example.net"));
 
   const policy::RuleSet& rules = config.rules;
   EXPECT_TRUE(rules.enabled);
@@ -102,7 +102,7 @@ tls          = "optional"
   EXPECT_EQ(rules.authenticate, policy::Authenticate::kDialback);
   EXPECT_EQ(rules.local.size(), 4U);
   std::vector<std::string> inside;
-  for (const auto& pattern : rules.inside) inside.push_back(pattern.text());
+  for (const auto& pattern : rules.internal_names) inside.push_back(pattern.text());
   EXPECT_EQ(inside, (std::vector<std::string>{"corp.example", "*.corp.example", "core.corp.example",
                                               "vcse.dmz.example", "conference-2.corp.example"}));
   ASSERT_EQ(rules.lists.size(), 2U);

@@ -62,8 +62,9 @@ std::string settings_of(const Served& served, bool first_of_node) {
   std::string out = fmt::format("servers = [{}]", servers);
   if (served.trust)
     out += fmt::format(", trust = {}", *served.trust == Trust::kMinted ? "minted" : "dialback");
-  if (served.is_alias && served.inside != served.name) {
-    out += fmt::format(", node = {}{}", served.inside.ascii(), first_of_node ? " (its public name)" : "");
+  if (served.is_alias && served.internal_name != served.name) {
+    out +=
+        fmt::format(", node = {}{}", served.internal_name.ascii(), first_of_node ? " (its public name)" : "");
   }
   return out;
 }
@@ -98,7 +99,7 @@ Rows rows_of(const PolicyConfig& policy) {
       fmt::format("{}", policy.trusted_ca.empty() ? "system" : policy.trusted_ca));
   std::set<xmpp::Domain> nodes;
   for (const Served& served : policy.served) {
-    const bool first = nodes.insert(served.inside).second;
+    const bool first = nodes.insert(served.internal_name).second;
     add(served.is_alias ? Table::kChatNode : Table::kDomain, served.name.ascii(), settings_of(served, first));
   }
   for (const route::StaticRoute& route : policy.routes) {

@@ -49,8 +49,8 @@ class IdleRows {
     }
     for (const auto& domain : rules.routed) exact_[domain.ascii()].routed = true;
     for (const auto& local : rules.local) local_.insert(local.name.ascii());
-    for (const auto& pattern : rules.inside)
-      (pattern.is_wildcard() ? inside_below_ : inside_).insert(pattern.base());
+    for (const auto& pattern : rules.internal_names)
+      (pattern.is_wildcard() ? internal_below_ : internal_).insert(pattern.base());
   }
 
   void warn() {
@@ -71,7 +71,7 @@ class IdleRows {
     if (now_ && row.expires && *now_ >= *row.expires) {
       return fmt::format("expired after {:%Y-%m-%d}", *row.expires - std::chrono::seconds(1));
     }
-    if (is_inside(row.domain)) return "has no effect: internal names are never remote";
+    if (is_internal(row.domain)) return "has no effect: internal names are never remote";
     if (const auto local = local_at_or_above(row.domain); row.domain.is_wildcard() && !local.empty()) {
       return fmt::format("has no effect: names below {} are allowed only by rows that name them exactly",
                          local);
@@ -136,11 +136,11 @@ class IdleRows {
     return {rules_.privacy != Privacy::kAllowList};
   }
 
-  bool is_inside(const policy::DomainPattern& pattern) const {
+  bool is_internal(const policy::DomainPattern& pattern) const {
     const std::string_view base = pattern.base();
-    if (!pattern.is_wildcard() && (local_.contains(base) || inside_.contains(base))) return true;
+    if (!pattern.is_wildcard() && (local_.contains(base) || internal_.contains(base))) return true;
     for (auto up = pattern.is_wildcard() ? base : parent(base); !up.empty(); up = parent(up)) {
-      if (inside_below_.contains(up)) return true;
+      if (internal_below_.contains(up)) return true;
     }
     return false;
   }
@@ -160,8 +160,8 @@ class IdleRows {
   TextViewMap<Level> exact_;
   TextViewMap<Level> below_;
   TextViewSet local_;
-  TextViewSet inside_;
-  TextViewSet inside_below_;
+  TextViewSet internal_;
+  TextViewSet internal_below_;
 };
 
 void warn_of_idle_routes(const PolicyConfig& config, Findings& findings) {

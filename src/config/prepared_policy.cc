@@ -6,15 +6,15 @@
 namespace sallyport::config {
 namespace {
 
-PolicyUpdate with_inside_names(PolicyUpdate update, const CoreConfig& config) {
-  update.policy.rules.inside = inside_names(config, update.policy.served);
+PolicyUpdate with_internal_names(PolicyUpdate update, const CoreConfig& config) {
+  update.policy.rules.internal_names = internal_names(config, update.policy.served);
   return update;
 }
 
 std::vector<alias::AliasRow> renamed_rows(const std::vector<Served>& served) {
   std::vector<alias::AliasRow> rows;
   for (const auto& row : served)
-    if (row.is_alias && row.inside != row.name) rows.push_back({row.name, row.inside});
+    if (row.is_alias && row.internal_name != row.name) rows.push_back({row.name, row.internal_name});
   return rows;
 }
 
@@ -39,10 +39,10 @@ std::shared_ptr<const policy::RuleSet> borrowed(const policy::RuleSet& set) {
 
 // Removes the rows that name only internal names (a [[deny]] or [[peer]] row may). They have no effect, since
 // an internal name is refused before any row is read, and would reveal the name.
-policy::RuleSet without_inside_rows(policy::RuleSet set, const policy::Rules& rules) {
-  const auto is_inside = [&rules](const auto& row) { return rules.is_inside(row.domain); };
-  std::erase_if(set.lists, is_inside);
-  std::erase_if(set.peers, is_inside);
+policy::RuleSet without_internal_rows(policy::RuleSet set, const policy::Rules& rules) {
+  const auto is_internal = [&rules](const auto& row) { return rules.is_internal(row.domain); };
+  std::erase_if(set.lists, is_internal);
+  std::erase_if(set.peers, is_internal);
   return set;
 }
 
@@ -56,11 +56,11 @@ std::string encode_push(const PolicyUpdate& update, const policy::Rules& rules) 
                     update.trusted_ca, update.certificates}
         .encode();
   };
-  const auto is_inside = [&rules](const auto& row) { return rules.is_inside(row.domain); };
+  const auto is_internal = [&rules](const auto& row) { return rules.is_internal(row.domain); };
   // 100,000 rows are copied only if there is a row to leave out.
-  const bool names_inside =
-      std::ranges::any_of(set.lists, is_inside) || std::ranges::any_of(set.peers, is_inside);
-  return names_inside ? encode(without_inside_rows(set, rules)) : encode(set);
+  const bool names_internal =
+      std::ranges::any_of(set.lists, is_internal) || std::ranges::any_of(set.peers, is_internal);
+  return names_internal ? encode(without_internal_rows(set, rules)) : encode(set);
 }
 
 }  // namespace
@@ -70,7 +70,7 @@ std::shared_ptr<const PreparedPolicy> PreparedPolicy::make(const CoreConfig& con
 }
 
 PreparedPolicy::PreparedPolicy(const CoreConfig& config, PolicyUpdate update)
-    : update_(with_inside_names(std::move(update), config)),
+    : update_(with_internal_names(std::move(update), config)),
       rules_(borrowed(update_.policy.rules)),
       alias_names_(renamed_rows(update_.policy.served)),
       outward_(map_outward(alias_names_.rows())),
@@ -78,14 +78,14 @@ PreparedPolicy::PreparedPolicy(const CoreConfig& config, PolicyUpdate update)
       push_(std::make_shared<const SecretBytes>(encode_push(update_, rules_))) {
   const auto& served = update_.policy.served;
   for (std::size_t i = 0; i < served.size(); ++i) {
-    by_inside_.emplace(served[i].inside, i);
+    by_internal_name_.emplace(served[i].internal_name, i);
     by_name_.emplace(served[i].name, i);
   }
 }
 
-const Served* PreparedPolicy::served_inside(const xmpp::Domain& inside) const {
-  const auto it = by_inside_.find(inside);
-  return it == by_inside_.end() ? nullptr : &update_.policy.served[it->second];
+const Served* PreparedPolicy::served_by_internal_name(const xmpp::Domain& internal_name) const {
+  const auto it = by_internal_name_.find(internal_name);
+  return it == by_internal_name_.end() ? nullptr : &update_.policy.served[it->second];
 }
 
 const Served* PreparedPolicy::served_outward(const xmpp::Domain& name) const {

@@ -36,7 +36,7 @@ class PreparedPolicy {
   const PolicyUpdate& update() const { return update_; }
   const policy::Rules& rules() const { return rules_; }
   // Returns the row whose server has that internal name; nullptr if there is none.
-  const Served* served_inside(const xmpp::Domain& inside) const;
+  const Served* served_by_internal_name(const xmpp::Domain& internal_name) const;
   const Served* served_outward(const xmpp::Domain& name) const;
   // The encoded push for an edge. Holds private keys.
   const std::shared_ptr<const SecretBytes>& push() const { return push_; }
@@ -54,7 +54,7 @@ class PreparedPolicy {
   const alias::AliasNames alias_names_;
   const alias::AddressMap outward_;
   const alias::AddressMap inward_;
-  std::map<xmpp::Domain, std::size_t> by_inside_;
+  std::map<xmpp::Domain, std::size_t> by_internal_name_;
   std::map<xmpp::Domain, std::size_t> by_name_;
   std::shared_ptr<const SecretBytes> push_;
 };

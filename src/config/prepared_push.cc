@@ -7,7 +7,7 @@ namespace sallyport::config {
 namespace {
 
 Push with_own_name(Push push, const xmpp::Domain& own) {
-  push.rules.inside.push_back(policy::DomainPattern::parse(own.ascii()).value());
+  push.rules.internal_names.push_back(policy::DomainPattern::parse(own.ascii()).value());
   return push;
 }
 

@@ -106,15 +106,15 @@ TEST(Push, every_other_byte_at_any_place_is_refused_or_means_something_else) {
   }
 }
 
-TEST(Push, inside_names_and_comments_stay_at_home) {
+TEST(Push, internal_names_and_comments_stay_at_home) {
   Push push;
-  push.rules.inside = {pattern("secret-node.corp.example")};
+  push.rules.internal_names = {pattern("secret-node.corp.example")};
   push.rules.lists = {{.domain = pattern("a.example"), .allow = true, .comment = "secret contract"}};
   const std::string bytes = push.encode();
   EXPECT_EQ(bytes.find("secret"), std::string::npos);
   const auto decoded = Push::decode(bytes);
   ASSERT_TRUE(decoded);
-  EXPECT_TRUE(decoded->rules.inside.empty());
+  EXPECT_TRUE(decoded->rules.internal_names.empty());
   EXPECT_EQ(decoded->rules.lists.at(0).comment, "");
 }
 

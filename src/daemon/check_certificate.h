@@ -6,7 +6,7 @@
 
 #include "base/time.h"
 #include "daemon/check_steps.h"
-#include "s2s/judge.h"
+#include "s2s/stream_policy.h"
 #include "s2s/tls_facts.h"
 #include "xmpp/jid.h"
 

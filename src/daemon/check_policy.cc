@@ -68,8 +68,8 @@ bool check_policy(const CheckMeans& means, const std::optional<xmpp::Domain>& ow
   }
   const policy::Rules& rules = means.policy->rules();
   const xmpp::Pair pair{*own, remote};
-  const policy::Verdict out = rules.judge(pair, policy::Direction::kOut, now);
-  const policy::Verdict in = rules.judge(pair, policy::Direction::kIn, now);
+  const policy::Verdict out = rules.decide(pair, policy::Direction::kOut, now);
+  const policy::Verdict in = rules.decide(pair, policy::Direction::kIn, now);
   const std::string demands = demands_of(rules.peer(remote));
   if (out.result && in.result) {
     steps.pass(step::kPolicy,

@@ -205,7 +205,7 @@ class WithPolicy : public testing::Test {
     const std::string own = identity->own ? identity->own->ascii() : "nobody";
     return own + (identity->offered ? " with " + identity->offered->own.ascii() : "; " + summary(steps));
   }
-  std::string judged(const char* remote, bool& may_dial) {
+  std::string checked(const char* remote, bool& may_dial) {
     CheckSteps steps;
     may_dial = check_policy(means_, domain("example.com"), domain(remote), now_, steps);
     return summary(steps);
@@ -236,11 +236,11 @@ TEST_F(WithPolicy, without_an_edge_the_reason_is_told_and_nothing_is_offered) {
   ASSERT_TRUE(choose_identity({domain("federated.com")}, means_, now_, steps));
   EXPECT_NE(detail(steps, "our certificate").find("Permission denied"), std::string::npos);
   bool may_dial = false;
-  EXPECT_EQ(judged("federated.com", may_dial), "policy warn");
+  EXPECT_EQ(checked("federated.com", may_dial), "policy warn");
   EXPECT_TRUE(may_dial);
 }
 
-TEST_F(WithPolicy, the_pair_is_judged_in_both_directions_and_our_own_names_are_not_dialled) {
+TEST_F(WithPolicy, the_pair_is_checked_in_both_directions_and_our_own_names_are_not_dialled) {
   push(example());
   const struct {
     const char* remote;
@@ -258,7 +258,7 @@ TEST_F(WithPolicy, the_pair_is_judged_in_both_directions_and_our_own_names_are_n
   for (const auto& one : cases) {
     SCOPED_TRACE(one.remote);
     bool may_dial = !one.may_dial;
-    EXPECT_EQ(judged(one.remote, may_dial), one.verdict);
+    EXPECT_EQ(checked(one.remote, may_dial), one.verdict);
     EXPECT_EQ(may_dial, one.may_dial);
   }
 }
@@ -269,7 +269,7 @@ TEST_F(WithPolicy, nothing_is_dialled_while_federation_is_switched_off) {
   push(off);
   for (const char* remote : {"federated.com", "example.com", "sub.example.com"}) {
     bool may_dial = true;
-    EXPECT_EQ(judged(remote, may_dial), "policy fail policy.disabled");
+    EXPECT_EQ(checked(remote, may_dial), "policy fail policy.disabled");
     EXPECT_FALSE(may_dial);
   }
 }

@@ -58,7 +58,7 @@ TEST(CommandLine, is_run_or_refused) {
       {{"check", "--help"}, Exit::kGood, ""},
       {{"check", "everything"}, Exit::kUsage, ""},
       {{"check", "config", "a.toml", "b.toml"}, Exit::kGood, "check config"},
-      {{"check", "config", "--role", "door", "a.toml"}, Exit::kUsage, ""},
+      {{"check", "config", "--role", "proxy", "a.toml"}, Exit::kUsage, ""},
       {{"edge"}, Exit::kUsage, ""},
       {{"edge", "-c", "edge.toml"}, Exit::kGood, "edge"},
       {{"edge", "--config=edge.toml"}, Exit::kGood, "edge"},

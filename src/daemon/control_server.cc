@@ -196,7 +196,7 @@ Result<void> make_way(const asio::any_io_executor& executor, const std::string& 
   error_code failed;
   probe.connect(stream_protocol::endpoint(path), failed);
   if (!failed)
-    return Error{Code::kControlRefused, fmt::format("{}: another node answers on this socket", path)};
+    return Error{Code::kConfigConflict, fmt::format("{}: another node answers on this socket", path)};
   ::unlink(path.c_str());
   return {};
 }

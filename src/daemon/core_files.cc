@@ -20,8 +20,8 @@ CoreFilesInUse::CoreFilesInUse(Parts parts, std::shared_ptr<const config::Prepar
 
 dns::NameKind CoreFilesInUse::kind_of(const xmpp::Domain& name) const {
   const config::Served* served = policy_->served_outward(name);
-  if (served != nullptr && served->inside != served->name) return dns::NameKind::kRenamedAlias;
-  return policy_->rules().is_inside(name) ? dns::NameKind::kInside : dns::NameKind::kOutside;
+  if (served != nullptr && served->internal_name != served->name) return dns::NameKind::kRenamedAlias;
+  return policy_->rules().is_internal(name) ? dns::NameKind::kInternal : dns::NameKind::kExternal;
 }
 
 // --- orders, on the loop

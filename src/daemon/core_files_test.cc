@@ -191,9 +191,9 @@ TEST_F(CoreFilesTest, a_reload_that_has_not_begun_serves_all_who_ask_for_one) {
 
 TEST_F(CoreFilesTest, the_answering_resolver_is_told_by_the_policy_in_force) {
   const auto kind = [this](const char* name) { return in_use_->kind_of(*xmpp::Domain::parse(name)); };
-  EXPECT_EQ(kind("example.com"), dns::NameKind::kInside);
-  EXPECT_EQ(kind("corp.example"), dns::NameKind::kInside);
-  EXPECT_EQ(kind("rooms.example.com"), dns::NameKind::kOutside);
+  EXPECT_EQ(kind("example.com"), dns::NameKind::kInternal);
+  EXPECT_EQ(kind("corp.example"), dns::NameKind::kInternal);
+  EXPECT_EQ(kind("rooms.example.com"), dns::NameKind::kExternal);
   in_use_->apply(question(policy_allowing("x.example") +
                           "[[chat_node]]\nalias = \"rooms.example.com\"\nnode = \"corp.example\"\n"
                           "servers = [\"10.0.0.20\"]\n"),

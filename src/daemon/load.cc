@@ -77,7 +77,7 @@ void warn_of_own_pin(const std::string& file, const Identity& identity, std::str
 
 // Checks the libraries that both roles need.
 void check_libraries(std::vector<Finding>& errors) {
-  if (const Result<void> expat = xmpp::judge_expat(xmpp::expat_facts()); !expat)
+  if (const Result<void> expat = xmpp::check_expat(xmpp::expat_facts()); !expat)
     errors.push_back(finding_of("libexpat", expat.error()));
 }
 
@@ -123,16 +123,16 @@ std::optional<NamedCertificate> load_pair(const std::string& chain_path, const s
   const auto chain = named_file(chain_path, errors);
   auto key = secret_file(key_path, errors, warnings);
   if (!chain || !key) return std::nullopt;
-  Result<net::JudgedCertificate> judged = net::judge_certificate(*chain, *key, now, trust);
+  Result<net::CheckedCertificate> checked = net::check_certificate(*chain, *key, now, trust);
   wipe(*key);
-  if (!judged) {
-    errors.push_back(finding_of(chain_path, judged.error()));
+  if (!checked) {
+    errors.push_back(finding_of(chain_path, checked.error()));
     return std::nullopt;
   }
-  for (const std::string& warning : judged->warnings) {
+  for (const std::string& warning : checked->warnings) {
     warnings.push_back(finding_of(chain_path, {Code::kFileFormat, warning}));
   }
-  return NamedCertificate{chain_path, std::move(*judged)};
+  return NamedCertificate{chain_path, std::move(*checked)};
 }
 
 // Without a text it still reports the errors of the other files.
@@ -271,6 +271,8 @@ Loaded<CoreFiles> load_core(const std::string& file, UnixTime now) {
   if (!config.value) return out;
   CoreFiles files{std::move(*config.value), sha256(*text), {}, {}, {}, {}, {}};
   check_group(file, files.config.control_group, out.errors);
+  if (const std::string& state = files.config.state; file_exists(state) && !is_directory(state))
+    out.errors.push_back(finding_of(state, {Code::kConfigValue, "`state` in [core] is not a directory"}));
   check_libraries(out.errors);
   files.identity = load_identity(files.config.identity, out.errors, out.warnings);
   for (const config::EdgeRow& edge : files.config.edges)

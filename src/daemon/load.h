@@ -89,7 +89,7 @@ config::Loaded<PolicyFiles> validate_policy(const std::string& text, const confi
 // are verified against; empty: the system's store. Findings go to `errors` and `warnings`.
 struct NamedCertificate {
   std::string path;  // of the chain
-  net::JudgedCertificate certificate;
+  net::CheckedCertificate certificate;
 };
 std::vector<NamedCertificate> load_certificates(const std::string& directory, UnixTime now,
                                                 const std::string& trusted_ca,

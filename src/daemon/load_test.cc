@@ -78,6 +78,34 @@ TEST_F(LoadTest, a_node_that_pins_its_own_key_is_warned_of) {
   EXPECT_EQ(warnings(), std::vector{Code::kConfigConflict});
 }
 
+TEST_F(LoadTest, a_state_that_is_a_file_is_found_before_the_core_starts) {
+  write("state", "", 0600);
+  write("core.toml",
+        fmt::format(R"([core]
+name = "core.corp.example"
+s2s = ["192.0.2.2"]
+policy = "policy.toml"
+state = "state"
+[identity]
+certificate = "edge.crt"
+key = "edge.key"
+[certificates]
+directory = "."
+[[edge]]
+name = "vcse.example.com"
+address = "192.0.2.1"
+pins = ["{}"]
+)",
+                    kOther),
+        0644);
+  write("policy.toml", "[[domain]]\nname = \"example.com\"\nservers = [\"192.0.2.3\"]\n", 0644);
+  const auto loaded = load_core(at("core.toml"), kNow);
+  EXPECT_FALSE(loaded.value);
+  EXPECT_NE(shown_findings(loaded.errors).find("state: `state` in [core] is not a directory [config.value]"),
+            std::string::npos)
+      << shown_findings(loaded.errors);
+}
+
 TEST_F(LoadTest, an_absent_key_and_one_that_may_not_be_read_have_codes_of_their_own) {
   EXPECT_EQ(unreadable_finding("/x/edge.key", file_error("/x/edge.key", EACCES)).shown(),
             "/x/edge.key: Permission denied [file.denied]");

@@ -14,7 +14,7 @@
 #include "daemon/check_certificate.h"
 #include "daemon/check_steps.h"
 #include "gate/event.h"
-#include "s2s/judge.h"
+#include "s2s/stream_policy.h"
 #include "s2s/tls_facts.h"
 #include "xmpp/xml_stream.h"
 

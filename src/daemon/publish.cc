@@ -166,7 +166,7 @@ std::vector<PortRow> core_ports(const config::CoreConfig& core, const std::vecto
   for (const config::Network& network : core.dns->clients) clients.push_back(text_of(network));
   add_rows(rows, {"internal server", clients, "core", {}, true, {}, "the answering resolver"},
            core.dns->listen);
-  add_rows(rows, {"core", self, "inside DNS", {}, true, {}, "the answering resolver's upstream"},
+  add_rows(rows, {"core", self, "internal DNS", {}, true, {}, "the answering resolver's upstream"},
            core.dns->upstream);
   return rows;
 }

@@ -72,7 +72,7 @@ std::vector<config::Served> served() {
            5}};
 }
 
-TEST(SrvRecords, each_name_points_at_each_edge_and_no_inside_name_shows) {
+TEST(SrvRecords, each_name_points_at_each_edge_and_no_internal_name_shows) {
   const std::string shown = show_records(records_answer(srv_records(core().edges, served(), 5269)));
   EXPECT_EQ(shown,
             "_xmpp-server._tcp.example.com. 3600 IN SRV 0 0 5269 vcse.example.com.\n"
@@ -95,7 +95,7 @@ TEST(Ports, of_a_core_are_the_rows_of_its_side) {
   EXPECT_EQ(rows.size(), 5u);
   const std::string table = show_ports(rows);
   for (const char* part :
-       {"edge (192.0.2.10 192.0.2.11)", "internal server (10.0.0.0/8)", "inside DNS (10.0.0.1)"}) {
+       {"edge (192.0.2.10 192.0.2.11)", "internal server (10.0.0.0/8)", "internal DNS (10.0.0.1)"}) {
     EXPECT_NE(table.find(part), std::string::npos) << part << "\nin\n" << table;
   }
 }

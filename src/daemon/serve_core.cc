@@ -56,18 +56,18 @@ struct Persistent {
 
 Result<Persistent> open_state(const StateDirectory& state, const CoreFiles& files, Random& random) {
   const config::CoreConfig& config = files.config;
-  const std::vector<policy::DomainPattern>& inside = files.policy.update.policy.rules.inside;
+  const std::vector<policy::DomainPattern>& internal_names = files.policy.update.policy.rules.internal_names;
   net::CaPem ca{files.ca_certificate, files.ca_key};
   if (ca.certificates.empty()) {
     if (Result<void> may = state.check_internal_ca(); !may) return std::move(may).error();
     Result<net::CaPem> kept =
-        net::open_internal_ca(state.path(), config.name.ascii(), inside, NodeProcess::now().civil);
+        net::open_internal_ca(state.path(), config.name.ascii(), internal_names, NodeProcess::now().civil);
     if (!kept) return std::move(kept).error();
     ca = std::move(*kept);
   }
   std::vector<std::unique_ptr<net::Minter>> minters;
   for (std::size_t shard = 0; shard < config.shards; ++shard) {
-    auto minter = net::Minter::make(ca, inside, config.limits.mints_per_second);
+    auto minter = net::Minter::make(ca, internal_names, config.limits.mints_per_second);
     if (!minter) return std::move(minter).error();
     minters.push_back(std::move(*minter));
   }
@@ -117,7 +117,7 @@ struct CoreShard {
   }
 
   void use(const std::shared_ptr<const config::PreparedPolicy>& policy) {
-    minter->set_inside(policy->update().policy.rules.inside);
+    minter->set_internal_names(policy->update().policy.rules.internal_names);
     core.apply(policy, NodeProcess::now());
     driver.wake();
   }

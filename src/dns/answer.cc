@@ -67,7 +67,7 @@ enum class Decision { kUpstream, kServer, kNothing, kAddresses };
 
 bool is_core_for(std::string_view name, const Answering& answering) {
   const auto domain = xmpp::Domain::parse(name);
-  return domain && answering.kind(*domain) != NameKind::kInside;
+  return domain && answering.kind(*domain) != NameKind::kInternal;
 }
 
 Decision decide(const Question& question, const Answering& answering) {

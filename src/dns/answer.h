@@ -14,8 +14,8 @@
 namespace sallyport::dns {
 
 enum class NameKind : std::uint8_t {
-  kOutside,       // the core is its server on the internal side
-  kInside,        // upstream is asked
+  kExternal,      // the core is its server on the internal side
+  kInternal,      // upstream is asked
   kRenamedAlias,  // an alias whose node has another name: the core alone serves it on the internal side
 };
 

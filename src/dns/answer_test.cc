@@ -12,7 +12,7 @@ Answering answering(std::vector<Ip> addresses = {*Ip::parse("10.0.0.5")}) {
           [](const xmpp::Domain& domain) {
             if (domain.ascii() == "chatroom1.example.com") return NameKind::kRenamedAlias;
             const bool inside = domain.ascii() == "example.com" || domain.ascii().ends_with(".corp.example");
-            return inside ? NameKind::kInside : NameKind::kOutside;
+            return inside ? NameKind::kInternal : NameKind::kExternal;
           }};
 }
 

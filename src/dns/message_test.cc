@@ -163,7 +163,7 @@ TEST(DnsMessage, a_message_has_65535_bytes_at_most) {
   EXPECT_FALSE(Message::parse(m.build()));
 }
 
-TEST(DnsMessage, opt_is_found_and_judged) {
+TEST(DnsMessage, opt_is_found_and_checked) {
   auto m = query("a.example", RecordType::kA);
   EXPECT_EQ((*edns_of(m)).has_value(), false);
   m.additional.push_back(opt(4096, 0x00018000));

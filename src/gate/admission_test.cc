@@ -88,7 +88,7 @@ const Way kWays[] = {
      true},
 };
 
-TEST(Admission, an_inside_name_is_refused_while_negotiating_in_every_mode_and_on_every_way) {
+TEST(Admission, an_internal_name_is_refused_while_negotiating_in_every_mode_and_on_every_way) {
   for (const auto mode : kModes) {
     for (const auto& claim : kClaims) {
       for (const auto& way : kWays) {
@@ -106,7 +106,7 @@ TEST(Admission, an_inside_name_is_refused_while_negotiating_in_every_mode_and_on
         EXPECT_FALSE(world.edge_log.has({"pair.proved", "remote=" + claim.ascii})) << where;
         world.pass(limits::kDialbackTimeout);
         EXPECT_TRUE(world.public_dials.empty()) << where;
-        EXPECT_TRUE(world.inside_dials.empty()) << where;
+        EXPECT_TRUE(world.internal_dials.empty()) << where;
         EXPECT_FALSE(world.core_log.has({"pair.proved"})) << where;
       }
     }
@@ -123,7 +123,7 @@ TEST(Admission, an_authorization_identity_gives_no_other_name) {
   EXPECT_TRUE(stands_in("<invalid-authzid/>", said)) << said;
 }
 
-TEST(Admission, a_name_that_is_not_inside_is_admitted_after_one_question_in_every_mode) {
+TEST(Admission, a_name_that_is_not_internal_is_admitted_after_one_question_in_every_mode) {
   for (const auto mode : kModes) {
     Gateway world(core_config(), open_policy(mode));
     world.said_by_edge.clear();
@@ -173,14 +173,14 @@ TEST(Admission, a_refusal_is_remembered_too) {
   EXPECT_EQ(count("x.corp.example", world.said_by_edge), 1u);
 }
 
-TEST(Admission, a_new_policy_asks_again_and_ends_a_proved_pair_whose_name_is_inside_now) {
+TEST(Admission, a_new_policy_asks_again_and_ends_a_proved_pair_whose_name_is_internal_now) {
   Gateway world;
   const ConnId kept = world.remote_proved("kept.example", "example.com");
   world.remote_proved("turned.example", "example.com");
   config::PolicyUpdate update = open_policy(policy::Privacy::kOff);
   update.generation = 2;
   update.policy.served.push_back({.name = domain("rooms-2.example.com"),
-                                  .inside = domain("turned.example"),
+                                  .internal_name = domain("turned.example"),
                                   .servers = {host("10.9.8.7:5269")},
                                   .is_alias = true});
   update.policy.rules.local.push_back({domain("rooms-2.example.com"), true});

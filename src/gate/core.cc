@@ -51,20 +51,20 @@ void Core::Impl::apply(std::shared_ptr<const config::PreparedPolicy> next, Now n
            "policy.applied",
            {{"generation", std::to_string(policy.in_force->update().generation)},
             {"sha256", to_hex(policy.in_force->update().policy_sha256)}}});
-  for (auto& [pair, out] : outward.map) judge_again(pair, out, now);
-  endpoint.judge_again(now);
+  for (auto& [pair, out] : outward.map) check_again(pair, out, now);
+  endpoint.check_again(now);
   for (std::size_t i = 0; i < links.ends.size(); ++i)
     if (links.ends.at(i).session().is_up()) push(i);
 }
 
 // Stanzas that wait were checked against the old policy, and are not checked again when there is credit.
-void Core::Impl::judge_again(const Pair& pair, PairState& out, Now now) {
-  // Where the pair may start all of it may go: one judgement for thousands of stanzas.
+void Core::Impl::check_again(const Pair& pair, PairState& out, Now now) {
+  // Where the pair may start all of it may go: one decision for thousands of stanzas.
   const auto& rules = policy.in_force->rules();
-  if (out.box.empty() || rules.judge(pair, policy::Direction::kOut, now.civil).result) return;
+  if (out.box.empty() || rules.decide(pair, policy::Direction::kOut, now.civil).result) return;
   // Where only the remote side might start, all that waits answered it, and its questions are closed.
-  const bool answers_only = out.judged.is_known && out.judged.in && !out.judged.out;
-  if (answers_only && rules.judge(pair, policy::Direction::kIn, now.civil).result) return;
+  const bool answers_only = out.decided.is_known && out.decided.in && !out.decided.out;
+  if (answers_only && rules.decide(pair, policy::Direction::kIn, now.civil).result) return;
   for (std::size_t left = out.box.size(); left > 0; --left) {
     Queued first = outward.outboxes.pop(out.box);
     if (const auto may = may_pass(pair, first.stanza, policy::Direction::kOut, now)) {
@@ -243,14 +243,14 @@ void Core::Impl::on(Output&& output, Now) { outputs.push_back(std::move(output))
 
 void Core::Impl::on(On<s2s::StanzaRejected>&& rejected, Now now) {
   ++report.refused;
-  if (auto reply = answer_bad(rejected.event.stanza, Sender::kInside))
+  if (auto reply = answer_bad(rejected.event.stanza, Sender::kInternal))
     endpoint.send(rejected.event.proof.pair(), std::move(*reply), 0, now);
 }
 
 // The internal server of the pair takes stanzas: the edge may have more of them on their way.
 void Core::Impl::on(On<s2s::PairReady>&& ready, Now) {
   const Pair& pair = ready.event.proof.pair();
-  const config::Served* served = policy.in_force->served_inside(pair.remote);
+  const config::Served* served = policy.in_force->served_by_internal_name(pair.remote);
   if (served == nullptr) return;
   for (std::size_t i = 0; i < links.ends.size(); ++i)
     links.ends.at(i).session().grant({served->name, pair.local}, limits::kChannelWindowMaxBytes);
@@ -267,7 +267,7 @@ void Core::Impl::on(On<s2s::CheckKey>&& check, Now now) {
   endpoint.handle_key_checked(check.conn, pair, stream_id, valid, now);
 }
 
-// A core knows every name: its judge never asks.
+// A core knows every name: its policy never asks.
 void Core::Impl::on(On<s2s::AskAdmission>&&, Now) {}
 
 }  // namespace sallyport::gate

@@ -36,7 +36,7 @@ struct CoreConnections : testing::Test {
         CoreSetup{config, config::PreparedPolicy::make(config, update), "secret", "1", "i"}, quiet, quiet,
         now);
     link_up();
-    prove_inside();
+    prove_internal();
   }
 
   void link_up() {
@@ -46,7 +46,7 @@ struct CoreConnections : testing::Test {
     core->handle_link(link, 0, {}, now);
     exchange();
   }
-  void prove_inside() {
+  void prove_internal() {
     const std::string header =
         "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' "
         "from='example.com' to='far.example' version='1.0'>";
@@ -55,14 +55,14 @@ struct CoreConnections : testing::Test {
     facts.chain = {};
     facts.names.dns = {"example.com"};
     core->handle_accepted(1, {}, now);
-    inside_says(header);
-    inside_says("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
+    internal_says(header);
+    internal_says("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
     core->handle_tls(1, facts, now);
-    inside_says(header);
-    inside_says("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>");
-    inside_says(header);
+    internal_says(header);
+    internal_says("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>");
+    internal_says(header);
   }
-  void inside_says(const std::string& bytes) {
+  void internal_says(const std::string& bytes) {
     core->handle_bytes(1, bytes, now);
     exchange();
   }
@@ -109,7 +109,7 @@ struct CoreConnections : testing::Test {
 
 TEST_F(CoreConnections, a_pair_on_the_link_has_since_and_bytes_and_its_error_goes_when_it_works_again) {
   const std::string message = "<message from='a@example.com' to='b@far.example'><body>hi</body></message>";
-  inside_says(message);
+  internal_says(message);
   ASSERT_TRUE(last);
   now.civil += 60s;
   const auto size = last->stanza.xml().size();
@@ -118,7 +118,7 @@ TEST_F(CoreConnections, a_pair_on_the_link_has_since_and_bytes_and_its_error_goe
   EXPECT_EQ(row().at("stanzas"), 1);
   settles(Error{Code::kDialRefused, "nobody"});
   EXPECT_EQ(row().at("last_error"), "dial.refused: nobody");
-  inside_says(message);
+  internal_says(message);
   EXPECT_EQ(row().at("bytes"), 2 * size);
   EXPECT_EQ(row().at("since"), "2023-11-14T22:13:20Z");
   EXPECT_EQ(row().at("last_error"), "dial.refused: nobody");

@@ -106,7 +106,7 @@ Result<Ends> ends_of(const PolicyInForce& in_force, const std::string& from, con
 std::string Core::Impl::policy_test(const std::string& from, const std::string& to, Now now) const {
   auto found = ends_of(*policy.in_force, from, to);
   if (!found) return refusal(found.error());
-  const auto verdict = policy.in_force->rules().judge(found->pair, found->start, now.civil);
+  const auto verdict = policy.in_force->rules().decide(found->pair, found->start, now.civil);
   json::object object{{"local", found->pair.local.ascii()},
                       {"remote", found->pair.remote.ascii()},
                       {"direction", policy::direction_name(found->start)},
@@ -130,7 +130,7 @@ std::string Core::Impl::explain(const std::string& from, const std::string& to, 
   step("names", true,
        fmt::format("local {}, remote {}, {}", pair.local.ascii(), pair.remote.ascii(),
                    out ? "outward" : "inward"));
-  const auto verdict = policy.in_force->rules().judge(pair, found->start, now.civil);
+  const auto verdict = policy.in_force->rules().decide(pair, found->start, now.civil);
   step("policy", verdict.result.has_value(), verdict.because,
        verdict.result ? std::string_view{} : code_row(verdict.result.error().code).name);
   const auto peer = policy.in_force->rules().peer(pair.remote);
@@ -152,10 +152,14 @@ std::string Core::Impl::explain(const std::string& from, const std::string& to, 
   if (const config::Served* served = policy.in_force->served_outward(pair.local)) {
     std::string servers;
     for (const auto& server : served->servers) servers += (servers.empty() ? "" : ", ") + server.text();
-    const auto error = endpoint.last_error({pair.remote, served->inside});
-    step("inside server", !error,
+    const Pair internal{pair.remote, served->internal_name};
+    const auto error = endpoint.last_error(internal);
+    // Nothing is dialled for an explanation.
+    const char* known =
+        endpoint.is_ready(internal) ? "a stream is open" : "not connected now, no failure is known";
+    step("internal server", !error,
          error ? fmt::format("{}: {} {}", servers, code_row(error->code).sentence, shown(error->text))
-               : servers,
+               : fmt::format("{}: {}", servers, known),
          error ? code_row(error->code).name : std::string_view{});
   }
   return json::serialize(json::object{{"local", pair.local.ascii()},
@@ -181,7 +185,7 @@ std::string Core::Impl::policy_show() const {
     json::array servers;
     for (const auto& server : row.servers) servers.push_back(json::value(server.text()));
     served.push_back(json::object{{"name", row.name.ascii()},
-                                  {"inside", row.inside.ascii()},
+                                  {"inside", row.internal_name.ascii()},
                                   {"servers", std::move(servers)},
                                   {"alias", row.is_alias}});
   }

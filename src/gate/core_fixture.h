@@ -28,12 +28,12 @@ namespace sallyport::gate {
 using namespace std::chrono_literals;
 using xmpp::Pair;
 
-// The judge of the internal server: it serves every name, and believes the core's certificate.
-struct InternalJudge : s2s::Judge {
+// The policy of the internal server: it serves every name, and believes the core's certificate.
+struct InternalPolicy : s2s::StreamPolicy {
   Result<void> serves(const xmpp::Domain&) const override { return {}; }
   Result<void> admits(const Pair&) const override { return {}; }
   policy::PeerRules rules(const Pair&) const override { return {}; }
-  policy::TlsRule tls_floor(const xmpp::Domain&, const std::optional<xmpp::Domain>&) const override {
+  policy::TlsRule minimum_tls(const xmpp::Domain&, const std::optional<xmpp::Domain>&) const override {
     return policy::TlsRule::kRequired;
   }
 };
@@ -71,7 +71,7 @@ class CoreFixture : public testing::Test {
   }
   // What has come for its users since it was asked last: "SENDER to RECIPIENT: BODY", or the condition of an
   // error and the text that explains it.
-  Lines internal_receives() { return std::exchange(inside_, {}); }
+  Lines internal_receives() { return std::exchange(internal_, {}); }
 
   // --- the edge
   // A stanza of a remote domain. `pair`, where the edge claims another one than the stanza's.
@@ -188,7 +188,7 @@ servers = ["10.0.0.20:5269"]
   void carries_out(Output output) {
     if (const auto* dial = std::get_if<DialLink>(&output)) link_ = dial->conn;
     if (const auto* dial = std::get_if<Dial>(&output)) {
-      servers_[dial->conn] = std::make_unique<s2s::Inbound>(judge_, quiet_, false, now_.mono);
+      servers_[dial->conn] = std::make_unique<s2s::Inbound>(policy_, quiet_, false, now_.mono);
       core_->handle_connected(dial->conn, {}, now_);
     }
     if (const auto* tls = std::get_if<BeginTls>(&output); tls != nullptr && !tls->accepting)
@@ -209,7 +209,7 @@ servers = ["10.0.0.20:5269"]
     server.handle_bytes(bytes, now_.mono);
     while (auto output = server.poll()) {
       if (const auto* received = std::get_if<s2s::StanzaReceived>(&*output))
-        inside_.push_back(shown(received->stanza));
+        internal_.push_back(shown(received->stanza));
       if (const auto* tls = std::get_if<s2s::StartTls>(&*output)) {
         answers(conn);
         server.handle_tls(certificate(tls->own.ascii(), "partner.example"), now_.mono);
@@ -234,7 +234,7 @@ servers = ["10.0.0.20:5269"]
 
   config::CoreConfig config_ = core_for_test("server_ca = \"ca.crt\"\n");
   Quiet quiet_;
-  InternalJudge judge_;
+  InternalPolicy policy_;
   Now now_{Time{1s}, UnixTime{1'700'000'000s}};
   std::unique_ptr<Core> core_;
   std::optional<link::Session> edge_;
@@ -246,7 +246,7 @@ servers = ["10.0.0.20:5269"]
   std::map<ConnId, std::unique_ptr<s2s::Inbound>> servers_;
   std::map<ConnId, std::uint64_t> written_;
   std::vector<link::Receipt> receipts_;
-  Lines inside_;
+  Lines internal_;
   Lines outside_;
   Lines outcomes_;
 };

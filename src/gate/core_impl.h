@@ -39,7 +39,7 @@ class Core::Impl {
 
   // --- core_outward.cc: `pair` as policy sees it, local first
   // The verdicts of the policy in force on a pair, so that most stanzas need not be checked anew.
-  struct Judged {
+  struct Decided {
     std::uint64_t verdicts = 0;  // of which time, as `verdicts` counts them
     bool is_known = false;       // `in` and `out` were asked for
     bool in = false;             // may start
@@ -48,7 +48,7 @@ class Core::Impl {
   };
   // What a core knows of a pair, and what is sent for it, towards the edge that carries it.
   struct PairState {
-    Judged judged;
+    Decided decided;
     Outbox box;
     std::optional<std::size_t> edge;  // that carries the pair until its link is declared dead
     std::set<ConnId> held;
@@ -71,11 +71,11 @@ class Core::Impl {
   void pump(const Pair& pair, PairState& out, Now now);
   void pump_all(Now now);
   void release(PairState& out);
-  void judge_again(const Pair& pair, PairState& out, Now now);
+  void check_again(const Pair& pair, PairState& out, Now now);
   // Stanzas whose deadline has passed, and those that made room for others.
   void answer_lost(Now now);
   PairEntry& state_of(const Pair& pair);
-  Judged& up_to_date(Judged& judged, Now now);
+  Decided& up_to_date(Decided& decided, Now now);
   // Counts `count` stanzas as settled. nullptr where the ticket is not in use.
   PairEntry* note_settled(Ticket ticket, std::uint64_t count = 1);
   std::optional<std::size_t> choose_edge(const Pair& pair) const;
@@ -90,7 +90,7 @@ class Core::Impl {
   // Whether policy lets a stanza pass that `start` sends. Also notes what it asks, and closes what it
   // answers.
   Result<void> may_pass(const Pair& pair, const xmpp::Stanza& stanza, policy::Direction start, Now now);
-  Result<void> may_pass_one_way(const Pair& pair, Judged& judged, const xmpp::Stanza& stanza,
+  Result<void> may_pass_one_way(const Pair& pair, Decided& decided, const xmpp::Stanza& stanza,
                                 policy::Direction start, Now now);
   void forget_questions(Now now);
 

@@ -9,7 +9,7 @@ namespace sallyport::gate {
 
 Result<void> Core::Impl::check_inward(link::Received& received, Now now) {
   const Pair& pair = received.pair();
-  if (!received.judged) {
+  if (!received.validated) {
     auto stanza = inward.reader.read(received.stanza.xml());
     if (!stanza) return stanza.error();
     if (stanza->from_domain() != pair.remote.ascii())
@@ -26,8 +26,8 @@ Result<void> Core::Impl::check_inward(link::Received& received, Now now) {
 void Core::Impl::on(std::size_t edge, link::Received&& received, Now now) {
   ++report.in;
   const Pair& pair = received.pair();
-  if (auto judgement = check_inward(received, now); !judgement) {
-    const Error error = std::move(judgement).error();
+  if (auto decision = check_inward(received, now); !decision) {
+    const Error error = std::move(decision).error();
     // The addresses that the edge gave suffice to answer a proved pair, not to deliver.
     if (received.stanza.is_between(pair.remote, pair.local))
       refuse_inward(pair, received.stanza, error, setup.config.name.ascii(), now);
@@ -55,7 +55,7 @@ void Core::Impl::refuse_inward(const Pair& pair, const xmpp::Stanza& stanza, con
   if (!policy.in_force->rules().may_answer(pair, now.civil)) return;
   // The sender is not known, whatever the edge asserts.
   if (error.code == Code::kStanzaFromInvalid || error.code == Code::kStanzaFromMalformed) return;
-  const auto condition = stanza_condition(error.code, Sender::kWorld);
+  const auto condition = stanza_condition(error.code, Sender::kPublic);
   // A remote sender learns what happened, not where: no internal address, no node name.
   if (auto answer =
           xmpp::bounce(stanza, condition, fmt::format("{}: {}", pair.local.unicode(), row.sentence)))

@@ -158,7 +158,7 @@ link::Answer Core::Impl::answer_to(const link::VerdictAsk& ask, Now) {
 // Evaluated as an edge evaluates it, but with the internal names.
 link::Answer Core::Impl::answer_to(const link::AdmitAsk& ask, Now now) {
   const auto& rules = policy.in_force->rules();
-  const auto start = rules.judge(ask.pair, policy::Direction::kIn, now.civil);
+  const auto start = rules.decide(ask.pair, policy::Direction::kIn, now.civil);
   if (start.result || rules.may_answer(ask.pair, now.civil)) return std::string("admitted");
   return start.result.error();
 }

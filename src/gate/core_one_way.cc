@@ -8,28 +8,28 @@ using policy::Direction;
 
 // On the path of every stanza. Where both sides may start nothing is noted and nothing is looked up.
 Result<void> Core::Impl::may_pass(const Pair& pair, const xmpp::Stanza& stanza, Direction start, Now now) {
-  Judged& judged = up_to_date(state_of(pair).second.judged, now);
-  if (judged.in && judged.out) return {};
-  return may_pass_one_way(pair, judged, stanza, start, now);
+  Decided& decided = up_to_date(state_of(pair).second.decided, now);
+  if (decided.in && decided.out) return {};
+  return may_pass_one_way(pair, decided, stanza, start, now);
 }
 
 // Also where nothing is known of the pair yet, and where neither side may start.
-Result<void> Core::Impl::may_pass_one_way(const Pair& pair, Judged& judged, const xmpp::Stanza& stanza,
+Result<void> Core::Impl::may_pass_one_way(const Pair& pair, Decided& decided, const xmpp::Stanza& stanza,
                                           Direction start, Now now) {
   const auto& rules = policy.in_force->rules();
-  if (!judged.is_known) {
-    judged.in = rules.judge(pair, Direction::kIn, now.civil).result.has_value();
-    judged.out = rules.judge(pair, Direction::kOut, now.civil).result.has_value();
-    judged.is_known = true;
+  if (!decided.is_known) {
+    decided.in = rules.decide(pair, Direction::kIn, now.civil).result.has_value();
+    decided.out = rules.decide(pair, Direction::kOut, now.civil).result.has_value();
+    decided.is_known = true;
   }
-  const bool may_start = start == Direction::kIn ? judged.in : judged.out;
+  const bool may_start = start == Direction::kIn ? decided.in : decided.out;
   if (may_start) {
-    if (!judged.in || !judged.out) policy.questions.note({pair, start}, stanza, now.mono);
+    if (!decided.in || !decided.out) policy.questions.note({pair, start}, stanza, now.mono);
     return {};
   }
-  const bool other_may_start = judged.in || judged.out;
+  const bool other_may_start = decided.in || decided.out;
   if (other_may_start && policy.questions.is_answered_by(stanza, now.mono)) return {};
-  return rules.judge(pair, start, now.civil).result;
+  return rules.decide(pair, start, now.civil).result;
 }
 
 // Rows may have changed or expired. Where both sides may start nothing was noted meanwhile, so what was noted
@@ -39,8 +39,8 @@ void Core::Impl::forget_questions(Now now) {
   const auto& rules = policy.in_force->rules();
   policy.questions.retain([&](const policy::OneWay& way) {
     const Direction other = way.start == Direction::kIn ? Direction::kOut : Direction::kIn;
-    return rules.judge(way.pair, way.start, now.civil).result.has_value() &&
-           !rules.judge(way.pair, other, now.civil).result.has_value();
+    return rules.decide(way.pair, way.start, now.civil).result.has_value() &&
+           !rules.decide(way.pair, other, now.civil).result.has_value();
   });
 }
 

@@ -252,7 +252,7 @@ TEST_F(CoreOneWayTest, a_chat_node_is_answered_under_its_alias) {
   EXPECT_TRUE(enters(answer));
 }
 
-TEST_F(CoreOneWayTest, a_room_inside_is_read_outside_by_who_joined_it) {
+TEST_F(CoreOneWayTest, an_internal_room_is_read_by_those_who_joined_it) {
   start(row("in"));
   const std::string said =
       "<message from='hall@conference-2.corp.example/alice' to='bob@partner.example/phone' "

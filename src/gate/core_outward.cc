@@ -7,14 +7,14 @@
 
 namespace sallyport::gate {
 
-Core::Impl::Judged& Core::Impl::up_to_date(Judged& judged, Now now) {
+Core::Impl::Decided& Core::Impl::up_to_date(Decided& decided, Now now) {
   if (!policy.period.contains(now.civil)) {
     policy.period = policy.in_force->rules().period(now.civil);
     ++policy.verdicts;
     forget_questions(now);
   }
-  if (judged.verdicts != policy.verdicts) judged = {.verdicts = policy.verdicts, .internal = std::nullopt};
-  return judged;
+  if (decided.verdicts != policy.verdicts) decided = {.verdicts = policy.verdicts, .internal = std::nullopt};
+  return decided;
 }
 
 void Core::Impl::on(On<s2s::StanzaReceived>&& received, Now now) {
@@ -182,17 +182,17 @@ void Core::Impl::answer_internal(const xmpp::Stanza& stanza, const Error& error,
   const std::string text =
       fmt::format("{} -> {}: {}{}{}{} [{}]", leg, stanza.to().domain().unicode(), row.sentence,
                   error.text.empty() ? "" : " (", error.text, error.text.empty() ? "" : ")", row.name);
-  if (auto answer = xmpp::bounce(stanza, stanza_condition(error.code, Sender::kInside), text))
+  if (auto answer = xmpp::bounce(stanza, stanza_condition(error.code, Sender::kInternal), text))
     deliver_internally({stanza.from().domain(), stanza.to().domain()}, std::move(*answer), 0, now);
 }
 
 const Pair& Core::Impl::internal_pair(const Pair& pair, std::optional<Pair>& made, Now now) {
-  const auto make = [&] { return Pair{pair.remote, policy.in_force->inside_of(pair.local)}; };
+  const auto make = [&] { return Pair{pair.remote, policy.in_force->internal_name_of(pair.local)}; };
   auto* known = outward.map.find(pair);
   if (known == nullptr) return made.emplace(make());
-  Judged& judged = up_to_date(known->second.judged, now);
-  if (!judged.internal) judged.internal = make();
-  return *judged.internal;
+  Decided& decided = up_to_date(known->second.decided, now);
+  if (!decided.internal) decided.internal = make();
+  return *decided.internal;
 }
 
 // To an internal server: `stanza` in its outward form, from a remote domain to a local one.

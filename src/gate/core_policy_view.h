@@ -25,7 +25,7 @@ class CorePolicyView : public PolicyView {
   Result<void> admits(const Pair& pair, UnixTime at) const override;
   policy::PeerRules rules(const Pair& pair) const override;
   policy::TlsRule minimum_tls(const xmpp::Domain& world,
-                              const std::optional<xmpp::Domain>& inside) const override;
+                              const std::optional<xmpp::Domain>& internal) const override;
   Result<DialPlan> find(const Pair& pair, UnixTime at) const override;
   bool is_internal() const override { return true; }
 

@@ -8,7 +8,7 @@ namespace sallyport::gate {
 namespace {
 
 xmpp::Domain domain(std::string_view text) { return *xmpp::Domain::parse(text); }
-Pair pair(std::string_view world, std::string_view inside) { return {domain(world), domain(inside)}; }
+Pair pair(std::string_view remote, std::string_view internal) { return {domain(remote), domain(internal)}; }
 
 config::CoreConfig config() {
   config::CoreConfig config{.name = domain("core.example.org")};
@@ -53,7 +53,7 @@ class CorePolicyViewTest : public testing::Test {
   void SetUp() override { view_.use(&snapshot_); }
 };
 
-TEST_F(CorePolicyViewTest, serves_any_domain_of_the_world_but_no_inside_name) {
+TEST_F(CorePolicyViewTest, serves_any_remote_domain_but_no_internal_name) {
   EXPECT_TRUE(view_.serves(domain("partner.example")));
   for (const auto* name : {"corp.example", "x.corp.example", "example.com", "chatroom1.example.com"})
     EXPECT_FALSE(view_.serves(domain(name))) << name;
@@ -92,7 +92,7 @@ TEST_F(CorePolicyViewTest, without_a_server_ca_the_configured_address_proves_a_s
   EXPECT_EQ(rules.authenticate, policy::Authenticate::kCertificate);
 }
 
-TEST_F(CorePolicyViewTest, the_push_names_nothing_inside) {
+TEST_F(CorePolicyViewTest, the_push_names_nothing_internal) {
   const std::string_view bytes = snapshot_.policy()->push()->view();
   for (const auto* hidden : {"corp.example", "conference-2", "10.0.0.2"})
     EXPECT_EQ(bytes.find(hidden), std::string::npos) << hidden;
@@ -102,7 +102,7 @@ TEST_F(CorePolicyViewTest, the_push_names_nothing_inside) {
   EXPECT_EQ(push->rules.local.size(), 3u);
 }
 
-TEST_F(CorePolicyViewTest, the_push_leaves_out_rows_that_only_name_inside_names) {
+TEST_F(CorePolicyViewTest, the_push_leaves_out_rows_that_only_name_internal_names) {
   config::PolicyUpdate rows = update();
   for (const auto* name :
        {"x.corp.example", "*.deep.corp.example", "conference-2.corp.example", "bad.example"})
@@ -119,8 +119,8 @@ TEST_F(CorePolicyViewTest, the_push_leaves_out_rows_that_only_name_inside_names)
 }
 
 TEST_F(CorePolicyViewTest, a_mapped_node_is_known_outside_by_its_alias) {
-  EXPECT_EQ(snapshot_.inside_of(domain("chatroom1.example.com")), domain("conference-2.corp.example"));
-  EXPECT_EQ(snapshot_.inside_of(domain("example.com")), domain("example.com"));
+  EXPECT_EQ(snapshot_.internal_name_of(domain("chatroom1.example.com")), domain("conference-2.corp.example"));
+  EXPECT_EQ(snapshot_.internal_name_of(domain("example.com")), domain("example.com"));
   EXPECT_EQ(snapshot_.aliases().alias_of(domain("conference-2.corp.example"), domain("partner.example")),
             domain("chatroom1.example.com"));
   EXPECT_TRUE(snapshot_.aliases().is_mapped_node(domain("conference-2.corp.example")));
@@ -141,7 +141,7 @@ TEST_F(CorePolicyViewTest, the_names_of_the_doors_are_never_remote) {
     view_.use(&snapshot_);
   }
   const PolicyInForce mapped(config::PreparedPolicy::make(config_, update()));
-  EXPECT_TRUE(mapped.rules().is_inside(domain("conference-2.corp.example")));
+  EXPECT_TRUE(mapped.rules().is_internal(domain("conference-2.corp.example")));
   EXPECT_TRUE(mapped.rules().may_answer(pair("example.com", "partner.example"), {}));
 }
 
@@ -177,7 +177,7 @@ TEST(PolicyInForce, a_node_is_translated_in_every_spelling_of_its_name) {
     one.policy.served = {{domain(c.alias), domain(c.node), {}, std::nullopt, true, 1},
                          {domain("far.example.com"), domain("far.corp.example"), {}, std::nullopt, true, 2}};
     const PolicyInForce out(config::PreparedPolicy::make(config(), one));
-    std::swap(one.policy.served[0].name, one.policy.served[0].inside);
+    std::swap(one.policy.served[0].name, one.policy.served[0].internal_name);
     const PolicyInForce in(config::PreparedPolicy::make(config(), one));
     const std::string scheme = c.uri ? "xmpp:" : "";
     const std::string xml = "<message from='a.example' to='b.example'><x xmlns='urn:x' at='" + scheme +

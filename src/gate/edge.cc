@@ -176,7 +176,7 @@ void Edge::Impl::on(Output&& output, Now) { outputs.push_back(std::move(output))
 
 void Edge::Impl::on(On<s2s::StanzaRejected>&& rejected, Now now) {
   ++report.refused;
-  if (auto answer = answer_bad(rejected.event.stanza, Sender::kWorld))
+  if (auto answer = answer_bad(rejected.event.stanza, Sender::kPublic))
     endpoint.send(rejected.event.proof.pair(), std::move(*answer), 0, now);
 }
 

@@ -13,7 +13,7 @@ void Edge::Impl::on(On<s2s::AskAdmission>&& asked_for, Now now) {
     if (!proved) {
       endpoint.handle_admission(conn, pair, *known ? Result<void>(**known) : Result<void>(), now);
     } else if (*known) {
-      endpoint.judge_again(now);
+      endpoint.check_again(now);
     }
     return;
   }
@@ -55,7 +55,7 @@ void Edge::Impl::finish_admission(const AdmissionQueue::Done& done, const link::
   for (const ConnId conn : done.streams)
     endpoint.handle_admission(conn, done.pair, refusal ? Result<void>(*refusal) : Result<void>(), now);
   // A pair that is proved ends as at any change of policy.
-  if (is_known && refusal && done.proved) endpoint.judge_again(now);
+  if (is_known && refusal && done.proved) endpoint.check_again(now);
 }
 
 // A core that owes an answer for so long is asked again; the streams that waited for it are answered now.

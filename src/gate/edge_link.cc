@@ -181,7 +181,7 @@ void Edge::Impl::handle_prepared(std::uint64_t id, Result<config::PreparedPush> 
   // An answer that is still out is of the core's new policy: the core pushed that before it answered. What
   // the edge has not asked yet is asked anew for each pair that is still proved.
   questions.admissions.drop_again();
-  endpoint.judge_again(now);
+  endpoint.check_again(now);
   serve(true);
   served.link->session().push_done(generation, {});
   for (auto& each : std::exchange(policy.early, {}))

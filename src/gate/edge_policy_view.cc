@@ -9,10 +9,10 @@ Result<void> EdgePolicyView::serves(const xmpp::Domain& local) const {
 }
 
 // A stream may be opened wherever one direction is allowed: answers travel on it, too. Which stanzas may
-// start something is the core's judgement.
+// start something is the core's decision.
 Result<void> EdgePolicyView::admits(const Pair& pair, UnixTime at) const {
   if (!policy_) return {Code::kPolicyDisabled, "no core is linked"};
-  auto start = policy_->rules().judge(pair, policy::Direction::kIn, at);
+  auto start = policy_->rules().decide(pair, policy::Direction::kIn, at);
   if (!start.result && !policy_->rules().may_answer(pair, at)) return start.result;
   // The core's answer counts as long as the core is asked for such pairs.
   const std::optional<Error>* answer =
@@ -36,7 +36,7 @@ policy::TlsRule EdgePolicyView::minimum_tls(const xmpp::Domain&,
 }
 
 // Asks no question of the core. What is dialled for is a stanza that the core has sent on the channel of this
-// very pair, and so has judged; or the verification of a key (or an answer to a peer) on a pair that was
+// very pair, and so has decided; or the verification of a key (or an answer to a peer) on a pair that was
 // admitted before, for which the core was asked then. A refusal that is known counts all the same.
 Result<DialPlan> EdgePolicyView::find(const Pair& pair, UnixTime at) const {
   if (!policy_) return Error{Code::kPolicyDisabled, "no core is linked"};

@@ -138,7 +138,7 @@ TEST(EdgePolicyView, a_static_route_without_fallback_is_the_whole_plan) {
   EXPECT_FALSE(plan->dns);
 }
 
-TEST(EdgePolicyView, a_routed_host_name_is_judged_like_any_other_and_falls_back_to_dns_if_told_so) {
+TEST(EdgePolicyView, a_routed_host_name_is_checked_like_any_other_and_falls_back_to_dns_if_told_so) {
   EdgePolicyView view;
   view.use(config::PushedPolicy::make(pushed(), kOwn));
   const auto plan = view.find(pair("example.com", "partner.example"), kNow);

@@ -25,7 +25,7 @@ std::vector<ConnId> keys_of(const Map& map) {
 
 Endpoint::Endpoint(Setup setup)
     : setup_(std::move(setup)),
-      policy_{JudgeAt(setup_.policy)},
+      policy_{StreamPolicyAt(setup_.policy)},
       outboxes_({.total = setup_.limits.waiting_bytes,
                  .per_peer = limits::waiting_share(setup_.limits.waiting_bytes),
                  .per_feed = setup_.limits.waiting_bytes},
@@ -52,7 +52,7 @@ Endpoint::Stream* Endpoint::find(ConnId conn) {
 }
 
 Endpoint::Stream* Endpoint::enter(ConnId conn, Now now) {
-  policy_.judge.set(now.civil);
+  policy_.of_streams.set(now.civil);
   return find(conn);
 }
 
@@ -66,7 +66,7 @@ Endpoint::Stream Endpoint::new_stream(Now now) const {
 // --- from the driver
 
 void Endpoint::handle_accepted(ConnId conn, const Accepted& accepted, Now now) {
-  policy_.judge.set(now.civil);
+  policy_.of_streams.set(now.civil);
   if (streams_.size() >= setup_.limits.streams) {
     setup_.log.log({LogLevel::kWarning,
                     "stream.refused",
@@ -77,7 +77,7 @@ void Endpoint::handle_accepted(ConnId conn, const Accepted& accepted, Now now) {
     return;
   }
   Stream stream = new_stream(now);
-  stream.machine.emplace<s2s::Inbound>(policy_.judge, setup_.random, accepted.direct_tls, now.mono);
+  stream.machine.emplace<s2s::Inbound>(policy_.of_streams, setup_.random, accepted.direct_tls, now.mono);
   stream.peer = accepted.peer;
   streams_.get(conn, std::move(stream));
   after(conn, now);
@@ -89,7 +89,7 @@ bool Endpoint::handle_connected(ConnId conn, const Connected& connected, Now now
   stream->peer = connected.peer;
   const Outgoing* sends = outgoing_of(conn, *stream);
   const bool may_use_external = sends == nullptr || sends->redial.may_use_external();
-  auto& out = stream->machine.emplace<s2s::Outbound>(policy_.judge, *stream->target, !stream->verifies,
+  auto& out = stream->machine.emplace<s2s::Outbound>(policy_.of_streams, *stream->target, !stream->verifies,
                                                      connected.direct_tls, now.mono, may_use_external);
   out.handle_connected(now.mono);
   for (const KeyQuestion& each : verifier_.questions(conn))
@@ -154,7 +154,7 @@ bool Endpoint::handle_disconnected(ConnId conn, const Error& error, Now now) {
 }
 
 void Endpoint::handle_timeout(Now now) {
-  policy_.judge.set(now.civil);
+  policy_.of_streams.set(now.civil);
   while (!timers_.empty() && timers_.begin()->first <= now.mono) {
     const ConnId conn = timers_.begin()->second;
     timers_.erase(timers_.begin());
@@ -235,8 +235,8 @@ void Endpoint::hold(ConnId conn, bool on) {
 }
 
 // Pairs without a stream, and streams that still negotiate, consult the new policy anyway.
-void Endpoint::judge_again(Now now) {
-  policy_.judge.set(now.civil);
+void Endpoint::check_again(Now now) {
+  policy_.of_streams.set(now.civil);
   policy_.epoch.advance(keys_of(streams_));
   policy_.epoch.take_turn(now.mono, [&](ConnId conn) {
     if (Stream* stream = find(conn)) ensure_current(conn, *stream, now);
@@ -246,14 +246,14 @@ void Endpoint::judge_again(Now now) {
 Endpoint::Stream* Endpoint::ensure_current(ConnId conn, Stream& stream, Now now) {
   if (stream.checked == policy_.epoch.current()) return &stream;
   stream.checked = policy_.epoch.current();
-  if (auto* in = stream.in()) in->judge_again(now.mono);
-  if (auto* out = stream.out()) out->judge_again(now.mono);
+  if (auto* in = stream.in()) in->check_again(now.mono);
+  if (auto* out = stream.out()) out->check_again(now.mono);
   after(conn, now);
   return find(conn);
 }
 
 void Endpoint::close_all(const Error& reason, Now now) {
-  policy_.judge.set(now.civil);
+  policy_.of_streams.set(now.civil);
   for (auto& [pair, out] : outgoing_.map) return_all(out, reason);
   for (const ConnId conn : keys_of(streams_)) {
     Stream* stream = find(conn);

@@ -130,7 +130,7 @@ class Endpoint {
   // pair that stopped it has resumed, since a stream may carry several.
   void hold(ConnId conn, bool on);
   // Policy changed: each stream checks its pairs again (gate/policy_epoch.h).
-  void judge_again(Now now);
+  void check_again(Now now);
   // Ends every stream; what waits is returned with the reason.
   void close_all(const Error& reason, Now now);
   // Returns a stanza that never came here, in turn with the others.
@@ -158,6 +158,8 @@ class Endpoint {
   std::string peer_text(ConnId conn) const;
   // The source that the address counts for (source_of_address); empty when the connection is gone.
   std::string peer_source(ConnId conn) const;
+  // Whether stanzas of the pair leave on a stream at once.
+  bool is_ready(const Pair& pair) const;
   // The last error of the pair's outgoing stream, while it is remembered.
   std::optional<Error> last_error(const Pair& pair) const;
 
@@ -204,7 +206,7 @@ class Endpoint {
 
   // Whom the policy in force admits, and which streams have been checked against it.
   struct Policy {
-    JudgeAt judge;
+    StreamPolicyAt of_streams;
     PolicyEpoch epoch{};
   };
 

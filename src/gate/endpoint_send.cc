@@ -13,7 +13,7 @@ std::string Endpoint::peer_of(const Pair& pair) const {
 }
 
 void Endpoint::send(const Pair& pair, xmpp::Stanza stanza, Ticket ticket, Now now) {
-  policy_.judge.set(now.civil);
+  policy_.of_streams.set(now.civil);
   outgoing_.sweep(outgoing_.map, [](const Outgoing& each) { return each.box.is_idle() && !each.conn; });
   auto& [key, out] = outgoing_.map.get(pair);
   Queued queued{std::move(stanza), ticket, now.mono + limits::kDeliveryTimeout};

@@ -163,13 +163,13 @@ TEST_F(EndpointTest, a_stanza_that_cannot_be_sent_is_given_back_and_an_answer_is
   EXPECT_EQ(nobody.events[0].name, "answer.lost");
 }
 
-TEST_F(EndpointTest, a_new_policy_judges_so_many_streams_in_a_turn_and_all_of_them_in_the_end) {
-  constexpr std::size_t kStreams = 2 * limits::kJudgedPerTurn + 1;
+TEST_F(EndpointTest, a_new_policy_checks_so_many_streams_in_a_turn_and_all_of_them_in_the_end) {
+  constexpr std::size_t kStreams = 2 * limits::kCheckedPerTurn + 1;
   for (ConnId conn = 1; conn <= kStreams; ++conn) prove(conn);
   ASSERT_EQ(proved().size(), kStreams);
   nobody.admitted = false;
-  endpoint.judge_again(now);
-  EXPECT_EQ(proved().size(), kStreams - limits::kJudgedPerTurn);
+  endpoint.check_again(now);
+  EXPECT_EQ(proved().size(), kStreams - limits::kCheckedPerTurn);
   for (const std::size_t left : {std::size_t{1}, std::size_t{0}}) {
     ASSERT_EQ(endpoint.poll_timeout(), now.mono);
     endpoint.handle_timeout(now);
@@ -178,10 +178,10 @@ TEST_F(EndpointTest, a_new_policy_judges_so_many_streams_in_a_turn_and_all_of_th
   EXPECT_NE(endpoint.poll_timeout(), now.mono);
 }
 
-TEST_F(EndpointTest, a_stream_that_was_not_judged_again_yet_is_before_anything_is_read_from_it) {
-  for (ConnId conn = 1; conn <= limits::kJudgedPerTurn + 1; ++conn) prove(conn);
+TEST_F(EndpointTest, a_stream_that_was_not_checked_again_yet_is_before_anything_is_read_from_it) {
+  for (ConnId conn = 1; conn <= limits::kCheckedPerTurn + 1; ++conn) prove(conn);
   nobody.admitted = false;
-  endpoint.judge_again(now);
+  endpoint.check_again(now);
   const auto left = proved();
   ASSERT_EQ(left.size(), 1u);
   ConnId conn = 1;
@@ -192,7 +192,7 @@ TEST_F(EndpointTest, a_stream_that_was_not_judged_again_yet_is_before_anything_i
   EXPECT_TRUE(proved().empty());
 }
 
-TEST_F(EndpointTest, a_stream_that_was_not_judged_again_yet_is_before_anything_is_written_to_it) {
+TEST_F(EndpointTest, a_stream_that_was_not_checked_again_yet_is_before_anything_is_written_to_it) {
   const Pair pair{*xmpp::Domain::parse("example.com"), *xmpp::Domain::parse("far.example")};
   const xmpp::Stanza stanza{xmpp::StanzaKind::kMessage,
                             xmpp::Jid::of(pair.local),
@@ -201,7 +201,7 @@ TEST_F(EndpointTest, a_stream_that_was_not_judged_again_yet_is_before_anything_i
                             "chat",
                             {},
                             "<message/>"};
-  for (ConnId conn = 1; conn <= 4 * limits::kJudgedPerTurn; conn += 2) prove(conn);
+  for (ConnId conn = 1; conn <= 4 * limits::kCheckedPerTurn; conn += 2) prove(conn);
   nobody.found = true;
   endpoint.send(pair, stanza, 1, now);
   constexpr ConnId kOut = 2;
@@ -221,7 +221,7 @@ TEST_F(EndpointTest, a_stream_that_was_not_judged_again_yet_is_before_anything_i
   ASSERT_EQ(endpoint.counters().stanzas_out, 1u);
 
   nobody.admitted = false;
-  endpoint.judge_again(now);
+  endpoint.check_again(now);
   ASSERT_TRUE(proved().contains("far.example")) << "it had its turn first: of no use to this test";
   endpoint.send(pair, stanza, 2, now);
   EXPECT_EQ(endpoint.counters().stanzas_out, 1u);

@@ -100,6 +100,11 @@ std::string Endpoint::peer_source(ConnId conn) const {
   return found == nullptr ? std::string() : source_of_address(found->second.peer.ip.bytes);
 }
 
+bool Endpoint::is_ready(const Pair& pair) const {
+  const auto* found = outgoing_.map.find(pair);
+  return found != nullptr && found->second.ready.has_value();
+}
+
 std::optional<Error> Endpoint::last_error(const Pair& pair) const {
   const auto* found = outgoing_.map.find(pair);
   return found == nullptr ? std::nullopt : found->second.redial.last_error();

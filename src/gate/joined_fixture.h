@@ -93,12 +93,13 @@ inline config::PolicyUpdate open_policy(policy::Privacy privacy) {
                  {.domain = pattern("inner.corp.example"), .allow = false}};
   rules.peers = {{.domain = pattern("dns.example"), .authenticate = policy::Authenticate::kDialback},
                  {.domain = pattern("peer.corp.example"), .authenticate = policy::Authenticate::kDialback}};
-  update.policy.served = {
-      {.name = domain("example.com"), .inside = domain("example.com"), .servers = {host("10.9.8.7:5269")}},
-      {.name = domain("rooms.example.com"),
-       .inside = domain("node-2.hidden.example"),
-       .servers = {host("10.9.8.7:5269")},
-       .is_alias = true}};
+  update.policy.served = {{.name = domain("example.com"),
+                           .internal_name = domain("example.com"),
+                           .servers = {host("10.9.8.7:5269")}},
+                          {.name = domain("rooms.example.com"),
+                           .internal_name = domain("node-2.hidden.example"),
+                           .servers = {host("10.9.8.7:5269")},
+                           .is_alias = true}};
   update.certificates.emplace_back();
   update.certificates[0].names = {"example.com"};
   update.certificates[0].key = "secret";
@@ -170,7 +171,7 @@ class Gateway {
   }
 
   // --- the internal side
-  void written_inside(ConnId conn, std::string_view bytes) { core->handle_bytes(conn, bytes, now); }
+  void internal_server_says(ConnId conn, std::string_view bytes) { core->handle_bytes(conn, bytes, now); }
 
   // --- all
   void pass(Duration duration) {
@@ -214,7 +215,7 @@ class Gateway {
   std::string said_by_core;  // on the link
   std::string said_by_edge;
   std::vector<Dial> public_dials;
-  std::vector<Dial> inside_dials;
+  std::vector<Dial> internal_dials;
   std::map<ConnId, std::string> public_written;
   Server server;
   bool link_up = false;
@@ -247,11 +248,11 @@ class Gateway {
         to_edge_ += bytes;
         return;
       }
-      core->handle_written(flush->conn, inside_totals_[flush->conn] += bytes.size(), now);
+      core->handle_written(flush->conn, internal_totals_[flush->conn] += bytes.size(), now);
       if (server) server(*this, flush->conn, bytes);
-    } else if (auto* inside = std::get_if<Dial>(&output)) {
-      const ConnId conn = inside->conn;
-      inside_dials.push_back(std::move(*inside));
+    } else if (auto* inward = std::get_if<Dial>(&output)) {
+      const ConnId conn = inward->conn;
+      internal_dials.push_back(std::move(*inward));
       if (server) server(*this, conn, {});
     }
   }
@@ -283,7 +284,7 @@ class Gateway {
   ConnId last_accepted_ = 1;
   std::string to_edge_;
   std::string to_core_;
-  std::map<ConnId, std::uint64_t> inside_totals_;
+  std::map<ConnId, std::uint64_t> internal_totals_;
   std::map<ConnId, std::uint64_t> public_totals_;
 };
 

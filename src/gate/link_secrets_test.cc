@@ -47,7 +47,7 @@ class InternalServer {
     if (how_ == How::kSilent) return;
     if (has("<stream:stream")) return greeted(world, conn);
     if (has("<starttls")) {
-      world.written_inside(conn, "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
+      world.internal_server_says(conn, "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
       states_[conn].secured = true;
       if (how_ == How::kHandshake)
         return world.core->handle_tls(conn, Error{Code::kTlsHandshake, "int-server at 10.9.8.7:5269: no"},
@@ -60,13 +60,14 @@ class InternalServer {
     }
     if (has("<auth")) {
       if (how_ == How::kSaslFailure)
-        return world.written_inside(conn,
-                                    "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><not-authorized/>"
-                                    "<text>int-server.corp.example says no</text></failure>");
+        return world.internal_server_says(
+            conn,
+            "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><not-authorized/>"
+            "<text>int-server.corp.example says no</text></failure>");
       states_[conn].authenticated = true;
-      return world.written_inside(conn, "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>");
+      return world.internal_server_says(conn, "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>");
     }
-    if (has("<db:result")) return world.written_inside(conn, dialback_answer());
+    if (has("<db:result")) return world.internal_server_says(conn, dialback_answer());
   }
 
  private:
@@ -86,11 +87,11 @@ class InternalServer {
     world.core->handle_connected(conn, connected, world.now);
   }
   void greeted(Gateway& world, ConnId conn) {
-    if (how_ == How::kCloses) return world.written_inside(conn, kServerHeader + "</stream:stream>");
+    if (how_ == How::kCloses) return world.internal_server_says(conn, kServerHeader + "</stream:stream>");
     if (how_ == How::kLost)
       return world.core->handle_disconnected(conn, {Code::kStreamLost, "10.9.8.7:5269: reset"}, world.now);
     if (how_ == How::kStreamError)
-      return world.written_inside(
+      return world.internal_server_says(
           conn, kServerHeader +
                     "<stream:error><host-unknown xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>"
                     "<text xmlns='urn:ietf:params:xml:ns:xmpp-streams'>ask int-server.corp.example</text>"
@@ -103,7 +104,7 @@ class InternalServer {
           "</stream:features>";
     else if (states_[conn].secured && !states_[conn].authenticated)
       features = dialback ? kDialback : kExternal;
-    world.written_inside(conn, kServerHeader + features);
+    world.internal_server_says(conn, kServerHeader + features);
   }
   std::string dialback_answer() const {
     if (how_ == How::kDialbackInvalid)
@@ -167,7 +168,7 @@ TEST(LinkSecrets, every_failure_of_an_internal_server_crosses_as_a_code) {
     world.remote_says(conn, message("v@example.com", "m1"));
     world.remote_says(conn, message("room@rooms.example.com", "m2"));
     world.pass(limits::kDeliveryTimeout + 1s);
-    EXPECT_FALSE(world.inside_dials.empty()) << row.name;
+    EXPECT_FALSE(world.internal_dials.empty()) << row.name;
     EXPECT_NE(world.said_by_core.find(row.code), std::string::npos) << row.name;
     // Something failed inside, and the core's people are told.
     EXPECT_EQ(world.core_log.has({"stanza.refused", "local=example.com"}), row.how != How::kDelivers)
@@ -196,7 +197,7 @@ TEST(LinkSecrets, what_waits_while_the_core_is_drained_crosses_as_a_code) {
   expect_no_secret(world, "drain");
 }
 
-TEST(LinkSecrets, a_claim_of_an_inside_name_is_refused_without_a_word_more) {
+TEST(LinkSecrets, a_claim_of_an_internal_name_is_refused_without_a_word_more) {
   Gateway world;
   for (const auto* name : {"other.example", "partner.example"}) {
     const ConnId conn = world.remote_connects();

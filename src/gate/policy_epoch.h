@@ -1,5 +1,5 @@
 // Which streams have been checked against the policy in force. When policy changes, streams are checked in
-// turns of limits::kJudgedPerTurn, so that stanzas do not wait for thousands of them; the new policy counts
+// turns of limits::kCheckedPerTurn, so that stanzas do not wait for thousands of them; the new policy counts
 // at once all the same, because a stream that is not current is checked before it is used. Pure.
 #pragma once
 
@@ -27,7 +27,7 @@ class PolicyEpoch {
   // Calls `check(conn)` for the streams whose turn it is.
   template <typename Check>
   void take_turn(Time now, Check check) {
-    for (std::size_t left = limits::kJudgedPerTurn; left > 0 && !to_check_.empty(); --left) {
+    for (std::size_t left = limits::kCheckedPerTurn; left > 0 && !to_check_.empty(); --left) {
       const ConnId conn = to_check_.back();
       to_check_.pop_back();
       check(conn);

@@ -11,7 +11,7 @@ TEST(PolicyEpoch, streams_are_checked_in_turns_and_all_of_them_in_the_end) {
   PolicyEpoch epoch;
   EXPECT_FALSE(epoch.poll_timeout()) << "nothing has changed";
   const std::uint64_t before = epoch.current();
-  std::vector<ConnId> streams(2 * limits::kJudgedPerTurn + 1);
+  std::vector<ConnId> streams(2 * limits::kCheckedPerTurn + 1);
   for (std::size_t i = 0; i < streams.size(); ++i) streams[i] = i;
   epoch.advance(streams);
   EXPECT_NE(epoch.current(), before);
@@ -26,7 +26,7 @@ TEST(PolicyEpoch, streams_are_checked_in_turns_and_all_of_them_in_the_end) {
       EXPECT_EQ(*epoch.poll_timeout(), now) << "the next turn is due at once, after other work";
     }
   }
-  EXPECT_EQ(turns, (std::vector<std::size_t>{limits::kJudgedPerTurn, limits::kJudgedPerTurn, 1}));
+  EXPECT_EQ(turns, (std::vector<std::size_t>{limits::kCheckedPerTurn, limits::kCheckedPerTurn, 1}));
   std::ranges::sort(checked);
   EXPECT_EQ(checked, streams);
 }

@@ -36,7 +36,7 @@ Result<void> PolicyInForce::inward(xmpp::Stanza& stanza) const {
   return {};
 }
 
-xmpp::Domain PolicyInForce::inside_of(const xmpp::Domain& local) const {
+xmpp::Domain PolicyInForce::internal_name_of(const xmpp::Domain& local) const {
   return aliases_.node_of(local).value_or(local);
 }
 

@@ -20,8 +20,8 @@ class PolicyInForce {
   alias::Aliases& aliases() { return aliases_; }
   const alias::Aliases& aliases() const { return aliases_; }
   // As PreparedPolicy.
-  const config::Served* served_inside(const xmpp::Domain& inside) const {
-    return policy_->served_inside(inside);
+  const config::Served* served_by_internal_name(const xmpp::Domain& internal_name) const {
+    return policy_->served_by_internal_name(internal_name);
   }
   const config::Served* served_outward(const xmpp::Domain& name) const {
     return policy_->served_outward(name);
@@ -33,7 +33,7 @@ class PolicyInForce {
   // The reverse.
   Result<void> inward(xmpp::Stanza& stanza) const;
   // The internal name behind a local name (itself, when it is not a mapped alias).
-  xmpp::Domain inside_of(const xmpp::Domain& local) const;
+  xmpp::Domain internal_name_of(const xmpp::Domain& local) const;
 
  private:
   std::shared_ptr<const config::PreparedPolicy> policy_;

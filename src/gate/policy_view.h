@@ -8,7 +8,7 @@
 #include "base/time.h"
 #include "gate/event.h"
 #include "policy/peer_rules.h"
-#include "s2s/judge.h"
+#include "s2s/stream_policy.h"
 #include "xmpp/jid.h"
 
 namespace sallyport::gate {
@@ -18,7 +18,7 @@ using xmpp::Pair;
 class PolicyView {
  public:
   virtual ~PolicyView() = default;
-  // As in s2s::Judge.
+  // As in s2s::StreamPolicy.
   virtual Result<void> serves(const xmpp::Domain& local) const = 0;
   virtual Result<void> admits(const Pair& pair, UnixTime at) const = 0;
   virtual bool must_ask(const Pair&) const { return false; }
@@ -33,18 +33,18 @@ class PolicyView {
 };
 
 // A view at the time of the input that an endpoint is handling: what its streams ask.
-class JudgeAt final : public s2s::Judge {
+class StreamPolicyAt final : public s2s::StreamPolicy {
  public:
   // The view outlives it.
-  explicit JudgeAt(const PolicyView& view) : view_(view) {}
+  explicit StreamPolicyAt(const PolicyView& view) : view_(view) {}
   void set(UnixTime at) { at_ = at; }
 
   Result<void> serves(const xmpp::Domain& local) const override { return view_.serves(local); }
   Result<void> admits(const Pair& pair) const override { return view_.admits(pair, at_); }
   bool must_ask(const Pair& pair) const override { return view_.must_ask(pair); }
   policy::PeerRules rules(const Pair& pair) const override { return view_.rules(pair); }
-  policy::TlsRule tls_floor(const xmpp::Domain& local,
-                            const std::optional<xmpp::Domain>& remote) const override {
+  policy::TlsRule minimum_tls(const xmpp::Domain& local,
+                              const std::optional<xmpp::Domain>& remote) const override {
     return view_.minimum_tls(local, remote);
   }
 

@@ -6,7 +6,7 @@ namespace sallyport::gate {
 namespace {
 
 // Codes that end a stream or a link, and of the sender's own wrong.
-std::string_view to_the_world(Code code, std::string_view own) {
+std::string_view to_public(Code code, std::string_view own) {
   switch (code) {
     case Code::kStreamIdle:
     case Code::kStreamShutdown:
@@ -30,7 +30,7 @@ std::string_view to_the_world(Code code, std::string_view own) {
 }
 
 // RFC 6120 8.3.3.17: a remote server that was found, and with which no stream could be had.
-std::string_view to_the_inside(Code code, std::string_view own) {
+std::string_view to_internal(Code code, std::string_view own) {
   switch (code) {
     case Code::kTlsNoLocalCertificate:
       return "internal-server-error";
@@ -54,7 +54,7 @@ std::string_view to_the_inside(Code code, std::string_view own) {
 
 std::string_view stanza_condition(Code code, Sender sender) {
   const auto own = code_row(code).stanza_condition;
-  return sender == Sender::kWorld ? to_the_world(code, own) : to_the_inside(code, own);
+  return sender == Sender::kPublic ? to_public(code, own) : to_internal(code, own);
 }
 
 std::optional<xmpp::Stanza> answer_bad(const xmpp::BadStanza& bad, Sender sender) {

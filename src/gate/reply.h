@@ -9,7 +9,7 @@
 namespace sallyport::gate {
 
 // The side of this gateway on which the sender of a refused stanza is.
-enum class Sender : std::uint8_t { kInside, kWorld };
+enum class Sender : std::uint8_t { kInternal, kPublic };
 
 // The condition (RFC 6120 8.3.3) of the error that answers a stanza refused with `code`. Every code has one:
 // a node settles a stanza with a code of the other node, which may be the one that ended a stream or a link.

@@ -255,7 +255,7 @@ TEST(FrameReader, a_type_that_this_version_does_not_know_is_refused) {
   EXPECT_FALSE(payload_bytes_max(0xFF));
 }
 
-TEST(FrameReader, a_length_is_judged_before_the_payload_comes) {
+TEST(FrameReader, a_length_is_checked_before_the_payload_comes) {
   for (int type = 0; type < 256; ++type) {
     const auto bytes_max = payload_bytes_max(static_cast<std::uint8_t>(type));
     if (!bytes_max) continue;

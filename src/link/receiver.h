@@ -65,7 +65,7 @@ class Receiver {
   Result<void> admit(const Channel& channel, std::uint64_t id, std::uint32_t credit) const;
   struct Validated {
     xmpp::Stanza stanza;
-    bool validated;  // Received::judged
+    bool validated;  // Received::validated
   };
   Result<Validated> validate(const Channel& channel, const frame::Stanza& f);
   void settle_slot(std::uint64_t id, Channel& channel, std::size_t index, Outcome outcome, Time now);

@@ -100,18 +100,18 @@ struct Opening {
   Provenance provenance;
 };
 struct Received {
-  Received(std::shared_ptr<const Opening> by, const Receipt& number, xmpp::Stanza what, bool is_judged)
-      : opening(std::move(by)), receipt(number), stanza(std::move(what)), judged(is_judged) {}
+  Received(std::shared_ptr<const Opening> by, const Receipt& number, xmpp::Stanza what, bool is_validated)
+      : opening(std::move(by)), receipt(number), stanza(std::move(what)), validated(is_validated) {}
   const xmpp::Pair& pair() const { return opening->pair; }
   // Meaningful on the core only.
   const Provenance& provenance() const { return opening->provenance; }
 
   std::shared_ptr<const Opening> opening;
   Receipt receipt;
-  // On the edge as the core sent it. On the core, if `judged`, read again from its bytes and checked against
-  // the channel's pair; otherwise as sent, and `xml` must still be validated.
+  // On the edge as the core sent it. On the core, if `validated`, read again from its bytes and checked
+  // against the channel's pair; otherwise as sent, and `xml` must still be validated.
   xmpp::Stanza stanza;
-  bool judged;
+  bool validated;
 };
 struct Settled {
   Ticket ticket;

@@ -87,11 +87,11 @@ TEST(LinkStanza, on_a_core_bytes_that_speak_for_themselves_are_believed_and_noth
   const struct {
     const char* name;
     std::string bytes;
-    bool judged;
+    bool validated;
     std::string id;
   } cases[] = {
       {"plain", xml, true, "in-the-bytes"},
-      {"the parser must judge", "<message id=\"in-the-bytes\"><!-- --></message>", false, "beside"},
+      {"the parser must decide", "<message id=\"in-the-bytes\"><!-- --></message>", false, "beside"},
       {"more than one", xml + xml, false, "beside"},
       {"of another domain", of_another, false, "beside"},
   };
@@ -105,13 +105,13 @@ TEST(LinkStanza, on_a_core_bytes_that_speak_for_themselves_are_believed_and_noth
     link.exchange();
     const auto inward = link.core.take<Received>();
     ASSERT_EQ(inward.size(), 1U) << c.name;
-    EXPECT_EQ(inward[0].judged, c.judged) << c.name;
+    EXPECT_EQ(inward[0].validated, c.validated) << c.name;
     EXPECT_EQ(inward[0].stanza.id(), c.id) << c.name;
     EXPECT_EQ(inward[0].stanza.xml(), c.bytes) << c.name;
     // An edge relies on the core's frame.
     const auto outward = link.edge.take<Received>();
     ASSERT_EQ(outward.size(), 1U) << c.name;
-    EXPECT_FALSE(outward[0].judged) << c.name;
+    EXPECT_FALSE(outward[0].validated) << c.name;
     EXPECT_EQ(outward[0].stanza.id(), "beside") << c.name;
   }
 }

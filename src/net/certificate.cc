@@ -89,13 +89,13 @@ std::string issuer_name(X509* certificate) {
   return bio_text(out.get());
 }
 
-std::vector<std::string> warnings_of(const std::vector<X509Ptr>& chain, const JudgedCertificate& judged,
+std::vector<std::string> warnings_of(const std::vector<X509Ptr>& chain, const CheckedCertificate& checked,
                                      UnixTime now, const TrustStore* trust) {
   std::vector<std::string> warnings;
-  if (now < judged.not_before) warnings.emplace_back("the certificate is not valid yet");
-  if (now > judged.not_after) {
+  if (now < checked.not_before) warnings.emplace_back("the certificate is not valid yet");
+  if (now > checked.not_after) {
     warnings.emplace_back("the certificate has expired");
-  } else if (now + limits::kCertificateExpiryWarning > judged.not_after) {
+  } else if (now + limits::kCertificateExpiryWarning > checked.not_after) {
     warnings.emplace_back("the certificate expires within 14 days");
   }
   for (std::size_t i = 1; i < chain.size(); ++i) {
@@ -211,31 +211,31 @@ Result<std::string> private_key_pin(std::string_view pem) {
   return pin_of_key(key->get());
 }
 
-Result<JudgedCertificate> judge_certificate(std::string_view chain_pem, std::string_view key_pem,
-                                            UnixTime now, const TrustStore* trust) {
+Result<CheckedCertificate> check_certificate(std::string_view chain_pem, std::string_view key_pem,
+                                             UnixTime now, const TrustStore* trust) {
   auto credential = Credential::parse(chain_pem, key_pem);
   if (!credential) return std::move(credential).error();
   X509* leaf = (*credential)->leaf();
   auto names = certificate_names(leaf);
   if (!names) return Error{Code::kFileFormat, names.error().text};
-  JudgedCertificate judged;
-  judged.pem.chain = chain_pem;
-  judged.pem.key = key_pem;
+  CheckedCertificate checked;
+  checked.pem.chain = chain_pem;
+  checked.pem.key = key_pem;
   for (std::string& name : names->dns) {
     for (char& c : name) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-    judged.pem.names.push_back(std::move(name));
+    checked.pem.names.push_back(std::move(name));
   }
-  if (judged.pem.names.empty()) {
+  if (checked.pem.names.empty()) {
     return Error{Code::kFileFormat,
                  "the certificate has no DNS name (subjectAltName); a common name does not count"};
   }
-  judged.issuer = issuer_name(leaf);
-  judged.not_before = (*credential)->not_before();
-  judged.not_after = (*credential)->not_after();
-  judged.pin = key_pin(leaf);
+  checked.issuer = issuer_name(leaf);
+  checked.not_before = (*credential)->not_before();
+  checked.not_after = (*credential)->not_after();
+  checked.pin = key_pin(leaf);
   auto chain = read_certificates(chain_pem);
-  if (chain) judged.warnings = warnings_of(*chain, judged, now, trust);
-  return judged;
+  if (chain) checked.warnings = warnings_of(*chain, checked, now, trust);
+  return checked;
 }
 
 Result<IdentityPem> make_identity(std::string_view name, UnixTime now) {

@@ -70,7 +70,7 @@ Result<std::string> certificate_pin(std::string_view pem);
 Result<std::string> private_key_pin(std::string_view pem);
 
 // A valid (chain, key) pair of the certificates directory.
-struct JudgedCertificate {
+struct CheckedCertificate {
   config::CertificatePem pem;  // names: the DNS names inside, lower case
   std::string issuer;          // for people
   UnixTime not_before;
@@ -83,8 +83,8 @@ struct JudgedCertificate {
 // `trust` is the store that peers are verified against: a leaf that one of its roots issued needs no
 // intermediate certificate. Null: unknown. Errors: kFileFormat, as Credential::parse; also a certificate
 // without a DNS name.
-Result<JudgedCertificate> judge_certificate(std::string_view chain, std::string_view key, UnixTime now,
-                                            const TrustStore* trust = nullptr);
+Result<CheckedCertificate> check_certificate(std::string_view chain, std::string_view key, UnixTime now,
+                                             const TrustStore* trust = nullptr);
 
 struct IdentityPem {
   std::string certificate;

@@ -12,15 +12,15 @@ namespace {
 
 UnixTime civil_now() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
 
-TEST(Certificate, a_pair_is_judged_and_its_names_read) {
+TEST(Certificate, a_pair_is_checked_and_its_names_read) {
   TestAuthority root;
   Made made = root.issue({.dns = {"Example.COM", "*.example.com"}});
-  auto judged = judge_certificate(made.certificate + root.pem(), made.key, civil_now());
-  ASSERT_TRUE(judged) << judged.error().text;
-  EXPECT_EQ(judged->pem.names, (std::vector<std::string>{"example.com", "*.example.com"}));
-  EXPECT_EQ(judged->issuer, "CN=Test Root");
-  EXPECT_EQ(judged->pin, *certificate_pin(made.certificate));
-  EXPECT_TRUE(judged->warnings.empty()) << judged->warnings.front();
+  auto checked = check_certificate(made.certificate + root.pem(), made.key, civil_now());
+  ASSERT_TRUE(checked) << checked.error().text;
+  EXPECT_EQ(checked->pem.names, (std::vector<std::string>{"example.com", "*.example.com"}));
+  EXPECT_EQ(checked->issuer, "CN=Test Root");
+  EXPECT_EQ(checked->pin, *certificate_pin(made.certificate));
+  EXPECT_TRUE(checked->warnings.empty()) << checked->warnings.front();
 }
 
 TEST(Certificate, what_is_unusable_is_an_error_and_what_is_odd_a_warning) {
@@ -50,16 +50,16 @@ TEST(Certificate, what_is_unusable_is_an_error_and_what_is_odd_a_warning) {
   };
   for (const Row& row : rows) {
     SCOPED_TRACE(row.name);
-    auto judged = judge_certificate(row.chain, row.key, civil_now());
-    EXPECT_EQ(judged.has_value(), std::string_view(row.error).empty());
-    if (!judged) {
-      EXPECT_EQ(judged.error().code, Code::kFileFormat);
-      EXPECT_NE(judged.error().text.find(row.error), std::string::npos) << judged.error().text;
+    auto checked = check_certificate(row.chain, row.key, civil_now());
+    EXPECT_EQ(checked.has_value(), std::string_view(row.error).empty());
+    if (!checked) {
+      EXPECT_EQ(checked.error().code, Code::kFileFormat);
+      EXPECT_NE(checked.error().text.find(row.error), std::string::npos) << checked.error().text;
     } else if (std::string_view(row.warning).empty()) {
-      EXPECT_TRUE(judged->warnings.empty()) << judged->warnings.front();
+      EXPECT_TRUE(checked->warnings.empty()) << checked->warnings.front();
     } else {
-      ASSERT_EQ(judged->warnings.size(), 1U);
-      EXPECT_NE(judged->warnings.front().find(row.warning), std::string::npos) << judged->warnings.front();
+      ASSERT_EQ(checked->warnings.size(), 1U);
+      EXPECT_NE(checked->warnings.front().find(row.warning), std::string::npos) << checked->warnings.front();
     }
   }
 }
@@ -84,7 +84,7 @@ TEST(Certificate, a_leaf_that_a_trusted_root_has_issued_needs_no_intermediate) {
     SCOPED_TRACE(row.name);
     const auto trust = *TrustStore::parse(row.trust);
     const auto warnings =
-        judge_certificate(row.made.certificate, row.made.key, civil_now(), trust.get())->warnings;
+        check_certificate(row.made.certificate, row.made.key, civil_now(), trust.get())->warnings;
     EXPECT_EQ(!warnings.empty(), row.warned) << (warnings.empty() ? "" : warnings.front());
   }
 }
@@ -102,10 +102,10 @@ TEST(Certificate, dates_and_purpose_are_warnings) {
   };
   for (const Row& row : rows) {
     Made made = root.issue(row.wish);
-    auto judged = judge_certificate(made.certificate + root.pem(), made.key, civil_now());
-    ASSERT_TRUE(judged);
-    ASSERT_EQ(judged->warnings.size(), 1U) << row.warning;
-    EXPECT_NE(judged->warnings.front().find(row.warning), std::string::npos);
+    auto checked = check_certificate(made.certificate + root.pem(), made.key, civil_now());
+    ASSERT_TRUE(checked);
+    ASSERT_EQ(checked->warnings.size(), 1U) << row.warning;
+    EXPECT_NE(checked->warnings.front().find(row.warning), std::string::npos);
   }
 }
 
@@ -135,8 +135,8 @@ TEST(Certificate, its_end_is_warned_of_two_weeks_before_and_not_earlier) {
   TestAuthority root;
   const Made made = root.issue({.dns = {"a.example"}});
   const std::string chain = made.certificate + root.pem();
-  const UnixTime end = judge_certificate(chain, made.key, civil_now())->not_after;
-  const auto warnings = [&](UnixTime now) { return judge_certificate(chain, made.key, now)->warnings; };
+  const UnixTime end = check_certificate(chain, made.key, civil_now())->not_after;
+  const auto warnings = [&](UnixTime now) { return check_certificate(chain, made.key, now)->warnings; };
   EXPECT_TRUE(warnings(end - limits::kCertificateExpiryWarning).empty());
   EXPECT_EQ(warnings(end - limits::kCertificateExpiryWarning + std::chrono::seconds(1)),
             std::vector<std::string>{"the certificate expires within 14 days"});

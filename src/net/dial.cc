@@ -75,12 +75,14 @@ DnsDialer::DnsDialer(std::shared_ptr<Resolver> resolver, DialSetup setup, Random
     : resolver_(std::move(resolver)),
       setup_(std::move(setup)),
       random_(random),
-      judge_(setup_.allow_networks, setup_.refuse_networks) {}
+      address_rules_(setup_.allow_networks, setup_.refuse_networks) {}
 
-void DnsDialer::set_own_listeners(std::vector<dns::SocketAddress> own) { judge_.set_own(std::move(own)); }
+void DnsDialer::set_own_listeners(std::vector<dns::SocketAddress> own) {
+  address_rules_.set_own(std::move(own));
+}
 
-Result<void> DnsDialer::judge(const dns::SocketAddress& endpoint, bool written_as_v6) const {
-  return judge_.judge(endpoint, written_as_v6, false, machine_addresses());
+Result<void> DnsDialer::check(const dns::SocketAddress& endpoint, bool written_as_v6) const {
+  return address_rules_.check(endpoint, written_as_v6, false, machine_addresses());
 }
 
 asio::awaitable<Result<Dialled>> DnsDialer::dial(gate::DialPlan plan, Duration time_max) {
@@ -183,7 +185,7 @@ asio::awaitable<std::optional<Dialled>> DnsDialer::try_addresses(std::vector<std
   for (const auto& [ip, written_as_v6] : ips) {
     const dns::SocketAddress endpoint{ip, target.port};
     if (std::ranges::find(attempt.avoid, endpoint) != attempt.avoid.end()) continue;
-    if (auto ok = judge_.judge(endpoint, written_as_v6, trusted, machine); !ok) {
+    if (auto ok = address_rules_.check(endpoint, written_as_v6, trusted, machine); !ok) {
       attempt.met.add(std::move(ok).error());
     } else {
       endpoints.push_back(endpoint);

@@ -11,7 +11,7 @@
 
 #include "base/bytes.h"
 #include "dns/targets.h"
-#include "net/dial_judge.h"
+#include "net/address_rules.h"
 #include "net/dial_race.h"
 #include "net/dialer.h"
 #include "net/resolver.h"
@@ -21,7 +21,7 @@ namespace sallyport::net {
 // [outbound] in edge.toml.
 struct DialSetup {
   std::vector<std::uint16_t> ports{5269};        // the ports that SRV may name
-  std::vector<config::Network> allow_networks;   // see AddressJudge
+  std::vector<config::Network> allow_networks;   // see AddressRules
   std::vector<config::Network> refuse_networks;  // the same
   std::vector<dns::Ip> bind;                     // source addresses; empty: the system chooses
   // The name of a plan's steps, for people: "static route" on an edge, "internal server" on a core.
@@ -55,7 +55,7 @@ class DnsDialer : public Dialer {
   void set_own_listeners(std::vector<dns::SocketAddress> own) override;
 
   // Whether a dial would connect to this address now.
-  Result<void> judge(const dns::SocketAddress& endpoint, bool written_as_v6) const;
+  Result<void> check(const dns::SocketAddress& endpoint, bool written_as_v6) const;
   const DialSetup& setup() const { return setup_; }
   Resolver& resolver() { return *resolver_; }
   Random& random() { return random_; }
@@ -72,7 +72,7 @@ class DnsDialer : public Dialer {
   std::shared_ptr<Resolver> resolver_;
   DialSetup setup_;
   Random& random_;
-  AddressJudge judge_;
+  AddressRules address_rules_;
 };
 
 // This machine's addresses, now.

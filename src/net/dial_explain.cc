@@ -83,7 +83,7 @@ asio::awaitable<DnsExplained> explain_dns(DnsDialer& dialer, xmpp::Domain domain
     TargetExplained row{targets.list[i], hosts.addresses(2 * i), hosts.addresses(2 * i + 1), {}};
     for (const auto& [ip, written_as_v6] : dns::take_turns(row.v6.ips, row.v4.ips)) {
       AddressExplained address{{ip, row.target.port}, written_as_v6, {}};
-      if (auto ok = dialer.judge(address.endpoint, written_as_v6); !ok) {
+      if (auto ok = dialer.check(address.endpoint, written_as_v6); !ok) {
         met.add(ok.error());
         address.refused = std::move(ok).error();
       } else {

@@ -36,7 +36,7 @@ dns::Answering answering(std::string inside) {
           5269,
           {*dns::Ip::parse("10.0.0.5")},
           [inside = std::move(inside)](const xmpp::Domain& domain) {
-            return domain.ascii() == inside ? dns::NameKind::kInside : dns::NameKind::kOutside;
+            return domain.ascii() == inside ? dns::NameKind::kInternal : dns::NameKind::kExternal;
           }};
 }
 

@@ -28,14 +28,14 @@ bool exclude(NAME_CONSTRAINTS* constraints, const std::string& name) {
   return true;
 }
 
-bool add_constraints(X509* x, const std::vector<policy::DomainPattern>& inside) {
-  if (inside.empty()) return true;
+bool add_constraints(X509* x, const std::vector<policy::DomainPattern>& internal_names) {
+  if (internal_names.empty()) return true;
   ConstraintsPtr constraints(NAME_CONSTRAINTS_new());
   if (!constraints) return false;
   constraints->excludedSubtrees = sk_GENERAL_SUBTREE_new_null();
   // RFC 5280 knows subtrees only: "corp.example" and "*.corp.example" both exclude the name and all below it.
   std::vector<std::string> names;
-  for (const policy::DomainPattern& pattern : inside) names.push_back(pattern.base());
+  for (const policy::DomainPattern& pattern : internal_names) names.push_back(pattern.base());
   std::sort(names.begin(), names.end());
   names.erase(std::unique(names.begin(), names.end()), names.end());
   for (const std::string& name : names) {
@@ -46,8 +46,8 @@ bool add_constraints(X509* x, const std::vector<policy::DomainPattern>& inside) 
 
 }  // namespace
 
-Result<CaPem> make_internal_ca(std::string_view core_name, const std::vector<policy::DomainPattern>& inside,
-                               UnixTime now) {
+Result<CaPem> make_internal_ca(std::string_view core_name,
+                               const std::vector<policy::DomainPattern>& internal_names, UnixTime now) {
   PkeyPtr key = new_key();
   if (!key) return Error{Code::kInternal, openssl_reasons()};
   // Two authorities of one core also differ in name: some servers look up issuers by name alone.
@@ -59,7 +59,7 @@ Result<CaPem> make_internal_ca(std::string_view core_name, const std::vector<pol
               add_extension(x.get(), x.get(), NID_basic_constraints, "critical,CA:TRUE,pathlen:0") &&
               add_extension(x.get(), x.get(), NID_key_usage, "critical,keyCertSign,cRLSign") &&
               add_extension(x.get(), x.get(), NID_subject_key_identifier, "hash") &&
-              add_constraints(x.get(), inside) && X509_sign(x.get(), key.get(), EVP_sha256()) > 0;
+              add_constraints(x.get(), internal_names) && X509_sign(x.get(), key.get(), EVP_sha256()) > 0;
   BioPtr out(BIO_new(BIO_s_mem()));
   if (!made || PEM_write_bio_X509(out.get(), x.get()) != 1) return Error{Code::kInternal, openssl_reasons()};
   CaPem ca{bio_text(out.get()), key_text(key.get())};
@@ -84,7 +84,7 @@ Result<std::vector<std::string>> ca_excluded_names(std::string_view certificates
 }
 
 Result<CaPem> open_internal_ca(const std::string& state, std::string_view core_name,
-                               const std::vector<policy::DomainPattern>& inside, UnixTime now) {
+                               const std::vector<policy::DomainPattern>& internal_names, UnixTime now) {
   std::string certificate_path = state + "/internal-ca.crt";
   std::string key_path = state + "/internal-ca.key";
   bool has_certificate = file_exists(certificate_path);
@@ -95,7 +95,7 @@ Result<CaPem> open_internal_ca(const std::string& state, std::string_view core_n
                      " is not there, but its other half is; restore it, or remove both for a new authority"};
   }
   if (!has_key) {
-    auto made = make_internal_ca(core_name, inside, now);
+    auto made = make_internal_ca(core_name, internal_names, now);
     if (!made) return made;
     // The key first: a certificate without its key might already be given to servers.
     if (auto written = write_file(key_path, made->key, 0600); !written) return std::move(written).error();

@@ -21,8 +21,8 @@ struct CaPem {
 // A new authority: ECDSA P-256, ten years, no authority below it, and constrained (RFC 5280 4.2.1.10) not to
 // name any internal name nor a name below one, so that a stolen key cannot speak for internal names. Errors:
 // kInternal.
-Result<CaPem> make_internal_ca(std::string_view core_name, const std::vector<policy::DomainPattern>& inside,
-                               UnixTime now);
+Result<CaPem> make_internal_ca(std::string_view core_name,
+                               const std::vector<policy::DomainPattern>& internal_names, UnixTime now);
 
 // The names that the authority may not name, as its first certificate says. Errors: kFileFormat.
 Result<std::vector<std::string>> ca_excluded_names(std::string_view certificates);
@@ -31,6 +31,6 @@ Result<std::vector<std::string>> ca_excluded_names(std::string_view certificates
 // exists: no server would trust a new authority in place of a lost one. Errors: kFileUnreadable;
 // kConfigMissing when only one file exists.
 Result<CaPem> open_internal_ca(const std::string& state, std::string_view core_name,
-                               const std::vector<policy::DomainPattern>& inside, UnixTime now);
+                               const std::vector<policy::DomainPattern>& internal_names, UnixTime now);
 
 }  // namespace sallyport::net

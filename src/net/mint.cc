@@ -23,7 +23,8 @@ bool is_or_below(const std::string& name, const std::string& parent) {
 
 }  // namespace
 
-Result<std::unique_ptr<Minter>> Minter::make(const CaPem& ca, std::vector<policy::DomainPattern> inside,
+Result<std::unique_ptr<Minter>> Minter::make(const CaPem& ca,
+                                             std::vector<policy::DomainPattern> internal_names,
                                              std::size_t mints_per_second) {
   auto authority = Credential::parse(ca.certificates, ca.key);
   if (!authority) return std::move(authority).error();
@@ -35,7 +36,7 @@ Result<std::unique_ptr<Minter>> Minter::make(const CaPem& ca, std::vector<policy
   std::unique_ptr<Minter> minter(new Minter());
   minter->ca_ = std::move(*authority);
   minter->excluded_ = std::move(*excluded);
-  minter->inside_ = std::move(inside);
+  minter->internal_names_ = std::move(internal_names);
   const bool is_slow = EVP_PKEY_get_base_id(minter->ca_->key()) == EVP_PKEY_RSA &&
                        EVP_PKEY_get_bits(minter->ca_->key()) > kFastRsaBitsMax;
   minter->per_second_ =
@@ -47,18 +48,18 @@ Result<std::unique_ptr<Minter>> Minter::make(const CaPem& ca, std::vector<policy
 
 Minter::~Minter() { EVP_PKEY_free(leaf_key_); }
 
-void Minter::set_inside(std::vector<policy::DomainPattern> inside) {
-  inside_ = std::move(inside);
+void Minter::set_internal_names(std::vector<policy::DomainPattern> internal_names) {
+  internal_names_ = std::move(internal_names);
   std::erase_if(leaves_, [this](const auto& leaf) {
     auto domain = xmpp::Domain::parse(leaf.first);
-    return !domain || !judge(*domain);
+    return !domain || !may_mint(*domain);
   });
 }
 
-Result<void> Minter::judge(const xmpp::Domain& domain) const {
+Result<void> Minter::may_mint(const xmpp::Domain& domain) const {
   auto matches = [&domain](const policy::DomainPattern& pattern) { return pattern.matches(domain); };
   auto covers = [&domain](const std::string& name) { return is_or_below(domain.ascii(), name); };
-  if (std::any_of(inside_.begin(), inside_.end(), matches))
+  if (std::any_of(internal_names_.begin(), internal_names_.end(), matches))
     return Error{Code::kPolicyInsideName, domain.ascii()};
   if (std::any_of(excluded_.begin(), excluded_.end(), covers)) {
     return Error{Code::kPolicyInsideName,
@@ -102,7 +103,7 @@ Result<std::shared_ptr<const Credential>> Minter::credential_for(const xmpp::Dom
     touch(found->first, leaf);
     if (now <= leaf.renew_after && now >= leaf.credential->not_before()) return leaf.credential;
   }
-  if (auto judged = judge(domain); !judged) return std::move(judged).error();
+  if (auto allowed = may_mint(domain); !allowed) return std::move(allowed).error();
   const std::string source = source_of_address(peer.bytes);
   if (!may_mint(source, now)) {
     // A leaf that waits for renewal is valid for half its lifetime.

@@ -27,12 +27,13 @@ namespace sallyport::net {
 class Minter : public CertificateSource {
  public:
   // Errors: kFileFormat: not a certificate authority, or the key is not that of the first certificate.
-  static Result<std::unique_ptr<Minter>> make(const CaPem& ca, std::vector<policy::DomainPattern> inside,
+  static Result<std::unique_ptr<Minter>> make(const CaPem& ca,
+                                              std::vector<policy::DomainPattern> internal_names,
                                               std::size_t mints_per_second = limits::kMintsPerSecondMax);
   ~Minter() override;
 
   // Replaces the internal names, for which nothing is minted, and drops cached leaves for them.
-  void set_inside(std::vector<policy::DomainPattern> inside);
+  void set_internal_names(std::vector<policy::DomainPattern> internal_names);
 
   // Errors: kPolicyInsideName, also for names that the authority's constraints exclude; kTlsMintRate (the
   // limit given to `make`); kInternal.
@@ -53,7 +54,7 @@ class Minter : public CertificateSource {
   };
 
   Minter() = default;
-  Result<void> judge(const xmpp::Domain& domain) const;
+  Result<void> may_mint(const xmpp::Domain& domain) const;
   bool may_mint(const std::string& source, UnixTime now);
   void make_room(const std::string& source);
   // Makes the leaf the most recently used one of its server.
@@ -63,7 +64,7 @@ class Minter : public CertificateSource {
   std::shared_ptr<const Credential> ca_;
   evp_pkey_st* leaf_key_ = nullptr;
   std::vector<std::string> excluded_;
-  std::vector<policy::DomainPattern> inside_;
+  std::vector<policy::DomainPattern> internal_names_;
   Places places_{{limits::kMintedCacheMax, {limits::kMintedCacheMax}}};
   TextMap<Leaf> leaves_;
   UnixTime second_{};

@@ -39,8 +39,8 @@ std::string verdict(const std::string& ca, const Credential& leaf, int purpose, 
 
 class MintTest : public ::testing::Test {
  protected:
-  std::unique_ptr<Minter> minter(const std::vector<std::string>& inside) {
-    return *Minter::make(ca_, patterns(inside));
+  std::unique_ptr<Minter> minter(const std::vector<std::string>& internal_names) {
+    return *Minter::make(ca_, patterns(internal_names));
   }
 
   UnixTime now_ = civil_now();
@@ -68,7 +68,7 @@ TEST_F(MintTest, a_name_longer_than_a_common_name_may_be_is_minted) {
   EXPECT_EQ(verdict(ca_.certificates, **leaf, X509_PURPOSE_SSL_SERVER), "ok");
 }
 
-TEST_F(MintTest, an_inside_name_is_never_minted_for) {
+TEST_F(MintTest, an_internal_name_is_never_minted_for) {
   struct Row {
     const char* name;
     bool minted;
@@ -86,7 +86,7 @@ TEST_F(MintTest, an_inside_name_is_never_minted_for) {
   }
 }
 
-TEST_F(MintTest, the_authority_itself_may_not_name_the_inside) {
+TEST_F(MintTest, the_authority_itself_may_not_name_internal_names) {
   // Certificates that a thief of the key signs, and the Minter would not: servers reject them.
   auto key = Credential::parse(ca_.certificates, ca_.key);
   ASSERT_TRUE(key);
@@ -203,11 +203,11 @@ TEST_F(MintTest, the_cache_is_bounded_and_forgets_the_longest_unused) {
   EXPECT_EQ(source->minted(), minted + 1);
 }
 
-TEST_F(MintTest, a_name_that_becomes_inside_is_forgotten) {
+TEST_F(MintTest, a_name_that_becomes_internal_is_forgotten) {
   auto source = minter({});
   ASSERT_TRUE(source->credential_for(domain("a.example"), now_));
   ASSERT_TRUE(source->credential_for(domain("b.example"), now_));
-  source->set_inside(patterns({"a.example"}));
+  source->set_internal_names(patterns({"a.example"}));
   EXPECT_EQ(source->cached(), 1U);
   EXPECT_FALSE(source->credential_for(domain("a.example"), now_));
   EXPECT_TRUE(source->credential_for(domain("b.example"), now_));

@@ -17,7 +17,7 @@ namespace {
 void yield_to_others() {
   const sched_param no_priority{};
   (void)::sched_setscheduler(::gettid(), SCHED_BATCH, &no_priority);
-  (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), limits::kAsideNice);
+  (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), limits::kWorkerNice);
 }
 
 // The loops handle signals.

@@ -83,8 +83,8 @@ class Rules::Index {
     std::ranges::sort(expiries);
     for (const auto& domain : set.routed) exact_[domain.ascii()].routed = true;
     for (const auto& local : set.local) local_.insert(local.name.ascii());
-    for (const auto& pattern : set.inside)
-      (pattern.is_wildcard() ? inside_below_ : inside_).insert(pattern.base());
+    for (const auto& pattern : set.internal_names)
+      (pattern.is_wildcard() ? internal_below_ : internal_).insert(pattern.base());
     for (const auto& row : set.peers) {
       // Of two rows for one name the first counts; the configuration accepts no second.
       (row.domain.is_wildcard() ? peers_below_ : peers_).emplace(row.domain.base(), &row);
@@ -95,13 +95,13 @@ class Rules::Index {
 
   bool is_local(const xmpp::Domain& domain) const { return local_.contains(domain.ascii()); }
 
-  bool is_inside(std::string_view name) const {
-    return local_.contains(name) || inside_.contains(name) || is_below_inside(parent(name));
+  bool is_internal(std::string_view name) const {
+    return local_.contains(name) || internal_.contains(name) || is_below_internal(parent(name));
   }
   // Returns whether all names below `name` are internal names.
-  bool is_below_inside(std::string_view name) const {
+  bool is_below_internal(std::string_view name) const {
     for (; !name.empty(); name = parent(name)) {
-      if (inside_below_.contains(name)) return true;
+      if (internal_below_.contains(name)) return true;
     }
     return false;
   }
@@ -130,7 +130,7 @@ class Rules::Index {
     return nullptr;
   }
 
-  Verdict judge_direction(const xmpp::Domain& remote, Direction start, UnixTime now) const;
+  Verdict decide_direction(const xmpp::Domain& remote, Direction start, UnixTime now) const;
 
   const RuleSet& set;
   std::vector<UnixTime> expiries;  // in ascending order
@@ -148,8 +148,8 @@ class Rules::Index {
   TextViewMap<Slot> exact_;
   TextViewMap<Slot> below_;  // by the name after "*."
   TextViewSet local_;
-  TextViewSet inside_;
-  TextViewSet inside_below_;
+  TextViewSet internal_;
+  TextViewSet internal_below_;
   TextViewMap<const PeerRow*> peers_;
   TextViewMap<const PeerRow*> peers_below_;
 };
@@ -198,7 +198,7 @@ Verdict Rules::Index::refuse_unlisted(const xmpp::Domain& remote, const ListRow*
   return because(Code::kPolicyNotListed, "no row matches (privacy is allow-list)");
 }
 
-Verdict Rules::Index::judge_direction(const xmpp::Domain& remote, Direction start, UnixTime now) const {
+Verdict Rules::Index::decide_direction(const xmpp::Domain& remote, Direction start, UnixTime now) const {
   const std::string_view name = remote.ascii();
   const ListRow* expired = nullptr;
   const ListRow* other_direction = nullptr;
@@ -239,30 +239,31 @@ Result<void> Rules::is_local(const xmpp::Domain& domain) const {
   return Error{Code::kPolicyNotLocal, domain.ascii()};
 }
 
-bool Rules::is_inside(const xmpp::Domain& domain) const { return index_->is_inside(domain.ascii()); }
+bool Rules::is_internal(const xmpp::Domain& domain) const { return index_->is_internal(domain.ascii()); }
 
-bool Rules::is_inside(const DomainPattern& pattern) const {
-  return pattern.is_wildcard() ? index_->is_below_inside(pattern.base()) : index_->is_inside(pattern.base());
+bool Rules::is_internal(const DomainPattern& pattern) const {
+  return pattern.is_wildcard() ? index_->is_below_internal(pattern.base())
+                               : index_->is_internal(pattern.base());
 }
 
-Verdict Rules::judge(const xmpp::Pair& pair, Direction start, UnixTime now) const {
+Verdict Rules::decide(const xmpp::Pair& pair, Direction start, UnixTime now) const {
   if (!index_->set.enabled) return {Error{Code::kPolicyDisabled, {}}, "federation is switched off"};
   if (auto local = is_local(pair.local); !local) {
     return {std::move(local).error(), pair.local.ascii() + " is not served here"};
   }
-  if (is_inside(pair.remote)) {
+  if (is_internal(pair.remote)) {
     const std::string& name = pair.remote.ascii();
     return {Error{Code::kPolicyInsideName, name}, name + " is an internal name"};
   }
-  if (start != Direction::kBoth) return index_->judge_direction(pair.remote, start, now);
-  auto in = index_->judge_direction(pair.remote, Direction::kIn, now);
-  return in.result ? index_->judge_direction(pair.remote, Direction::kOut, now) : in;
+  if (start != Direction::kBoth) return index_->decide_direction(pair.remote, start, now);
+  auto in = index_->decide_direction(pair.remote, Direction::kIn, now);
+  return in.result ? index_->decide_direction(pair.remote, Direction::kOut, now) : in;
 }
 
 Result<void> Rules::may_answer(const xmpp::Pair& pair, UnixTime now) const {
-  auto in = judge(pair, Direction::kIn, now);
+  auto in = decide(pair, Direction::kIn, now);
   if (in.result) return {};
-  return judge(pair, Direction::kOut, now).result;
+  return decide(pair, Direction::kOut, now).result;
 }
 
 bool Rules::names_exactly(const xmpp::Domain& remote) const { return index_->names_exactly(remote); }

@@ -77,7 +77,7 @@ struct RuleSet {
   Authenticate authenticate = Authenticate::kCertificate;
   std::vector<LocalName> local{};
   // Internal names (core only; an edge does not receive them).
-  std::vector<DomainPattern> inside{};
+  std::vector<DomainPattern> internal_names{};
   std::vector<ListRow> lists{};
   // Domains of static routes while static_routes is on: each implies an allow of the exact name.
   std::vector<xmpp::Domain> routed{};
@@ -104,15 +104,15 @@ class Rules {
 
   // Returns whether the domain is a local domain or an alias. Errors: kPolicyNotLocal.
   Result<void> is_local(const xmpp::Domain& domain) const;
-  bool is_inside(const xmpp::Domain& domain) const;
+  bool is_internal(const xmpp::Domain& domain) const;
   // Returns whether every name that the pattern matches is an internal name.
-  bool is_inside(const DomainPattern& pattern) const;
+  bool is_internal(const DomainPattern& pattern) const;
   // Returns whether `start` (kIn: the remote side, kOut: the local side; kBoth: each of them) may initiate
   // for this pair now. Among the unexpired rows for that direction the most specific decides (exact, then the
   // longest wildcard), of two equally specific ones the deny, whatever the privacy mode; if there is none,
   // the mode decides: allow-list refuses, deny-list and off allow. Internal names are never remote, and names
   // below a local name only if an [[allow]] or static route names them exactly.
-  Verdict judge(const xmpp::Pair& pair, Direction start, UnixTime now) const;
+  Verdict decide(const xmpp::Pair& pair, Direction start, UnixTime now) const;
   // Returns whether answers (results, errors, presence answers, dialback verification) may pass: local is
   // local, remote is not an internal name, and either direction may initiate.
   Result<void> may_answer(const xmpp::Pair& pair, UnixTime now) const;

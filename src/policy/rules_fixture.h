@@ -35,7 +35,7 @@ inline RuleSet rules_of(Privacy privacy, const std::vector<std::string>& rows,
                         const std::vector<std::string>& routed = {}) {
   RuleSet set{.privacy = privacy};
   set.local = {{domain("example.com"), false}, {domain("chatroom1.example.com"), true}};
-  set.inside = {pattern("corp.example"), pattern("*.corp.example"), pattern("vcse.dmz.example")};
+  set.internal_names = {pattern("corp.example"), pattern("*.corp.example"), pattern("vcse.dmz.example")};
   std::uint32_t line = 0;
   for (const auto& text : rows) set.lists.push_back(row(text, ++line));
   for (const auto& name : routed) set.routed.push_back(domain(name));

@@ -333,9 +333,9 @@ TEST(Rules, the_most_specific_row_decides_and_of_two_equal_ones_the_deny) {
       SCOPED_TRACE(fmt::format("{}, privacy mode {}", c.name, static_cast<int>(privacy)));
       const Rules rules(rules_of(privacy, c.rows, c.routed));
       const xmpp::Pair pair{domain("example.com"), domain(c.remote)};
-      EXPECT_EQ(answer(rules.judge(pair, kIn, kNow).result), in);
-      EXPECT_EQ(answer(rules.judge(pair, kOut, kNow).result), out);
-      EXPECT_EQ(rules.judge(pair, kBoth, kNow).result.has_value(), in == "ok" && out == "ok");
+      EXPECT_EQ(answer(rules.decide(pair, kIn, kNow).result), in);
+      EXPECT_EQ(answer(rules.decide(pair, kOut, kNow).result), out);
+      EXPECT_EQ(rules.decide(pair, kBoth, kNow).result.has_value(), in == "ok" && out == "ok");
       EXPECT_EQ(rules.may_answer(pair, kNow).has_value(), in == "ok" || out == "ok");
     };
     check(Privacy::kAllowList, c.allow_list_in, c.allow_list_out);

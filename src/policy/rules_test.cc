@@ -24,7 +24,7 @@ TEST(Rules, the_verdict_names_the_row_and_its_line) {
       {"x.example.com", "x.example.com is below the local name example.com"},
   };
   for (const auto& [remote, because] : cases) {
-    EXPECT_EQ(rules.judge({domain("example.com"), domain(remote)}, kOut, kNow).because, because);
+    EXPECT_EQ(rules.decide({domain("example.com"), domain(remote)}, kOut, kNow).because, because);
   }
 }
 
@@ -33,8 +33,8 @@ TEST(Rules, a_row_ends_with_the_second_it_names) {
   set.lists[0].expires = kNow;
   const Rules rules(std::move(set));
   const xmpp::Pair pair{domain("example.com"), domain("a.example")};
-  EXPECT_EQ(answer(rules.judge(pair, kIn, kNow - 1s).result), "ok");
-  EXPECT_EQ(answer(rules.judge(pair, kIn, kNow).result), "policy.expired");
+  EXPECT_EQ(answer(rules.decide(pair, kIn, kNow - 1s).result), "ok");
+  EXPECT_EQ(answer(rules.decide(pair, kIn, kNow).result), "policy.expired");
 }
 
 TEST(Rules, of_rows_alike_the_one_that_lasts_longest_counts) {
@@ -49,7 +49,7 @@ TEST(Rules, of_rows_alike_the_one_that_lasts_longest_counts) {
   for (const auto& [expiries, because] : cases) {
     RuleSet set = rules_of(Privacy::kAllowList, std::vector<std::string>(expiries.size(), "+both a.example"));
     for (std::size_t i = 0; i < expiries.size(); ++i) set.lists[i].expires = expiries[i];
-    EXPECT_EQ(Rules(std::move(set)).judge({domain("example.com"), domain("a.example")}, kIn, kNow).because,
+    EXPECT_EQ(Rules(std::move(set)).decide({domain("example.com"), domain("a.example")}, kIn, kNow).because,
               because);
   }
 }
@@ -60,7 +60,7 @@ TEST(Rules, only_local_names_are_served) {
   EXPECT_TRUE(rules.is_local(domain("chatroom1.example.com")));
   for (const auto* name : {"corp.example", "x.example.com", "com", "a.example"}) {
     EXPECT_EQ(answer(rules.is_local(domain(name))), "policy.not-local") << name;
-    EXPECT_EQ(answer(rules.judge({domain(name), domain("a.example")}, kIn, kNow).result), "policy.not-local")
+    EXPECT_EQ(answer(rules.decide({domain(name), domain("a.example")}, kIn, kNow).result), "policy.not-local")
         << name;
     EXPECT_EQ(answer(rules.may_answer({domain(name), domain("a.example")}, kNow)), "policy.not-local")
         << name;
@@ -72,8 +72,8 @@ TEST(Rules, switched_off_nothing_starts_and_nothing_is_answered) {
   set.enabled = false;
   const Rules rules(std::move(set));
   const xmpp::Pair pair{domain("example.com"), domain("a.example")};
-  EXPECT_EQ(answer(rules.judge(pair, kIn, kNow).result), "policy.disabled");
-  EXPECT_EQ(answer(rules.judge(pair, kOut, kNow).result), "policy.disabled");
+  EXPECT_EQ(answer(rules.decide(pair, kIn, kNow).result), "policy.disabled");
+  EXPECT_EQ(answer(rules.decide(pair, kOut, kNow).result), "policy.disabled");
   EXPECT_EQ(answer(rules.may_answer(pair, kNow)), "policy.disabled");
 }
 
@@ -117,7 +117,7 @@ TEST(Rules, a_hundred_thousand_rows_are_each_found) {
   const Rules rules(std::move(set));
   for (std::uint32_t i = 0; i < kRows; i += 97) {
     const auto remote = domain(fmt::format("{}d{}.example", i % 2 ? "x." : "", i));
-    const auto verdict = rules.judge({domain("example.com"), remote}, kIn, kNow);
+    const auto verdict = rules.decide({domain("example.com"), remote}, kIn, kNow);
     EXPECT_EQ(answer(verdict.result), i % 3 != 0 ? "ok" : "policy.denied") << i;
     EXPECT_NE(verdict.because.find(fmt::format("policy.toml:{})", i + 1)), std::string::npos) << i;
   }
@@ -164,8 +164,8 @@ TEST(Rules, a_period_reaches_from_one_expiry_to_the_next) {
     for (const auto* name : {"a.example", "c.example"}) {
       const xmpp::Pair pair{domain("example.com"), domain(name)};
       if (!row.same) continue;
-      EXPECT_EQ(rules.judge(pair, kIn, time).result.has_value(),
-                rules.judge(pair, kIn, kNow).result.has_value());
+      EXPECT_EQ(rules.decide(pair, kIn, time).result.has_value(),
+                rules.decide(pair, kIn, kNow).result.has_value());
     }
   }
 }

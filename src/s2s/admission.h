@@ -7,22 +7,23 @@
 #include <utility>
 
 #include "base/result.h"
-#include "s2s/judge.h"
 #include "s2s/receiving_outputs.h"
+#include "s2s/stream_policy.h"
 
 namespace sallyport::s2s {
 
 class Admission {
  public:
   // All of them outlive it. Proofs go to `lane`, questions and refusals to `outputs`.
-  Admission(Stream& stream, const Judge& judge, ReceiveLane& lane, ReceivingOutputs& outputs)
-      : stream_(stream), judge_(judge), lane_(lane), outputs_(outputs) {}
+  Admission(Stream& stream, const StreamPolicy& policy, ReceiveLane& lane, ReceivingOutputs& outputs)
+      : stream_(stream), policy_(policy), lane_(lane), outputs_(outputs) {}
 
   // Whether the pair may be proved on this stream as it is, by its own rules, not the header's (THREATS B6).
   // Errors: kStreamHostUnknown, kPolicy*, kTlsRequired.
   Result<void> check(const Pair& pair) const;
 
-  // Whether the answer about the pair must be waited for (Judge::must_ask). Then the question is out, once.
+  // Whether the answer about the pair must be waited for (StreamPolicy::must_ask). Then the question is out,
+  // once.
   bool ask(const Pair& pair);
   // The answer has come, or is no longer awaited. False where no question was out.
   bool end_question(const Pair& pair) { return asked_.erase(pair) != 0; }
@@ -45,7 +46,7 @@ class Admission {
   Result<void> check(const PeerProof& proof) const;
 
   Stream& stream_;
-  const Judge& judge_;
+  const StreamPolicy& policy_;
   ReceiveLane& lane_;
   ReceivingOutputs& outputs_;
   std::set<Pair> asked_;  // not answered yet

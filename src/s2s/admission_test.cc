@@ -15,7 +15,7 @@ const Pair kFirst = pair("local.example", "remote.example");
 const Pair kSecond = pair("local.example", "rooms.remote.example");
 
 struct AdmissionTest : ::testing::Test {
-  AdmissionTest() { judge.usual.tls = TlsRule::kOptional; }
+  AdmissionTest() { policy.usual.tls = TlsRule::kOptional; }
 
   Outputs take() {
     Outputs out;
@@ -27,11 +27,11 @@ struct AdmissionTest : ::testing::Test {
     return good ? "good" : text(good.error());
   }
 
-  TestJudge judge;
+  TestPolicy policy;
   LoneStream lone{Phase::kSecureFeatures};
   ReceiveLane lane;
   ReceivingOutputs outputs;
-  Admission admission{lone.stream, judge, lane, outputs};
+  Admission admission{lone.stream, policy, lane, outputs};
 };
 
 TEST_F(AdmissionTest, a_pair_is_held_to_its_own_rules) {
@@ -39,16 +39,16 @@ TEST_F(AdmissionTest, a_pair_is_held_to_its_own_rules) {
   EXPECT_EQ(check(pair("nobody.example", "remote.example")), "stream.host-unknown");
   PeerRules strict;
   strict.tls = TlsRule::kRequired;
-  judge.special.emplace(kSecond.remote, strict);
+  policy.special.emplace(kSecond.remote, strict);
   EXPECT_EQ(check(kFirst), "good");
   EXPECT_EQ(check(kSecond), "tls.required");
-  judge.refused.emplace(kSecond.remote, Code::kPolicyDenied);
+  policy.refused.emplace(kSecond.remote, Code::kPolicyDenied);
   EXPECT_EQ(check(kSecond), "policy.denied") << "policy comes before TLS";
 }
 
 TEST_F(AdmissionTest, a_question_is_out_once_until_it_ends) {
   EXPECT_FALSE(admission.ask(kFirst)) << "policy here knows";
-  judge.unknown.insert(kFirst.remote);
+  policy.unknown.insert(kFirst.remote);
   EXPECT_TRUE(admission.ask(kFirst));
   EXPECT_TRUE(admission.ask(kFirst));
   EXPECT_EQ(take(), Outputs{"AskAdmission " + text(kFirst)});
@@ -70,7 +70,7 @@ TEST_F(AdmissionTest, a_proof_opens_the_lane_and_clears_the_refusal) {
 }
 
 TEST_F(AdmissionTest, a_proved_pair_that_policy_does_not_know_is_asked_about) {
-  judge.unknown.insert(kFirst.remote);
+  policy.unknown.insert(kFirst.remote);
   admission.admit(proof(kFirst));
   const std::string asked = "AskAdmission " + text(kFirst) + " proved";
   EXPECT_EQ(take(), (Outputs{"Admitted " + text(kFirst) + " external", asked}));
@@ -83,12 +83,12 @@ TEST_F(AdmissionTest, a_pair_that_policy_ends_leaves_the_stream_and_the_last_one
   admission.admit(proof(kFirst));
   admission.admit(proof(kSecond));
   take();
-  judge.refused.emplace(kSecond.remote, Code::kPolicyDenied);
+  policy.refused.emplace(kSecond.remote, Code::kPolicyDenied);
   admission.check_again();
   EXPECT_EQ(take(), Outputs{"PairRefused " + text(kSecond) + " policy.denied"});
   EXPECT_FALSE(lane.has(kSecond));
   EXPECT_FALSE(lone.ended);
-  judge.served.clear();
+  policy.served.clear();
   admission.check_again();
   EXPECT_EQ(take(), Outputs{"PairRefused " + text(kFirst) + " stream.host-unknown"});
   ASSERT_TRUE(lone.end);

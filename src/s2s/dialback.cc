@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/limits.h"
-#include "s2s/judge.h"
+#include "s2s/stream_policy.h"
 #include "s2s/stream_xml.h"
 #include "xmpp/stanza.h"
 

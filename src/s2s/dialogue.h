@@ -26,7 +26,7 @@ inline xmpp::Domain domain(std::string_view text) { return *xmpp::Domain::parse(
 inline Pair pair(std::string_view local, std::string_view remote) { return {domain(local), domain(remote)}; }
 
 // A policy that tests set up by hand. Everything is served and admitted that is not named as refused.
-class TestJudge final : public Judge {
+class TestPolicy final : public StreamPolicy {
  public:
   Result<void> serves(const xmpp::Domain& local) const override {
     if (served.contains(local)) return {};
@@ -42,7 +42,7 @@ class TestJudge final : public Judge {
     const auto it = special.find(p.remote);
     return it == special.end() ? usual : it->second;
   }
-  TlsRule tls_floor(const xmpp::Domain&, const std::optional<xmpp::Domain>& remote) const override {
+  TlsRule minimum_tls(const xmpp::Domain&, const std::optional<xmpp::Domain>& remote) const override {
     if (!remote) return usual.tls;
     const auto it = special.find(*remote);
     return it == special.end() ? usual.tls : it->second.tls;
@@ -388,7 +388,7 @@ void run_broken(const Dialogue<Machine>& dialogue) {
       run.bytes("<message from='a@remote.example' to='b@local.example'/>");
       run.machine().handle_disconnected();
       run.machine().close(std::nullopt, run.now());
-      run.machine().judge_again(run.now());
+      run.machine().check_again(run.now());
       run.machine().handle_timeout(run.now() + 24h);
       run.take();  // expects nothing
     }

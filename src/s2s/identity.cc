@@ -4,8 +4,8 @@
 #include <span>
 
 #include "base/limits.h"
-#include "s2s/judge.h"
 #include "s2s/stream.h"
+#include "s2s/stream_policy.h"
 
 namespace sallyport::s2s {
 namespace {

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/limits.h"
-#include "s2s/judge.h"
+#include "s2s/stream_policy.h"
 
 namespace sallyport::s2s {
 namespace {

@@ -15,12 +15,12 @@ namespace sallyport::s2s {
 // The parts refer to each other and to the stream, so they stay where they are made.
 class Inbound::Impl final : private StreamHandler {
  public:
-  Impl(const Judge& judge, Random& random, bool direct_tls, Time now)
+  Impl(const StreamPolicy& policy, Random& random, bool direct_tls, Time now)
       : stream_(*this, direct_tls ? Phase::kTls : Phase::kHeader, now),
         session_(stream_, Session::Entity::kReceiving),
-        admission_(stream_, judge, session_.receiving(), outputs_),
-        negotiation_(stream_, judge, random, admission_, outputs_, direct_tls),
-        dialback_(stream_, judge, admission_, session_.receiving(), outputs_) {}
+        admission_(stream_, policy, session_.receiving(), outputs_),
+        negotiation_(stream_, policy, random, admission_, outputs_, direct_tls),
+        dialback_(stream_, policy, admission_, session_.receiving(), outputs_) {}
 
   Stream& stream() { return stream_; }
   const std::vector<PeerProof>& proofs() const { return session_.receiving().proofs(); }
@@ -37,7 +37,7 @@ class Inbound::Impl final : private StreamHandler {
   void handle_admission(const Pair& pair, Result<void> answer, Time now);
   void handle_timeout(Time now);
   std::optional<Time> poll_timeout() const;
-  void judge_again(Time now);
+  void check_again(Time now);
 
  private:
   void handle_header(const xmpp::StreamHeader& header) override;
@@ -125,7 +125,7 @@ void Inbound::Impl::handle_admission(const Pair& pair, Result<void> answer, Time
   dialback_.handle_admission(pair, std::move(answer));
 }
 
-void Inbound::Impl::judge_again(Time now) {
+void Inbound::Impl::check_again(Time now) {
   if (stream_.is_over()) return;
   stream_.set_now(now);
   admission_.check_again();
@@ -186,8 +186,8 @@ void Inbound::Impl::handle_end(std::optional<Error> error) {
 
 // --- the public interface
 
-Inbound::Inbound(const Judge& judge, Random& random, bool direct_tls, Time now)
-    : impl_(std::make_unique<Impl>(judge, random, direct_tls, now)) {}
+Inbound::Inbound(const StreamPolicy& policy, Random& random, bool direct_tls, Time now)
+    : impl_(std::make_unique<Impl>(policy, random, direct_tls, now)) {}
 Inbound::~Inbound() = default;
 Inbound::Inbound(Inbound&&) noexcept = default;
 Inbound& Inbound::operator=(Inbound&&) noexcept = default;
@@ -213,7 +213,7 @@ std::optional<Time> Inbound::poll_timeout() const { return impl_->poll_timeout()
 void Inbound::handle_disconnected(std::optional<Error> why) {
   impl_->stream().handle_disconnected(std::move(why));
 }
-void Inbound::judge_again(Time now) { impl_->judge_again(now); }
+void Inbound::check_again(Time now) { impl_->check_again(now); }
 void Inbound::close(std::optional<Error> reason, Time now) { impl_->stream().close(std::move(reason), now); }
 std::optional<InboundOutput> Inbound::poll() { return impl_->poll(); }
 bool Inbound::take_output(std::string& out) { return impl_->stream().output().take(out); }

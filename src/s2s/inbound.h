@@ -15,9 +15,10 @@
 // type='invalid'; where other pairs live on it, it is answered with `forbidden` instead, which ends only that
 // pair (XEP-0220 2.1.2).
 //
-// Asking first. Where the judge has to ask about a pair (Judge::must_ask), the stream waits for the answer at
-// the step that would grant something: the features after TLS are held back where they would offer EXTERNAL,
-// `auth` and `db:result` are answered afterwards. So a pair that is refused has caused no verification.
+// Asking first. Where the policy has to ask about a pair (StreamPolicy::must_ask), the stream waits for the
+// answer at the step that would grant something: the features after TLS are held back where they would offer
+// EXTERNAL, `auth` and `db:result` are answered afterwards. So a pair that is refused has caused no
+// verification.
 #pragma once
 
 #include <cstdint>
@@ -32,17 +33,17 @@
 #include "base/time.h"
 #include "s2s/dialback.h"
 #include "s2s/identity.h"
-#include "s2s/judge.h"
 #include "s2s/receiving_outputs.h"
 #include "s2s/stream.h"
+#include "s2s/stream_policy.h"
 
 namespace sallyport::s2s {
 
 class Inbound {
  public:
   // `direct_tls`: the first byte was a TLS handshake record; the owner does that handshake and calls
-  // handle_tls first. `judge` and `random` outlive the machine.
-  Inbound(const Judge& judge, Random& random, bool direct_tls, Time now);
+  // handle_tls first. `policy` and `random` outlive the machine.
+  Inbound(const StreamPolicy& policy, Random& random, bool direct_tls, Time now);
   ~Inbound();
   Inbound(Inbound&&) noexcept;
   Inbound& operator=(Inbound&&) noexcept;
@@ -67,7 +68,7 @@ class Inbound {
   void handle_disconnected(std::optional<Error> why = std::nullopt);
 
   // Policy changed: pairs that are no longer admitted end (stream error only if none is left).
-  void judge_again(Time now);
+  void check_again(Time now);
   // Ends the stream with a stream error, or cleanly with none.
   void close(std::optional<Error> reason, Time now);
   // The next output, in order.

@@ -1,4 +1,4 @@
-// Accepted streams whose judge does not know every name: what is held back until the answer, and what each
+// Accepted streams whose policy does not know every name: what is held back until the answer, and what each
 // answer leads to.
 #include "base/limits.h"
 #include "s2s/inbound_dialogue.h"
@@ -7,9 +7,9 @@ namespace sallyport::s2s::dialogue::accepting {
 namespace {
 
 const std::string kAsk = "AskAdmission local.example<remote.example";
-void remote_is_unknown(TestJudge& judge) {
-  judge.usual.authenticate = Authenticate::kDialback;
-  judge.unknown.insert(domain("remote.example"));
+void remote_is_unknown(TestPolicy& policy) {
+  policy.usual.authenticate = Authenticate::kDialback;
+  policy.unknown.insert(domain("remote.example"));
 }
 Steps until_secure_header(std::vector<std::string> names) {
   return {says(kHeader).writes({our_header(1), kTlsOffer}),
@@ -28,11 +28,12 @@ Steps until_external_unknown() {
 Steps until_dialback_unknown() {
   return until_secure_header({}) + Steps{says(kHeader).writes({our_header(2), kFeaturesDialback})};
 }
-const Error kInside{Code::kPolicyInsideName, {}};
+const Error kInternalName{Code::kPolicyInsideName, {}};
 
 TEST(InboundAdmission, features_wait_for_the_answer) {
   converse("admitted", remote_is_unknown, until_held(), {told(kPair, {}).writes({kFeaturesExternal})});
-  converse("refused", remote_is_unknown, until_held(), {told(kPair, kInside).writes({kFeaturesDialback})});
+  converse("refused", remote_is_unknown, until_held(),
+           {told(kPair, kInternalName).writes({kFeaturesDialback})});
   converse("no answer", remote_is_unknown, until_held(),
            {told(kPair, Error{Code::kLinkDown, {}}).writes({kFeaturesExternal})});
   converse("an answer about another pair", remote_is_unknown, until_held(),
@@ -42,9 +43,9 @@ TEST(InboundAdmission, features_wait_for_the_answer) {
 TEST(InboundAdmission, features_that_offer_nothing_do_not_wait) {
   converse("no certificate for the name", remote_is_unknown, until_secure_header({"other.example"}),
            {says(kHeader).writes({our_header(2), kFeaturesDialback})});
-  const auto refused = [](TestJudge& judge) {
-    remote_is_unknown(judge);
-    judge.refused.emplace(domain("remote.example"), Code::kPolicyDenied);
+  const auto refused = [](TestPolicy& policy) {
+    remote_is_unknown(policy);
+    policy.refused.emplace(domain("remote.example"), Code::kPolicyDenied);
   };
   converse("refused here", refused, until_secure_header({"remote.example"}),
            {says(kHeader).writes({our_header(2), kFeaturesDialback})});
@@ -65,7 +66,7 @@ TEST(InboundAdmission, auth_waits_for_the_answer) {
                       .writes({kSuccess})
                       .yields({"Admitted local.example<remote.example external", kAsk + " proved"})});
   converse("refused", remote_is_unknown, until_external_unknown(),
-           {asks, told(kPair, kInside)
+           {asks, told(kPair, kInternalName)
                       .writes({failure("not-authorized")})
                       .yields({"PairRefused local.example<remote.example policy.inside-name"})});
   converse("no answer", remote_is_unknown, until_external_unknown(),
@@ -87,7 +88,7 @@ TEST(InboundAdmission, a_result_waits_for_the_answer_and_only_then_is_verified) 
   converse("admitted", remote_is_unknown, until_dialback_unknown(),
            {asks, told(kPair, {}).yields({"VerifyKey local.example<remote.example " + id(2) + " k"})});
   converse("refused", remote_is_unknown, until_dialback_unknown(),
-           {asks, told(kPair, kInside)
+           {asks, told(kPair, kInternalName)
                       .writes({dialback_error("remote.example", "local.example", "policy-violation",
                                               "policy.inside-name")})
                       .yields({"PairRefused local.example<remote.example policy.inside-name"})});
@@ -115,9 +116,9 @@ TEST(InboundAdmission, a_result_whose_answer_never_comes_is_refused_in_time) {
 }
 
 TEST(InboundAdmission, as_many_results_wait_as_may_be_verified) {
-  const auto all_unknown = [](TestJudge& judge) {
+  const auto all_unknown = [](TestPolicy& policy) {
     for (std::size_t i = 0; i <= limits::kVerificationsPerStreamMax; ++i)
-      judge.unknown.insert(domain("r" + std::to_string(i) + ".example"));
+      policy.unknown.insert(domain("r" + std::to_string(i) + ".example"));
   };
   Steps steps;
   for (std::size_t i = 0; i < limits::kVerificationsPerStreamMax; ++i) {
@@ -134,17 +135,17 @@ TEST(InboundAdmission, as_many_results_wait_as_may_be_verified) {
 
 TEST(InboundAdmission, a_proved_pair_keeps_what_it_has_while_it_is_asked_about_again) {
   World world;
-  world.judge.usual.authenticate = Authenticate::kDialback;
-  Trial<Inbound> trial(Inbound(world.judge, world.random, false, Time(1h)));
+  world.policy.usual.authenticate = Authenticate::kDialback;
+  Trial<Inbound> trial(Inbound(world.policy, world.random, false, Time(1h)));
   for (const S& step : authenticated()) trial.perform(step, std::string::npos);
-  world.judge.unknown.insert(domain("remote.example"));
-  trial.machine().judge_again(trial.now());
+  world.policy.unknown.insert(domain("remote.example"));
+  trial.machine().check_again(trial.now());
   EXPECT_EQ(trial.take().outputs, std::vector<std::string>{kAsk + " proved"});
   EXPECT_EQ(trial.bytes(kMessage).outputs, std::vector<std::string>{kDeliver});
-  // The answer comes by way of the judge.
-  world.judge.unknown.clear();
-  world.judge.refused.emplace(domain("remote.example"), Code::kPolicyInsideName);
-  trial.machine().judge_again(trial.now());
+  // The answer comes by way of the policy.
+  world.policy.unknown.clear();
+  world.policy.refused.emplace(domain("remote.example"), Code::kPolicyInsideName);
+  trial.machine().check_again(trial.now());
   EXPECT_EQ(trial.take().outputs,
             (std::vector<std::string>{"PairRefused local.example<remote.example policy.inside-name",
                                       "Closed policy.inside-name"}));

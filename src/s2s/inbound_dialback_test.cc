@@ -8,9 +8,9 @@ namespace {
 std::string refusal(const std::string& condition, std::string_view code) {
   return dialback_error("remote.example", "local.example", condition, code);
 }
-void remote_is_denied(TestJudge& judge) {
-  judge.usual.authenticate = Authenticate::kDialback;
-  judge.refused.emplace(domain("remote.example"), Code::kPolicyDenied);
+void remote_is_denied(TestPolicy& policy) {
+  policy.usual.authenticate = Authenticate::kDialback;
+  policy.refused.emplace(domain("remote.example"), Code::kPolicyDenied);
 }
 std::string verify_error(const std::string& from, const std::string& n, const std::string& condition,
                          std::string_view code) {
@@ -134,7 +134,7 @@ TEST(InboundDialback, an_answer_on_an_accepted_stream_is_a_forgery) {
 TEST(InboundDialback, policy_is_asked_again_when_the_verdict_comes) {
   Lone lone(dns_is_enough);
   lone.go(until_dialback() + Steps{asked()});
-  lone.world.judge.refused.emplace(domain("remote.example"), Code::kPolicyNotListed);
+  lone.world.policy.refused.emplace(domain("remote.example"), Code::kPolicyNotListed);
   const auto answer = lone.trial->perform(verified(kPair, 2, VerifyAnswer{true, true}), 1);
   EXPECT_EQ(answer.outputs,
             std::vector<std::string>{"PairRefused local.example<remote.example policy.not-listed"});

@@ -99,8 +99,8 @@ inline S checked(Pair p, std::string stream, Result<bool> answer) {
 inline S time_is_up() {
   return event<Inbound>([](Inbound& in, Time now) { in.handle_timeout(now); });
 }
-inline S judge_again() {
-  return event<Inbound>([](Inbound& in, Time now) { in.judge_again(now); });
+inline S check_again() {
+  return event<Inbound>([](Inbound& in, Time now) { in.check_again(now); });
 }
 
 inline Steps operator+(Steps a, const Steps& b) {
@@ -125,30 +125,30 @@ inline Steps authenticated() {
 
 // A machine and the policy that it asks, which must outlive it.
 struct World {
-  TestJudge judge;
+  TestPolicy policy;
   CountingRandom random;
 };
 inline std::vector<std::unique_ptr<World>>& worlds() {
   static std::vector<std::unique_ptr<World>> all;
   return all;
 }
-inline std::function<Inbound()> accepted(std::function<void(TestJudge&)> policy = {}, bool direct = false) {
-  return [policy, direct] {
+inline std::function<Inbound()> accepted(std::function<void(TestPolicy&)> change = {}, bool direct = false) {
+  return [change, direct] {
     worlds().push_back(std::make_unique<World>());
     World& world = *worlds().back();
-    if (policy) policy(world.judge);
-    return Inbound(world.judge, world.random, direct, Time(1h));
+    if (change) change(world.policy);
+    return Inbound(world.policy, world.random, direct, Time(1h));
   };
 }
-inline void dns_is_enough(TestJudge& judge) { judge.usual.authenticate = Authenticate::kDialback; }
+inline void dns_is_enough(TestPolicy& policy) { policy.usual.authenticate = Authenticate::kDialback; }
 
 // One bytewise header that names what it names.
 inline std::string names(const std::string& from, const std::string& to) {
   return header("from='" + from + "' to='" + to + "' version='1.0'");
 }
-using Policy = std::function<void(TestJudge&)>;
-inline void converse(const std::string& name, const Policy& policy, const Steps& before, const Steps& steps) {
-  run_every_way<Inbound>({name, accepted(policy), before + steps, before.size()});
+using Change = std::function<void(TestPolicy&)>;
+inline void converse(const std::string& name, const Change& change, const Steps& before, const Steps& steps) {
+  run_every_way<Inbound>({name, accepted(change), before + steps, before.size()});
 }
 
 inline const Pair kPair = pair("local.example", "remote.example");
@@ -157,9 +157,9 @@ inline const std::string kDeliver = "StanzaReceived message u@remote.example>v@l
 
 // A machine of its own whose policy the test may change on the way.
 struct Lone {
-  explicit Lone(const Policy& policy = {}) {
-    if (policy) policy(world.judge);
-    trial.emplace(Inbound(world.judge, world.random, false, Time(1h)));
+  explicit Lone(const Change& change = {}) {
+    if (change) change(world.policy);
+    trial.emplace(Inbound(world.policy, world.random, false, Time(1h)));
   }
   void go(const Steps& steps) {
     for (const S& step : steps) trial->perform(step, std::string::npos);

@@ -120,8 +120,8 @@ TEST(Inbound, a_pair_that_policy_ends_leaves_the_others_alone) {
                 says(result("rooms.remote.example", "local.example", "k")),
                 verified(pair("local.example", "rooms.remote.example"), 3, VerifyAnswer{true, false})});
   ASSERT_EQ(lone.trial->machine().proofs().size(), 3u);
-  lone.world.judge.refused.emplace(domain("rooms.remote.example"), Code::kPolicyDenied);
-  EXPECT_EQ(lone.trial->perform(judge_again(), 1).outputs,
+  lone.world.policy.refused.emplace(domain("rooms.remote.example"), Code::kPolicyDenied);
+  EXPECT_EQ(lone.trial->perform(check_again(), 1).outputs,
             std::vector<std::string>{"PairRefused local.example<rooms.remote.example policy.denied"});
   const auto answer = lone.trial->bytes(
       kMessage +
@@ -131,7 +131,7 @@ TEST(Inbound, a_pair_that_policy_ends_leaves_the_others_alone) {
             (std::vector<std::string>{
                 kDeliver, "StanzaRejected local.example<rooms.remote.example policy.denied", kDeliver}));
   // Allowed again, it proves itself again.
-  lone.world.judge.refused.clear();
+  lone.world.policy.refused.clear();
   lone.trial->bytes(result("rooms.remote.example", "local.example", "k"));
   lone.trial->perform(verified(pair("local.example", "rooms.remote.example"), 3, VerifyAnswer{true, false}),
                       1);
@@ -142,21 +142,21 @@ TEST(Inbound, a_pair_that_policy_ends_leaves_the_others_alone) {
 TEST(Inbound, a_stream_without_an_admitted_pair_ends) {
   struct {
     const char* why;
-    Policy change;
+    Change change;
     const char* code;
   } cases[] = {
-      {"denied", [](TestJudge& j) { j.refused.emplace(domain("remote.example"), Code::kPolicyDenied); },
+      {"denied", [](TestPolicy& j) { j.refused.emplace(domain("remote.example"), Code::kPolicyDenied); },
        "policy.denied"},
-      {"no longer served", [](TestJudge& j) { j.served.clear(); }, "stream.host-unknown"},
-      {"certificate required", [](TestJudge& j) { j.usual.authenticate = Authenticate::kCertificate; },
+      {"no longer served", [](TestPolicy& j) { j.served.clear(); }, "stream.host-unknown"},
+      {"certificate required", [](TestPolicy& j) { j.usual.authenticate = Authenticate::kCertificate; },
        "tls.no-certificate"},
   };
   for (const auto& c : cases) {
     Lone lone(dns_is_enough);
     lone.go(until_dialback() + Steps{asked(), verified(kPair, 2, VerifyAnswer{true, false})});
-    EXPECT_TRUE(lone.trial->perform(judge_again(), 1).outputs.empty()) << c.why;
-    c.change(lone.world.judge);
-    const auto answer = lone.trial->perform(judge_again(), 1);
+    EXPECT_TRUE(lone.trial->perform(check_again(), 1).outputs.empty()) << c.why;
+    c.change(lone.world.policy);
+    const auto answer = lone.trial->perform(check_again(), 1);
     EXPECT_EQ(answer.outputs,
               (std::vector<std::string>{std::string("PairRefused local.example<remote.example ") + c.code,
                                         std::string("Closed ") + c.code}))
@@ -166,14 +166,14 @@ TEST(Inbound, a_stream_without_an_admitted_pair_ends) {
 }
 
 TEST(Inbound, tls_that_becomes_required_ends_a_pair_without_it) {
-  Lone lone([](TestJudge& j) {
+  Lone lone([](TestPolicy& j) {
     j.usual.authenticate = Authenticate::kDialback;
     j.usual.tls = TlsRule::kOptional;
   });
   lone.go({says(kHeader), says(kResult), verified(kPair, 1, VerifyAnswer{true, false})});
   ASSERT_EQ(lone.trial->machine().proofs().size(), 1u);
-  lone.world.judge.usual.tls = TlsRule::kRequired;
-  EXPECT_EQ(lone.trial->perform(judge_again(), 1).outputs,
+  lone.world.policy.usual.tls = TlsRule::kRequired;
+  EXPECT_EQ(lone.trial->perform(check_again(), 1).outputs,
             (std::vector<std::string>{"PairRefused local.example<remote.example tls.required",
                                       "Closed tls.required"}));
 }

@@ -180,8 +180,8 @@ TEST(Inbound, a_header_may_keep_its_from_until_tls_protects_it) {
 }
 
 TEST(Inbound, external_is_offered_only_to_whom_it_can_succeed) {
-  const auto after_tls = [](TlsFacts found, const std::string& bytes, const Policy& policy) {
-    Trial<Inbound> run(accepted(policy)());
+  const auto after_tls = [](TlsFacts found, const std::string& bytes, const Change& change) {
+    Trial<Inbound> run(accepted(change)());
     run.bytes(header("to='local.example' version='1.0'"));
     run.bytes(kStartTls);
     run.perform(secured(std::move(found)), 1);
@@ -196,7 +196,7 @@ TEST(Inbound, external_is_offered_only_to_whom_it_can_succeed) {
   EXPECT_FALSE(after_tls(untrusted, kHeader, {})) << "self-signed";
   EXPECT_FALSE(after_tls(facts({"remote.example"}), header("to='local.example' version='1.0'"), {}))
       << "no from";
-  EXPECT_FALSE(after_tls(facts({"remote.example"}), kHeader, [](TestJudge& j) {
+  EXPECT_FALSE(after_tls(facts({"remote.example"}), kHeader, [](TestPolicy& j) {
     j.refused.emplace(domain("remote.example"), Code::kPolicyDenied);
   })) << "refused by policy";
 }
@@ -242,18 +242,18 @@ TEST(Inbound, starttls_is_refused_where_it_has_no_place) {
            {says(kStartTls)
                 .writes({kFailed, stream_error("policy-violation", "stream.order")})
                 .yields({"Closed stream.order"})});
-  converse("without TLS by policy", [](TestJudge& j) { j.usual.tls = TlsRule::kNone; },
+  converse("without TLS by policy", [](TestPolicy& j) { j.usual.tls = TlsRule::kNone; },
            {says(kHeader).writes({our_header(1), kFeaturesDialback})},
            {says(kStartTls)
                 .writes({kFailed, stream_error("policy-violation", "stream.order")})
                 .yields({"Closed stream.order"})});
 }
 
-void old_peer_needs_no_tls(TestJudge& judge) {
+void old_peer_needs_no_tls(TestPolicy& policy) {
   PeerRules lax;
   lax.tls = TlsRule::kOptional;
   lax.authenticate = Authenticate::kDialback;
-  judge.special.emplace(domain("old.example"), lax);
+  policy.special.emplace(domain("old.example"), lax);
 }
 
 TEST(Inbound, a_lax_rule_is_not_lent_to_another_pair) {
@@ -339,9 +339,9 @@ TEST(Inbound, nothing_may_follow_auth_before_the_new_header) {
 TEST(Inbound, policy_is_asked_again_when_external_is_used) {
   worlds().push_back(std::make_unique<World>());
   World& world = *worlds().back();
-  Trial<Inbound> run(Inbound(world.judge, world.random, false, Time(1h)));
+  Trial<Inbound> run(Inbound(world.policy, world.random, false, Time(1h)));
   for (const S& step : until_external()) run.perform(step, std::string::npos);
-  world.judge.refused.emplace(domain("remote.example"), Code::kPolicyDenied);
+  world.policy.refused.emplace(domain("remote.example"), Code::kPolicyDenied);
   const auto answer = run.bytes(auth("="));
   EXPECT_EQ(answer.written, failure("not-authorized"));
   EXPECT_EQ(answer.outputs,

@@ -9,9 +9,9 @@ namespace sallyport::s2s {
 using Kind = DialbackElement::Kind;
 using Type = DialbackElement::Type;
 
-InitiatingDialback::InitiatingDialback(Stream& stream, const Judge& judge, Session& session,
+InitiatingDialback::InitiatingDialback(Stream& stream, const StreamPolicy& policy, Session& session,
                                        InitiatingOutputs& outputs, Pair first, bool prove_first)
-    : stream_(stream), judge_(judge), session_(session), outputs_(outputs), first_(std::move(first)) {
+    : stream_(stream), policy_(policy), session_(session), outputs_(outputs), first_(std::move(first)) {
   if (prove_first) pairs_.push_back({first_, Step::kWaiting, {}});
 }
 
@@ -19,7 +19,7 @@ InitiatingDialback::InitiatingDialback(Stream& stream, const Judge& judge, Sessi
 
 // What proves the server at the other end for this pair, by the rules of this very pair (CVE-2021-32919).
 Result<PeerProof> InitiatingDialback::prove_peer(const Pair& pair) const {
-  const PeerRules rules = judge_.rules(pair);
+  const PeerRules rules = policy_.rules(pair);
   const std::optional<TlsFacts>& tls = stream_.tls();
   if (!tls && rules.tls == TlsRule::kRequired) return Error{Code::kTlsRequired, {}};
   if (tls) {

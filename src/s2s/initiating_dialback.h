@@ -17,8 +17,8 @@
 #include "s2s/dialback.h"
 #include "s2s/initiating_negotiation.h"
 #include "s2s/initiating_outputs.h"
-#include "s2s/judge.h"
 #include "s2s/session.h"
+#include "s2s/stream_policy.h"
 
 namespace sallyport::s2s {
 
@@ -26,7 +26,7 @@ class InitiatingDialback {
  public:
   // All of them outlive it. Proofs go to the sending lane of `session`. `first` is the pair of the header;
   // with `prove_first` its stanzas are to be sent.
-  InitiatingDialback(Stream& stream, const Judge& judge, Session& session, InitiatingOutputs& outputs,
+  InitiatingDialback(Stream& stream, const StreamPolicy& policy, Session& session, InitiatingOutputs& outputs,
                      Pair first, bool prove_first);
 
   // --- our pairs
@@ -102,7 +102,7 @@ class InitiatingDialback {
   auto find(const Pair& pair) const { return std::ranges::find(pairs_, pair, &PairState::pair); }
 
   Stream& stream_;
-  const Judge& judge_;
+  const StreamPolicy& policy_;
   Session& session_;
   InitiatingOutputs& outputs_;
   const Pair first_;

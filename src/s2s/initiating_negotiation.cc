@@ -51,7 +51,7 @@ bool InitiatingNegotiation::handle_features(const xmpp::Element& features, bool 
       return false;
     }
     const StarttlsOffer offer = starttls_offer(features);
-    const TlsRule rule = judge_.rules(first_).tls;
+    const TlsRule rule = policy_.rules(first_).tls;
     if (offer.offered && (rule != TlsRule::kNone || offer.required)) {
       tls_asked_ = true;
       stream_.write(starttls_xml("starttls"));
@@ -91,7 +91,7 @@ void InitiatingNegotiation::begin_tls() {
 
 bool InitiatingNegotiation::wants_external(const xmpp::Element& features, bool prove_first) const {
   if (!stream_.tls() || !prove_first || !is_external_offered(features)) return false;
-  if (!options_.may_use_external || !judge_.rules(first_).use_external) return false;
+  if (!options_.may_use_external || !policy_.rules(first_).use_external) return false;
   const Result<xmpp::Domain> shown = xmpp::Domain::parse(stream_.tls()->own_certificate);
   return shown && *shown == first_.local;
 }

@@ -8,7 +8,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "s2s/initiating_outputs.h"
-#include "s2s/judge.h"
+#include "s2s/stream_policy.h"
 
 namespace sallyport::s2s {
 
@@ -28,10 +28,10 @@ class InitiatingNegotiation {
 
   // All of them outlive it. The header is `from` first.local `to` first.remote. The limits that the peer
   // announces go to `lane`.
-  InitiatingNegotiation(Stream& stream, const Judge& judge, SendLane& lane, InitiatingOutputs& outputs,
-                        Pair first, Options options)
+  InitiatingNegotiation(Stream& stream, const StreamPolicy& policy, SendLane& lane,
+                        InitiatingOutputs& outputs, Pair first, Options options)
       : stream_(stream),
-        judge_(judge),
+        policy_(policy),
         lane_(lane),
         outputs_(outputs),
         first_(std::move(first)),
@@ -69,7 +69,7 @@ class InitiatingNegotiation {
   bool end();
 
   Stream& stream_;
-  const Judge& judge_;
+  const StreamPolicy& policy_;
   SendLane& lane_;
   InitiatingOutputs& outputs_;
   const Pair first_;

@@ -50,12 +50,12 @@ class World {
  public:
   World(const Arrangement& way, std::size_t chunk) : way_(way), chunk_(chunk) {
     for (Side& side : sides_) {
-      side.judge.usual.authenticate = way.authenticate;
-      side.judge.usual.use_external = way.use_external;
-      if (way.transport == Transport::kPlain) side.judge.usual.tls = TlsRule::kOptional;
+      side.policy.usual.authenticate = way.authenticate;
+      side.policy.usual.use_external = way.use_external;
+      if (way.transport == Transport::kPlain) side.policy.usual.tls = TlsRule::kOptional;
     }
-    sides_[0].judge.served = {domain("left.example"), domain("rooms.left.example")};
-    sides_[1].judge.served = {domain("right.example"), domain("rooms.right.example")};
+    sides_[0].policy.served = {domain("left.example"), domain("rooms.left.example")};
+    sides_[1].policy.served = {domain("right.example"), domain("rooms.right.example")};
     sides_[1].secret = "another secret";
   }
 
@@ -63,8 +63,8 @@ class World {
   std::size_t dial(int from, const Pair& first, bool authenticate) {
     const bool direct = way_.transport == Transport::kDirectTls;
     links_.push_back(
-        std::make_unique<Link>(from, Outbound(sides_[from].judge, first, authenticate, direct, now_),
-                               Inbound(sides_[1 - from].judge, sides_[1 - from].random, direct, now_)));
+        std::make_unique<Link>(from, Outbound(sides_[from].policy, first, authenticate, direct, now_),
+                               Inbound(sides_[1 - from].policy, sides_[1 - from].random, direct, now_)));
     links_.back()->out.handle_connected(now_);
     return links_.size() - 1;
   }
@@ -73,7 +73,7 @@ class World {
   const std::vector<std::string>& log(std::size_t link) const { return links_[link]->log; }
   std::size_t links() const { return links_.size(); }
   Time now() const { return now_; }
-  TestJudge& judge(int side) { return sides_[static_cast<std::size_t>(side)].judge; }
+  TestPolicy& policy(int side) { return sides_[static_cast<std::size_t>(side)].policy; }
   std::string& secret(int side) { return sides_[static_cast<std::size_t>(side)].secret; }
 
   // Until nothing moves.
@@ -91,7 +91,7 @@ class World {
 
  private:
   struct Side {
-    TestJudge judge;
+    TestPolicy policy;
     CountingRandom random;
     std::string secret = "a secret";
   };
@@ -271,7 +271,7 @@ TEST(Joined, a_sender_with_another_secret_is_not_believed) {
 
 TEST(Joined, a_sender_that_policy_refuses_learns_it) {
   in_every_way([](const Arrangement&, World& world) {
-    world.judge(1).refused.emplace(domain("left.example"), Code::kPolicyDenied);
+    world.policy(1).refused.emplace(domain("left.example"), Code::kPolicyDenied);
     const std::size_t link = world.dial(0, pair("left.example", "right.example"), true);
     world.run();
     EXPECT_TRUE(has(world.log(link), "PairRefused right.example<left.example policy.denied"));

@@ -13,12 +13,12 @@ namespace sallyport::s2s {
 // The parts refer to each other and to the stream, so they stay where they are made.
 class Outbound::Impl final : private StreamHandler {
  public:
-  Impl(const Judge& judge, const Pair& first, bool authenticate_first, bool direct_tls, Time now,
+  Impl(const StreamPolicy& policy, const Pair& first, bool authenticate_first, bool direct_tls, Time now,
        bool may_use_external)
       : stream_(*this, Phase::kHeader, now),
         session_(stream_, Session::Entity::kInitiating),
-        negotiation_(stream_, judge, session_.sending(), outputs_, first, {direct_tls, may_use_external}),
-        dialback_(stream_, judge, session_, outputs_, first, authenticate_first) {}
+        negotiation_(stream_, policy, session_.sending(), outputs_, first, {direct_tls, may_use_external}),
+        dialback_(stream_, policy, session_, outputs_, first, authenticate_first) {}
 
   Stream& stream() { return stream_; }
   const Stream& stream() const { return stream_; }
@@ -38,7 +38,7 @@ class Outbound::Impl final : private StreamHandler {
   void verify(const Pair& pair, const std::string& id, const std::string& key, Time now);
   void handle_written(std::uint64_t total, Time now);
   void confirm(std::uint64_t mark);
-  void judge_again(Time now);
+  void check_again(Time now);
   bool is_quiet() const { return stream_.output().empty() && outputs_.empty() && !dialback_.is_pending(); }
 
  private:
@@ -120,7 +120,7 @@ void Outbound::Impl::confirm(std::uint64_t mark) {
   if (const auto delivered = session_.sending().confirm(mark)) outputs_.push_back(*delivered);
 }
 
-void Outbound::Impl::judge_again(Time now) {
+void Outbound::Impl::check_again(Time now) {
   if (stream_.is_over()) return;
   stream_.set_now(now);
   dialback_.check_again();
@@ -177,9 +177,9 @@ void Outbound::Impl::handle_end(std::optional<Error> error) {
 
 // --- the public interface
 
-Outbound::Outbound(const Judge& judge, Pair first, bool authenticate_first, bool direct_tls, Time now,
+Outbound::Outbound(const StreamPolicy& policy, Pair first, bool authenticate_first, bool direct_tls, Time now,
                    bool may_use_external)
-    : impl_(std::make_unique<Impl>(judge, first, authenticate_first, direct_tls, now, may_use_external)) {}
+    : impl_(std::make_unique<Impl>(policy, first, authenticate_first, direct_tls, now, may_use_external)) {}
 Outbound::~Outbound() = default;
 Outbound::Outbound(Outbound&&) noexcept = default;
 Outbound& Outbound::operator=(Outbound&&) noexcept = default;
@@ -211,7 +211,7 @@ void Outbound::handle_written(std::uint64_t total, Time now) { impl_->handle_wri
 void Outbound::confirm(std::uint64_t mark) { impl_->confirm(mark); }
 bool Outbound::has_output() const { return !impl_->stream().output().empty(); }
 const StreamLimits& Outbound::peer_limits() const { return impl_->session().sending().peer_limits(); }
-void Outbound::judge_again(Time now) { impl_->judge_again(now); }
+void Outbound::check_again(Time now) { impl_->check_again(now); }
 void Outbound::close(std::optional<Error> reason, Time now) { impl_->stream().close(std::move(reason), now); }
 std::optional<OutboundOutput> Outbound::poll() { return impl_->poll(); }
 bool Outbound::take_output(std::string& out) { return impl_->stream().output().take(out); }

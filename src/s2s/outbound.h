@@ -31,7 +31,7 @@ class Outbound {
   // The header is `from` first.local `to` first.remote. With `authenticate_first` the stream proves `first`
   // for sending; without, it only asks about keys until `add_pair`.
   // `may_use_external`: false once the peer refused our certificate; then dialback is used at once.
-  Outbound(const Judge& judge, Pair first, bool authenticate_first, bool direct_tls, Time now,
+  Outbound(const StreamPolicy& policy, Pair first, bool authenticate_first, bool direct_tls, Time now,
            bool may_use_external = true);
   ~Outbound();
   Outbound(Outbound&&) noexcept;
@@ -60,7 +60,7 @@ class Outbound {
   // Asks the peer, as authoritative server of `pair.remote`, about a key shown to us.
   void verify(const Pair& pair, const std::string& stream_id, const std::string& key, Time now);
   // Writes a stanza as it stands. False, and nothing written, where the pair is not (or no longer) ready on
-  // this stream: it has been closed, or judge_again ended the pair. Precondition: takes(stanza).
+  // this stream: it has been closed, or check_again ended the pair. Precondition: takes(stanza).
   bool send(const PeerProof& proof, const xmpp::Stanza& stanza, Time now);
   // Whether the stanza's bytes are within the `max-bytes` that the peer announced (XEP-0478). One that is too
   // large is never sent on this stream; its sender gets kStanzaTooLargeForPeer.
@@ -73,7 +73,7 @@ class Outbound {
   // Stanzas in doubt up to this InDoubt::mark count as delivered; then Delivered, if there were any.
   void confirm(std::uint64_t mark);
   // Rules changed: pairs that this stream does not satisfy any longer fail.
-  void judge_again(Time now);
+  void check_again(Time now);
   // As Inbound's.
   void close(std::optional<Error> reason, Time now);
 

@@ -70,7 +70,7 @@ TEST(OutboundDialback, a_key_counts_only_for_its_stream) {
             keyed(kPair, "s2", std::string("k"))});
 }
 
-TEST(OutboundDialback, further_pairs_join_by_dialback_and_are_judged_one_by_one) {
+TEST(OutboundDialback, further_pairs_join_by_dialback_and_are_checked_one_by_one) {
   converse("second pair", {}, authenticated(),
            {adds(kOther).yields({"NeedKey other-local.example<remote.example s3"}), adds(kOther),
             keyed(kOther, "s3", std::string("k2")).writes({ask("other-local.example", "k2")}),

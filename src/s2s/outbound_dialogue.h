@@ -113,37 +113,37 @@ inline Steps asked(std::vector<std::string> names = {"remote.example"}) {
              keyed(kPair, "s2", std::string("k")).writes({ask("local.example", "k")})};
 }
 
-using Policy = std::function<void(TestJudge&)>;
-inline std::vector<std::unique_ptr<TestJudge>>& judges() {
-  static std::vector<std::unique_ptr<TestJudge>> all;
+using Change = std::function<void(TestPolicy&)>;
+inline std::vector<std::unique_ptr<TestPolicy>>& policies() {
+  static std::vector<std::unique_ptr<TestPolicy>> all;
   return all;
 }
-inline std::function<Outbound()> dialled(const Policy& policy, bool authenticate_first, bool direct) {
+inline std::function<Outbound()> dialled(const Change& change, bool authenticate_first, bool direct) {
   return [=] {
-    judges().push_back(std::make_unique<TestJudge>());
-    if (policy) policy(*judges().back());
-    return Outbound(*judges().back(), kPair, authenticate_first, direct, Time(1h));
+    policies().push_back(std::make_unique<TestPolicy>());
+    if (change) change(*policies().back());
+    return Outbound(*policies().back(), kPair, authenticate_first, direct, Time(1h));
   };
 }
-inline void converse(const std::string& name, const Policy& policy, const Steps& before, const Steps& steps) {
-  run_every_way<Outbound>({name, dialled(policy, true, false), before + steps, before.size()});
+inline void converse(const std::string& name, const Change& change, const Steps& before, const Steps& steps) {
+  run_every_way<Outbound>({name, dialled(change, true, false), before + steps, before.size()});
 }
-inline void ask_only(const std::string& name, const Policy& policy, const Steps& before, const Steps& steps) {
-  run_every_way<Outbound>({name, dialled(policy, false, false), before + steps, before.size()});
+inline void ask_only(const std::string& name, const Change& change, const Steps& before, const Steps& steps) {
+  run_every_way<Outbound>({name, dialled(change, false, false), before + steps, before.size()});
 }
-inline void dns_is_enough(TestJudge& judge) { judge.usual.authenticate = Authenticate::kDialback; }
+inline void dns_is_enough(TestPolicy& policy) { policy.usual.authenticate = Authenticate::kDialback; }
 
 struct Lone {
-  explicit Lone(const Policy& policy = {}, bool authenticate_first = true) {
-    if (policy) policy(judge);
-    trial.emplace(Outbound(judge, kPair, authenticate_first, false, Time(1h)));
+  explicit Lone(const Change& change = {}, bool authenticate_first = true) {
+    if (change) change(policy);
+    trial.emplace(Outbound(policy, kPair, authenticate_first, false, Time(1h)));
   }
   Trial<Outbound>::Answer go(const Steps& steps) {
     Trial<Outbound>::Answer last;
     for (const S& step : steps) last = trial->perform(step, std::string::npos);
     return last;
   }
-  TestJudge judge;
+  TestPolicy policy;
   std::optional<Trial<Outbound>> trial;
 };
 inline const std::string kReady = "PairReady local.example<remote.example external";

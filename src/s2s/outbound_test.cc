@@ -18,7 +18,7 @@ TEST(Outbound, dialback_makes_a_pair_ready_where_external_is_not_offered) {
 }
 
 TEST(Outbound, dialback_is_used_where_the_rules_forbid_external_or_we_showed_no_certificate) {
-  converse("rules", [](TestJudge& j) { j.usual.use_external = false; }, until_secure(),
+  converse("rules", [](TestPolicy& j) { j.usual.use_external = false; }, until_secure(),
            {says(header(2) + kOffersBoth).yields({"NeedKey local.example<remote.example s2"})});
   for (const char* own : {"", "other-local.example"}) {
     converse("own certificate", {}, until_tls() + Steps{secured(facts({"remote.example"}, own))},
@@ -87,15 +87,15 @@ TEST(Outbound, dns_proves_the_server_where_the_rules_say_so) {
             says(header(3) + features("")).yields({"PairReady local.example<remote.example dialback"})});
 }
 
-TEST(Outbound, a_configured_address_proves_an_inside_server) {
-  converse("address", [](TestJudge& j) { j.usual.address_proves = true; }, asked({}),
+TEST(Outbound, a_configured_address_proves_an_internal_server) {
+  converse("address", [](TestPolicy& j) { j.usual.address_proves = true; }, asked({}),
            {says(result("valid")).yields({"PairReady local.example<remote.example address"})});
 }
 
 TEST(Outbound, policy_is_asked_again_when_the_answer_comes) {
   Lone lone(dns_is_enough);
   lone.go(asked({}));
-  lone.judge.usual.authenticate = Authenticate::kCertificate;
+  lone.policy.usual.authenticate = Authenticate::kCertificate;
   EXPECT_EQ(
       lone.trial->bytes(result("valid")).outputs,
       (Outputs{"PairFailed local.example<remote.example tls.no-certificate", "Closed tls.no-certificate"}));
@@ -116,7 +116,7 @@ TEST(Outbound, without_starttls_nothing_is_said_where_tls_is_required) {
 
 TEST(Outbound, tls_is_used_as_the_rules_and_the_offer_say) {
   const auto with = [](TlsRule rule) {
-    return [rule](TestJudge& j) {
+    return [rule](TestPolicy& j) {
       j.usual.authenticate = Authenticate::kDialback;
       j.usual.tls = rule;
     };
@@ -282,9 +282,9 @@ TEST(Outbound, stanzas_are_sent_as_they_stand_on_ready_pairs_only) {
   EXPECT_EQ(lone.trial->take().written, stanza->xml());
   EXPECT_TRUE(out.is_quiet());
   // No longer: the rules changed.
-  lone.judge.usual.tls = TlsRule::kRequired;
-  lone.judge.usual.authenticate = Authenticate::kCertificate;
-  out.judge_again(lone.trial->now());
+  lone.policy.usual.tls = TlsRule::kRequired;
+  lone.policy.usual.authenticate = Authenticate::kCertificate;
+  out.check_again(lone.trial->now());
   EXPECT_TRUE(out.send(proof, *stanza, lone.trial->now())) << "the certificate satisfies them";
   out.close(std::nullopt, lone.trial->now());
   EXPECT_FALSE(out.send(proof, *stanza, lone.trial->now()));
@@ -296,8 +296,8 @@ TEST(Outbound, a_pair_that_no_longer_satisfies_the_rules_fails) {
   Lone lone(dns_is_enough);
   lone.go(asked({}) + Steps{says(result("valid"))});
   const PeerProof proof = lone.trial->machine().proofs().front();
-  lone.judge.usual.authenticate = Authenticate::kCertificate;
-  lone.trial->machine().judge_again(lone.trial->now());
+  lone.policy.usual.authenticate = Authenticate::kCertificate;
+  lone.trial->machine().check_again(lone.trial->now());
   EXPECT_EQ(lone.trial->take().outputs, (Outputs{"PairFailed local.example<remote.example tls.no-certificate",
                                                  "Closed tls.no-certificate"}));
   EXPECT_FALSE(lone.trial->machine().send(proof, *stanza, lone.trial->now()));

@@ -35,7 +35,7 @@ void ReceivingDialback::handle_result(DialbackElement request) {
   if (lane_.pairs() + verifying_.size() + asking_.size() >= limits::kPairsPerStreamMax) {
     return refuse(request, {Code::kDialbackTooMany, "pairs"});
   }
-  if (!judge_.must_ask(pair)) return prove_result(std::move(request));
+  if (!policy_.must_ask(pair)) return prove_result(std::move(request));
   if (asking_.size() >= limits::kVerificationsPerStreamMax) {
     return refuse(request, {Code::kDialbackTooMany, "admissions"});
   }
@@ -76,7 +76,7 @@ void ReceivingDialback::handle_verified(const Pair& pair, Result<VerifyAnswer> a
   if (!answer->valid) return answer_invalid(request);
   // Policy may have changed while the question was out.
   if (Result<void> good = admission_.check(pair); !good) return refuse(request, std::move(good).error());
-  const bool certificate_required = judge_.rules(pair).authenticate == Authenticate::kCertificate;
+  const bool certificate_required = policy_.rules(pair).authenticate == Authenticate::kCertificate;
   Result<PeerProof> proof = DialbackIdentity::prove(pair, *answer, certificate_required);
   if (!proof) return refuse(request, std::move(proof).error());
   accept(request, *std::move(proof));
@@ -109,7 +109,7 @@ void ReceivingDialback::answer_invalid(const DialbackElement& request) {
 
 void ReceivingDialback::handle_verify(DialbackElement request) {
   const Pair pair = pair_of(request);
-  if (Result<void> served = judge_.serves(pair.local); !served) {
+  if (Result<void> served = policy_.serves(pair.local); !served) {
     return write(dialback_error(request, served.error()));
   }
   was_asked_ = true;

@@ -13,18 +13,18 @@
 #include "base/time.h"
 #include "s2s/admission.h"
 #include "s2s/dialback.h"
-#include "s2s/judge.h"
 #include "s2s/pending_requests.h"
 #include "s2s/receiving_outputs.h"
+#include "s2s/stream_policy.h"
 
 namespace sallyport::s2s {
 
 class ReceivingDialback {
  public:
   // All of them outlive it.
-  ReceivingDialback(Stream& stream, const Judge& judge, Admission& admission, const ReceiveLane& lane,
+  ReceivingDialback(Stream& stream, const StreamPolicy& policy, Admission& admission, const ReceiveLane& lane,
                     ReceivingOutputs& outputs)
-      : stream_(stream), judge_(judge), admission_(admission), lane_(lane), outputs_(outputs) {}
+      : stream_(stream), policy_(policy), admission_(admission), lane_(lane), outputs_(outputs) {}
 
   // `<db:result/>` or `<db:verify/>`. Answers are a stream error: we ask nothing on this stream, so there is
   // nothing to answer (CVE-2012-3525).
@@ -62,7 +62,7 @@ class ReceivingDialback {
   void write(const DialbackElement& element) { stream_.write(element.xml()); }
 
   Stream& stream_;
-  const Judge& judge_;
+  const StreamPolicy& policy_;
   Admission& admission_;
   const ReceiveLane& lane_;
   ReceivingOutputs& outputs_;

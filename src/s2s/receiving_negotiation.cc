@@ -26,10 +26,10 @@ Result<void> ReceivingNegotiation::check_header(const xmpp::StreamHeader& header
   if (remote_ && from && *from != *remote_)
     return Error{Code::kStreamHeaderChanged, bounded("from " + header.from)};
   if (Result<void> good = check_sni(header, *to); !good) return good;
-  if (Result<void> served = judge_.serves(*to); !served) return served;
+  if (Result<void> served = policy_.serves(*to); !served) return served;
   local_ = *std::move(to);
   if (from) remote_ = std::move(from);
-  tls_floor_ = judge_.tls_floor(*local_, remote_);
+  minimum_tls_ = policy_.minimum_tls(*local_, remote_);
   return {};
 }
 
@@ -59,7 +59,7 @@ void ReceivingNegotiation::write_features() {
   stream_.write("<stream:features>");
   if (!stream_.tls()) {
     stream_.set_phase(Phase::kFeatures);
-    stream_.write(starttls_feature_xml(tls_floor_));
+    stream_.write(starttls_feature_xml(minimum_tls_));
   } else if (external_ != External::kSucceeded) {
     // Another pair may have been proved by dialback while the features had to wait.
     if (stream_.phase() == Phase::kSecureHeader) stream_.set_phase(Phase::kSecureFeatures);
@@ -78,12 +78,12 @@ void ReceivingNegotiation::write_features() {
 
 bool ReceivingNegotiation::may_offer_external() const {
   // XEP-0178 3 step 9: only to whom it can succeed.
-  return remote_ && certificate_names_domain(*stream_.tls(), *remote_) && judge_.admits({*local_, *remote_});
+  return remote_ && certificate_names_domain(*stream_.tls(), *remote_) && policy_.admits({*local_, *remote_});
 }
 
 std::optional<Error> ReceivingNegotiation::header_refusal() const {
   if (!local_ || !remote_) return std::nullopt;
-  Result<void> admitted = judge_.admits({*local_, *remote_});
+  Result<void> admitted = policy_.admits({*local_, *remote_});
   if (admitted) return std::nullopt;
   return std::move(admitted).error();
 }
@@ -91,7 +91,7 @@ std::optional<Error> ReceivingNegotiation::header_refusal() const {
 // --- STARTTLS
 
 void ReceivingNegotiation::handle_starttls() {
-  if (stream_.phase() != Phase::kFeatures || tls_floor_ == TlsRule::kNone) {
+  if (stream_.phase() != Phase::kFeatures || minimum_tls_ == TlsRule::kNone) {
     // RFC 6120 5.4.2.2: the failure, then the stream ends.
     stream_.write(starttls_xml("failure"));
     return stream_.fail({Code::kStreamOrder, "starttls"});

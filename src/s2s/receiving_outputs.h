@@ -26,9 +26,9 @@ struct CheckKey {
   std::string stream_id;
   std::string key;
 };
-// Policy here does not know whether the pair may be proved (Judge::must_ask): ask the node that knows. Where
-// the pair is not proved yet, then handle_admission; of a pair that is `proved`, an answer other than yes is
-// told by judge_again, once the judge knows it.
+// Policy here does not know whether the pair may be proved (StreamPolicy::must_ask): ask the node that knows.
+// Where the pair is not proved yet, then handle_admission; of a pair that is `proved`, an answer other than
+// yes is told by check_again, once the policy knows it.
 struct AskAdmission {
   Pair pair;
   bool proved = false;

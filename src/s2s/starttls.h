@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "s2s/judge.h"
+#include "s2s/stream_policy.h"
 #include "xmpp/xml.h"
 
 namespace sallyport::s2s {

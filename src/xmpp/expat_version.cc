@@ -22,7 +22,7 @@ ExpatFacts expat_facts() {
   return facts;
 }
 
-Result<void> judge_expat(const ExpatFacts& facts) {
+Result<void> check_expat(const ExpatFacts& facts) {
   const bool is_new = std::tuple(facts.major, facts.minor) >= std::tuple(2, 6);
   if (is_new || (facts.defers_reparsing && facts.limits_allocations)) return {};
   return {Code::kLibraryOutdated,

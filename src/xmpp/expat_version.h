@@ -25,6 +25,6 @@ struct ExpatFacts {
 ExpatFacts expat_facts();
 // Errors: kLibraryOutdated, for a library below 2.6.0 that lacks either of the two; the text names the
 // installed and the needed version.
-Result<void> judge_expat(const ExpatFacts& facts);
+Result<void> check_expat(const ExpatFacts& facts);
 
 }  // namespace sallyport::xmpp

@@ -23,16 +23,16 @@ TEST(ExpatVersion, what_lacks_the_fixes_is_refused) {
       {{1, 95, 8, false, false}, false, "ancient"},
   };
   for (const auto& one : cases) {
-    const Result<void> judged = judge_expat(one.facts);
-    EXPECT_EQ(judged.has_value(), one.good) << one.which;
-    if (!judged) {
-      EXPECT_EQ(judged.error().code, Code::kLibraryOutdated) << one.which;
+    const Result<void> validated = check_expat(one.facts);
+    EXPECT_EQ(validated.has_value(), one.good) << one.which;
+    if (!validated) {
+      EXPECT_EQ(validated.error().code, Code::kLibraryOutdated) << one.which;
     }
   }
 }
 
 TEST(ExpatVersion, the_refusal_names_the_installed_and_the_needed_version) {
-  const std::string text = judge_expat({2, 5, 0, true, false}).error().text;
+  const std::string text = check_expat({2, 5, 0, true, false}).error().text;
   EXPECT_NE(text.find("libexpat 2.5.0 is installed"), std::string::npos) << text;
   EXPECT_NE(text.find("2.5.0-1+deb12u5"), std::string::npos) << text;
 }
@@ -42,7 +42,7 @@ TEST(ExpatVersion, the_library_here_may_be_used) {
   const ExpatFacts facts = expat_facts();
   EXPECT_GE(facts.major, 2);
   EXPECT_TRUE(facts.defers_reparsing);
-  EXPECT_TRUE(judge_expat(facts)) << judge_expat(facts).error().text;
+  EXPECT_TRUE(check_expat(facts)) << check_expat(facts).error().text;
 }
 
 }  // namespace

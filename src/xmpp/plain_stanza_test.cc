@@ -81,7 +81,7 @@ TEST(PlainReader, what_servers_write_is_plain) {
   }
 }
 
-TEST(PlainReader, what_the_parser_must_judge_is_left_to_it) {
+TEST(PlainReader, what_the_parser_must_decide_is_left_to_it) {
   const std::string rows[] = {
       "",
       "<",

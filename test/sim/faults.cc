@@ -57,8 +57,8 @@ void World::plan_silence() {
     schedule_.at(some_time(), [this] {
       const std::size_t server = chance_.up_to(servers_.size() - 1);
       note(servers_[server]->config().name + " is parted from its node");
-      const bool is_inside = servers_[server]->config().next_hop.has_value();
-      network_.part(nodes_[server], is_inside ? core_node_ : edge_node_,
+      const bool is_internal = servers_[server]->config().next_hop.has_value();
+      network_.part(nodes_[server], is_internal ? core_node_ : edge_node_,
                     schedule_.now() + chance_.between(1s, 15s));
     });
   }
@@ -139,7 +139,7 @@ void World::check_uncertain() {
 }
 
 void World::check_resumed() {
-  const auto judge = [this](Time up, const std::string& from, const std::string& to) {
+  const auto check = [this](Time up, const std::string& from, const std::string& to) {
     const auto first = ledger_.first_arrival_of_those_sent_since(up, from, to);
     if (!first || *first > up + 15s)
       throw Violation("resumes", fmt::format("{} -> {} did not resume within 15 s from {:.6f} s on", from, to,
@@ -150,8 +150,8 @@ void World::check_resumed() {
     const bool again = std::ranges::any_of(
         restarts_, [up = up](const auto& other) { return other.first > up && other.first < up + 15s; });
     if (again) continue;
-    judge(up, "user@example.com", "user@ext.example");
-    judge(up, "user@ext.example", "user@example.com");
+    check(up, "user@example.com", "user@ext.example");
+    check(up, "user@ext.example", "user@example.com");
   }
 }
 

@@ -95,7 +95,7 @@ void Ledger::count_delivery(Entry& entry, std::uint64_t number, const xmpp::Stan
   if (entry.forged) violated("proof", number, "a forged stanza was delivered");
   if (outward(stanza.from().text()) != entry.from || outward(stanza.to().text()) != entry.to)
     violated("addresses", number, "it arrived as " + stanza.from().text() + " -> " + stanza.to().text());
-  judge_policy(entry, number);
+  check_policy(entry, number);
   // Only what somebody must answer for is missed.
   if (entry.sort == Sort::kMessage && entry.reliable && std::exchange(forget_next_, false)) return;
   const bool again = entry.delivered++ > 0;
@@ -144,7 +144,7 @@ void Ledger::failed(const xmpp::Stanza& stanza, const Error& error) {
 }
 
 // Refused all the time from its sending on: it must not arrive.
-void Ledger::judge_policy(const Entry& entry, std::uint64_t number) const {
+void Ledger::check_policy(const Entry& entry, std::uint64_t number) const {
   // In this world nobody sends an error that answers a message; presence may have been asked for.
   if (only_answers_.contains(entry.partner) && entry.from.find("@" + entry.partner) != entry.from.npos &&
       entry.sort != Sort::kResult && entry.sort != Sort::kPresence)

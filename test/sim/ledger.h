@@ -85,7 +85,7 @@ class Ledger {
   Entry* entry_of(std::string_view digits);
   void count_delivery(Entry& entry, std::uint64_t number, const xmpp::Stanza& stanza);
   void count_error(Entry& entry, std::uint64_t number, const xmpp::Stanza& stanza);
-  void judge_policy(const Entry& entry, std::uint64_t number) const;
+  void check_policy(const Entry& entry, std::uint64_t number) const;
   bool died_between(Time from, Time to) const;
   bool refused_meanwhile(const Entry& entry) const;
   bool given_up_since(Time from) const;

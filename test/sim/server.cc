@@ -64,7 +64,7 @@ void Server::handle_accepted(ConnId conn, const gate::Accepted& accepted, Now no
 void Server::handle_connected(ConnId conn, const gate::Connected& connected, Now now) {
   if (Shared* mine = shared(conn)) {
     const Pair first{mine->queues.begin()->first};
-    mine->machine.emplace(judge_, first, true, connected.direct_tls, now.mono);
+    mine->machine.emplace(policy_, first, true, connected.direct_tls, now.mono);
     mine->machine->handle_connected(now.mono);
     for (const auto& [pair, queue] : mine->queues) mine->machine->add_pair(pair, now.mono);
     after(*mine, now);

@@ -1,5 +1,5 @@
 // The XMPP servers of the simulation: honest ones, inside and outside, and one that is not. They stand on the
-// same machines as the nodes, under a judge of their own.
+// same machines as the nodes, under a check of their own.
 #pragma once
 
 #include <deque>
@@ -113,7 +113,7 @@ class Server : public gate::Role, private gate::PolicyView {
   Users& users_;
   Chance& chance_;
   gate::ConnIds ids_;
-  gate::JudgeAt judge_{*this};  // of shared streams
+  gate::StreamPolicyAt policy_{*this};  // of shared streams
   gate::Endpoint endpoint_;
   std::deque<gate::Output> outputs_;
   std::map<ConnId, std::unique_ptr<Shared>> shared_;

@@ -77,8 +77,8 @@ void World::post(Sort sort, const User& from, const std::string& from_jid, const
   };
   Server& server = *servers_[from.server];
   const xmpp::Jid from_address = jid(from_jid), to_address = jid(to_jid);
-  const bool is_inside = server.config().next_hop.has_value();
-  const std::string partner = is_inside ? to_address.domain().ascii() : from_address.domain().ascii();
+  const bool is_internal = server.config().next_hop.has_value();
+  const std::string partner = is_internal ? to_address.domain().ascii() : from_address.domain().ascii();
   const bool owns =
       std::ranges::find(server.config().domains, from_address.domain()) != server.config().domains.end();
   const std::uint64_t number = ledger_.sent({.sort = sort,

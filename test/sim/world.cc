@@ -45,13 +45,13 @@ void World::add_server(ServerConfig config, std::vector<std::string> trusts, std
       if (mine == domain || hostile) return Certificate{names, issuer};
     return std::nullopt;
   };
-  const bool is_inside = config.next_hop.has_value();
-  if (!is_inside)
+  const bool is_internal = config.next_hop.has_value();
+  if (!is_internal)
     for (const auto& domain : names) network_.set_name(domain, {at(address)});
   const std::size_t index = servers_.size();
   for (const auto& domain : names) {
     if (domain == "node-only.example") continue;
-    (is_inside ? inside_ : outside_).push_back({domain == kNode ? "room" : "user", index, domain});
+    (is_internal ? inside_ : outside_).push_back({domain == kNode ? "room" : "user", index, domain});
   }
   nodes_.push_back(network_.add(std::move(node)));
   Users& users = *this;
@@ -127,15 +127,15 @@ config::PolicyUpdate World::policy() const {
   update.policy.routes = {{.domain = name("ext2.example"), .address = host("198.51.100.1:5269")}};
   rules.routed = {name("ext2.example")};
   update.policy.served = {{.name = name("example.com"),
-                           .inside = name("example.com"),
+                           .internal_name = name("example.com"),
                            .servers = {host("10.0.0.20:5269")},
                            .trust = {}},
                           {.name = name("beta.example"),
-                           .inside = name("beta.example"),
+                           .internal_name = name("beta.example"),
                            .servers = {host("10.0.0.21:5269")},
                            .trust = config::Trust::kDialback},
                           {.name = name(kAlias),
-                           .inside = name(kNode),
+                           .internal_name = name(kNode),
                            .servers = {host("10.0.0.20:5269")},
                            .trust = {},
                            .is_alias = true}};

@@ -63,7 +63,7 @@ def check_include(path, kind, name):
     if layer not in USES:
         return f"`{layer}` is no layer"
     if path.name == "pch.h":
-        return None  # what the build reads first; the sources are judged by what they say themselves
+        return None  # what the build reads first; the sources are checked by their own lines
     if kind == '"':
         other = name.split("/")[0]
         if "/" not in name or other not in USES:

@@ -1,4 +1,4 @@
-#include "doors.h"
+#include "nodes.h"
 
 #include <cstdio>
 #include <cstdlib>
@@ -27,8 +27,10 @@ gate::CoreSetup core_setup() {
   config::PolicyUpdate update;
   update.policy.rules.local = {{name(kLocal)}};
   update.policy.rules.lists = {{.domain = *policy::DomainPattern::parse("*.outside.example"), .allow = true}};
-  update.policy.served = {
-      {.name = name(kLocal), .inside = name(kLocal), .servers = {host("127.0.0.20:5269")}, .trust = {}}};
+  update.policy.served = {{.name = name(kLocal),
+                           .internal_name = name(kLocal),
+                           .servers = {host("127.0.0.20:5269")},
+                           .trust = {}}};
   update.generation = 1;
   config::CertificatePem pem;
   pem.names = {kLocal};
@@ -47,7 +49,7 @@ gate::EdgeSetup edge_setup() {
 
 }  // namespace
 
-Doors::Doors() {
+Nodes::Nodes() {
   now_.civil = UnixTime(std::chrono::seconds(1'700'000'000));
   Random& random = *this;
   LogSink& sink = *this;
@@ -56,30 +58,30 @@ Doors::Doors() {
   run();
 }
 
-void Doors::fill(std::uint8_t* out, std::size_t size) {
+void Nodes::fill(std::uint8_t* out, std::size_t size) {
   for (std::size_t i = 0; i < size; ++i) {
     seed_ = seed_ * 6364136223846793005u + 1442695040888963407u;
     out[i] = static_cast<std::uint8_t>(seed_ >> 56);
   }
 }
 
-void Doors::log(LogEvent event) {
+void Nodes::log(LogEvent event) {
   if (event.level == LogLevel::kInfo || event.level == LogLevel::kDebug) return;
   std::fprintf(stderr, "%s\n", format_text(event, "").c_str());
 }
 
-gate::Role& Doors::role(int door) {
-  if (door == kEdge) return *edge_;
+gate::Role& Nodes::role(int node) {
+  if (node == kEdge) return *edge_;
   return *core_;
 }
 
-Doors::Line Doors::open(bool inward) {
-  int door = inward ? kEdge : kCore;
-  Line line{door, last_accepted_ += 2};
+Nodes::Line Nodes::open(bool inward) {
+  int node = inward ? kEdge : kCore;
+  Line line{node, last_accepted_ += 2};
   wires_[line].far =
       inward ? std::make_unique<FarEnd>(kRemote, kLocal) : std::make_unique<FarEnd>(kLocal, kRemote);
-  role(door).handle_accepted(line.second, {at("127.0.0.30"), at("127.0.0.1"), false}, now_);
-  reply(door, line.second);
+  role(node).handle_accepted(line.second, {at("127.0.0.30"), at("127.0.0.1"), false}, now_);
+  reply(node, line.second);
   run();
   if (!wires_[line].far->is_ready()) {
     std::fprintf(stderr, "the stream is not proved\n");
@@ -88,44 +90,44 @@ Doors::Line Doors::open(bool inward) {
   return line;
 }
 
-void Doors::feed(const Line& line, std::string_view bytes) {
+void Nodes::feed(const Line& line, std::string_view bytes) {
   role(line.first).handle_bytes(line.second, bytes, now_);
   run();
 }
 
-std::uint64_t Doors::delivered() const {
+std::uint64_t Nodes::delivered() const {
   std::uint64_t count = 0;
   for (const auto& [line, wire] : wires_)
     if (wire.far) count += wire.far->stanzas();
   return count;
 }
 
-void Doors::advance(Duration by) {
+void Nodes::advance(Duration by) {
   now_.mono += by;
-  for (int door : {kEdge, kCore}) {
-    auto due = role(door).poll_timeout();
-    if (due && *due <= now_.mono) role(door).handle_timeout(now_);
+  for (int node : {kEdge, kCore}) {
+    auto due = role(node).poll_timeout();
+    if (due && *due <= now_.mono) role(node).handle_timeout(now_);
   }
   run();
 }
 
-void Doors::run() {
+void Nodes::run() {
   while (drain(kEdge) | drain(kCore)) {
   }
 }
 
-bool Doors::drain(int door) {
+bool Nodes::drain(int node) {
   bool any = false;
-  while (auto output = role(door).poll()) {
-    obey(door, std::move(*output));
+  while (auto output = role(node).poll()) {
+    obey(node, std::move(*output));
     any = true;
   }
   return any;
 }
 
-void Doors::obey(int door, gate::Output output) {
+void Nodes::obey(int node, gate::Output output) {
   if (auto* flush = std::get_if<gate::Flush>(&output)) {
-    write(door, flush->conn);
+    write(node, flush->conn);
   } else if (auto* link = std::get_if<gate::DialLink>(&output)) {
     link_[kCore] = link->conn;
     wires_[{kCore, link_[kCore]}];
@@ -133,49 +135,49 @@ void Doors::obey(int door, gate::Output output) {
     edge_->handle_link(link_[kEdge], 0, at("127.0.0.2"), now_);
     core_->handle_link(link_[kCore], link->edge, at("127.0.0.1"), now_);
   } else if (auto* dial = std::get_if<gate::Dial>(&output)) {
-    wires_[{door, dial->conn}].far = std::make_unique<FarEnd>();
-    role(door).handle_connected(dial->conn, {at("127.0.0.30"), false, "bench"}, now_);
+    wires_[{node, dial->conn}].far = std::make_unique<FarEnd>();
+    role(node).handle_connected(dial->conn, {at("127.0.0.30"), false, "bench"}, now_);
   } else if (auto* order = std::get_if<gate::BeginTls>(&output)) {
-    secure(door, *order);
+    secure(node, *order);
   } else if (auto* push = std::get_if<gate::Prepare>(&output)) {
     auto decoded = config::decode_push(std::move(push->work));
     if (!decoded) std::exit(1);
     edge_->handle_prepared(push->id, config::PreparedPush{std::move(decoded->policy), nullptr}, now_);
   } else if (auto* over = std::get_if<gate::Disconnect>(&output)) {
-    write(door, over->conn);
-    wires_.erase({door, over->conn});
+    write(node, over->conn);
+    wires_.erase({node, over->conn});
   }
 }
 
-void Doors::write(int door, ConnId conn) {
-  auto found = wires_.find({door, conn});
+void Nodes::write(int node, ConnId conn) {
+  auto found = wires_.find({node, conn});
   if (found == wires_.end()) return;
   Wire& wire = found->second;
   bytes_.clear();
-  while (role(door).take_output(conn, bytes_, now_)) {
+  while (role(node).take_output(conn, bytes_, now_)) {
     wire.written += bytes_.size();
     if (wire.far) {
       wire.far->hear(bytes_);
     } else {
       // In pieces as a socket is read.
       for (std::size_t at_byte = 0; at_byte < bytes_.size(); at_byte += limits::kReadBytes)
-        role(1 - door).handle_bytes(link_[1 - door],
+        role(1 - node).handle_bytes(link_[1 - node],
                                     std::string_view(bytes_).substr(at_byte, limits::kReadBytes), now_);
     }
     bytes_.clear();
   }
-  role(door).handle_written(conn, wire.written, now_);
-  if (wire.far) reply(door, conn);
+  role(node).handle_written(conn, wire.written, now_);
+  if (wire.far) reply(node, conn);
 }
 
-void Doors::reply(int door, ConnId conn) {
-  std::string said = wires_[{door, conn}].far->take();
-  if (!said.empty()) role(door).handle_bytes(conn, said, now_);
+void Nodes::reply(int node, ConnId conn) {
+  std::string said = wires_[{node, conn}].far->take();
+  if (!said.empty()) role(node).handle_bytes(conn, said, now_);
 }
 
-void Doors::secure(int door, const gate::BeginTls& order) {
-  write(door, order.conn);
-  auto found = wires_.find({door, order.conn});
+void Nodes::secure(int node, const gate::BeginTls& order) {
+  write(node, order.conn);
+  auto found = wires_.find({node, order.conn});
   if (found == wires_.end()) return;
   s2s::TlsFacts facts;
   facts.version = "TLSv1.3";
@@ -186,8 +188,8 @@ void Doors::secure(int door, const gate::BeginTls& order) {
   facts.chain = {};
   facts.names.dns = {order.accepting ? found->second.far->own() : order.server_name};
   found->second.far->secured();
-  role(door).handle_tls(order.conn, std::move(facts), now_);
-  reply(door, order.conn);
+  role(node).handle_tls(order.conn, std::move(facts), now_);
+  reply(node, order.conn);
 }
 
 }  // namespace bench

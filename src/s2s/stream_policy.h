@@ -17,9 +17,9 @@ inline bool is_temporary(Code code) {
   return code != Code::kStreamHostUnknown && !code_row(code).name.starts_with("policy.");
 }
 
-class Judge {
+class StreamPolicy {
  public:
-  virtual ~Judge() = default;
+  virtual ~StreamPolicy() = default;
   // Whether streams to this domain are accepted here. Errors: kStreamHostUnknown and its reasons.
   virtual Result<void> serves(const xmpp::Domain& local) const = 0;
   // Whether the peer may start towards us for this pair. Errors: kPolicy*.
@@ -32,7 +32,7 @@ class Judge {
   virtual PeerRules rules(const Pair& pair) const = 0;
   // The least strict TLS rule that a stream whose header says `from`, `to` might live under: whether
   // STARTTLS is advertised as required. Proving each pair applies the pair's own rule again.
-  virtual TlsRule tls_floor(const xmpp::Domain& local, const std::optional<xmpp::Domain>& remote) const = 0;
+  virtual TlsRule minimum_tls(const xmpp::Domain& local, const std::optional<xmpp::Domain>& remote) const = 0;
 };
 
 }  // namespace sallyport::s2s

@@ -12,9 +12,9 @@
 
 namespace bench {
 
-class Doors : private sallyport::Random, private sallyport::LogSink {
+class Nodes : private sallyport::Random, private sallyport::LogSink {
  public:
-  Doors();
+  Nodes();
 
   // Opens an authenticated stream for stanzas: inward from the remote server, outward from the internal one.
   using Line = std::pair<int, sallyport::gate::ConnId>;
@@ -35,13 +35,13 @@ class Doors : private sallyport::Random, private sallyport::LogSink {
 
   void fill(std::uint8_t* out, std::size_t size) override;
   void log(sallyport::LogEvent event) override;
-  sallyport::gate::Role& role(int door);
+  sallyport::gate::Role& role(int node);
   void run();
-  bool drain(int door);
-  void obey(int door, sallyport::gate::Output output);
-  void write(int door, sallyport::gate::ConnId conn);
-  void secure(int door, const sallyport::gate::BeginTls& order);
-  void reply(int door, sallyport::gate::ConnId conn);
+  bool drain(int node);
+  void obey(int node, sallyport::gate::Output output);
+  void write(int node, sallyport::gate::ConnId conn);
+  void secure(int node, const sallyport::gate::BeginTls& order);
+  void reply(int node, sallyport::gate::ConnId conn);
 
   sallyport::Now now_{};
   std::uint64_t seed_ = 1;

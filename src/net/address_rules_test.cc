@@ -1,4 +1,4 @@
-#include "net/dial_judge.h"
+#include "net/address_rules.h"
 
 namespace sallyport::net {
 namespace {
@@ -9,13 +9,13 @@ config::Network network(const char* ip, std::uint8_t prefix) { return {dns::Ip::
 
 const std::vector<dns::Ip> kMachine{*dns::Ip::parse("203.0.113.5"), *dns::Ip::parse("2001:db8::5")};
 
-std::string said(const AddressJudge& judge, const char* ip, std::uint16_t port = 5269, bool trusted = false) {
+std::string said(const AddressRules& rules, const char* ip, std::uint16_t port = 5269, bool trusted = false) {
   const bool written_as_v6 = std::string_view(ip).find(':') != std::string_view::npos;
-  const auto ok = judge.judge(at(ip, port), written_as_v6, trusted, kMachine);
+  const auto ok = rules.check(at(ip, port), written_as_v6, trusted, kMachine);
   return ok ? "ok" : std::string(code_row(ok.error().code).name);
 }
 
-TEST(AddressJudge, a_special_address_is_refused_unless_trusted_or_allowed) {
+TEST(AddressRules, a_special_address_is_refused_unless_trusted_or_allowed) {
   struct Row {
     const char* ip;
     const char* from_dns;
@@ -40,8 +40,8 @@ TEST(AddressJudge, a_special_address_is_refused_unless_trusted_or_allowed) {
       {"224.0.0.1", "dial.address", "dial.address", "dial.address"},
       {"ff02::1", "dial.address", "dial.address", "dial.address"},
   };
-  const AddressJudge strict({});
-  const AddressJudge allowing({network("10.0.0.0", 104), network("fd00::", 8)});
+  const AddressRules strict({});
+  const AddressRules allowing({network("10.0.0.0", 104), network("fd00::", 8)});
   for (const auto& row : rows) {
     EXPECT_EQ(said(strict, row.ip), row.from_dns) << row.ip;
     EXPECT_EQ(said(strict, row.ip, 5269, true), row.trusted) << row.ip;
@@ -49,7 +49,7 @@ TEST(AddressJudge, a_special_address_is_refused_unless_trusted_or_allowed) {
   }
 }
 
-TEST(AddressJudge, a_refused_network_is_refused_though_it_is_global_or_allowed) {
+TEST(AddressRules, a_refused_network_is_refused_though_it_is_global_or_allowed) {
   struct Row {
     const char* ip;
     const char* from_dns;
@@ -62,16 +62,16 @@ TEST(AddressJudge, a_refused_network_is_refused_though_it_is_global_or_allowed) 
       {"198.51.100.7", "dial.address", "ok"},      {"198.51.101.7", "ok", "ok"},
       {"10.1.2.3", "dial.address", "ok"},          {"10.2.2.3", "ok", "ok"},
   };
-  const AddressJudge judge(
+  const AddressRules rules(
       {network("10.0.0.0", 104)},
       {network("2a00:1:2:3::", 96), network("198.51.100.0", 120), network("10.1.0.0", 112)});
   for (const auto& row : rows) {
-    EXPECT_EQ(said(judge, row.ip), row.from_dns) << row.ip;
-    EXPECT_EQ(said(judge, row.ip, 5269, true), row.trusted) << row.ip;
+    EXPECT_EQ(said(rules, row.ip), row.from_dns) << row.ip;
+    EXPECT_EQ(said(rules, row.ip, 5269, true), row.trusted) << row.ip;
   }
 }
 
-TEST(AddressJudge, own_listeners_are_never_dialled) {
+TEST(AddressRules, own_listeners_are_never_dialled) {
   struct Row {
     const char* own;
     const char* ip;
@@ -95,10 +95,10 @@ TEST(AddressJudge, own_listeners_are_never_dialled) {
       {"::", "203.0.113.5", 5270, "ok"},
   };
   for (const auto& row : rows) {
-    AddressJudge judge({network("::", 0)});
-    judge.set_own({at(row.own)});
-    EXPECT_EQ(said(judge, row.ip, row.port), row.expected) << row.own << " <- " << row.ip;
-    EXPECT_EQ(said(judge, row.ip, row.port, true), row.expected)
+    AddressRules rules({network("::", 0)});
+    rules.set_own({at(row.own)});
+    EXPECT_EQ(said(rules, row.ip, row.port), row.expected) << row.own << " <- " << row.ip;
+    EXPECT_EQ(said(rules, row.ip, row.port, true), row.expected)
         << row.own << " <- " << row.ip << ", trusted";
   }
 }

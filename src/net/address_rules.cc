@@ -1,4 +1,4 @@
-#include "net/dial_judge.h"
+#include "net/address_rules.h"
 
 #include <algorithm>
 
@@ -20,7 +20,7 @@ bool is_this_machine(const dns::Ip& ip, const std::vector<dns::Ip>& machine) {
 
 }  // namespace
 
-bool AddressJudge::is_own(const dns::SocketAddress& endpoint, const std::vector<dns::Ip>& machine) const {
+bool AddressRules::is_own(const dns::SocketAddress& endpoint, const std::vector<dns::Ip>& machine) const {
   return std::ranges::any_of(own_, [&](const dns::SocketAddress& own) {
     if (own.port != endpoint.port) return false;
     if (own.ip == endpoint.ip) return true;
@@ -28,7 +28,7 @@ bool AddressJudge::is_own(const dns::SocketAddress& endpoint, const std::vector<
   });
 }
 
-Result<void> AddressJudge::judge(const dns::SocketAddress& endpoint, bool written_as_v6, bool trusted,
+Result<void> AddressRules::check(const dns::SocketAddress& endpoint, bool written_as_v6, bool trusted,
                                  const std::vector<dns::Ip>& machine) const {
   if (is_own(endpoint, machine)) return {Code::kDialOwn, endpoint.text()};
   const auto kind = dns::classify(endpoint.ip, written_as_v6);
