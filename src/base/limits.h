@@ -111,6 +111,11 @@ inline constexpr std::size_t kDoubtStreamBytesMax = 32 * 1024;
 // Bytes that all streams of a role may hold for that reason; above it the oldest count as delivered earlier.
 // They are taken from kLinkCreditBytes meanwhile, of which this is a small part.
 inline constexpr std::size_t kDoubtBytesMax = 4 * 1024 * 1024;
+// A peer that has acknowledged nothing (XEP-0198) for so long, though it was asked, counts as dead.
+inline constexpr auto kAckTimeout = 60s;
+// How long the answer to a peer's request waits for stanzas that are not settled yet (XEP-0198 4 allows no
+// longer delay than a timeout): the peer asks again when it comes, and would otherwise ask in every round trip.
+inline constexpr auto kAckAnswerDelay = 1s;
 // RFC 6120 13.12: no server may announce a smaller `max-bytes` (XEP-0478). A smaller one is obeyed, with a
 // warning.
 inline constexpr std::size_t kPeerStanzaBytesMin = 10'000;

@@ -70,7 +70,7 @@ void Core::Impl::check_again(const Pair& pair, PairState& out, Now now) {
     if (const auto may = may_pass(pair, first.stanza, policy::Direction::kOut, now)) {
       outward.outboxes.put_back(pair, out.box, std::move(first));
     } else {
-      answer_internal(first.stanza, may.error(), setup.config.name.ascii(), now);
+      answer_queued(first, may.error(), setup.config.name.ascii(), now);
     }
   }
   release(out);

@@ -208,8 +208,10 @@ servers = ["10.0.0.20:5269"]
     s2s::Inbound& server = *servers_[conn];
     server.handle_bytes(bytes, now_.mono);
     while (auto output = server.poll()) {
-      if (const auto* received = std::get_if<s2s::StanzaReceived>(&*output))
+      if (const auto* received = std::get_if<s2s::StanzaReceived>(&*output)) {
         internal_.push_back(shown(received->stanza));
+        if (received->number) server.acknowledge(*received->number);
+      }
       if (const auto* tls = std::get_if<s2s::StartTls>(&*output)) {
         answers(conn);
         server.handle_tls(certificate(tls->own.ascii(), "partner.example"), now_.mono);

@@ -64,10 +64,16 @@ class Core::Impl {
     bool was_used() const { return stanzas > 0 || !box.empty() || !last_error.empty(); }
   };
   using PairEntry = xmpp::PairMap<PairState>::Entry;
-  void enqueue(const Pair& pair, xmpp::Stanza stanza, std::optional<ConnId> from, Now now);
+  // Where a stanza came from, and what its peer awaits.
+  struct Source {
+    ConnId conn;
+    std::optional<std::uint32_t> number;
+  };
+  void enqueue(const Pair& pair, xmpp::Stanza stanza, std::optional<Source> from, Now now);
   // Whether the pair's edge takes a stanza of that size now.
   bool has_way(const Pair& pair, PairState& out, std::size_t size);
-  void send(const Pair& pair, PairState& out, xmpp::Stanza stanza, Now now);
+  // `ticket`: the stanza's own, or 0.
+  void send(const Pair& pair, PairState& out, xmpp::Stanza stanza, Ticket ticket, Now now);
   void pump(const Pair& pair, PairState& out, Now now);
   void pump_all(Now now);
   void release(PairState& out);
@@ -78,6 +84,9 @@ class Core::Impl {
   Decided& up_to_date(Decided& decided, Now now);
   // Counts `count` stanzas as settled. nullptr where the ticket is not in use.
   PairEntry* note_settled(Ticket ticket, std::uint64_t count = 1);
+  // The stanza with that ticket of its own (or 0) needs its peer no more: it is settled, or answered.
+  void acknowledge(Ticket ticket, Now now);
+  void answer_queued(const Queued& queued, const Error& error, const std::string& leg, Now now);
   std::optional<std::size_t> choose_edge(const Pair& pair) const;
   // The one error for a stanza that an internal user sent; nothing where none may be sent.
   void answer_internal(const xmpp::Stanza& stanza, const Error& error, const std::string& leg, Now now);
@@ -174,7 +183,12 @@ class Core::Impl {
     Outboxes outboxes;
     xmpp::PairMap<PairState> map{};
     Sweep sweep{limits::kPairsRememberedMax};
-    Slots<PairEntry*> tickets{};
+    // One for each pair, and one for each stanza whose peer awaits an acknowledgement.
+    struct Ticketed {
+      PairEntry* pair;
+      std::optional<StreamReceipt> receipt{};
+    };
+    Slots<Ticketed> tickets{};
     std::size_t unsettled = 0;  // of all pairs
   };
   struct InwardStanzas {

@@ -112,8 +112,9 @@ void Core::Impl::move_away(std::size_t edge, Now now) {
   for (auto it = abandoned.rbegin(); it != abandoned.rend(); ++it) {
     note_settled(it->ticket);
     auto& [pair, out] = outward.map.get(it->pair);
+    const Ticket own = it->ticket == out.ticket ? 0 : it->ticket;
     outward.outboxes.put_front(pair, out.box,
-                               {std::move(it->stanza), 0, now.mono + limits::kDeliveryTimeout});
+                               {std::move(it->stanza), own, now.mono + limits::kDeliveryTimeout});
     if (it->sent) ++report.uncertain;
   }
   links.state[edge].give_up.reset();
@@ -130,6 +131,7 @@ void Core::Impl::give_up(std::size_t edge, Now now) {
     note_settled(entry.ticket);
     if (entry.sent) ++report.uncertain;
     answer_internal(entry.stanza, {Code::kLinkDown, {}}, setup.config.name.ascii(), now);
+    acknowledge(entry.ticket, now);
   }
 }
 

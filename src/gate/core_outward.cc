@@ -25,6 +25,7 @@ void Core::Impl::on(On<s2s::StanzaReceived>&& received, Now now) {
   const Pair pair{alias ? *alias : internal_name, remote};
   const xmpp::Domain& local = pair.local;
   xmpp::Stanza& stanza = received.event.stanza;
+  const auto number = received.event.number;
   if (auto mapped = policy.in_force->outward(stanza, remote); !mapped) {
     // It grew beyond the limit under the node's other name. There is no outward form to be answered by the
     // usual way, so the answer carries the internal names.
@@ -38,36 +39,40 @@ void Core::Impl::on(On<s2s::StanzaReceived>&& received, Now now) {
               {"code", std::string(row.name)}}});
     if (auto answer = xmpp::bounce(stanza, "policy-violation", row.sentence))
       endpoint.send(proved, std::move(*answer), 0, now);
+    if (number) endpoint.acknowledge({received.conn, *number}, now);
     return;
   }
   if (auto may = may_pass(pair, stanza, policy::Direction::kOut, now); !may) {
     state_of(pair).second.last_error = std::string(code_row(may.error().code).name);
     answer_internal(stanza, may.error(), setup.config.name.ascii(), now);
+    if (number) endpoint.acknowledge({received.conn, *number}, now);
     return;
   }
-  enqueue(pair, std::move(stanza), received.conn, now);
+  enqueue(pair, std::move(stanza), Source{received.conn, number}, now);
 }
 
-void Core::Impl::enqueue(const Pair& pair, xmpp::Stanza stanza, std::optional<ConnId> from, Now now) {
-  auto& [key, out] = state_of(pair);
+void Core::Impl::enqueue(const Pair& pair, xmpp::Stanza stanza, std::optional<Source> from, Now now) {
+  PairEntry& entry = state_of(pair);
+  auto& [key, out] = entry;
   const std::size_t size = stanza.xml().size();
+  Queued queued{std::move(stanza), 0, now.mono + limits::kDeliveryTimeout};
+  if (from && from->number)
+    queued.ticket = outward.tickets.put({&entry, StreamReceipt{from->conn, *from->number}});
   if (out.box.bytes() + size > setup.config.limits.pair_queue_bytes ||
       out.box.size() >= limits::kPairQueueStanzasMax) {
-    answer_internal(stanza, {Code::kDeliveryQueueFull, {}}, setup.config.name.ascii(), now);
-    return;
+    return answer_queued(queued, {Code::kDeliveryQueueFull, {}}, setup.config.name.ascii(), now);
   }
-  if (out.box.empty() && has_way(pair, out, size)) return send(pair, out, std::move(stanza), now);
-  Queued queued{std::move(stanza), 0, now.mono + limits::kDeliveryTimeout};
-  const bool has_room = outward.outboxes.push(key, out.box, queued, from ? endpoint.peer_source(*from) : "");
+  if (out.box.empty() && has_way(pair, out, size))
+    return send(pair, out, std::move(queued.stanza), queued.ticket, now);
+  const bool has_room =
+      outward.outboxes.push(key, out.box, queued, from ? endpoint.peer_source(from->conn) : "");
   answer_lost(now);
-  if (!has_room) {
-    answer_internal(queued.stanza, {Code::kDeliveryQueueFull, "too much waits"}, setup.config.name.ascii(),
-                    now);
-    return;
-  }
+  if (!has_room)
+    return answer_queued(queued, {Code::kDeliveryQueueFull, "too much waits"}, setup.config.name.ascii(),
+                         now);
   pump(key, out, now);
-  if (from && out.box.bytes() > limits::kPairQueueHoldBytes && out.held.insert(*from).second)
-    endpoint.hold(*from, true);
+  if (from && out.box.bytes() > limits::kPairQueueHoldBytes && out.held.insert(from->conn).second)
+    endpoint.hold(from->conn, true);
 }
 
 // Rendezvous: each edge gets a number for the pair, the highest linked one carries it, so that a pair moves
@@ -91,20 +96,23 @@ bool Core::Impl::has_way(const Pair& pair, PairState& out, std::size_t size) {
   return links.ends.at(*out.edge).session().can_send(pair, size);
 }
 
-void Core::Impl::send(const Pair& pair, PairState& out, xmpp::Stanza stanza, Now now) {
-  if (out.ticket == 0) out.ticket = outward.tickets.put(outward.map.find(pair));
+void Core::Impl::send(const Pair& pair, PairState& out, xmpp::Stanza stanza, Ticket ticket, Now now) {
+  if (out.ticket == 0) out.ticket = outward.tickets.put({outward.map.find(pair)});
   if (out.stanzas++ == 0) out.since = now.civil;
   out.bytes_sent += stanza.xml().size();
   ++report.out;
   ++out.unsettled;
   ++outward.unsettled;
-  links.ends.at(*out.edge).session().send(pair, std::move(stanza), out.ticket, now.mono);
+  links.ends.at(*out.edge).session().send(pair, std::move(stanza), ticket == 0 ? out.ticket : ticket,
+                                          now.mono);
 }
 
 void Core::Impl::pump(const Pair& pair, PairState& out, Now now) {
   if (out.box.empty()) return;
-  while (!out.box.empty() && has_way(pair, out, out.box.front().stanza.xml().size()))
-    send(pair, out, outward.outboxes.pop(out.box).stanza, now);
+  while (!out.box.empty() && has_way(pair, out, out.box.front().stanza.xml().size())) {
+    Queued queued = outward.outboxes.pop(out.box);
+    send(pair, out, std::move(queued.stanza), queued.ticket, now);
+  }
   release(out);
 }
 
@@ -128,7 +136,7 @@ void Core::Impl::answer_lost(Now now) {
           any_ready() ? Error{Code::kDeliveryTimeout, "no credit from the edge"} : Error{Code::kLinkDown, {}};
       out.last_error = std::string(code_row(error.code).name);
     }
-    answer_internal(lost->queued.stanza, error, setup.config.name.ascii(), now);
+    answer_queued(lost->queued, error, setup.config.name.ascii(), now);
     release(out);
   }
 }
@@ -144,16 +152,27 @@ Core::Impl::PairEntry& Core::Impl::state_of(const Pair& pair) {
 }
 
 Core::Impl::PairEntry* Core::Impl::note_settled(Ticket ticket, std::uint64_t count) {
-  PairEntry** found = outward.tickets.get(ticket);
+  const OutwardPairs::Ticketed* found = outward.tickets.get(ticket);
   if (found == nullptr) return nullptr;
-  (*found)->second.unsettled -= count;
+  found->pair->second.unsettled -= count;
   outward.unsettled -= count;
-  return *found;
+  return found->pair;
+}
+
+void Core::Impl::acknowledge(Ticket ticket, Now now) {
+  const OutwardPairs::Ticketed* found = outward.tickets.get(ticket);
+  if (found != nullptr && found->receipt) endpoint.acknowledge(*outward.tickets.take(ticket)->receipt, now);
+}
+
+void Core::Impl::answer_queued(const Queued& queued, const Error& error, const std::string& leg, Now now) {
+  answer_internal(queued.stanza, error, leg, now);
+  acknowledge(queued.ticket, now);
 }
 
 void Core::Impl::on(std::size_t edge, link::Settled&& settled, Now now) {
   PairEntry* entry = note_settled(settled.ticket, settled.count);
   if (entry == nullptr) return;
+  acknowledge(settled.ticket, now);
   PairState& out = entry->second;
   if (!settled.outcome) {
     if (!out.last_error.empty()) out.last_error.clear();

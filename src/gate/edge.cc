@@ -216,23 +216,30 @@ void Edge::Impl::on(On<s2s::StanzaReceived>&& received, Now now) {
     in.provenance_of = conn;
     in.provenance = {std::string(s2s::method_name(event.proof.method())), endpoint.peer_text(conn)};
   }
+  const Ticket ticket = event.number ? inward.receipts.put({conn, *event.number}) : 0;
   if (in.box.empty() && served.link && served.link->session().can_send(pair, event.stanza.xml().size())) {
-    served.link->session().send(pair, std::move(event.stanza), 0, now.mono, in.provenance);
+    served.link->session().send(pair, std::move(event.stanza), ticket, now.mono, in.provenance);
     return;
   }
-  Queued queued{std::move(event.stanza)};
+  Queued queued{std::move(event.stanza), ticket};
   const bool has_room = inward.outboxes.push(pair, in.box, queued);
   answer_lost(now);
-  if (!has_room) return refuse_inward(pair, queued.stanza, now);
+  if (!has_room) return refuse_inward(pair, queued, now);
   if (in.held.insert(conn).second) endpoint.hold(conn, true);
+}
+
+void Edge::Impl::acknowledge(Ticket ticket, Now now) {
+  if (const auto receipt = inward.receipts.take(ticket)) endpoint.acknowledge(*receipt, now);
 }
 
 void Edge::Impl::pump_inward(const Pair& pair, Now now) {
   auto* found = inward.map.find(pair);
   if (found == nullptr || !served.link) return;
   Inward& in = found->second;
-  while (!in.box.empty() && served.link->session().can_send(pair, in.box.front().stanza.xml().size()))
-    served.link->session().send(pair, inward.outboxes.pop(in.box).stanza, 0, now.mono, in.provenance);
+  while (!in.box.empty() && served.link->session().can_send(pair, in.box.front().stanza.xml().size())) {
+    Queued queued = inward.outboxes.pop(in.box);
+    served.link->session().send(pair, std::move(queued.stanza), queued.ticket, now.mono, in.provenance);
+  }
   if (!in.box.empty()) return;
   for (const ConnId conn : in.held) endpoint.hold(conn, false);
   in.held.clear();

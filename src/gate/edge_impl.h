@@ -46,7 +46,10 @@ class Edge::Impl {
   void on(On<s2s::CheckKey>&& check, Now now);
   // Stanzas that made room for those of another peer are answered.
   void answer_lost(Now now);
-  void refuse_inward(const Pair& pair, const xmpp::Stanza& stanza, Now now);
+  void refuse_inward(const Pair& pair, const Queued& queued, Now now);
+  // The stanza with that ticket of its own (or 0) needs its peer no more: the core settled it, or it was
+  // answered.
+  void acknowledge(Ticket ticket, Now now);
 
   // --- edge_link.cc
   void handle_link(ConnId conn, std::size_t peer, const dns::SocketAddress& address, Now now);
@@ -69,7 +72,7 @@ class Edge::Impl {
   static link::Answer answer_to(const link::AdmitAsk&, Now) { return not_for_edges(); }
   static link::Answer not_for_edges() { return Error{Code::kControlRefused, "not across the link"}; }
   // For cores only: an edge gives its stanzas no tickets, and pushes nothing.
-  void on(link::Settled&&, Now) {}
+  void on(link::Settled&& settled, Now now) { acknowledge(settled.ticket, now); }
   void on(link::PushDone&&, Now) {}
   void handle_prepared(std::uint64_t id, Result<config::PreparedPush> prepared, Now now);
   bool awaits_policy(const Pair& pair, Now now) const;
@@ -174,6 +177,7 @@ class Edge::Impl {
     Outboxes outboxes;
     xmpp::PairMap<Inward> map{};
     Sweep sweep{limits::kPairsRememberedMax};
+    Slots<StreamReceipt> receipts{};  // by ticket, of stanzas that a peer awaits an acknowledgement of
   };
   // Questions that the core has not answered yet.
   struct Questions {

@@ -122,6 +122,7 @@ void Edge::Impl::forget(Now now) {
   questions.admissions.clear();
   // Stanzas on their way inward have no receiver any more; sent again later, they might arrive twice.
   report.refused += served.link->session().abandon().size();
+  inward.receipts = {};
   outputs.push_back(Discard{policy.view.use(nullptr)});
   outputs.push_back(UseCredentials{});
   served.is_dead = true;

@@ -31,11 +31,12 @@ void Edge::Impl::on(On<s2s::CheckKey>&& check, Now now) {
 
 // Their streams stay held: others of the pair wait behind them.
 void Edge::Impl::answer_lost(Now now) {
-  while (auto lost = inward.outboxes.poll()) refuse_inward(*lost->pair, lost->queued.stanza, now);
+  while (auto lost = inward.outboxes.poll()) refuse_inward(*lost->pair, lost->queued, now);
 }
 
 // The core has not heard of the stanza, so that the edge answers it.
-void Edge::Impl::refuse_inward(const Pair& pair, const xmpp::Stanza& stanza, Now now) {
+void Edge::Impl::refuse_inward(const Pair& pair, const Queued& queued, Now now) {
+  const xmpp::Stanza& stanza = queued.stanza;
   ++report.refused;
   const auto& row = code_row(Code::kDeliveryQueueFull);
   log.log({LogLevel::kInfo,
@@ -48,6 +49,7 @@ void Edge::Impl::refuse_inward(const Pair& pair, const xmpp::Stanza& stanza, Now
   const auto condition = stanza_condition(Code::kDeliveryQueueFull, Sender::kPublic);
   if (auto answer = xmpp::bounce(stanza, condition, row.sentence))
     endpoint.send(pair, std::move(*answer), 0, now);
+  acknowledge(queued.ticket, now);
 }
 
 }  // namespace sallyport::gate

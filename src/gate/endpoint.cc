@@ -227,6 +227,14 @@ void Endpoint::handle_admission(ConnId conn, const Pair& pair, Result<void> answ
   after(conn, now);
 }
 
+void Endpoint::acknowledge(const StreamReceipt& receipt, Now now) {
+  Stream* stream = find(receipt.conn);
+  if (stream == nullptr || stream->in() == nullptr) return;
+  stream->in()->acknowledge(receipt.number);
+  flush(receipt.conn, *stream);
+  set_timer(receipt.conn, *stream);
+}
+
 void Endpoint::hold(ConnId conn, bool on) {
   Stream* stream = find(conn);
   if (stream == nullptr || (!on && stream->holds == 0)) return;

@@ -46,6 +46,11 @@ struct On {
   ConnId conn;
   Event event;
 };
+// A stanza that came on a stream, and whose peer awaits an acknowledgement (s2s::StanzaReceived::number).
+struct StreamReceipt {
+  ConnId conn;
+  std::uint32_t number;
+};
 // The stanza counts as delivered (s2s/send_lane.h).
 struct StanzaDelivered {
   Ticket ticket;
@@ -87,6 +92,7 @@ struct EndpointCounters {
   std::uint64_t bytes_in = 0;
   std::uint64_t bytes_out = 0;
   std::uint64_t refused_streams = 0;
+  std::uint64_t sent_again = 0;  // not acknowledged on a stream that ended: the peer may get them twice
   std::uint64_t uncertain = 0;  // DESIGN invariant 6: written to a stream that ended before anyone could know
 };
 
@@ -125,6 +131,8 @@ class Endpoint {
                   Now now);
   void handle_key_checked(ConnId conn, const Pair& pair, const std::string& stream_id, Result<bool> valid,
                           Now now);
+  // The stanza needs no peer any more: it is settled, or answered.
+  void acknowledge(const StreamReceipt& receipt, Now now);
   void handle_admission(ConnId conn, const Pair& pair, Result<void> answer, Now now);
   // Stops or resumes reading what comes on a connection (back-pressure). Counted: reading resumes when each
   // pair that stopped it has resumed, since a stream may carry several.
@@ -277,6 +285,7 @@ class Endpoint {
   void deliver(const Queued& queued) {
     if (queued.ticket != 0) emit(StanzaDelivered{queued.ticket});
   }
+  void send_again(const Pair& pair, Outgoing& out, std::size_t count, const std::optional<Error>& error);
   void return_all(Outgoing& out, const Error& error);
   void return_lost();
   void give_back(Queued& queued, const Error& error);

@@ -167,6 +167,7 @@ bool Endpoint::on(ConnId conn, Stream& stream, s2s::SendEnded&& ended, Now) {
   if (out == nullptr) return true;
   for (std::size_t left = ended.unsent; left > 0; --left)
     outboxes_.put_front(*stream.target, out->box, out->box.take_newest_sent());
+  send_again(*stream.target, *out, ended.unacknowledged, ended.peer_error);
   while (out->box.in_flight() > 0) {
     Queued queued = out->box.take_oldest_sent();
     if (ended.peer_error && queued.stanza.kind() != xmpp::StanzaKind::kPresence) {
@@ -176,6 +177,26 @@ bool Endpoint::on(ConnId conn, Stream& stream, s2s::SendEnded&& ended, Now) {
     }
   }
   return true;
+}
+
+// The peer acknowledges stanzas, and has not acknowledged the last `count` of those in flight: messages and
+// presence are sent again, once, ahead of what waits. A request is not, because its effect could be had
+// twice; its sender is told that nothing is known.
+void Endpoint::send_again(const Pair& pair, Outgoing& out, std::size_t count,
+                          const std::optional<Error>& error) {
+  std::vector<Queued> answered;
+  for (; count > 0; --count) {
+    Queued queued = out.box.take_newest_sent();
+    const bool may_repeat = queued.stanza.kind() != xmpp::StanzaKind::kIq;
+    if (may_repeat && !std::exchange(queued.sent_again, true)) {
+      ++counters_.sent_again;
+      outboxes_.put_front(pair, out.box, std::move(queued));
+    } else {
+      answered.push_back(std::move(queued));
+    }
+  }
+  for (auto it = answered.rbegin(); it != answered.rend(); ++it)
+    give_back(*it, {Code::kDeliveryUncertain, error ? error->text : std::string()});
 }
 
 // --- what all have in common

@@ -39,7 +39,8 @@ struct Queued {
   xmpp::Stanza stanza;
   Ticket ticket = 0;
   Time deadline = kNoDeadline;
-  std::uint32_t feed = 0;  // which of the outbox's feeds it came from
+  std::uint32_t feed = 0;   // which of the outbox's feeds it came from
+  bool sent_again = false;  // a stream ended that may have brought it to the peer
 };
 
 // One pair's. Changed by the Outboxes that it belongs to; it does not move while something waits in it.

@@ -9,6 +9,7 @@
 #include "s2s/receiving_negotiation.h"
 #include "s2s/session.h"
 #include "s2s/starttls.h"
+#include "s2s/stream_management.h"
 
 namespace sallyport::s2s {
 
@@ -20,7 +21,8 @@ class Inbound::Impl final : private StreamHandler {
         session_(stream_, Session::Entity::kReceiving),
         admission_(stream_, policy, session_.receiving(), outputs_),
         negotiation_(stream_, policy, random, admission_, outputs_, direct_tls),
-        dialback_(stream_, policy, admission_, session_.receiving(), outputs_) {}
+        dialback_(stream_, policy, admission_, session_.receiving(), outputs_),
+        acks_(stream_) {}
 
   Stream& stream() { return stream_; }
   const std::vector<PeerProof>& proofs() const { return session_.receiving().proofs(); }
@@ -38,15 +40,18 @@ class Inbound::Impl final : private StreamHandler {
   void handle_timeout(Time now);
   std::optional<Time> poll_timeout() const;
   void check_again(Time now);
+  void acknowledge(std::uint32_t number) { acks_.handle(number); }
 
  private:
   void handle_header(const xmpp::StreamHeader& header) override;
   void handle_element(const xmpp::Element& element) override;
   void handle_stanza(xmpp::Stanza stanza) override;
   void handle_bad_stanza(xmpp::BadStanza stanza) override {
+    acks_.skip();
     handle_rejected(session_.reject(std::move(stanza)));
   }
   void write_header() override;
+  void write_before_footer() override { acks_.close(); }
   void handle_end(std::optional<Error> error) override;
   bool has_outputs() const override { return !outputs_.empty(); }
 
@@ -59,6 +64,7 @@ class Inbound::Impl final : private StreamHandler {
   Admission admission_;
   ReceivingNegotiation negotiation_;
   ReceivingDialback dialback_;
+  AckAnswers acks_;
 };
 
 // --- from the peer
@@ -82,14 +88,19 @@ void Inbound::Impl::handle_element(const xmpp::Element& element) {
   if (negotiation_.is_tls_missing()) return stream_.fail({Code::kTlsRequired, bounded(name)});
   if (element.name.space == xmpp::ns::kSasl) return negotiation_.handle_sasl(element);
   if (element.name.space == xmpp::ns::kDialback) return dialback_.handle_element(element);
+  if (element.name.space == kManagement) return acks_.handle_element(element, !proofs().empty());
   stream_.fail({Code::kStanzaUnknown, bounded(name)});
 }
 
 void Inbound::Impl::handle_stanza(xmpp::Stanza stanza) {
+  // After our footer no acknowledgement can follow: the peer deals with the stanza as one that was not read.
+  if (acks_.is_on() && stream_.is_over()) return;
   if (const PeerProof* proof = session_.proof_of(stanza)) {
-    outputs_.emplace_back(std::in_place_type<StanzaReceived>, *proof, std::move(stanza));
+    outputs_.emplace_back(std::in_place_type<StanzaReceived>, *proof, std::move(stanza),
+                          acks_.handle_received());
     return;
   }
+  acks_.skip();
   handle_rejected(session_.reject(std::as_const(stanza)));
 }
 
@@ -145,6 +156,7 @@ std::optional<Time> Inbound::Impl::poll_timeout() const {
                              : stream_.last_moved() + limits::kStreamIdleTimeout;
   if (is_tls_awaited()) at = std::min(at, accepted_at + limits::kTlsTimeout);
   if (stream_.parser_deadline()) at = std::min(at, *stream_.parser_deadline());
+  if (const auto answer = acks_.deadline()) at = std::min(at, *answer);
   return dialback_.earliest(at);
 }
 
@@ -154,6 +166,7 @@ void Inbound::Impl::handle_timeout(Time now) {
   if (stream_.phase() == Phase::kClosing) return stream_.handle_close_timeout();
   stream_.handle_parser_timeout();
   dialback_.expire();
+  acks_.handle_timeout(now);
   if (stream_.is_over()) return;
   const Time accepted_at = negotiation_.accepted_at();
   if (is_tls_awaited() && now >= accepted_at + limits::kTlsTimeout)
@@ -214,6 +227,7 @@ void Inbound::handle_disconnected(std::optional<Error> why) {
   impl_->stream().handle_disconnected(std::move(why));
 }
 void Inbound::check_again(Time now) { impl_->check_again(now); }
+void Inbound::acknowledge(std::uint32_t number) { impl_->acknowledge(number); }
 void Inbound::close(std::optional<Error> reason, Time now) { impl_->stream().close(std::move(reason), now); }
 std::optional<InboundOutput> Inbound::poll() { return impl_->poll(); }
 bool Inbound::take_output(std::string& out) { return impl_->stream().output().take(out); }

@@ -67,6 +67,9 @@ class Inbound {
   // The connection is gone. Closed is then the last output, with `why` or kStreamLost; no byte is written.
   void handle_disconnected(std::optional<Error> why = std::nullopt);
 
+  // Somebody is responsible for the stanza of that StanzaReceived::number, whom the loss of it here does not
+  // concern: it is acknowledged (XEP-0198 4).
+  void acknowledge(std::uint32_t number);
   // Policy changed: pairs that are no longer admitted end (stream error only if none is left).
   void check_again(Time now);
   // Ends the stream with a stream error, or cleanly with none.

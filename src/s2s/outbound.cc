@@ -7,6 +7,7 @@
 #include "s2s/initiating_dialback.h"
 #include "s2s/initiating_negotiation.h"
 #include "s2s/session.h"
+#include "s2s/stream_management.h"
 
 namespace sallyport::s2s {
 
@@ -18,7 +19,8 @@ class Outbound::Impl final : private StreamHandler {
       : stream_(*this, Phase::kHeader, now),
         session_(stream_, Session::Entity::kInitiating),
         negotiation_(stream_, policy, session_.sending(), outputs_, first, {direct_tls, may_use_external}),
-        dialback_(stream_, policy, session_, outputs_, first, authenticate_first) {}
+        dialback_(stream_, policy, session_, outputs_, first, authenticate_first),
+        acks_(stream_, session_.sending()) {}
 
   Stream& stream() { return stream_; }
   const Stream& stream() const { return stream_; }
@@ -39,11 +41,23 @@ class Outbound::Impl final : private StreamHandler {
   void handle_written(std::uint64_t total, Time now);
   void confirm(std::uint64_t mark);
   void check_again(Time now);
-  bool is_quiet() const { return stream_.output().empty() && outputs_.empty() && !dialback_.is_pending(); }
+  bool send(const PeerProof& proof, const xmpp::Stanza& stanza, Time now) {
+    if (!session_.send(proof, stanza, now)) return false;
+    acks_.handle_sent();
+    return true;
+  }
+  bool is_acknowledged() const { return acks_.is_on(); }
+  bool is_quiet() const {
+    return stream_.output().empty() && outputs_.empty() && !dialback_.is_pending() && !acks_.deadline();
+  }
 
  private:
   void handle_header(const xmpp::StreamHeader& header) override { negotiation_.handle_header(header); }
-  void handle_element(const xmpp::Element& element) override;
+  void handle_element(const xmpp::Element& element) override {
+    if (element.name.space == kManagement) return handle_management(element);
+    handle_negotiation(element);
+    if (!session_.sending().proofs().empty()) acks_.start();
+  }
   void handle_stanza(xmpp::Stanza stanza) override {
     handle_rejected(session_.reject(std::as_const(stanza)));
   }
@@ -51,9 +65,12 @@ class Outbound::Impl final : private StreamHandler {
     handle_rejected(session_.reject(std::move(stanza)));
   }
   void write_header() override { negotiation_.write_header(); }
+  void write_before_footer() override {}
   void handle_end(std::optional<Error> error) override;
   bool has_outputs() const override { return !outputs_.empty(); }
 
+  void handle_negotiation(const xmpp::Element& element);
+  void handle_management(const xmpp::Element& element);
   // The receiving lane is not open here: it rejects every stanza with an error.
   void handle_rejected(const Result<StanzaRejected>& rejected) {
     if (!stream_.is_over()) stream_.fail(rejected.error());
@@ -65,13 +82,15 @@ class Outbound::Impl final : private StreamHandler {
   Session session_;
   InitiatingNegotiation negotiation_;
   InitiatingDialback dialback_;
+  AckRequests acks_;
 };
 
 // --- from the peer
 
-void Outbound::Impl::handle_element(const xmpp::Element& element) {
+void Outbound::Impl::handle_negotiation(const xmpp::Element& element) {
   const std::string& name = element.name.local;
   if (element.name.is(xmpp::ns::kStreams, "features")) {
+    acks_.handle_features(element);
     if (negotiation_.handle_features(element, dialback_.may_prove_first()))
       dialback_.start(negotiation_.result());
     return;
@@ -84,6 +103,12 @@ void Outbound::Impl::handle_element(const xmpp::Element& element) {
   if (element.name.space != xmpp::ns::kDialback) return stream_.fail_order(name);
   if (!negotiation_.is_ended()) return stream_.fail({Code::kDialbackUnsolicited, bounded(name)});
   dialback_.handle_element(element);
+}
+
+void Outbound::Impl::handle_management(const xmpp::Element& element) {
+  AckRequests::Outcome outcome = acks_.handle_element(element);
+  if (outcome.delivered) outputs_.push_back(*outcome.delivered);
+  if (outcome.in_doubt) outputs_.push_back(*outcome.in_doubt);
 }
 
 // --- from the owner
@@ -140,6 +165,7 @@ std::optional<Time> Outbound::Impl::poll_timeout() const {
   if (stream_.phase() == Phase::kClosing) return stream_.close_deadline();
   Time at = negotiation_.is_ended() ? idle_deadline() : negotiation_.deadline();
   if (stream_.parser_deadline()) at = std::min(at, *stream_.parser_deadline());
+  if (const auto ack = acks_.deadline()) at = std::min(at, *ack);
   return dialback_.earliest(at);
 }
 
@@ -157,6 +183,8 @@ void Outbound::Impl::handle_timeout(Time now) {
       stream_.fail({Code::kStreamNegotiationTimeout, std::string(phase_name(stream_.phase()))});
     return;
   }
+  if (const auto ack = acks_.deadline(); ack && now >= *ack)
+    return stream_.fail({Code::kStreamAckTimeout, {}});
   if (now >= idle_deadline()) stream_.begin_close(Error{Code::kStreamIdle, {}});
 }
 
@@ -203,8 +231,9 @@ void Outbound::verify(const Pair& pair, const std::string& stream_id, const std:
   impl_->verify(pair, stream_id, key, now);
 }
 bool Outbound::send(const PeerProof& proof, const xmpp::Stanza& stanza, Time now) {
-  return impl_->session().send(proof, stanza, now);
+  return impl_->send(proof, stanza, now);
 }
+bool Outbound::is_acknowledged() const { return impl_->is_acknowledged(); }
 bool Outbound::takes(const xmpp::Stanza& stanza) const { return impl_->session().sending().takes(stanza); }
 bool Outbound::is_full() const { return impl_->session().sending().is_full(); }
 void Outbound::handle_written(std::uint64_t total, Time now) { impl_->handle_written(total, now); }

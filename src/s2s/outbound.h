@@ -90,6 +90,8 @@ class Outbound {
   // As the peer announced them last: before it accepted EXTERNAL, those for a server that it does not know
   // yet.
   const StreamLimits& peer_limits() const;
+  // Whether the peer acknowledges stanzas (XEP-0198).
+  bool is_acknowledged() const;
   // Nothing is sent, asked or awaited: it may be closed for idleness.
   bool is_quiet() const;
 

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -19,9 +20,13 @@ namespace sallyport::s2s {
 
 // A stanza of a proved pair.
 struct StanzaReceived {
-  StanzaReceived(PeerProof by, xmpp::Stanza what) : proof(std::move(by)), stanza(std::move(what)) {}
+  StanzaReceived(PeerProof by, xmpp::Stanza what, std::optional<std::uint32_t> count)
+      : proof(std::move(by)), stanza(std::move(what)), number(count) {}
   PeerProof proof;
   xmpp::Stanza stanza;
+  // Where the peer awaits an acknowledgement: then Inbound::acknowledge, once somebody is responsible for the
+  // stanza whom its loss here does not concern.
+  std::optional<std::uint32_t> number;
 };
 // A stanza of a proved pair that cannot be moved: it is no stanza from or for anybody, or check_again ended
 // its pair while others live on this stream. To be answered with stanza.error, where its sender can be, and

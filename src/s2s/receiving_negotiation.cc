@@ -6,6 +6,7 @@
 #include "s2s/dialback.h"
 #include "s2s/starttls.h"
 #include "s2s/stream_limits.h"
+#include "s2s/stream_management.h"
 
 namespace sallyport::s2s {
 
@@ -67,6 +68,7 @@ void ReceivingNegotiation::write_features() {
   } else {
     stream_.set_phase(Phase::kReady);
     stream_.raise_limits();
+    stream_.write(management_feature_xml());
   }
   // RFC 6120 5.3.1: nothing else is offered where TLS must come first.
   if (!is_tls_missing()) {

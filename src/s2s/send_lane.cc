@@ -13,12 +13,22 @@ std::optional<InDoubt> SendLane::handle_written(std::uint64_t total, std::uint64
   if (end - total <= limits::kWriteQueueBytesMax / 2) full_ = false;
   while (!recent_ends_.empty() && recent_ends_.front() + limits::kWriteWindowBytes < total)
     recent_ends_.drop_front();
-  InDoubt now{total, 0};
-  while (in_doubt_ < in_flight_.size() && in_flight_[in_doubt_].end <= total)
+  return acknowledged_ ? std::nullopt : doubt_written();
+}
+
+std::optional<InDoubt> SendLane::doubt_written() {
+  InDoubt now{written_, 0};
+  while (in_doubt_ < in_flight_.size() && in_flight_[in_doubt_].end <= written_)
     now.bytes += in_flight_[in_doubt_++].bytes;
   if (now.bytes == 0) return std::nullopt;
   doubt_bytes_ += now.bytes;
   return now;
+}
+
+std::optional<Delivered> SendLane::acknowledge(std::size_t count) {
+  if (count == 0) return std::nullopt;
+  for (std::size_t left = count; left > 0; --left) in_flight_.drop_front();
+  return Delivered{count, 0};
 }
 
 std::optional<Delivered> SendLane::overflow() {
@@ -49,9 +59,15 @@ SendEnded SendLane::end(std::uint64_t taken, bool broken, std::optional<Error> p
   SendEnded ended;
   ended.doubted_bytes = std::exchange(doubt_bytes_, 0);
   if (!broken) ended.peer_error = std::move(peer_error);
-  while (in_flight_.size() > in_doubt_ && (broken || in_flight_.back().end > taken)) {
+  const std::uint64_t reached = broken ? written_ : taken;
+  while (in_flight_.size() > in_doubt_ && in_flight_.back().end > reached) {
     ++ended.unsent;
     in_flight_.drop_back();
+  }
+  if (acknowledged_) {
+    ended.unacknowledged = ended.uncertain = in_flight_.size();
+    in_flight_.clear();
+    return ended;
   }
   const std::size_t not_written = in_flight_.size() - in_doubt_;
   ended.uncertain = broken || ended.peer_error ? in_flight_.size() : not_written;

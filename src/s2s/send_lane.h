@@ -5,10 +5,11 @@
 // stream ends, as unsent or as one that the peer may not have read. Reports are counts in the order of
 // writing, so the owner keeps the stanzas themselves in a queue and takes them from its front.
 //
-// A stanza in the socket has not been read yet, and without acknowledgements (XEP-0198) no peer reports that
-// it has: a peer that ends its stream with an error, because of one stanza that it does not accept, reads
-// nothing after that one. A stanza that the socket took is therefore in doubt until the
-// owner confirms it, limits::kDoubtDelay later (docs/delivery.md).
+// A stanza in the socket has not been read yet. A peer with stream management (XEP-0198) acknowledges what it
+// has handled; a stanza is in flight until then. No other peer reports what it has read: one that ends its
+// stream with an error, because of one stanza that it does not accept, reads nothing after that one. There a
+// stanza that the socket took is in doubt until the owner confirms it, limits::kDoubtDelay later
+// (docs/delivery.md).
 //
 // Offsets count the bytes of the stream's output from the beginning of its connection. Pure; one owner.
 #pragma once
@@ -41,10 +42,12 @@ struct Delivered {
   std::size_t bytes;  // of those, what InDoubt reported before
 };
 // The lane has ended, and nothing is in flight any more. The last `unsent` stanzas cannot have been read by
-// anyone: they may be sent on another stream. Those before them count as delivered, but where the peer ended
-// the stream with an error (`peer_error`) it may have read none of them.
+// anyone: they may be sent on another stream. The `unacknowledged` before them may have been read or not:
+// the peer acknowledges stanzas, and has not acknowledged these. Those before them count as delivered, but
+// where the peer ended the stream with an error (`peer_error`) it may have read none of them.
 struct SendEnded {
   std::size_t unsent = 0;
+  std::size_t unacknowledged = 0;
   std::size_t doubted_bytes = 0;  // what InDoubt reported and Delivered did not
   std::size_t uncertain = 0;      // stanzas that reached a stream and may not have been read
   std::optional<Error> peer_error{};
@@ -89,6 +92,12 @@ class SendLane {
   std::optional<InDoubt> handle_written(std::uint64_t total, std::uint64_t end);
   // Stanzas that may not stay in doubt because more than limits::kDoubtStreamBytesMax would be, oldest first.
   std::optional<Delivered> overflow();
+  // Whether the peer acknowledges the stanzas in flight: then none is in doubt.
+  void set_acknowledged(bool acknowledged) { acknowledged_ = acknowledged; }
+  // The first `count` stanzas in flight are acknowledged. Precondition: so many are in flight.
+  std::optional<Delivered> acknowledge(std::size_t count);
+  // All that the socket has taken is in doubt: the peer acknowledges nothing after all.
+  std::optional<InDoubt> doubt_written();
   // Stanzas in doubt that end at `mark` or before it count as delivered.
   std::optional<Delivered> confirm(std::uint64_t mark);
   // The stream is over. `taken`: the bytes that were handed to the connection, which writes them unless it is
@@ -115,6 +124,7 @@ class SendLane {
   std::size_t doubt_bytes_ = 0;
   std::uint64_t written_ = 0;
   bool full_ = false;
+  bool acknowledged_ = false;
   Ring<std::uint64_t> recent_ends_;  // of delivered stanzas, one write window back
 };
 

@@ -94,7 +94,10 @@ void Stream::handle_peer_error(const xmpp::Element& error) {
 }
 
 void Stream::handle_footer() {
-  if (phase_ != Phase::kClosing && output_.is_open()) write("</stream:stream>");
+  if (phase_ != Phase::kClosing && output_.is_open()) {
+    handler_.write_before_footer();
+    write("</stream:stream>");
+  }
   finish(closing_.reason);
 }
 
@@ -153,6 +156,7 @@ void Stream::fail_order(std::string_view element) {
 void Stream::begin_close(std::optional<Error> reason) {
   if (is_over()) return;
   if (!output_.is_open()) return finish(std::move(reason));
+  handler_.write_before_footer();
   write("</stream:stream>");
   phase_ = Phase::kClosing;
   closing_ = {now_, std::move(reason)};

@@ -34,6 +34,7 @@ class LoneStream final : private StreamHandler {
   void handle_stanza(xmpp::Stanza) override {}
   void handle_bad_stanza(xmpp::BadStanza) override {}
   void write_header() override { stream.output().open({"local.example", {}, {}, {}}); }
+  void write_before_footer() override {}
   void handle_end(std::optional<Error> error) override {
     ended = true;
     end = std::move(error);

@@ -200,6 +200,8 @@ void Server::handle(gate::EndpointOutput output, Now now) {
           [](On<s2s::AskAdmission>&&) {},
           [&](On<s2s::StanzaReceived>&& received) {
             users_.arrived(config_, received.event.proof.pair(), received.event.stanza);
+            if (const auto number = received.event.number)
+              endpoint_.acknowledge({received.conn, *number}, now);
           },
           [](On<s2s::StanzaRejected>&&) {},
           [](On<s2s::PairReady>&&) {},

@@ -1,0 +1,116 @@
+// Acknowledgements of stanzas (stream management, XEP-0198), without resumption: the elements, and the two
+// halves that a session has. The initiating entity of a stream sends stanzas and asks what has been handled;
+// the receiving entity counts the stanzas that come and answers. Both count from `<enable/>` on, modulo 2^32.
+//
+// Pure. The owners of both are the streams' machines (Outbound, Inbound).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/ring.h"
+#include "base/time.h"
+#include "s2s/send_lane.h"
+#include "s2s/stream.h"
+#include "xmpp/xml.h"
+
+namespace sallyport::s2s {
+
+inline constexpr std::string_view kManagement = "urn:xmpp:sm:3";
+
+// `<sm/>` for `<stream:features/>`.
+std::string management_feature_xml();
+// The value of `h` in `<a/>`: an unsigned int of 32 bits (XEP-0198 9.1). Nothing where there is none.
+std::optional<std::uint32_t> handled_count(const xmpp::Element& answer);
+
+// The half of the entity that sends: which stanzas of the lane the peer has handled.
+//
+// One `<r/>` at a time is out, behind the first stanza that no earlier one asked about, so a peer is asked
+// once in a round trip. While management is on, or asked for, the stanzas of the lane are not in doubt: each
+// stays in flight until an `<a/>` counts it.
+class AckRequests {
+ public:
+  // Both outlive it.
+  AckRequests(Stream& stream, SendLane& lane) : stream_(stream), lane_(lane) {}
+
+  // Whether the peer offers it: the last features count.
+  void handle_features(const xmpp::Element& features);
+  // A stanza may be sent next. Writes `<enable/>`, once, where the peer offers it.
+  void start();
+  // A stanza was written to the lane.
+  void handle_sent() {
+    if (state_ == State::kOn && !asked_at_) ask();
+  }
+
+  // What an element leads to: stanzas that are delivered, or in doubt as without acknowledgements.
+  struct Outcome {
+    std::optional<Delivered> delivered;
+    std::optional<InDoubt> in_doubt;
+  };
+  // `<enabled/>`, `<failed/>`, `<a/>` and `<r/>`. A stream error where the peer may not send it, or counts
+  // more than was sent (XEP-0198 4, handled-count-too-high).
+  Outcome handle_element(const xmpp::Element& element);
+
+  // The peer acknowledges what is sent.
+  bool is_on() const { return state_ == State::kOn; }
+  // When the peer counts as dead unless it has answered by then; unset where nothing is asked.
+  std::optional<Time> deadline() const;
+
+ private:
+  enum class State : std::uint8_t { kOff, kAsked, kOn };
+  void ask();
+  Outcome handle_answer(const xmpp::Element& answer);
+
+  Stream& stream_;
+  SendLane& lane_;
+  bool offered_ = false;
+  State state_ = State::kOff;
+  std::uint32_t handled_ = 0;       // the last `h`
+  std::optional<Time> asked_at_{};  // `<enable/>` or `<r/>` is not answered yet
+};
+
+// The half of the entity that receives: which stanzas the owner has taken responsibility for.
+//
+// A stanza counts as handled when the owner says so, and all before it on the stream are (XEP-0198 4: `h` is
+// a count, not a list). An `<r/>` is answered when all that came before it is handled, and otherwise
+// limits::kAckAnswerDelay later with what is handled by then: the peer then asks again.
+class AckAnswers {
+ public:
+  explicit AckAnswers(Stream& stream) : stream_(stream) {}
+
+  // `<enable/>` and `<r/>`. `authenticated`: the peer has proved a pair; without, `<enable/>` fails (XEP-0198
+  // 3). A stream error for anything else, and for `<r/>` before `<enable/>`.
+  void handle_element(const xmpp::Element& element, bool authenticated);
+  // A stanza came, of a pair that is proved or not. Its number, to be told to `handle`; nothing where stanzas
+  // are not counted.
+  std::optional<std::uint32_t> handle_received();
+  // A stanza came that nobody takes responsibility for, because it is answered or ends the stream.
+  void skip() {
+    if (const auto number = handle_received()) handle(*number);
+  }
+  // The owner has taken responsibility for the stanza of that number; numbers may come in any order, each
+  // once. Ignored once the stream is over.
+  void handle(std::uint32_t number);
+  // The stream ends with the closing handshake: what is handled is told, so that the peer need not send it
+  // again.
+  void close();
+
+  bool is_on() const { return on_; }
+  std::optional<Time> deadline() const;
+  void handle_timeout(Time now);
+
+ private:
+  void answer();
+
+  Stream& stream_;
+  bool on_ = false;
+  std::uint32_t received_ = 0;
+  std::uint32_t handled_ = 0;       // all before and with this one
+  std::uint32_t told_ = 0;          // the last `h`
+  Ring<bool> open_;                 // of those behind `handled_`, in order: whether each is handled
+  std::optional<Time> asked_at_{};  // an `<r/>` waits for its answer
+};
+
+}  // namespace sallyport::s2s
