@@ -193,7 +193,7 @@ bool Core::take_output(ConnId conn, std::string& out, Now) {
 
 void Core::drain(Now now) {
   impl_->draining = true;
-  impl_->endpoint.close_all({Code::kStreamShutdown, {}}, now);
+  impl_->endpoint.drain_all({Code::kStreamShutdown, {}}, now);
   impl_->turn(now);
 }
 

@@ -140,7 +140,7 @@ bool Edge::take_output(ConnId conn, std::string& out, Now) {
 void Edge::drain(Now now) {
   impl_->accepting.draining = true;
   impl_->listen(false);
-  impl_->endpoint.close_all({Code::kStreamShutdown, {}}, now);
+  impl_->endpoint.drain_all({Code::kStreamShutdown, {}}, now);
   impl_->turn(now);
 }
 

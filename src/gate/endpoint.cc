@@ -40,6 +40,12 @@ bool Endpoint::Stream::has_output() const {
   return false;
 }
 
+bool Endpoint::Stream::is_owing() const {
+  if (const auto* in = std::get_if<s2s::Inbound>(&machine)) return in->is_owing();
+  if (const auto* out = std::get_if<s2s::Outbound>(&machine)) return out->is_owing();
+  return false;
+}
+
 bool Endpoint::Stream::take_output(std::string& bytes) {
   if (auto* to_us = in()) return to_us->take_output(bytes);
   if (auto* to_peer = out()) return to_peer->take_output(bytes);
@@ -231,8 +237,7 @@ void Endpoint::acknowledge(const StreamReceipt& receipt, Now now) {
   Stream* stream = find(receipt.conn);
   if (stream == nullptr || stream->in() == nullptr) return;
   stream->in()->acknowledge(receipt.number);
-  flush(receipt.conn, *stream);
-  set_timer(receipt.conn, *stream);
+  after(receipt.conn, now);
 }
 
 void Endpoint::hold(ConnId conn, bool on) {
@@ -263,20 +268,34 @@ Endpoint::Stream* Endpoint::ensure_current(ConnId conn, Stream& stream, Now now)
 void Endpoint::close_all(const Error& reason, Now now) {
   policy_.of_streams.set(now.civil);
   for (auto& [pair, out] : outgoing_.map) return_all(out, reason);
+  for (const ConnId conn : keys_of(streams_))
+    if (Stream* stream = find(conn)) close(conn, *stream, reason, now);
+}
+
+void Endpoint::drain_all(const Error& reason, Now now) {
+  policy_.of_streams.set(now.civil);
+  for (auto& [pair, out] : outgoing_.map) return_all(out, reason);
   for (const ConnId conn : keys_of(streams_)) {
     Stream* stream = find(conn);
     if (stream == nullptr) continue;
-    if (auto* in = stream->in()) {
-      in->close(reason, now.mono);
-    } else if (auto* out = stream->out()) {
-      out->close(reason, now.mono);
-    } else {
-      emit(Output{Disconnect{conn}});
-      break_stream(conn, *stream, reason, now);
-      continue;
+    if (!stream->is_owing()) {
+      close(conn, *stream, reason, now);
+    } else if (!std::exchange(stream->ending.once_acknowledged, reason) && stream->in() != nullptr) {
+      hold(conn, true);
     }
-    after(conn, now);
   }
+}
+
+void Endpoint::close(ConnId conn, Stream& stream, const Error& reason, Now now) {
+  if (auto* in = stream.in()) {
+    in->close(reason, now.mono);
+  } else if (auto* out = stream.out()) {
+    out->close(reason, now.mono);
+  } else {
+    emit(Output{Disconnect{conn}});
+    return break_stream(conn, stream, reason, now);
+  }
+  after(conn, now);
 }
 
 // --- any stream
@@ -285,6 +304,10 @@ void Endpoint::close_all(const Error& reason, Now now) {
 void Endpoint::after(ConnId conn, Now now) {
   Stream* stream = drain(conn, now);
   if (stream == nullptr) return;
+  if (stream->ending.once_acknowledged && !stream->is_owing()) {
+    const Error reason = *std::exchange(stream->ending.once_acknowledged, std::nullopt);
+    return close(conn, *stream, reason, now);
+  }
   flush(conn, *stream);
   set_timer(conn, *stream);
 }
@@ -309,7 +332,7 @@ void Endpoint::set_timer(ConnId conn, Stream& stream) {
 
 // The machine reports everything that ends with the connection, then its own end.
 void Endpoint::break_stream(ConnId conn, Stream& stream, const Error& error, Now now) {
-  stream.broken = true;
+  stream.ending.broken = true;
   if (auto* in = stream.in()) in->handle_disconnected(error);
   if (auto* out = stream.out()) out->handle_disconnected(error);
   if (stream.machine.index() == 0) {
@@ -325,7 +348,7 @@ void Endpoint::end_stream(ConnId conn, const std::optional<Error>& error, Now no
   if (stream.timer) timers_.erase({*stream.timer, conn});
   log_end(conn, stream, error, now);
   std::string last;
-  if (!stream.broken) stream.take_output(last);
+  if (!stream.ending.broken) stream.take_output(last);
   Stream ended = streams_.take(conn);
   if (ended.verifies) {
     verifier_.handle_end(conn, error.value_or(Error{Code::kStreamClosedByPeer, {}}));
@@ -334,7 +357,7 @@ void Endpoint::end_stream(ConnId conn, const std::optional<Error>& error, Now no
     outgoing_ended(conn, ended, error, now);
     open_waiting(now);
   }
-  if (ended.broken) return;
+  if (ended.ending.broken) return;
   if (!last.empty()) {
     final_bytes_[conn] = std::move(last);
     emit(Output{Flush{conn}});

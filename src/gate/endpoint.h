@@ -141,6 +141,9 @@ class Endpoint {
   void check_again(Now now);
   // Ends every stream; what waits is returned with the reason.
   void close_all(const Error& reason, Now now);
+  // The same, but a stream on which stanzas are not acknowledged yet is closed when they are; until then no
+  // more is read from one that we accepted.
+  void drain_all(const Error& reason, Now now);
   // Returns a stanza that never came here, in turn with the others.
   void emit_failure(Ticket ticket, Error error, xmpp::Stanza stanza) {
     outputs_.emplace_back(StanzaReturned{ticket, std::move(error), std::move(stanza)});
@@ -182,18 +185,24 @@ class Endpoint {
     std::variant<std::monostate, s2s::Inbound, s2s::Outbound> machine;
     std::optional<Pair> target;    // outgoing: what it was opened for
     bool verifies = false;         // outgoing: opened to ask about keys only
-    bool broken = false;           // its connection is gone: nothing more can be written
     DialQueue::Places::Part dial;  // outgoing, for stanzas: until it is ready
     dns::SocketAddress peer;
     Now since;
     std::vector<Traffic> traffic;
     bool flush_due = false;
+    struct Ending {
+      bool broken = false;  // its connection is gone: nothing more can be written
+      // It is closed for that as soon as no acknowledgement is awaited on it.
+      std::optional<Error> once_acknowledged{};
+    } ending{};
     int holds = 0;
     std::optional<Time> timer;
     std::uint64_t checked = 0;  // against which policy (PolicyEpoch::current)
 
     s2s::Inbound* in() { return std::get_if<s2s::Inbound>(&machine); }
     s2s::Outbound* out() { return std::get_if<s2s::Outbound>(&machine); }
+    // Whether the peer or we are owed an acknowledgement (XEP-0198).
+    bool is_owing() const;
     bool has_output() const;
     bool take_output(std::string& bytes);
   };
@@ -224,6 +233,7 @@ class Endpoint {
   Stream* enter(ConnId conn, Now now);
   Stream new_stream(Now now) const;
   void after(ConnId conn, Now now);
+  void close(ConnId conn, Stream& stream, const Error& reason, Now now);
   void flush(ConnId conn, Stream& stream);
   void set_timer(ConnId conn, Stream& stream);
   // Checks the stream unless it was; nullptr when it has ended by that.

@@ -41,6 +41,7 @@ class Inbound::Impl final : private StreamHandler {
   std::optional<Time> poll_timeout() const;
   void check_again(Time now);
   void acknowledge(std::uint32_t number) { acks_.handle(number); }
+  bool is_owing() const { return acks_.is_owing() && !stream_.is_over(); }
 
  private:
   void handle_header(const xmpp::StreamHeader& header) override;
@@ -228,6 +229,7 @@ void Inbound::handle_disconnected(std::optional<Error> why) {
 }
 void Inbound::check_again(Time now) { impl_->check_again(now); }
 void Inbound::acknowledge(std::uint32_t number) { impl_->acknowledge(number); }
+bool Inbound::is_owing() const { return impl_->is_owing(); }
 void Inbound::close(std::optional<Error> reason, Time now) { impl_->stream().close(std::move(reason), now); }
 std::optional<InboundOutput> Inbound::poll() { return impl_->poll(); }
 bool Inbound::take_output(std::string& out) { return impl_->stream().output().take(out); }

@@ -70,6 +70,8 @@ class Inbound {
   // Somebody is responsible for the stanza of that StanzaReceived::number, whom the loss of it here does not
   // concern: it is acknowledged (XEP-0198 4).
   void acknowledge(std::uint32_t number);
+  // Whether a stanza that came is not acknowledged yet.
+  bool is_owing() const;
   // Policy changed: pairs that are no longer admitted end (stream error only if none is left).
   void check_again(Time now);
   // Ends the stream with a stream error, or cleanly with none.

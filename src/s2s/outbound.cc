@@ -46,6 +46,7 @@ class Outbound::Impl final : private StreamHandler {
     acks_.handle_sent();
     return true;
   }
+  bool is_owing() const { return acks_.is_on() && session_.sending().in_flight() > 0 && !stream_.is_over(); }
   bool is_acknowledged() const { return acks_.is_on(); }
   bool is_quiet() const {
     return stream_.output().empty() && outputs_.empty() && !dialback_.is_pending() && !acks_.deadline();
@@ -248,6 +249,7 @@ Phase Outbound::phase() const { return impl_->stream().phase(); }
 const std::string& Outbound::stream_id() const { return impl_->stream().id(); }
 const std::vector<PeerProof>& Outbound::proofs() const { return impl_->session().sending().proofs(); }
 const std::optional<TlsFacts>& Outbound::tls() const { return impl_->stream().tls(); }
+bool Outbound::is_owing() const { return impl_->is_owing(); }
 bool Outbound::is_quiet() const { return impl_->is_quiet(); }
 
 }  // namespace sallyport::s2s

@@ -92,6 +92,8 @@ class Outbound {
   const StreamLimits& peer_limits() const;
   // Whether the peer acknowledges stanzas (XEP-0198).
   bool is_acknowledged() const;
+  // Whether a stanza that was sent is not acknowledged yet, and may still be.
+  bool is_owing() const;
   // Nothing is sent, asked or awaited: it may be closed for idleness.
   bool is_quiet() const;
 

@@ -6,10 +6,8 @@
 // lanes are open, a pair proved to us may be added to `sending` and one that we proved to `receiving`, and
 // Outbound gives the stanzas of `proof_of` as Inbound does. Nothing else decides about directions.
 //
-// Acknowledgements (XEP-0198): `<enable/>` belongs to the two negotiations, `<r/>` and `<a/>` to a part
-// beside the lanes, owned here. `send` is where stanzas that go are counted, `proof_of` and `reject` those
-// that come; an `<a/>` reports with SendLane::confirm what the peer has read, in place of the owner's delay,
-// and `end_sending` then knows what it has not.
+// Acknowledgements (XEP-0198) are a part beside the lanes (stream_management.h): stanzas that go are in
+// flight in the sending lane until they are acknowledged.
 #pragma once
 
 #include <cstdint>

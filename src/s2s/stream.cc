@@ -143,6 +143,7 @@ void Stream::fail(Error error) {
   const bool writable = phase_ != Phase::kTls && phase_ != Phase::kClosing;
   if (writable && !output_.is_open()) handler_.write_header();
   if (writable && output_.is_open()) {
+    handler_.write_before_footer();
     write(stream_error_xml(error));
     write("</stream:stream>");
   }

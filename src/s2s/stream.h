@@ -64,7 +64,7 @@ class StreamHandler {
   virtual void handle_bad_stanza(xmpp::BadStanza stanza) = 0;
   // Writes our header, from what is known so far; an error may come before it.
   virtual void write_header() = 0;
-  // Writes what the peer is to know before our `</stream:stream>`, where no error ends the stream.
+  // Writes what the peer is to know before our `</stream:stream>`, or the stream error before it.
   virtual void write_before_footer() = 0;
   // The end, once: fails what waits, then gives Closed.
   virtual void handle_end(std::optional<Error> error) = 0;

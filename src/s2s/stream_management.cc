@@ -84,6 +84,12 @@ AckRequests::Outcome AckRequests::handle_answer(const xmpp::Element& element) {
     stream_.fail({Code::kStreamAckInvalid, bounded(element.xml())});
     return {};
   }
+  if (lane_.proofs().empty()) {
+    // The lane has ended, and with it what was in flight; the peer cannot know.
+    handled_ = *handled;
+    asked_at_.reset();
+    return {};
+  }
   const std::uint32_t count = *handled - handled_;
   if (count > lane_.in_flight()) {
     stream_.fail(

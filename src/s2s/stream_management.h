@@ -98,6 +98,7 @@ class AckAnswers {
   void close();
 
   bool is_on() const { return on_; }
+  bool is_owing() const { return handled_ != received_; }
   std::optional<Time> deadline() const;
   void handle_timeout(Time now);
 
