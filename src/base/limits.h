@@ -12,8 +12,7 @@ using namespace std::chrono_literals;
 
 // --- XML (THREATS A6, A7)
 
-// A stanza on the wire, from `<` to `>`. Prosody's and ejabberd's s2s default is 512 KiB; RFC 6120 13.12 asks
-// for at least 10,000 bytes.
+// A stanza on the wire, from `<` to `>`: as Prosody and ejabberd by default. RFC 6120 13.12 asks for 10,000.
 inline constexpr std::size_t kStanzaBytesMax = 512 * 1024;
 // A first-level element before authentication. RFC 6120 13.12: at least 10,000.
 inline constexpr std::size_t kElementBytesUnauthenticatedMax = 12 * 1024;
@@ -111,13 +110,11 @@ inline constexpr std::size_t kDoubtStreamBytesMax = 32 * 1024;
 // Bytes that all streams of a role may hold for that reason; above it the oldest count as delivered earlier.
 // They are taken from kLinkCreditBytes meanwhile, of which this is a small part.
 inline constexpr std::size_t kDoubtBytesMax = 4 * 1024 * 1024;
-// A peer that has acknowledged nothing (XEP-0198) for so long, though it was asked, counts as dead.
+// A peer that was asked and acknowledges nothing (XEP-0198) for so long counts as dead.
 inline constexpr auto kAckTimeout = 60s;
-// How long the answer to a peer's request waits for stanzas that are not settled yet (XEP-0198 4 allows no
-// longer delay than a timeout): the peer asks again when it comes, and would otherwise ask in every round trip.
+// An answer to a peer's request (XEP-0198 4) waits this long at most for stanzas that are not settled yet.
 inline constexpr auto kAckAnswerDelay = 1s;
-// RFC 6120 13.12: no server may announce a smaller `max-bytes` (XEP-0478). A smaller one is obeyed, with a
-// warning.
+// RFC 6120 13.12: the least `max-bytes` (XEP-0478) to be announced; a smaller one is obeyed and logged.
 inline constexpr std::size_t kPeerStanzaBytesMin = 10'000;
 // Digits of a number in a peer's stream limits: nine are a gigabyte, or thirty years.
 inline constexpr std::size_t kStreamLimitDigitsMax = 9;
@@ -276,8 +273,7 @@ inline constexpr std::size_t kPairQueueHoldBytes = 256 * 1024;
 // one-way. A row takes at most 400 bytes, whatever a peer wrote: 80 MB when both tables are full, which takes
 // eight pairs at their bounds.
 
-// An answer to an IQ. A person may have to decide before it comes (file transfer, ad-hoc commands), but
-// clients do not wait longer.
+// An answer to an IQ: a person may have to decide first (file transfer), but clients do not wait longer.
 inline constexpr auto kIqAnswerTime = 10min;
 // An error that answers a message: servers abandon an undeliverable message within minutes.
 inline constexpr auto kMessageErrorTime = 5min;
@@ -358,8 +354,7 @@ inline constexpr auto kMetricsTimeout = 10s;
 // --- the log
 // Lines that wait for the reader of the log: some thousand; further lines are counted and lost.
 inline constexpr std::size_t kLogBacklogBytesMax = 512 * 1024;
-// A failure that persists is logged again after the first of these, then after twice the time before, up to
-// the second.
+// A failure that persists is logged again after the first, then each time after twice as long, to the second.
 inline constexpr auto kRepeatAgainMin = 1min;
 inline constexpr auto kRepeatAgainMax = 1h;
 // Failures that one place tells apart; the one that was logged longest ago is forgotten first.
