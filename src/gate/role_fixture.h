@@ -296,8 +296,7 @@ class InitiatingServers {
   const Sockets& sockets_;
   std::function<void()> carry_;
   ConnId next_ = 1;
-  std::map<ConnId, std::size_t>
-      heard_;  // how much of what the role wrote came before the server's last bytes
+  std::map<ConnId, std::size_t> heard_;  // bytes that the role wrote before the server's last step
   std::map<std::tuple<std::string, std::string, std::string>, ConnId> streams_;
 };
 
