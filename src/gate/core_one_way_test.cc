@@ -1,192 +1,59 @@
 // A core between an internal server and an edge, under rules that let one side start.
-#include <gtest/gtest.h>
-
-#include <algorithm>
-#include <memory>
-#include <optional>
-#include <string>
-#include <string_view>
-#include <utility>
-#include <vector>
-
-#include "base/codes.h"
-#include "base/limits.h"
-#include "config/policy_config.h"
-#include "gate/core.h"
-#include "gate/core_for_test.h"
-#include "link/session.h"
-#include "xmpp/xml_stream.h"
+#include "gate/core_fixture.h"
 
 namespace sallyport::gate {
 namespace {
 
-using namespace std::chrono_literals;
-
-struct Quiet : LogSink, Random {
-  void log(LogEvent) override {}
-  void fill(std::uint8_t* out, std::size_t size) override { std::fill_n(out, size, ++last); }
-  std::uint8_t last = 0;
-};
-
-constexpr std::string_view kServed = R"([federation]
-[[domain]]
-name = "example.com"
-servers = ["10.0.0.20:5269"]
-[[chat_node]]
-alias = "chatroom1.example.com"
-node = "conference-2.corp.example"
-servers = ["10.0.0.20:5269"]
-)";
-
-// The edge's end of the link is a session alone, and the internal server says its part of a stream.
-class CoreOneWayTest : public testing::Test {
+// No internal server can be reached, so that each stanza from the public side is settled before the next.
+class CoreOneWayTest : public CoreFixture {
  protected:
-  CoreOneWayTest() : config_(core_for_test("server_ca = \"ca.crt\"\n")) {}
+  CoreOneWayTest() { servers_.answer = ReceivingServers::Dials::kRefused; }
   static std::string row(std::string_view direction, std::string_view list = "allow") {
     return "[[" + std::string(list) + "]]\ndomain = \"partner.example\"\ndirection = \"" +
            std::string(direction) + "\"\n";
   }
-  std::shared_ptr<const config::PreparedPolicy> prepared(const std::string& rows) {
-    auto policy = config::parse_policy(std::string(kServed) + rows, "policy.toml", *config_);
-    EXPECT_TRUE(policy.value) << (policy.errors.empty() ? "" : policy.errors.front().shown());
-    config::PolicyUpdate update;
-    update.policy = std::move(*policy.value);
-    update.generation = ++generation_;
-    return config::PreparedPolicy::make(*config_, std::move(update));
-  }
   void start(const std::string& rows) {
-    core_ = std::make_unique<Core>(CoreSetup{*config_, prepared(rows), "secret", "1", "core"}, quiet_, quiet_,
-                                   now_);
-    link_up();
-  }
-  void apply(const std::string& rows) {
-    core_->apply(prepared(rows), now_);
-    exchange();
-  }
-  void link_up() {
-    received_.clear();
-    edge_ = std::make_unique<link::Session>(
-        link::SessionConfig{link::Role::kEdge, "vcse.example.com", "1", "edge"});
-    exchange();
-    core_->handle_link(link_, 0, {}, now_);
-    edge_->handle_connected(now_.mono);
-    exchange();
+    starts(rows);
+    link_comes_up();
   }
 
-  // From inside, on a stream of its own. Whether it came to the edge.
+  // From the internal side, on a new stream. Whether it came to the edge.
   bool leaves(const std::string& xml) {
-    sent_out_ = 0;
-    const auto stanza = read(xml);
-    const std::string header =
-        "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' from='" +
-        stanza.from().domain().unicode() + "' to='" + stanza.to().domain().unicode() + "' version='1.0'>";
-    const ConnId conn = accepted_ += 2;
-    core_->handle_accepted(conn, {}, now_);
-    core_->handle_bytes(conn, header, now_);
-    core_->handle_bytes(conn, "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>", now_);
-    s2s::TlsFacts facts;
-    facts.peer_certificate = true;
-    facts.own_certificate = stanza.to().domain().ascii();
-    facts.chain = {};
-    facts.names.dns = {stanza.from().domain().ascii()};
-    core_->handle_tls(conn, std::move(facts), now_);
-    core_->handle_bytes(conn, header, now_);
-    core_->handle_bytes(conn, "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>",
-                        now_);
-    core_->handle_bytes(conn, header, now_);
-    core_->handle_bytes(conn, xml, now_);
-    EXPECT_TRUE(core_->is_proved(conn));
+    edge_receives();
+    const auto stanza = stanza_of(xml);
+    const ConnId conn = internal_.proves(stanza.from().domain().ascii(), stanza.to().domain().ascii());
+    internal_.says(conn, xml);
     exchange();
-    return sent_out_ == 1;
+    return edge_receives().size() == 1;
   }
-  // From outside. Whether the core takes it towards an internal server, which cannot be reached here, so that
-  // each stanza is settled before the next; if it does not, policy must be the reason.
+  // From the public side. Whether the core takes it towards an internal server; if it does not, policy must
+  // be the reason.
   bool enters(const std::string& xml) {
-    outcome_.reset();
-    const std::size_t before = received_.size();
-    auto stanza = read(xml);
-    const xmpp::Pair pair{stanza.to().domain(), stanza.from().domain()};
-    edge_->send(pair, std::move(stanza), ++ticket_, now_.mono);
-    exchange();
+    const std::size_t before = edge_->unsettled.size();
+    edge_sends(xml);
     // The error that answers a request takes no room on the channel afterwards.
-    for (; received_.size() > before; received_.pop_back())
-      edge_->settle(received_.back(), std::nullopt, now_.mono);
+    for (; edge_->unsettled.size() > before; edge_->unsettled.pop_back())
+      edge_->session.settle(edge_->unsettled.back(), std::nullopt, now_.mono);
     exchange();
-    EXPECT_TRUE(outcome_) << "not settled";
-    if (!outcome_) return false;
-    if (outcome_->code == Code::kDialInside) return true;
-    EXPECT_TRUE(code_row(outcome_->code).name.starts_with("policy.")) << code_row(outcome_->code).name;
+    const auto settled = std::exchange(edge_->settled, {});
+    EXPECT_EQ(settled.size(), 1u);
+    if (settled.empty() || !settled.back().outcome) {
+      ADD_FAILURE() << "not refused";
+      return false;
+    }
+    const auto code = settled.back().outcome->code;
+    if (code == Code::kDialInside) return true;
+    EXPECT_TRUE(code_row(code).name.starts_with("policy.")) << code_row(code).name;
     return false;
   }
 
   // The edge has delivered all that it received. How many stanzas come then.
   std::size_t arriving_when_settled() {
-    sent_out_ = 0;
-    for (const auto& receipt : std::exchange(received_, {})) edge_->settle(receipt, std::nullopt, now_.mono);
+    edge_receives();
+    while (!edge_->unsettled.empty()) edge_->settles(std::nullopt, now_);
     exchange();
-    return sent_out_;
+    return edge_receives().size();
   }
-
-  Now now_{Time{1s}, UnixTime{1'700'000'000s}};
-
- private:
-  xmpp::Stanza read(const std::string& xml) {
-    auto stanza = reader_.read(xml);
-    EXPECT_TRUE(stanza) << xml;
-    return *std::move(stanza);
-  }
-  // Until nothing is left to be said, settlements included, which wait for company (limits::kSettleDelay).
-  void exchange() {
-    carry();
-    now_.mono += limits::kSettleDelay;
-    core_->handle_timeout(now_);
-    edge_->handle_timeout(now_.mono);
-    carry();
-  }
-  void carry() {
-    std::string bytes;
-    for (bool any = true; any;) {
-      any = false;
-      if (edge_->take_output(bytes, now_.mono)) {
-        any = true;
-        core_->handle_bytes(link_, std::exchange(bytes, {}), now_);
-      }
-      while (auto output = core_->poll()) {
-        any = true;
-        if (auto* dial = std::get_if<DialLink>(&*output)) link_ = dial->conn;
-        if (auto* dial = std::get_if<Dial>(&*output))
-          core_->handle_dial_failed(dial->conn, {Code::kDialRefused, {}}, now_);
-        auto* flush = std::get_if<Flush>(&*output);
-        if (flush == nullptr) continue;
-        while (core_->take_output(flush->conn, bytes, now_)) {
-          if (flush->conn == link_) edge_->handle_bytes(bytes, now_.mono);
-          bytes.clear();
-        }
-      }
-      while (auto event = edge_->poll()) {
-        any = true;
-        if (auto* pushed = std::get_if<link::Pushed>(&*event)) edge_->push_done(pushed->generation, {});
-        if (auto* received = std::get_if<link::Received>(&*event)) {
-          received_.push_back(received->receipt);
-          ++sent_out_;
-        }
-        if (auto* settled = std::get_if<link::Settled>(&*event)) outcome_ = settled->outcome;
-      }
-    }
-  }
-
-  std::optional<config::CoreConfig> config_;
-  Quiet quiet_;
-  xmpp::StanzaReader reader_;
-  std::unique_ptr<Core> core_;
-  std::unique_ptr<link::Session> edge_;
-  ConnId link_ = 0;
-  ConnId accepted_ = 1;
-  std::uint64_t generation_ = 0;
-  std::uint64_t ticket_ = 0;
-  std::size_t sent_out_ = 0;
-  std::vector<link::Receipt> received_;
-  std::optional<Error> outcome_;
 };
 
 const std::string kAsk =
@@ -240,7 +107,8 @@ TEST_F(CoreOneWayTest, two_rows_may_make_one_way_of_it) {
   EXPECT_TRUE(enters(kReply));
 }
 
-// Both are compared as they are outside: the answer names the alias, which stands for the node that asked.
+// Both are compared as the public side sees them: the answer names the alias, which stands for the node that
+// asked.
 TEST_F(CoreOneWayTest, a_chat_node_is_answered_under_its_alias) {
   start(row("out"));
   const std::string answer =
@@ -267,26 +135,26 @@ TEST_F(CoreOneWayTest, an_internal_room_is_read_by_those_who_joined_it) {
 TEST_F(CoreOneWayTest, a_policy_that_leaves_the_rule_leaves_the_memory) {
   start(row("out"));
   EXPECT_TRUE(leaves(kAsk));
-  apply(row("out") + "[[allow]]\ndomain = \"other.example\"\n");
+  applies(row("out") + "[[allow]]\ndomain = \"other.example\"\n");
   EXPECT_TRUE(enters(kReply));
 }
 
 TEST_F(CoreOneWayTest, a_pair_that_was_open_both_ways_begins_with_an_empty_memory) {
   start(row("out"));
   EXPECT_TRUE(leaves(kAsk));
-  apply(row("both"));
+  applies(row("both"));
   EXPECT_TRUE(enters(kText));
-  apply(row("out"));
+  applies(row("out"));
   EXPECT_FALSE(enters(kReply));
 }
 
 TEST_F(CoreOneWayTest, the_other_direction_begins_with_an_empty_memory) {
   start(row("out"));
   EXPECT_TRUE(leaves(kAsk));
-  apply(row("in"));
+  applies(row("in"));
   EXPECT_TRUE(enters(kReply));
   EXPECT_FALSE(leaves(kAsk));
-  apply(row("out"));
+  applies(row("out"));
   EXPECT_FALSE(enters(kReply));
 }
 
@@ -297,7 +165,7 @@ TEST_F(CoreOneWayTest, a_row_that_expires_makes_one_way_of_it_and_the_memory_is_
   EXPECT_FALSE(enters(kText));
   now_.civil += 24h;
   EXPECT_TRUE(enters(kText));
-  apply(row("out"));
+  applies(row("out"));
   EXPECT_FALSE(enters(kReply));
 }
 
@@ -317,14 +185,14 @@ TEST_F(CoreOneWayTest, answers_that_wait_outlive_a_policy_change_and_others_do_n
     EXPECT_TRUE(enters(second));
     EXPECT_FALSE(
         leaves("<iq from='alice@example.com/desk' to='bob@partner.example/phone' id='q3' type='result'/>"));
-    apply(row("in") + "[[allow]]\ndomain = \"other.example\"\n");
+    applies(row("in") + "[[allow]]\ndomain = \"other.example\"\n");
     // Two answers wait: the core's own error for the second request, as no internal server was reached, and
     // the result.
     EXPECT_EQ(arriving_when_settled(), answers_stay ? 2u : 0u);
   }
 }
 
-// Nothing is remembered by a core that starts: the rule decides until the asker asks again.
+// A core that starts remembers no question: the rule decides until the asker asks again.
 TEST_F(CoreOneWayTest, a_core_that_starts_knows_nothing) {
   start(row("out"));
   EXPECT_TRUE(leaves(kAsk));

@@ -55,7 +55,7 @@ TEST_F(CoreStanzas, a_stanza_that_policy_refuses_never_reaches_the_edge) {
       << told[0];
 }
 
-TEST_F(CoreStanzas, a_mapped_node_has_its_alias_outside) {
+TEST_F(CoreStanzas, a_mapped_node_has_its_alias_on_the_public_side) {
   linked();
   internal_sends(message("room@conference-2.corp.example", "bob@partner.example"));
   EXPECT_EQ(edge_receives(), Lines{"room@chatroom1.example.com to bob@partner.example: hi"});
@@ -75,7 +75,7 @@ TEST_F(CoreStanzas, without_a_link_stanzas_wait_in_order_and_go_when_it_comes_up
                                     "alice@example.com to bob@partner.example: 3"}));
 }
 
-TEST_F(CoreStanzas, without_a_link_the_senders_are_told_after_the_longest_wait) {
+TEST_F(CoreStanzas, without_a_link_the_senders_get_an_error_after_the_longest_wait) {
   starts(kAllowed);
   internal_sends(kOut);
   passes(limits::kDeliveryTimeout);
@@ -84,7 +84,7 @@ TEST_F(CoreStanzas, without_a_link_the_senders_are_told_after_the_longest_wait) 
   EXPECT_NE(told[0].find("[link.down]"), std::string::npos) << told[0];
 }
 
-TEST_F(CoreStanzas, a_stanza_from_outside_is_settled_when_the_internal_server_has_it) {
+TEST_F(CoreStanzas, a_stanza_from_the_public_side_is_settled_when_the_internal_server_has_it) {
   linked();
   edge_sends(kIn);
   EXPECT_EQ(internal_receives(), Lines{"bob@partner.example to alice@example.com: hi"});
@@ -93,7 +93,7 @@ TEST_F(CoreStanzas, a_stanza_from_outside_is_settled_when_the_internal_server_ha
   EXPECT_EQ(outcomes(), Lines{"1 delivered"});
 }
 
-TEST_F(CoreStanzas, a_stanza_from_outside_that_policy_refuses_is_settled_with_the_code) {
+TEST_F(CoreStanzas, a_stanza_from_the_public_side_that_policy_refuses_is_settled_with_the_code) {
   linked("[[deny]]\ndomain = \"partner.example\"\n");
   edge_sends(kIn);
   EXPECT_EQ(outcomes(), Lines{"1 policy.denied"});

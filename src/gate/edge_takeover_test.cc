@@ -1,155 +1,59 @@
-// Two processes with one link identity, and a core that was restarted: which of two connections is the link.
-#include <gtest/gtest.h>
-
-#include <map>
-#include <memory>
-
-#include "base/limits.h"
-#include "gate/edge.h"
-#include "link/session.h"
+// An edge decides which of two connections is the link: of two processes with one link identity, and of a
+// core that was restarted.
+#include "gate/edge_fixture.h"
 
 namespace sallyport::gate {
 namespace {
 
-using namespace std::chrono_literals;
-
-struct Lines : LogSink, Random {
-  void log(LogEvent event) override {
-    std::string line = event.name;
-    for (const auto& [key, value] : event.fields)
-      if (key == "code") line += " " + value;
-    lines.push_back(std::move(line));
+// A process that holds the key of a [[core]] row.
+struct Process : LinkPeer {
+  explicit Process(const std::string& instance)
+      : LinkPeer({link::Role::kCore, "core.example.org", "1", instance}) {}
+  // How its connections ended.
+  Lines heard() const {
+    Lines codes;
+    for (const auto& down : downs) codes.emplace_back(code_row(down.error.code).name);
+    return codes;
   }
-  void fill(std::uint8_t* out, std::size_t size) override { std::fill_n(out, size, std::uint8_t{7}); }
-  std::ptrdiff_t count(std::string_view line) const { return std::ranges::count(lines, line); }
-  std::vector<std::string> lines;
+  bool is_linked() const { return conn && session.is_up(); }
 };
 
-// An edge with one [[core]] row, and processes that hold its key.
-struct EdgeTakeover : testing::Test {
-  struct Process {
-    explicit Process(const std::string& instance)
-        : session(link::SessionConfig{link::Role::kCore, "core.example.org", "1", instance}) {}
-    link::Session session;
-    std::optional<ConnId> conn;
-    bool mute = false;               // its machine lost power: nothing comes from it, nothing is closed
-    std::vector<std::string> heard;  // how its connections ended
-    bool final = false;
-  };
-
+// An edge with two [[core]] rows; most tests use the first alone.
+struct EdgeTakeover : EdgeFixture {
   EdgeTakeover() { start_edge(); }
   void start_edge() {
-    processes.clear();
-    config::EdgeConfig config{.name = *xmpp::Domain::parse("vcse.example.net")};
-    config.cores.push_back({.name = "core-1", .pins = {}, .domains = {}});
+    auto config = edge_config();
     config.cores.push_back({.name = "core-2", .pins = {}, .domains = {}});
-    edge = std::make_unique<Edge>(EdgeSetup{std::move(config), "1", "edge"}, lines, lines, now);
+    starts(std::move(config));
   }
-
-  void dials(Process& core, std::size_t row = 0) {
-    core.conn = last_conn += 2;
-    core.session.handle_connected(now.mono);
-    processes[*core.conn] = &core;
-    edge->handle_link(*core.conn, row, dns::SocketAddress{}, now);
-    exchange();
-  }
-  // Its end of the connection is gone and the edge learns of it.
-  void ends(Process& core) {
-    const ConnId conn = *core.conn;
-    processes.erase(conn);
-    core.conn.reset();
-    core.session.handle_disconnected(now.mono);
-    edge->handle_disconnected(conn, {Code::kStreamLost, {}}, now);
-    exchange();
-  }
-  void exchange() {
-    for (bool any = true; any;) {
-      any = false;
-      for (auto& [conn, core] : std::map(processes)) {
-        std::string bytes;
-        if (core->mute || !core->session.take_output(bytes, now.mono)) continue;
-        any = true;
-        edge->handle_bytes(conn, bytes, now);
-      }
-      while (auto output = edge->poll()) {
-        any = true;
-        obey(*output);
-      }
-      for (auto& [conn, core] : std::map(processes)) notice(*core);
-    }
-  }
-  void obey(const Output& output) {
-    std::string bytes;
-    if (const auto* flush = std::get_if<Flush>(&output)) {
-      const auto at = processes.find(flush->conn);
-      while (edge->take_output(flush->conn, bytes, now)) {
-        if (at != processes.end() && !at->second->mute) at->second->session.handle_bytes(bytes, now.mono);
-        bytes.clear();
-      }
-    } else if (const auto* gone = std::get_if<Disconnect>(&output)) {
-      const auto at = processes.find(gone->conn);
-      if (at == processes.end()) return;
-      Process& core = *at->second;
-      processes.erase(at);
-      if (core.mute || core.conn != gone->conn) return;
-      core.conn.reset();
-      core.session.handle_disconnected(now.mono);
-      notice(core);
-    }
-  }
-  void notice(Process& core) {
-    while (auto event = core.session.poll()) {
-      const auto* down = std::get_if<link::Down>(&*event);
-      if (down == nullptr) continue;
-      core.heard.emplace_back(code_row(down->error.code).name);
-      core.final = down->final;
-    }
-  }
-  void passes(Duration time) {
-    const Time end = now.mono + time;
-    while (now.mono < end) {
-      now.mono += 500ms;
-      for (auto& [conn, core] : std::map(processes))
-        if (!core->mute) core->session.handle_timeout(now.mono);
-      edge->handle_timeout(now);
-      exchange();
-    }
-  }
-  bool is_linked(const Process& core) const { return core.conn && core.session.is_up(); }
-  std::string status() { return edge->control(R"({"ask":"status"})", now); }
-  bool shows_clash() { return status().find("link.same-identity") != std::string::npos; }
-
-  Lines lines;
-  Now now{Time{1s}, UnixTime{1'700'000'000s}};
-  std::unique_ptr<Edge> edge;
-  std::map<ConnId, Process*> processes;
-  ConnId last_conn = 1;
+  bool shows_clash() { return status_has("link.same-identity"); }
+  std::ptrdiff_t count(std::string_view line) const { return std::ranges::count(log_.lines({"code"}), line); }
 };
 
 TEST_F(EdgeTakeover, a_restarted_core_has_the_link_at_once) {
   Process before("first"), after("second");
   dials(before);
-  ASSERT_TRUE(is_linked(before));
+  ASSERT_TRUE(before.is_linked());
   before.mute = true;
   dials(after);
-  EXPECT_TRUE(is_linked(after));
+  EXPECT_TRUE(after.is_linked());
   EXPECT_FALSE(shows_clash());
-  // And again and again: no restart is taken for a second core.
+  // However often it is repeated, no restart is taken for a second core.
   for (int i = 0; i < 30; ++i) {
     auto next = std::make_unique<Process>("process " + std::to_string(i));
     dials(*next);
-    EXPECT_TRUE(is_linked(*next)) << i;
-    ends(*next);
+    EXPECT_TRUE(next->is_linked()) << i;
+    loses_link(*next);
   }
-  EXPECT_EQ(lines.count("link.refused link.same-identity"), 0);
+  EXPECT_EQ(count("link.refused link.same-identity"), 0);
 }
 
 TEST_F(EdgeTakeover, a_core_that_comes_back_on_a_new_connection_has_the_link_at_once_and_resumes) {
   Process core("first");
   dials(core);
-  processes.erase(*core.conn);  // the connection is dead, and nobody has noticed
+  links_.erase(*core.conn);  // the connection is lost, and neither end knows
   dials(core);
-  EXPECT_TRUE(is_linked(core));
+  EXPECT_TRUE(core.is_linked());
   EXPECT_FALSE(shows_clash());
 }
 
@@ -161,21 +65,21 @@ TEST_F(EdgeTakeover, of_two_running_cores_the_one_that_was_replaced_is_refused_w
     Process* const second = a_first ? &b : &a;
     dials(*first);
     dials(*second);
-    ASSERT_TRUE(is_linked(*second));
-    ASSERT_FALSE(first->heard.empty());
-    EXPECT_EQ(first->heard.back(), "link.same-identity") << "it is told when it loses the link";
+    ASSERT_TRUE(second->is_linked());
+    ASSERT_FALSE(first->heard().empty());
+    EXPECT_EQ(first->heard().back(), "link.same-identity") << "it is told when it loses the link";
     for (int i = 0; i < 3; ++i) {
       passes(11s);
       dials(*first);
-      EXPECT_FALSE(is_linked(*first));
-      EXPECT_EQ(first->heard.back(), "link.same-identity");
-      EXPECT_TRUE(first->final) << "so that it dials rarely";
-      EXPECT_TRUE(is_linked(*second)) << "the link is left in peace";
+      EXPECT_FALSE(first->is_linked());
+      EXPECT_EQ(first->heard().back(), "link.same-identity");
+      EXPECT_TRUE(first->downs.back().final) << "so that it dials rarely";
+      EXPECT_TRUE(second->is_linked()) << "the link is left in peace";
     }
     EXPECT_TRUE(shows_clash());
-    EXPECT_NE(status().find(R"("state":"pushing")"), std::string::npos) << "its link is there all the same";
+    EXPECT_TRUE(status_has(R"("state":"pushing")")) << "its link is there all the same";
   }
-  EXPECT_GE(lines.count("link.refused link.same-identity"), 1);
+  EXPECT_GE(count("link.refused link.same-identity"), 1);
 }
 
 TEST_F(EdgeTakeover, the_refused_core_has_the_link_when_the_other_one_falls_silent) {
@@ -183,11 +87,11 @@ TEST_F(EdgeTakeover, the_refused_core_has_the_link_when_the_other_one_falls_sile
   dials(a);
   dials(b);
   dials(a);
-  ASSERT_FALSE(is_linked(a));
+  ASSERT_FALSE(a.is_linked());
   b.mute = true;
   passes(limits::kLinkDeadAfter + 1s);
   dials(a);
-  EXPECT_TRUE(is_linked(a));
+  EXPECT_TRUE(a.is_linked());
   passes(limits::kSameIdentityShown);
   EXPECT_FALSE(shows_clash());
 }
@@ -196,9 +100,9 @@ TEST_F(EdgeTakeover, the_refused_core_has_the_link_when_the_other_one_ends) {
   Process a("a"), b("b");
   dials(a);
   dials(b);
-  ends(b);
+  loses_link(b);
   dials(a);
-  EXPECT_TRUE(is_linked(a));
+  EXPECT_TRUE(a.is_linked());
 }
 
 TEST_F(EdgeTakeover, of_three_running_cores_one_keeps_the_link) {
@@ -206,11 +110,11 @@ TEST_F(EdgeTakeover, of_three_running_cores_one_keeps_the_link) {
   dials(a);
   dials(b);
   dials(c);
-  ASSERT_TRUE(is_linked(c));
+  ASSERT_TRUE(c.is_linked());
   for (Process* core : {&a, &b, &a, &b}) {
     dials(*core);
-    EXPECT_FALSE(is_linked(*core));
-    EXPECT_TRUE(is_linked(c));
+    EXPECT_FALSE(core->is_linked());
+    EXPECT_TRUE(c.is_linked());
   }
 }
 
@@ -221,9 +125,9 @@ TEST_F(EdgeTakeover, so_many_replaced_instances_are_remembered_and_no_more) {
     dials(*all.back());
   }
   dials(*all[1]);
-  EXPECT_FALSE(is_linked(*all[1]));
+  EXPECT_FALSE(all[1]->is_linked());
   dials(*all[0]);
-  EXPECT_TRUE(is_linked(*all[0])) << "forgotten";
+  EXPECT_TRUE(all[0]->is_linked()) << "forgotten";
 }
 
 TEST_F(EdgeTakeover, a_connection_that_does_not_greet_leaves_the_link_alone_and_ends) {
@@ -231,10 +135,10 @@ TEST_F(EdgeTakeover, a_connection_that_does_not_greet_leaves_the_link_alone_and_
   dials(core);
   silent.mute = true;
   dials(silent);
-  EXPECT_TRUE(is_linked(core));
+  EXPECT_TRUE(core.is_linked());
   passes(limits::kLinkDeadAfter + 1s);
-  EXPECT_TRUE(is_linked(core));
-  EXPECT_EQ(processes.size(), 1u) << "it was closed";
+  EXPECT_TRUE(core.is_linked());
+  EXPECT_EQ(links_.size(), 1u) << "it was closed";
 }
 
 TEST_F(EdgeTakeover, a_greeting_may_come_in_pieces_and_nonsense_is_refused) {
@@ -244,30 +148,30 @@ TEST_F(EdgeTakeover, a_greeting_may_come_in_pieces_and_nonsense_is_refused) {
   dials(next);
   next.mute = false;
   std::string hello;
-  ASSERT_TRUE(next.session.take_output(hello, now.mono));
+  ASSERT_TRUE(next.session.take_output(hello, now_.mono));
   for (const char byte : hello) {
-    EXPECT_TRUE(is_linked(core));
-    edge->handle_bytes(*next.conn, std::string(1, byte), now);
+    EXPECT_TRUE(core.is_linked());
+    edge_->handle_bytes(*next.conn, std::string(1, byte), now_);
     exchange();
   }
-  EXPECT_TRUE(is_linked(next));
+  EXPECT_TRUE(next.is_linked());
 
   Process liar("c");
   liar.mute = true;
   dials(liar);
-  edge->handle_bytes(*liar.conn, std::string(64, '\xff'), now);
+  edge_->handle_bytes(*liar.conn, std::string(64, '\xff'), now_);
   exchange();
-  EXPECT_TRUE(is_linked(next));
-  EXPECT_EQ(processes.size(), 1u);
+  EXPECT_TRUE(next.is_linked());
+  EXPECT_EQ(links_.size(), 1u);
 }
 
 TEST_F(EdgeTakeover, a_core_of_another_row_is_refused_as_before) {
   Process a("a"), other("b");
   dials(a);
   dials(other, 1);
-  EXPECT_FALSE(is_linked(other));
-  EXPECT_EQ(other.heard, std::vector<std::string>{"link.second-core"});
-  EXPECT_TRUE(is_linked(a));
+  EXPECT_FALSE(other.is_linked());
+  EXPECT_EQ(other.heard(), Lines{"link.second-core"});
+  EXPECT_TRUE(a.is_linked());
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// When a stanza counts as delivered, and what its sender is told where that is not known.
+// When a stanza counts as delivered, and how its sender is answered where that is not known.
 #include "gate/endpoint_fixture.h"
 
 #include <algorithm>
@@ -110,19 +110,18 @@ TEST_F(EndpointDelivery, presence_in_doubt_is_never_answered) {
   EXPECT_EQ(told, Told{"3 delivery.uncertain"});
 }
 
-TEST_F(EndpointDelivery, an_answer_in_doubt_is_told_in_the_log) {
+TEST_F(EndpointDelivery, an_answer_in_doubt_is_logged) {
   ready();
   endpoint.send(pair, message("2"), 0, now);
   reads();
-  world.events.clear();
+  policy.events.clear();
   ends_stream_with("policy-violation");
   EXPECT_EQ(told, Told{});
-  ASSERT_FALSE(world.events.empty());
-  EXPECT_TRUE(std::ranges::any_of(world.events, [](const LogEvent& e) { return e.name == "answer.lost"; }));
+  ASSERT_FALSE(policy.events.empty());
+  EXPECT_TRUE(std::ranges::any_of(policy.events, [](const LogEvent& e) { return e.name == "answer.lost"; }));
 }
 
-// A clean end is announced: RFC 6120 4.4 has the peer read what is under way. A broken connection says
-// nothing.
+// Before a clean end the peer reads what is under way (RFC 6120 4.4). A broken connection tells nothing.
 TEST_F(EndpointDelivery, the_end_of_a_stream_without_an_error_settles_as_before) {
   ready();
   sends(message("2"));
@@ -132,8 +131,7 @@ TEST_F(EndpointDelivery, the_end_of_a_stream_without_an_error_settles_as_before)
   sends(message("3"));
   accepts();
   reads();
-  endpoint.handle_disconnected(conn, {Code::kStreamLost, {}}, now);
-  drain();
+  loses_connection();
   EXPECT_EQ(delivered, (Tickets{2, 3}));
   EXPECT_EQ(told, Told{});
   EXPECT_EQ(endpoint.counters().uncertain, 1u);
@@ -161,10 +159,10 @@ TEST_F(EndpointDelivery, no_more_is_in_doubt_on_all_streams_than_may_be) {
   const std::size_t cost = message("m", kSize).xml().size() + limits::kStanzaOverheadBytes;
   const std::size_t most = limits::kDoubtBytesMax / cost;
   for (std::size_t i = 0; i < most + 3; ++i) {
-    own = "n" + std::to_string(i) + ".example";
+    const std::string own = "n" + std::to_string(i) + ".example";
     const Pair other{*xmpp::Domain::parse(own), pair.remote};
     endpoint.send(other, message("m", kSize), ++last_ticket, now);
-    accepts();
+    accepts({}, own);
     reads();
     EXPECT_EQ(delivered.size(), i < most ? 0 : i + 1 - most) << i;
   }
@@ -199,19 +197,19 @@ TEST_F(EndpointDelivery, what_waited_for_the_stream_is_held_against_the_limit_to
   accepts("<limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>10000</max-bytes></limits>");
   EXPECT_NE(reads().find("id='2'"), std::string::npos);
   EXPECT_EQ(told, Told{"1 stanza.too-large-for-peer"});
-  EXPECT_TRUE(
-      std::ranges::none_of(world.events, [](const LogEvent& e) { return e.name == "peer.limit-too-small"; }));
+  EXPECT_TRUE(std::ranges::none_of(policy.events,
+                                   [](const LogEvent& e) { return e.name == "peer.limit-too-small"; }));
 }
 
-TEST_F(EndpointDelivery, a_limit_that_no_server_may_set_is_obeyed_and_said_once) {
+TEST_F(EndpointDelivery, a_limit_that_no_server_may_set_is_obeyed_and_logged_once) {
   ready("<limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>9999</max-bytes></limits>");
   sends(message("2", 10'000));
   sends(message("3"));
   reads();
   EXPECT_EQ(told, Told{"2 stanza.too-large-for-peer"});
   const auto is_it = [](const LogEvent& e) { return e.name == "peer.limit-too-small"; };
-  ASSERT_EQ(std::ranges::count_if(world.events, is_it), 1);
-  EXPECT_EQ(format_text(*std::ranges::find_if(world.events, is_it), ""),
+  ASSERT_EQ(std::ranges::count_if(policy.events, is_it), 1);
+  EXPECT_EQ(format_text(*std::ranges::find_if(policy.events, is_it), ""),
             " warning peer.limit-too-small face=world direction=out local=example.com remote=far.example "
             "peer=[::]:0 max_bytes=9999");
 }
@@ -249,7 +247,7 @@ TEST_F(EndpointDelivery, after_failed_dials_the_next_one_waits_longer_each_time_
   sends(message("m"));
   accepts();
   reads();
-  endpoint.handle_disconnected(conn, {Code::kStreamLost, {}}, now);
+  loses_connection();
   sends(message("m"));
   fails();
   sends(message("m"));
@@ -261,7 +259,7 @@ TEST_F(EndpointDelivery, of_one_pair_one_dial_is_under_way) {
   EXPECT_EQ(dials().size(), 1u);
 }
 
-// --- what people see
+// --- what is shown
 
 TEST_F(EndpointDelivery, an_idle_stream_that_was_closed_leaves_no_error) {
   ready();
@@ -270,18 +268,18 @@ TEST_F(EndpointDelivery, an_idle_stream_that_was_closed_leaves_no_error) {
   EXPECT_EQ(endpoint.last_error(pair), std::nullopt);
 }
 
-TEST(EndpointLog, local_is_a_domain_of_this_organisation_on_both_faces) {
+TEST(EndpointLog, local_is_a_domain_of_this_organisation_on_both_sides) {
   for (const std::string face : {"world", "inside"}) {
-    OpenWorld world;
-    world.internal = face == "inside";
+    OpenPolicy policy;
+    policy.internal = face == "inside";
     ConnIds ids;
-    Endpoint endpoint{{face, world, ids, world, world}};
+    Endpoint endpoint{{face, policy, ids, policy, policy}};
     const Now now{Time{1s}, {}};
     const Pair pair{*xmpp::Domain::parse("near.example"), *xmpp::Domain::parse("far.example")};
     endpoint.send(pair, EndpointFixture::message("1"), 1, now);
     endpoint.handle_dial_failed(2, {Code::kDialRefused, ""}, now);
-    ASSERT_FALSE(world.events.empty());
-    const std::string line = format_text(world.events.back(), "");
+    ASSERT_FALSE(policy.events.empty());
+    const std::string line = format_text(policy.events.back(), "");
     const std::string wanted =
         face == "world" ? "local=near.example remote=far.example" : "local=far.example remote=near.example";
     EXPECT_NE(line.find(wanted), std::string::npos) << line;

@@ -1,4 +1,4 @@
-// For tests only: a endpoint whose peers are played by hand, up to a stream on which stanzas can be sent.
+// For tests only: an endpoint whose peer is a script, up to a stream on which stanzas can be sent.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -12,7 +12,7 @@
 namespace sallyport::gate {
 
 // Everybody is admitted and found; a peer's address proves it.
-class OpenWorld : public PolicyView, public Random, public LogSink {
+class OpenPolicy : public PolicyView, public Random, public LogSink {
  public:
   Result<void> serves(const xmpp::Domain&) const override { return {}; }
   Result<void> admits(const Pair&, UnixTime) const override { return {}; }
@@ -31,6 +31,50 @@ class OpenWorld : public PolicyView, public Random, public LogSink {
 
   std::vector<LogEvent> events;
   bool internal = false;
+};
+
+// The server of far.example, as the endpoint's last dial finds it.
+class ScriptedServer {
+ public:
+  ScriptedServer(Endpoint& endpoint, const Now& now) : endpoint_(endpoint), now_(now) {}
+
+  void says(const std::string& bytes) { endpoint_.handle_bytes(conn_, bytes, now_); }
+  // Accepts the connection by Direct TLS and negotiates until it is ready; `limits` stands in the last
+  // features, `own` is the domain whose stream it is.
+  void accepts(ConnId conn, const std::string& own, const std::string& limits) {
+    conn_ = conn;
+    written_ = 0;
+    endpoint_.handle_connected(conn_, {{}, true, "test"}, now_);
+    s2s::TlsFacts facts;
+    facts.own_certificate = own;
+    endpoint_.handle_tls(conn_, facts, now_);
+    says(kHeader + features("<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>"
+                            "<mechanism>EXTERNAL</mechanism></mechanisms>"));
+    says("<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>");
+    says(kHeader + features(limits));
+  }
+  // The socket takes all that the endpoint wrote; returns what the server can read by that.
+  std::string reads() {
+    std::string bytes, all;
+    while (endpoint_.take_output(conn_, bytes)) all += std::exchange(bytes, {});
+    written_ += all.size();
+    endpoint_.handle_written(conn_, written_, now_);
+    return all;
+  }
+  void loses_connection() { endpoint_.handle_disconnected(conn_, {Code::kStreamLost, {}}, now_); }
+
+ private:
+  static std::string features(const std::string& what) {
+    return "<stream:features>" + what + "</stream:features>";
+  }
+  inline static const std::string kHeader =
+      "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' id='i' "
+      "from='far.example' to='example.com' version='1.0'>";
+
+  Endpoint& endpoint_;
+  const Now& now_;
+  ConnId conn_ = 0;
+  std::uint64_t written_ = 0;
 };
 
 struct EndpointFixture : ::testing::Test {
@@ -61,41 +105,25 @@ struct EndpointFixture : ::testing::Test {
     return std::exchange(dialled, {});
   }
   void says(const std::string& bytes) {
-    endpoint.handle_bytes(conn, bytes, now);
+    server.says(bytes);
     drain();
   }
-  static std::string header() {
-    return "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' id='i' "
-           "from='far.example' to='example.com' version='1.0'>";
-  }
-  // The dialled connection comes up by Direct TLS and becomes ready; `limits` stands in the last features.
-  void accepts(const std::string& limits = {}) {
-    const auto features = [](const std::string& what) {
-      return "<stream:features>" + what + "</stream:features>";
-    };
+  // The stream that was dialled last becomes ready; `limits` stands in its last features.
+  void accepts(const std::string& limits = {}, const std::string& own = "example.com") {
     drain();
     ASSERT_FALSE(dialled.empty());
-    conn = dialled.back();
-    dialled.clear();
-    written = 0;
-    endpoint.handle_connected(conn, {{}, true, "test"}, now);
-    s2s::TlsFacts facts;
-    facts.own_certificate = own;
-    endpoint.handle_tls(conn, facts, now);
-    says(header() + features("<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>"
-                             "<mechanism>EXTERNAL</mechanism></mechanisms>"));
-    says("<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>");
-    says(header() + features(limits));
+    server.accepts(std::exchange(dialled, {}).back(), own, limits);
+    drain();
   }
-  // The socket takes all that was written; what the peer could read by that.
   std::string reads() {
     drain();
-    std::string bytes, all;
-    while (endpoint.take_output(conn, bytes)) all += std::exchange(bytes, {});
-    written += all.size();
-    endpoint.handle_written(conn, written, now);
+    std::string all = server.reads();
     drain();
     return all;
+  }
+  void loses_connection() {
+    server.loses_connection();
+    drain();
   }
   void ends_stream_with(const std::string& condition) {
     says("<stream:error><" + condition +
@@ -115,15 +143,13 @@ struct EndpointFixture : ::testing::Test {
     }
   }
 
-  OpenWorld world;
+  OpenPolicy policy;
   ConnIds ids;
-  Endpoint endpoint{{"world", world, ids, world, world}};
+  Endpoint endpoint{{"world", policy, ids, policy, policy}};
   Now now{Time{std::chrono::seconds(1)}, {}};
   const Pair pair{*xmpp::Domain::parse("example.com"), *xmpp::Domain::parse("far.example")};
-  std::string own = "example.com";  // whose stream is opened
   Ticket last_ticket = 0;
-  ConnId conn = 0;
-  std::uint64_t written = 0;
+  ScriptedServer server{endpoint, now};
   std::vector<ConnId> dialled;
   std::vector<Ticket> delivered;
   std::vector<std::string> told;

@@ -1,5 +1,6 @@
-// What is inside stays inside (DESIGN invariant 2): while everything fails that can fail there, no byte of
-// the link and no line of the edge's log has an inside address, an inside name or the name of a node.
+// Internal names and addresses stay on the core (DESIGN invariant 2): while everything fails that can fail on
+// the internal side, no byte of the link and no line of the edge's log has an internal address, an internal
+// name or the name of a chat node.
 #include <gtest/gtest.h>
 
 #include "gate/joined_fixture.h"
@@ -7,7 +8,7 @@
 namespace sallyport::gate::joined {
 namespace {
 
-// Of this world and of the texts that fail in it.
+// Of core_config(), open_policy() and the texts of the failures below.
 constexpr std::string_view kSecrets[] = {"10.9.8.",       "corp.example", "core.hidden", "node-2",
                                          "xn--bcher-kva", "b\u00fccher",  "int-server",  "the secret"};
 
@@ -21,7 +22,7 @@ const std::string kExternal =
 const std::string kDialback =
     "<stream:features><dialback xmlns='urn:xmpp:features:dialback'><errors/></dialback></stream:features>";
 
-// An internal server: how it fails.
+// The ways in which an internal server fails.
 enum class How {
   kDelivers,
   kRefused,
@@ -41,57 +42,58 @@ enum class How {
 class InternalServer {
  public:
   explicit InternalServer(How how) : how_(how) {}
-  void operator()(Gateway& world, ConnId conn, const std::string& said) {
+  void operator()(Gateway& gateway, ConnId conn, const std::string& said) {
     const auto has = [&said](std::string_view words) { return said.find(words) != said.npos; };
-    if (said.empty()) return dialled(world, conn);
+    if (said.empty()) return dialled(gateway, conn);
     if (how_ == How::kSilent) return;
-    if (has("<stream:stream")) return greeted(world, conn);
+    if (has("<stream:stream")) return greeted(gateway, conn);
     if (has("<starttls")) {
-      world.internal_server_says(conn, "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
+      gateway.internal_server_says(conn, "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
       states_[conn].secured = true;
       if (how_ == How::kHandshake)
-        return world.core->handle_tls(conn, Error{Code::kTlsHandshake, "int-server at 10.9.8.7:5269: no"},
-                                      world.now);
+        return gateway.core->handle_tls(conn, Error{Code::kTlsHandshake, "int-server at 10.9.8.7:5269: no"},
+                                        gateway.now);
       s2s::TlsFacts facts = certificate({"example.com", "int-server.corp.example"});
       facts.own_certificate = "partner.example";  // minted for the pair
       if (how_ == How::kUntrusted)
         facts.chain = Error{Code::kTlsUntrusted, "issuer CN=int-server.corp.example"};
-      return world.core->handle_tls(conn, std::move(facts), world.now);
+      return gateway.core->handle_tls(conn, std::move(facts), gateway.now);
     }
     if (has("<auth")) {
       if (how_ == How::kSaslFailure)
-        return world.internal_server_says(
+        return gateway.internal_server_says(
             conn,
             "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><not-authorized/>"
             "<text>int-server.corp.example says no</text></failure>");
       states_[conn].authenticated = true;
-      return world.internal_server_says(conn, "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>");
+      return gateway.internal_server_says(conn, "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>");
     }
-    if (has("<db:result")) return world.internal_server_says(conn, dialback_answer());
+    if (has("<db:result")) return gateway.internal_server_says(conn, dialback_answer());
   }
 
  private:
-  void dialled(Gateway& world, ConnId conn) {
+  void dialled(Gateway& gateway, ConnId conn) {
     if (how_ == How::kRefused)
-      return world.core->handle_dial_failed(
+      return gateway.core->handle_dial_failed(
           conn,
           {Code::kDialRefused, "10.9.8.7:5269: Connection refused; int-server.corp.example: no address"},
-          world.now);
+          gateway.now);
     if (how_ == How::kTimeout)
-      return world.core->handle_dial_failed(conn, {Code::kDialTimeout, "10.9.8.7:5269: timed out"},
-                                            world.now);
+      return gateway.core->handle_dial_failed(conn, {Code::kDialTimeout, "10.9.8.7:5269: timed out"},
+                                              gateway.now);
     Connected connected;
     connected.peer = {*dns::Ip::parse("10.9.8.7"), 5269};
     connected.how = "10.9.8.7:5269";
     states_[conn] = {};
-    world.core->handle_connected(conn, connected, world.now);
+    gateway.core->handle_connected(conn, connected, gateway.now);
   }
-  void greeted(Gateway& world, ConnId conn) {
-    if (how_ == How::kCloses) return world.internal_server_says(conn, kServerHeader + "</stream:stream>");
+  void greeted(Gateway& gateway, ConnId conn) {
+    if (how_ == How::kCloses) return gateway.internal_server_says(conn, kServerHeader + "</stream:stream>");
     if (how_ == How::kLost)
-      return world.core->handle_disconnected(conn, {Code::kStreamLost, "10.9.8.7:5269: reset"}, world.now);
+      return gateway.core->handle_disconnected(conn, {Code::kStreamLost, "10.9.8.7:5269: reset"},
+                                               gateway.now);
     if (how_ == How::kStreamError)
-      return world.internal_server_says(
+      return gateway.internal_server_says(
           conn, kServerHeader +
                     "<stream:error><host-unknown xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>"
                     "<text xmlns='urn:ietf:params:xml:ns:xmpp-streams'>ask int-server.corp.example</text>"
@@ -104,7 +106,7 @@ class InternalServer {
           "</stream:features>";
     else if (states_[conn].secured && !states_[conn].authenticated)
       features = dialback ? kDialback : kExternal;
-    world.internal_server_says(conn, kServerHeader + features);
+    gateway.internal_server_says(conn, kServerHeader + features);
   }
   std::string dialback_answer() const {
     if (how_ == How::kDialbackInvalid)
@@ -123,16 +125,19 @@ class InternalServer {
   std::map<ConnId, State> states_;
 };
 
-void expect_no_secret(const Gateway& world, const std::string& where) {
+void expect_no_secret(const Gateway& gateway, const std::string& where) {
   for (const auto secret : kSecrets) {
-    EXPECT_EQ(world.said_by_core.find(secret), std::string::npos) << where << ": the link tells " << secret;
-    for (const auto& line : world.edge_log.lines)
+    EXPECT_EQ(gateway.link.said_by_core.find(secret), std::string::npos)
+        << where << ": the link carries " << secret;
+    for (const auto& event : gateway.edge_log.events) {
+      const std::string line = format_text(event, "");
       EXPECT_EQ(line.find(secret), std::string::npos) << where << ": " << line;
-    for (const auto& [conn, bytes] : world.public_written)
-      EXPECT_EQ(bytes.find(secret), std::string::npos) << where << ": a peer is told " << secret;
+    }
+    for (const auto& [conn, bytes] : gateway.public_sockets.written)
+      EXPECT_EQ(bytes.find(secret), std::string::npos) << where << ": a peer is sent " << secret;
   }
 }
-// Of the domain as a peer sees it.
+// To a domain as a peer sees it.
 std::string message(std::string_view to, std::string_view id) {
   return "<message from='u@partner.example' to='" + std::string(to) + "' id='" + std::string(id) +
          "'><body>hello</body></message>";
@@ -162,55 +167,55 @@ TEST(LinkSecrets, every_failure_of_an_internal_server_crosses_as_a_code) {
   for (const auto& row : rows) {
     config::CoreConfig config = core_config();
     config.server_ca = "servers-ca.crt";
-    Gateway world(config);
-    world.server = InternalServer(row.how);
-    const ConnId conn = world.remote_proved("partner.example", "example.com");
-    world.remote_says(conn, message("v@example.com", "m1"));
-    world.remote_says(conn, message("room@rooms.example.com", "m2"));
-    world.pass(limits::kDeliveryTimeout + 1s);
-    EXPECT_FALSE(world.internal_dials.empty()) << row.name;
-    EXPECT_NE(world.said_by_core.find(row.code), std::string::npos) << row.name;
-    // Something failed inside, and the core's people are told.
-    EXPECT_EQ(world.core_log.has({"stanza.refused", "local=example.com"}), row.how != How::kDelivers)
+    Gateway gateway(config);
+    gateway.internal.server = InternalServer(row.how);
+    const ConnId conn = gateway.remote.proves("partner.example", "example.com");
+    gateway.remote.says(conn, message("v@example.com", "m1"));
+    gateway.remote.says(conn, message("room@rooms.example.com", "m2"));
+    gateway.passes(limits::kDeliveryTimeout + 1s);
+    EXPECT_FALSE(gateway.internal.dials.empty()) << row.name;
+    EXPECT_NE(gateway.link.said_by_core.find(row.code), std::string::npos) << row.name;
+    // Something failed on the internal side, and the core logs it.
+    EXPECT_EQ(gateway.core_log.has({"stanza.refused", "local=example.com"}), row.how != How::kDelivers)
         << row.name;
-    expect_no_secret(world, std::string(row.name));
-    world.core->drain(world.now);
-    world.run();
-    world.pass(1s);
-    expect_no_secret(world, std::string(row.name) + ", drained");
-    // The test can fail: the core itself does know, and says so to its own people.
+    expect_no_secret(gateway, std::string(row.name));
+    gateway.core->drain(gateway.now);
+    gateway.exchange();
+    gateway.passes(1s);
+    expect_no_secret(gateway, std::string(row.name) + ", drained");
+    // The test can fail: the core knows the address, and logs it.
     if (row.how == How::kRefused) {
-      EXPECT_TRUE(world.core_log.has({"10.9.8.7:5269"}));
+      EXPECT_TRUE(gateway.core_log.has({"10.9.8.7:5269"}));
     }
   }
 }
 
 TEST(LinkSecrets, what_waits_while_the_core_is_drained_crosses_as_a_code) {
-  Gateway world;
-  world.server = InternalServer(How::kSilent);
-  const ConnId conn = world.remote_proved("partner.example", "example.com");
-  world.remote_says(conn, message("v@example.com", "m1"));
-  world.core->drain(world.now);
-  world.run();
-  world.pass(1s);
-  EXPECT_NE(world.said_by_core.find("stream.shutdown"), std::string::npos);
-  expect_no_secret(world, "drain");
+  Gateway gateway;
+  gateway.internal.server = InternalServer(How::kSilent);
+  const ConnId conn = gateway.remote.proves("partner.example", "example.com");
+  gateway.remote.says(conn, message("v@example.com", "m1"));
+  gateway.core->drain(gateway.now);
+  gateway.exchange();
+  gateway.passes(1s);
+  EXPECT_NE(gateway.link.said_by_core.find("stream.shutdown"), std::string::npos);
+  expect_no_secret(gateway, "drain");
 }
 
 TEST(LinkSecrets, a_claim_of_an_internal_name_is_refused_without_a_word_more) {
-  Gateway world;
+  Gateway gateway;
   for (const auto* name : {"other.example", "partner.example"}) {
-    const ConnId conn = world.remote_connects();
-    world.remote_opens(conn, name, "example.com", {});
-    world.remote_says(conn, db_result(name, "example.com"));
+    const ConnId conn = gateway.remote.connects();
+    gateway.remote.opens(conn, name, "example.com", {});
+    gateway.remote.says(conn, db_result(name, "example.com"));
   }
-  world.pass(limits::kDialbackTimeout);
-  expect_no_secret(world, "claims");
+  gateway.passes(limits::kDialbackTimeout);
+  expect_no_secret(gateway, "claims");
 }
 
 // An edge that lies: a session alone speaks to the core.
 TEST(LinkSecrets, an_edge_that_lies_learns_nothing_but_codes) {
-  Lines log;
+  KeptLog log;
   Random37 random;
   Now now{Time{1h}, UnixTime{1'700'000'000s}};
   Core core(CoreSetup{core_config(),

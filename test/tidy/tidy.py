@@ -176,7 +176,7 @@ def check_file(path, text):
     if layer_of(path) is not None and path.suffix in {".cc", ".h"}:
         findings += check_layering(path, lines)
         findings += check_hashes(path, text)
-        findings += [] if is_test(path) else members.check_members(layer_of(path), text)
+        findings += members.check_members(layer_of(path), text)
     return sorted(findings)
 
 

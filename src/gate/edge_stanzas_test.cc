@@ -1,0 +1,141 @@
+// The way of a stanza through an edge, in both directions, and what its sender learns when it fails.
+#include "gate/edge_fixture.h"
+
+namespace sallyport::gate {
+namespace {
+
+std::string message(const std::string& from, const std::string& to, const std::string& id = "m1") {
+  return "<message from='" + from + "' to='" + to + "' id='" + id + "'><body>hi</body></message>";
+}
+const std::string kOut = message("alice@example.com", "bob@partner.example");
+const std::string kIn = message("bob@partner.example", "alice@example.com");
+// As the core learns of it, with what stands beside it.
+const std::string kCrossed =
+    "message from bob@partner.example to alice@example.com by external at 198.51.100.7:40000: " + kIn;
+
+std::string stream_error(const std::string& condition, const std::string& text) {
+  const std::string space = " xmlns='urn:ietf:params:xml:ns:xmpp-streams'";
+  return "<stream:error><" + condition + space + "/><text" + space + " xml:lang='en'>" + text +
+         "</text></stream:error></stream:stream>";
+}
+
+struct EdgeStanzas : EdgeFixture {
+  EdgeStanzas() {
+    servers_.answer = ReceivingServers::Dials::kAccepted;
+    starts();
+    link_comes_up();
+    core_pushes(push(1, {"partner.example", "other.example"}));
+  }
+};
+
+// --- from the core to a remote server
+
+TEST_F(EdgeStanzas, a_stanza_leaves_on_a_new_stream_and_is_settled_when_the_doubt_delay_has_passed) {
+  core_sends(kOut);
+  const std::string greeting =
+      "<?xml version='1.0'?><stream:stream xmlns='jabber:server' "
+      "xmlns:stream='http://etherx.jabber.org/streams' xmlns:db='jabber:server:dialback' "
+      "from='example.com' to='partner.example' version='1.0'>";
+  ASSERT_EQ(dialled(), Lines{"partner.example"});
+  EXPECT_EQ(
+      sockets_.written[servers_.dials[0].conn],
+      greeting + "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>" + greeting +
+          "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>ZXhhbXBsZS5jb20=</auth>" +
+          greeting + kOut);
+  EXPECT_EQ(edge_settles(), Lines{}) << "the socket has it; the server may not have read it";
+  passes(limits::kDoubtDelay + limits::kDoubtTick);
+  EXPECT_EQ(edge_settles(), Lines{"1 delivered"});
+}
+
+TEST_F(EdgeStanzas, a_stanza_leaves_in_canonical_form) {
+  core_sends(
+      "<message to=\"bob@partner.example\" id=\"m1\" from=\"alice@EXAMPLE.com\" >"
+      "<body >a &gt; b</body><x xmlns='urn:x'></x></message >");
+  EXPECT_EQ(remote_receives(), Lines{"<message from='alice@example.com' to='bob@partner.example' id='m1'>"
+                                     "<body>a &gt; b</body><x xmlns='urn:x'/></message>"});
+}
+
+TEST_F(EdgeStanzas, stanzas_of_one_pair_leave_on_one_stream_and_those_of_two_pairs_on_two) {
+  const std::string next = message("alice@example.com", "bob@partner.example", "m2");
+  const std::string other = message("alice@example.com", "carol@other.example");
+  core_sends(kOut);
+  core_sends(other);
+  core_sends(next);
+  EXPECT_EQ(dialled(), (Lines{"partner.example", "other.example"}));
+  EXPECT_EQ(remote_receives(), (Lines{kOut + next, other}));
+}
+
+TEST_F(EdgeStanzas, a_stanza_whose_dial_is_refused_is_settled_with_the_code_and_the_text_for_its_sender) {
+  servers_.answer = ReceivingServers::Dials::kRefused;
+  core_sends(kOut);
+  EXPECT_EQ(edge_settles(), Lines{"1 dial.refused: 198.51.100.7:5269"});
+}
+
+TEST_F(EdgeStanzas, a_stanza_to_a_domain_that_policy_does_not_allow_is_settled_and_nothing_is_dialled) {
+  core_sends(message("alice@example.com", "bob@nobody.example"));
+  EXPECT_EQ(edge_settles(), Lines{"1 policy.not-listed: nobody.example"});
+  EXPECT_EQ(dialled(), Lines{});
+}
+
+// --- from a remote server to the core
+
+TEST_F(EdgeStanzas, a_stanza_of_a_proved_pair_crosses_with_its_kind_addresses_and_proof_beside_it) {
+  EXPECT_EQ(remote_sends(kIn), "");
+  EXPECT_EQ(core_receives(), Lines{kCrossed});
+}
+
+TEST_F(EdgeStanzas, a_stanza_from_a_domain_that_is_not_proved_ends_the_stream_and_does_not_cross) {
+  const ConnId conn = remote_.stream_for(stanza_of(kIn));
+  EXPECT_EQ(remote_.says(conn, message("carol@other.example", "alice@example.com")),
+            stream_error("invalid-from",
+                         "The `from` of a stanza is not an address, or its domain is not one that the peer "
+                         "proved."));
+  EXPECT_TRUE(sockets_.ended.contains(conn));
+  EXPECT_EQ(core_receives(), Lines{});
+}
+
+TEST_F(EdgeStanzas, a_stanza_to_a_domain_that_is_not_proved_ends_the_stream_and_does_not_cross) {
+  const ConnId conn = remote_.stream_for(stanza_of(kIn));
+  EXPECT_EQ(remote_.says(conn, message("bob@partner.example", "room@chat.example.com")),
+            stream_error("improper-addressing", "The `to` of a stanza is not an XMPP address."));
+  EXPECT_TRUE(sockets_.ended.contains(conn));
+  EXPECT_EQ(core_receives(), Lines{});
+}
+
+TEST_F(EdgeStanzas, a_bad_stanza_of_a_proved_pair_is_answered_on_a_stream_of_its_own_and_does_not_cross) {
+  const ConnId conn = remote_.stream_for(stanza_of(kIn));
+  EXPECT_EQ(remote_.says(conn, "<iq from='bob@partner.example' to='alice@example.com' id='q1' type='ask'/>"),
+            "");
+  EXPECT_EQ(core_receives(), Lines{});
+  EXPECT_EQ(remote_receives(),
+            Lines{"<iq from='alice@example.com' to='bob@partner.example' id='q1' type='error'>"
+                  "<error type='modify'><bad-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>"
+                  "<text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas' xml:lang='en'>The `type` of a stanza is "
+                  "not one that RFC 6120 or RFC 6121 defines. (ask)</text></error></iq>"});
+}
+
+// --- the link is lost
+
+TEST_F(EdgeStanzas, a_stanza_that_comes_while_the_link_is_lost_waits_and_crosses_when_it_is_up_again) {
+  EXPECT_EQ(remote_sends(kIn), "");
+  core_receives();
+  link_is_lost();
+  EXPECT_EQ(remote_sends(kIn), "");
+  EXPECT_EQ(core_receives(), Lines{});
+  link_comes_up();
+  EXPECT_EQ(core_receives(), Lines{kCrossed});
+}
+
+TEST_F(EdgeStanzas, when_the_link_stays_lost_the_streams_of_remote_servers_are_ended) {
+  const ConnId conn = remote_.stream_for(stanza_of(kIn));
+  link_is_lost();
+  EXPECT_EQ(remote_sends(kIn), "");
+  passes(limits::kLinkDeadAfter - 1ms);
+  EXPECT_EQ(remote_.hears(conn), "");
+  passes(1ms);
+  EXPECT_EQ(remote_.hears(conn), stream_error("system-shutdown", "This node is shutting down."));
+  EXPECT_TRUE(sockets_.ended.contains(conn));
+}
+
+}  // namespace
+}  // namespace sallyport::gate
