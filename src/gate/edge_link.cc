@@ -84,7 +84,7 @@ void Edge::Impl::on(link::Down&& down, Now now) { link_lost(down.error, now); }
 
 void Edge::Impl::on(link::Dead&&, Now now) {
   served.is_dead = true;
-  endpoint.close_all({Code::kStreamShutdown, "no core is linked"}, now);
+  endpoint.close_all({Code::kLinkDown, {}}, now);
 }
 
 void Edge::Impl::on(link::Forgotten&&, Now now) { forget(now); }
@@ -115,7 +115,7 @@ void Edge::Impl::forget(Now now) {
   log.log({LogLevel::kWarning,
            "link.forgotten",
            {{"core", served.core ? setup.config.cores[*served.core].name : ""}}});
-  endpoint.close_all({Code::kStreamShutdown, "no core is linked"}, now);
+  endpoint.close_all({Code::kLinkDown, {}}, now);
   for (auto& [pair, in] : inward.map) report.refused += in.box.size();
   inward.map.clear();
   drop_early();

@@ -97,7 +97,8 @@ TEST_F(EdgeStanzas, a_stanza_from_a_domain_that_is_not_proved_ends_the_stream_an
 TEST_F(EdgeStanzas, a_stanza_to_a_domain_that_is_not_proved_ends_the_stream_and_does_not_cross) {
   const ConnId conn = remote_.stream_for(stanza_of(kIn));
   EXPECT_EQ(remote_.says(conn, message("bob@partner.example", "room@chat.example.com")),
-            stream_error("improper-addressing", "The `to` of a stanza is not an XMPP address."));
+            stream_error("improper-addressing",
+                         "The `to` of a stanza is not an address, or its domain is not one of this stream."));
   EXPECT_TRUE(sockets_.ended.contains(conn));
   EXPECT_EQ(core_receives(), Lines{});
 }
