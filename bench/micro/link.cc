@@ -48,8 +48,8 @@ struct Link {
 
   xmpp::Pair pair{*xmpp::Domain::parse("l0.inside.example"), *xmpp::Domain::parse("r0.outside.example")};
   Time now{};
-  link::Session core{{link::Role::kCore, "core", "0", "c"}};
-  link::Session edge{{link::Role::kEdge, "edge", "0", "e"}};
+  link::Session core{{link::NodeRole::kCore, "core", "0", "c"}};
+  link::Session edge{{link::NodeRole::kEdge, "edge", "0", "e"}};
   std::string bytes;
 };
 

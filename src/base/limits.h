@@ -12,8 +12,7 @@ using namespace std::chrono_literals;
 
 // --- XML (THREATS A6, A7)
 
-// A stanza on the wire, from `<` to `>`. Prosody's and ejabberd's s2s default is 512 KiB; RFC 6120 13.12 asks
-// for at least 10,000 bytes.
+// A stanza on the wire, from `<` to `>`: as Prosody and ejabberd by default. RFC 6120 13.12 asks for 10,000.
 inline constexpr std::size_t kStanzaBytesMax = 512 * 1024;
 // A first-level element before authentication. RFC 6120 13.12: at least 10,000.
 inline constexpr std::size_t kElementBytesUnauthenticatedMax = 12 * 1024;
@@ -271,8 +270,7 @@ inline constexpr std::size_t kPairQueueHoldBytes = 256 * 1024;
 // one-way. A row takes at most 400 bytes, whatever a peer wrote: 80 MB when both tables are full, which takes
 // eight pairs at their bounds.
 
-// An answer to an IQ. A person may have to decide before it comes (file transfer, ad-hoc commands), but
-// clients do not wait longer.
+// An answer to an IQ: a person may have to decide first (file transfer), but clients do not wait longer.
 inline constexpr auto kIqAnswerTime = 10min;
 // An error that answers a message: servers abandon an undeliverable message within minutes.
 inline constexpr auto kMessageErrorTime = 5min;
@@ -341,6 +339,9 @@ inline constexpr std::size_t kChecksMax = 4;
 // One check, from the first DNS question to the end of the stream: below kControlIdleTimeout, after which the
 // command that asked would abandon it.
 inline constexpr auto kCheckTimeout = 25s;
+// How long a check waits until the core has said whether the name is an internal one, and how often it looks.
+inline constexpr auto kCheckAdmissionWait = 5s;
+inline constexpr auto kCheckAdmissionPoll = 20ms;
 // How soon a check notices that nobody waits for it any more.
 inline constexpr auto kCheckStopLook = 100ms;
 
@@ -353,8 +354,7 @@ inline constexpr auto kMetricsTimeout = 10s;
 // --- the log
 // Lines that wait for the reader of the log: some thousand; further lines are counted and lost.
 inline constexpr std::size_t kLogBacklogBytesMax = 512 * 1024;
-// A failure that persists is logged again after the first of these, then after twice the time before, up to
-// the second.
+// A failure that persists is logged again after the first, then each time after twice as long, to the second.
 inline constexpr auto kRepeatAgainMin = 1min;
 inline constexpr auto kRepeatAgainMax = 1h;
 // Failures that one place tells apart; the one that was logged longest ago is forgotten first.

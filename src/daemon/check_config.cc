@@ -81,7 +81,11 @@ bool check_policy_file(const Given& policy, const std::vector<Given>& all, UnixT
   if (given == all.end()) into.errors.insert(into.errors.end(), core.errors.begin(), core.errors.end());
   // A core.toml that is given is checked with the policy that it names.
   if (core.value && (given == all.end() || !same_file(core.value->policy, policy.path))) {
-    take(into, config::parse_policy(policy.text, policy.path, *core.value, now));
+    config::Loaded<config::PolicyConfig> loaded =
+        config::parse_policy(policy.text, policy.path, *core.value, now);
+    if (loaded.value && !loaded.value->trusted_ca.empty())
+      check_authorities(loaded.value->trusted_ca, loaded.errors);
+    take(into, std::move(loaded));
   }
   return true;
 }

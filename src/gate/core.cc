@@ -31,7 +31,7 @@ Core::Impl::Impl(CoreSetup setup_in, Random& random, LogSink& log_in, Now now)
   for (std::size_t i = 0; i < links.ends.size(); ++i) {
     links.state.emplace_back(log);
     // The core's name is an internal name, and an edge knows its cores by names of its own.
-    links.ends.make(i, {link::Role::kCore, "core", setup.version, setup.instance});
+    links.ends.make(i, {link::NodeRole::kCore, "core", setup.version, setup.instance});
     links.state[i].next_dial = now.mono;
     dial(i, now);
   }
@@ -243,7 +243,7 @@ void Core::Impl::on(Output&& output, Now) { outputs.push_back(std::move(output))
 
 void Core::Impl::on(On<s2s::StanzaRejected>&& rejected, Now now) {
   ++report.refused;
-  if (auto reply = answer_bad(rejected.event.stanza, Sender::kInternal))
+  if (auto reply = answer_bad(rejected.event.stanza, SenderSide::kInternal))
     endpoint.send(rejected.event.proof.pair(), std::move(*reply), 0, now);
 }
 

@@ -79,7 +79,7 @@ class CoreFixture : public testing::Test {
   }
   void edge_connects() {
     const ConnId conn = core_dials_edge();
-    edge_.emplace(link::SessionConfig{link::Role::kEdge, "vcse.example.com", "1", "edge"});
+    edge_.emplace(link::SessionConfig{link::NodeRole::kEdge, "vcse.example.com", "1", "edge"});
     edge_->connects(*core_, conn, 0, now_);
   }
   // A stanza of a remote domain. `pair`, where the edge claims another one than the stanza's.

@@ -55,7 +55,7 @@ void Core::Impl::refuse_inward(const Pair& pair, const xmpp::Stanza& stanza, con
   if (!policy.in_force->rules().may_answer(pair, now.civil)) return;
   // The sender is not known, whatever the edge asserts.
   if (error.code == Code::kStanzaFromInvalid || error.code == Code::kStanzaFromMalformed) return;
-  const auto condition = stanza_condition(error.code, Sender::kPublic);
+  const auto condition = stanza_condition(error.code, SenderSide::kPublic);
   // A remote sender learns what happened, not where: no internal address, no node name.
   if (auto answer =
           xmpp::bounce(stanza, condition, fmt::format("{}: {}", pair.local.unicode(), row.sentence)))

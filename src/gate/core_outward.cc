@@ -182,7 +182,7 @@ void Core::Impl::answer_internal(const xmpp::Stanza& stanza, const Error& error,
   const std::string text =
       fmt::format("{} -> {}: {}{}{}{} [{}]", leg, stanza.to().domain().unicode(), row.sentence,
                   error.text.empty() ? "" : " (", error.text, error.text.empty() ? "" : ")", row.name);
-  if (auto answer = xmpp::bounce(stanza, stanza_condition(error.code, Sender::kInternal), text))
+  if (auto answer = xmpp::bounce(stanza, stanza_condition(error.code, SenderSide::kInternal), text))
     deliver_internally({stanza.from().domain(), stanza.to().domain()}, std::move(*answer), 0, now);
 }
 

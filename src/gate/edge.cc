@@ -176,7 +176,7 @@ void Edge::Impl::on(Output&& output, Now) { outputs.push_back(std::move(output))
 
 void Edge::Impl::on(On<s2s::StanzaRejected>&& rejected, Now now) {
   ++report.refused;
-  if (auto answer = answer_bad(rejected.event.stanza, Sender::kPublic))
+  if (auto answer = answer_bad(rejected.event.stanza, SenderSide::kPublic))
     endpoint.send(rejected.event.proof.pair(), std::move(*answer), 0, now);
 }
 
@@ -253,11 +253,20 @@ std::string Edge::control(std::string_view text, Now now) {
     object["sha256"] = to_hex(impl_->policy.view.policy().policy_sha256());
     return json::serialize(object);
   }
+  if (question->ask == "admission") return impl_->admission(*question, now);
   if (question->ask == "drain") {
     drain(now);
     return json::serialize(json::object{{"draining", true}});
   }
   return refusal({Code::kControlRefused, "an edge does not answer `" + question->ask + "`"});
+}
+
+// Stanzas that wait for a stream outward, or for credit inward.
+json::object Edge::Impl::waiting() const {
+  std::size_t stanzas = endpoint.waiting();
+  std::size_t bytes = endpoint.waiting_bytes();
+  for (const auto& [pair, in] : inward.map) stanzas += in.box.size(), bytes += in.box.bytes();
+  return {{"stanzas", stanzas}, {"bytes", bytes}};
 }
 
 std::string Edge::Impl::status(Now now) const {
@@ -300,8 +309,7 @@ std::string Edge::Impl::status(Now now) const {
                                {"out", counters.stanzas_out},
                                {"refused", report.refused},
                                {"uncertain", counters.uncertain}}},
-      {"waiting", json::object{{"stanzas", endpoint.waiting()},
-                               {"bytes", served.link ? served.link->session().unsettled_bytes() : 0}}}};
+      {"waiting", waiting()}};
   if (const auto& error = accepting.state.error())
     answer["listen_error"] = fmt::format("{}: {}", code_row(error->code).name, error->text);
   return json::serialize(answer);

@@ -58,6 +58,22 @@ void Edge::Impl::finish_admission(const AdmissionQueue::Done& done, const link::
   if (is_known && refusal && done.proved) endpoint.check_again(now);
 }
 
+std::string Edge::Impl::admission(const Question& question, Now now) {
+  const auto local = xmpp::Domain::parse(question.from);
+  const auto remote = xmpp::Domain::parse(question.to);
+  if (!local || !remote) return refusal(local ? remote.error() : local.error());
+  const Pair pair{*local, *remote};
+  if (policy.view.must_ask(pair)) {
+    if (!served.link || !served.link->session().is_up()) return refusal({Code::kLinkDown, {}});
+    questions.admissions.ask_again(pair);
+    send_admissions(now);
+    turn(now);
+    return R"({"known":false})";
+  }
+  const std::optional<Error>* known = policy.view.admission(pair);
+  return known != nullptr && *known ? refusal(**known) : std::string(R"({"known":true})");
+}
+
 // A core that owes an answer for so long is asked again; the streams that waited for it are answered now.
 void Edge::Impl::expire_admissions(Now now) {
   while (const auto done = questions.admissions.expired(now.mono))

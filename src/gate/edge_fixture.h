@@ -61,7 +61,7 @@ class EdgeFixture : public testing::Test {
   }
   static LinkPeer core(const std::string& instance = "core",
                        std::uint16_t version = link::frame::kVersionHighest) {
-    return LinkPeer({link::Role::kCore, "core.example.org", "1", instance, version});
+    return LinkPeer({link::NodeRole::kCore, "core.example.org", "1", instance, version});
   }
 
   // --- the administrator

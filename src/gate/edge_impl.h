@@ -2,12 +2,14 @@
 // edge_takeover.cc decides which of two connections of a core is its link, edge_admit.cc asks it about pairs.
 #pragma once
 
+#include <boost/json/object.hpp>
 #include <deque>
 #include <map>
 #include <set>
 
 #include "base/shares.h"
 #include "gate/admission_queue.h"
+#include "gate/control.h"
 #include "gate/edge.h"
 #include "gate/edge_policy_view.h"
 #include "gate/endpoint.h"
@@ -87,7 +89,10 @@ class Edge::Impl {
   bool handle_admission(const link::Answered& answered, Now now);
   void finish_admission(const AdmissionQueue::Done& done, const link::Answer& answer, Now now);
   void expire_admissions(Now now);
+  // Of a pair that policy here does not name exactly the core is asked: ask again until it is `known`.
+  std::string admission(const Question& question, Now now);
 
+  boost::json::object waiting() const;
   std::string status(Now now) const;
 
   // --- edge_takeover.cc: a second connection of the core that is linked

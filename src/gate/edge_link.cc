@@ -32,7 +32,7 @@ void Edge::Impl::handle_link(ConnId conn, std::size_t peer, const dns::SocketAdd
 }
 
 link::SessionConfig Edge::Impl::session_config() const {
-  return {link::Role::kEdge, setup.config.name.ascii(), setup.version, setup.instance};
+  return {link::NodeRole::kEdge, setup.config.name.ascii(), setup.version, setup.instance};
 }
 
 // A core that cannot be served goes on dialling, so that not every refusal is logged.

@@ -45,7 +45,7 @@ void Edge::Impl::refuse_inward(const Pair& pair, const xmpp::Stanza& stanza, Now
             {"direction", "in"},
             {"id", std::string(stanza.id())},
             {"code", std::string(row.name)}}});
-  const auto condition = stanza_condition(Code::kDeliveryQueueFull, Sender::kPublic);
+  const auto condition = stanza_condition(Code::kDeliveryQueueFull, SenderSide::kPublic);
   if (auto answer = xmpp::bounce(stanza, condition, row.sentence))
     endpoint.send(pair, std::move(*answer), 0, now);
 }

@@ -134,7 +134,7 @@ TEST_F(EdgeStanzas, when_the_link_stays_lost_the_streams_of_remote_servers_are_e
   passes(limits::kLinkDeadAfter - 1ms);
   EXPECT_EQ(remote_.hears(conn), "");
   passes(1ms);
-  EXPECT_EQ(remote_.hears(conn), stream_error("system-shutdown", "This node is shutting down."));
+  EXPECT_EQ(remote_.hears(conn), stream_error("system-shutdown", "The core and the edge have no link."));
   EXPECT_TRUE(sockets_.ended.contains(conn));
 }
 

@@ -8,7 +8,7 @@ namespace {
 // A process that holds the key of a [[core]] row.
 struct Process : LinkPeer {
   explicit Process(const std::string& instance)
-      : LinkPeer({link::Role::kCore, "core.example.org", "1", instance}) {}
+      : LinkPeer({link::NodeRole::kCore, "core.example.org", "1", instance}) {}
   // How its connections ended.
   Lines heard() const {
     Lines codes;

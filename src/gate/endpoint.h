@@ -149,6 +149,7 @@ class Endpoint {
   Census census() const;
   // Stanzas that wait for a stream.
   std::size_t waiting() const;
+  std::size_t waiting_bytes() const;
   bool is_empty() const { return streams_.empty(); }
   // Whether the peer of this stream has proved a domain. True for what is no stream here.
   bool is_proved(ConnId conn) const;

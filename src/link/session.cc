@@ -27,7 +27,7 @@ void Session::Impl::connect(Time now) {
   state_ = State::kGreeting;
   was_up_ = false;
   connected_ = last_received_ = last_sent_ = last_ping_ = now;
-  if (config_.role == Role::kCore) greet();
+  if (config_.role == NodeRole::kCore) greet();
 }
 
 void Session::Impl::greet() {
@@ -74,9 +74,9 @@ Result<void> Session::Impl::dispatch(const frame::Raw& raw, Time now) {
 
 Result<void> Session::Impl::handle_greeting(const frame::Frame& f, Time now) {
   const auto* hello = std::get_if<frame::Hello>(&f);
-  if (hello != nullptr && config_.role == Role::kEdge) return handle_hello(*hello, now);
+  if (hello != nullptr && config_.role == NodeRole::kEdge) return handle_hello(*hello, now);
   const auto* welcome = std::get_if<frame::Welcome>(&f);
-  if (welcome != nullptr && config_.role == Role::kCore) return handle_welcome(*welcome, now);
+  if (welcome != nullptr && config_.role == NodeRole::kCore) return handle_welcome(*welcome, now);
   return {Code::kLinkFrame, std::string(frame::type_name(frame::type_of(f))) + " before the greeting"};
 }
 
@@ -247,7 +247,7 @@ void Session::Impl::report_outage(Time now) {
     dead_reported_ = true;
     shared_.events.push_back(Dead{});
   }
-  if (config_.role == Role::kEdge && now >= *outage_since_ + limits::kLinkSessionKept) {
+  if (config_.role == NodeRole::kEdge && now >= *outage_since_ + limits::kLinkSessionKept) {
     outage_since_.reset();
     start_session(0, "");
     shared_.events.push_back(Forgotten{});
@@ -278,7 +278,7 @@ std::optional<Time> Session::Impl::poll_timeout() const {
   if (outage_since_) {
     if (!dead_reported_)
       next = *outage_since_ + limits::kLinkDeadAfter;
-    else if (config_.role == Role::kEdge)
+    else if (config_.role == NodeRole::kEdge)
       next = *outage_since_ + limits::kLinkSessionKept;
   }
   if (state_ == State::kGreeting) next = earlier(next, connected_ + limits::kLinkDeadAfter);

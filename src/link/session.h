@@ -31,7 +31,7 @@
 
 namespace sallyport::link {
 
-enum class Role : std::uint8_t { kCore, kEdge };
+enum class NodeRole : std::uint8_t { kCore, kEdge };
 
 // The receiver's handle for a stanza that waits for `settle`. A receipt of an earlier session that was not
 // resumed is stale: settling it does nothing.
@@ -147,7 +147,7 @@ using Event =
     std::variant<Up, Down, Dead, Received, Settled, Writable, Asked, Answered, Pushed, PushDone, Forgotten>;
 
 struct SessionConfig {
-  Role role;
+  NodeRole role;
   std::string name;      // our name, for the other node's logs
   std::string version;   // of the program
   std::string instance;  // random, new for each process: tells a restart from a reconnect

@@ -9,7 +9,7 @@ namespace {
 TEST(LinkAdmit, is_a_question_of_version_2) {
   for (const std::uint16_t version : {1, 2}) {
     Link link;
-    SessionConfig config = End::config(Role::kCore, "1");
+    SessionConfig config = End::config(NodeRole::kCore, "1");
     config.version_highest = version;
     link.core.session = Session(std::move(config));
     link.up();
@@ -40,7 +40,7 @@ TEST(LinkAdmit, is_a_question_of_version_2) {
 
 TEST(LinkAdmit, ends_the_link_in_a_session_of_version_1) {
   Link link;
-  SessionConfig config = End::config(Role::kEdge, "1");
+  SessionConfig config = End::config(NodeRole::kEdge, "1");
   config.version_highest = 1;
   link.edge.session = Session(std::move(config));
   link.up();

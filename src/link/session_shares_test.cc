@@ -88,7 +88,7 @@ TEST(LinkShares, after_a_reconnect_and_in_a_new_session_the_share_is_the_same) {
     const std::size_t sent = fill(link);
     link.exchange();
     link.cut();
-    if (!resumed) link.edge = End(Role::kEdge, "2");
+    if (!resumed) link.edge = End(NodeRole::kEdge, "2");
     link.up();
     link.exchange();
     EXPECT_FALSE(link.core.session.can_send(slow(20'000), kBig)) << resumed;
