@@ -90,7 +90,7 @@ class Outboxes {
     std::uint64_t per_peer;
     std::uint64_t per_feed;
   };
-  // Which peer a pair counts for; called once for each feed of an outbox.
+  // Returns the peer that a pair counts for; called once for each feed of an outbox.
   using PeerOf = std::function<std::string(const Pair&)>;
 
   Outboxes(const Bounds& bounds, PeerOf peer_of);

@@ -41,7 +41,7 @@ class Verifier {
   explicit Verifier(const Memory::Bounds& bounds) : memory_(bounds) {}
 
   // Asks, on the pair's stream. Where it has none, `open` begins one and names its connection, or says why
-  // there can be none; what is to be asked there is `questions` then.
+  // there can be none; `questions` has the questions for it then.
   void ask(KeyQuestion question, const Keys& keys, const std::function<Result<ConnId>(const Pair&)>& open);
   // All that is to be asked on a stream, which is connected now.
   std::vector<KeyQuestion> questions(ConnId conn) const;

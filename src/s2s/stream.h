@@ -38,7 +38,7 @@ struct Closed {
   std::optional<Error> error;
 };
 
-// How far a stream has come; printable, for `connections` and logs.
+// The progress of a stream; printable, for `connections` and logs.
 enum class Phase : std::uint8_t {
   kHeader,          // waiting for the peer's first header (initiating: or for the connection)
   kFeatures,        // in plain text, negotiating

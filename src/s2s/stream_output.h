@@ -37,7 +37,7 @@ class StreamOutput {
   void drop() { bytes_.clear(); }
   bool empty() const { return bytes_.empty(); }
   std::uint64_t taken() const { return taken_; }
-  // Where the next byte will stand.
+  // The offset of the next byte.
   std::uint64_t end() const { return taken_ + bytes_.size(); }
 
   // Writes our header; until `restart`, stream errors and the footer may follow (RFC 6120 4.9.1.2).
