@@ -3,7 +3,7 @@
 // its edges and an edge towards its core.
 //
 // All outboxes of one owner share one memory, of which no peer and no feed (the server that stanzas come
-// from) holds more than its share; when it is full, whoever holds most loses its oldest stanza first. A
+// from) holds more than its share; when it is full, the one that holds most loses its oldest stanza first. A
 // stanza whose deadline passes while it waits comes out, too. Pure; one owner.
 #pragma once
 

@@ -3,7 +3,7 @@
 // came on, and it ends with the last of them.
 //
 // Questions are bounded in all; no asking address and no domain that is asked about holds more than its
-// share, and whoever holds most loses its oldest question first. Pure; one for each endpoint.
+// share, and the one that holds most loses its oldest question first. Pure; one for each endpoint.
 #pragma once
 
 #include <cstdint>

@@ -20,8 +20,8 @@ class StreamOutput {
     make_room(bytes_, xml.size());
     bytes_.append(xml);
   }
-  // Appends all bytes to `out`; false where there are none. They count as taken: what is still here when the
-  // stream ends can be sent elsewhere.
+  // Appends all bytes to `out`; false where there are none. They count as taken: bytes that are still here
+  // when the stream ends can be sent elsewhere.
   bool take(std::string& out) {
     if (bytes_.empty()) return false;
     taken_ += bytes_.size();
