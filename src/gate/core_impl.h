@@ -46,7 +46,7 @@ class Core::Impl {
     bool out = false;
     std::optional<Pair> internal;  // as the endpoint sees it, once asked for
   };
-  // What a core knows of a pair, and what is sent for it, towards the edge that carries it.
+  // A core's knowledge of a pair, and its stanzas, towards the edge that carries it.
   struct PairState {
     Decided decided;
     Outbox box;

@@ -53,7 +53,7 @@ void Edge::handle_link(ConnId conn, std::size_t peer, const dns::SocketAddress& 
   impl_->turn(now);
 }
 
-// Which [[served.core]] row it should have been is not known. While no core is linked, it is the likely
+// The edge cannot tell which [[core]] row it should have been. While no core is linked, it is the likely
 // reason for that, so `status` shows it.
 void Edge::handle_link_refused(const dns::SocketAddress& address, const Error& error, Now) {
   if (impl_->served.link && impl_->served.link->conn()) return;

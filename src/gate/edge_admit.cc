@@ -47,7 +47,7 @@ bool Edge::Impl::handle_admission(const link::Answered& answered, Now now) {
 
 void Edge::Impl::finish_admission(const AdmissionQueue::Done& done, const link::Answer& answer, Now now) {
   std::optional<Error> refusal;
-  // The core's code counts; what was asked about is known here.
+  // The core's code counts; the pair is known here.
   if (!answer) refusal = Error{answer.error().code, done.pair.remote.ascii()};
   const bool is_known = !refusal || !s2s::is_temporary(refusal->code);
   if (is_known) policy.view.note_admission(done.pair, done.source, refusal);

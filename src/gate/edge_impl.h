@@ -42,7 +42,7 @@ class Edge::Impl {
   void settle(Ticket ticket, link::Outcome outcome, Now now);
   void pump_inward(const Pair& pair, Now now);
 
-  // --- edge_shares.cc: what one source may have of what all share
+  // --- edge_shares.cc: the share of one source in what all use
   // Asks the core whether a key that was shown to a peer is ours. Another source's question may be given up
   // for it.
   void on(On<s2s::CheckKey>&& check, Now now);

@@ -1,4 +1,4 @@
-// The edge's end of the link: which core it serves, what that core pushes, what it is asked.
+// The edge's end of the link: the core that it serves, the core's pushes, and the questions to it.
 #include <fmt/format.h>
 
 #include "gate/edge_impl.h"
@@ -178,8 +178,8 @@ void Edge::Impl::handle_prepared(std::uint64_t id, Result<config::PreparedPush> 
        {{"generation", std::to_string(pushed.generation())}, {"sha256", to_hex(pushed.policy_sha256())}}});
   outputs.push_back(UseCredentials{std::move(prepared->credentials)});
   outputs.push_back(Discard{policy.view.use(std::move(prepared->policy))});
-  // An answer that is still out is of the core's new policy: the core pushed that before it answered. What
-  // the edge has not asked yet is asked anew for each pair that is still proved.
+  // An answer that is still out is of the core's new policy: the core pushed that before it answered.
+  // Questions that the edge has not sent yet are asked anew, for each pair that is still proved.
   questions.admissions.drop_again();
   endpoint.check_again(now);
   serve(true);

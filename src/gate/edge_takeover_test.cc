@@ -9,7 +9,7 @@ namespace {
 struct Process : LinkPeer {
   explicit Process(const std::string& instance)
       : LinkPeer({link::NodeRole::kCore, "core.example.org", "1", instance}) {}
-  // How its connections ended.
+  // The codes with which its connections ended.
   Lines heard() const {
     Lines codes;
     for (const auto& down : downs) codes.emplace_back(code_row(down.error.code).name);

@@ -131,7 +131,7 @@ class Endpoint {
   void hold(ConnId conn, bool on);
   // Policy changed: each stream checks its pairs again (gate/policy_epoch.h).
   void check_again(Now now);
-  // Ends every stream; what waits is returned with the reason.
+  // Ends every stream; stanzas that wait are returned with the reason.
   void close_all(const Error& reason, Now now);
   // Returns a stanza that never came here, in turn with the others.
   void emit_failure(Ticket ticket, Error error, xmpp::Stanza stanza) {
@@ -205,7 +205,7 @@ class Endpoint {
     Sweep sweep{limits::kPairsRememberedMax};
   };
 
-  // Whom the policy in force admits, and which streams have been checked against it.
+  // The policy in force as streams ask it, and the streams that have been checked against it.
   struct Policy {
     StreamPolicyAt of_streams;
     PolicyEpoch epoch{};
@@ -213,7 +213,7 @@ class Endpoint {
 
   // endpoint.cc: connections
   Stream* find(ConnId conn);
-  // Where the handling of an input begins: streams ask policy as it is at that time.
+  // Begins the handling of an input: streams ask policy as it is at that time.
   Stream* enter(ConnId conn, Now now);
   Stream new_stream(Now now) const;
   void after(ConnId conn, Now now);

@@ -111,7 +111,7 @@ Endpoint::Outgoing* Endpoint::outgoing_of(ConnId conn, const Stream& stream) {
   return found == nullptr || found->second.conn != conn ? nullptr : &found->second;
 }
 
-// The pair's stream has ended, or failed to open: what waits is sent on a new one, or returned.
+// The pair's stream has ended, or failed to open: its stanzas are sent on a new one, or returned.
 void Endpoint::outgoing_ended(ConnId conn, Stream& stream, const std::optional<Error>& error, Now now) {
   stream.dial.reset();
   Outgoing* out = outgoing_of(conn, stream);

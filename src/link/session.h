@@ -46,8 +46,8 @@ struct Receipt {
 // table, also one without a stanza condition.
 using Outcome = std::optional<Error>;
 
-// How the edge authenticated the remote domain of an inbound channel: the core shows it and checks it against
-// policy again, and never trusts it further.
+// The edge's authentication of the remote domain of an inbound channel: the core shows it and checks it
+// against policy again, and never trusts it further.
 struct Provenance {
   std::string method;        // "external", "dialback", "dialback+certificate"
   std::string peer_address;  // "198.51.100.7:5269"

@@ -1,5 +1,5 @@
-// What a TLS handshake decides and reports: OpenSSL's callbacks for server name, ALPN and certificates, and
-// the facts about the peer.
+// The decisions and reports of a TLS handshake: OpenSSL's callbacks for server name, ALPN and certificates,
+// and the facts about the peer.
 #include <cstring>
 
 #include <fmt/format.h>

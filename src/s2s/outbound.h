@@ -2,7 +2,7 @@
 // some pairs or to ask about dialback keys (XEP-0220 2.1.1 step 2), or both.
 //
 // The steps mirror inbound.h. How we prove ourselves is the peer's choice: EXTERNAL if it offers that,
-// else dialback. What proves the peer is the policy's: its certificate, or, where rules say dialback,
+// else dialback. Policy decides what proves the peer: its certificate, or, where rules say dialback,
 // that DNS led here. A pure machine, like Inbound; its parts are initiating_negotiation, initiating_dialback
 // and session.
 //
@@ -68,7 +68,7 @@ class Outbound {
   // More than limits::kWriteQueueBytesMax of its output has not reached the socket: nothing should be sent
   // until less than half of that is left. `send` does not look at it.
   bool is_full() const;
-  // How many bytes of the connection, counted from its beginning, the socket has taken.
+  // The socket has taken `total` bytes of the connection, counted from its beginning.
   void handle_written(std::uint64_t total, Time now);
   // Stanzas in doubt up to this InDoubt::mark count as delivered; then Delivered, if there were any.
   void confirm(std::uint64_t mark);
