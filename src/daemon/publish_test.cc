@@ -115,7 +115,7 @@ TEST(Ports, of_a_static_route_are_a_row_from_the_address_that_the_edge_dials_fro
   rows.insert(rows.end(), inner.begin(), inner.end());
   const NftRules rules = nft_rules(merged_rows(rows));
   EXPECT_EQ(rules.missing, std::vector<std::string>());
-  EXPECT_NE(rules.text.find("ip saddr { 192.0.2.10 } ip daddr { 10.9.9.9 } tcp dport { 5299 }"),
+  EXPECT_NE(rules.text.find("ip saddr { 203.0.113.5 } ip daddr { 10.9.9.9 } tcp dport { 5299 }"),
             std::string::npos)
       << rules.text;
   routed.static_routes = false;

@@ -60,13 +60,13 @@ class Outbound {
   // Asks the peer, as authoritative server of `pair.remote`, about a key shown to us.
   void verify(const Pair& pair, const std::string& stream_id, const std::string& key, Time now);
   // Writes a stanza as it stands. False, and nothing written, where the pair is not (or no longer) ready on
-  // this stream: it has been closed, or check_again ended the pair. Precondition: takes(stanza).
+  // this stream (it has been closed, or check_again ended the pair), the stream is full, or does not take it.
   bool send(const PeerProof& proof, const xmpp::Stanza& stanza, Time now);
   // Whether the stanza's bytes are within the `max-bytes` that the peer announced (XEP-0478). One that is too
   // large is never sent on this stream; its sender gets kStanzaTooLargeForPeer.
   bool takes(const xmpp::Stanza& stanza) const;
-  // More than limits::kWriteQueueBytesMax of its output has not reached the socket: nothing should be sent
-  // until less than half of that is left. `send` does not look at it.
+  // More than limits::kWriteQueueBytesMax of its output has not reached the socket: nothing is sent
+  // until less than half of that is left.
   bool is_full() const;
   // The socket has taken `total` bytes of the connection, counted from its beginning.
   void handle_written(std::uint64_t total, Time now);

@@ -314,7 +314,7 @@ std::optional<std::string_view> Jid::plain_domain_of(std::string_view text, std:
   }
   const bool is_known =
       !known.empty() && text.starts_with(known) && (text.size() == known.size() || text[known.size()] == '/');
-  const std::string_view domain = is_known ? known : text.substr(0, text.find('/'));
+  const std::string_view domain = is_known ? text.substr(0, known.size()) : text.substr(0, text.find('/'));
   if (!is_known && !Domain::is_plain(domain)) return std::nullopt;
   if (domain.size() < text.size() && !is_plain_part(kPlainResource, text.substr(domain.size() + 1)))
     return std::nullopt;

@@ -76,8 +76,7 @@ class Jid {
   static Result<Domain> domain_of(std::string_view text);
   // Finds the domainpart of an address that is plain ASCII and already canonical, as nearly all are, without
   // tables or allocations. Returns nothing for any other text, which may still be an address. `known`: a
-  // plain domain (Domain::is_plain) that it probably is and that need not be checked again; then the result
-  // is this very view.
+  // plain domain (Domain::is_plain) that it probably is and that need not be checked again.
   static std::optional<std::string_view> plain_domain_of(std::string_view text, std::string_view known = {});
   // Returns the bare domain as an address.
   static Jid of(const Domain& domain);

@@ -360,7 +360,7 @@ bool is_bare(std::string_view text) {
 
 std::optional<std::string_view> PlainReader::KnownDomain::domain_of(std::string_view address) {
   const auto domain = Jid::plain_domain_of(address, last_);
-  if (domain && domain->data() != last_.data()) last_ = *domain;
+  if (domain && *domain != last_) last_ = *domain;
   return domain;
 }
 
