@@ -67,7 +67,7 @@ void Core::Impl::check_again(const Pair& pair, PairState& out, Now now) {
   if (answers_only && rules.decide(pair, policy::Direction::kIn, now.civil).result) return;
   for (std::size_t left = out.box.size(); left > 0; --left) {
     Queued first = outward.outboxes.pop(out.box);
-    if (const auto may = may_pass(pair, first.stanza, policy::Direction::kOut, now)) {
+    if (const auto may = may_pass(state_of(pair), first.stanza, policy::Direction::kOut, now)) {
       outward.outboxes.put_back(pair, out.box, std::move(first));
     } else {
       answer_internal(first.stanza, may.error(), setup.config.name.ascii(), now);

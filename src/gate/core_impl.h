@@ -64,7 +64,7 @@ class Core::Impl {
     bool was_used() const { return stanzas > 0 || !box.empty() || !last_error.empty(); }
   };
   using PairEntry = xmpp::PairMap<PairState>::Entry;
-  void enqueue(const Pair& pair, xmpp::Stanza stanza, std::optional<ConnId> from, Now now);
+  void enqueue(PairEntry& entry, xmpp::Stanza stanza, std::optional<ConnId> from, Now now);
   // Whether the pair's edge takes a stanza of that size now.
   bool has_way(const Pair& pair, PairState& out, std::size_t size);
   void send(const Pair& pair, PairState& out, xmpp::Stanza stanza, Now now);
@@ -89,7 +89,7 @@ class Core::Impl {
   // --- core_one_way.cc
   // Whether policy lets a stanza pass that `start` sends. Also notes what it asks, and closes what it
   // answers.
-  Result<void> may_pass(const Pair& pair, const xmpp::Stanza& stanza, policy::Direction start, Now now);
+  Result<void> may_pass(PairEntry& entry, const xmpp::Stanza& stanza, policy::Direction start, Now now);
   Result<void> may_pass_one_way(const Pair& pair, Decided& decided, const xmpp::Stanza& stanza,
                                 policy::Direction start, Now now);
   void forget_questions(Now now);

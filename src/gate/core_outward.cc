@@ -40,23 +40,24 @@ void Core::Impl::on(On<s2s::StanzaReceived>&& received, Now now) {
       endpoint.send(proved, std::move(*answer), 0, now);
     return;
   }
-  if (auto may = may_pass(pair, stanza, policy::Direction::kOut, now); !may) {
-    state_of(pair).second.last_error = std::string(code_row(may.error().code).name);
+  PairEntry& entry = state_of(pair);
+  if (auto may = may_pass(entry, stanza, policy::Direction::kOut, now); !may) {
+    entry.second.last_error = std::string(code_row(may.error().code).name);
     answer_internal(stanza, may.error(), setup.config.name.ascii(), now);
     return;
   }
-  enqueue(pair, std::move(stanza), received.conn, now);
+  enqueue(entry, std::move(stanza), received.conn, now);
 }
 
-void Core::Impl::enqueue(const Pair& pair, xmpp::Stanza stanza, std::optional<ConnId> from, Now now) {
-  auto& [key, out] = state_of(pair);
+void Core::Impl::enqueue(PairEntry& entry, xmpp::Stanza stanza, std::optional<ConnId> from, Now now) {
+  auto& [key, out] = entry;
   const std::size_t size = stanza.xml().size();
   if (out.box.bytes() + size > setup.config.limits.pair_queue_bytes ||
       out.box.size() >= limits::kPairQueueStanzasMax) {
     answer_internal(stanza, {Code::kDeliveryQueueFull, {}}, setup.config.name.ascii(), now);
     return;
   }
-  if (out.box.empty() && has_way(pair, out, size)) return send(pair, out, std::move(stanza), now);
+  if (out.box.empty() && has_way(key, out, size)) return send(key, out, std::move(stanza), now);
   Queued queued{std::move(stanza), 0, now.mono + limits::kDeliveryTimeout};
   const bool has_room = outward.outboxes.push(key, out.box, queued, from ? endpoint.peer_source(*from) : "");
   answer_lost(now);
