@@ -354,7 +354,7 @@ inline constexpr auto kMetricsTimeout = 10s;
 // --- the log
 // Lines that wait for the reader of the log: some thousand; further lines are counted and lost.
 inline constexpr std::size_t kLogBacklogBytesMax = 512 * 1024;
-// A failure that persists is logged again after the first, then each time after twice as long, to the second.
+// A failure that persists is logged again after the first, then at doubled intervals, up to the second.
 inline constexpr auto kRepeatAgainMin = 1min;
 inline constexpr auto kRepeatAgainMax = 1h;
 // Failures that one place tells apart; the one that was logged longest ago is forgotten first.

@@ -31,12 +31,14 @@ namespace {
 
 namespace asio = boost::asio;
 
-bool is_of_ours(std::string_view code) {
-  return code == code_row(Code::kPolicyInsideName).name || code == code_row(Code::kPolicyBelowLocal).name ||
-         code == code_row(Code::kPolicyNodeName).name;
+// Whether a name with this refusal must not be dialled. Other refusals are policy's, which the check itself
+// shows: a name may be checked before it is allowed.
+bool forbids_dialling(Code code) {
+  return code == Code::kPolicyInsideName || code == Code::kPolicyBelowLocal ||
+         code == Code::kPolicyNodeName || code == Code::kLinkDown;
 }
 
-// One check, until it runs in its thread. It keeps itself alive.
+// A check that waits for the core's answer, and then runs in its thread. It keeps itself alive.
 struct Waiting : std::enable_shared_from_this<Waiting> {
   Waiting(CheckOrder what, CheckMeans with, AskAdmission question, asio::any_io_executor loop,
           CheckThreads& all, Reply answer)
@@ -50,11 +52,8 @@ struct Waiting : std::enable_shared_from_this<Waiting> {
   void ask_about(const xmpp::Pair& pair) {
     const auto parsed = boost::json::parse(ask(pair)).as_object();
     if (const auto* error = parsed.if_contains("error")) {
-      const std::string_view code = error->as_object().at("code").as_string();
-      // Other refusals are policy's, which the check itself shows: a name may be checked before it is
-      // allowed.
-      if (is_of_ours(code)) means.core_refuses = Error{*code_named(code), pair.remote.ascii()};
-      if (code == code_row(Code::kLinkDown).name) means.core_refuses = Error{Code::kLinkDown, {}};
+      const auto code = code_named(error->as_object().at("code").as_string());
+      if (code && forbids_dialling(*code)) means.core_refuses = Error{*code, pair.remote.ascii()};
       return run();
     }
     if (parsed.at("known").as_bool()) return run();

@@ -75,8 +75,11 @@ bool take_addresses(const Invocation& invocation, std::vector<PortRow>& rows) {
     const std::size_t sign = word.rfind('=');
     const std::string address = sign == std::string::npos ? "" : word.substr(sign + 1);
     const auto ip = dns::Ip::parse(address);
-    const bool is_any = ip && dns::classify(*ip, false) == dns::AddressKind::kUnspecified;
-    if (is_any || !config::Network::parse(address)) {
+    if (ip && dns::classify(*ip, false) == dns::AddressKind::kUnspecified) {
+      complain(fmt::format("--address: `{}` names no address; give the one that the party uses", word));
+      return false;
+    }
+    if (!config::Network::parse(address)) {
       complain(fmt::format("--address: `{}` is not PARTY=ADDRESS with an IP address or network", word));
       return false;
     }

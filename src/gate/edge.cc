@@ -261,11 +261,15 @@ std::string Edge::control(std::string_view text, Now now) {
   return refusal({Code::kControlRefused, "an edge does not answer `" + question->ask + "`"});
 }
 
-// Stanzas that wait for a stream outward, or for credit inward.
+// Stanzas that wait for a stream outward; and inward for credit, or for their settlement.
 json::object Edge::Impl::waiting() const {
   std::size_t stanzas = endpoint.waiting();
   std::size_t bytes = endpoint.waiting_bytes();
   for (const auto& [pair, in] : inward.map) stanzas += in.box.size(), bytes += in.box.bytes();
+  if (served.link) {
+    stanzas += served.link->session().unsettled();
+    bytes += served.link->session().unsettled_bytes();
+  }
   return {{"stanzas", stanzas}, {"bytes", bytes}};
 }
 

@@ -78,7 +78,7 @@ void Endpoint::open_waiting(Now now) {
 
 void Endpoint::write_queue(const Pair& pair, Outgoing& out, Now now) {
   Stream& stream = *find(*out.conn);
-  while (!out.box.empty()) {
+  while (!out.box.empty() && !stream.out()->is_full()) {
     Queued queued = outboxes_.pop(out.box);
     if (write(*out.ready, out, stream, queued, now)) continue;
     return outboxes_.put_front(pair, out.box, std::move(queued));

@@ -36,7 +36,7 @@ class ConnIds {
 // --- outputs of a role
 
 // The way to find and reach the server of a domain (the driver does it: SRV, addresses, the race of
-// RFC 8305, the decision of addresses).
+// RFC 8305, the check of addresses).
 struct DialPlan {
   // Addresses to try in order before anything else: static routes, or configured internal servers.
   struct Step {

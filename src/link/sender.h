@@ -31,6 +31,7 @@ class Sender {
   std::vector<Unsettled> abandon();
   bool withdraw(const xmpp::Pair& pair, Ticket ticket);
   std::size_t unsettled_bytes() const { return held_bytes_; }
+  std::size_t unsettled() const;
 
   // Handle one frame each. Errors: kLinkFrame.
   Result<void> handle_ack(std::uint64_t position);

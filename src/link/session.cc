@@ -362,6 +362,7 @@ bool Session::withdraw(const xmpp::Pair& pair, Ticket ticket) {
   return impl_->sender().withdraw(pair, ticket);
 }
 std::size_t Session::unsettled_bytes() const { return impl_->sender().unsettled_bytes(); }
+std::size_t Session::unsettled() const { return impl_->sender().unsettled(); }
 
 std::uint64_t Session::ask(Ask ask) { return impl_->control().ask(std::move(ask)); }
 void Session::answer(std::uint64_t id, Answer answer) { impl_->control().answer(id, std::move(answer)); }

@@ -219,6 +219,7 @@ class Session {
   // Returns the bytes of all stanzas given to `send` and still held, with limits::kStanzaOverheadBytes for
   // each.
   std::size_t unsettled_bytes() const;
+  std::size_t unsettled() const;  // how many stanzas those are
 
   // --- control
   // Answered with kLinkDown if the connection is lost; with kLinkBusy above limits::kLinkAsksMax; with
