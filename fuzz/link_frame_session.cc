@@ -284,7 +284,7 @@ class Abuse {
   }
 
   NodeRole role_;
-  Session session_;
+  LinkSession session_;
   Choices choices_;
   Time now_{1h};
   Ticket last_ticket_ = 0;

@@ -204,7 +204,7 @@ bool Core::is_drained() const {
 bool Core::is_proved(ConnId conn) const { return impl_->endpoint.is_proved(conn); }
 
 std::string Core::control(std::string_view text, Now now) {
-  auto question = Question::parse(text);
+  auto question = ControlQuestion::parse(text);
   if (!question) return refusal(question.error());
   const std::string& ask = question->ask;
   if (ask == "status") return impl_->status();

@@ -241,7 +241,7 @@ void Edge::Impl::pump_inward(const Pair& pair, Now now) {
 // --- the control socket
 
 std::string Edge::control(std::string_view text, Now now) {
-  auto question = Question::parse(text);
+  auto question = ControlQuestion::parse(text);
   if (!question) return refusal(question.error());
   if (question->ask == "status") return impl_->status(now);
   if (question->ask == "connections")

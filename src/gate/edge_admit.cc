@@ -58,7 +58,7 @@ void Edge::Impl::finish_admission(const AdmissionQueue::Done& done, const link::
   if (is_known && refusal && done.proved) endpoint.check_again(now);
 }
 
-std::string Edge::Impl::admission(const Question& question, Now now) {
+std::string Edge::Impl::admission(const ControlQuestion& question, Now now) {
   const auto local = xmpp::Domain::parse(question.from);
   const auto remote = xmpp::Domain::parse(question.to);
   if (!local || !remote) return refusal(local ? remote.error() : local.error());

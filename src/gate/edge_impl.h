@@ -90,7 +90,7 @@ class Edge::Impl {
   void finish_admission(const AdmissionQueue::Done& done, const link::Answer& answer, Now now);
   void expire_admissions(Now now);
   // Of a pair that policy here does not name exactly the core is asked: ask again until it is `known`.
-  std::string admission(const Question& question, Now now);
+  std::string admission(const ControlQuestion& question, Now now);
 
   boost::json::object waiting() const;
   std::string status(Now now) const;

@@ -210,7 +210,7 @@ struct LinkPeer {
     return lines;
   }
 
-  link::Session session;
+  link::LinkSession session;
   std::optional<ConnId> conn;
   bool mute = false;  // its machine lost power: it writes and closes nothing
   Ticket last_ticket = 0;

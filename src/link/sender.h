@@ -25,7 +25,7 @@ class Sender {
   Sender(const Sender&) = delete;
   Sender& operator=(const Sender&) = delete;
 
-  // The functions of Session.
+  // The functions of LinkSession.
   bool can_send(const xmpp::Pair& pair, std::size_t stanza_bytes);
   void send(const xmpp::Pair& pair, xmpp::Stanza stanza, Ticket ticket, const Provenance& provenance);
   std::vector<Unsettled> abandon();

@@ -163,12 +163,12 @@ struct Unsettled {
   bool sent;  // it may have reached the other node
 };
 
-class Session {
+class LinkSession {
  public:
-  explicit Session(SessionConfig config);
-  ~Session();
-  Session(Session&&) noexcept;
-  Session& operator=(Session&&) noexcept;
+  explicit LinkSession(SessionConfig config);
+  ~LinkSession();
+  LinkSession(LinkSession&&) noexcept;
+  LinkSession& operator=(LinkSession&&) noexcept;
 
   // --- the connection
   // Mutual TLS is complete and the key is pinned. The core greets; the edge waits for the greeting. An

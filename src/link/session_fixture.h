@@ -66,7 +66,7 @@ struct End {
     while (auto event = session.poll()) events.push_back(*std::move(event));
   }
 
-  Session session;
+  LinkSession session;
   std::vector<Event> events;
   std::string out;  // in transit to the other end
 };
