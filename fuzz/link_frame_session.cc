@@ -46,7 +46,7 @@ xmpp::Pair pair_of(std::uint8_t choice) {
 
 class Abuse {
  public:
-  Abuse(Role role, std::string_view input)
+  Abuse(NodeRole role, std::string_view input)
       : role_(role), session_({role, "name", "1", "me"}), choices_{input} {}
 
   void run() {
@@ -130,7 +130,7 @@ class Abuse {
     const std::string_view instance = choices_.byte() % 4 == 0 ? "other" : "peer";
     const std::uint64_t session = choices_.number();
     const std::uint64_t position = choices_.number();
-    if (role_ == Role::kEdge) {
+    if (role_ == NodeRole::kEdge) {
       say(frame::Hello{1, 2, 0, "c", "1", instance, session == 0 ? "" : "me", session, position});
     } else {
       const bool resumed = choices_.byte() % 2 == 0;
@@ -139,7 +139,7 @@ class Abuse {
   }
   frame::Frame numbered() {
     const std::uint64_t channel = choices_.number();
-    const bool inward = role_ == Role::kCore;
+    const bool inward = role_ == NodeRole::kCore;
     switch (choices_.byte() % 6) {
       case 0:
         return frame::Open{channel, "example.com", kRemotes[choices_.byte() % 3], "m", "a"};
@@ -198,7 +198,7 @@ class Abuse {
     if (!session_.can_send(pair, xml.size())) return;
     const auto local = xmpp::Jid::of(pair.local);
     const auto remote = xmpp::Jid::of(pair.remote);
-    const bool outward = role_ == Role::kCore;
+    const bool outward = role_ == NodeRole::kCore;
     xmpp::Stanza stanza(xmpp::StanzaKind::kMessage, outward ? local : remote, outward ? remote : local, {},
                         {}, {}, xml);
     unsettled_.insert(++last_ticket_);
@@ -261,7 +261,7 @@ class Abuse {
     }
     require(r.receipt.sequence > last_[r.receipt.channel], "in order, and none twice");
     last_[r.receipt.channel] = r.receipt.sequence;
-    const xmpp::Domain far = role_ == Role::kCore ? r.stanza.from().domain() : r.stanza.to().domain();
+    const xmpp::Domain far = role_ == NodeRole::kCore ? r.stanza.from().domain() : r.stanza.to().domain();
     require(far == r.pair().remote, "a stanza is of its pair");
     const std::size_t bytes = r.stanza.xml().size() + limits::kStanzaOverheadBytes;
     open_.emplace(r.receipt, bytes);
@@ -283,8 +283,8 @@ class Abuse {
     require(rest.empty(), "only whole frames are said");
   }
 
-  Role role_;
-  Session session_;
+  NodeRole role_;
+  LinkSession session_;
   Choices choices_;
   Time now_{1h};
   Ticket last_ticket_ = 0;
@@ -301,6 +301,6 @@ class Abuse {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
-  Abuse(data[0] % 2 == 0 ? Role::kCore : Role::kEdge, fuzz::text_of(data + 1, size - 1)).run();
+  Abuse(data[0] % 2 == 0 ? NodeRole::kCore : NodeRole::kEdge, fuzz::text_of(data + 1, size - 1)).run();
   return 0;
 }

@@ -28,13 +28,13 @@ struct Link {
     }
     return settled;
   }
-  bool pass(link::Session& from, link::Session& to) {
+  bool pass(link::LinkSession& from, link::LinkSession& to) {
     bytes.clear();
     if (!from.take_output(bytes, now)) return false;
     to.handle_bytes(bytes, now);
     return true;
   }
-  std::size_t take_events(link::Session& session) {
+  std::size_t take_events(link::LinkSession& session) {
     std::size_t settled = 0;
     while (auto event = session.poll()) {
       if (auto* received = std::get_if<link::Received>(&*event)) {
@@ -48,8 +48,8 @@ struct Link {
 
   xmpp::Pair pair{*xmpp::Domain::parse("l0.inside.example"), *xmpp::Domain::parse("r0.outside.example")};
   Time now{};
-  link::Session core{{link::Role::kCore, "core", "0", "c"}};
-  link::Session edge{{link::Role::kEdge, "edge", "0", "e"}};
+  link::LinkSession core{{link::NodeRole::kCore, "core", "0", "c"}};
+  link::LinkSession edge{{link::NodeRole::kEdge, "edge", "0", "e"}};
   std::string bytes;
 };
 

@@ -239,7 +239,7 @@ TEST(AddressMap, prose_xhtml_and_sealed_payloads_are_not_read) {
              "</message>";
     };
     EXPECT_EQ(mapped(xml("")).xml(), stanza(xml("")).xml());
-    // What follows is rewritten again.
+    // The next element is rewritten again.
     EXPECT_EQ(mapped(xml("<y xmlns='urn:y' jid='room@" + node + "'/>")).xml(),
               stanza(xml("<y xmlns='urn:y' jid='room@chatroom1.example.com'/>")).xml());
   }

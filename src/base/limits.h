@@ -342,6 +342,9 @@ inline constexpr std::size_t kChecksMax = 4;
 // One check, from the first DNS question to the end of the stream: below kControlIdleTimeout, after which the
 // command that asked would abandon it.
 inline constexpr auto kCheckTimeout = 25s;
+// How long a check waits until the core has said whether the name is an internal one, and how often it looks.
+inline constexpr auto kCheckAdmissionWait = 5s;
+inline constexpr auto kCheckAdmissionPoll = 20ms;
 // How soon a check notices that nobody waits for it any more.
 inline constexpr auto kCheckStopLook = 100ms;
 
@@ -354,7 +357,7 @@ inline constexpr auto kMetricsTimeout = 10s;
 // --- the log
 // Lines that wait for the reader of the log: some thousand; further lines are counted and lost.
 inline constexpr std::size_t kLogBacklogBytesMax = 512 * 1024;
-// A failure that persists is logged again after the first, then each time after twice as long, to the second.
+// A failure that persists is logged again after the first, then at doubled intervals, up to the second.
 inline constexpr auto kRepeatAgainMin = 1min;
 inline constexpr auto kRepeatAgainMax = 1h;
 // Failures that one place tells apart; the one that was logged longest ago is forgotten first.

@@ -4,8 +4,8 @@
 // no place for a new row, it replaces the least recently used row: of the same address, else of the same
 // group, else of the largest group. Every operation takes logarithmic time, whatever keys a peer chooses.
 //
-// ShareTable owns rows that may be forgotten at any time and evicts them itself; what only the user of a
-// budget can end (connections, waiting bytes, cached entries) is counted by Shares (base/shares.h).
+// ShareTable owns rows that may be forgotten at any time and evicts them itself; Shares (base/shares.h)
+// counts entries that only the user of a budget can end (connections, waiting bytes, cached entries).
 #pragma once
 
 #include <cstddef>

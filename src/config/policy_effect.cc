@@ -32,7 +32,7 @@ struct Level {
 };
 
 // The verdict on a name that a row applies to.
-struct Outcome {
+struct Passage {
   bool admitted = false;
   const ListRow* by = nullptr;  // nullptr: a static route, or no row at all
   bool routed = false;
@@ -79,15 +79,15 @@ class IdleRows {
     std::string why;
     for (const auto direction : {Direction::kIn, Direction::kOut}) {
       if (row.direction != Direction::kBoth && row.direction != direction) continue;
-      const Outcome without = outcome(row, direction, false);
-      const Outcome with = outcome(row, direction, true);
+      const Passage without = outcome(row, direction, false);
+      const Passage with = outcome(row, direction, true);
       if (with.admitted != without.admitted) return {};
       if (why.empty()) why = explain(row, with, without);
     }
     return why;
   }
 
-  std::string explain(const ListRow& row, const Outcome& with, const Outcome& without) const {
+  std::string explain(const ListRow& row, const Passage& with, const Passage& without) const {
     if (row.allow && with.by && !with.by->allow) {
       return fmt::format("has no effect: `{}` in line {} wins", shown_row(*with.by), with.by->line);
     }
@@ -108,7 +108,7 @@ class IdleRows {
     return !alike || other.line < row.line;
   }
 
-  std::optional<Outcome> outcome_at(const Level& level, const ListRow& row, Direction direction,
+  std::optional<Passage> outcome_at(const Level& level, const ListRow& row, Direction direction,
                                     bool with) const {
     const auto first = [&](const std::vector<const ListRow*>& rows) {
       const auto found = std::ranges::find_if(
@@ -117,14 +117,14 @@ class IdleRows {
     };
     const ListRow* deny = with && !row.allow ? &row : first(level.denies);
     const ListRow* allow = with && row.allow ? &row : first(level.allows);
-    if (deny) return Outcome{false, deny, false};
-    if (allow) return Outcome{true, allow, false};
+    if (deny) return Passage{false, deny, false};
+    if (allow) return Passage{true, allow, false};
     // A static route may be switched off or removed at any time: it makes no allow superfluous.
-    if (level.routed && !row.allow) return Outcome{true, nullptr, true};
+    if (level.routed && !row.allow) return Passage{true, nullptr, true};
     return std::nullopt;
   }
 
-  Outcome outcome(const ListRow& row, Direction direction, bool with) const {
+  Passage outcome(const ListRow& row, Direction direction, bool with) const {
     const auto& own = row.domain.is_wildcard() ? below_ : exact_;
     if (const auto found = outcome_at(own.at(row.domain.base()), row, direction, with)) return *found;
     if (!local_at_or_above(row.domain).empty()) return {};  // below a local name only exact rows count

@@ -42,6 +42,8 @@ struct CheckMeans {
   std::shared_ptr<const config::PushedPolicy> policy{};
   std::shared_ptr<const net::CertificateSet> certificates{};
   std::shared_ptr<const net::TrustStore> trust{};  // null: the system's
+  // The core says that the name is an internal one, or could not be asked: it is not dialled.
+  std::optional<Error> core_refuses{};
   Error why_alone{Code::kControlAbsent, {}};
 };
 

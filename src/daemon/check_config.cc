@@ -17,7 +17,7 @@ namespace {
 
 namespace json = boost::json;
 
-struct Findings {
+struct Collected {
   std::vector<config::Finding> errors;
   std::vector<config::Finding> warnings;
 };
@@ -29,7 +29,7 @@ struct Given {
 };
 
 template <typename T>
-void take(Findings& into, config::Loaded<T> loaded) {
+void take(Collected& into, config::Loaded<T> loaded) {
   into.errors.insert(into.errors.end(), loaded.errors.begin(), loaded.errors.end());
   into.warnings.insert(into.warnings.end(), loaded.warnings.begin(), loaded.warnings.end());
 }
@@ -50,7 +50,7 @@ std::optional<FileRole> role_of(const std::string& path, const std::string& text
 }
 
 // A core.toml that has an edge's tables is checked as an edge's, but started as a core's.
-void warn_of_name(const std::string& path, FileRole role, Findings& into) {
+void warn_of_name(const std::string& path, FileRole role, Collected& into) {
   const auto named = role_named(std::filesystem::path(path).stem().string());
   if (!named || *named == role) return;
   into.warnings.push_back(finding_of(
@@ -73,7 +73,7 @@ std::string core_beside(const std::string& policy) {
 
 // Checks a policy with the core.toml whose internal names it must respect: one that is given with it, else
 // the core.toml in its folder or the one above. False when there is neither.
-bool check_policy_file(const Given& policy, const std::vector<Given>& all, UnixTime now, Findings& into) {
+bool check_policy_file(const Given& policy, const std::vector<Given>& all, UnixTime now, Collected& into) {
   const auto given = std::ranges::find(all, FileRole::kCore, &Given::role);
   const std::string path = given != all.end() ? given->path : core_beside(policy.path);
   if (given == all.end() && !file_exists(path)) return false;
@@ -81,7 +81,11 @@ bool check_policy_file(const Given& policy, const std::vector<Given>& all, UnixT
   if (given == all.end()) into.errors.insert(into.errors.end(), core.errors.begin(), core.errors.end());
   // A core.toml that is given is checked with the policy that it names.
   if (core.value && (given == all.end() || !same_file(core.value->policy, policy.path))) {
-    take(into, config::parse_policy(policy.text, policy.path, *core.value, now));
+    config::Loaded<config::PolicyConfig> loaded =
+        config::parse_policy(policy.text, policy.path, *core.value, now);
+    if (loaded.value && !loaded.value->trusted_ca.empty())
+      check_authorities(loaded.value->trusted_ca, loaded.errors);
+    take(into, std::move(loaded));
   }
   return true;
 }
@@ -102,7 +106,7 @@ json::array listed(const std::vector<config::Finding>& findings) {
 
 Exit run_check_config(const Invocation& invocation) {
   const UnixTime now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-  Findings found;
+  Collected found;
   std::vector<Given> given;
   std::vector<std::string> paths = invocation.arguments;
   std::ranges::move(invocation.values("--config"), std::back_inserter(paths));

@@ -2,6 +2,10 @@
 // force, which never leave its process.
 #pragma once
 
+#include <boost/asio/any_io_executor.hpp>
+#include <functional>
+#include <string>
+
 #include "base/log.h"
 #include "daemon/check.h"
 #include "daemon/check_threads.h"
@@ -11,18 +15,23 @@
 namespace sallyport::daemon {
 
 // How this edge resolves names and dials.
-struct EdgeSetup {
+struct OutwardSetup {
   net::ResolverSetup resolving{};
   net::DialSetup dialling{};
 };
 
 // The means with which the edge would open a stream now. To be called in the loop of `edge` and `driver`.
 // Errors: kControlRefused where no core has pushed a policy.
-Result<CheckMeans> means_of(const gate::Edge& edge, const net::Driver& driver, const EdgeSetup& setup);
+Result<CheckMeans> means_of(const gate::Edge& edge, const net::Driver& driver, const OutwardSetup& setup);
+
+// The answer of the edge to the question `admission` (docs/control.md) about a pair.
+using AskAdmission = std::function<std::string(const xmpp::Pair&)>;
 
 // Carries out a `check domain` or `check tls` in a thread of its own and replies with its answer, or with an
-// error.
-void answer_check(const boost::json::object& question, Result<CheckMeans> means, CheckThreads& threads,
-                  LogSink& log, const Reply& reply);
+// error. Before that the core is asked whether the name is an internal one, which must not be dialled (DESIGN
+// invariant 5): for at most limits::kCheckAdmissionWait, on `loop`, where this is called and replies are
+// made.
+void answer_check(const boost::json::object& question, Result<CheckMeans> means, AskAdmission ask,
+                  boost::asio::any_io_executor loop, CheckThreads& threads, LogSink& log, const Reply& reply);
 
 }  // namespace sallyport::daemon

@@ -66,6 +66,10 @@ bool check_policy(const CheckMeans& means, const std::optional<xmpp::Domain>& ow
     steps.fail(step::kPolicy, {Code::kPolicyNotLocal, "The policy serves no domain."});
     return false;
   }
+  if (means.core_refuses) {
+    steps.fail(step::kPolicy, *means.core_refuses);
+    return false;
+  }
   const policy::Rules& rules = means.policy->rules();
   const xmpp::Pair pair{*own, remote};
   const policy::Verdict out = rules.decide(pair, policy::Direction::kOut, now);

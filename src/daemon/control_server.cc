@@ -36,6 +36,7 @@ class ControlServer::Impl : public std::enable_shared_from_this<ControlServer::I
  public:
   Impl(asio::any_io_executor executor, std::string path, std::size_t question_bytes_max, Answerer answer)
       : acceptor_(executor),
+        rest_(executor),
         path_(std::move(path)),
         question_bytes_max_(question_bytes_max),
         answer_(std::move(answer)) {}
@@ -55,14 +56,24 @@ class ControlServer::Impl : public std::enable_shared_from_this<ControlServer::I
   void accept() {
     acceptor_.async_accept([self = shared_from_this()](error_code failed, stream_protocol::socket socket) {
       if (failed == asio::error::operation_aborted || self->closed_) return;
-      if (!failed && self->clients_.size() < limits::kControlClientsMax) self->serve(std::move(socket));
+      if (failed) return self->rest();
+      if (self->clients_.size() < limits::kControlClientsMax) self->serve(std::move(socket));
       self->accept();
+    });
+  }
+
+  // Without descriptors the next attempt would fail at once, too.
+  void rest() {
+    rest_.expires_after(limits::kAcceptRest);
+    rest_.async_wait([self = shared_from_this()](error_code) {
+      if (!self->closed_) self->accept();
     });
   }
 
   void close() {
     closed_ = true;
     error_code ignored;
+    rest_.cancel();
     acceptor_.close(ignored);
     for (auto& [id, client] : clients_) client->end();
     clients_.clear();
@@ -171,6 +182,7 @@ class ControlServer::Impl : public std::enable_shared_from_this<ControlServer::I
   }
 
   stream_protocol::acceptor acceptor_;
+  asio::steady_timer rest_;
   std::string path_;
   std::size_t question_bytes_max_;
   Answerer answer_;

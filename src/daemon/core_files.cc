@@ -92,6 +92,13 @@ std::string text_at(const json::object& object, std::string_view name) {
   return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
 }
 
+// The policy that a question brings. One without it must not be taken for an empty policy.
+Result<std::string> policy_text_of(const json::object& question) {
+  const json::value* text = question.if_contains("text");
+  if (text != nullptr && text->is_string()) return std::string(text->get_string());
+  return Error{Code::kControlRefused, "`text`, a string, is missing from the question."};
+}
+
 // Makes findings about the policy's file name the file that the text came from.
 void rename_file(std::vector<config::Finding>& findings, const std::string& file, const std::string& name) {
   for (config::Finding& finding : findings) {
@@ -140,9 +147,13 @@ CoreFilesInUse::Outcome CoreFilesInUse::read_all() const {
 CoreFilesInUse::Outcome CoreFilesInUse::compare(const json::object& question) const {
   const config::CoreConfig& config = parts_.files.config;
   const std::string name = text_at(question, "name");
-  config::Loaded<PolicyFiles> fresh =
-      validate_policy(text_at(question, "text"), config, NodeProcess::now().civil);
   Outcome outcome;
+  const Result<std::string> text = policy_text_of(question);
+  if (!text) {
+    outcome.answer = {json::serialize(refusal_object(text.error())), true};
+    return outcome;
+  }
+  config::Loaded<PolicyFiles> fresh = validate_policy(*text, config, NodeProcess::now().civil);
   if (!fresh.value) {
     outcome.answer = {json::serialize(refused_policy(std::move(fresh.errors), config.policy, name)), true};
     return outcome;
@@ -184,14 +195,15 @@ CoreFilesInUse::Outcome CoreFilesInUse::replace(const json::object& question) co
     return std::move(outcome);
   };
   if (Result<void> may = may_apply(question); !may) return answered(refusal_object(may.error()), true);
-  const std::string text = text_at(question, "text");
+  const Result<std::string> text = policy_text_of(question);
+  if (!text) return answered(refusal_object(text.error()), true);
   const std::string name = text_at(question, "name");
   const std::string& file = parts_.files.config.policy;
-  config::Loaded<PolicyFiles> fresh = validate_policy(text, parts_.files.config, NodeProcess::now().civil);
+  config::Loaded<PolicyFiles> fresh = validate_policy(*text, parts_.files.config, NodeProcess::now().civil);
   if (!fresh.value) return answered(refused_policy(std::move(fresh.errors), file, name), true);
   json::array changes =
       listed(config::compare_policies(policy_->update().policy, fresh.value->update.policy));
-  Result<void> written = file_exists(file) ? rewrite_file(file, text) : replace_file(file, text, 0640);
+  Result<void> written = file_exists(file) ? rewrite_file(file, *text) : replace_file(file, *text, 0640);
   if (!written) return answered(refusal_object(written.error()), true);
   outcome.log.log({LogLevel::kInfo, "policy.written", {{"file", file}, {"from", name}}});
   json::object answer = take(std::move(*fresh.value), fresh.warnings, outcome);

@@ -57,6 +57,7 @@ class CoreFilesInUse {
 
   // For the answering resolver: the kind of a name.
   dns::NameKind kind_of(const xmpp::Domain& name) const;
+  const config::PolicyConfig& policy() const { return policy_->update().policy; }
   const std::vector<config::Served>& served() const { return policy_->update().policy.served; }
 
  private:

@@ -141,6 +141,18 @@ TEST_F(CoreFilesTest, a_bad_one_is_refused_whole_and_the_next_order_is_carried_o
   EXPECT_TRUE(used_.empty());
 }
 
+TEST_F(CoreFilesTest, an_order_without_a_text_is_refused_and_changes_nothing) {
+  in_use_->apply(json::object{{"ask", "policy apply"}, {"txt", "[federation]\n"}}, reply());
+  in_use_->apply(json::object{{"ask", "policy apply"}, {"text", 7}}, reply());
+  in_use_->diff(json::object{{"ask", "policy diff"}}, reply());
+  run(3);
+  for (const std::size_t i : {0u, 1u, 2u}) {
+    EXPECT_TRUE(refused_[i]);
+    EXPECT_EQ(answers_[i].at("error").at("code"), "control.refused") << i;
+  }
+  EXPECT_TRUE(used_.empty());
+}
+
 TEST_F(CoreFilesTest, a_policy_that_serves_nothing_is_warned_of_in_the_answer_and_the_log) {
   in_use_->apply(question("[federation]\n"), reply());
   run(1);

@@ -80,6 +80,8 @@ config::Loaded<config::EdgeConfig> load_edge_config(const std::string& file);
 config::Loaded<config::PolicyConfig> load_policy_config(const config::CoreConfig& core);
 // policy.toml, the public certificates, trusted_ca.
 config::Loaded<PolicyFiles> load_policy(const config::CoreConfig& core, UnixTime now);
+// A file of PEM certificates: at least one.
+void check_authorities(const std::string& path, std::vector<config::Finding>& errors);
 // The same with this text in place of the policy's file.
 config::Loaded<PolicyFiles> validate_policy(const std::string& text, const config::CoreConfig& core,
                                             UnixTime now);

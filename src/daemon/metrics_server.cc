@@ -1,4 +1,5 @@
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/read_until.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
@@ -20,13 +21,15 @@ using boost::system::error_code;
 class MetricsServer::Impl : public std::enable_shared_from_this<MetricsServer::Impl> {
  public:
   Impl(asio::any_io_executor executor, StatusSource status)
-      : acceptor_(executor), status_(std::move(status)) {}
+      : acceptor_(executor), rest_(executor), status_(std::move(status)) {}
 
   Result<void> bind(const dns::SocketAddress& endpoint) {
     const tcp::endpoint at = net::to_asio(endpoint);
     error_code failed;
     acceptor_.open(at.protocol(), failed);
     if (!failed) acceptor_.set_option(tcp::acceptor::reuse_address(true), failed);
+    // As the s2s listeners: "[::]" and "0.0.0.0" are two.
+    if (!failed && at.protocol() == tcp::v6()) acceptor_.set_option(asio::ip::v6_only(true), failed);
     if (!failed) acceptor_.bind(at, failed);
     if (!failed) acceptor_.listen(16, failed);
     if (failed) return net::listen_error("metrics on", endpoint, failed);
@@ -36,14 +39,24 @@ class MetricsServer::Impl : public std::enable_shared_from_this<MetricsServer::I
   void accept() {
     acceptor_.async_accept([self = shared_from_this()](error_code failed, tcp::socket socket) {
       if (failed == asio::error::operation_aborted || !self->status_) return;
-      if (!failed) self->admit(std::move(socket));
+      if (failed) return self->rest();
+      self->admit(std::move(socket));
       self->accept();
+    });
+  }
+
+  // Without descriptors the next attempt would fail at once, too.
+  void rest() {
+    rest_.expires_after(limits::kAcceptRest);
+    rest_.async_wait([self = shared_from_this()](error_code) {
+      if (self->status_) self->accept();
     });
   }
 
   void close() {
     status_ = nullptr;
     error_code ignored;
+    rest_.cancel();
     acceptor_.close(ignored);
   }
 
@@ -109,6 +122,7 @@ class MetricsServer::Impl : public std::enable_shared_from_this<MetricsServer::I
   };
 
   tcp::acceptor acceptor_;
+  asio::steady_timer rest_;
   StatusSource status_;
   Places places_{{limits::kMetricsClientsMax, {limits::kMetricsClientsPerAddressMax}}};
 };

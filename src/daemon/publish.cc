@@ -69,6 +69,9 @@ std::vector<std::string> literals_of(const std::vector<std::string>& addresses) 
   return out;
 }
 
+constexpr std::string_view kOutbound = "s2s outbound";
+constexpr std::string_view kStaticRoute = "s2s outbound, static route";
+
 // Federated servers have public addresses: a rule for them must not match internal networks.
 constexpr std::string_view kFederated = "federated server";
 constexpr std::string_view kPrivateV4 =
@@ -113,9 +116,9 @@ std::vector<std::string> texts_at(const json::object& object, std::string_view n
 
 }  // namespace
 
-std::vector<SrvRecord> srv_records(const std::vector<config::EdgeRow>& edges,
+std::vector<PublicSrv> srv_records(const std::vector<config::EdgeRow>& edges,
                                    const std::vector<config::Served>& all, std::uint16_t port) {
-  std::vector<SrvRecord> records;
+  std::vector<PublicSrv> records;
   for (const config::Served& served : all) {
     for (const config::EdgeRow& edge : edges) {
       records.push_back(
@@ -131,7 +134,7 @@ std::vector<PortRow> edge_ports(const config::EdgeConfig& edge) {
   const std::vector<std::string> out = edge.bind.empty() ? self : edge.bind;
   add_rows(rows, {"core", {}, "edge", {}, false, {}, "the link between edge and core"}, edge.traversal);
   add_rows(rows, {"federated server", {}, "edge", {}, false, {}, "s2s inbound"}, edge.s2s);
-  rows.push_back({"edge", out, "federated server", {}, false, edge.outbound_ports, "s2s outbound"});
+  rows.push_back({"edge", out, "federated server", {}, false, edge.outbound_ports, std::string(kOutbound)});
   std::vector<std::string> allowed;
   for (const config::Network& network : edge.allow_networks) allowed.push_back(text_of(network));
   if (!allowed.empty()) {
@@ -148,19 +151,23 @@ std::vector<PortRow> edge_ports(const config::EdgeConfig& edge) {
   return rows;
 }
 
-std::vector<PortRow> core_ports(const config::CoreConfig& core, const std::vector<config::Served>& all) {
+std::vector<PortRow> core_ports(const config::CoreConfig& core, const config::PolicyConfig& policy) {
   std::vector<PortRow> rows;
   const std::vector<std::string> self = hosts_of(core.s2s);
   std::vector<HostPort> edges;
   for (const config::EdgeRow& edge : core.edges) edges.push_back(edge.address);
   add_rows(rows, {"core", self, "edge", {}, false, {}, "the link between edge and core"}, edges);
   std::vector<HostPort> servers;
-  for (const config::Served& served : all) {
+  for (const config::Served& served : policy.served) {
     servers.insert(servers.end(), served.servers.begin(), served.servers.end());
   }
   add_rows(rows, {"internal server", hosts_of(servers), "core", {}, false, {}, "s2s on the internal side"},
            core.s2s);
   add_rows(rows, {"core", self, "internal server", {}, false, {}, "s2s on the internal side"}, servers);
+  std::vector<HostPort> routed;
+  for (const route::StaticRoute& route : policy.routes)
+    if (policy.static_routes) routed.push_back(route.address);
+  add_rows(rows, {"edge", {}, "federated server", {}, false, {}, std::string(kStaticRoute)}, routed);
   if (!core.dns) return rows;
   std::vector<std::string> clients;
   for (const config::Network& network : core.dns->clients) clients.push_back(text_of(network));
@@ -211,6 +218,10 @@ std::vector<PortRow> merged_rows(std::vector<PortRow> rows) {
       unite(same->to_addresses, row.to_addresses);
     }
   }
+  const auto dials = std::ranges::find(merged, kOutbound, &PortRow::why);
+  for (PortRow& row : merged)
+    if (row.why == kStaticRoute && row.from_addresses.empty() && dials != merged.end())
+      row.from_addresses = dials->from_addresses;
   return merged;
 }
 
@@ -248,9 +259,9 @@ NftRules nft_rules(const std::vector<PortRow>& rows) {
   return rules;
 }
 
-json::object records_answer(const std::vector<SrvRecord>& records) {
+json::object records_answer(const std::vector<PublicSrv>& records) {
   json::array list;
-  for (const SrvRecord& one : records) {
+  for (const PublicSrv& one : records) {
     list.push_back({{"name", one.owner},
                     {"type", "SRV"},
                     {"priority", 0},

@@ -12,13 +12,13 @@
 
 namespace sallyport::daemon {
 
-struct SrvRecord {
+struct PublicSrv {
   std::string owner;  // "_xmpp-server._tcp.example.com."
   std::uint16_t port;
   std::string target;  // "vcse.example.com."
 };
 // One per served name and edge (RFC 6120 3.2.1).
-std::vector<SrvRecord> srv_records(const std::vector<config::EdgeRow>& edges,
+std::vector<PublicSrv> srv_records(const std::vector<config::EdgeRow>& edges,
                                    const std::vector<config::Served>& all, std::uint16_t port);
 
 struct PortRow {
@@ -31,9 +31,11 @@ struct PortRow {
   std::string why;
 };
 std::vector<PortRow> edge_ports(const config::EdgeConfig& edge);
-std::vector<PortRow> core_ports(const config::CoreConfig& core, const std::vector<config::Served>& all);
+// `policy` supplies the internal servers, and the static routes of the edges.
+std::vector<PortRow> core_ports(const config::CoreConfig& core, const config::PolicyConfig& policy);
 
-// Joins the rows of several files: a row that two files have appears once, with the addresses of both.
+// Joins the rows of several files: a row that two files have appears once, with the addresses of both. The
+// address from which an edge dials is known by its own file alone, and is added to its static routes.
 std::vector<PortRow> merged_rows(std::vector<PortRow> rows);
 // Adds these addresses to every row that names the party and has no IP address for it. False when no row
 // names the party.
@@ -52,7 +54,7 @@ struct NftRules {
 NftRules nft_rules(const std::vector<PortRow>& rows);
 
 // The answers of `dns records` and `ports` (docs/control.md), and their texts for people.
-boost::json::object records_answer(const std::vector<SrvRecord>& records);
+boost::json::object records_answer(const std::vector<PublicSrv>& records);
 std::string show_records(const boost::json::object& answer);
 boost::json::object ports_answer(const std::vector<PortRow>& rows);
 std::vector<PortRow> port_rows_of(const boost::json::object& answer);

@@ -64,7 +64,7 @@ bool add_ports(const std::string& file, std::vector<PortRow>& rows) {
   if (!report(core.errors, {}, core.value.has_value())) return false;
   const auto policy = load_policy_config(*core.value);
   if (!report(policy.errors, {}, policy.value.has_value())) return false;
-  std::ranges::move(core_ports(*core.value, policy.value->served), std::back_inserter(rows));
+  std::ranges::move(core_ports(*core.value, *policy.value), std::back_inserter(rows));
   return true;
 }
 
@@ -74,6 +74,11 @@ bool take_addresses(const Invocation& invocation, std::vector<PortRow>& rows) {
   for (const std::string& word : invocation.values("--address")) {
     const std::size_t sign = word.rfind('=');
     const std::string address = sign == std::string::npos ? "" : word.substr(sign + 1);
+    const auto ip = dns::Ip::parse(address);
+    if (ip && dns::classify(*ip, false) == dns::AddressKind::kUnspecified) {
+      complain(fmt::format("--address: `{}` names no address; give the one that the party uses", word));
+      return false;
+    }
     if (!config::Network::parse(address)) {
       complain(fmt::format("--address: `{}` is not PARTY=ADDRESS with an IP address or network", word));
       return false;

@@ -72,6 +72,12 @@ std::vector<config::Served> served() {
            5}};
 }
 
+config::PolicyConfig policy() {
+  config::PolicyConfig made;
+  made.served = served();
+  return made;
+}
+
 TEST(SrvRecords, each_name_points_at_each_edge_and_no_internal_name_shows) {
   const std::string shown = show_records(records_answer(srv_records(core().edges, served(), 5269)));
   EXPECT_EQ(shown,
@@ -91,7 +97,7 @@ TEST(Ports, of_an_edge_are_the_rows_of_its_side) {
 }
 
 TEST(Ports, of_a_core_are_the_rows_of_its_side) {
-  const auto rows = core_ports(core(), served());
+  const auto rows = core_ports(core(), policy());
   EXPECT_EQ(rows.size(), 5u);
   const std::string table = show_ports(rows);
   for (const char* part :
@@ -100,9 +106,25 @@ TEST(Ports, of_a_core_are_the_rows_of_its_side) {
   }
 }
 
+// A route may lead to a private address and any port, which the row for federated servers does not have.
+TEST(Ports, of_a_static_route_are_a_row_from_the_address_that_the_edge_dials_from) {
+  config::PolicyConfig routed = policy();
+  routed.routes.push_back({domain("far.example"), at("10.9.9.9:5299")});
+  auto rows = edge_ports(edge());
+  const auto inner = core_ports(core(), routed);
+  rows.insert(rows.end(), inner.begin(), inner.end());
+  const NftRules rules = nft_rules(merged_rows(rows));
+  EXPECT_EQ(rules.missing, std::vector<std::string>());
+  EXPECT_NE(rules.text.find("ip saddr { 203.0.113.5 } ip daddr { 10.9.9.9 } tcp dport { 5299 }"),
+            std::string::npos)
+      << rules.text;
+  routed.static_routes = false;
+  EXPECT_EQ(core_ports(core(), routed).size(), core_ports(core(), policy()).size()) << "the routes are off";
+}
+
 TEST(Ports, survive_the_way_over_the_control_socket) {
   auto rows = edge_ports(edge());
-  const auto inner = core_ports(core(), served());
+  const auto inner = core_ports(core(), policy());
   rows.insert(rows.end(), inner.begin(), inner.end());
   EXPECT_EQ(show_ports(port_rows_of(ports_answer(rows))), show_ports(rows));
   EXPECT_EQ(nft_rules(port_rows_of(ports_answer(rows))).text, nft_rules(rows).text);
@@ -175,13 +197,13 @@ TEST(Ports, a_row_of_both_files_stands_once_with_the_addresses_of_both) {
 }
 
 TEST(Ports, own_apostrophes_are_not_escaped) {
-  EXPECT_NE(show_ports(core_ports(core(), served())).find("the answering resolver's upstream"),
+  EXPECT_NE(show_ports(core_ports(core(), policy())).find("the answering resolver's upstream"),
             std::string::npos);
 }
 
 TEST(NftRules, nothing_passes_between_the_world_and_private_networks) {
   auto rows = edge_ports(edge());
-  const auto inner = core_ports(core(), served());
+  const auto inner = core_ports(core(), policy());
   rows.insert(rows.end(), inner.begin(), inner.end());
   const std::string rules = nft_rules(rows).text;
   std::size_t accepted = 0;

@@ -219,7 +219,7 @@ ControlHandlers handlers_of(NodeProcess& node, const CoreFiles& files, CoreFiles
                      "edge {} runs.",
                      edges)}));
   };
-  handlers.ports = [&] { return ports_answer(core_ports(files.config, in_use.served())); };
+  handlers.ports = [&] { return ports_answer(core_ports(files.config, in_use.policy())); };
   return handlers;
 }
 

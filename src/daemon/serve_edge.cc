@@ -90,7 +90,7 @@ Result<EdgeShards> make_shards(NodeProcess& node, const EdgeFiles& files) {
 // Takes [resolver], or the system's resolv.conf, into use again. The rest of edge.toml does not change while
 // the edge runs; the answer notes whether the file has changed.
 json::object reload(NodeProcess& node, const std::string& file, const std::string& fingerprint,
-                    EdgeShards& shards, EdgeSetup& setup) {
+                    EdgeShards& shards, OutwardSetup& setup) {
   const config::Loaded<EdgeFiles> files = load_edge(file, NodeProcess::now().civil);
   if (!files.value) return refused_reload(files.errors, node.log());
   Result<Resolvers> resolvers = make_resolvers(node, files.value->config);
@@ -125,7 +125,7 @@ Exit run_edge(const Invocation& invocation) {
 
   Result<EdgeShards> shards = make_shards(node, *files.value);
   if (!shards) return node.fail(shards.error());
-  EdgeSetup setup{resolving(config), dial_setup(config)};
+  OutwardSetup setup{resolving(config), dial_setup(config)};
   CheckThreads checks(node.io().get_executor());
   ControlHandlers handlers;
   handlers.reload = [&](const Reply& reply) {
@@ -134,8 +134,13 @@ Exit run_edge(const Invocation& invocation) {
   handlers.ports = [&] { return ports_answer(edge_ports(config)); };
   // Questions are answered on the first shard's loop.
   handlers.check = [&](const json::object& question, const Reply& reply) {
-    const EdgeShard& first = *shards->front();
-    answer_check(question, means_of(first.edge, first.driver, setup), checks, node.log(), reply);
+    EdgeShard& first = *shards->front();
+    const auto ask = [&first](const xmpp::Pair& pair) {
+      return first.driver.control(json::serialize(
+          json::object{{"ask", "admission"}, {"from", pair.local.ascii()}, {"to", pair.remote.ascii()}}));
+    };
+    answer_check(question, means_of(first.edge, first.driver, setup), ask, node.io().get_executor(), checks,
+                 node.log(), reply);
   };
   return node.serve({config.control, config.control_group, config.metrics}, std::move(handlers));
 }

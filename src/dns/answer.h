@@ -27,7 +27,7 @@ struct Answering {
   std::function<NameKind(const xmpp::Domain&)> kind;
 };
 
-// How long an answer may be cached: caches must not hide a change of policy for long.
+// The time for which an answer may be cached: caches must not hide a change of policy for long.
 inline constexpr std::uint32_t kAnswerTtlSeconds = 30;
 
 // Returns the answer; nothing if upstream is to be asked. Policy is not applied here but on the stream, where

@@ -1,5 +1,5 @@
-// What an edge remembers of its core's answers about pairs (link ADMIT): one answer for each pair, valid
-// while the policy is in use under which the pair was asked about.
+// An edge's memory of its core's answers about pairs (link ADMIT): one answer for each pair, valid while the
+// policy is in use under which the pair was asked about.
 //
 // Names cost a peer nothing, so the memory is bounded and shared fairly: each answer is charged to the source
 // whose stream caused the question. When the memory is full, the source that holds the most answers loses the
@@ -19,7 +19,7 @@
 
 namespace sallyport::gate {
 
-// Who is charged for a question: an IPv4 address or an IPv6 /64 network. Nothing: this edge itself.
+// Is charged for a question: an IPv4 address or an IPv6 /64 network. Nothing: this edge itself.
 using AdmissionSource = std::optional<dns::Ip>;
 AdmissionSource admission_source(const dns::Ip& peer);
 

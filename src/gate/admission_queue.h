@@ -31,7 +31,7 @@ class AdmissionQueue {
   // A question whose answer has come, or which is given up.
   struct Done {
     xmpp::Pair pair;
-    AdmissionSource source;  // who is charged: the first that asked
+    AdmissionSource source;  // that is charged: the first that asked
     std::vector<ConnId> streams;
     bool proved = false;  // the edge itself asked: the pair is proved on some stream
   };

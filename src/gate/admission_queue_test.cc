@@ -83,7 +83,7 @@ TEST_F(AdmissionQueueTest, when_it_is_full_the_source_with_the_most_loses_its_ne
   ASSERT_TRUE(dropped);
   EXPECT_NE(dropped->conn, 5'000u);
   EXPECT_EQ(queue_.waiting(), limits::kAdmissionAskersMax);
-  // Who holds the most gets no more.
+  // The source that holds the most gets no more.
   EXPECT_EQ(queue_.ask(pair_with("y"), 5'001, from(2))->conn, 5'001u);
   while (send_all() > 0)
     for (std::uint64_t id = 1; id <= last_id_; ++id) queue_.answered(id);

@@ -16,12 +16,13 @@ std::string string_field(const json::object& object, std::string_view key) {
 
 }  // namespace
 
-Result<Question> Question::parse(std::string_view text) {
+Result<ControlQuestion> ControlQuestion::parse(std::string_view text) {
   boost::system::error_code ec;
   const json::value value = json::parse(text, ec);
   if (ec || !value.is_object()) return {Code::kControlRefused, "the question is no JSON object"};
   const auto& object = value.get_object();
-  return Question{string_field(object, "ask"), string_field(object, "from"), string_field(object, "to")};
+  return ControlQuestion{string_field(object, "ask"), string_field(object, "from"),
+                         string_field(object, "to")};
 }
 
 json::object error_object(const Error& error) {

@@ -14,11 +14,11 @@
 namespace sallyport::gate {
 
 // A question as read: its `ask` and its other string fields. Errors: kControlRefused.
-struct Question {
+struct ControlQuestion {
   std::string ask;
   std::string from;
   std::string to;
-  static Result<Question> parse(std::string_view json);
+  static Result<ControlQuestion> parse(std::string_view json);
 };
 
 // {"error":{…}} as text.

@@ -31,7 +31,7 @@ Core::Impl::Impl(CoreSetup setup_in, Random& random, LogSink& log_in, Now now)
   for (std::size_t i = 0; i < links.ends.size(); ++i) {
     links.state.emplace_back(log);
     // The core's name is an internal name, and an edge knows its cores by names of its own.
-    links.ends.make(i, {link::Role::kCore, "core", setup.version, setup.instance});
+    links.ends.make(i, {link::NodeRole::kCore, "core", setup.version, setup.instance});
     links.state[i].next_dial = now.mono;
     dial(i, now);
   }
@@ -67,7 +67,7 @@ void Core::Impl::check_again(const Pair& pair, PairState& out, Now now) {
   if (answers_only && rules.decide(pair, policy::Direction::kIn, now.civil).result) return;
   for (std::size_t left = out.box.size(); left > 0; --left) {
     Queued first = outward.outboxes.pop(out.box);
-    if (const auto may = may_pass(pair, first.stanza, policy::Direction::kOut, now)) {
+    if (const auto may = may_pass(state_of(pair), first.stanza, policy::Direction::kOut, now)) {
       outward.outboxes.put_back(pair, out.box, std::move(first));
     } else {
       answer_queued(first, may.error(), setup.config.name.ascii(), now);
@@ -204,7 +204,7 @@ bool Core::is_drained() const {
 bool Core::is_proved(ConnId conn) const { return impl_->endpoint.is_proved(conn); }
 
 std::string Core::control(std::string_view text, Now now) {
-  auto question = Question::parse(text);
+  auto question = ControlQuestion::parse(text);
   if (!question) return refusal(question.error());
   const std::string& ask = question->ask;
   if (ask == "status") return impl_->status();
@@ -243,7 +243,7 @@ void Core::Impl::on(Output&& output, Now) { outputs.push_back(std::move(output))
 
 void Core::Impl::on(On<s2s::StanzaRejected>&& rejected, Now now) {
   ++report.refused;
-  if (auto reply = answer_bad(rejected.event.stanza, Sender::kInternal))
+  if (auto reply = answer_bad(rejected.event.stanza, SenderSide::kInternal))
     endpoint.send(rejected.event.proof.pair(), std::move(*reply), 0, now);
 }
 

@@ -25,7 +25,8 @@ std::string Core::Impl::status() const {
     if (!link.last_error.empty()) row["last_error"] = link.last_error;
     rows.push_back(std::move(row));
   }
-  std::size_t waiting = endpoint.waiting(), bytes = 0;
+  // Those on a link wait for their settlement.
+  std::size_t waiting = endpoint.waiting() + outward.unsettled, bytes = endpoint.waiting_bytes();
   for (const auto& [pair, out] : outward.map) waiting += out.box.size(), bytes += out.box.bytes();
   for (std::size_t i = 0; i < links.ends.size(); ++i) bytes += links.ends.at(i).session().unsettled_bytes();
   const auto& update = policy.in_force->update();
@@ -137,6 +138,7 @@ std::string Core::Impl::explain(const std::string& from, const std::string& to, 
   step("proof", true,
        fmt::format("the remote domain is proved by {}",
                    peer.authenticate == policy::Authenticate::kCertificate ? "certificate" : "dialback"));
+  if (draining) step("core", false, "it is being drained", code_row(Code::kStreamShutdown).name);
   std::string linked;
   for (std::size_t i = 0; i < links.state.size(); ++i)
     if (links.state[i].ready) linked += (linked.empty() ? "" : ", ") + setup.config.edges[i].name.ascii();

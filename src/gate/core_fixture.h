@@ -57,8 +57,8 @@ class CoreFixture : public testing::Test {
     internal_.says(internal_.stream_for(stanza_of(xml), server), xml);
     exchange();
   }
-  // What has come for their users since the last call: "SENDER to RECIPIENT: BODY", or the condition of an
-  // error and the text that explains it.
+  // Stanzas that have come for their users since the last call: "SENDER to RECIPIENT: BODY", or the condition
+  // of an error and the text that explains it.
   Lines internal_receives() {
     Lines lines;
     for (const auto& stanza : std::exchange(servers_.received, {})) lines.push_back(shown(stanza));
@@ -79,7 +79,7 @@ class CoreFixture : public testing::Test {
   }
   void edge_connects() {
     const ConnId conn = core_dials_edge();
-    edge_.emplace(link::SessionConfig{link::Role::kEdge, "vcse.example.com", "1", "edge"});
+    edge_.emplace(link::SessionConfig{link::NodeRole::kEdge, "vcse.example.com", "1", "edge"});
     edge_->connects(*core_, conn, 0, now_);
   }
   // A stanza of a remote domain. `pair`, where the edge claims another one than the stanza's.
@@ -100,7 +100,7 @@ class CoreFixture : public testing::Test {
     edge_->settles(std::move(outcome), now_);
     exchange();
   }
-  // How the core has settled the stanzas of the edge: "1 delivered", "2 policy.denied".
+  // The core's settlements of the edge's stanzas: "1 delivered", "2 policy.denied".
   Lines outcomes() { return edge_->outcomes(); }
 
   // Until there is nothing more to write, settlements included, which wait for others (limits::kSettleDelay).

@@ -46,7 +46,7 @@ class Core::Impl {
     bool out = false;
     std::optional<Pair> internal;  // as the endpoint sees it, once asked for
   };
-  // What a core knows of a pair, and what is sent for it, towards the edge that carries it.
+  // A core's knowledge of a pair, and its stanzas, towards the edge that carries it.
   struct PairState {
     Decided decided;
     Outbox box;
@@ -69,7 +69,7 @@ class Core::Impl {
     ConnId conn;
     std::optional<std::uint32_t> number;
   };
-  void enqueue(const Pair& pair, xmpp::Stanza stanza, std::optional<Source> from, Now now);
+  void enqueue(PairEntry& entry, xmpp::Stanza stanza, std::optional<Source> from, Now now);
   // Whether the pair's edge takes a stanza of that size now.
   bool has_way(const Pair& pair, PairState& out, std::size_t size);
   // `ticket`: the stanza's own, or 0.
@@ -98,7 +98,7 @@ class Core::Impl {
   // --- core_one_way.cc
   // Whether policy lets a stanza pass that `start` sends. Also notes what it asks, and closes what it
   // answers.
-  Result<void> may_pass(const Pair& pair, const xmpp::Stanza& stanza, policy::Direction start, Now now);
+  Result<void> may_pass(PairEntry& entry, const xmpp::Stanza& stanza, policy::Direction start, Now now);
   Result<void> may_pass_one_way(const Pair& pair, Decided& decided, const xmpp::Stanza& stanza,
                                 policy::Direction start, Now now);
   void forget_questions(Now now);

@@ -20,7 +20,7 @@ Result<void> Core::Impl::check_inward(link::Received& received, Now now) {
   }
   if (policy.in_force->aliases().is_mapped_node(pair.local))
     return Error{Code::kPolicyNodeName, pair.local.ascii()};
-  return may_pass(pair, received.stanza, policy::Direction::kIn, now);
+  return may_pass(state_of(pair), received.stanza, policy::Direction::kIn, now);
 }
 
 void Core::Impl::on(std::size_t edge, link::Received&& received, Now now) {
@@ -55,11 +55,11 @@ void Core::Impl::refuse_inward(const Pair& pair, const xmpp::Stanza& stanza, con
   if (!policy.in_force->rules().may_answer(pair, now.civil)) return;
   // The sender is not known, whatever the edge asserts.
   if (error.code == Code::kStanzaFromInvalid || error.code == Code::kStanzaFromMalformed) return;
-  const auto condition = stanza_condition(error.code, Sender::kPublic);
+  const auto condition = stanza_condition(error.code, SenderSide::kPublic);
   // A remote sender learns what happened, not where: no internal address, no node name.
   if (auto answer =
           xmpp::bounce(stanza, condition, fmt::format("{}: {}", pair.local.unicode(), row.sentence)))
-    enqueue(pair, std::move(*answer), std::nullopt, now);
+    enqueue(state_of(pair), std::move(*answer), std::nullopt, now);
 }
 
 void Core::Impl::settle(const Arriving& stanza, std::optional<Code> refused, Now now) {

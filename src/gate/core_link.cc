@@ -124,7 +124,7 @@ void Core::Impl::move_away(std::size_t edge, Now now) {
   }
 }
 
-// A minute without the link: the edge has forgotten the session too, and what it held is answered.
+// A minute without the link: the edge has forgotten the session too, and its stanzas are answered.
 void Core::Impl::give_up(std::size_t edge, Now now) {
   links.state[edge].give_up.reset();
   for (auto& entry : links.ends.at(edge).session().abandon()) {

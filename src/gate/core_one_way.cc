@@ -7,10 +7,10 @@ namespace sallyport::gate {
 using policy::Direction;
 
 // On the path of every stanza. Where both sides may start nothing is noted and nothing is looked up.
-Result<void> Core::Impl::may_pass(const Pair& pair, const xmpp::Stanza& stanza, Direction start, Now now) {
-  Decided& decided = up_to_date(state_of(pair).second.decided, now);
+Result<void> Core::Impl::may_pass(PairEntry& entry, const xmpp::Stanza& stanza, Direction start, Now now) {
+  Decided& decided = up_to_date(entry.second.decided, now);
   if (decided.in && decided.out) return {};
-  return may_pass_one_way(pair, decided, stanza, start, now);
+  return may_pass_one_way(entry.first, decided, stanza, start, now);
 }
 
 // Also where nothing is known of the pair yet, and where neither side may start.

@@ -42,17 +42,17 @@ void Core::Impl::on(On<s2s::StanzaReceived>&& received, Now now) {
     if (number) endpoint.acknowledge({received.conn, *number}, now);
     return;
   }
-  if (auto may = may_pass(pair, stanza, policy::Direction::kOut, now); !may) {
-    state_of(pair).second.last_error = std::string(code_row(may.error().code).name);
+  PairEntry& entry = state_of(pair);
+  if (auto may = may_pass(entry, stanza, policy::Direction::kOut, now); !may) {
+    entry.second.last_error = std::string(code_row(may.error().code).name);
     answer_internal(stanza, may.error(), setup.config.name.ascii(), now);
     if (number) endpoint.acknowledge({received.conn, *number}, now);
     return;
   }
-  enqueue(pair, std::move(stanza), Source{received.conn, number}, now);
+  enqueue(entry, std::move(stanza), Source{received.conn, number}, now);
 }
 
-void Core::Impl::enqueue(const Pair& pair, xmpp::Stanza stanza, std::optional<Source> from, Now now) {
-  PairEntry& entry = state_of(pair);
+void Core::Impl::enqueue(PairEntry& entry, xmpp::Stanza stanza, std::optional<Source> from, Now now) {
   auto& [key, out] = entry;
   const std::size_t size = stanza.xml().size();
   Queued queued{std::move(stanza), 0, now.mono + limits::kDeliveryTimeout};
@@ -62,8 +62,8 @@ void Core::Impl::enqueue(const Pair& pair, xmpp::Stanza stanza, std::optional<So
       out.box.size() >= limits::kPairQueueStanzasMax) {
     return answer_queued(queued, {Code::kDeliveryQueueFull, {}}, setup.config.name.ascii(), now);
   }
-  if (out.box.empty() && has_way(pair, out, size))
-    return send(pair, out, std::move(queued.stanza), queued.ticket, now);
+  if (out.box.empty() && has_way(key, out, size))
+    return send(key, out, std::move(queued.stanza), queued.ticket, now);
   const bool has_room =
       outward.outboxes.push(key, out.box, queued, from ? endpoint.peer_source(from->conn) : "");
   answer_lost(now);
@@ -201,7 +201,7 @@ void Core::Impl::answer_internal(const xmpp::Stanza& stanza, const Error& error,
   const std::string text =
       fmt::format("{} -> {}: {}{}{}{} [{}]", leg, stanza.to().domain().unicode(), row.sentence,
                   error.text.empty() ? "" : " (", error.text, error.text.empty() ? "" : ")", row.name);
-  if (auto answer = xmpp::bounce(stanza, stanza_condition(error.code, Sender::kInternal), text))
+  if (auto answer = xmpp::bounce(stanza, stanza_condition(error.code, SenderSide::kInternal), text))
     deliver_internally({stanza.from().domain(), stanza.to().domain()}, std::move(*answer), 0, now);
 }
 

@@ -4,7 +4,7 @@ namespace sallyport::gate {
 
 Result<void> CorePolicyView::serves(const xmpp::Domain& remote) const {
   if (policy_->rules().is_internal(remote) || policy_->served_outward(remote) != nullptr)
-    return {Code::kStreamHostUnknown, remote.ascii() + " is inside; its own server must be asked"};
+    return {Code::kStreamHostUnknown, remote.ascii() + " is an internal name; its own server must be asked"};
   return {};
 }
 

@@ -24,7 +24,7 @@ class CorePolicyView : public PolicyView {
   Result<void> serves(const xmpp::Domain& remote) const override;
   Result<void> admits(const Pair& pair, UnixTime at) const override;
   policy::PeerRules rules(const Pair& pair) const override;
-  policy::TlsRule minimum_tls(const xmpp::Domain& world,
+  policy::TlsRule minimum_tls(const xmpp::Domain& remote,
                               const std::optional<xmpp::Domain>& internal) const override;
   Result<DialPlan> find(const Pair& pair, UnixTime at) const override;
   bool is_internal() const override { return true; }

@@ -53,7 +53,7 @@ void Edge::handle_link(ConnId conn, std::size_t peer, const dns::SocketAddress& 
   impl_->turn(now);
 }
 
-// Which [[served.core]] row it should have been is not known. While no core is linked, it is the likely
+// The edge cannot tell which [[core]] row it should have been. While no core is linked, it is the likely
 // reason for that, so `status` shows it.
 void Edge::handle_link_refused(const dns::SocketAddress& address, const Error& error, Now) {
   if (impl_->served.link && impl_->served.link->conn()) return;
@@ -176,7 +176,7 @@ void Edge::Impl::on(Output&& output, Now) { outputs.push_back(std::move(output))
 
 void Edge::Impl::on(On<s2s::StanzaRejected>&& rejected, Now now) {
   ++report.refused;
-  if (auto answer = answer_bad(rejected.event.stanza, Sender::kPublic))
+  if (auto answer = answer_bad(rejected.event.stanza, SenderSide::kPublic))
     endpoint.send(rejected.event.proof.pair(), std::move(*answer), 0, now);
 }
 
@@ -248,7 +248,7 @@ void Edge::Impl::pump_inward(const Pair& pair, Now now) {
 // --- the control socket
 
 std::string Edge::control(std::string_view text, Now now) {
-  auto question = Question::parse(text);
+  auto question = ControlQuestion::parse(text);
   if (!question) return refusal(question.error());
   if (question->ask == "status") return impl_->status(now);
   if (question->ask == "connections")
@@ -260,11 +260,24 @@ std::string Edge::control(std::string_view text, Now now) {
     object["sha256"] = to_hex(impl_->policy.view.policy().policy_sha256());
     return json::serialize(object);
   }
+  if (question->ask == "admission") return impl_->admission(*question, now);
   if (question->ask == "drain") {
     drain(now);
     return json::serialize(json::object{{"draining", true}});
   }
   return refusal({Code::kControlRefused, "an edge does not answer `" + question->ask + "`"});
+}
+
+// Stanzas that wait for a stream outward; and inward for credit, or for their settlement.
+json::object Edge::Impl::waiting() const {
+  std::size_t stanzas = endpoint.waiting();
+  std::size_t bytes = endpoint.waiting_bytes();
+  for (const auto& [pair, in] : inward.map) stanzas += in.box.size(), bytes += in.box.bytes();
+  if (served.link) {
+    stanzas += served.link->session().unsettled();
+    bytes += served.link->session().unsettled_bytes();
+  }
+  return {{"stanzas", stanzas}, {"bytes", bytes}};
 }
 
 std::string Edge::Impl::status(Now now) const {
@@ -307,8 +320,7 @@ std::string Edge::Impl::status(Now now) const {
                                {"out", counters.stanzas_out},
                                {"refused", report.refused},
                                {"uncertain", counters.uncertain}}},
-      {"waiting", json::object{{"stanzas", endpoint.waiting()},
-                               {"bytes", served.link ? served.link->session().unsettled_bytes() : 0}}}};
+      {"waiting", waiting()}};
   if (const auto& error = accepting.state.error())
     answer["listen_error"] = fmt::format("{}: {}", code_row(error->code).name, error->text);
   return json::serialize(answer);

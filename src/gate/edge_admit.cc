@@ -47,7 +47,7 @@ bool Edge::Impl::handle_admission(const link::Answered& answered, Now now) {
 
 void Edge::Impl::finish_admission(const AdmissionQueue::Done& done, const link::Answer& answer, Now now) {
   std::optional<Error> refusal;
-  // The core's code counts; what was asked about is known here.
+  // The core's code counts; the pair is known here.
   if (!answer) refusal = Error{answer.error().code, done.pair.remote.ascii()};
   const bool is_known = !refusal || !s2s::is_temporary(refusal->code);
   if (is_known) policy.view.note_admission(done.pair, done.source, refusal);
@@ -56,6 +56,22 @@ void Edge::Impl::finish_admission(const AdmissionQueue::Done& done, const link::
     endpoint.handle_admission(conn, done.pair, refusal ? Result<void>(*refusal) : Result<void>(), now);
   // A pair that is proved ends as at any change of policy.
   if (is_known && refusal && done.proved) endpoint.check_again(now);
+}
+
+std::string Edge::Impl::admission(const ControlQuestion& question, Now now) {
+  const auto local = xmpp::Domain::parse(question.from);
+  const auto remote = xmpp::Domain::parse(question.to);
+  if (!local || !remote) return refusal(local ? remote.error() : local.error());
+  const Pair pair{*local, *remote};
+  if (policy.view.must_ask(pair)) {
+    if (!served.link || !served.link->session().is_up()) return refusal({Code::kLinkDown, {}});
+    questions.admissions.ask_again(pair);
+    send_admissions(now);
+    turn(now);
+    return R"({"known":false})";
+  }
+  const std::optional<Error>* known = policy.view.admission(pair);
+  return known != nullptr && *known ? refusal(**known) : std::string(R"({"known":true})");
 }
 
 // A core that owes an answer for so long is asked again; the streams that waited for it are answered now.

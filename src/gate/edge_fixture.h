@@ -61,7 +61,7 @@ class EdgeFixture : public testing::Test {
   }
   static LinkPeer core(const std::string& instance = "core",
                        std::uint16_t version = link::frame::kVersionHighest) {
-    return LinkPeer({link::Role::kCore, "core.example.org", "1", instance, version});
+    return LinkPeer({link::NodeRole::kCore, "core.example.org", "1", instance, version});
   }
 
   // --- the administrator
@@ -120,8 +120,8 @@ class EdgeFixture : public testing::Test {
     core_.sends(std::move(stanza), pair, now_);
     exchange();
   }
-  // What has come to the core since the last call: the kind, the addresses and who they were proved to, then
-  // the stanza as it stands.
+  // Stanzas that have come to the core since the last call: the kind, the addresses and who they were proved
+  // to, then the stanza as it stands.
   Lines core_receives() {
     Lines lines;
     for (const auto& each : std::exchange(core_.received, {}))
@@ -130,7 +130,7 @@ class EdgeFixture : public testing::Test {
                                   each.provenance().peer_address, each.stanza.xml()));
     return lines;
   }
-  // How the edge has settled the stanzas of the core since the last call: "1 delivered", "2 dial.refused".
+  // The edge's settlements of the core's stanzas since the last call: "1 delivered", "2 dial.refused".
   // Settlements wait for others before they are sent.
   Lines edge_settles() {
     now_.mono += limits::kSettleDelay;

@@ -2,12 +2,14 @@
 // edge_takeover.cc decides which of two connections of a core is its link, edge_admit.cc asks it about pairs.
 #pragma once
 
+#include <boost/json/object.hpp>
 #include <deque>
 #include <map>
 #include <set>
 
 #include "base/shares.h"
 #include "gate/admission_queue.h"
+#include "gate/control.h"
 #include "gate/edge.h"
 #include "gate/edge_policy_view.h"
 #include "gate/endpoint.h"
@@ -40,7 +42,7 @@ class Edge::Impl {
   void settle(Ticket ticket, link::Outcome outcome, Now now);
   void pump_inward(const Pair& pair, Now now);
 
-  // --- edge_shares.cc: what one source may have of what all share
+  // --- edge_shares.cc: the share of one source in what all use
   // Asks the core whether a key that was shown to a peer is ours. Another source's question may be given up
   // for it.
   void on(On<s2s::CheckKey>&& check, Now now);
@@ -90,7 +92,10 @@ class Edge::Impl {
   bool handle_admission(const link::Answered& answered, Now now);
   void finish_admission(const AdmissionQueue::Done& done, const link::Answer& answer, Now now);
   void expire_admissions(Now now);
+  // Of a pair that policy here does not name exactly the core is asked: ask again until it is `known`.
+  std::string admission(const ControlQuestion& question, Now now);
 
+  boost::json::object waiting() const;
   std::string status(Now now) const;
 
   // --- edge_takeover.cc: a second connection of the core that is linked

@@ -1,4 +1,4 @@
-// The edge's end of the link: which core it serves, what that core pushes, what it is asked.
+// The edge's end of the link: the core that it serves, the core's pushes, and the questions to it.
 #include <fmt/format.h>
 
 #include "gate/edge_impl.h"
@@ -32,7 +32,7 @@ void Edge::Impl::handle_link(ConnId conn, std::size_t peer, const dns::SocketAdd
 }
 
 link::SessionConfig Edge::Impl::session_config() const {
-  return {link::Role::kEdge, setup.config.name.ascii(), setup.version, setup.instance};
+  return {link::NodeRole::kEdge, setup.config.name.ascii(), setup.version, setup.instance};
 }
 
 // A core that cannot be served goes on dialling, so that not every refusal is logged.
@@ -84,7 +84,7 @@ void Edge::Impl::on(link::Down&& down, Now now) { link_lost(down.error, now); }
 
 void Edge::Impl::on(link::Dead&&, Now now) {
   served.is_dead = true;
-  endpoint.close_all({Code::kStreamShutdown, "no core is linked"}, now);
+  endpoint.close_all({Code::kLinkDown, {}}, now);
 }
 
 void Edge::Impl::on(link::Forgotten&&, Now now) { forget(now); }
@@ -115,7 +115,7 @@ void Edge::Impl::forget(Now now) {
   log.log({LogLevel::kWarning,
            "link.forgotten",
            {{"core", served.core ? setup.config.cores[*served.core].name : ""}}});
-  endpoint.close_all({Code::kStreamShutdown, "no core is linked"}, now);
+  endpoint.close_all({Code::kLinkDown, {}}, now);
   for (auto& [pair, in] : inward.map) report.refused += in.box.size();
   inward.map.clear();
   drop_early();
@@ -179,8 +179,8 @@ void Edge::Impl::handle_prepared(std::uint64_t id, Result<config::PreparedPush> 
        {{"generation", std::to_string(pushed.generation())}, {"sha256", to_hex(pushed.policy_sha256())}}});
   outputs.push_back(UseCredentials{std::move(prepared->credentials)});
   outputs.push_back(Discard{policy.view.use(std::move(prepared->policy))});
-  // An answer that is still out is of the core's new policy: the core pushed that before it answered. What
-  // the edge has not asked yet is asked anew for each pair that is still proved.
+  // An answer that is still out is of the core's new policy: the core pushed that before it answered.
+  // Questions that the edge has not sent yet are asked anew, for each pair that is still proved.
   questions.admissions.drop_again();
   endpoint.check_again(now);
   serve(true);

@@ -35,8 +35,8 @@ policy::TlsRule EdgePolicyView::minimum_tls(const xmpp::Domain&,
   return policy_ && remote ? policy_->rules().peer(*remote).tls : policy::TlsRule::kRequired;
 }
 
-// Asks no question of the core. What is dialled for is a stanza that the core has sent on the channel of this
-// very pair, and so has decided; or the verification of a key (or an answer to a peer) on a pair that was
+// Asks no question of the core. A dial is for a stanza that the core has sent on the channel of this very
+// pair, and so has decided; or the verification of a key (or an answer to a peer) on a pair that was
 // admitted before, for which the core was asked then. A refusal that is known counts all the same.
 Result<DialPlan> EdgePolicyView::find(const Pair& pair, UnixTime at) const {
   if (!policy_) return Error{Code::kPolicyDisabled, "no core is linked"};

@@ -173,7 +173,7 @@ TEST(EdgePolicyView, forgets_everything_when_told_to) {
   EXPECT_FALSE(view.serves(domain("example.com")));
 }
 
-// Whatever the pushed policy says: a row for it, a route to it, no list at all.
+// The pushed policy may have a row for it, a route to it, or no list at all.
 TEST(EdgePolicyView, its_own_name_is_never_remote) {
   for (const auto privacy :
        {policy::Privacy::kAllowList, policy::Privacy::kDenyList, policy::Privacy::kOff}) {

@@ -46,7 +46,7 @@ void Edge::Impl::refuse_inward(const Pair& pair, const Queued& queued, Now now) 
             {"direction", "in"},
             {"id", std::string(stanza.id())},
             {"code", std::string(row.name)}}});
-  const auto condition = stanza_condition(Code::kDeliveryQueueFull, Sender::kPublic);
+  const auto condition = stanza_condition(Code::kDeliveryQueueFull, SenderSide::kPublic);
   if (auto answer = xmpp::bounce(stanza, condition, row.sentence))
     endpoint.send(pair, std::move(*answer), 0, now);
   acknowledge(queued.ticket, now);

@@ -84,7 +84,7 @@ TEST_F(EdgeShares, what_waits_for_the_core_has_the_share_of_its_peer_and_others_
   for (int i = 0; i < 20; ++i) flood.push_back(remote_.proves("flood.example", "example.com", from(1)));
   const ConnId honest = remote_.proves("honest.example", "example.com", from(2));
   link_is_lost();
-  // A driver stops reading from a stream that is held; what it read before still comes.
+  // A driver stops reading from a stream that is held; bytes that it read before still come.
   std::size_t sent = 0;
   for (std::size_t bytes = 0; bytes <= share; bytes += kBig, ++sent)
     message(flood[sent % flood.size()], "flood.example", kBig);

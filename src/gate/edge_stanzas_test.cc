@@ -97,7 +97,8 @@ TEST_F(EdgeStanzas, a_stanza_from_a_domain_that_is_not_proved_ends_the_stream_an
 TEST_F(EdgeStanzas, a_stanza_to_a_domain_that_is_not_proved_ends_the_stream_and_does_not_cross) {
   const ConnId conn = remote_.stream_for(stanza_of(kIn));
   EXPECT_EQ(remote_.says(conn, message("bob@partner.example", "room@chat.example.com")),
-            stream_error("improper-addressing", "The `to` of a stanza is not an XMPP address."));
+            stream_error("improper-addressing",
+                         "The `to` of a stanza is not an address, or its domain is not one of this stream."));
   EXPECT_TRUE(sockets_.ended.contains(conn));
   EXPECT_EQ(core_receives(), Lines{});
 }
@@ -133,7 +134,7 @@ TEST_F(EdgeStanzas, when_the_link_stays_lost_the_streams_of_remote_servers_are_e
   passes(limits::kLinkDeadAfter - 1ms);
   EXPECT_EQ(remote_.hears(conn), "");
   passes(1ms);
-  EXPECT_EQ(remote_.hears(conn), stream_error("system-shutdown", "This node is shutting down."));
+  EXPECT_EQ(remote_.hears(conn), stream_error("system-shutdown", "The core and the edge have no link."));
   EXPECT_TRUE(sockets_.ended.contains(conn));
 }
 

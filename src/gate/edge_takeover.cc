@@ -1,4 +1,4 @@
-// Which of two connections with one link identity is the core's link.
+// Decides which of two connections with one link identity is the core's link.
 //
 // A core that was restarted, or whose connection broke unseen, dials while its old connection still looks
 // alive. It must have the link at once. Two running cores with one identity do the same, and would take the

@@ -8,8 +8,8 @@ namespace {
 // A process that holds the key of a [[core]] row.
 struct Process : LinkPeer {
   explicit Process(const std::string& instance)
-      : LinkPeer({link::Role::kCore, "core.example.org", "1", instance}) {}
-  // How its connections ended.
+      : LinkPeer({link::NodeRole::kCore, "core.example.org", "1", instance}) {}
+  // The codes with which its connections ended.
   Lines heard() const {
     Lines codes;
     for (const auto& down : downs) codes.emplace_back(code_row(down.error.code).name);

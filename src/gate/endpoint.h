@@ -139,7 +139,7 @@ class Endpoint {
   void hold(ConnId conn, bool on);
   // Policy changed: each stream checks its pairs again (gate/policy_epoch.h).
   void check_again(Now now);
-  // Ends every stream; what waits is returned with the reason.
+  // Ends every stream; stanzas that wait are returned with the reason.
   void close_all(const Error& reason, Now now);
   // The same, but a stream on which stanzas are not acknowledged yet is closed when they are; until then no
   // more is read from one that we accepted.
@@ -160,6 +160,7 @@ class Endpoint {
   Census census() const;
   // Stanzas that wait for a stream.
   std::size_t waiting() const;
+  std::size_t waiting_bytes() const;
   bool is_empty() const { return streams_.empty(); }
   // Whether the peer of this stream has proved a domain. True for what is no stream here.
   bool is_proved(ConnId conn) const;
@@ -221,7 +222,7 @@ class Endpoint {
     Sweep sweep{limits::kPairsRememberedMax};
   };
 
-  // Whom the policy in force admits, and which streams have been checked against it.
+  // The policy in force as streams ask it, and the streams that have been checked against it.
   struct Policy {
     StreamPolicyAt of_streams;
     PolicyEpoch epoch{};
@@ -229,7 +230,7 @@ class Endpoint {
 
   // endpoint.cc: connections
   Stream* find(ConnId conn);
-  // Where the handling of an input begins: streams ask policy as it is at that time.
+  // Begins the handling of an input: streams ask policy as it is at that time.
   Stream* enter(ConnId conn, Now now);
   Stream new_stream(Now now) const;
   void after(ConnId conn, Now now);

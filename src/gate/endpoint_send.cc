@@ -19,8 +19,7 @@ void Endpoint::send(const Pair& pair, xmpp::Stanza stanza, Ticket ticket, Now no
   Queued queued{std::move(stanza), ticket, now.mono + limits::kDeliveryTimeout};
   if (out.ready && out.box.empty()) {
     Stream& stream = *find(*out.conn);
-    const bool may = !stream.out()->is_full() && stream.checked == policy_.epoch.current();
-    if (may && write(*out.ready, out, stream, queued, now)) return;
+    if (stream.checked == policy_.epoch.current() && write(*out.ready, out, stream, queued, now)) return;
   }
   const bool has_room = outboxes_.push(key, out.box, queued);
   return_lost();
@@ -86,17 +85,17 @@ void Endpoint::write_queue(const Pair& pair, Outgoing& out, Now now) {
   }
 }
 
-// False, and `queued` untouched, where the stream takes nothing more because it is closing; its end takes
-// care of the queue. A stanza that is too large for the peer is returned to its sender, and counts as dealt
-// with.
+// False, and `queued` untouched, where the stream takes nothing more now: it is full, or closing, and its end
+// takes care of the queue. A stanza that is too large for the peer is returned to its sender, and counts as
+// dealt with.
 bool Endpoint::write(const s2s::PeerProof& proof, Outgoing& out, Stream& stream, Queued& queued, Now now) {
   const std::size_t size = queued.stanza.xml().size();
-  if (!stream.out()->takes(queued.stanza)) {
+  if (!stream.out()->send(proof, queued.stanza, now.mono)) {
+    if (stream.out()->takes(queued.stanza)) return false;
     give_back(queued, {Code::kStanzaTooLargeForPeer,
                        fmt::format("{} bytes, {} at most", size, *stream.out()->peer_limits().max_bytes)});
     return true;
   }
-  if (!stream.out()->send(proof, queued.stanza, now.mono)) return false;
   if (!std::exchange(stream.flush_due, true)) emit(Output{Flush{*out.conn}});
   ++counters_.stanzas_out;
   counters_.bytes_out += size;
@@ -111,7 +110,7 @@ Endpoint::Outgoing* Endpoint::outgoing_of(ConnId conn, const Stream& stream) {
   return found == nullptr || found->second.conn != conn ? nullptr : &found->second;
 }
 
-// The pair's stream has ended, or failed to open: what waits is sent on a new one, or returned.
+// The pair's stream has ended, or failed to open: its stanzas are sent on a new one, or returned.
 void Endpoint::outgoing_ended(ConnId conn, Stream& stream, const std::optional<Error>& error, Now now) {
   stream.dial.reset();
   Outgoing* out = outgoing_of(conn, stream);

@@ -1,4 +1,4 @@
-// What one source may have of an endpoint's budgets, and that another's stanzas and streams go on meanwhile.
+// One source has its share of an endpoint's budgets, and another's stanzas and streams go on meanwhile.
 #include <gtest/gtest.h>
 
 #include <map>

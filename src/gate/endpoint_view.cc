@@ -78,6 +78,12 @@ std::size_t Endpoint::waiting() const {
   return sum;
 }
 
+std::size_t Endpoint::waiting_bytes() const {
+  std::size_t sum = 0;
+  for (const auto& [pair, out] : outgoing_.map) sum += out.box.bytes();
+  return sum;
+}
+
 bool Endpoint::is_proved(ConnId conn) const {
   const auto* found = streams_.find(conn);
   if (found == nullptr) return true;

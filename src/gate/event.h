@@ -35,8 +35,8 @@ class ConnIds {
 
 // --- outputs of a role
 
-// How the server of a domain is found and reached (the driver does it: SRV, addresses, the race of
-// RFC 8305, the decision of addresses).
+// The way to find and reach the server of a domain (the driver does it: SRV, addresses, the race of
+// RFC 8305, the check of addresses).
 struct DialPlan {
   // Addresses to try in order before anything else: static routes, or configured internal servers.
   struct Step {
@@ -65,7 +65,7 @@ struct DialLink {
 struct BeginTls {
   ConnId conn;
   bool accepting;
-  // Whose certificate is shown (for an initiator: if asked for one).
+  // The domain whose certificate is shown (for an initiator: if asked for one).
   xmpp::Domain own;
   // SNI, for an initiator.
   std::string server_name;
@@ -138,7 +138,7 @@ class Role {
   virtual void handle_link_refused(const dns::SocketAddress&, const Error&, Now) {}
   virtual void handle_bytes(ConnId conn, std::string_view bytes, Now now) = 0;
   virtual void handle_tls(ConnId conn, Result<s2s::TlsFacts> facts, Now now) = 0;
-  // How many of the connection's bytes (as take_output gave them, counted from its beginning) have been
+  // `bytes_total` of the connection's bytes (as take_output gave them, counted from its beginning) have been
   // handed to the socket.
   virtual void handle_written(ConnId conn, std::uint64_t bytes_total, Now now) = 0;
   virtual void handle_disconnected(ConnId conn, Error error, Now now) = 0;

@@ -14,8 +14,8 @@ class LinkEnd {
  public:
   explicit LinkEnd(link::SessionConfig config) : session_(std::move(config)) {}
 
-  link::Session& session() { return session_; }
-  const link::Session& session() const { return session_; }
+  link::LinkSession& session() { return session_; }
+  const link::LinkSession& session() const { return session_; }
   const std::optional<ConnId>& conn() const { return conn_; }
   const dns::SocketAddress& peer() const { return peer_; }
   UnixTime since() const { return since_; }
@@ -48,7 +48,7 @@ class LinkEnd {
   }
 
  private:
-  link::Session session_;
+  link::LinkSession session_;
   std::optional<ConnId> conn_;
   dns::SocketAddress peer_;
   UnixTime since_{};

@@ -222,7 +222,7 @@ TEST(LinkSecrets, an_edge_that_lies_learns_nothing_but_codes) {
                       config::PreparedPolicy::make(core_config(), open_policy(policy::Privacy::kOff)),
                       "the secret", "1", "core"},
             random, log, now);
-  link::Session edge(link::SessionConfig{link::Role::kEdge, "vcse.example.net", "1", "edge"});
+  link::LinkSession edge(link::SessionConfig{link::NodeRole::kEdge, "vcse.example.net", "1", "edge"});
   ConnId conn = 0;
   std::string said;
   std::vector<std::string> outcomes;

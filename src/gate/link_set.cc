@@ -45,7 +45,7 @@ void LinkSet::close(std::size_t node, Now now) {
 }
 
 void LinkSet::refuse(ConnId conn, link::SessionConfig config, Error error, Now now) {
-  link::Session session(std::move(config));
+  link::LinkSession session(std::move(config));
   session.handle_connected(now.mono);
   session.refuse(std::move(error));
   std::string bytes;

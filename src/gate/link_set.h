@@ -1,7 +1,7 @@
 // A role's ends of links, one for each node on the other side that has been linked: their connections, the
 // events and the output of their sessions, and the closing of connections.
 //
-// The set decides nothing: which node may have a link, and which of several carries a pair, is the role's.
+// The role decides which node may have a link, and which of several carries a pair; the set decides nothing.
 // Pure; one owner.
 #pragma once
 

@@ -12,7 +12,7 @@ using Told = std::vector<std::string>;
 
 // Two edges as a core sees them.
 struct LinkSetTest : ::testing::Test {
-  static link::SessionConfig config() { return {link::Role::kCore, "core", "1", "instance"}; }
+  static link::SessionConfig config() { return {link::NodeRole::kCore, "core", "1", "instance"}; }
   LinkEnd& linked(std::size_t node, ConnId conn) {
     LinkEnd& end = links.make(node, config());
     end.handle_link(conn, {}, now);

@@ -3,7 +3,7 @@
 // its edges and an edge towards its core.
 //
 // All outboxes of one owner share one memory, of which no peer and no feed (the server that stanzas come
-// from) holds more than its share; when it is full, whoever holds most loses its oldest stanza first. A
+// from) holds more than its share; when it is full, the one that holds most loses its oldest stanza first. A
 // stanza whose deadline passes while it waits comes out, too. Pure; one owner.
 #pragma once
 
@@ -91,7 +91,7 @@ class Outboxes {
     std::uint64_t per_peer;
     std::uint64_t per_feed;
   };
-  // Which peer a pair counts for; called once for each feed of an outbox.
+  // Returns the peer that a pair counts for; called once for each feed of an outbox.
   using PeerOf = std::function<std::string(const Pair&)>;
 
   Outboxes(const Bounds& bounds, PeerOf peer_of);

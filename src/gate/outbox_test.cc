@@ -47,7 +47,7 @@ struct OutboxTest : ::testing::Test {
     while (!box.empty()) ids.push_back(std::string(boxes.pop(box).stanza.id()));
     return ids;
   }
-  // What came out because it expired or made room: "id expired", "id displaced".
+  // Stanzas that came out because they expired or made room: "id expired", "id displaced".
   Ids lost() {
     Ids ids;
     while (auto one = boxes.poll())

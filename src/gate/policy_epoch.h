@@ -1,4 +1,4 @@
-// Which streams have been checked against the policy in force. When policy changes, streams are checked in
+// The streams that have been checked against the policy in force. When policy changes, streams are checked in
 // turns of limits::kCheckedPerTurn, so that stanzas do not wait for thousands of them; the new policy counts
 // at once all the same, because a stream that is not current is checked before it is used. Pure.
 #pragma once

@@ -28,7 +28,7 @@ class RepeatedLog {
   }
   // Whether a thing that is good news is worth logging again.
   bool is_news(const std::string& what, Now now) { return repeats_.happened(what, now.mono).has_value(); }
-  // The failure is over: whatever happens from now on is new.
+  // The failure is over: the next one is new.
   void clear() { repeats_.clear(); }
 
  private:

@@ -52,12 +52,12 @@ std::string_view to_internal(Code code, std::string_view own) {
 
 }  // namespace
 
-std::string_view stanza_condition(Code code, Sender sender) {
+std::string_view stanza_condition(Code code, SenderSide sender) {
   const auto own = code_row(code).stanza_condition;
-  return sender == Sender::kPublic ? to_public(code, own) : to_internal(code, own);
+  return sender == SenderSide::kPublic ? to_public(code, own) : to_internal(code, own);
 }
 
-std::optional<xmpp::Stanza> answer_bad(const xmpp::BadStanza& bad, Sender sender) {
+std::optional<xmpp::Stanza> answer_bad(const xmpp::BadStanza& bad, SenderSide sender) {
   const auto sentence = code_row(bad.error.code).sentence;
   return xmpp::bounce(
       bad, stanza_condition(bad.error.code, sender),

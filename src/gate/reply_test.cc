@@ -22,7 +22,7 @@ xmpp::BadStanza bad(StanzaKind kind, std::string type, Code code = Code::kStanza
 }
 
 TEST(Reply, a_stanza_to_no_address_is_answered_by_the_domain) {
-  for (const Sender sender : {Sender::kInternal, Sender::kPublic}) {
+  for (const SenderSide sender : {SenderSide::kInternal, SenderSide::kPublic}) {
     const auto answer = answer_bad(bad(StanzaKind::kMessage, "chat"), sender);
     ASSERT_TRUE(answer);
     EXPECT_EQ(answer->type(), "error");
@@ -35,13 +35,13 @@ TEST(Reply, a_stanza_to_no_address_is_answered_by_the_domain) {
 }
 
 TEST(Reply, an_error_to_no_address_is_not_answered) {
-  EXPECT_FALSE(answer_bad(bad(StanzaKind::kMessage, "error"), Sender::kPublic));
-  EXPECT_FALSE(answer_bad(bad(StanzaKind::kIq, "result"), Sender::kPublic));
-  EXPECT_FALSE(answer_bad(bad(StanzaKind::kIq, "error"), Sender::kInternal));
+  EXPECT_FALSE(answer_bad(bad(StanzaKind::kMessage, "error"), SenderSide::kPublic));
+  EXPECT_FALSE(answer_bad(bad(StanzaKind::kIq, "result"), SenderSide::kPublic));
+  EXPECT_FALSE(answer_bad(bad(StanzaKind::kIq, "error"), SenderSide::kInternal));
 }
 
 TEST(Reply, a_request_of_an_unknown_type_is_answered) {
-  const auto answer = answer_bad(bad(StanzaKind::kIq, "frob", Code::kStanzaTypeInvalid), Sender::kPublic);
+  const auto answer = answer_bad(bad(StanzaKind::kIq, "frob", Code::kStanzaTypeInvalid), SenderSide::kPublic);
   ASSERT_TRUE(answer);
   EXPECT_NE(answer->xml().find("<bad-request "), std::string::npos) << answer->xml();
 }
@@ -49,13 +49,13 @@ TEST(Reply, a_request_of_an_unknown_type_is_answered) {
 TEST(Reply, a_stanza_from_no_address_is_not_answered) {
   auto stanza = bad(StanzaKind::kIq, "get", Code::kStanzaFromInvalid);
   stanza.from.reset();
-  EXPECT_FALSE(answer_bad(stanza, Sender::kPublic));
-  EXPECT_FALSE(answer_bad(stanza, Sender::kInternal));
+  EXPECT_FALSE(answer_bad(stanza, SenderSide::kPublic));
+  EXPECT_FALSE(answer_bad(stanza, SenderSide::kInternal));
 }
 
 TEST(Reply, every_code_that_may_settle_a_stanza_has_a_condition) {
   for (const CodeRow& row : code_table()) {
-    for (const Sender sender : {Sender::kInternal, Sender::kPublic})
+    for (const SenderSide sender : {SenderSide::kInternal, SenderSide::kPublic})
       EXPECT_TRUE(xmpp::is_stanza_condition(stanza_condition(row.code, sender))) << row.name;
   }
 }
@@ -166,8 +166,8 @@ TEST(Reply, the_condition_says_what_the_sender_can_know) {
       {Code::kInternal, kInternal, kInternal},
   };
   for (const Case& c : cases) {
-    EXPECT_EQ(stanza_condition(c.code, Sender::kInternal), c.to_internal) << code_row(c.code).name;
-    EXPECT_EQ(stanza_condition(c.code, Sender::kPublic), c.to_public) << code_row(c.code).name;
+    EXPECT_EQ(stanza_condition(c.code, SenderSide::kInternal), c.to_internal) << code_row(c.code).name;
+    EXPECT_EQ(stanza_condition(c.code, SenderSide::kPublic), c.to_public) << code_row(c.code).name;
   }
 }
 

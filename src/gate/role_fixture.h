@@ -123,7 +123,7 @@ struct Sockets {
   std::set<ConnId> ended;  // by the role
 };
 
-// What a driver does with a push, off the event loop.
+// Prepares a push as a driver does off the event loop.
 inline void prepare_push(Role& edge, Prepare order, Now now) {
   auto decoded = config::decode_push(std::move(order.work));
   if (decoded) {
@@ -199,7 +199,7 @@ struct LinkPeer {
     session.settle(unsettled.front(), std::move(outcome), now.mono);
     unsettled.pop_front();
   }
-  // How the role has settled stanzas since the last call: "1 delivered", "2 policy.denied: TEXT".
+  // The role's settlements of stanzas since the last call: "1 delivered", "2 policy.denied: TEXT".
   Lines outcomes() {
     Lines lines;
     for (const auto& each : std::exchange(settled, {})) {
@@ -210,7 +210,7 @@ struct LinkPeer {
     return lines;
   }
 
-  link::Session session;
+  link::LinkSession session;
   std::optional<ConnId> conn;
   bool mute = false;  // its machine lost power: it writes and closes nothing
   Ticket last_ticket = 0;
@@ -249,7 +249,7 @@ class InitiatingServers {
     carry_();
     return hears(conn);
   }
-  // What the role has written since the server wrote last.
+  // The bytes that the role has written since the server wrote last.
   std::string hears(ConnId conn) const {
     const auto said = sockets_.written.find(conn);
     const auto heard = heard_.find(conn);

@@ -1,4 +1,4 @@
-// Values by number, numbers used again: what waits for an answer, without an allocation for each.
+// Values by number, numbers used again: things that wait for an answer, without an allocation for each.
 #pragma once
 
 #include <algorithm>
@@ -46,7 +46,7 @@ class Slots {
 };
 
 // When to look through a map of pairs for those that nothing waits for: rarely enough that an entry costs the
-// same however many there are, often enough that what can be forgotten stays below twice the limit.
+// same however many there are, often enough that idle entries stay below twice the limit.
 class Sweep {
  public:
   explicit Sweep(std::size_t most) : most_(most), next_(most) {}

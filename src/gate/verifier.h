@@ -3,7 +3,7 @@
 // came on, and it ends with the last of them.
 //
 // Questions are bounded in all; no asking address and no domain that is asked about holds more than its
-// share, and whoever holds most loses its oldest question first. Pure; one for each endpoint.
+// share, and the one that holds most loses its oldest question first. Pure; one for each endpoint.
 #pragma once
 
 #include <cstdint>
@@ -41,7 +41,7 @@ class Verifier {
   explicit Verifier(const Memory::Bounds& bounds) : memory_(bounds) {}
 
   // Asks, on the pair's stream. Where it has none, `open` begins one and names its connection, or says why
-  // there can be none; what is to be asked there is `questions` then.
+  // there can be none; `questions` has the questions for it then.
   void ask(KeyQuestion question, const Keys& keys, const std::function<Result<ConnId>(const Pair&)>& open);
   // All that is to be asked on a stream, which is connected now.
   std::vector<KeyQuestion> questions(ConnId conn) const;

@@ -101,7 +101,7 @@ void Control::answer(std::uint64_t id, Answer answer) {
 
 Result<void> Control::handle_ask(const frame::Ask& f) {
   // Only the core has the dialback secret (DESIGN invariant 2).
-  if (shared_.role == Role::kEdge && f.question != frame::Question::kControl) {
+  if (shared_.role == NodeRole::kEdge && f.question != frame::Question::kControl) {
     return {Code::kLinkFrame, "ASK of an edge: only a core answers this question"};
   }
   if (f.question == frame::Question::kAdmit && shared_.version < frame::kVersionAdmit) {
@@ -170,7 +170,7 @@ void Control::push_done(std::uint64_t generation, const Result<void>& result) {
 }
 
 Result<void> Control::handle_push(const frame::Push& f) {
-  if (shared_.role == Role::kCore) return {Code::kLinkFrame, "PUSH to a core"};
+  if (shared_.role == NodeRole::kCore) return {Code::kLinkFrame, "PUSH to a core"};
   drop_incoming();
   incoming_ = Incoming{f.generation, f.size, {}};
   // Reserved at once: a growing string would leave copies of keys in freed memory.
@@ -196,7 +196,7 @@ void Control::deliver_if_whole() {
 }
 
 Result<void> Control::handle_push_done(const frame::PushDone& f) {
-  if (shared_.role == Role::kEdge) return {Code::kLinkFrame, "PUSH_DONE to an edge"};
+  if (shared_.role == NodeRole::kEdge) return {Code::kLinkFrame, "PUSH_DONE to an edge"};
   const bool current = outgoing_ && outgoing_->generation == f.generation && outgoing_->is_written();
   if (!current) return {};  // for a push that a newer one has replaced
   outgoing_.reset();

@@ -21,7 +21,7 @@ class Control {
   Control(const Control&) = delete;
   Control& operator=(const Control&) = delete;
 
-  // The functions of Session.
+  // The functions of LinkSession.
   std::uint64_t ask(Ask ask);
   void answer(std::uint64_t id, Answer answer);
   void push(std::uint64_t generation, std::shared_ptr<const SecretBytes> bytes);

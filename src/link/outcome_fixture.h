@@ -13,9 +13,9 @@ inline Outcome outcome_of(const std::string& id) {
   return Error{Code::kDialTimeout, "stanza " + id};
 }
 // The outcome that the sender receives: a core sends an edge codes without texts.
-inline Outcome outcome_at_sender(const std::string& id, Role sender) {
+inline Outcome outcome_at_sender(const std::string& id, NodeRole sender) {
   Outcome outcome = outcome_of(id);
-  if (outcome && sender == Role::kEdge) outcome->text.clear();
+  if (outcome && sender == NodeRole::kEdge) outcome->text.clear();
   return outcome;
 }
 

@@ -53,14 +53,14 @@ Result<void> Receiver::admit(const Channel& channel, std::uint64_t id, std::uint
     return frame_error("STANZA", id, "above its window");
   }
   if (in_flight_ + credit > limits::kLinkCreditBytes)
-    return frame_error("STANZA", id, "above the link's credit");
+    return frame_error("STANZA", id, "above the credit of the link");
   return {};
 }
 
 // An invalid address, or one of another pair, only affects its stanza: if the link were closed for it, the
 // stanza would come again after each reconnect.
 Result<Receiver::Validated> Receiver::validate(const Channel& channel, const frame::Stanza& f) {
-  const bool inward = shared_.role == Role::kCore;
+  const bool inward = shared_.role == NodeRole::kCore;
   const xmpp::Pair& pair = channel.opening->pair;
   const xmpp::Domain& from = inward ? pair.remote : pair.local;
   const xmpp::Domain& to = inward ? pair.local : pair.remote;

@@ -20,7 +20,7 @@ class Receiver {
   Receiver(const Receiver&) = delete;
   Receiver& operator=(const Receiver&) = delete;
 
-  // The functions of Session.
+  // The functions of LinkSession.
   void settle(const Receipt& receipt, Outcome outcome, Time now);
   void grant(const xmpp::Pair& pair, std::uint32_t window_bytes);
 

@@ -1,4 +1,5 @@
-// Sending, settlement and credit. What outlives a connection or a session is in link/sender_recovery.cc.
+// Sending, settlement and credit. State that outlives a connection or a session is in
+// link/sender_recovery.cc.
 #include "link/sender.h"
 
 #include <algorithm>

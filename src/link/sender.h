@@ -25,12 +25,13 @@ class Sender {
   Sender(const Sender&) = delete;
   Sender& operator=(const Sender&) = delete;
 
-  // The functions of Session.
+  // The functions of LinkSession.
   bool can_send(const xmpp::Pair& pair, std::size_t stanza_bytes);
   void send(const xmpp::Pair& pair, xmpp::Stanza stanza, Ticket ticket, const Provenance& provenance);
   std::vector<Unsettled> abandon();
   bool withdraw(const xmpp::Pair& pair, Ticket ticket);
   std::size_t unsettled_bytes() const { return held_bytes_; }
+  std::size_t unsettled() const;
 
   // Handle one frame each. Errors: kLinkFrame.
   Result<void> handle_ack(std::uint64_t position);

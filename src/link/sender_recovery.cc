@@ -93,4 +93,11 @@ bool Sender::withdraw(const xmpp::Pair& pair, Ticket ticket) {
   return false;
 }
 
+std::size_t Sender::unsettled() const {
+  std::size_t count = 0;
+  for (const auto& [pair, channel] : channels_)
+    for (std::size_t i = 0; i < channel.slots.size(); ++i) count += channel.slots[i].stanza ? 1 : 0;
+  return count;
+}
+
 }  // namespace sallyport::link

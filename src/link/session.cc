@@ -22,15 +22,15 @@ std::optional<Time> earlier(std::optional<Time> a, std::optional<Time> b) {
 
 // --- the connection
 
-void Session::Impl::connect(Time now) {
+void LinkSession::Impl::connect(Time now) {
   if (state_ != State::kDown) disconnect(now);
   state_ = State::kGreeting;
   was_up_ = false;
   connected_ = last_received_ = last_sent_ = last_ping_ = now;
-  if (config_.role == Role::kCore) greet();
+  if (config_.role == NodeRole::kCore) greet();
 }
 
-void Session::Impl::greet() {
+void LinkSession::Impl::greet() {
   const bool resume = session_ != 0;
   frame::append(shared_.out,
                 frame::Hello{.version_highest = config_.version_highest,
@@ -43,7 +43,7 @@ void Session::Impl::greet() {
                              .position = resume ? received_ : 0});
 }
 
-void Session::Impl::receive(std::string_view bytes, Time now) {
+void LinkSession::Impl::receive(std::string_view bytes, Time now) {
   if (!bytes.empty()) last_received_ = now;
   while (state_ == State::kGreeting || state_ == State::kUp) {
     const bool greeting = state_ == State::kGreeting;
@@ -55,7 +55,7 @@ void Session::Impl::receive(std::string_view bytes, Time now) {
 }
 
 // The type numbers of the protocol's table: greetings below 0x04, numbered frames 0x1X.
-Result<void> Session::Impl::dispatch(const frame::Raw& raw, Time now) {
+Result<void> LinkSession::Impl::dispatch(const frame::Raw& raw, Time now) {
   if (frame::is_numbered(raw.type) && state_ == State::kUp) {
     auto done = handle_numbered(raw, now);
     if (done) note_numbered(frame::kHeaderBytes + raw.payload.size(), now);
@@ -72,15 +72,15 @@ Result<void> Session::Impl::dispatch(const frame::Raw& raw, Time now) {
   return state_ == State::kGreeting ? handle_greeting(*f, now) : handle_established(*f, now);
 }
 
-Result<void> Session::Impl::handle_greeting(const frame::Frame& f, Time now) {
+Result<void> LinkSession::Impl::handle_greeting(const frame::Frame& f, Time now) {
   const auto* hello = std::get_if<frame::Hello>(&f);
-  if (hello != nullptr && config_.role == Role::kEdge) return handle_hello(*hello, now);
+  if (hello != nullptr && config_.role == NodeRole::kEdge) return handle_hello(*hello, now);
   const auto* welcome = std::get_if<frame::Welcome>(&f);
-  if (welcome != nullptr && config_.role == Role::kCore) return handle_welcome(*welcome, now);
+  if (welcome != nullptr && config_.role == NodeRole::kCore) return handle_welcome(*welcome, now);
   return {Code::kLinkFrame, std::string(frame::type_name(frame::type_of(f))) + " before the greeting"};
 }
 
-Result<void> Session::Impl::handle_numbered(const frame::Raw& raw, Time now) {
+Result<void> LinkSession::Impl::handle_numbered(const frame::Raw& raw, Time now) {
   if (raw.type == frame::Type::kStanza) {
     const auto stanza = frame::decode_stanza(raw);
     return stanza ? receiver_.handle_stanza(*stanza, now) : Result<void>(stanza.error());
@@ -91,7 +91,7 @@ Result<void> Session::Impl::handle_numbered(const frame::Raw& raw, Time now) {
 }
 
 // Frames of the greeting come first and never again; REFUSE and STANZA are handled before.
-Result<void> Session::Impl::handle_established(const frame::Frame& f, Time now) {
+Result<void> LinkSession::Impl::handle_established(const frame::Frame& f, Time now) {
   const auto out_of_order = [&f](const auto&) -> Result<void> {
     return {Code::kLinkFrame, std::string(frame::type_name(frame::type_of(f))) + " after the greeting"};
   };
@@ -124,7 +124,7 @@ Result<void> Session::Impl::handle_established(const frame::Frame& f, Time now) 
                     f);
 }
 
-void Session::Impl::note_numbered(std::size_t bytes, Time now) {
+void LinkSession::Impl::note_numbered(std::size_t bytes, Time now) {
   // A numbered frame counts even if it was answered with REFUSE.
   if (received_ == acknowledged_) acknowledge_by_ = now + limits::kAckDelay;
   ++received_;
@@ -134,7 +134,7 @@ void Session::Impl::note_numbered(std::size_t bytes, Time now) {
 
 // --- greeting
 
-Result<void> Session::Impl::handle_hello(const frame::Hello& hello, Time now) {
+Result<void> LinkSession::Impl::handle_hello(const frame::Hello& hello, Time now) {
   if (hello.role != 0) return {Code::kLinkFrame, "HELLO of an edge"};
   const auto version = std::min(hello.version_highest, config_.version_highest);
   if (version < std::max(hello.version_lowest, frame::kVersionLowest)) {
@@ -163,7 +163,7 @@ Result<void> Session::Impl::handle_hello(const frame::Hello& hello, Time now) {
   return {};
 }
 
-Result<void> Session::Impl::handle_welcome(const frame::Welcome& welcome, Time now) {
+Result<void> LinkSession::Impl::handle_welcome(const frame::Welcome& welcome, Time now) {
   if (welcome.version < frame::kVersionLowest || welcome.version > config_.version_highest) {
     return {Code::kLinkVersion, "the edge chose " + std::to_string(welcome.version)};
   }
@@ -181,7 +181,7 @@ Result<void> Session::Impl::handle_welcome(const frame::Welcome& welcome, Time n
   return {};
 }
 
-void Session::Impl::start_session(std::uint64_t session, std::string_view peer_instance) {
+void LinkSession::Impl::start_session(std::uint64_t session, std::string_view peer_instance) {
   session_ = session;
   peer_instance_ = peer_instance;
   received_ = acknowledged_ = 0;
@@ -191,8 +191,8 @@ void Session::Impl::start_session(std::uint64_t session, std::string_view peer_i
   receiver_.start_anew();
 }
 
-void Session::Impl::come_up(std::string_view peer_name, std::string_view peer_version, bool resumed,
-                            Time now) {
+void LinkSession::Impl::come_up(std::string_view peer_name, std::string_view peer_version, bool resumed,
+                                Time now) {
   state_ = State::kUp;
   shared_.up = was_up_ = true;
   outage_since_.reset();
@@ -207,13 +207,13 @@ void Session::Impl::come_up(std::string_view peer_name, std::string_view peer_ve
 
 // --- the end of a connection
 
-void Session::Impl::fail(const Error& error) {
+void LinkSession::Impl::fail(const Error& error) {
   if (state_ != State::kGreeting && state_ != State::kUp) return;
   frame::append(shared_.out, frame::Refuse{shared_.verdict_on(error)});
   close(error, false);
 }
 
-void Session::Impl::close(Error error, bool final) {
+void LinkSession::Impl::close(Error error, bool final) {
   state_ = State::kClosing;
   shared_.up = false;
   // A frame that one side rejects would be replayed for ever.
@@ -221,7 +221,7 @@ void Session::Impl::close(Error error, bool final) {
   failure_ = Down{std::move(error), final};
 }
 
-void Session::Impl::disconnect(Time now) {
+void LinkSession::Impl::disconnect(Time now) {
   if (state_ == State::kDown) return;
   state_ = State::kDown;
   shared_.up = false;
@@ -241,13 +241,13 @@ void Session::Impl::disconnect(Time now) {
   report_outage(now);
 }
 
-void Session::Impl::report_outage(Time now) {
+void LinkSession::Impl::report_outage(Time now) {
   if (!outage_since_) return;
   if (!dead_reported_ && now >= *outage_since_ + limits::kLinkDeadAfter) {
     dead_reported_ = true;
     shared_.events.push_back(Dead{});
   }
-  if (config_.role == Role::kEdge && now >= *outage_since_ + limits::kLinkSessionKept) {
+  if (config_.role == NodeRole::kEdge && now >= *outage_since_ + limits::kLinkSessionKept) {
     outage_since_.reset();
     start_session(0, "");
     shared_.events.push_back(Forgotten{});
@@ -256,7 +256,7 @@ void Session::Impl::report_outage(Time now) {
 
 // --- time
 
-void Session::Impl::pass(Time now) {
+void LinkSession::Impl::pass(Time now) {
   report_outage(now);
   const bool silent = (state_ == State::kGreeting && now >= connected_ + limits::kLinkDeadAfter) ||
                       (state_ == State::kUp && now >= last_received_ + limits::kLinkDeadAfter);
@@ -273,12 +273,12 @@ void Session::Impl::pass(Time now) {
   sender_.handle_timeout(now);
 }
 
-std::optional<Time> Session::Impl::poll_timeout() const {
+std::optional<Time> LinkSession::Impl::poll_timeout() const {
   std::optional<Time> next;
   if (outage_since_) {
     if (!dead_reported_)
       next = *outage_since_ + limits::kLinkDeadAfter;
-    else if (config_.role == Role::kEdge)
+    else if (config_.role == NodeRole::kEdge)
       next = *outage_since_ + limits::kLinkSessionKept;
   }
   if (state_ == State::kGreeting) next = earlier(next, connected_ + limits::kLinkDeadAfter);
@@ -291,7 +291,7 @@ std::optional<Time> Session::Impl::poll_timeout() const {
 
 // --- output
 
-bool Session::Impl::take_output(std::string& out, Time now) {
+bool LinkSession::Impl::take_output(std::string& out, Time now) {
   if (state_ == State::kUp) {
     control_.flush_push(now);
     if (ping_wanted_) frame::append(shared_.out, frame::Ping{++pings_});
@@ -323,54 +323,55 @@ bool Session::Impl::take_output(std::string& out, Time now) {
 
 // --- the public interface
 
-Session::Session(SessionConfig config) : impl_(std::make_unique<Impl>(std::move(config))) {}
-Session::~Session() = default;
-Session::Session(Session&&) noexcept = default;
-Session& Session::operator=(Session&&) noexcept = default;
+LinkSession::LinkSession(SessionConfig config) : impl_(std::make_unique<Impl>(std::move(config))) {}
+LinkSession::~LinkSession() = default;
+LinkSession::LinkSession(LinkSession&&) noexcept = default;
+LinkSession& LinkSession::operator=(LinkSession&&) noexcept = default;
 
-void Session::handle_connected(Time now) { impl_->connect(now); }
-void Session::handle_bytes(std::string_view bytes, Time now) { impl_->receive(bytes, now); }
-void Session::handle_disconnected(Time now) { impl_->disconnect(now); }
-void Session::handle_timeout(Time now) { impl_->pass(now); }
-std::optional<Time> Session::poll_timeout() const { return impl_->poll_timeout(); }
-bool Session::take_output(std::string& out, Time now) { return impl_->take_output(out, now); }
-bool Session::wants_close() const { return impl_->state() == Impl::State::kClosing; }
-const std::string& Session::peer_instance() const { return impl_->peer_instance(); }
-bool Session::is_up() const { return impl_->state() == Impl::State::kUp; }
-std::uint16_t Session::version() const { return impl_->shared().version; }
+void LinkSession::handle_connected(Time now) { impl_->connect(now); }
+void LinkSession::handle_bytes(std::string_view bytes, Time now) { impl_->receive(bytes, now); }
+void LinkSession::handle_disconnected(Time now) { impl_->disconnect(now); }
+void LinkSession::handle_timeout(Time now) { impl_->pass(now); }
+std::optional<Time> LinkSession::poll_timeout() const { return impl_->poll_timeout(); }
+bool LinkSession::take_output(std::string& out, Time now) { return impl_->take_output(out, now); }
+bool LinkSession::wants_close() const { return impl_->state() == Impl::State::kClosing; }
+const std::string& LinkSession::peer_instance() const { return impl_->peer_instance(); }
+bool LinkSession::is_up() const { return impl_->state() == Impl::State::kUp; }
+std::uint16_t LinkSession::version() const { return impl_->shared().version; }
 
-std::optional<Event> Session::poll() {
+std::optional<Event> LinkSession::poll() {
   auto& events = impl_->shared().events;
   return events.empty() ? std::nullopt : std::optional(events.pop_front());
 }
 
-bool Session::can_send(const xmpp::Pair& pair, std::size_t stanza_bytes) const {
+bool LinkSession::can_send(const xmpp::Pair& pair, std::size_t stanza_bytes) const {
   return impl_->sender().can_send(pair, stanza_bytes);
 }
-void Session::send(const xmpp::Pair& pair, xmpp::Stanza stanza, Ticket ticket, Time,
-                   const Provenance& provenance) {
+void LinkSession::send(const xmpp::Pair& pair, xmpp::Stanza stanza, Ticket ticket, Time,
+                       const Provenance& provenance) {
   impl_->sender().send(pair, std::move(stanza), ticket, provenance);
 }
-void Session::settle(const Receipt& receipt, Outcome outcome, Time now) {
+void LinkSession::settle(const Receipt& receipt, Outcome outcome, Time now) {
   impl_->receiver().settle(receipt, std::move(outcome), now);
 }
-void Session::grant(const xmpp::Pair& pair, std::uint32_t window_bytes) {
+void LinkSession::grant(const xmpp::Pair& pair, std::uint32_t window_bytes) {
   impl_->receiver().grant(pair, window_bytes);
 }
-std::vector<Unsettled> Session::abandon() { return impl_->sender().abandon(); }
-bool Session::withdraw(const xmpp::Pair& pair, Ticket ticket) {
+std::vector<Unsettled> LinkSession::abandon() { return impl_->sender().abandon(); }
+bool LinkSession::withdraw(const xmpp::Pair& pair, Ticket ticket) {
   return impl_->sender().withdraw(pair, ticket);
 }
-std::size_t Session::unsettled_bytes() const { return impl_->sender().unsettled_bytes(); }
+std::size_t LinkSession::unsettled_bytes() const { return impl_->sender().unsettled_bytes(); }
+std::size_t LinkSession::unsettled() const { return impl_->sender().unsettled(); }
 
-std::uint64_t Session::ask(Ask ask) { return impl_->control().ask(std::move(ask)); }
-void Session::answer(std::uint64_t id, Answer answer) { impl_->control().answer(id, std::move(answer)); }
-void Session::push(std::uint64_t generation, std::shared_ptr<const SecretBytes> bytes) {
+std::uint64_t LinkSession::ask(Ask ask) { return impl_->control().ask(std::move(ask)); }
+void LinkSession::answer(std::uint64_t id, Answer answer) { impl_->control().answer(id, std::move(answer)); }
+void LinkSession::push(std::uint64_t generation, std::shared_ptr<const SecretBytes> bytes) {
   impl_->control().push(generation, std::move(bytes));
 }
-void Session::push_done(std::uint64_t generation, Result<void> result) {
+void LinkSession::push_done(std::uint64_t generation, Result<void> result) {
   impl_->control().push_done(generation, result);
 }
-void Session::refuse(Error reason) { impl_->refuse(reason); }
+void LinkSession::refuse(Error reason) { impl_->refuse(reason); }
 
 }  // namespace sallyport::link

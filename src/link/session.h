@@ -31,7 +31,7 @@
 
 namespace sallyport::link {
 
-enum class Role : std::uint8_t { kCore, kEdge };
+enum class NodeRole : std::uint8_t { kCore, kEdge };
 
 // The receiver's handle for a stanza that waits for `settle`. A receipt of an earlier session that was not
 // resumed is stale: settling it does nothing.
@@ -46,8 +46,8 @@ struct Receipt {
 // table, also one without a stanza condition.
 using Outcome = std::optional<Error>;
 
-// How the edge authenticated the remote domain of an inbound channel: the core shows it and checks it against
-// policy again, and never trusts it further.
+// The edge's authentication of the remote domain of an inbound channel: the core shows it and checks it
+// against policy again, and never trusts it further.
 struct Provenance {
   std::string method;        // "external", "dialback", "dialback+certificate"
   std::string peer_address;  // "198.51.100.7:5269"
@@ -147,7 +147,7 @@ using Event =
     std::variant<Up, Down, Dead, Received, Settled, Writable, Asked, Answered, Pushed, PushDone, Forgotten>;
 
 struct SessionConfig {
-  Role role;
+  NodeRole role;
   std::string name;      // our name, for the other node's logs
   std::string version;   // of the program
   std::string instance;  // random, new for each process: tells a restart from a reconnect
@@ -163,12 +163,12 @@ struct Unsettled {
   bool sent;  // it may have reached the other node
 };
 
-class Session {
+class LinkSession {
  public:
-  explicit Session(SessionConfig config);
-  ~Session();
-  Session(Session&&) noexcept;
-  Session& operator=(Session&&) noexcept;
+  explicit LinkSession(SessionConfig config);
+  ~LinkSession();
+  LinkSession(LinkSession&&) noexcept;
+  LinkSession& operator=(LinkSession&&) noexcept;
 
   // --- the connection
   // Mutual TLS is complete and the key is pinned. The core greets; the edge waits for the greeting. An
@@ -219,6 +219,7 @@ class Session {
   // Returns the bytes of all stanzas given to `send` and still held, with limits::kStanzaOverheadBytes for
   // each.
   std::size_t unsettled_bytes() const;
+  std::size_t unsettled() const;  // how many stanzas those are
 
   // --- control
   // Answered with kLinkDown if the connection is lost; with kLinkBusy above limits::kLinkAsksMax; with

@@ -14,8 +14,8 @@ using frame::Frame;
 const std::string kXml = "<message/>";
 
 // A valid stanza for a session of role `to` on a channel of kPair.
-frame::Stanza good_stanza(Role to, std::uint64_t channel = 1, std::string_view xml = kXml) {
-  const bool inward = to == Role::kCore;
+frame::Stanza good_stanza(NodeRole to, std::uint64_t channel = 1, std::string_view xml = kXml) {
+  const bool inward = to == NodeRole::kCore;
   return {.channel = channel,
           .kind = 0,
           .from = inward ? "bob@partner.example" : "alice@example.com",
@@ -30,11 +30,11 @@ frame::Open open_frame(std::uint64_t channel, std::string_view remote = "partner
 }
 
 struct Abused {
-  explicit Abused(Role r) : role(r), end(r) { end.session.handle_connected(now); }
+  explicit Abused(NodeRole r) : role(r), end(r) { end.session.handle_connected(now); }
 
   // Sends the peer's greeting.
   void greet() {
-    if (role == Role::kCore)
+    if (role == NodeRole::kCore)
       say(frame::Welcome{2, "e", "1", "edge-1", 1, false, 0});
     else
       say(frame::Hello{1, 2, 0, "c", "1", "core-1", "", 0, 0});
@@ -69,14 +69,14 @@ struct Abused {
   }
   bool good() { return !end.session.wants_close(); }
 
-  Role role;
+  NodeRole role;
   End end;
   Time now{1h};
   std::string last_heard;
 };
 
-constexpr Role kRoles[] = {Role::kCore, Role::kEdge};
-std::string role_name(Role role) { return role == Role::kCore ? "core" : "edge"; }
+constexpr NodeRole kRoles[] = {NodeRole::kCore, NodeRole::kEdge};
+std::string role_name(NodeRole role) { return role == NodeRole::kCore ? "core" : "edge"; }
 
 TEST(LinkStates, what_each_frame_does_before_and_after_the_greeting) {
   const std::string good = "good";
@@ -98,7 +98,7 @@ TEST(LinkStates, what_each_frame_does_before_and_after_the_greeting) {
       {"OPEN zero", open_frame(0), bad, bad, bad, bad},
       {"OPEN of no domain", frame::Open{1, "a b", "c", "", ""}, bad, bad, bad, bad},
       {"CLOSE", frame::Close{1}, bad, bad, bad, bad},
-      {"STANZA", good_stanza(Role::kCore), bad, bad, bad, bad},
+      {"STANZA", good_stanza(NodeRole::kCore), bad, bad, bad, bad},
       {"VOID", frame::Void{1}, bad, bad, bad, bad},
       {"SETTLE", frame::Settle{{{1, 1, {}}}}, bad, bad, bad, bad},
       {"WINDOW", frame::Window{1, 70'000}, bad, bad, bad, bad},
@@ -117,13 +117,13 @@ TEST(LinkStates, what_each_frame_does_before_and_after_the_greeting) {
       {"PUSH_DONE", frame::PushDone{1, {}}, bad, good, bad, bad},
   };
   for (const auto& row : kRows) {
-    for (const Role role : kRoles) {
+    for (const NodeRole role : kRoles) {
       for (const bool up : {false, true}) {
         Abused peer(role);
         if (up) peer.greet();
         peer.say(row.f);
-        const std::string& expected = role == Role::kCore ? (up ? row.core_up : row.core_greeting)
-                                                          : (up ? row.edge_up : row.edge_greeting);
+        const std::string& expected = role == NodeRole::kCore ? (up ? row.core_up : row.core_greeting)
+                                                              : (up ? row.edge_up : row.edge_greeting);
         const std::string got = peer.good() ? "good" : peer.refusal();
         EXPECT_EQ(got, expected) << row.name << (up ? " to an up " : " to a greeting ") << role_name(role);
       }
@@ -132,7 +132,7 @@ TEST(LinkStates, what_each_frame_does_before_and_after_the_greeting) {
 }
 
 TEST(LinkStates, after_a_refusal_nothing_is_read_and_nothing_more_is_said) {
-  for (const Role role : kRoles) {
+  for (const NodeRole role : kRoles) {
     Abused peer(role);
     peer.greet();
     peer.say(frame::Pong{99});
@@ -153,7 +153,7 @@ TEST(LinkStates, after_a_refusal_nothing_is_read_and_nothing_more_is_said) {
 }
 
 TEST(LinkStates, garbage_is_refused_at_its_first_byte_that_shows) {
-  for (const Role role : kRoles) {
+  for (const NodeRole role : kRoles) {
     for (const std::string& bytes :
          {"\xFF\0\0\0"s, "GET / HTTP/1.1\r\n"s, "<?xml version='1.0'?>"s, "\x01\x00\x10\x01"s}) {
       Abused peer(role);
@@ -173,7 +173,7 @@ TEST(LinkChannels, a_dialogue_that_breaks_a_rule_ends_the_link) {
                         'x');
   const std::string above = big + "x";
   const std::string alone = above + big;  // a frame is a view
-  for (const Role role : kRoles) {
+  for (const NodeRole role : kRoles) {
     const Frame plain = good_stanza(role);
     const Case kCases[] = {
         {"open, again with new provenance",
@@ -217,7 +217,7 @@ TEST(LinkChannels, a_dialogue_that_breaks_a_rule_ends_the_link) {
 }
 
 TEST(LinkChannels, as_many_as_the_limit_and_not_one_more) {
-  Abused peer(Role::kCore);
+  Abused peer(NodeRole::kCore);
   peer.greet();
   for (std::size_t i = 1; i <= limits::kChannelsMax; ++i)
     peer.say(open_frame(i, "r" + std::to_string(i) + ".example"));
@@ -231,7 +231,7 @@ TEST(LinkChannels, as_many_as_the_limit_and_not_one_more) {
 
 TEST(LinkChannels, the_links_credit_is_the_bound_of_all_channels_together) {
   for (const bool one_more : {false, true}) {
-    Abused peer(Role::kEdge);
+    Abused peer(NodeRole::kEdge);
     peer.greet();
     const std::string xml(limits::kCanonicalBytesMax - limits::kStanzaOverheadBytes, 'x');  // 1 MiB of credit
     const auto full = limits::kLinkCreditBytes / limits::kCanonicalBytesMax;
@@ -240,7 +240,7 @@ TEST(LinkChannels, the_links_credit_is_the_bound_of_all_channels_together) {
       const std::string to = "bob@" + remote;
       EXPECT_TRUE(peer.good()) << i;
       peer.say(open_frame(i, remote));
-      frame::Stanza s = good_stanza(Role::kEdge, i, i <= full ? xml : kXml);
+      frame::Stanza s = good_stanza(NodeRole::kEdge, i, i <= full ? xml : kXml);
       s.to = to;
       peer.say(s);
     }
@@ -261,14 +261,14 @@ TEST(LinkChannels, a_stanza_that_names_other_domains_is_settled_as_refused_and_n
       {"to no address", "bob@partner.example", ""},
   };
   for (const auto& c : kCases) {
-    Abused peer(Role::kCore);
+    Abused peer(NodeRole::kCore);
     peer.greet();
     peer.say(open_frame(1));
-    frame::Stanza s = good_stanza(Role::kCore);
+    frame::Stanza s = good_stanza(NodeRole::kCore);
     s.from = c.from;
     s.to = c.to;
     peer.say(s);
-    peer.say(good_stanza(Role::kCore));
+    peer.say(good_stanza(NodeRole::kCore));
     EXPECT_TRUE(peer.good()) << c.name;
     EXPECT_EQ(peer.end.take<Received>().size(), 1U) << c.name;
     peer.now += limits::kSettleDelay;
@@ -299,7 +299,7 @@ TEST(LinkSettle, more_than_was_acknowledged_ends_the_link) {
       {"window of a channel never opened", {frame::Window{2, 1 << 20}}, false},
   };
   for (const auto& c : kCases) {
-    Abused peer(Role::kCore);
+    Abused peer(NodeRole::kCore);
     peer.greet();
     for (Ticket t = 0; t < 3; ++t) peer.end.session.send(kPair, stanza(kPair, "s"), t, peer.now);
     EXPECT_EQ(peer.heard()[frame::Type::kStanza], 3);
@@ -312,7 +312,7 @@ TEST(LinkSettle, more_than_was_acknowledged_ends_the_link) {
 }
 
 TEST(LinkSettle, a_code_of_a_newer_program_keeps_its_name) {
-  Abused peer(Role::kCore);
+  Abused peer(NodeRole::kCore);
   peer.greet();
   peer.end.session.send(kPair, stanza(kPair, "s"), 1, peer.now);
   peer.heard();
@@ -324,7 +324,7 @@ TEST(LinkSettle, a_code_of_a_newer_program_keeps_its_name) {
 }
 
 TEST(LinkAsk, as_many_unanswered_as_the_limit_and_not_one_more) {
-  for (const Role role : kRoles) {
+  for (const NodeRole role : kRoles) {
     Abused peer(role);
     peer.greet();
     const auto ask = [](std::uint64_t id) {
@@ -344,7 +344,7 @@ TEST(LinkAsk, as_many_unanswered_as_the_limit_and_not_one_more) {
 }
 
 TEST(LinkAsk, a_number_in_use_is_refused) {
-  Abused peer(Role::kEdge);
+  Abused peer(NodeRole::kEdge);
   peer.greet();
   const frame::Ask ask{1, frame::Question::kControl, "", "", "", "", "{}"};
   peer.say(ask);
@@ -370,7 +370,7 @@ TEST(LinkPush, only_what_was_announced_is_taken) {
        1},
   };
   for (const auto& c : kCases) {
-    Abused peer(Role::kEdge);
+    Abused peer(NodeRole::kEdge);
     peer.greet();
     for (const Frame& f : c.frames) peer.say(f);
     EXPECT_EQ(peer.good(), c.good) << c.name;
@@ -390,7 +390,7 @@ TEST(LinkGreeting, a_welcome_that_does_not_fit_the_hello_is_refused) {
       {"new with a position", {1, "e", "1", "edge-1", 1, false, 3}, "link.frame"},
   };
   for (const auto& c : kCases) {
-    Abused peer(Role::kCore);
+    Abused peer(NodeRole::kCore);
     peer.say(c.welcome);
     EXPECT_EQ(peer.refusal(), c.code) << c.name;
   }
@@ -407,7 +407,7 @@ TEST(LinkGreeting, a_welcome_that_resumes_another_session_is_refused_and_the_ses
       {"position behind", {1, "e", "1", "edge-1", 1, true, 0}},
   };
   for (const auto& c : kCases) {
-    Abused peer(Role::kCore);
+    Abused peer(NodeRole::kCore);
     peer.greet();
     peer.end.session.send(kPair, stanza(kPair, "s"), 1, peer.now);
     peer.heard();
@@ -431,7 +431,7 @@ TEST(LinkGreeting, versions_are_negotiated_by_the_edge) {
     bool good;
   } kCases[] = {{1, 1, true}, {1, 9, true}, {0, 1, true}, {2, 9, true}, {3, 9, false}, {0, 0, false}};
   for (const auto& c : kCases) {
-    Abused peer(Role::kEdge);
+    Abused peer(NodeRole::kEdge);
     peer.say(frame::Hello{c.lowest, c.highest, 0, "c", "1", "core-1", "", 0, 0});
     EXPECT_EQ(peer.end.session.is_up(), c.good) << c.lowest << " to " << c.highest;
     if (!c.good) {
@@ -441,7 +441,7 @@ TEST(LinkGreeting, versions_are_negotiated_by_the_edge) {
 }
 
 TEST(LinkGreeting, two_edges_do_not_link) {
-  Abused peer(Role::kEdge);
+  Abused peer(NodeRole::kEdge);
   peer.say(frame::Hello{1, 1, 1, "e", "1", "edge-2", "", 0, 0});
   EXPECT_EQ(peer.refusal(), "link.frame");
 }

@@ -9,9 +9,9 @@ namespace {
 TEST(LinkAdmit, is_a_question_of_version_2) {
   for (const std::uint16_t version : {1, 2}) {
     Link link;
-    SessionConfig config = End::config(Role::kCore, "1");
+    SessionConfig config = End::config(NodeRole::kCore, "1");
     config.version_highest = version;
-    link.core.session = Session(std::move(config));
+    link.core.session = LinkSession(std::move(config));
     link.up();
     EXPECT_EQ(link.core.session.version(), version);
     EXPECT_EQ(link.edge.session.version(), version);
@@ -40,9 +40,9 @@ TEST(LinkAdmit, is_a_question_of_version_2) {
 
 TEST(LinkAdmit, ends_the_link_in_a_session_of_version_1) {
   Link link;
-  SessionConfig config = End::config(Role::kEdge, "1");
+  SessionConfig config = End::config(NodeRole::kEdge, "1");
   config.version_highest = 1;
-  link.edge.session = Session(std::move(config));
+  link.edge.session = LinkSession(std::move(config));
   link.up();
   std::string bytes;
   frame::append(bytes, frame::Ask{1, frame::Question::kAdmit, "a", "b", "", "", ""});

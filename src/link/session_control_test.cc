@@ -56,7 +56,7 @@ TEST(LinkAsk, a_question_dies_with_its_connection_and_its_late_answer_goes_to_no
   EXPECT_EQ(answered[0].id, lost);
   EXPECT_EQ(answered[0].answer.error().code, Code::kLinkDown);
   // The next edge process counts from 1 again.
-  link.edge = End(Role::kEdge, "2");
+  link.edge = End(NodeRole::kEdge, "2");
   link.connect();
   link.exchange();
   link.edge.session.ask(KeyAsk{kPair, "other"});

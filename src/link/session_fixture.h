@@ -40,9 +40,9 @@ inline xmpp::Stanza stanza(const xmpp::Pair& p, std::string id, bool outward = t
 
 // One end: a session and its events.
 struct End {
-  explicit End(Role role, std::string instance = "1") : session(config(role, std::move(instance))) {}
-  static SessionConfig config(Role role, std::string instance) {
-    const bool core = role == Role::kCore;
+  explicit End(NodeRole role, std::string instance = "1") : session(config(role, std::move(instance))) {}
+  static SessionConfig config(NodeRole role, std::string instance) {
+    const bool core = role == NodeRole::kCore;
     return {role, core ? "core-1" : "vcse.example.com", core ? "0.1.0" : "0.1.1",
             (core ? "core-" : "edge-") + std::move(instance)};
   }
@@ -66,7 +66,7 @@ struct End {
     while (auto event = session.poll()) events.push_back(*std::move(event));
   }
 
-  Session session;
+  LinkSession session;
   std::vector<Event> events;
   std::string out;  // in transit to the other end
 };
@@ -86,8 +86,8 @@ inline std::map<frame::Type, int> frames_in(std::string_view bytes) {
 }
 
 struct Link {
-  End core{Role::kCore};
-  End edge{Role::kEdge};
+  End core{NodeRole::kCore};
+  End edge{NodeRole::kEdge};
   Time now{1h};
   std::string sent_by_core;  // all bytes that it ever sent
   std::string sent_by_edge;

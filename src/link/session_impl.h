@@ -14,7 +14,7 @@
 
 namespace sallyport::link {
 
-class Session::Impl {
+class LinkSession::Impl {
  public:
   explicit Impl(SessionConfig config) : config_(std::move(config)), shared_{.role = config_.role} {}
 

@@ -171,7 +171,7 @@ TEST(LinkLife, a_new_process_gets_everything_anew_in_order_within_its_window) {
     link.exchange();
     EXPECT_EQ(fresh.take<Received>().size(), 11U);
     link.cut();
-    fresh = End(core ? Role::kCore : Role::kEdge, "2");
+    fresh = End(core ? NodeRole::kCore : NodeRole::kEdge, "2");
     link.connect();
     link.exchange();
     EXPECT_FALSE(living.take<Up>()[0].resumed);

@@ -34,7 +34,7 @@ struct Dialogue : Link {
     edge.events.clear();
   }
   // Delivers `bytes` up to the byte at which the connection is cut; returns false if it was cut.
-  static bool carry(std::string bytes, Session& to, std::size_t& carried, std::size_t cut_at, Time at) {
+  static bool carry(std::string bytes, LinkSession& to, std::size_t& carried, std::size_t cut_at, Time at) {
     const bool whole = carried + bytes.size() < cut_at || carried >= cut_at;
     if (!whole) bytes.resize(cut_at - carried);
     to.handle_bytes(bytes, at);

@@ -14,7 +14,7 @@ xmpp::Pair slow(std::size_t i) { return pair("example.com", "s" + std::to_string
 
 // Sends to further names of the peer until the link has no room for it; returns how many it accepted.
 std::size_t fill(Link& link, bool outward = true) {
-  Session& session = outward ? link.core.session : link.edge.session;
+  LinkSession& session = outward ? link.core.session : link.edge.session;
   std::size_t count = 0;
   while (count < 10'000 && session.can_send(slow(count), kBig)) {
     session.send(slow(count), stanza(slow(count), "x", outward, kBig), count, link.now);
@@ -28,7 +28,7 @@ TEST(LinkShares, a_peer_that_settles_nothing_has_its_share_of_the_credit_and_not
     Link link;
     link.up();
     EXPECT_EQ(fill(link, outward), kShare / kCost);
-    Session& session = outward ? link.core.session : link.edge.session;
+    LinkSession& session = outward ? link.core.session : link.edge.session;
     const auto other = pair("example.com", "honest.example");
     EXPECT_TRUE(session.can_send(other, limits::kCanonicalBytesMax / 2));
     // A stanza given to `send` anyway waits in the session.
@@ -88,7 +88,7 @@ TEST(LinkShares, after_a_reconnect_and_in_a_new_session_the_share_is_the_same) {
     const std::size_t sent = fill(link);
     link.exchange();
     link.cut();
-    if (!resumed) link.edge = End(Role::kEdge, "2");
+    if (!resumed) link.edge = End(NodeRole::kEdge, "2");
     link.up();
     link.exchange();
     EXPECT_FALSE(link.core.session.can_send(slow(20'000), kBig)) << resumed;

@@ -14,7 +14,7 @@
 namespace sallyport::link {
 
 struct SessionState {
-  Role role;
+  NodeRole role;
   bool up = false;            // frames may be written
   std::uint16_t version = 0;  // of the protocol, as agreed
   std::string out = {};
@@ -26,7 +26,7 @@ struct SessionState {
   // wrote: texts may hold addresses and names of the internal side, which an edge does not need
   // (docs/security.md). Every error that crosses the link goes through here.
   frame::Verdict verdict_on(const Error& error) const {
-    if (role == Role::kCore) return {code_row(error.code).name, {}};
+    if (role == NodeRole::kCore) return {code_row(error.code).name, {}};
     return {code_row(error.code).name, frame::cut(error.text, limits::kLinkTextBytesMax)};
   }
 

@@ -50,11 +50,13 @@ TEST(LinkStanza, arrives_as_it_was_sent_and_is_settled) {
   EXPECT_EQ(got.lang(), sent.lang());
   EXPECT_EQ(got.xml(), sent.xml());
   EXPECT_GT(link.core.session.unsettled_bytes(), 0U);
+  EXPECT_GT(link.core.session.unsettled(), 0U);
 
   link.edge.session.settle(received[0].receipt, std::nullopt, link.now);
   link.pass(limits::kSettleDelay);
   EXPECT_EQ(outcomes(link.core.take<Settled>()), Strings{"7:"});
   EXPECT_EQ(link.core.session.unsettled_bytes(), 0U);
+  EXPECT_EQ(link.core.session.unsettled(), 0U);
 }
 
 TEST(LinkStanza, goes_inward_with_its_provenance) {

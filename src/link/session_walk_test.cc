@@ -54,9 +54,9 @@ class Walk {
   Walk(std::uint64_t seed, WalkRules rules) : dice_{seed}, rules_(rules) {
     for (const char* remote : {"a.example", "b.example", "c.example"})
       pairs_.push_back(pair("example.com", remote));
-    core_.end = std::make_unique<End>(Role::kCore);
+    core_.end = std::make_unique<End>(NodeRole::kCore);
     core_.outward = true;
-    edge_.end = std::make_unique<End>(Role::kEdge);
+    edge_.end = std::make_unique<End>(NodeRole::kEdge);
     edge_.outward = false;
   }
 
@@ -163,7 +163,7 @@ class Walk {
     ASSERT_FALSE(found->second.withdrawn) << s.ticket;
     ASSERT_TRUE(ever_received_.contains(static_cast<int>(s.ticket)))
         << "settled but never received: " << s.ticket;
-    ASSERT_EQ(s.outcome, outcome_at_sender(found->second.id, p.outward ? Role::kCore : Role::kEdge))
+    ASSERT_EQ(s.outcome, outcome_at_sender(found->second.id, p.outward ? NodeRole::kCore : NodeRole::kEdge))
         << s.ticket;
     // In the order of each pair.
     for (const auto& [ticket, sent] : p.unsettled) {
@@ -210,7 +210,8 @@ class Walk {
   // Replaces the process by a new one. The old one's unsettled stanzas are lost with it.
   void restart(Party& p) {
     cut();
-    p.end = std::make_unique<End>(p.outward ? Role::kCore : Role::kEdge, std::to_string(++p.instances));
+    p.end =
+        std::make_unique<End>(p.outward ? NodeRole::kCore : NodeRole::kEdge, std::to_string(++p.instances));
     p.unsettled.clear();
     p.open.clear();
     p.epoch = 0;

@@ -172,7 +172,7 @@ Result<s2s::CertificateNames> certificate_names(X509* certificate) {
     // -1: it is absent. Any other value: there are several, or it cannot be parsed.
     if (critical == -1) return names;
     ERR_clear_error();
-    return Error{Code::kTlsUntrusted, "the certificate's names cannot be read"};
+    return Error{Code::kTlsUntrusted, "the names in the certificate cannot be read"};
   }
   int count = sk_GENERAL_NAME_num(entries.get());
   if (count > static_cast<int>(limits::kCertificateNamesMax)) {

@@ -15,7 +15,9 @@ namespace sallyport::net {
 // of it allows, authorities included (RFC 5280 4.2.1.3, 4.2.1.12):
 // - an extended key usage, where there is one, names that purpose or anyExtendedKeyUsage;
 // - the leaf's key usage, where there is one, allows it to sign or to agree on keys;
-// - a Netscape certificate type, where there is one, names that purpose.
+// - a leaf's Netscape certificate type, where there is one, names that purpose. An authority's must name an
+//   authority for TLS only where nothing else makes it an authority (OpenSSL's rule), or where its extended
+//   key usage allows the purpose by anyExtendedKeyUsage alone; so one for mail (emailCA) is accepted.
 // X509_verify_cert itself has checked basic constraints, keyCertSign and path lengths under every purpose.
 // Errors: kTlsUntrusted; the text says which certificate of the chain does not allow TLS.
 Result<void> check_chain_usage(STACK_OF(X509) * chain);

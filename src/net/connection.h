@@ -1,8 +1,8 @@
 // One connection, from its first byte to its last: it owns its socket and its TLS and moves bytes between
 // them and the role. It knows nothing of XMPP or of the link protocol.
 //
-// Its phases: opening (dialling, or waiting for the first byte), plain, handshake, secure, closing. What
-// happens once and in order (opening, handshake, closing) is a coroutine, and every wait in it has a
+// Its phases: opening (dialling, or waiting for the first byte), plain, handshake, secure, closing. A phase
+// that happens once and in order (opening, handshake, closing) is a coroutine, and every wait in it has a
 // deadline. A plain or secure connection has no coroutine and does not pay for one: the reactor calls `turn`
 // when there is something to read, the role's timeouts apply, and TCP keepalive finds a vanished peer. The
 // driver's orders (flush, hold, begin_tls, disconnect) change the state and wake whichever of the two is
@@ -39,7 +39,7 @@ namespace sallyport::net {
 
 class Connection;
 
-// What all connections of one loop use. Outlives them.
+// The resources that all connections of one loop use. Outlives them.
 struct ConnectionResources {
   gate::Role& role;
   Dialer& dialer;
@@ -61,7 +61,7 @@ class ConnectionHost {
   ConnectionHost& operator=(const ConnectionHost&) = delete;
 
   ConnectionResources& shared() { return shared_; }
-  // How often the role's outputs have been taken.
+  // The number of times that the role's outputs have been taken.
   std::uint64_t batch() const { return batch_; }
 
   virtual Now now() const = 0;

@@ -15,10 +15,10 @@ Counted::Ticket Counted::hold(const Places::Keys& keys, const Where& where) {
   return ticket;
 }
 
-Counted::Admission Counted::add(const dns::Ip& peer, const Where& where) {
+Counted::Entered Counted::add(const dns::Ip& peer, const Where& where) {
   const Places::Keys keys{source_of_address(peer.bytes)};
   const std::lock_guard lock(mutex_);
-  Admission admission;
+  Entered admission;
   Places::Place place = places_->place(keys);
   if (place.room == Places::Room::kYields) {
     const auto loser = entries_.find(*place.loser);

@@ -26,7 +26,7 @@ class Counted {
     gate::ConnId conn = 0;
     bool operator==(const Where&) const = default;
   };
-  struct Admission {
+  struct Entered {
     Ticket ticket = 0;  // 0: refused; nothing has changed
     // The connection that lost its place to this one. It is no longer counted; its driver must end it.
     std::optional<Where> loser;
@@ -39,7 +39,7 @@ class Counted {
 
   // Counts one more from that address. When all places are taken, the oldest connection of the address that
   // holds most loses its place, if that address holds more than this one.
-  Admission add(const dns::Ip& peer, const Where& where);
+  Entered add(const dns::Ip& peer, const Where& where);
   // Counts a connection that this node dials: for no address, and never refused.
   Ticket add_own(const Where& where);
   // Updates where the connection is. False: it has lost its place meanwhile and must end.

@@ -11,8 +11,8 @@
 
 namespace sallyport::net {
 
-// Immutable, shared. The core has validated all of it; what is unusable nevertheless is reported, and the
-// rest is used.
+// Immutable, shared. The core has validated all of it; an entry that is unusable nevertheless is
+// reported, and the rest is used.
 struct PushedCredentials : config::Credentials {
   std::shared_ptr<const CertificateSet> certificates;
   std::vector<Error> unusable;

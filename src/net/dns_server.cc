@@ -10,6 +10,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/ip/udp.hpp>
+#include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
@@ -373,7 +374,10 @@ Result<void> DnsServer::State::bind(const dns::SocketAddress& endpoint) {
   const auto failed = [&](const char* what) { return listen_error(what, endpoint, error); };
   auto datagram = std::make_unique<udp::socket>(io);
   const udp::endpoint where = to_udp(endpoint);
+  const bool v6 = where.protocol() == udp::v6();
   datagram->open(where.protocol(), error);
+  // As the s2s listeners: "[::]" and "0.0.0.0" are two.
+  if (!error && v6) datagram->set_option(asio::ip::v6_only(true), error);
   if (!error) datagram->bind(where, error);
   if (error) return failed("answering DNS over UDP on");
   // The same port over TCP, also where the system chose it.
@@ -381,6 +385,7 @@ Result<void> DnsServer::State::bind(const dns::SocketAddress& endpoint) {
   const tcp::endpoint stream(where.address(), datagram->local_endpoint(error).port());
   acceptor->open(stream.protocol(), error);
   if (!error) acceptor->set_option(tcp::acceptor::reuse_address(true), error);
+  if (!error && v6) acceptor->set_option(asio::ip::v6_only(true), error);
   if (!error) acceptor->bind(stream, error);
   if (!error) acceptor->listen(limits::kListenBacklog, error);
   if (error) return failed("answering DNS over TCP on");

@@ -103,7 +103,7 @@ class Driver : private ConnectionHost {
   void drain_streams();
   bool is_drained() const;
 
-  // Where the s2s and traversal listeners are bound, with the real port in place of 0.
+  // The addresses of the s2s and traversal listeners, with the real port in place of 0.
   std::vector<dns::SocketAddress> s2s_endpoints() const;
   std::vector<dns::SocketAddress> traversal_endpoints() const;
   // Both: a dialler must not dial them.

@@ -34,10 +34,10 @@ void Driver::refuse(const dns::SocketAddress& peer, std::string_view listener) {
 // Takes places for the connection that is admitted next.
 Driver::Admitted Driver::find_room(const dns::SocketAddress& peer) {
   const Counted::Where next{parts_.shard, next_accepted_};
-  const Counted::Admission stream = shards_.streams().add(peer.ip, next);
+  const Counted::Entered stream = shards_.streams().add(peer.ip, next);
   if (stream.loser) displace(*stream.loser, false);
   if (stream.ticket == 0) return {};
-  const Counted::Admission unproved = shards_.unproved().add(peer.ip, next);
+  const Counted::Entered unproved = shards_.unproved().add(peer.ip, next);
   if (unproved.loser) displace(*unproved.loser, true);
   if (unproved.ticket != 0) return {unproved.ticket, stream.ticket};
   shards_.streams().remove(stream.ticket);
@@ -71,7 +71,7 @@ void Driver::handle_traversal_accepted(tcp::socket socket) {
   tcp::endpoint remote = socket.remote_endpoint(error);
   if (error) return;
   dns::SocketAddress peer = from_asio(remote);
-  const Counted::Admission handshake = handshakes_.add(peer.ip, {parts_.shard, next_accepted_});
+  const Counted::Entered handshake = handshakes_.add(peer.ip, {parts_.shard, next_accepted_});
   if (handshake.loser) displace(*handshake.loser, false);
   if (handshake.ticket == 0) return refuse(peer, "traversal");
   gate::ConnId conn = next_accepted_;

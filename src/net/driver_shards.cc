@@ -1,5 +1,5 @@
-// What a driver does as one of several shards of a node: it finds the shard that a stream or a link belongs
-// to, hands it over, and observes the limits and listeners that the shards share.
+// A driver as one of several shards of a node: it finds the shard that a stream or a link belongs to, hands
+// it over, and observes the limits and listeners that the shards share.
 #include <algorithm>
 
 #include "net/driver.h"

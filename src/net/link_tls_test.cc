@@ -39,13 +39,13 @@ TEST_F(LinkTlsTest, both_ends_prove_a_pinned_key) {
       EXPECT_EQ(accepting->facts().version, "TLSv1.3");
     } else if (row.core_good) {
       EXPECT_EQ(accepting->error().code, Code::kTlsPin);
-      EXPECT_EQ(accepting->error().text, "the core's key has the pin " + core_.identity.pin);
+      EXPECT_EQ(accepting->error().text, "the key of the core has the pin " + core_.identity.pin);
       // The core considered its handshake complete and learns the reason when it reads.
       char byte = 0;
       EXPECT_EQ(dialling->read(&byte, 1).step, TlsStep::kFailed);
       EXPECT_EQ(dialling->error().code, Code::kTlsPinRefused) << dialling->error().text;
-      EXPECT_TRUE(
-          dialling->error().text.starts_with("the edge rejected this node's key, pin " + core_.identity.pin))
+      EXPECT_TRUE(dialling->error().text.starts_with("the edge rejected the key of this node, pin " +
+                                                     core_.identity.pin))
           << dialling->error().text;
     } else {
       EXPECT_EQ(dialling->error().code, Code::kTlsPin);

@@ -23,7 +23,7 @@ std::vector<policy::DomainPattern> patterns(const std::vector<std::string>& text
   return out;
 }
 
-// How a server that trusts only this authority verifies the certificate, for TLS in either direction.
+// The verdict of a server that trusts only this authority on the certificate, for TLS in either direction.
 std::string verdict(const std::string& ca, const Credential& leaf, int purpose, bool strict = true) {
   X509Ptr anchor(PEM_read_bio_X509(read_bio(ca).get(), nullptr, nullptr, nullptr));
   StorePtr store(X509_STORE_new());

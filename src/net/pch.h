@@ -1,4 +1,4 @@
-// What the files of this layer include anyway; only saves the compiler from reading it again.
+// Headers that the files of this layer include anyway; only saves the compiler from reading them again.
 #include <algorithm>
 #include <array>
 #include <chrono>

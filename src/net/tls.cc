@@ -140,8 +140,8 @@ TlsStep Tls::step_of(int result, std::string_view doing) {
                                      : Code::kTlsHandshake;
       error_ = Error{code, std::string(doing) + ": " + openssl_reasons()};
       if (code == Code::kTlsPinRefused)
-        error_.text = std::string("the ") + std::string(link_peer()) + " rejected this node's key, pin " +
-                      own_pin_ + " (" + error_.text + ")";
+        error_.text = std::string("the ") + std::string(link_peer()) +
+                      " rejected the key of this node, pin " + own_pin_ + " (" + error_.text + ")";
     }
   }
   if (refusal_) error_ = *refusal_;

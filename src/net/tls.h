@@ -36,7 +36,7 @@ namespace sallyport::net {
 // A record's text (RFC 8446 5.1).
 inline constexpr std::size_t kTlsRecordBytesMax = 16 * 1024;
 
-// Why a call returned: done, the socket is not ready, the peer ended TLS or TCP, or an error.
+// The reason why a call returned: done, the socket is not ready, the peer ended TLS or TCP, or an error.
 enum class TlsStep : std::uint8_t { kDone, kWantRead, kWantWrite, kEnded, kFailed };
 
 // One connection's TLS. Reads and writes the descriptor, does not close it; the descriptor outlives it.

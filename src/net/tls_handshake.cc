@@ -1,5 +1,5 @@
-// What a TLS handshake decides and reports: OpenSSL's callbacks for server name, ALPN and certificates, and
-// the facts about the peer.
+// The decisions and reports of a TLS handshake: OpenSSL's callbacks for server name, ALPN and certificates,
+// and the facts about the peer.
 #include <cstring>
 
 #include <fmt/format.h>
@@ -135,7 +135,7 @@ int Tls::handle_pin(X509_STORE_CTX* chain, void*) {
       return 1;
     }
   }
-  tls.refuse({Code::kTlsPin, fmt::format("the {}'s key has the pin {}", tls.link_peer(), pin)});
+  tls.refuse({Code::kTlsPin, fmt::format("the key of the {} has the pin {}", tls.link_peer(), pin)});
   // Sends the alert bad_certificate, which tells the peer that its key is the reason (is_key_refused).
   X509_STORE_CTX_set_error(chain, X509_V_ERR_CERT_REJECTED);
   return 0;

@@ -57,7 +57,7 @@ class OpenQuestions {
 
  private:
   using Key = Digest256;
-  // How many answers of this kind, id and addresses may still arrive, and until when.
+  // The number of answers of this kind, id and addresses that may still arrive, and until when.
   struct Question {
     std::uint16_t answers = 0;
     Time until{};

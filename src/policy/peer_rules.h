@@ -1,4 +1,4 @@
-// How strict a node is with one peer: the settings of policy.toml's [federation] and [[peer]] as values.
+// The strictness of a node with one peer: the settings of policy.toml's [federation] and [[peer]] as values.
 #pragma once
 
 #include <cstdint>

@@ -37,7 +37,7 @@ class DomainPattern {
 };
 
 enum class Privacy : std::uint8_t { kAllowList, kDenyList, kOff };
-// Who may initiate: kIn the remote side, kOut the local side.
+// The side that may initiate: kIn the remote one, kOut the local one.
 enum class Direction : std::uint8_t { kIn, kOut, kBoth };
 // Returns the value as written in policy.toml.
 std::string_view privacy_name(Privacy privacy);

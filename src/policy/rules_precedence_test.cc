@@ -1,4 +1,4 @@
-// Which row decides about a pair: one table of rows, with the verdict in each privacy mode and direction.
+// The row that decides about a pair: one table of rows, with the verdict in each privacy mode and direction.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 

@@ -32,7 +32,7 @@ class Admission {
   void admit(PeerProof proof);
   // The peer was told that the pair is refused.
   void refuse(const Pair& pair, Error error);
-  // What Closed has where the peer goes without a proof: the last refusal since a pair was proved.
+  // The error of Closed where the peer goes without a proof: the last refusal since a pair was proved.
   const std::optional<Error>& refusal() const { return refusal_; }
   void set_refusal(Error error) { refusal_ = std::move(error); }
 

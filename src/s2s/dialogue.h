@@ -50,7 +50,7 @@ class TestPolicy final : public StreamPolicy {
 
   std::set<xmpp::Domain> served{domain("local.example"), domain("other-local.example")};
   std::map<xmpp::Domain, Code> refused;
-  std::set<xmpp::Domain> unknown;  // who knows has to be asked first
+  std::set<xmpp::Domain> unknown;  // must_ask is true for these
   std::map<xmpp::Domain, PeerRules> special;
   PeerRules usual;
 };
@@ -72,7 +72,7 @@ inline std::string id(int n) {
   return out;
 }
 
-// What a handshake finds: a trusted certificate with these DNS names, or none.
+// The facts of a handshake: a trusted certificate with these DNS names, or none.
 inline TlsFacts facts(std::vector<std::string> dns, std::string own = "local.example") {
   TlsFacts out;
   out.version = "TLSv1.3";
@@ -379,7 +379,7 @@ void run_broken(const Dialogue<Machine>& dialogue) {
       for (std::size_t i = 0; i < length; ++i) run.perform(dialogue.steps[i], std::string::npos);
       break_it(run);
       run.take();
-      // What breaks a machine that is not connected yet is the owner's business: it says so.
+      // The owner tells a machine that is not connected yet of its failure.
       if (!run.closed()) run.machine().handle_disconnected();
       run.take();
       EXPECT_TRUE(run.closed());

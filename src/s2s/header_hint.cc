@@ -9,7 +9,7 @@ namespace {
 constexpr std::string_view kSpace = " \t\r\n";
 constexpr std::string_view kNameEnd = " \t\r\n=<>/'\"";
 
-// What is left of the bytes; each step says whether there was enough of them.
+// The rest of the bytes; each step says whether there were enough of them.
 class Scan {
  public:
   explicit Scan(std::string_view bytes) : rest_(bytes) {}

@@ -17,8 +17,8 @@ namespace sallyport::s2s {
 // limits::kStreamHeaderBytesMax of them.
 std::optional<std::string> header_hint(std::string_view bytes, std::string_view attribute);
 
-// Which of `shards` (at least one) a domain belongs to: the same in both nodes, so that both directions of a
-// pair meet (docs/link-protocol.md "Shards").
+// Returns the one of `shards` (at least one) that a domain belongs to: the same in both nodes, so that both
+// directions of a pair meet (docs/link-protocol.md "Shards").
 std::size_t shard_of(std::string_view domain, std::size_t shards);
 
 }  // namespace sallyport::s2s

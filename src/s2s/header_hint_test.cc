@@ -23,7 +23,7 @@ TEST(HeaderHint, is_the_domain_that_the_header_names) {
       {" \r\n<stream:stream from='a.example'", "a.example"},
       {"<s:stream to='b.example' from=\"a.example\"", "a.example"},
       {"<stream from\n=\n'a.example'", "a.example"},
-      // What it does not understand is no hint.
+      // Input that it does not understand gives no hint.
       {"<stream:stream>", ""},
       {"<stream:stream to='b.example'>", ""},
       {"<stream:stream to='b.example'/>", ""},
@@ -62,7 +62,7 @@ TEST(HeaderHint, is_no_longer_than_a_domain) {
   EXPECT_EQ(header_hint("<stream from='" + longest + "a'>", "from"), "");
 }
 
-// Whatever the bytes are: an end, no more than a domain's length, and always the same for more of the same.
+// Any bytes give an end, no more than a domain's length, and always the same for more of the same.
 TEST(HeaderHint, any_bytes_are_harmless) {
   std::mt19937 random(1);
   const std::string_view pieces[] = {"<", "?",    "?>", "<?", ">", "/",        "=", "'", "\"",

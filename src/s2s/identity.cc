@@ -24,7 +24,7 @@ bool is_domain(std::string_view text, const xmpp::Domain& domain) {
 bool dns_id_names(std::string_view presented, const xmpp::Domain& domain) {
   if (!is_ascii(presented)) return false;
   if (!presented.starts_with("*.")) return is_domain(presented, domain);
-  // The wildcard is exactly one label: what follows the reference's first dot is compared.
+  // The wildcard is exactly one label: the part behind the reference's first dot is compared.
   const std::string& reference = domain.ascii();
   const std::size_t dot = reference.find('.');
   if (dot == std::string::npos) return false;

@@ -2,9 +2,9 @@
 //
 // In order: header, features, STARTTLS (with Direct TLS a stream begins after it), header, features, SASL
 // EXTERNAL or dialback, stanzas. Several pairs may join one stream, each with a proof of its own.
-// A pure machine: bytes, facts and time in; outputs out. It never sees a socket, and what it does not
-// know it asks for with an output that has an answer among the inputs. Its parts are receiving_negotiation,
-// receiving_dialback, admission and session.
+// A pure machine: bytes, facts and time in; outputs out. It never sees a socket, and it asks for
+// what it does not know with an output that has an answer among the inputs. Its parts are
+// receiving_negotiation, receiving_dialback, admission and session.
 //
 // Refusing. A pair that policy refuses is refused where the peer tries to prove it, not at the header: a peer
 // may open a stream only to ask `db:verify` for a local domain, and that is always answered. Such a peer is

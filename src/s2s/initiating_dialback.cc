@@ -17,7 +17,7 @@ InitiatingDialback::InitiatingDialback(Stream& stream, const StreamPolicy& polic
 
 // --- our pairs (XEP-0220 2.1.1 step 1, as the originating server)
 
-// What proves the server at the other end for this pair, by the rules of this very pair (CVE-2021-32919).
+// Proves the server at the other end for this pair, by the rules of this very pair (CVE-2021-32919).
 Result<PeerProof> InitiatingDialback::prove_peer(const Pair& pair) const {
   const PeerRules rules = policy_.rules(pair);
   const std::optional<TlsFacts>& tls = stream_.tls();

@@ -47,7 +47,7 @@ class InitiatingDialback {
 
   // --- both
 
-  // Negotiation has ended: what waited begins.
+  // Negotiation has ended: pairs and questions that waited begin.
   void start(const Negotiated& negotiated);
   // `<db:result/>` or `<db:verify/>`. A stream error where it is no answer, or no answer to what we asked
   // (XEP-0220 2.1.1; CVE-2012-3525).

@@ -12,7 +12,7 @@
 
 namespace sallyport::s2s {
 
-// What negotiation has led to.
+// The result of negotiation.
 struct Negotiated {
   bool authenticated = false;  // by SASL: the header's pair is proved to the peer
   bool dialback = false;       // the peer takes dialback: its header or its features say so (XEP-0220 2.3)

@@ -1,4 +1,4 @@
-// What an initiated stream asks of its owner and reports to it.
+// The outputs of an initiated stream: requests to its owner, and reports.
 #pragma once
 
 #include <string>

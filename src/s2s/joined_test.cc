@@ -12,7 +12,7 @@ namespace {
 
 enum class Transport { kStartTls, kDirectTls, kPlain };
 
-// How one side is set up. Both sides are `<name>.example` with further domains below it.
+// The setup of one side. Both sides are `<name>.example` with further domains below it.
 struct Arrangement {
   const char* name;
   Transport transport;
@@ -257,7 +257,7 @@ TEST(Joined, a_sender_with_another_secret_is_not_believed) {
   in_every_way([](const Arrangement& way, World& world) {
     if (!way.asks_authority) return;  // a certificate proves it here
     const std::size_t link = world.dial(0, pair("left.example", "right.example"), true);
-    // The key is made with one secret and checked with another: whoever dialled is not left.example.
+    // The key is made with one secret and checked with another: the initiating entity is not left.example.
     bool moving = true;
     while (moving && world.links() == 1) moving = world.turn_once();
     world.secret(0) = "the true one";

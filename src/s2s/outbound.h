@@ -2,7 +2,7 @@
 // some pairs or to ask about dialback keys (XEP-0220 2.1.1 step 2), or both.
 //
 // The steps mirror inbound.h. How we prove ourselves is the peer's choice: EXTERNAL if it offers that,
-// else dialback. What proves the peer is the policy's: its certificate, or, where rules say dialback,
+// else dialback. Policy decides what proves the peer: its certificate, or, where rules say dialback,
 // that DNS led here. A pure machine, like Inbound; its parts are initiating_negotiation, initiating_dialback
 // and session.
 //
@@ -60,15 +60,15 @@ class Outbound {
   // Asks the peer, as authoritative server of `pair.remote`, about a key shown to us.
   void verify(const Pair& pair, const std::string& stream_id, const std::string& key, Time now);
   // Writes a stanza as it stands. False, and nothing written, where the pair is not (or no longer) ready on
-  // this stream: it has been closed, or check_again ended the pair. Precondition: takes(stanza).
+  // this stream (it has been closed, or check_again ended the pair), the stream is full, or does not take it.
   bool send(const PeerProof& proof, const xmpp::Stanza& stanza, Time now);
   // Whether the stanza's bytes are within the `max-bytes` that the peer announced (XEP-0478). One that is too
   // large is never sent on this stream; its sender gets kStanzaTooLargeForPeer.
   bool takes(const xmpp::Stanza& stanza) const;
-  // More than limits::kWriteQueueBytesMax of its output has not reached the socket: nothing should be sent
-  // until less than half of that is left. `send` does not look at it.
+  // More than limits::kWriteQueueBytesMax of its output has not reached the socket: nothing is sent
+  // until less than half of that is left.
   bool is_full() const;
-  // How many bytes of the connection, counted from its beginning, the socket has taken.
+  // The socket has taken `total` bytes of the connection, counted from its beginning.
   void handle_written(std::uint64_t total, Time now);
   // Stanzas in doubt up to this InDoubt::mark count as delivered; then Delivered, if there were any.
   void confirm(std::uint64_t mark);

@@ -71,8 +71,8 @@ class ReceiveLane {
       if (stanza.is_between(proof.pair().remote, proof.pair().local)) return &proof;
     return nullptr;
   }
-  // What becomes of a stanza that has no proof, and of one that cannot be moved: it is rejected where its
-  // pair was ended or (a BadStanza) is proved. Errors, which end the stream: kStreamNotAuthorized before any
+  // Rejects a stanza that has no proof, or one that cannot be moved, where its pair was ended or (a
+  // BadStanza) is proved. Errors, which end the stream: kStreamNotAuthorized before any
   // proof; kStanzaFromInvalid where no pair has its sender's domain (RFC 6120 8.1.2.2, invalid-from);
   // kStanzaToInvalid for the domain that it is sent to (RFC 6120 8.1.1.2, improper-addressing, whether the
   // domain is served here or not: host-unknown is for headers, 4.9.3.6).

@@ -1,4 +1,4 @@
-// What an accepted stream asks of its owner and reports to it.
+// The outputs of an accepted stream: requests to its owner, and reports.
 #pragma once
 
 #include <string>

@@ -16,7 +16,7 @@ namespace sallyport::s2s {
 std::string external_feature_xml();
 bool is_external_offered(const xmpp::Element& features);
 
-// Why an attempt fails: the condition of RFC 6120 6.5 for the peer, the error for us.
+// The reason why an attempt fails: the condition of RFC 6120 6.5 for the peer, the error for us.
 struct SaslRefusal {
   std::string_view condition;
   Error error;

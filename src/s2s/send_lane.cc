@@ -74,7 +74,7 @@ SendEnded SendLane::end(std::uint64_t taken, bool broken, std::optional<Error> p
   for (std::size_t i = 0; broken && i < recent_ends_.size(); ++i)
     if (recent_ends_[i] + limits::kWriteWindowBytes > written_) ++ended.uncertain;
   if (broken) recent_ends_.clear();
-  // The connection may still break: what counts as delivered now is as uncertain then as what did before.
+  // The connection may still break: stanzas that count as delivered now are then as uncertain as older ones.
   for (std::size_t i = 0; !broken && !ended.peer_error && i < in_doubt_; ++i)
     recent_ends_.push_back(in_flight_[i].end);
   in_flight_.clear();

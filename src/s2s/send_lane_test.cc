@@ -88,7 +88,7 @@ TEST_F(SendLaneTest, the_end_of_a_stream_tells_each_stanza_in_flight_once) {
     const char* expected;
   };
   for (const auto& [broken, by_error, expected] : {
-           // What the connection has taken it still writes. One is not in the socket's hands yet.
+           // The connection still writes the stanzas that it took; the socket has not taken two of them yet.
            Case{false, false, "5 unsent, 2 uncertain"},
            Case{false, true, "5 unsent, 4 uncertain, by an error"},
            // The two in doubt, and the delivered one of which as little is known.

@@ -43,9 +43,10 @@ class Session {
   }
 
   // Writes the stanza as it stands. False, and nothing written, where the pair is not (or no longer) proved
-  // for sending, or the stream is over.
+  // for sending, the stream is over or full, or the stanza is too large for the peer (SendLane::takes).
   bool send(const PeerProof& proof, const xmpp::Stanza& stanza, Time now) {
-    if (stream_.is_over() || !sending_.has(proof.pair())) return false;
+    if (stream_.is_over() || sending_.is_full() || !sending_.takes(stanza) || !sending_.has(proof.pair()))
+      return false;
     stream_.set_moved(now);
     sending_.note_traffic(now);
     StreamOutput& output = stream_.output();

@@ -38,7 +38,7 @@ struct Closed {
   std::optional<Error> error;
 };
 
-// How far a stream has come; printable, for `connections` and logs.
+// The progress of a stream; printable, for `connections` and logs.
 enum class Phase : std::uint8_t {
   kHeader,          // waiting for the peer's first header (initiating: or for the connection)
   kFeatures,        // in plain text, negotiating
@@ -91,7 +91,7 @@ class Stream {
   // The handshake succeeded. False where none was awaited, or where the stream has failed: Direct TLS with
   // another protocol than xmpp-server (XEP-0368).
   bool handle_tls(const TlsFacts& facts, bool direct, Time now);
-  // The connection is gone: what was awaited fails, Closed is the last output, no byte is written.
+  // The connection is gone: pending requests fail, Closed is the last output, no byte is written.
   void handle_disconnected(std::optional<Error> why);
   // With a reason: a stream error, and the end. Without: the closing handshake (RFC 6120 4.4). Where no
   // stream is open, or a TLS handshake is under way, nothing is written.

@@ -20,8 +20,8 @@ class StreamOutput {
     make_room(bytes_, xml.size());
     bytes_.append(xml);
   }
-  // Appends all bytes to `out`; false where there are none. They count as taken: what is still here when the
-  // stream ends can be sent elsewhere.
+  // Appends all bytes to `out`; false where there are none. They count as taken: bytes that are still here
+  // when the stream ends can be sent elsewhere.
   bool take(std::string& out) {
     if (bytes_.empty()) return false;
     taken_ += bytes_.size();
@@ -37,7 +37,7 @@ class StreamOutput {
   void drop() { bytes_.clear(); }
   bool empty() const { return bytes_.empty(); }
   std::uint64_t taken() const { return taken_; }
-  // Where the next byte will stand.
+  // The offset of the next byte.
   std::uint64_t end() const { return taken_ + bytes_.size(); }
 
   // Writes our header; until `restart`, stream errors and the footer may follow (RFC 6120 4.9.1.2).

@@ -28,7 +28,7 @@ class StreamPolicy {
   // node has to be asked before the pair is offered or granted anything (AskAdmission); pairs that are proved
   // keep what they have until the answer.
   virtual bool must_ask(const Pair&) const { return false; }
-  // How the peer of this pair must prove itself, and whether with TLS.
+  // The way in which the peer of this pair must prove itself, and whether with TLS.
   virtual PeerRules rules(const Pair& pair) const = 0;
   // The least strict TLS rule that a stream whose header says `from`, `to` might live under: whether
   // STARTTLS is advertised as required. Proving each pair applies the pair's own rule again.

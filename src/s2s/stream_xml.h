@@ -1,4 +1,4 @@
-// What every stream writes and reads as text: headers, stream errors, conditions (RFC 6120 4.7-4.9).
+// The text that every stream writes and reads: headers, stream errors, conditions (RFC 6120 4.7-4.9).
 #pragma once
 
 #include <string>

@@ -32,10 +32,18 @@ def run(*words, **options):
                                text=True, timeout=30, **options))
 
 
+PORTS_GIVEN = set()
+
+
 def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
+    """A port that nobody listens on, and that was not given before: the system may offer one again."""
+    while True:
+        with socket.socket() as one:
+            one.bind(("127.0.0.1", 0))
+            port = one.getsockname()[1]
+        if port not in PORTS_GIVEN:
+            PORTS_GIVEN.add(port)
+            return port
 
 
 def wait_for(what, test, timeout_s=10):

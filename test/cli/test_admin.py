@@ -230,6 +230,7 @@ def test_rules_that_would_miss_a_row_are_not_printed(place):
     assert full.exit == 0 and full.out.count(" accept comment ") == 5, full.out + full.err
     assert run("ports", "-c", place / "edge.toml", "--address", "edge").exit == 2
     assert run("ports", "-c", place / "edge.toml", "--address", "egde=203.0.113.5").exit == 2
+    assert run("ports", "-c", place / "edge.toml", "--address", "edge=0.0.0.0").exit == 2
 
 
 def test_the_link_stands_once_and_apostrophes_are_plain(place):

@@ -148,6 +148,14 @@ def test_what_policy_refuses_is_said_and_our_own_names_are_not_dialled(partner):
     assert own.exit == 1 and list(steps(own)) == ["policy"], own.out
 
 
+def test_an_internal_name_that_only_the_core_knows_is_not_dialled(partner):
+    partner.start()
+    for name in ("corp.example", "in.corp.example"):
+        done = partner.check("domain", name)
+        assert done.exit == 1 and list(steps(done)) == ["policy"], done.out
+        assert steps(done)["policy"]["code"] == "policy.inside-name", done.out
+
+
 def test_without_an_edge_the_check_says_why_it_offers_no_certificate_and_warns(partner):
     place = partner.place
     place.start("edge")

@@ -72,7 +72,7 @@ class Stage : public ::testing::Test, private sim::Watch, private sim::Users, pr
   void failed(const sim::ServerConfig& at, const xmpp::Stanza& stanza, const Error& error) override;
   void wrote(const sim::Node&, const sim::Node&, std::uint64_t, std::string_view) override {}
   void read(const sim::Node&, std::uint64_t, std::string_view) override {}
-  void lost(std::uint64_t, std::string_view) override {}
+  void lost(std::uint64_t, std::string_view, std::string_view) override {}
   void dialled(const sim::Node& by, const gate::DialPlan& plan) override;
   void note(const std::string&) override {}
   void log(LogEvent event) override;

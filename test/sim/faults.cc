@@ -187,9 +187,9 @@ void World::wrote(const Node& from, const Node& to, std::uint64_t flow, std::str
 
 void World::read(const Node&, std::uint64_t flow, std::string_view bytes) { ledger_.read(flow, bytes); }
 
-void World::lost(std::uint64_t flow, std::string_view bytes) {
+void World::lost(std::uint64_t flow, std::string_view unread, std::string_view bytes) {
   // What a link loses is sent again: nothing is uncertain there.
-  if (!link_flows_.contains(flow)) ledger_.lost(flow, bytes, node_flows_.contains(flow));
+  if (!link_flows_.contains(flow)) ledger_.lost(flow, unread, bytes, node_flows_.contains(flow));
 }
 
 void World::dialled(const Node& by, const gate::DialPlan& plan) {

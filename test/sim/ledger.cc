@@ -36,6 +36,23 @@ void each_mark(std::string_view bytes, F&& f) {
       if (const auto number = number_of(digits_at(bytes, at + mark.size())); number != 0) f(number);
 }
 
+struct Mark {
+  std::uint64_t number = 0;
+  std::size_t at = 0;
+};
+
+// The last stanza number in the bytes; 0 when there is none.
+Mark newest_mark(std::string_view bytes) {
+  Mark newest;
+  for (const auto mark : {kIdMark, kMark}) {
+    const auto at = bytes.rfind(mark);
+    if (at == bytes.npos || at < newest.at) continue;
+    const auto number = number_of(digits_at(bytes, at + mark.size()));
+    if (number != 0) newest = {number, at};
+  }
+  return newest;
+}
+
 }  // namespace
 
 std::uint64_t Ledger::sent(Entry entry) {
@@ -179,29 +196,23 @@ void Ledger::refuse(const std::string& partner, bool on) {
 void Ledger::read(std::uint64_t flow, std::string_view bytes) {
   auto& [tail, last] = flows_[flow];
   tail.append(bytes);
-  std::uint64_t newest = last;
-  std::size_t best = 0;
-  for (const auto mark : {kIdMark, kMark}) {
-    const auto at = tail.rfind(mark);
-    if (at == tail.npos || at < best) continue;
-    const auto number = number_of(digits_at(tail, at + mark.size()));
-    if (number != 0) newest = number, best = at;
-  }
-  last = newest;
+  if (const auto newest = newest_mark(tail); newest.number != 0) last = newest.number;
   if (tail.size() > kTailBytes) tail.erase(0, tail.size() - kTailBytes);
 }
 
-void Ledger::lost(std::uint64_t flow, std::string_view bytes, bool by_node) {
+void Ledger::lost(std::uint64_t flow, std::string_view unread, std::string_view bytes, bool by_node) {
   auto& [tail, last] = flows_[flow];
   const auto mark = [&](std::uint64_t number) {
     if (number == 0 || number > entries_.size()) return;
     entries_[number - 1].uncertain = true;
     if (!by_node) entries_[number - 1].lost_elsewhere = true;
   };
-  // The last one that was read may have been read in part; a number may be cut in two.
-  mark(last);
+  // The last one that arrived may have arrived in part; a number may be cut in two.
+  const std::string arrived = tail + std::string(unread);
+  const auto newest = newest_mark(arrived);
+  mark(newest.number == 0 ? last : newest.number);
+  each_mark(arrived.substr(newest.at) + std::string(bytes), mark);
   tail.append(bytes);
-  each_mark(tail, mark);
   if (tail.size() > kTailBytes) tail.erase(0, tail.size() - kTailBytes);
 }
 

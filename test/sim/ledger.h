@@ -51,8 +51,9 @@ class Ledger {
 
   // --- what happened on the way
   void read(std::uint64_t flow, std::string_view bytes);
-  // `by_node`: a node had written them, and must have counted what was in them.
-  void lost(std::uint64_t flow, std::string_view bytes, bool by_node);
+  // `unread` lies before `bytes` and is not lost yet: its last stanza may end in `bytes`. `by_node`: a node
+  // had written them, and must have counted what was in them.
+  void lost(std::uint64_t flow, std::string_view unread, std::string_view bytes, bool by_node);
   // A node says in its log that it could not bring the answer with this id home.
   void answer_lost(std::string_view id);
   // No stanza of the remote domain may start or arrive from now on, or again.

@@ -201,7 +201,7 @@ void Network::pump(WireId id, int side) {
     end.written += bytes.size();
     watch_.wrote(n, nodes_[peer.node], end.flow, bytes);
     if (w->cut) {
-      watch_.lost(end.flow, bytes);  // the kernel took them, and nobody will have them
+      watch_.lost(end.flow, {}, bytes);  // the kernel took them, and nobody will have them
     } else {
       const Time at = schedule_.now() + w->latency + chance_.between(0us, jitter_);
       peer.last_at = std::max(peer.last_at, at);
@@ -226,8 +226,8 @@ void Network::finish(WireId id, int side) {
   peer.last_at = at;
   schedule_.at(at, [this, id, side] { arrive(id, 1 - side); });
   // What comes for the one who left is read by nobody.
-  for (auto& chunk : end.in_flight) watch_.lost(peer.flow, chunk.bytes);
-  if (!end.arrived.empty()) watch_.lost(peer.flow, end.arrived);
+  for (auto& chunk : end.in_flight) watch_.lost(peer.flow, {}, chunk.bytes);
+  if (!end.arrived.empty()) watch_.lost(peer.flow, {}, end.arrived);
   end.in_flight.clear();
   end.arrived.clear();
   end.in_bytes = 0;
@@ -256,7 +256,7 @@ void Network::read_some(WireId id, int side) {
   End& end = w->ends[side];
   const std::uint64_t flow = w->ends[1 - side].flow;
   if (!end.known && end.conn != 0) {  // nobody reads here any more
-    if (!end.arrived.empty()) watch_.lost(flow, end.arrived);
+    if (!end.arrived.empty()) watch_.lost(flow, {}, end.arrived);
     end.in_bytes -= end.arrived.size();
     end.arrived.clear();
     pump_soon(id, 1 - side, w->latency);
@@ -292,7 +292,7 @@ void Network::end_known(WireId id, int side, Error error) {
   if (w == nullptr || !w->ends[side].known) return;
   End& end = w->ends[side];
   end.known = false;
-  if (!end.arrived.empty()) watch_.lost(w->ends[1 - side].flow, end.arrived);
+  if (!end.arrived.empty()) watch_.lost(w->ends[1 - side].flow, {}, end.arrived);
   end.in_bytes -= end.arrived.size();
   end.arrived.clear();
   const auto number = end.node;
@@ -355,9 +355,9 @@ void Network::cut(WireId id) {
     end.in_bytes = end.arrived.size();
     end.no_more = true;
     // Even empty: the last stanza that was read may have been cut short.
-    watch_.lost(w->ends[1 - side].flow, rest);
+    watch_.lost(w->ends[1 - side].flow, end.arrived, rest);
     if (!end.known) {
-      if (!end.arrived.empty()) watch_.lost(w->ends[1 - side].flow, end.arrived);
+      if (!end.arrived.empty()) watch_.lost(w->ends[1 - side].flow, {}, end.arrived);
       end.arrived.clear();
       end.in_bytes = 0;
       continue;

@@ -53,8 +53,9 @@ class Watch {
   virtual ~Watch() = default;
   virtual void wrote(const Node& from, const Node& to, std::uint64_t flow, std::string_view bytes) = 0;
   virtual void read(const Node& by, std::uint64_t flow, std::string_view bytes) = 0;
-  // A flow ended in the middle of things: nobody will read these bytes, though somebody wrote them.
-  virtual void lost(std::uint64_t flow, std::string_view bytes) = 0;
+  // A flow ended in the middle of things: nobody will read these bytes, though somebody wrote them. `unread`
+  // arrived before them and may still be read.
+  virtual void lost(std::uint64_t flow, std::string_view unread, std::string_view bytes) = 0;
   virtual void dialled(const Node& by, const gate::DialPlan& plan) = 0;
   virtual void note(const std::string& text) = 0;
 };

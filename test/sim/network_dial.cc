@@ -212,7 +212,7 @@ void Network::fail_tls(WireId id, int side) {
   if (w == nullptr) return;
   End& end = w->ends[side];
   if (!end.arrived.empty()) {
-    watch_.lost(w->ends[1 - side].flow, end.arrived);
+    watch_.lost(w->ends[1 - side].flow, {}, end.arrived);
     end.in_bytes -= end.arrived.size();
     end.arrived.clear();
   }

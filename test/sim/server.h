@@ -1,5 +1,5 @@
 // The XMPP servers of the simulation: honest ones, inside and outside, and one that is not. They stand on the
-// same machines as the nodes, under a check of their own.
+// same machines as the nodes, under a policy of their own.
 #pragma once
 
 #include <deque>

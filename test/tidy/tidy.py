@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Style as a test: what a reviewer would otherwise have to say twice.
+"""Checks the style of the tree: layers, lengths, layout, and that cited pages, tests and paths exist.
 
 usage: tidy.py ROOT    prints each finding as file:line: what, and exits 1 if there is one
 """
@@ -92,8 +92,8 @@ def check_layering(path, lines):
             yield number, "a pure layer reads no clock and draws no random number"
 
 
-# base/keyed_hash.h: in what std::hash makes of a text, whoever chooses texts chooses collisions. Keys that may have
-# the default hash: those whose std::hash is ours and keyed, and numbers that we count ourselves, or template parameters.
+# A peer that chooses texts can choose collisions of std::hash (base/keyed_hash.h). Keys that may have the default
+# hash: those whose std::hash is ours and keyed, numbers that we count ourselves, and template parameters.
 UNORDERED = re.compile(r"\bunordered_(?:multi)?(map|set)\s*<")
 DEFAULT_HASHED = re.compile(r"(const\s+)?((\w+::)*(Pair|Domain|ConnId)|std::u?int(8|16|32|64)_t|std::size_t|Key|.*\*)")
 STD_HASH = re.compile(r"\bstd::hash<\s*(?!(?:\w+::)*(?:Pair|Domain|Key)\s*>)")
