@@ -337,13 +337,17 @@ class ReceivingServers : private s2s::StreamPolicy {
         received.push_back(std::move(came->stanza));
       }
     std::string reply;
-    if (machine->second.take_output(reply)) role.handle_bytes(conn, reply, now);
+    if (!machine->second.take_output(reply)) return;
+    static constexpr std::string_view kOffer = "<sm xmlns='urn:xmpp:sm:3'/>";
+    if (const auto at = reply.find(kOffer); !acknowledge && at != reply.npos) reply.erase(at, kOffer.size());
+    role.handle_bytes(conn, reply, now);
   }
 
   // The role was restarted, and its numbers of connections begin anew.
   void forget_streams() { machines_.clear(); }
 
   Dials answer;
+  bool acknowledge = false;  // whether they have stream management (XEP-0198)
   std::vector<Dial> dials;
   std::vector<xmpp::Stanza> received;
 

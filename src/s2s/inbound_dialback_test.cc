@@ -156,7 +156,7 @@ TEST(InboundDialback, malformed_elements_end_the_stream) {
        "dialback.malformed"},
       {"<db:else from='remote.example' to='local.example'/>", "policy-violation", "stream.order"},
       {"<stream:features/>", "unsupported-stanza-type", "stanza.unknown"},
-      {"<enable xmlns='urn:xmpp:sm:3'/>", "unsupported-stanza-type", "stanza.unknown"},
+      {"<r xmlns='urn:xmpp:sm:3'/>", "policy-violation", "stream.order"},
   };
   for (const auto& [bytes, condition, code] : cases) {
     Lone lone(dns_is_enough);

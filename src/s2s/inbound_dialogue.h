@@ -61,6 +61,9 @@ inline const std::string kLimits =
 inline const std::string kFeaturesExternal =
     "<stream:features>" + kExternal + kDialback + kLimits + "</stream:features>";
 inline const std::string kFeaturesDialback = "<stream:features>" + kDialback + kLimits + "</stream:features>";
+// After EXTERNAL.
+inline const std::string kFeaturesProved =
+    "<stream:features><sm xmlns='urn:xmpp:sm:3'/>" + kDialback + kLimits + "</stream:features>";
 inline const std::string kProceed = "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
 inline const std::string kSuccess = "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>";
 
@@ -120,7 +123,7 @@ inline Steps until_dialback() { return until_secure({}, {kFeaturesDialback}); }
 inline Steps authenticated() {
   return until_external() +
          Steps{says(auth("=")).writes({kSuccess}).yields({"Admitted local.example<remote.example external"}),
-               says(kHeader).writes({our_header(3), kFeaturesDialback})};
+               says(kHeader).writes({our_header(3), kFeaturesProved})};
 }
 
 // A machine and the policy that it asks, which must outlive it.

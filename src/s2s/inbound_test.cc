@@ -34,7 +34,7 @@ TEST(Inbound, direct_tls_starts_after_starttls) {
        accepted({}, true),
        {secured(found), says(kHeader).writes({our_header(1), kFeaturesExternal}),
         says(auth("")).writes({kSuccess}).yields({"Admitted local.example<remote.example external"}),
-        says(kHeader).writes({our_header(2), kFeaturesDialback}), says(kMessage).yields({kDeliver})}});
+        says(kHeader).writes({our_header(2), kFeaturesProved}), says(kMessage).yields({kDeliver})}});
 }
 
 TEST(Inbound, direct_tls_must_name_in_the_header_what_it_named_in_the_handshake) {

@@ -13,11 +13,11 @@ namespace {
 constexpr std::string_view kEnable = "<enable xmlns='urn:xmpp:sm:3'/>";
 constexpr std::string_view kEnabled = "<enabled xmlns='urn:xmpp:sm:3'/>";
 constexpr std::string_view kRequest = "<r xmlns='urn:xmpp:sm:3'/>";
-// XEP-0198 3: before authentication, or for a second time.
-constexpr std::string_view kFailed =
-    "<failed xmlns='urn:xmpp:sm:3'>"
-    "<unexpected-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>";
 
+std::string failed_xml(std::string_view condition) {
+  return fmt::format("<failed xmlns='{}'><{} xmlns='{}'/></failed>", kManagement, condition,
+                     xmpp::ns::kStanzaErrors);
+}
 std::string answer_xml(std::uint32_t handled) {
   return fmt::format("<a xmlns='{}' h='{}'/>", kManagement, handled);
 }
@@ -112,10 +112,12 @@ std::optional<Time> AckRequests::deadline() const {
 void AckAnswers::handle_element(const xmpp::Element& element, bool authenticated) {
   const std::string& name = element.name.local;
   if (name == "enable") {
-    if (on_ || !authenticated) return stream_.write(kFailed);
+    // XEP-0198 3: before authentication, or for a second time.
+    if (on_ || !authenticated) return stream_.write(failed_xml("unexpected-request"));
     on_ = true;
     return stream_.write(kEnabled);
   }
+  if (name == "resume") return stream_.write(failed_xml("feature-not-implemented"));
   if (!on_ || name != "r") return stream_.fail_order(name);
   if (handled_ == received_) return answer();
   if (!asked_at_) asked_at_ = stream_.now();

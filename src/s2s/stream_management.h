@@ -80,8 +80,8 @@ class AckAnswers {
  public:
   explicit AckAnswers(Stream& stream) : stream_(stream) {}
 
-  // `<enable/>` and `<r/>`. `authenticated`: the peer has proved a pair; without, `<enable/>` fails (XEP-0198
-  // 3). A stream error for anything else, and for `<r/>` before `<enable/>`.
+  // `<enable/>`, `<resume/>` (which fails) and `<r/>`. `authenticated`: the peer has proved a pair; without,
+  // `<enable/>` fails (XEP-0198 3). A stream error for anything else, and for `<r/>` before `<enable/>`.
   void handle_element(const xmpp::Element& element, bool authenticated);
   // A stanza came, of a pair that is proved or not. Its number, to be told to `handle`; nothing where stanzas
   // are not counted.

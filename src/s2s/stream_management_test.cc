@@ -43,6 +43,7 @@ TEST(StreamManagement, a_count_is_an_unsigned_number_of_32_bits) {
 // --- the entity that sends
 
 struct AckRequestsTest : ::testing::Test {
+  AckRequestsTest() { lane.add(proof(pair("local.example", "remote.example"))); }
   void offers(bool offered = true) { requests.handle_features(features(offered)); }
   void sends(int count = 1) {
     for (int i = 0; i < count; ++i) {
@@ -126,8 +127,8 @@ TEST_F(AckRequestsTest, a_count_that_was_never_sent_and_one_that_goes_back_end_t
   for (const char* h : {"4", "0", "x"}) {
     LoneStream alone;
     SendLane sending;
+    sending.add(proof(pair("local.example", "remote.example")));
     AckRequests asks(alone.stream, sending);
-    alone.stream.write_header();
     asks.handle_features(features(true));
     asks.start();
     asks.handle_element(element("enabled"));
@@ -264,6 +265,18 @@ TEST_F(AckAnswersTest, the_last_count_is_told_before_the_stream_is_closed) {
   EXPECT_EQ(writes(), answer(1));
   answers.close();
   EXPECT_EQ(writes(), "") << "told once";
+}
+
+TEST_F(AckAnswersTest, a_stream_is_not_resumed) {
+  const std::string failed =
+      "<failed xmlns='urn:xmpp:sm:3'>"
+      "<feature-not-implemented xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>";
+  answers.handle_element(element("resume", "3"), true);
+  EXPECT_EQ(writes(), failed);
+  is_on();
+  answers.handle_element(element("resume", "3"), true);
+  EXPECT_EQ(writes(), failed);
+  EXPECT_FALSE(lone.end);
 }
 
 TEST_F(AckAnswersTest, elements_out_of_order_end_the_stream) {
