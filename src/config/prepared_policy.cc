@@ -47,7 +47,7 @@ policy::RuleSet without_internal_rows(policy::RuleSet set, const policy::Rules& 
 }
 
 std::string encode_push(const PolicyUpdate& update, const policy::Rules& rules) {
-  // Internal names are never sent to an edge (docs/security.md): `encode` leaves RuleSet::inside out.
+  // Internal names are never sent to an edge (docs/security.md): `encode` leaves RuleSet::internal_names out.
   static const std::vector<route::StaticRoute> kNoRoutes;
   const auto& set = update.policy.rules;
   const auto& routes = update.policy.static_routes ? update.policy.routes : kNoRoutes;

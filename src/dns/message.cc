@@ -27,9 +27,9 @@ struct Counts {
 };
 
 // Reads a message from its beginning; `at` is the offset of the next field.
-class Reader {
+class MessageReader {
  public:
-  explicit Reader(std::string_view bytes) : bytes_(bytes) {}
+  explicit MessageReader(std::string_view bytes) : bytes_(bytes) {}
 
   std::optional<std::uint16_t> u16() {
     Cursor in(bytes_.substr(at_));
@@ -81,7 +81,7 @@ class Reader {
 Error malformed(const char* what) { return {Code::kDnsMalformed, what}; }
 
 // Reads the header: five counts and flags.
-std::optional<Counts> read_header(Reader& in, std::uint16_t& id, std::uint16_t& flags) {
+std::optional<Counts> read_header(MessageReader& in, std::uint16_t& id, std::uint16_t& flags) {
   const auto id_read = in.u16();
   const auto flags_read = in.u16();
   const auto questions = in.u16();
@@ -183,7 +183,7 @@ bool Name::is_same(const Name& other) const {
 
 Result<Message> Message::parse(std::string_view bytes) {
   if (bytes.size() > limits::kDnsMessageBytesMax) return malformed("a message is too long");
-  Reader in(bytes);
+  MessageReader in(bytes);
   Message out;
   const auto counts = read_header(in, out.id, out.flags);
   if (!counts) return malformed("a header ends early");
@@ -237,7 +237,7 @@ std::size_t datagram_bytes_max(const std::optional<Edns>& edns) {
 }
 
 Result<Head> parse_head(std::string_view bytes) {
-  Reader in(bytes);
+  MessageReader in(bytes);
   Head out;
   const auto counts = read_header(in, out.id, out.flags);
   if (!counts) return malformed("a header ends early");

@@ -16,17 +16,17 @@ char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + '
 
 }  // namespace
 
-std::string_view outcome_name(Outcome outcome) {
+std::string_view outcome_name(LookupOutcome outcome) {
   switch (outcome) {
-    case Outcome::kFound:
+    case LookupOutcome::kFound:
       return "found";
-    case Outcome::kNoData:
+    case LookupOutcome::kNoData:
       return "no such record";
-    case Outcome::kNoName:
+    case LookupOutcome::kNoName:
       return "no such name";
-    case Outcome::kFailure:
+    case LookupOutcome::kFailure:
       return "failure";
-    case Outcome::kBogus:
+    case LookupOutcome::kBogus:
       return "bogus";
   }
   return "unknown";

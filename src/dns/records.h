@@ -16,14 +16,14 @@ namespace sallyport::dns {
 enum class RecordType : std::uint16_t { kA = 1, kSoa = 6, kAaaa = 28, kSrv = 33, kOpt = 41 };
 
 // The outcome of a question.
-enum class Outcome : std::uint8_t {
+enum class LookupOutcome : std::uint8_t {
   kFound,    // at least one record
   kNoData,   // the name exists, the type does not (RFC 2308 2.2)
   kNoName,   // NXDOMAIN
   kFailure,  // SERVFAIL, REFUSED, unreadable, or no answer in time
   kBogus,    // DNSSEC validation failed (RFC 4035 4.3)
 };
-std::string_view outcome_name(Outcome outcome);
+std::string_view outcome_name(LookupOutcome outcome);
 
 struct SrvRecord {
   std::uint16_t priority = 0;
@@ -37,7 +37,7 @@ struct SrvRecord {
 
 // At most limits::kSrvRecordsMax records; `secure`: validated with DNSSEC.
 struct SrvAnswer {
-  Outcome outcome = Outcome::kFailure;
+  LookupOutcome outcome = LookupOutcome::kFailure;
   bool secure = false;
   std::vector<SrvRecord> records;
   std::string text;  // for people: the reason of a failure, the number of records left out
@@ -46,7 +46,7 @@ struct SrvAnswer {
 // At most limits::kAddressesPerTargetMax addresses. An IPv4 address from an AAAA record is in `ips` of the
 // AAAA answer, where is_v4() reveals it as mapped.
 struct AddressAnswer {
-  Outcome outcome = Outcome::kFailure;
+  LookupOutcome outcome = LookupOutcome::kFailure;
   bool secure = false;
   std::vector<Ip> ips;
   std::string text;

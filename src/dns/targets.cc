@@ -21,7 +21,7 @@ struct Candidate {
 std::vector<Candidate> mix(const SrvAnswer& direct, const SrvAnswer& starttls) {
   std::vector<Candidate> all;
   for (const auto* answer : {&direct, &starttls}) {
-    if (answer->outcome != Outcome::kFound) continue;
+    if (answer->outcome != LookupOutcome::kFound) continue;
     for (const auto& record : answer->records) all.push_back({record, answer == &direct, answer->secure});
   }
   return all;
@@ -72,14 +72,14 @@ std::optional<Error> why_not(const Candidate& candidate, std::span<const std::ui
 
 std::optional<Error> bogus(const SrvAnswer& direct, const SrvAnswer& starttls) {
   for (const auto* answer : {&direct, &starttls}) {
-    if (answer->outcome == Outcome::kBogus) return Error{Code::kDnsBogus, answer->text};
+    if (answer->outcome == LookupOutcome::kBogus) return Error{Code::kDnsBogus, answer->text};
   }
   return std::nullopt;
 }
 
 std::optional<Error> failure(const SrvAnswer& direct, const SrvAnswer& starttls) {
   for (const auto* answer : {&starttls, &direct}) {
-    if (answer->outcome == Outcome::kFailure) return Error{Code::kDnsFailure, answer->text};
+    if (answer->outcome == LookupOutcome::kFailure) return Error{Code::kDnsFailure, answer->text};
   }
   return std::nullopt;
 }

@@ -26,9 +26,9 @@ class Seeded : public Random {
 xmpp::Domain domain() { return *xmpp::Domain::parse("partner.example"); }
 
 SrvAnswer found(std::vector<SrvRecord> records, bool secure = false) {
-  return {Outcome::kFound, secure, std::move(records), {}};
+  return {LookupOutcome::kFound, secure, std::move(records), {}};
 }
-SrvAnswer none(Outcome outcome) { return {outcome, false, {}, "why"}; }
+SrvAnswer none(LookupOutcome outcome) { return {outcome, false, {}, "why"}; }
 
 const std::vector<std::uint16_t> kPorts{5269, 5270};
 
@@ -49,7 +49,7 @@ std::string shown(const Targets& t) {
 }
 
 TEST(Targets, each_pair_of_answers_has_one_meaning) {
-  using enum Outcome;
+  using enum LookupOutcome;
   struct Row {
     const char* name;
     SrvAnswer direct;
@@ -109,10 +109,10 @@ TEST(Targets, a_target_is_secure_when_its_own_answer_is) {
   ASSERT_EQ(t.list.size(), 2U);
   EXPECT_TRUE(t.list[0].secure);
   EXPECT_FALSE(t.list[1].secure);
-  SrvAnswer proven = none(Outcome::kNoName);
+  SrvAnswer proven = none(LookupOutcome::kNoName);
   proven.secure = true;
   EXPECT_TRUE(targets(proven, proven).list[0].secure);
-  EXPECT_FALSE(targets(proven, none(Outcome::kNoName)).list[0].secure);
+  EXPECT_FALSE(targets(proven, none(LookupOutcome::kNoName)).list[0].secure);
 }
 
 TEST(Targets, sixteen_are_tried_and_the_seventeenth_is_not) {
@@ -120,10 +120,10 @@ TEST(Targets, sixteen_are_tried_and_the_seventeenth_is_not) {
   for (std::size_t i = 0; i < limits::kTargetsMax; ++i) {
     records.push_back({static_cast<std::uint16_t>(i), 0, 5269, fmt::format("h{}.example", i)});
   }
-  EXPECT_EQ(targets(none(Outcome::kNoData), found(records)).list.size(), limits::kTargetsMax);
-  EXPECT_TRUE(targets(none(Outcome::kNoData), found(records)).skipped.empty());
+  EXPECT_EQ(targets(none(LookupOutcome::kNoData), found(records)).list.size(), limits::kTargetsMax);
+  EXPECT_TRUE(targets(none(LookupOutcome::kNoData), found(records)).skipped.empty());
   records.push_back({100, 0, 5269, "more.example"});
-  const auto t = targets(none(Outcome::kNoData), found(records));
+  const auto t = targets(none(LookupOutcome::kNoData), found(records));
   EXPECT_EQ(t.list.size(), limits::kTargetsMax);
   ASSERT_EQ(t.skipped.size(), 1U);
   EXPECT_EQ(t.skipped[0].why.code, Code::kDnsTooMany);
@@ -137,7 +137,7 @@ TEST(Targets, weights_0_10_90_come_first_as_often_as_rfc_2782_says) {
   Seeded random(20260725);
   std::map<std::string, int> first;
   for (int i = 0; i < kDraws; ++i) {
-    ++first[order_targets(domain(), none(Outcome::kNoData), answer, kPorts, random).list.front().host];
+    ++first[order_targets(domain(), none(LookupOutcome::kNoData), answer, kPorts, random).list.front().host];
   }
   const std::map<std::string, double> odds{{"zero", 1.0 / 101}, {"ten", 10.0 / 101}, {"ninety", 90.0 / 101}};
   double chi_square = 0;
@@ -152,7 +152,7 @@ TEST(Targets, weights_0_10_90_come_first_as_often_as_rfc_2782_says) {
 TEST(Targets, all_weights_0_still_change_places_only_within_their_priority) {
   const auto answer = found({{0, 0, 5269, "a"}, {0, 0, 5269, "b"}, {1, 0, 5269, "c"}});
   for (std::uint64_t seed = 0; seed < 50; ++seed) {
-    const auto t = targets(none(Outcome::kNoData), answer, seed);
+    const auto t = targets(none(LookupOutcome::kNoData), answer, seed);
     ASSERT_EQ(t.list.size(), 3U);
     EXPECT_EQ(t.list[2].host, "c");
   }

@@ -19,7 +19,7 @@ std::string string_field(const json::object& object, std::string_view key) {
 Result<ControlQuestion> ControlQuestion::parse(std::string_view text) {
   boost::system::error_code ec;
   const json::value value = json::parse(text, ec);
-  if (ec || !value.is_object()) return {Code::kControlRefused, "the question is no JSON object"};
+  if (ec || !value.is_object()) return {Code::kControlRefused, "the question is not a JSON object"};
   const auto& object = value.get_object();
   return ControlQuestion{string_field(object, "ask"), string_field(object, "from"),
                          string_field(object, "to")};

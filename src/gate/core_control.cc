@@ -151,18 +151,21 @@ std::string Core::Impl::explain(const std::string& from, const std::string& to, 
   step("route", true, route);
   if (const auto* it = outward.map.find(pair); it != nullptr && !it->second.last_error.empty())
     step("last outward error", true, it->second.last_error);
-  if (const config::Served* served = policy.in_force->served_outward(pair.local)) {
+  const config::Served* served = policy.in_force->served_outward(pair.local);
+  if (served != nullptr && !out) {
     std::string servers;
     for (const auto& server : served->servers) servers += (servers.empty() ? "" : ", ") + server.text();
     const Pair internal{pair.remote, served->internal_name};
     const auto error = endpoint.last_error(internal);
     // Nothing is dialled for an explanation.
-    const char* known =
+    std::string known =
         endpoint.is_ready(internal) ? "a stream is open" : "not connected now, no failure is known";
-    step("internal server", !error,
-         error ? fmt::format("{}: {} {}", servers, code_row(error->code).sentence, shown(error->text))
-               : fmt::format("{}: {}", servers, known),
-         error ? code_row(error->code).name : std::string_view{});
+    const bool rests = error && !endpoint.may_dial(internal, now);
+    if (error)
+      known = fmt::format("{} {}{}", code_row(error->code).sentence, shown(error->text),
+                          rests ? "" : " (the next stanza dials again)");
+    step("internal server", !rests, servers + ": " + known,
+         rests ? code_row(error->code).name : std::string_view{});
   }
   return json::serialize(json::object{{"local", pair.local.ascii()},
                                       {"remote", pair.remote.ascii()},

@@ -8,6 +8,7 @@
 namespace sallyport::gate {
 
 Result<void> Core::Impl::check_inward(link::Received& received, Now now) {
+  if (draining) return Error{Code::kStreamShutdown, {}};
   const Pair& pair = received.pair();
   if (!received.validated) {
     auto stanza = inward.reader.read(received.stanza.xml());

@@ -162,7 +162,7 @@ class Endpoint {
   std::size_t waiting() const;
   std::size_t waiting_bytes() const;
   bool is_empty() const { return streams_.empty(); }
-  // Whether the peer of this stream has proved a domain. True for what is no stream here.
+  // Whether the peer of this stream has proved a domain. True for a connection that is not a stream here.
   bool is_proved(ConnId conn) const;
   // The peer's address; nothing when the connection is gone.
   std::optional<dns::SocketAddress> peer(ConnId conn) const;
@@ -174,6 +174,8 @@ class Endpoint {
   bool is_ready(const Pair& pair) const;
   // The last error of the pair's outgoing stream, while it is remembered.
   std::optional<Error> last_error(const Pair& pair) const;
+  // False during the back-off after a failure: what is sent to the pair is returned with the last error.
+  bool may_dial(const Pair& pair, Now now) const;
 
  private:
   struct Traffic {

@@ -116,4 +116,9 @@ std::optional<Error> Endpoint::last_error(const Pair& pair) const {
   return found == nullptr ? std::nullopt : found->second.redial.last_error();
 }
 
+bool Endpoint::may_dial(const Pair& pair, Now now) const {
+  const auto* found = outgoing_.map.find(pair);
+  return found == nullptr || found->second.redial.may_dial(now);
+}
+
 }  // namespace sallyport::gate

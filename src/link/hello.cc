@@ -15,7 +15,7 @@ std::optional<Result<std::string>> hello_instance(std::string_view bytes) {
   const auto f = frame::decode(**raw);
   if (!f) return Result<std::string>(f.error());
   const auto* hello = std::get_if<frame::Hello>(&*f);
-  if (hello == nullptr) return Result<std::string>(Error{Code::kLinkFrame, "the greeting is no HELLO"});
+  if (hello == nullptr) return Result<std::string>(Error{Code::kLinkFrame, "the greeting is not a HELLO"});
   return Result<std::string>(std::string(hello->instance));
 }
 

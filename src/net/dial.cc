@@ -29,10 +29,10 @@ void MostTelling::add(Error error) {
 }
 
 Error lookup_error(const dns::AddressAnswer& v6, const dns::AddressAnswer& v4, const std::string& host) {
-  for (const auto outcome : {dns::Outcome::kBogus, dns::Outcome::kFailure}) {
+  for (const auto outcome : {dns::LookupOutcome::kBogus, dns::LookupOutcome::kFailure}) {
     for (const auto* answer : {&v4, &v6}) {
       if (answer->outcome != outcome) continue;
-      const auto code = outcome == dns::Outcome::kBogus ? Code::kDnsBogus : Code::kDnsFailure;
+      const auto code = outcome == dns::LookupOutcome::kBogus ? Code::kDnsBogus : Code::kDnsFailure;
       return {code, host + ": " + answer->text};
     }
   }
@@ -156,8 +156,8 @@ asio::awaitable<std::optional<Dialled>> DnsDialer::try_host(const dns::Target& t
   }
   const bool late_six = !questions.is_done(six);
   const bool late_four = !questions.is_done(four);
-  if (questions.addresses(six).outcome == dns::Outcome::kBogus ||
-      questions.addresses(four).outcome == dns::Outcome::kBogus) {
+  if (questions.addresses(six).outcome == dns::LookupOutcome::kBogus ||
+      questions.addresses(four).outcome == dns::LookupOutcome::kBogus) {
     attempt.met.add(lookup_error(questions.addresses(six), questions.addresses(four), target.host));
     co_return std::nullopt;
   }

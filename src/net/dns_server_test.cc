@@ -385,12 +385,12 @@ TEST_F(WholeWayTest, libunbound_is_content_with_every_answer) {
   const auto nobody = questions.ask("nobody.corp.example", kA, deadline);
   finish(questions);
   EXPECT_EQ(questions.srv(outside).records.at(0), (dns::SrvRecord{0, 0, 5269, "core.corp.example"}));
-  EXPECT_EQ(questions.srv(direct).outcome, dns::Outcome::kNoData);
+  EXPECT_EQ(questions.srv(direct).outcome, dns::LookupOutcome::kNoData);
   EXPECT_EQ(questions.srv(inside).records.at(0).target, "xmpp.example.com");
   EXPECT_EQ(questions.addresses(core).ips.at(0).text(), "10.0.0.5");
-  EXPECT_EQ(questions.addresses(core_v6).outcome, dns::Outcome::kNoData);
+  EXPECT_EQ(questions.addresses(core_v6).outcome, dns::LookupOutcome::kNoData);
   EXPECT_EQ(questions.addresses(www).ips.at(0).text(), "192.0.2.7");
-  EXPECT_EQ(questions.addresses(nobody).outcome, dns::Outcome::kNoName);
+  EXPECT_EQ(questions.addresses(nobody).outcome, dns::LookupOutcome::kNoName);
 }
 
 TEST_F(WholeWayTest, what_does_not_fit_into_a_datagram_comes_over_tcp) {

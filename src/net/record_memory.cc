@@ -19,8 +19,8 @@ constexpr std::size_t kWaitingMax = 4;
 
 bool is_for_record(std::size_t size) { return size > kBlockBytesMin && size <= kBlockBytes; }
 
-struct Waiting {
-  ~Waiting() {
+struct WaitingLookups {
+  ~WaitingLookups() {
     while (count > 0) std::free(blocks[--count]);
     is_over = true;
   }
@@ -29,7 +29,7 @@ struct Waiting {
   // While the thread ends, OpenSSL may free memory after this is destroyed.
   bool is_over = false;
 };
-thread_local Waiting waiting;
+thread_local WaitingLookups waiting;
 
 }  // namespace
 

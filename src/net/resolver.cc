@@ -22,11 +22,11 @@ struct ResultEnd {
 };
 using Answer = std::unique_ptr<ub_result, ResultEnd>;
 
-dns::Outcome outcome(const ub_result& result) {
-  if (result.bogus != 0) return dns::Outcome::kBogus;
-  if (result.havedata != 0) return dns::Outcome::kFound;
-  if (result.nxdomain != 0) return dns::Outcome::kNoName;
-  return result.rcode == 0 ? dns::Outcome::kNoData : dns::Outcome::kFailure;
+dns::LookupOutcome outcome(const ub_result& result) {
+  if (result.bogus != 0) return dns::LookupOutcome::kBogus;
+  if (result.havedata != 0) return dns::LookupOutcome::kFound;
+  if (result.nxdomain != 0) return dns::LookupOutcome::kNoName;
+  return result.rcode == 0 ? dns::LookupOutcome::kNoData : dns::LookupOutcome::kFailure;
 }
 
 std::string outcome_text(const ub_result& result) {
@@ -38,7 +38,7 @@ std::string outcome_text(const ub_result& result) {
 
 // Parses each record with `parse`, up to `size_max` of them. When none can be parsed the answer is a failure.
 template <typename Record, typename Parse>
-std::vector<Record> read_records(const ub_result& result, std::size_t size_max, dns::Outcome& outcome,
+std::vector<Record> read_records(const ub_result& result, std::size_t size_max, dns::LookupOutcome& outcome,
                                  std::string& text, Parse parse) {
   std::vector<Record> out;
   std::size_t malformed = 0;
@@ -55,7 +55,7 @@ std::vector<Record> read_records(const ub_result& result, std::size_t size_max, 
   }
   if (malformed > 0) text += fmt::format("{} unreadable; ", malformed);
   if (left_out > 0) text += fmt::format("{} more than are looked at; ", left_out);
-  if (outcome == dns::Outcome::kFound && out.empty()) outcome = dns::Outcome::kFailure;
+  if (outcome == dns::LookupOutcome::kFound && out.empty()) outcome = dns::LookupOutcome::kFailure;
   return out;
 }
 

@@ -42,8 +42,8 @@ class Resolver : public std::enable_shared_from_this<Resolver> {
   struct Pending;
 
  public:
-  // Errors: kConfigValue (a server that is no IP address, an unusable name), kFileUnreadable (trust anchor,
-  // resolv.conf), kInternal.
+  // Errors: kConfigValue (a server that is not an IP address, an unusable name), kFileUnreadable (trust
+  // anchor, resolv.conf), kInternal.
   static Result<std::shared_ptr<Resolver>> make(asio::any_io_executor executor, const ResolverSetup& setup);
   // Ends libunbound's thread.
   ~Resolver();

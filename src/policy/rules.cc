@@ -53,7 +53,7 @@ struct Slot {
 };
 
 // The result of the rows of one pattern for one direction at one moment.
-struct Finding {
+struct RowsFound {
   const ListRow* allow = nullptr;
   const ListRow* deny = nullptr;
   const ListRow* expired = nullptr;          // an allow that would have decided
@@ -140,8 +140,8 @@ class Rules::Index {
     return (pattern.is_wildcard() ? below_ : exact_)[pattern.base()];
   }
   void add(Slot& slot, std::uint32_t row);
-  Finding look(const Slot& slot, Direction start, UnixTime now) const;
-  Verdict decide(const Finding& found, const xmpp::Domain& remote) const;
+  RowsFound look(const Slot& slot, Direction start, UnixTime now) const;
+  Verdict decide(const RowsFound& found, const xmpp::Domain& remote) const;
   Verdict refuse_unlisted(const xmpp::Domain& remote, const ListRow* expired,
                           const ListRow* other_direction) const;
 
@@ -165,8 +165,8 @@ void Rules::Index::add(Slot& slot, std::uint32_t added) {
   slot.rows.push_back(added);
 }
 
-Finding Rules::Index::look(const Slot& slot, Direction start, UnixTime now) const {
-  Finding found{.routed = slot.routed};
+RowsFound Rules::Index::look(const Slot& slot, Direction start, UnixTime now) const {
+  RowsFound found{.routed = slot.routed};
   for (const auto at : slot.rows) {
     const ListRow& row = set.lists[at];
     const ListRow** where = row.allow ? &found.allow : &found.deny;
@@ -180,7 +180,7 @@ Finding Rules::Index::look(const Slot& slot, Direction start, UnixTime now) cons
   return found;
 }
 
-Verdict Rules::Index::decide(const Finding& found, const xmpp::Domain& remote) const {
+Verdict Rules::Index::decide(const RowsFound& found, const xmpp::Domain& remote) const {
   if (found.deny) return {Error{Code::kPolicyDenied, remote.ascii()}, shown_row(*found.deny)};
   if (found.allow) return {{}, shown_row(*found.allow)};
   return {{}, "static route " + remote.ascii()};
@@ -202,12 +202,12 @@ Verdict Rules::Index::decide_direction(const xmpp::Domain& remote, Direction sta
   const std::string_view name = remote.ascii();
   const ListRow* expired = nullptr;
   const ListRow* other_direction = nullptr;
-  const auto note = [&](const Finding& found) {
+  const auto note = [&](const RowsFound& found) {
     if (!expired) expired = found.expired;
     if (!other_direction) other_direction = found.other_direction;
   };
   if (const auto at = exact_.find(name); at != exact_.end()) {
-    const Finding found = look(at->second, start, now);
+    const RowsFound found = look(at->second, start, now);
     if (found.decides()) return decide(found, remote);
     note(found);
   }
@@ -220,7 +220,7 @@ Verdict Rules::Index::decide_direction(const xmpp::Domain& remote, Direction sta
   for (auto up = parent(name); !up.empty(); up = parent(up)) {
     const auto at = below_.find(up);
     if (at == below_.end()) continue;
-    const Finding found = look(at->second, start, now);
+    const RowsFound found = look(at->second, start, now);
     if (found.decides()) return decide(found, remote);
     note(found);
   }

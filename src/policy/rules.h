@@ -117,8 +117,8 @@ class Rules {
   // local, remote is not an internal name, and either direction may initiate.
   Result<void> may_answer(const xmpp::Pair& pair, UnixTime now) const;
   // Returns whether an [[allow]] row or a static route names the domain exactly. The configuration rejects
-  // such a row for an internal name, so this domain is not one, even if `inside` is unknown (on an edge). A
-  // wildcard does not prove that: internal names may be below it.
+  // such a row for an internal name, so this domain is not one, even if `internal_names` is unknown (on an
+  // edge). A wildcard does not prove that: internal names may be below it.
   bool names_exactly(const xmpp::Domain& remote) const;
   // Returns the settings of [federation], overridden by the most specific [[peer]] row. Less than required
   // TLS counts only in an exact row that itself has authenticate = "dialback" (the configuration accepts no

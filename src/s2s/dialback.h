@@ -30,8 +30,8 @@ struct DialbackElement {
   std::string condition;  // kError only: RFC 6120 8.3.3 condition, empty if the peer gave none
   std::string text;       // kError only: for people, may be empty
 
-  // Errors: kStreamHeaderInvalid where from or to is absent or no domain; kStreamOrder where it is no such
-  // element; kDialbackMalformed for an unknown type, and an id or key that is absent or over its limit.
+  // Errors: kStreamHeaderInvalid where from or to is absent or not a domain; kStreamOrder for any
+  // other element; kDialbackMalformed for an unknown type, and an id or key that is absent or over its limit.
   static Result<DialbackElement> parse(const xmpp::Element& element);
   std::string xml() const;
 };

@@ -1,8 +1,8 @@
 // Guesses from the first bytes of a connection which domain its stream is for; the guess decides which shard
 // carries it (docs/shards.md "A shard is a whole node").
 //
-// This is no parser. A wrong or missing hint makes a stream run in another thread and changes nothing else,
-// so it looks for one attribute only; any bytes are harmless.
+// This is not a parser. A wrong or missing hint makes a stream run in another thread and changes nothing
+// else, so it looks for one attribute only; any bytes are harmless.
 #pragma once
 
 #include <cstddef>

@@ -20,7 +20,7 @@ bool is_domain(std::string_view text, const xmpp::Domain& domain) {
   return parsed && *parsed == domain;
 }
 
-// RFC 9525 6.3. An IA5String: a name with other bytes is no DNS-ID.
+// RFC 9525 6.3. An IA5String: a name with other bytes is not a DNS-ID.
 bool dns_id_names(std::string_view presented, const xmpp::Domain& domain) {
   if (!is_ascii(presented)) return false;
   if (!presented.starts_with("*.")) return is_domain(presented, domain);

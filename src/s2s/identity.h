@@ -51,7 +51,7 @@ class PeerProof {
 
 // Whether a trusted chain names the domain: DNS-ID, SRV-ID `_xmpp-server`, or XmppAddr
 // (RFC 6120 13.7.1.2, RFC 9525 6.3: one `*` as the whole left-most label, matching exactly one
-// label; comparison in A-label form). Names that are no domains count for nothing. Errors: the chain's;
+// label; comparison in A-label form). Names that are not domains are ignored. Errors: the chain's;
 // kTlsNameMismatch with the names found; kTlsUntrusted for more than limits::kCertificateNamesMax of them.
 Result<void> certificate_names_domain(const TlsFacts& facts, const xmpp::Domain& domain);
 

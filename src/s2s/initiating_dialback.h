@@ -49,7 +49,7 @@ class InitiatingDialback {
 
   // Negotiation has ended: pairs and questions that waited begin.
   void start(const Negotiated& negotiated);
-  // `<db:result/>` or `<db:verify/>`. A stream error where it is no answer, or no answer to what we asked
+  // `<db:result/>` or `<db:verify/>`. A stream error where it is not an answer, or not one to what we asked
   // (XEP-0220 2.1.1; CVE-2012-3525).
   void handle_element(const xmpp::Element& element);
   // The stream has ended with `error`: every pair that waits fails, and every question is answered.

@@ -28,7 +28,7 @@ struct StanzaReceived {
   // stanza whom its loss here does not concern.
   std::optional<std::uint32_t> number;
 };
-// A stanza of a proved pair that cannot be moved: it is no stanza from or for anybody, or check_again ended
+// A stanza of a proved pair that cannot be moved: it has no valid sender or recipient, or check_again ended
 // its pair while others live on this stream. To be answered with stanza.error, where its sender can be, and
 // never on this stream.
 struct StanzaRejected {

@@ -12,6 +12,7 @@ import sys
 import citations
 import limits_page
 import members
+import type_names
 
 # CMakeLists.txt says which layers each layer uses; it uses what those use, too, and includes nothing else.
 USES = {}
@@ -242,6 +243,10 @@ def main(arguments):
         print(f"{page}:{line}: {what}")
         count += 1
     for path, line, what in citations.check_citations(root, paths):
+        print(f"{path}:{line}: {what}")
+        count += 1
+    sources = [p for p in paths if layer_of(p) and p.suffix in {".cc", ".h"} and not is_test(p)]
+    for path, line, what in type_names.check_type_names({str(p): (root / p).read_text() for p in sources}):
         print(f"{path}:{line}: {what}")
         count += 1
     for line, what in check_codes(root):

@@ -12,6 +12,7 @@ import unittest
 import citations
 import limits_page
 import tidy
+import type_names
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -28,6 +29,16 @@ def load_codes():
     sys.dont_write_bytecode = True
     loader.exec_module(module)
     return module
+
+
+class TypeNames(unittest.TestCase):
+    def test_two_types_of_one_name_are_found_and_nested_ones_and_frames_are_not(self):
+        again = [what for *_, what in type_names.check_type_names({
+            "src/a/a.h": "struct Once {\n  struct Part {};\n};\nclass Twice final : public Once {\n};\n",
+            "src/b/b.cc": "namespace {\nenum class Twice : int { kNone };\n}\nusing Once = int;\nstruct Part;\n",
+            "src/b/b.h": "using Once = int;\n", "src/link/frame.h": "struct Once {\n};\n"})]
+        self.assertEqual(again, ["Twice is the name of a type in src/a/a.h:4, too",
+                                 "Once is the name of a type in src/a/a.h:1, too"])
 
 
 class Layering(unittest.TestCase):
