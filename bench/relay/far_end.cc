@@ -1,5 +1,7 @@
 #include "far_end.h"
 
+#include <algorithm>
+
 namespace bench {
 namespace {
 
@@ -40,10 +42,22 @@ void FarEnd::secured() {
 void FarEnd::hear(std::string_view bytes) {
   if (ready_) {
     marks_.scan(bytes, [this](std::uint32_t, std::uint32_t) { ++stanzas_; });
+    acknowledge(bytes);
     return;
   }
   heard_ += bytes;
   answer();
+}
+
+// Stream management (XEP-0198). `<enable/>` and `<r/>` may come in two parts.
+void FarEnd::acknowledge(std::string_view bytes) {
+  if (!accepting_) return;
+  constexpr std::string_view kEnable = "<enable xmlns='urn:xmpp:sm:3'/>", kAsk = "<r xmlns='urn:xmpp:sm:3'/>";
+  heard_ += bytes.substr(bytes.size() - std::min(bytes.size(), kEnable.size()));
+  if (bytes.find(kEnable) != bytes.npos || passed(kEnable)) out_ += "<enabled xmlns='urn:xmpp:sm:3'/>";
+  if (bytes.find(kAsk) != bytes.npos || passed(kAsk))
+    out_ += "<a xmlns='urn:xmpp:sm:3' h='" + std::to_string(stanzas_) + "'/>";
+  heard_.erase(0, heard_.size() - std::min(heard_.size(), kEnable.size()));
 }
 
 void FarEnd::answer() {
@@ -75,7 +89,7 @@ void FarEnd::answer() {
       out_ +=
           "<stream:features><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>EXTERNAL"
           "</mechanism></mechanisms></stream:features>";
-    if (authenticated_) out_ += "<stream:features/>";
+    if (authenticated_) out_ += "<stream:features><sm xmlns='urn:xmpp:sm:3'/></stream:features>";
     ready_ = authenticated_;
   }
   if (!secure_ && passed("<starttls")) out_ += "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";

@@ -28,6 +28,7 @@ class FarEnd {
 
  private:
   void answer();
+  void acknowledge(std::string_view bytes);
   void say_header();
   bool passed(std::string_view word);
 

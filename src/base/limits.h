@@ -107,11 +107,17 @@ inline constexpr auto kDoubtTick = 50ms;
 // Bytes that one stream may hold for that reason, beside one stanza: half of kChannelWindowInitialBytes, so
 // that the sender of a channel whose window was never raised can go on.
 inline constexpr std::size_t kDoubtStreamBytesMax = 32 * 1024;
-// Bytes that all streams of a role may hold for that reason; above it the oldest count as delivered earlier.
-// They are taken from kLinkCreditBytes meanwhile, of which this is a small part.
+// Bytes that all streams of a role may hold for that reason, a small part of kLinkCreditBytes; above it the
+// oldest count as delivered earlier.
 inline constexpr std::size_t kDoubtBytesMax = 4 * 1024 * 1024;
-// A peer that was asked and acknowledges nothing (XEP-0198) for so long counts as dead.
-inline constexpr auto kAckTimeout = 60s;
+// A peer that has acknowledged before, by XEP-0198 or by an answer to a ping, and does not when it is asked.
+inline constexpr auto kAckTimeout = 30s;
+// A pair's pings (gate/ping_acks.h): the time for an answer and the number of pings before it falls back, the
+// least time between two, and how long a pair that fell back is not asked again.
+inline constexpr auto kPingTimeout = 10s;
+inline constexpr std::size_t kPingTries = 2;
+inline constexpr auto kPingInterval = 1s;
+inline constexpr auto kPingRetry = 1h;
 // An answer to a peer's request (XEP-0198 4) waits this long at most for stanzas that are not settled yet.
 inline constexpr auto kAckAnswerDelay = 1s;
 // RFC 6120 13.12: the least `max-bytes` (XEP-0478) to be announced; a smaller one is obeyed and logged.
@@ -387,15 +393,14 @@ inline constexpr auto kStopTimeout = 500ms;
 // --- minting (a private CA signs one certificate per remote domain)
 inline constexpr auto kMintedLifetime = 24h * 7;
 inline constexpr std::size_t kMintedCacheMax = 4'096;
-// One certificate takes 0.3 ms at most with the authority that a core makes (P-256), 0.6 ms with RSA-2048: at
-// this rate 6 to 12 % of a CPU; a restarted internal server that dials 2,000 domains is served within 20 s.
-// An RSA-4096 key signs in 5 ms: an authority with a key of more than 3072 bits mints a quarter of these.
+// A certificate takes 0.3 ms with a P-256 authority, 0.6 ms with RSA-2048: 6 to 12 % of a CPU. An authority
+// with a key of more than 3072 bits, which signs in 5 ms, mints a quarter of these.
 inline constexpr std::size_t kMintsPerSecondMax = 200;
 inline constexpr std::size_t kMintsSlowKeyPart = 4;
 
 // --- TLS and sockets
-// A certificate chain on the wire, a peer's or one of ours: four RSA-4096 certificates with a hundred names
-// each are smaller; part of the cost of an unauthenticated peer (THREATS C3).
+// A certificate chain on the wire (THREATS C3): four RSA-4096 certificates with a hundred names each are
+// less.
 inline constexpr std::size_t kCertificateChainBytesMax = 32 * 1024;
 // Certificates between a peer's and its root; public chains have two or three.
 inline constexpr int kCertificateDepthMax = 8;
@@ -405,8 +410,7 @@ inline constexpr std::size_t kTrustBytesMax = 4 * 1024 * 1024;
 inline constexpr auto kCertificateExpiryWarning = 24h * 14;
 // A peer that reads none of the waiting bytes for this long is lost (THREATS C5).
 inline constexpr auto kWriteStallTimeout = 60s;
-// A connection without traffic is probed after this long, so that one whose other end vanished is found
-// although nothing is written to it; it is lost after three probes without an answer.
+// A connection without traffic is probed after this long, and lost after three probes without an answer.
 inline constexpr auto kProbeAfter = 60s;
 inline constexpr auto kProbeEvery = 20s;
 inline constexpr int kProbesMax = 3;
@@ -423,11 +427,9 @@ inline constexpr std::size_t kTraversalHandshakesPerAddressMax = 8;
 inline constexpr auto kLinkTlsTimeout = 5s;
 // Connections that the kernel accepts before we take them.
 inline constexpr int kListenBacklog = 511;
-// Ciphertext that waits for one socket: one write, and room for the answers to key updates (RFC 8446 4.6.3),
-// which a peer may request without ever reading one.
+// Ciphertext that waits for one socket: one write, and the answers to key updates (RFC 8446 4.6.3).
 inline constexpr std::size_t kSealedBytesMax = 2 * kWriteBytes;
-// A node that has been idle for this long handles the next event at once, because no other event is ready
-// that could share a write with it.
+// A node that has been idle for this long handles the next event at once: no other could share its write.
 inline constexpr auto kQuietAfter = 200us;
 // When no file descriptor is left, the listeners do not accept for this long.
 inline constexpr auto kAcceptRest = 100ms;

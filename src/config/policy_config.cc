@@ -15,8 +15,10 @@ namespace sallyport::config {
 namespace {
 
 using policy::Authenticate;
+using policy::Confirm;
 using policy::Direction;
 using policy::DomainPattern;
+using policy::OnDoubt;
 using policy::Privacy;
 using policy::TlsRule;
 
@@ -206,6 +208,10 @@ class PolicyReader {
       const auto tls = table.choice<TlsRule>(
           "tls",
           {{"required", TlsRule::kRequired}, {"optional", TlsRule::kOptional}, {"none", TlsRule::kNone}});
+      const auto confirm = table.choice<Confirm>(
+          "confirm", {{"auto", Confirm::kAuto}, {"ack", Confirm::kAck}, {"none", Confirm::kNone}});
+      const auto on_doubt =
+          table.choice<OnDoubt>("on_doubt", {{"resend", OnDoubt::kResend}, {"answer", OnDoubt::kAnswer}});
       table.finish();
       if (!domain) continue;
       check_tls(table, *domain, authenticate, tls);
@@ -218,11 +224,11 @@ class PolicyReader {
         findings_.warn(
             table.place(), Code::kConfigNoEffect,
             fmt::format("[[peer]] `{}` has no effect: internal names are never remote", domain->text()));
-      } else if (!authenticate && !tls) {
+      } else if (!authenticate && !tls && !confirm && !on_doubt) {
         findings_.warn(table.place(), Code::kConfigNoEffect,
                        fmt::format("[[peer]] `{}` has no effect: it sets nothing", domain->text()));
       }
-      config_.rules.peers.push_back({*domain, authenticate, tls, table.place().line});
+      config_.rules.peers.push_back({*domain, authenticate, tls, confirm, on_doubt, table.place().line});
     }
   }
 

@@ -82,6 +82,11 @@ std::string settings_of(const policy::PeerRow& row) {
   std::string out;
   if (row.authenticate) out = fmt::format("authenticate = {}", authenticate_name(*row.authenticate));
   if (row.tls) out += fmt::format("{}tls = {}", out.empty() ? "" : ", ", tls_name(*row.tls));
+  const auto add = [&out](std::string_view key, std::string_view value) {
+    out += fmt::format("{}{} = {}", out.empty() ? "" : ", ", key, value);
+  };
+  if (row.confirm) add("confirm", policy::confirm_name(*row.confirm));
+  if (row.on_doubt) add("on_doubt", policy::on_doubt_name(*row.on_doubt));
   return out.empty() ? "nothing set" : out;
 }
 

@@ -15,6 +15,8 @@ using policy::RuleSet;
 
 // Increase whenever the format changes: an edge rejects a push that it cannot read completely.
 constexpr std::uint8_t kVersion = 1;
+// The first version in which a [[peer]] row has `confirm` and `on_doubt`.
+constexpr std::uint8_t kVersionConfirm = 2;
 // Encodes an absent optional enumerator.
 constexpr std::uint8_t kAbsent = 0xff;
 
@@ -49,11 +51,24 @@ void append_row(Appender& out, const ListRow& row) {
 
 void append_row(Appender& out, const xmpp::Domain& row) { out.string(row.ascii()); }
 
-void append_row(Appender& out, const PeerRow& row) {
-  out.string(row.domain.text());
-  out.u8(byte_of(row.authenticate));
-  out.u8(byte_of(row.tls));
-  out.varint(row.line);
+void append_peers(Appender& out, const std::vector<PeerRow>& rows, std::uint8_t version) {
+  out.varint(rows.size());
+  for (const PeerRow& row : rows) {
+    out.string(row.domain.text());
+    out.u8(byte_of(row.authenticate));
+    out.u8(byte_of(row.tls));
+    if (version >= kVersionConfirm) {
+      out.u8(byte_of(row.confirm));
+      out.u8(byte_of(row.on_doubt));
+    }
+    out.varint(row.line);
+  }
+}
+
+// Written in the lowest version that has all that the rules set: an edge of an earlier release reads it.
+std::uint8_t version_of(const RuleSet& rules) {
+  const auto sets = [](const PeerRow& row) { return row.confirm || row.on_doubt; };
+  return std::ranges::any_of(rules.peers, sets) ? kVersionConfirm : kVersion;
 }
 
 void append_row(Appender& out, const route::StaticRoute& row) {
@@ -210,12 +225,17 @@ std::optional<ListRow> read_list_row(Decoder& in) {
 
 std::optional<xmpp::Domain> read_domain(Decoder& in) { return in.domain(); }
 
+template <std::uint8_t version>
 std::optional<PeerRow> read_peer(Decoder& in) {
   auto domain = in.pattern();
   if (!domain) return std::nullopt;
   PeerRow row{.domain = *std::move(domain)};
   row.authenticate = in.optional_enumerator(policy::Authenticate::kDialback);
   row.tls = in.optional_enumerator(policy::TlsRule::kNone);
+  if constexpr (version >= kVersionConfirm) {
+    row.confirm = in.optional_enumerator(policy::Confirm::kNone);
+    row.on_doubt = in.optional_enumerator(policy::OnDoubt::kAnswer);
+  }
   row.line = in.line();
   return row;
 }
@@ -247,14 +267,15 @@ std::string PushView::encode() const {
   std::string bytes;
   bytes.reserve(bytes_max(*this));
   Appender out(bytes);
-  out.u8(kVersion);
+  const std::uint8_t version = version_of(rules);
+  out.u8(version);
   out.u64(generation);
   out.raw({reinterpret_cast<const char*>(policy_sha256.data()), policy_sha256.size()});
   append_head(out, rules);
   append_rows(out, rules.local);
   append_rows(out, rules.lists);
   append_rows(out, rules.routed);
-  append_rows(out, rules.peers);
+  append_peers(out, rules.peers, version);
   append_rows(out, routes);
   out.string(trusted_ca);
   append_rows(out, certificates);
@@ -264,7 +285,9 @@ std::string PushView::encode() const {
 Result<Push> Push::decode(std::string_view bytes) {
   if (bytes.size() > limits::kPushBytesMax) return Error{Code::kLinkFrame, "a push larger than the limit"};
   Decoder in(bytes);
-  if (in.u8() != kVersion) return Error{Code::kLinkFrame, "a push of an unknown version"};
+  const std::uint8_t version = in.u8();
+  if (version != kVersion && version != kVersionConfirm)
+    return Error{Code::kLinkFrame, "a push of an unknown version"};
   Push push;
   push.generation = in.u64();
   for (auto& byte : push.policy_sha256) byte = in.u8();
@@ -274,11 +297,12 @@ Result<Push> Push::decode(std::string_view bytes) {
   push.rules.local = in.rows<LocalName>(limits::kPolicyRowsMax, read_local);
   push.rules.lists = in.rows<ListRow>(limits::kPolicyRowsMax, read_list_row);
   push.rules.routed = in.rows<xmpp::Domain>(limits::kPolicyRowsMax, read_domain);
-  push.rules.peers = in.rows<PeerRow>(limits::kPolicyRowsMax, read_peer);
+  push.rules.peers = in.rows<PeerRow>(
+      limits::kPolicyRowsMax, version >= kVersionConfirm ? read_peer<kVersionConfirm> : read_peer<kVersion>);
   push.routes = in.rows<route::StaticRoute>(limits::kPolicyRowsMax, read_route);
   push.trusted_ca = in.string();
   push.certificates = in.rows<CertificatePem>(limits::kCertificatesMax, read_certificate);
-  if (!in.at_end())
+  if (!in.at_end() || version != version_of(push.rules))
     return Error{Code::kLinkFrame, "a push that is truncated or not in the form of its version"};
   return push;
 }

@@ -203,10 +203,12 @@ std::string show_status(const json::object& answer) {
 }
 
 std::string show_connections(const json::object& answer) {
-  std::vector<std::string> names{"local",  "remote", "direction", "face",    "peer",  "phase",     "tls",
-                                 "cipher", "method", "since",     "stanzas", "bytes", "last_error"};
-  std::vector<std::string> heading{"LOCAL",  "REMOTE",    "DIR",   "FACE",    "PEER",  "PHASE",     "TLS",
-                                   "CIPHER", "PROVED BY", "SINCE", "STANZAS", "BYTES", "LAST ERROR"};
+  std::vector<std::string> names{"local", "remote",  "direction", "face",      "peer",
+                                 "phase", "tls",     "cipher",    "method",    "confirmed_by",
+                                 "since", "stanzas", "bytes",     "last_error"};
+  std::vector<std::string> heading{"LOCAL", "REMOTE",  "DIR",    "FACE",      "PEER",
+                                   "PHASE", "TLS",     "CIPHER", "PROVED BY", "CONFIRMED BY",
+                                   "SINCE", "STANZAS", "BYTES",  "LAST ERROR"};
   const json::array& rows = list_at(answer, "connections");
   if (!rows.empty() && rows.front().is_object() && rows.front().get_object().contains("shard")) {
     heading.insert(heading.end() - 1, "SHARD");

@@ -51,6 +51,7 @@ json::array connection_rows(const Endpoint& endpoint, std::string_view face, boo
     object["tls"] = row.tls;
     object["cipher"] = row.cipher;
     object["method"] = row.method;
+    if (outgoing) object["confirmed_by"] = row.confirmed_by;
     if (row.since.time_since_epoch().count() != 0) object["since"] = rfc3339(row.since);
     object["stanzas"] = row.stanzas;
     object["bytes"] = row.bytes;
@@ -91,6 +92,8 @@ json::object rules_object(const policy::RuleSet& rules) {
       entry["tls"] = *peer.tls == policy::TlsRule::kRequired   ? "required"
                      : *peer.tls == policy::TlsRule::kOptional ? "optional"
                                                                : "none";
+    if (peer.confirm) entry["confirm"] = policy::confirm_name(*peer.confirm);
+    if (peer.on_doubt) entry["on_doubt"] = policy::on_doubt_name(*peer.on_doubt);
     peers.push_back(std::move(entry));
   }
   object["peers"] = std::move(peers);

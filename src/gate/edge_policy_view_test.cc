@@ -25,8 +25,10 @@ config::Push pushed() {
   push.rules.routed = {domain("routed.example")};
   push.routes = {{domain("routed.example"), *route::HostPort::parse("198.51.100.7:5270"), 0, false, 1},
                  {domain("partner.example"), *route::HostPort::parse("xmpp.partner.example"), 0, true, 2}};
-  push.rules.peers = {{*policy::DomainPattern::parse("old.example"), policy::Authenticate::kDialback,
-                       policy::TlsRule::kOptional, 4}};
+  push.rules.peers = {{.domain = *policy::DomainPattern::parse("old.example"),
+                       .authenticate = policy::Authenticate::kDialback,
+                       .tls = policy::TlsRule::kOptional,
+                       .line = 4}};
   return push;
 }
 

@@ -168,7 +168,11 @@ void Endpoint::handle_timeout(Now now) {
     if (stream == nullptr) continue;
     stream->timer.reset();
     if (auto* in = stream->in()) in->handle_timeout(now.mono);
-    if (auto* out = stream->out()) out->handle_timeout(now.mono);
+    if (auto* out = stream->out()) {
+      out->handle_timeout(now.mono);
+      Outgoing* sends = outgoing_of(conn, *stream);
+      if (sends != nullptr && sends->ready && !ping_if_due(*sends, *stream, now)) continue;
+    }
     after(conn, now);
   }
   if (policy_.epoch.poll_timeout()) {
@@ -321,7 +325,13 @@ void Endpoint::flush(ConnId conn, Stream& stream) {
 void Endpoint::set_timer(ConnId conn, Stream& stream) {
   std::optional<Time> next;
   if (auto* in = stream.in()) next = in->poll_timeout();
-  if (auto* out = stream.out()) next = out->poll_timeout();
+  if (auto* out = stream.out()) {
+    next = out->poll_timeout();
+    const Outgoing* sends =
+        out->confirmed_by() == s2s::ConfirmedBy::kAcks ? nullptr : outgoing_of(conn, stream);
+    if (const auto ping = sends != nullptr ? sends->pings.poll_timeout() : std::nullopt)
+      next = next ? std::min(*next, *ping) : *ping;
+  }
   // A timer that is too early is left alone: the stream looks again when it fires, which is cheaper than
   // moving it with every byte.
   if (!next || (stream.timer && *stream.timer <= *next)) return;

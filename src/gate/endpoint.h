@@ -27,6 +27,7 @@
 #include "gate/doubts.h"
 #include "gate/event.h"
 #include "gate/outbox.h"
+#include "gate/ping_acks.h"
 #include "gate/policy_epoch.h"
 #include "gate/policy_view.h"
 #include "gate/redial.h"
@@ -80,6 +81,7 @@ struct ConnectionRow {
   std::string tls;
   std::string cipher;
   std::string method;
+  std::string confirmed_by;  // outgoing, once it is known: "ack", "ping" or "none"
   UnixTime since{};
   std::uint64_t stanzas = 0;
   std::uint64_t bytes = 0;
@@ -92,8 +94,9 @@ struct EndpointCounters {
   std::uint64_t bytes_in = 0;
   std::uint64_t bytes_out = 0;
   std::uint64_t refused_streams = 0;
-  std::uint64_t sent_again = 0;  // not acknowledged on a stream that ended: the peer may get them twice
+  std::uint64_t sent_again = 0;  // not confirmed on a stream that ended: the peer may get them twice
   std::uint64_t uncertain = 0;  // DESIGN invariant 6: written to a stream that ended before anyone could know
+  std::uint64_t fell_back = 0;  // pairs whose pings had no answer
 };
 
 class Endpoint {
@@ -139,7 +142,7 @@ class Endpoint {
   void hold(ConnId conn, bool on);
   // Policy changed: each stream checks its pairs again (gate/policy_epoch.h).
   void check_again(Now now);
-  // Ends every stream; stanzas that wait are returned with the reason.
+  // Ends every stream at once; stanzas that wait are returned with the reason.
   void close_all(const Error& reason, Now now);
   // The same, but a stream on which stanzas are not acknowledged yet is closed when they are; until then no
   // more is read from one that we accepted.
@@ -217,6 +220,7 @@ class Endpoint {
     bool awaits_dial = false;  // a stream is opened when there is a place for it
     std::optional<ConnId> conn;
     std::optional<s2s::PeerProof> ready;
+    PingAcks pings;
   };
   // The pairs that something is remembered of; bounded.
   struct OutgoingPairs {
@@ -294,11 +298,26 @@ class Endpoint {
   bool write(const s2s::PeerProof& proof, Outgoing& out, Stream& stream, Queued& queued, Now now);
   Outgoing* outgoing_of(ConnId conn, const Stream& stream);
   void outgoing_ended(ConnId conn, Stream& stream, const std::optional<Error>& error, Now now);
+
+  // endpoint_confirm.cc: what the peer of a pair has read
+  void begin_confirming(const Pair& pair, Outgoing& out, Stream& stream);
+  // So much is in flight that the next ping does not wait for its interval.
+  static bool presses(const Stream& stream) {
+    return std::get<s2s::Outbound>(stream.machine).bytes_in_flight() >= limits::kDoubtStreamBytesMax;
+  }
+  // A stanza was written, or time has passed: writes a ping, or falls back, where that is due. Returns false
+  // when the stream has ended by that.
+  bool ping_if_due(Outgoing& out, Stream& stream, Now now);
+  // Whether the stanza answers a ping of this endpoint. Then no role learns of it.
+  bool take_ping_answer(const s2s::StanzaReceived& received, Now now);
+  // ConnectionRow::confirmed_by.
+  std::string confirmed_by(const Stream& stream) const;
   void confirm_due(Now now);
+  void send_again(const Pair& pair, Outgoing& out, std::size_t count, const std::optional<Error>& error,
+                  Now now);
   void deliver(const Queued& queued) {
     if (queued.ticket != 0) emit(StanzaDelivered{queued.ticket});
   }
-  void send_again(const Pair& pair, Outgoing& out, std::size_t count, const std::optional<Error>& error);
   void return_all(Outgoing& out, const Error& error);
   void return_lost();
   void give_back(Queued& queued, const Error& error);

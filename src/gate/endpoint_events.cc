@@ -76,7 +76,11 @@ bool Endpoint::on(ConnId, Stream& stream, s2s::PairRefused&& refused, Now) {
   return true;
 }
 
-bool Endpoint::on(ConnId conn, Stream& stream, s2s::StanzaReceived&& received, Now) {
+bool Endpoint::on(ConnId conn, Stream& stream, s2s::StanzaReceived&& received, Now now) {
+  if (take_ping_answer(received, now)) {
+    if (received.number) stream.in()->acknowledge(*received.number);
+    return true;
+  }
   const std::size_t size = received.stanza.xml().size();
   ++counters_.stanzas_in;
   counters_.bytes_in += size;
@@ -123,6 +127,7 @@ bool Endpoint::on(ConnId conn, Stream& stream, s2s::PairReady&& ready, Now now) 
     setup_.log.log(std::move(small));
   }
   emit(On<s2s::PairReady>{conn, std::move(ready)});
+  begin_confirming(*stream.target, *out, stream);
   write_queue(*stream.target, *out, now);
   open_waiting(now);
   return true;
@@ -140,63 +145,6 @@ bool Endpoint::on(ConnId conn, Stream&, s2s::Verified&& verified, Now now) {
   verifier_.handle_answer(conn, verified.pair, verified.stream_id, std::move(verified.answer));
   handle_verifier(now);
   return true;
-}
-
-bool Endpoint::on(ConnId conn, Stream&, s2s::InDoubt&& doubt, Now now) {
-  doubts_.add(conn, doubt, now.mono);
-  confirm_due(now);
-  return true;
-}
-
-bool Endpoint::on(ConnId, Stream& stream, s2s::Delivered&& delivered, Now) {
-  doubts_.release(delivered.bytes);
-  Outbox& box = outgoing_.map.find(*stream.target)->second.box;
-  for (std::size_t left = delivered.count; left > 0; --left) deliver(box.take_oldest_sent());
-  return true;
-}
-
-// A stanza that no one can have read goes back to the head of the queue. The others count as delivered, but
-// where the peer ended the stream with an error, it may have stopped reading at any of them, and their
-// senders are told. Presence is never answered: an error for it may end a subscription, or put an occupant
-// out of a room.
-bool Endpoint::on(ConnId conn, Stream& stream, s2s::SendEnded&& ended, Now) {
-  doubts_.release(ended.doubted_bytes);
-  counters_.uncertain += ended.uncertain;
-  Outgoing* out = outgoing_of(conn, stream);
-  // The pair has ended here before, and with it what was in flight.
-  if (out == nullptr) return true;
-  for (std::size_t left = ended.unsent; left > 0; --left)
-    outboxes_.put_front(*stream.target, out->box, out->box.take_newest_sent());
-  send_again(*stream.target, *out, ended.unacknowledged, ended.peer_error);
-  while (out->box.in_flight() > 0) {
-    Queued queued = out->box.take_oldest_sent();
-    if (ended.peer_error && queued.stanza.kind() != xmpp::StanzaKind::kPresence) {
-      give_back(queued, {Code::kDeliveryUncertain, ended.peer_error->text});
-    } else {
-      deliver(queued);
-    }
-  }
-  return true;
-}
-
-// The peer acknowledges stanzas, and has not acknowledged the last `count` of those in flight: messages and
-// presence are sent again, once, ahead of what waits. A request is not, because its effect could be had
-// twice; its sender is told that nothing is known.
-void Endpoint::send_again(const Pair& pair, Outgoing& out, std::size_t count,
-                          const std::optional<Error>& error) {
-  std::vector<Queued> answered;
-  for (; count > 0; --count) {
-    Queued queued = out.box.take_newest_sent();
-    const bool may_repeat = queued.stanza.kind() != xmpp::StanzaKind::kIq;
-    if (may_repeat && !std::exchange(queued.sent_again, true)) {
-      ++counters_.sent_again;
-      outboxes_.put_front(pair, out.box, std::move(queued));
-    } else {
-      answered.push_back(std::move(queued));
-    }
-  }
-  for (auto it = answered.rbegin(); it != answered.rend(); ++it)
-    give_back(*it, {Code::kDeliveryUncertain, error ? error->text : std::string()});
 }
 
 // --- what all have in common

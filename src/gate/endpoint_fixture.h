@@ -19,6 +19,8 @@ class OpenPolicy : public PolicyView, public Random, public LogSink {
   policy::PeerRules rules(const Pair&) const override {
     policy::PeerRules rules;
     rules.address_proves = true;
+    rules.confirm = confirm;
+    rules.on_doubt = on_doubt;
     return rules;
   }
   policy::TlsRule minimum_tls(const xmpp::Domain&, const std::optional<xmpp::Domain>&) const override {
@@ -31,6 +33,8 @@ class OpenPolicy : public PolicyView, public Random, public LogSink {
 
   std::vector<LogEvent> events;
   bool internal = false;
+  policy::Confirm confirm = policy::Confirm::kNone;
+  policy::OnDoubt on_doubt = policy::OnDoubt::kResend;
 };
 
 // The server of far.example, as the endpoint's last dial finds it.

@@ -19,7 +19,11 @@ void Endpoint::send(const Pair& pair, xmpp::Stanza stanza, Ticket ticket, Now no
   Queued queued{std::move(stanza), ticket, now.mono + limits::kDeliveryTimeout};
   if (out.ready && out.box.empty()) {
     Stream& stream = *find(*out.conn);
-    if (stream.checked == policy_.epoch.current() && write(*out.ready, out, stream, queued, now)) return;
+    const bool all_asked = out.pings.is_all_asked();
+    if (stream.checked == policy_.epoch.current() && write(*out.ready, out, stream, queued, now)) {
+      if (all_asked || presses(stream)) ping_if_due(out, stream, now);
+      return;
+    }
   }
   const bool has_room = outboxes_.push(key, out.box, queued);
   return_lost();
@@ -81,8 +85,10 @@ void Endpoint::write_queue(const Pair& pair, Outgoing& out, Now now) {
   while (!out.box.empty() && !stream.out()->is_full()) {
     Queued queued = outboxes_.pop(out.box);
     if (write(*out.ready, out, stream, queued, now)) continue;
-    return outboxes_.put_front(pair, out.box, std::move(queued));
+    outboxes_.put_front(pair, out.box, std::move(queued));
+    break;
   }
+  ping_if_due(out, stream, now);
 }
 
 // False, and `queued` untouched, where the stream takes nothing more now: it is full, or closing, and its end
@@ -101,6 +107,7 @@ bool Endpoint::write(const s2s::PeerProof& proof, Outgoing& out, Stream& stream,
   counters_.bytes_out += size;
   count(stream, proof.pair(), size);
   out.box.sent(std::move(queued));
+  out.pings.note_stanza();
   return true;
 }
 
@@ -132,15 +139,6 @@ void Endpoint::outgoing_ended(ConnId conn, Stream& stream, const std::optional<E
   }
 }
 
-void Endpoint::confirm_due(Now now) {
-  while (const auto due = doubts_.poll(now.mono)) {
-    Stream* stream = find(due->conn);
-    if (stream == nullptr || stream->out() == nullptr) continue;
-    stream->out()->confirm(due->mark);
-    drain(due->conn, now);
-  }
-}
-
 // --- outcomes
 
 void Endpoint::return_all(Outgoing& out, const Error& error) {
@@ -154,6 +152,10 @@ void Endpoint::return_lost() {
   while (auto lost = outboxes_.poll()) {
     if (!lost->expired) {
       give_back(lost->queued, {Code::kDeliveryQueueFull, "it gave way to another peer"});
+      continue;
+    }
+    if (lost->queued.sent_again) {
+      give_back(lost->queued, {Code::kDeliveryUncertain, {}});
       continue;
     }
     const Outgoing& out = outgoing_.map.find(*lost->pair)->second;

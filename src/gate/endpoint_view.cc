@@ -18,6 +18,7 @@ std::vector<ConnectionRow> Endpoint::connections() const {
     row.phase = stream.verifies ? phase + " (verifying)" : std::move(phase);
     if (tls != nullptr && *tls) row.tls = (*tls)->version, row.cipher = (*tls)->cipher;
     row.since = stream.since.civil;
+    row.confirmed_by = confirmed_by(stream);
     if (proofs.empty()) rows.push_back(row);
     for (const auto& proof : proofs) {
       row.proved = true;
@@ -55,6 +56,15 @@ std::vector<ConnectionRow> Endpoint::connections() const {
     }
   }
   return rows;
+}
+
+std::string Endpoint::confirmed_by(const Stream& stream) const {
+  const auto* out = std::get_if<s2s::Outbound>(&stream.machine);
+  const auto* sends = stream.target ? outgoing_.map.find(*stream.target) : nullptr;
+  if (out == nullptr || sends == nullptr || !sends->second.ready) return {};
+  if (out->confirmed_by() == s2s::ConfirmedBy::kAcks) return "ack";
+  if (!sends->second.pings.is_strict()) return "none";
+  return sends->second.pings.state() == PingAcks::State::kAnswered ? "ping" : "";
 }
 
 Endpoint::Census Endpoint::census() const {

@@ -7,6 +7,11 @@ namespace sallyport::policy {
 
 // The required proof of a remote domain: a certificate that is valid for it, or DNS alone (XEP-0220).
 enum class Authenticate : std::uint8_t { kCertificate, kDialback };
+// What shows that the peer has read a stanza: stream management or else pings; the same and never less; only
+// what the socket took.
+enum class Confirm : std::uint8_t { kAuto, kAck, kNone };
+// What becomes of messages of which nobody knows whether the peer has read them.
+enum class OnDoubt : std::uint8_t { kResend, kAnswer };
 enum class TlsRule : std::uint8_t { kRequired, kOptional, kNone };
 
 struct PeerRules {
@@ -16,6 +21,8 @@ struct PeerRules {
   bool address_proves = false;
   // Authenticate by EXTERNAL when the peer offers it, otherwise by dialback; if false, always by dialback.
   bool use_external = true;
+  Confirm confirm = Confirm::kAuto;
+  OnDoubt on_doubt = OnDoubt::kResend;
 };
 
 }  // namespace sallyport::policy

@@ -31,6 +31,22 @@ std::string_view direction_name(Direction direction) {
   }
   return "";
 }
+
+std::string_view confirm_name(Confirm confirm) {
+  switch (confirm) {
+    case Confirm::kAuto:
+      return "auto";
+    case Confirm::kAck:
+      return "ack";
+    case Confirm::kNone:
+      return "none";
+  }
+  return {};
+}
+
+std::string_view on_doubt_name(OnDoubt on_doubt) {
+  return on_doubt == OnDoubt::kResend ? "resend" : "answer";
+}
 namespace {
 
 // Returns the name without its first label; empty if it has only one.
@@ -273,6 +289,8 @@ PeerRules Rules::peer(const xmpp::Domain& remote) const {
   const PeerRow* row = index_->peer(remote);
   if (!row) return rules;
   if (row->authenticate) rules.authenticate = *row->authenticate;
+  if (row->confirm) rules.confirm = *row->confirm;
+  if (row->on_doubt) rules.on_doubt = *row->on_doubt;
   const bool may_be_lax = !row->domain.is_wildcard() && row->authenticate == Authenticate::kDialback;
   if (row->tls && may_be_lax) rules.tls = *row->tls;
   return rules;

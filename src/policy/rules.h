@@ -42,6 +42,8 @@ enum class Direction : std::uint8_t { kIn, kOut, kBoth };
 // Returns the value as written in policy.toml.
 std::string_view privacy_name(Privacy privacy);
 std::string_view direction_name(Direction direction);
+std::string_view confirm_name(Confirm confirm);
+std::string_view on_doubt_name(OnDoubt on_doubt);
 
 // An [[allow]] or [[deny]] row.
 struct ListRow {
@@ -59,6 +61,8 @@ struct PeerRow {
   DomainPattern domain;
   std::optional<Authenticate> authenticate{};
   std::optional<TlsRule> tls{};
+  std::optional<Confirm> confirm{};
+  std::optional<OnDoubt> on_doubt{};
   std::uint32_t line = 0;
   bool operator==(const PeerRow&) const = default;
 };

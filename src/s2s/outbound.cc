@@ -8,6 +8,7 @@
 #include "s2s/initiating_negotiation.h"
 #include "s2s/session.h"
 #include "s2s/stream_management.h"
+#include "s2s/stream_xml.h"
 
 namespace sallyport::s2s {
 
@@ -20,7 +21,7 @@ class Outbound::Impl final : private StreamHandler {
         session_(stream_, Session::Entity::kInitiating),
         negotiation_(stream_, policy, session_.sending(), outputs_, first, {direct_tls, may_use_external}),
         dialback_(stream_, policy, session_, outputs_, first, authenticate_first),
-        acks_(stream_, session_.sending()) {}
+        acks_(stream_, session_.sending(), policy.rules(first).confirm != policy::Confirm::kNone) {}
 
   Stream& stream() { return stream_; }
   const Stream& stream() const { return stream_; }
@@ -40,6 +41,9 @@ class Outbound::Impl final : private StreamHandler {
   void verify(const Pair& pair, const std::string& id, const std::string& key, Time now);
   void handle_written(std::uint64_t total, Time now);
   void confirm(std::uint64_t mark);
+  std::optional<std::uint64_t> ping(const PeerProof& proof, std::string_view id, Time now);
+  void acknowledge_to(std::uint64_t mark) { report(session_.sending().acknowledge_to(mark)); }
+  void set_confirmed_by(ConfirmedBy by) { report(session_.sending().set_confirmed_by(by)); }
   void check_again(Time now);
   bool send(const PeerProof& proof, const xmpp::Stanza& stanza, Time now) {
     if (!session_.send(proof, stanza, now)) return false;
@@ -47,7 +51,6 @@ class Outbound::Impl final : private StreamHandler {
     return true;
   }
   bool is_owing() const { return acks_.is_on() && session_.sending().in_flight() > 0 && !stream_.is_over(); }
-  bool is_acknowledged() const { return acks_.is_on(); }
   bool is_quiet() const {
     return stream_.output().empty() && outputs_.empty() && !dialback_.is_pending() && !acks_.deadline();
   }
@@ -70,6 +73,10 @@ class Outbound::Impl final : private StreamHandler {
   void handle_end(std::optional<Error> error) override;
   bool has_outputs() const override { return !outputs_.empty(); }
 
+  template <typename Event>
+  void report(std::optional<Event> event) {
+    if (event) outputs_.push_back(*event);
+  }
   void handle_negotiation(const xmpp::Element& element);
   void handle_management(const xmpp::Element& element);
   // The receiving lane is not open here: it rejects every stanza with an error.
@@ -108,8 +115,8 @@ void Outbound::Impl::handle_negotiation(const xmpp::Element& element) {
 
 void Outbound::Impl::handle_management(const xmpp::Element& element) {
   AckRequests::Outcome outcome = acks_.handle_element(element);
-  if (outcome.delivered) outputs_.push_back(*outcome.delivered);
-  if (outcome.in_doubt) outputs_.push_back(*outcome.in_doubt);
+  report(outcome.delivered);
+  report(outcome.in_doubt);
 }
 
 // --- from the owner
@@ -142,8 +149,14 @@ void Outbound::Impl::handle_written(std::uint64_t total, Time now) {
   }
 }
 
-void Outbound::Impl::confirm(std::uint64_t mark) {
-  if (const auto delivered = session_.sending().confirm(mark)) outputs_.push_back(*delivered);
+void Outbound::Impl::confirm(std::uint64_t mark) { report(session_.sending().confirm(mark)); }
+
+std::optional<std::uint64_t> Outbound::Impl::ping(const PeerProof& proof, std::string_view id, Time now) {
+  if (stream_.is_over() || !session_.sending().has(proof.pair())) return std::nullopt;
+  stream_.set_moved(now);
+  session_.sending().note_traffic(now);
+  stream_.write(ping_xml(proof.pair(), id));
+  return stream_.output().end();
 }
 
 void Outbound::Impl::check_again(Time now) {
@@ -234,7 +247,13 @@ void Outbound::verify(const Pair& pair, const std::string& stream_id, const std:
 bool Outbound::send(const PeerProof& proof, const xmpp::Stanza& stanza, Time now) {
   return impl_->send(proof, stanza, now);
 }
-bool Outbound::is_acknowledged() const { return impl_->is_acknowledged(); }
+std::optional<std::uint64_t> Outbound::ping(const PeerProof& proof, std::string_view id, Time now) {
+  return impl_->ping(proof, id, now);
+}
+void Outbound::acknowledge_to(std::uint64_t mark) { impl_->acknowledge_to(mark); }
+void Outbound::set_confirmed_by(ConfirmedBy by) { impl_->set_confirmed_by(by); }
+ConfirmedBy Outbound::confirmed_by() const { return impl_->session().sending().confirmed_by(); }
+std::uint64_t Outbound::bytes_in_flight() const { return impl_->session().sending().bytes_in_flight(); }
 bool Outbound::takes(const xmpp::Stanza& stanza) const { return impl_->session().sending().takes(stanza); }
 bool Outbound::is_full() const { return impl_->session().sending().is_full(); }
 void Outbound::handle_written(std::uint64_t total, Time now) { impl_->handle_written(total, now); }

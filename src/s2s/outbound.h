@@ -72,6 +72,18 @@ class Outbound {
   void handle_written(std::uint64_t total, Time now);
   // Stanzas in doubt up to this InDoubt::mark count as delivered; then Delivered, if there were any.
   void confirm(std::uint64_t mark);
+  // Writes an XEP-0199 ping from the pair's local domain to its remote one. Returns the offset at which it
+  // ends in the stream's output; nothing where the pair is not proved for sending or the stream is over.
+  std::optional<std::uint64_t> ping(const PeerProof& proof, std::string_view id, Time now);
+  // The peer has read the output up to `mark`: stanzas that end there or before are delivered.
+  void acknowledge_to(std::uint64_t mark);
+  // kPings or kWrites, where the peer has no stream management. What the peer does not confirm any more comes
+  // into doubt.
+  void set_confirmed_by(ConfirmedBy by);
+  // kAcks from the time that stream management was asked for, unless the peer refused it.
+  ConfirmedBy confirmed_by() const;
+  // As SendLane's.
+  std::uint64_t bytes_in_flight() const;
   // Rules changed: pairs that this stream does not satisfy any longer fail.
   void check_again(Time now);
   // As Inbound's.
@@ -90,8 +102,6 @@ class Outbound {
   // As the peer announced them last: before it accepted EXTERNAL, those for a server that it does not know
   // yet.
   const StreamLimits& peer_limits() const;
-  // Whether the peer acknowledges stanzas (XEP-0198).
-  bool is_acknowledged() const;
   // Whether a stanza that was sent is not acknowledged yet, and may still be.
   bool is_owing() const;
   // Nothing is sent, asked or awaited: it may be closed for idleness.

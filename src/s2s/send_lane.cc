@@ -13,7 +13,12 @@ std::optional<InDoubt> SendLane::handle_written(std::uint64_t total, std::uint64
   if (end - total <= limits::kWriteQueueBytesMax / 2) full_ = false;
   while (!recent_ends_.empty() && recent_ends_.front() + limits::kWriteWindowBytes < total)
     recent_ends_.drop_front();
-  return acknowledged_ ? std::nullopt : doubt_written();
+  return confirmed_by_ == ConfirmedBy::kWrites ? doubt_written() : std::nullopt;
+}
+
+std::optional<InDoubt> SendLane::set_confirmed_by(ConfirmedBy by) {
+  confirmed_by_ = by;
+  return by == ConfirmedBy::kWrites ? doubt_written() : std::nullopt;
 }
 
 std::optional<InDoubt> SendLane::doubt_written() {
@@ -27,8 +32,22 @@ std::optional<InDoubt> SendLane::doubt_written() {
 
 std::optional<Delivered> SendLane::acknowledge(std::size_t count) {
   if (count == 0) return std::nullopt;
-  for (std::size_t left = count; left > 0; --left) in_flight_.drop_front();
-  return Delivered{count, 0};
+  Delivered delivered{count, 0};
+  for (std::size_t left = count; left > 0; --left) {
+    if (in_doubt_ > 0) {
+      delivered.bytes += in_flight_.front().bytes;
+      doubt_bytes_ -= in_flight_.front().bytes;
+      --in_doubt_;
+    }
+    in_flight_.drop_front();
+  }
+  return delivered;
+}
+
+std::optional<Delivered> SendLane::acknowledge_to(std::uint64_t mark) {
+  std::size_t count = 0;
+  while (count < in_flight_.size() && in_flight_[count].end <= mark) ++count;
+  return acknowledge(count);
 }
 
 std::optional<Delivered> SendLane::overflow() {
@@ -64,19 +83,21 @@ SendEnded SendLane::end(std::uint64_t taken, bool broken, std::optional<Error> p
     ++ended.unsent;
     in_flight_.drop_back();
   }
-  if (acknowledged_) {
+  const bool may_repeat = broken || confirmed_by_ == ConfirmedBy::kAcks ||
+                          (confirmed_by_ == ConfirmedBy::kPings && ended.peer_error);
+  if (may_repeat) {
     ended.unacknowledged = ended.uncertain = in_flight_.size();
+    for (std::size_t i = 0; broken && i < recent_ends_.size(); ++i)
+      if (recent_ends_[i] + limits::kWriteWindowBytes > written_) ++ended.uncertain;
+    recent_ends_.clear();
     in_flight_.clear();
+    in_doubt_ = 0;
     return ended;
   }
   const std::size_t not_written = in_flight_.size() - in_doubt_;
-  ended.uncertain = broken || ended.peer_error ? in_flight_.size() : not_written;
-  for (std::size_t i = 0; broken && i < recent_ends_.size(); ++i)
-    if (recent_ends_[i] + limits::kWriteWindowBytes > written_) ++ended.uncertain;
-  if (broken) recent_ends_.clear();
+  ended.uncertain = ended.peer_error ? in_flight_.size() : not_written;
   // The connection may still break: stanzas that count as delivered now are then as uncertain as older ones.
-  for (std::size_t i = 0; !broken && !ended.peer_error && i < in_doubt_; ++i)
-    recent_ends_.push_back(in_flight_[i].end);
+  for (std::size_t i = 0; !ended.peer_error && i < in_doubt_; ++i) recent_ends_.push_back(in_flight_[i].end);
   in_flight_.clear();
   in_doubt_ = 0;
   return ended;

@@ -5,11 +5,10 @@
 // stream ends, as unsent or as one that the peer may not have read. Reports are counts in the order of
 // writing, so the owner keeps the stanzas themselves in a queue and takes them from its front.
 //
-// A stanza in the socket has not been read yet. A peer with stream management (XEP-0198) acknowledges what it
-// has handled; a stanza is in flight until then. No other peer reports what it has read: one that ends its
-// stream with an error, because of one stanza that it does not accept, reads nothing after that one. There a
-// stanza that the socket took is in doubt until the owner confirms it, limits::kDoubtDelay later
-// (docs/delivery.md).
+// A stanza in the socket has not been read yet. It is in flight until the peer has confirmed it: by stream
+// management (XEP-0198), or by an answer to a ping that stands behind it (gate/ping_acks.h). Where a peer
+// does neither, a stanza that the socket took is in doubt until the owner confirms it, limits::kDoubtDelay
+// later (docs/delivery.md).
 //
 // Offsets count the bytes of the stream's output from the beginning of its connection. Pure; one owner.
 #pragma once
@@ -41,10 +40,13 @@ struct Delivered {
   std::size_t count;
   std::size_t bytes;  // of those, what InDoubt reported before
 };
+// How a stanza is known to be read: from what the socket took, by pings, by stream management.
+enum class ConfirmedBy : std::uint8_t { kWrites, kPings, kAcks };
+
 // The lane has ended, and nothing is in flight any more. The last `unsent` stanzas cannot have been read by
-// anyone: they may be sent on another stream. The `unacknowledged` before them may have been read or not:
-// the peer acknowledges stanzas, and has not acknowledged these. Those before them count as delivered, but
-// where the peer ended the stream with an error (`peer_error`) it may have read none of them.
+// anyone: they may be sent on another stream. The `unacknowledged` before them may have been read or not.
+// Those before them count as delivered, but where the peer ended the stream with an error (`peer_error`) it
+// may have read none of them.
 struct SendEnded {
   std::size_t unsent = 0;
   std::size_t unacknowledged = 0;
@@ -92,12 +94,14 @@ class SendLane {
   std::optional<InDoubt> handle_written(std::uint64_t total, std::uint64_t end);
   // Stanzas that may not stay in doubt because more than limits::kDoubtStreamBytesMax would be, oldest first.
   std::optional<Delivered> overflow();
-  // Whether the peer acknowledges the stanzas in flight: then none is in doubt.
-  void set_acknowledged(bool acknowledged) { acknowledged_ = acknowledged; }
-  // The first `count` stanzas in flight are acknowledged. Precondition: so many are in flight.
+  // How stanzas are confirmed from now on. What is in doubt stays so. Something comes into doubt where the
+  // peer does not confirm any more what the socket has taken.
+  std::optional<InDoubt> set_confirmed_by(ConfirmedBy by);
+  ConfirmedBy confirmed_by() const { return confirmed_by_; }
+  // The peer has read the first `count` stanzas in flight. Precondition: so many are in flight.
   std::optional<Delivered> acknowledge(std::size_t count);
-  // All that the socket has taken is in doubt: the peer acknowledges nothing after all.
-  std::optional<InDoubt> doubt_written();
+  // The peer has read all that ends at `mark` or before it.
+  std::optional<Delivered> acknowledge_to(std::uint64_t mark);
   // Stanzas in doubt that end at `mark` or before it count as delivered.
   std::optional<Delivered> confirm(std::uint64_t mark);
   // The stream is over. `taken`: the bytes that were handed to the connection, which writes them unless it is
@@ -108,12 +112,17 @@ class SendLane {
   // than half of that.
   bool is_full() const { return full_; }
   std::size_t in_flight() const { return in_flight_.size(); }
+  // Of the output, from the end of the first stanza in flight to the end of the last.
+  std::uint64_t bytes_in_flight() const {
+    return in_flight_.empty() ? 0 : in_flight_.back().end - in_flight_.front().end;
+  }
 
  private:
   struct Sent {
     std::uint64_t end;  // of the stanza, as an offset
     std::size_t bytes;
   };
+  std::optional<InDoubt> doubt_written();
   void deliver_front(Delivered& delivered);
 
   std::vector<PeerProof> proofs_;
@@ -124,7 +133,7 @@ class SendLane {
   std::size_t doubt_bytes_ = 0;
   std::uint64_t written_ = 0;
   bool full_ = false;
-  bool acknowledged_ = false;
+  ConfirmedBy confirmed_by_ = ConfirmedBy::kWrites;
   Ring<std::uint64_t> recent_ends_;  // of delivered stanzas, one write window back
 };
 

@@ -38,7 +38,7 @@ std::optional<std::uint32_t> handled_count(const xmpp::Element& answer) {
 // --- the entity that sends
 
 void AckRequests::handle_features(const xmpp::Element& features) {
-  offered_ = features.child(kManagement, "sm") != nullptr;
+  offered_ = may_ask_ && features.child(kManagement, "sm") != nullptr;
 }
 
 void AckRequests::start() {
@@ -46,7 +46,7 @@ void AckRequests::start() {
   offered_ = false;
   state_ = State::kAsked;
   asked_at_ = stream_.now();
-  lane_.set_acknowledged(true);
+  lane_.set_confirmed_by(ConfirmedBy::kAcks);
   stream_.write(kEnable);
 }
 
@@ -66,8 +66,7 @@ AckRequests::Outcome AckRequests::handle_element(const xmpp::Element& element) {
   if (state_ == State::kAsked && name == "failed") {
     state_ = State::kOff;
     asked_at_.reset();
-    lane_.set_acknowledged(false);
-    return {{}, lane_.doubt_written()};
+    return {{}, lane_.set_confirmed_by(ConfirmedBy::kWrites)};
   }
   if (state_ == State::kOn && name == "a") return handle_answer(element);
   if (state_ == State::kOn && name == "r") {

@@ -32,8 +32,9 @@ std::optional<std::uint32_t> handled_count(const xmpp::Element& answer);
 // stays in flight until an `<a/>` counts it.
 class AckRequests {
  public:
-  // Both outlive it.
-  AckRequests(Stream& stream, SendLane& lane) : stream_(stream), lane_(lane) {}
+  // Both outlive it. `may_ask`: whether the peer's acknowledgements are wanted.
+  AckRequests(Stream& stream, SendLane& lane, bool may_ask = true)
+      : stream_(stream), lane_(lane), may_ask_(may_ask) {}
 
   // Whether the peer offers it: the last features count.
   void handle_features(const xmpp::Element& features);
@@ -65,6 +66,7 @@ class AckRequests {
 
   Stream& stream_;
   SendLane& lane_;
+  const bool may_ask_;
   bool offered_ = false;
   State state_ = State::kOff;
   std::uint32_t handled_ = 0;       // the last `h`

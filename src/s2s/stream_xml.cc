@@ -42,6 +42,11 @@ std::string stream_error_xml(const Error& error) {
   return out;
 }
 
+std::string ping_xml(const xmpp::Pair& pair, std::string_view id) {
+  return fmt::format("<iq type='get' from='{}' to='{}' id='{}'><ping xmlns='urn:xmpp:ping'/></iq>",
+                     pair.local.ascii(), pair.remote.ascii(), id);
+}
+
 bool is_version_supported(std::string_view version) {
   const std::size_t dot = version.find('.');
   if (dot == std::string_view::npos) return false;

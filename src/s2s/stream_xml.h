@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "xmpp/jid.h"
 #include "xmpp/xml.h"
 
 namespace sallyport::s2s {
@@ -21,6 +22,8 @@ std::string stream_header_xml(const HeaderFields& fields);
 // RFC 6120 4.9.1: the condition of the code's row and its sentence. `error.text` stays here: it may hold
 // what the peer must not learn.
 std::string stream_error_xml(const Error& error);
+// A ping (XEP-0199) from the pair's local domain to its remote one.
+std::string ping_xml(const xmpp::Pair& pair, std::string_view id);
 // RFC 6120 4.7.5: at least 1.0, compared as numbers.
 bool is_version_supported(std::string_view version);
 // Text of a peer, cut at limits::kShownBytesMax on a character boundary, otherwise raw.

@@ -132,6 +132,14 @@ void Server::handle_disconnected(ConnId conn, Error error, Now now) {
 
 void Server::handle_timeout(Now now) {
   endpoint_.handle_timeout(now);
+  while (!late_.empty() && late_.begin()->first <= now.mono) {
+    auto [pair, answer] = std::move(late_.extract(late_.begin()).mapped());
+    if (config_.multiplexes) {
+      send_shared(pair, std::move(answer), now);
+    } else {
+      endpoint_.send(pair, std::move(answer), 0, now);
+    }
+  }
   std::vector<ConnId> conns;
   for (const auto& [conn, mine] : shared_) conns.push_back(conn);
   for (const ConnId conn : conns) {
@@ -145,6 +153,7 @@ void Server::handle_timeout(Now now) {
 
 std::optional<Time> Server::poll_timeout() const {
   auto next = endpoint_.poll_timeout();
+  if (!late_.empty() && (!next || late_.begin()->first < *next)) next = late_.begin()->first;
   for (const auto& [conn, mine] : shared_) {
     const auto at = mine->machine ? mine->machine->poll_timeout() : std::nullopt;
     if (at && (!next || *at < *next)) next = at;
@@ -172,6 +181,9 @@ bool Server::take_output(ConnId conn, std::string& out, Now) {
     return true;
   }
   const bool any = endpoint_.take_output(conn, out);
+  static constexpr std::string_view kOffer = "<sm xmlns='urn:xmpp:sm:3'/>";
+  if (const auto at = out.find(kOffer); !config_.acknowledges && any && at != out.npos)
+    out.erase(at, kOffer.size());
   if (config_.hostile && any && chance_.one_in(12)) out += attack();
   return any;
 }
@@ -199,7 +211,8 @@ void Server::handle(gate::EndpointOutput output, Now now) {
           },
           [](On<s2s::AskAdmission>&&) {},
           [&](On<s2s::StanzaReceived>&& received) {
-            users_.arrived(config_, received.event.proof.pair(), received.event.stanza);
+            const auto& [proof, stanza, count] = received.event;
+            if (!take_ping(proof.pair(), stanza, now)) users_.arrived(config_, proof.pair(), stanza);
             if (const auto number = received.event.number)
               endpoint_.acknowledge({received.conn, *number}, now);
           },
@@ -209,6 +222,21 @@ void Server::handle(gate::EndpointOutput output, Now now) {
           [&](gate::StanzaReturned&& returned) { users_.failed(config_, returned.stanza, returned.error); },
       },
       std::move(output));
+}
+
+bool Server::take_ping(const Pair& pair, const Stanza& stanza, Now now) {
+  if (!gate::ping_number(stanza.id())) return false;
+  if (!stanza.is_request() || config_.pings == ServerConfig::Pings::kNever) return true;
+  xmpp::StanzaReader reader;
+  auto answer = reader.read(fmt::format("<iq type='result' from='{}' to='{}' id='{}'/>", pair.local.ascii(),
+                                        pair.remote.ascii(), stanza.id()));
+  const bool late = config_.pings == ServerConfig::Pings::kLate;
+  const int times = config_.pings == ServerConfig::Pings::kTwice ? 2 : 1;
+  for (int i = 0; i < times; ++i) {
+    const Time at = now.mono + (late ? chance_.between(0us, 15'000'000us) : Duration{});
+    late_.emplace(at, std::pair{pair, *answer});
+  }
+  return true;
 }
 
 // --- shared streams

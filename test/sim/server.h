@@ -33,6 +33,10 @@ struct ServerConfig {
   bool use_external = true;
   // Several pairs of one remote domain share a stream (jabberd2).
   bool multiplexes = false;
+  // Stream management (XEP-0198).
+  bool acknowledges = true;
+  // How its users' server answers a ping (XEP-0199).
+  enum class Pings { kAnswered, kLate, kTwice, kNever } pings = Pings::kAnswered;
   // Sends what an attacker would.
   bool hostile = false;
   // Everything is found here (an internal server's is the core); else by DNS.
@@ -56,7 +60,7 @@ class Server : public gate::Role, private gate::PolicyView {
   // From a user of `pair.local`; the server's own words for it are in `stanza.xml()`.
   void send(const Pair& pair, Stanza stanza, Now now);
   const ServerConfig& config() const { return config_; }
-  std::uint64_t uncertain() const { return endpoint_.counters().uncertain; }
+  const gate::EndpointCounters& counters() const { return endpoint_.counters(); }
 
   void handle_accepted(ConnId conn, const gate::Accepted& accepted, Now now) override;
   void handle_connected(ConnId conn, const gate::Connected& connected, Now now) override;
@@ -100,6 +104,8 @@ class Server : public gate::Role, private gate::PolicyView {
 
   void turn(Now now);
   void handle(gate::EndpointOutput output, Now now);
+  // A ping, or an answer to one that came too late for its stream: no user gets it.
+  bool take_ping(const Pair& pair, const Stanza& stanza, Now now);
   Shared* shared(ConnId conn);
   void send_shared(const Pair& pair, Stanza stanza, Now now);
   void after(Shared& shared, Now now);
@@ -118,6 +124,7 @@ class Server : public gate::Role, private gate::PolicyView {
   std::deque<gate::Output> outputs_;
   std::map<ConnId, std::unique_ptr<Shared>> shared_;
   std::map<ConnId, std::string> last_words_;
+  std::multimap<Time, std::pair<Pair, Stanza>> late_;  // answers to pings
 };
 
 }  // namespace sallyport::sim

@@ -35,6 +35,10 @@ World::~World() = default;
 
 void World::add_server(ServerConfig config, std::vector<std::string> trusts, std::string issuer,
                        const std::string& address) {
+  config.acknowledges = chance_.one_in(2);
+  using Pings = ServerConfig::Pings;
+  constexpr Pings kPings[] = {Pings::kAnswered, Pings::kAnswered, Pings::kLate, Pings::kTwice, Pings::kNever};
+  config.pings = kPings[chance_.up_to(std::size(kPings) - 1)];
   Node node{.name = config.name, .addresses = {at(address)}};
   node.trusts = {trusts.begin(), trusts.end()};
   std::vector<std::string> names;

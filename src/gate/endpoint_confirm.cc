@@ -1,0 +1,148 @@
+// What the peer of a pair has read: by stream management, by pings, or by what the socket took.
+#include <utility>
+
+#include "gate/endpoint.h"
+
+namespace sallyport::gate {
+
+// --- pings
+
+// Where the stream has stream management, it confirms stanzas by itself.
+void Endpoint::begin_confirming(const Pair& pair, Outgoing& out, Stream& stream) {
+  PingAcks::Mode mode = PingAcks::Mode::kOff;
+  if (stream.out()->confirmed_by() != s2s::ConfirmedBy::kAcks) {
+    const policy::Confirm confirm = policy_.of_streams.rules(pair).confirm;
+    if (confirm == policy::Confirm::kAuto) mode = PingAcks::Mode::kAuto;
+    if (confirm == policy::Confirm::kAck) mode = PingAcks::Mode::kMust;
+  }
+  out.pings.begin(mode);
+  if (out.pings.is_strict()) stream.out()->set_confirmed_by(s2s::ConfirmedBy::kPings);
+}
+
+bool Endpoint::ping_if_due(Outgoing& out, Stream& stream, Now now) {
+  if (stream.out()->confirmed_by() == s2s::ConfirmedBy::kAcks || !out.ready) return true;
+  const ConnId conn = *out.conn;
+  for (;;) {
+    switch (out.pings.poll(presses(stream), now.mono)) {
+      case PingAcks::Due::kNothing: {
+        const auto at = out.pings.poll_timeout();
+        if (at && (!stream.timer || *at < *stream.timer)) set_timer(conn, stream);
+        return true;
+      }
+      case PingAcks::Due::kPing: {
+        const std::uint64_t number = setup_.random.u64();
+        const auto mark = stream.out()->ping(*out.ready, ping_id(number), now.mono);
+        if (!mark) return true;
+        out.pings.note_ping(number, *mark, now.mono);
+        flush(conn, stream);
+        break;
+      }
+      case PingAcks::Due::kFallBack: {
+        ++counters_.fell_back;
+        LogEvent event = pair_event(LogLevel::kInfo, "pair.pings-unanswered", "out", *stream.target);
+        event.fields.emplace_back("peer", stream.peer.text());
+        setup_.log.log(std::move(event));
+        stream.out()->set_confirmed_by(s2s::ConfirmedBy::kWrites);
+        if (drain(conn, now) == nullptr) return false;
+        break;
+      }
+      case PingAcks::Due::kDead:
+        emit(Output{Disconnect{conn}});
+        break_stream(conn, stream, {Code::kStreamAckTimeout, {}}, now);
+        return false;
+    }
+  }
+}
+
+bool Endpoint::take_ping_answer(const s2s::StanzaReceived& received, Now now) {
+  const xmpp::Stanza& stanza = received.stanza;
+  if (stanza.kind() != xmpp::StanzaKind::kIq) return false;
+  const auto number = ping_number(stanza.id());
+  if (!number || (stanza.type() != "result" && stanza.type() != "error")) return false;
+  auto* found = outgoing_.map.find(received.proof.pair());
+  if (found == nullptr) return false;
+  Outgoing& out = found->second;
+  const bool was_strict = out.pings.is_strict();
+  const auto mark = out.pings.handle_answer(*number);
+  if (!mark) return false;
+  Stream* stream = out.ready ? find(*out.conn) : nullptr;
+  if (stream == nullptr) return true;
+  if (!was_strict) stream->out()->set_confirmed_by(s2s::ConfirmedBy::kPings);
+  stream->out()->acknowledge_to(*mark);
+  if (drain(*out.conn, now) != nullptr) ping_if_due(out, *stream, now);
+  return true;
+}
+
+// --- outcomes of stanzas in flight
+
+bool Endpoint::on(ConnId conn, Stream&, s2s::InDoubt&& doubt, Now now) {
+  doubts_.add(conn, doubt, now.mono);
+  confirm_due(now);
+  return true;
+}
+
+bool Endpoint::on(ConnId, Stream& stream, s2s::Delivered&& delivered, Now) {
+  doubts_.release(delivered.bytes);
+  Outbox& box = outgoing_.map.find(*stream.target)->second.box;
+  for (std::size_t left = delivered.count; left > 0; --left) deliver(box.take_oldest_sent());
+  return true;
+}
+
+// A stanza that no one can have read goes back to the head of the queue. The others count as delivered, but
+// where the peer ended the stream with an error, it may have stopped reading at any of them, and their
+// senders are told. Presence is never answered: an error for it may end a subscription, or put an occupant
+// out of a room.
+bool Endpoint::on(ConnId conn, Stream& stream, s2s::SendEnded&& ended, Now now) {
+  doubts_.release(ended.doubted_bytes);
+  counters_.uncertain += ended.uncertain;
+  Outgoing* out = outgoing_of(conn, stream);
+  // The pair has ended here before, and with it what was in flight.
+  if (out == nullptr) return true;
+  for (std::size_t left = ended.unsent; left > 0; --left)
+    outboxes_.put_front(*stream.target, out->box, out->box.take_newest_sent());
+  send_again(*stream.target, *out, ended.unacknowledged, ended.peer_error, now);
+  while (out->box.in_flight() > 0) {
+    Queued queued = out->box.take_oldest_sent();
+    if (ended.peer_error && queued.stanza.kind() != xmpp::StanzaKind::kPresence) {
+      give_back(queued, {Code::kDeliveryUncertain, ended.peer_error->text});
+    } else {
+      deliver(queued);
+    }
+  }
+  return true;
+}
+
+// The peer has not confirmed the last `count` stanzas in flight: messages and presence are sent again, once,
+// ahead of what waits. A request is not, because its effect could be had twice; its sender is told that
+// nothing is known.
+void Endpoint::send_again(const Pair& pair, Outgoing& out, std::size_t count,
+                          const std::optional<Error>& error, Now now) {
+  const bool may_resend = policy_.of_streams.rules(pair).on_doubt == policy::OnDoubt::kResend;
+  std::vector<Queued> answered;
+  for (; count > 0; --count) {
+    Queued queued = out.box.take_newest_sent();
+    const xmpp::StanzaKind kind = queued.stanza.kind();
+    const bool may_repeat =
+        kind == xmpp::StanzaKind::kPresence || (kind == xmpp::StanzaKind::kMessage && may_resend);
+    if (may_repeat && !std::exchange(queued.sent_again, true)) {
+      ++counters_.sent_again;
+      queued.deadline = now.mono + limits::kDeliveryTimeout;
+      outboxes_.put_front(pair, out.box, std::move(queued));
+    } else {
+      answered.push_back(std::move(queued));
+    }
+  }
+  for (auto it = answered.rbegin(); it != answered.rend(); ++it)
+    give_back(*it, {Code::kDeliveryUncertain, error ? error->text : std::string()});
+}
+
+void Endpoint::confirm_due(Now now) {
+  while (const auto due = doubts_.poll(now.mono)) {
+    Stream* stream = find(due->conn);
+    if (stream == nullptr || stream->out() == nullptr) continue;
+    stream->out()->confirm(due->mark);
+    drain(due->conn, now);
+  }
+}
+
+}  // namespace sallyport::gate

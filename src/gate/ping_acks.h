@@ -1,0 +1,76 @@
+// Pings as acknowledgements, for a peer without stream management (XEP-0198). A server handles the stanzas of
+// a stream in order (RFC 6120 10.1), so an answer to a ping (XEP-0199), a result or an error, shows that the
+// peer has read all that stands before the ping. The answer comes on a stream that the peer opened.
+//
+// A peer that can open no stream to this node answers nothing. After limits::kPingTries pings without an
+// answer the pair falls back: what the socket took counts as handed over. One ping each limits::kPingRetry
+// then finds out whether that has changed.
+//
+// Pure; one for each pair, for its outgoing stream of the time.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/limits.h"
+#include "base/time.h"
+
+namespace sallyport::gate {
+
+// The id of a ping, and its number; nothing where the id is not one of a ping of this program. Numbers are
+// random, so that a peer can answer no ping that it did not get.
+std::string ping_id(std::uint64_t number);
+std::optional<std::uint64_t> ping_number(std::string_view id);
+
+class PingAcks {
+ public:
+  enum class State : std::uint8_t { kTrying, kAnswered, kUnanswered };
+  enum class Due : std::uint8_t {
+    kNothing,
+    kPing,      // write a ping, then `note_ping`
+    kFallBack,  // the pair falls back: no stanza awaits an answer any more
+    kDead       // the peer has answered before, and does not now: end the stream
+  };
+
+  // kOff: nothing is asked. kMust: a peer that answers nothing counts as dead, and the pair never falls back.
+  enum class Mode : std::uint8_t { kOff, kAuto, kMust };
+
+  // The pair has a new stream: what was asked on another is forgotten.
+  void begin(Mode mode);
+  // A stanza was written behind the last ping.
+  void note_stanza() { unasked_ = true; }
+  // What is to be done. `presses`: so much is in flight that the next ping does not wait for its interval.
+  // One call for each thing that is due: call again unless it is kNothing.
+  Due poll(bool presses, Time now);
+  // When `poll` has something to do, unless `presses` or an answer changes it.
+  std::optional<Time> poll_timeout() const;
+  // The ping with the id of that number was written, and ends the stream's output at `mark`.
+  void note_ping(std::uint64_t number, std::uint64_t mark, Time now);
+  // The peer answered what has the id of that number. Returns the ping's mark; nothing where it is none of
+  // this stream's pings.
+  std::optional<std::uint64_t> handle_answer(std::uint64_t number);
+
+  State state() const { return state_; }
+  // Whether a ping stands behind every stanza: the next one changes when `poll` is due.
+  bool is_all_asked() const { return !unasked_; }
+  // Whether stanzas are in flight until a ping behind them is answered.
+  bool is_strict() const { return mode_ != Mode::kOff && state_ != State::kUnanswered; }
+
+ private:
+  struct Ping {
+    std::uint64_t number;
+    std::uint64_t mark;
+    Time at;
+  };
+
+  Mode mode_ = Mode::kOff;
+  State state_ = State::kTrying;
+  bool unasked_ = false;         // stanzas stand behind the last ping
+  std::optional<Time> last_at_;  // when the last ping was written
+  std::vector<Ping> asked_;      // not answered, oldest first; limits::kPingTries at most
+};
+
+}  // namespace sallyport::gate

@@ -1,0 +1,148 @@
+#include "gate/ping_acks.h"
+
+#include <gtest/gtest.h>
+
+namespace sallyport::gate {
+namespace {
+
+using namespace std::chrono_literals;
+using Due = PingAcks::Due;
+using State = PingAcks::State;
+
+TEST(PingId, the_number_of_an_id_is_read_back_and_other_ids_have_none) {
+  for (const std::uint64_t number : {std::uint64_t{0}, std::uint64_t{0xabcdef}, ~std::uint64_t{0}})
+    EXPECT_EQ(ping_number(ping_id(number)), number);
+  for (const char* id : {"", "ping-", "ping-1", "ping-000000000000000g", "ping-00000000000000001",
+                         "xing-0000000000000001", "ping-+000000000000001"})
+    EXPECT_FALSE(ping_number(id)) << id;
+}
+
+struct PingAcksTest : ::testing::Test {
+  PingAcksTest() { acks.begin(PingAcks::Mode::kAuto); }
+  // A stanza is written; returns what is due then.
+  Due sends(bool presses = false) {
+    acks.note_stanza();
+    return acks.poll(presses, now);
+  }
+  void pings(std::uint64_t mark) { acks.note_ping(mark, mark, now); }
+  Due passes(Duration time) {
+    now += time;
+    return acks.poll(false, now);
+  }
+  // Until what is due next.
+  Due next() {
+    EXPECT_TRUE(acks.poll_timeout());
+    now = std::max(now, acks.poll_timeout().value_or(now));
+    return acks.poll(false, now);
+  }
+  // The peer answers one ping at once: it is known to answer.
+  void is_known_to_answer() {
+    sends();
+    pings(1);
+    acks.handle_answer(1);
+    now += limits::kPingInterval;
+  }
+  PingAcks acks;
+  Time now{1h};
+};
+
+TEST_F(PingAcksTest, the_first_stanza_is_asked_about_at_once_and_the_next_one_when_there_is_an_answer) {
+  EXPECT_EQ(acks.poll_timeout(), std::nullopt);
+  EXPECT_EQ(sends(), Due::kPing);
+  pings(100);
+  EXPECT_EQ(sends(), Due::kNothing) << "one is in flight";
+  EXPECT_EQ(acks.handle_answer(100), 100u);
+  EXPECT_EQ(passes(limits::kPingInterval - 1us), Due::kNothing) << "one a second";
+  EXPECT_EQ(next(), Due::kPing);
+  pings(200);
+  EXPECT_EQ(acks.handle_answer(200), 200u);
+  EXPECT_EQ(acks.poll_timeout(), std::nullopt) << "a ping stands behind every stanza";
+}
+
+TEST_F(PingAcksTest, a_full_window_does_not_wait_for_the_interval) {
+  is_known_to_answer();
+  EXPECT_EQ(sends(), Due::kPing);
+  pings(2);
+  EXPECT_EQ(sends(true), Due::kNothing) << "one is in flight";
+  acks.handle_answer(2);
+  EXPECT_EQ(acks.poll(true, now), Due::kPing);
+}
+
+TEST_F(PingAcksTest, a_peer_that_answers_no_ping_is_not_waited_for_any_more) {
+  EXPECT_EQ(sends(), Due::kPing);
+  pings(1);
+  EXPECT_EQ(passes(limits::kPingTimeout - 1us), Due::kNothing);
+  EXPECT_EQ(passes(1us), Due::kPing) << "the second try";
+  pings(2);
+  EXPECT_TRUE(acks.is_strict());
+  EXPECT_EQ(next(), Due::kFallBack);
+  EXPECT_FALSE(acks.is_strict());
+  EXPECT_EQ(sends(), Due::kNothing);
+  acks.begin(PingAcks::Mode::kAuto);
+  EXPECT_EQ(sends(true), Due::kNothing) << "on the next stream, too";
+  EXPECT_EQ(next(), Due::kPing) << "an hour later";
+  pings(3);
+  sends();
+  EXPECT_EQ(passes(limits::kPingTimeout), Due::kNothing) << "nobody waits for it";
+  EXPECT_EQ(acks.handle_answer(3), 3u);
+  EXPECT_TRUE(acks.is_strict()) << "the peer answers now";
+}
+
+TEST_F(PingAcksTest, a_late_answer_counts_for_its_own_ping) {
+  sends();
+  pings(1);
+  passes(limits::kPingTimeout);
+  pings(2);
+  EXPECT_EQ(acks.handle_answer(1), 1u);
+  EXPECT_EQ(acks.state(), State::kAnswered);
+  EXPECT_EQ(acks.handle_answer(2), 2u);
+  EXPECT_EQ(acks.handle_answer(2), std::nullopt) << "twice";
+  EXPECT_EQ(acks.handle_answer(7), std::nullopt) << "never asked";
+}
+
+TEST_F(PingAcksTest, an_answer_to_a_later_ping_answers_those_before_it) {
+  sends();
+  pings(1);
+  passes(limits::kPingTimeout);
+  pings(2);
+  EXPECT_EQ(acks.handle_answer(2), 2u);
+  EXPECT_EQ(acks.handle_answer(1), std::nullopt);
+}
+
+TEST_F(PingAcksTest, a_peer_that_answered_before_and_does_not_now_is_dead_and_then_tried_anew) {
+  is_known_to_answer();
+  EXPECT_EQ(sends(), Due::kPing);
+  pings(2);
+  EXPECT_EQ(passes(limits::kAckTimeout - 1us), Due::kNothing);
+  EXPECT_EQ(next(), Due::kDead);
+  EXPECT_EQ(acks.state(), State::kTrying);
+  EXPECT_EQ(sends(), Due::kPing);
+}
+
+TEST_F(PingAcksTest, a_peer_that_must_answer_and_does_not_is_dead) {
+  acks.begin(PingAcks::Mode::kMust);
+  EXPECT_EQ(sends(), Due::kPing);
+  pings(1);
+  EXPECT_EQ(next(), Due::kPing);
+  pings(2);
+  EXPECT_EQ(next(), Due::kDead);
+  acks.begin(PingAcks::Mode::kMust);
+  EXPECT_TRUE(acks.is_strict());
+}
+
+TEST_F(PingAcksTest, where_pings_are_off_nothing_is_asked) {
+  acks.begin(PingAcks::Mode::kOff);
+  EXPECT_EQ(sends(true), Due::kNothing);
+  EXPECT_EQ(acks.poll_timeout(), std::nullopt);
+  EXPECT_FALSE(acks.is_strict());
+}
+
+TEST_F(PingAcksTest, an_answer_that_belongs_to_another_stream_counts_for_nothing) {
+  sends();
+  pings(1);
+  acks.begin(PingAcks::Mode::kAuto);
+  EXPECT_EQ(acks.handle_answer(1), std::nullopt);
+}
+
+}  // namespace
+}  // namespace sallyport::gate
