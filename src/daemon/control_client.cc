@@ -41,12 +41,12 @@ Error absent(const std::string& path, int error) {
           fmt::format("{}: {}", path, std::generic_category().message(error))};
 }
 
-class Connection {
+class ControlConnection {
  public:
-  Connection() : socket_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {}
-  Connection(const Connection&) = delete;
-  Connection& operator=(const Connection&) = delete;
-  ~Connection() {
+  ControlConnection() : socket_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {}
+  ControlConnection(const ControlConnection&) = delete;
+  ControlConnection& operator=(const ControlConnection&) = delete;
+  ~ControlConnection() {
     if (socket_ >= 0) ::close(socket_);
   }
 
@@ -131,7 +131,7 @@ std::optional<AskFailed> find_control(const Invocation& invocation, const std::s
 }
 
 Result<boost::json::object> ask(const std::string& path, const boost::json::object& question) {
-  Connection connection;
+  ControlConnection connection;
   if (Result<void> opened = connection.open(path); !opened) return std::move(opened).error();
   const std::string line = boost::json::serialize(question) + "\n";
   if (Result<void> written = connection.write(path, line); !written) return std::move(written).error();
