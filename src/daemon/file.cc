@@ -11,10 +11,12 @@
 #include <filesystem>
 #include <system_error>
 
-#include "base/descriptor.h"
+#include "net/descriptor.h"
 
 namespace sallyport::daemon {
 namespace {
+
+using net::Descriptor;
 
 Result<void> write_all(const Descriptor& file, const std::string& path, std::string_view bytes) {
   while (!bytes.empty()) {

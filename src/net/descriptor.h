@@ -3,7 +3,7 @@
 
 #include <unistd.h>
 
-namespace sallyport {
+namespace sallyport::net {
 
 class Descriptor {
  public:
@@ -21,4 +21,4 @@ class Descriptor {
   int number_;
 };
 
-}  // namespace sallyport
+}  // namespace sallyport::net
