@@ -17,6 +17,7 @@
 
 #include "base/codes.h"
 #include "base/limits.h"
+#include "config/listeners.h"
 #include "daemon/file.h"
 #include "daemon/load.h"
 #include "daemon/report.h"
@@ -53,7 +54,8 @@ class ControlConnection {
   Result<void> open(const std::string& path) {
     sockaddr_un to{};
     to.sun_family = AF_UNIX;
-    if (path.size() >= sizeof to.sun_path) return absent(path, ENAMETOOLONG);
+    static_assert(sizeof to.sun_path == config::kSocketPathBytesMax + 1);
+    if (path.size() > config::kSocketPathBytesMax) return absent(path, ENAMETOOLONG);
     std::memcpy(to.sun_path, path.data(), path.size());
     const timeval wait{static_cast<time_t>(limits::kControlIdleTimeout / std::chrono::seconds(1)), 0};
     ::setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
