@@ -145,10 +145,10 @@ TEST(PolicyConfig, static_routes_that_are_off_allow_nobody) {
   EXPECT_EQ(loaded.value->routes.size(), 1U);
   EXPECT_TRUE(loaded.value->rules.routed.empty());
   EXPECT_EQ(shown(loaded.warnings),
-            std::vector<std::string>{"policy.toml:1:1: `privacy` is \"allow-list\" and no [[allow]] row is "
-                                     "in force, so nothing is federated [config.serves-nothing]",
-                                     "policy.toml:3:1: [[static_route]] rows have no effect: "
-                                     "static_routes is false [config.no-effect]"});
+            (std::vector<std::string>{"policy.toml:1:1: `privacy` is \"allow-list\" and no [[allow]] row is "
+                                      "in force, so nothing is federated [config.serves-nothing]",
+                                      "policy.toml:3:1: [[static_route]] rows have no effect: "
+                                      "static_routes is false [config.no-effect]"}));
 }
 
 struct Case {

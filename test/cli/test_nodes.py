@@ -337,7 +337,7 @@ def test_a_lost_ca_is_not_replaced_in_silence(place):
     (place / "state/internal-ca.crt").unlink()
     (place / "state/internal-ca.key").unlink()
     done = run("core", "-c", place / "core.toml")
-    assert done.exit == 1 and "internal-ca" in done.err, done.err
+    assert done.exit == 3 and "internal-ca" in done.err, done.err
 
 
 def steps(done):
