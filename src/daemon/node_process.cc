@@ -51,14 +51,6 @@ json::object refusal_object(const Error& error) { return {{"error", gate::error_
 
 namespace {
 
-json::object wrong_role(const std::string& ask) {
-  json::object answer =
-      refusal_object({Code::kControlRefused, fmt::format("This is an edge; only a core answers `{}`.", ask)});
-  answer["error"].as_object()["remedy"] =
-      "Run the command on the core, or name the core's socket with --control.";
-  return answer;
-}
-
 void log_findings(const std::vector<config::Finding>& findings, LogLevel level, const std::string& name,
                   const std::string& field, LogSink& log) {
   const std::size_t logged = std::min(findings.size(), limits::kFindingsLoggedMax);
@@ -263,14 +255,15 @@ std::string NodeProcess::answer_at_once(const Question& question, const Asker& a
   if (question.text.size() > limits::kControlQuestionBytesMax)
     return refusal("The question is longer than the limit.");
   if (ask == "reload" || ask == "policy diff" || ask == "policy apply")
-    return json::serialize(wrong_role(ask));
+    return json::serialize(gate::core_only_object(ask));
   if (ask == "log level") return json::serialize(set_log_level(*question.object, asker));
-  if (ask == "ports") return json::serialize(handlers_.ports ? handlers_.ports() : wrong_role(ask));
+  if (ask == "ports")
+    return json::serialize(handlers_.ports ? handlers_.ports() : gate::core_only_object(ask));
   if (ask == "dns records") {
     const std::string text = text_at(*question.object, "port");
     std::uint16_t port = 5269;
     std::from_chars(text.data(), text.data() + text.size(), port);
-    return json::serialize(handlers_.dns_records ? handlers_.dns_records(port) : wrong_role(ask));
+    return json::serialize(handlers_.dns_records ? handlers_.dns_records(port) : gate::core_only_object(ask));
   }
   drain_shards(asker.text());
   return json::serialize(json::object{{"draining", true}});
