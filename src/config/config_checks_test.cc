@@ -163,9 +163,55 @@ TEST(Policy, that_serves_nothing_is_warned_of) {
         "policy.toml:1:1: the policy has no [[domain]] and no [[chat_node]] row, so nothing is federated "
         "[config.serves-nothing]");
   }
-  EXPECT_TRUE(parse_policy("[[chat_node]]\nalias = \"a.example\"\nservers = [\"10.0.0.20\"]\n", "policy.toml",
-                           *loaded.value)
+  EXPECT_TRUE(parse_policy("[[chat_node]]\nalias = \"a.example\"\nservers = [\"10.0.0.20\"]\n[[allow]]\n"
+                           "domain = \"b.example\"\n",
+                           "policy.toml", *loaded.value)
                   .warnings.empty());
+}
+
+TEST(Policy, that_admits_nobody_is_warned_of) {
+  const auto loaded = parse_core_config(core(R"("10.0.0.5")", ""), "core.toml");
+  ASSERT_TRUE(loaded.value);
+  const UnixTime now{std::chrono::sys_days(std::chrono::year(2026) / 7 / 1)};
+  const std::string allow = "[[allow]]\ndomain = \"b.example\"\n";
+  const std::string past = allow + "expires = 2026-06-01\n";
+  const std::pair<std::string, std::string> policies[] = {
+      {"", "no [[allow]] row is in force"},
+      {past, "no [[allow]] row is in force"},
+      {"[[deny]]\ndomain = \"c.example\"\n", "no [[allow]] row is in force"},
+      {"[federation]\nenabled = false\n" + allow, "`enabled` in [federation] is false"},
+      {allow, ""},
+      {past + "[[allow]]\ndomain = \"c.example\"\n", ""},
+      {"[federation]\nprivacy = \"off\"\n", ""},
+      {"[federation]\nprivacy = \"deny-list\"\n", ""},
+      {"[[static_route]]\ndomain = \"b.example\"\naddress = \"192.0.2.9\"\n", ""},
+      {"[federation]\nstatic_routes = false\n[[static_route]]\ndomain = \"b.example\"\naddress = "
+       "\"192.0.2.9\"\n",
+       "no [[allow]] row is in force"},
+  };
+  for (const auto& [text, why] : policies) {
+    const auto policy = parse_policy("[[domain]]\nname = \"a.example\"\nservers = [\"10.0.0.20\"]\n" + text,
+                                     "policy.toml", *loaded.value, now);
+    ASSERT_TRUE(policy.value) << text;
+    std::string warned;
+    for (const Finding& finding : policy.warnings)
+      if (finding.code == Code::kConfigServesNothing) warned += finding.text;
+    EXPECT_EQ(why.empty(), warned.empty()) << text << warned;
+    EXPECT_NE(warned.find(why), std::string::npos) << text << warned;
+  }
+}
+
+TEST(Config, a_control_path_that_no_socket_can_have_is_found) {
+  const std::string fits = "/" + std::string(106, 'c');
+  const std::string key = "control = \"" + fits;
+  EXPECT_TRUE(parse_core_config(core(R"("10.0.0.5")", key + "\"\n"), "core.toml").value);
+  const auto loaded = parse_core_config(core(R"("10.0.0.5")", key + "c\"\n"), "core.toml");
+  ASSERT_EQ(loaded.errors.size(), 1U);
+  EXPECT_EQ(loaded.errors[0].code, Code::kConfigValue);
+  EXPECT_GT(loaded.errors[0].line, 1U);
+  EXPECT_NE(loaded.errors[0].text.find("a path of 108 bytes; that of a Unix socket has at most 107"),
+            std::string::npos)
+      << loaded.errors[0].text;
 }
 
 }  // namespace

@@ -34,8 +34,7 @@ void read_core(TableReader& root, CoreConfig& config, Listeners& listeners, Find
   if (!core) return;
   config.name = core->parsed("name", Need::kRequired, xmpp::Domain::parse).value_or(no_domain());
   config.s2s = core->list("s2s", Need::kRequired, listener(kS2sPort));
-  config.control = core->path("control");
-  if (config.control.empty()) config.control = "/run/sallyport/core.sock";
+  config.control = read_control(*core, "/run/sallyport/core.sock", findings);
   config.control_group = core->text("control_group").value_or("");
   config.metrics = core->parsed("metrics", Need::kOptional, listener(kMetricsPort));
   config.state = core->path("state");

@@ -28,8 +28,7 @@ void read_edge(TableReader& root, EdgeConfig& config, Findings& findings) {
   config.name = edge->parsed("name", Need::kRequired, xmpp::Domain::parse).value_or(no_domain());
   config.s2s = edge->list("s2s", Need::kRequired, listener(kS2sPort));
   config.traversal = edge->list("traversal", Need::kRequired, listener(kLinkPort));
-  config.control = edge->path("control");
-  if (config.control.empty()) config.control = "/run/sallyport/edge.sock";
+  config.control = read_control(*edge, "/run/sallyport/edge.sock", findings);
   config.control_group = edge->text("control_group").value_or("");
   config.metrics = edge->parsed("metrics", Need::kOptional, listener(kMetricsPort));
   config.shards = static_cast<std::size_t>(edge->integer("shards", 1, limits::kShardsMax).value_or(1));

@@ -45,6 +45,17 @@ void Listeners::report_overlaps() const {
   }
 }
 
+std::string read_control(TableReader& table, std::string_view default_path, Findings& findings) {
+  std::string path = table.path("control");
+  if (path.empty()) path = default_path;
+  if (path.size() > kSocketPathBytesMax) {
+    findings.error(table.place("control"), Code::kConfigValue,
+                   fmt::format("`control` is {}, a path of {} bytes; that of a Unix socket has at most {}",
+                               path, path.size(), kSocketPathBytesMax));
+  }
+  return path;
+}
+
 void warn_of_public_metrics(const TableReader& table, const std::optional<HostPort>& metrics,
                             Findings& findings) {
   const auto ip = metrics ? dns::Ip::parse(metrics->host) : std::nullopt;

@@ -32,6 +32,11 @@ class Listeners {
   std::vector<One> all_;
 };
 
+// The longest path of a Unix socket, unix(7).
+inline constexpr std::size_t kSocketPathBytesMax = 107;
+// Reads the path of the control socket. Reports one that is too long for a socket.
+std::string read_control(TableReader& table, std::string_view default_path, Findings& findings);
+
 // Warns of /metrics on an address that the internet may reach: a global one, or a wildcard.
 void warn_of_public_metrics(const TableReader& table, const std::optional<HostPort>& metrics,
                             Findings& findings);

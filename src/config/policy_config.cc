@@ -302,10 +302,7 @@ Loaded<PolicyConfig> parse_policy(std::string_view text, const std::string& file
   TableReader root(document.root, {}, "", findings);
   PolicyReader(core, config, findings).read(root);
   if (findings.good()) warn_of_idle_rows(config, now, findings);
-  if (findings.good() && config.served.empty()) {
-    findings.warn({}, Code::kConfigServesNothing,
-                  "the policy has no [[domain]] and no [[chat_node]] row, so nothing is federated");
-  }
+  if (findings.good()) warn_of_no_federation(config, now, findings);
   return std::move(findings).finish(std::move(config));
 }
 

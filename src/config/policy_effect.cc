@@ -186,4 +186,21 @@ void warn_of_idle_rows(const PolicyConfig& config, std::optional<UnixTime> now, 
   warn_of_idle_routes(config, findings);
 }
 
+void warn_of_no_federation(const PolicyConfig& config, std::optional<UnixTime> now, Findings& findings) {
+  const policy::RuleSet& rules = config.rules;
+  const auto in_force = [now](const ListRow& row) {
+    return row.allow && !(now && row.expires && *now >= *row.expires);
+  };
+  std::string why;
+  if (config.served.empty()) {
+    why = "the policy has no [[domain]] and no [[chat_node]] row";
+  } else if (!rules.enabled) {
+    why = "`enabled` in [federation] is false";
+  } else if (rules.privacy == Privacy::kAllowList && rules.routed.empty() &&
+             std::ranges::none_of(rules.lists, in_force)) {
+    why = "`privacy` is \"allow-list\" and no [[allow]] row is in force";
+  }
+  if (!why.empty()) findings.warn({}, Code::kConfigServesNothing, why + ", so nothing is federated");
+}
+
 }  // namespace sallyport::config

@@ -12,4 +12,7 @@ namespace sallyport::config {
 // that have expired at `now`, and of static routes that are switched off or repeated.
 void warn_of_idle_rows(const PolicyConfig& config, std::optional<UnixTime> now, Findings& findings);
 
+// Warns of a policy that federates with nobody: it serves no name, is disabled, or admits no remote domain.
+void warn_of_no_federation(const PolicyConfig& config, std::optional<UnixTime> now, Findings& findings);
+
 }  // namespace sallyport::config

@@ -13,7 +13,7 @@ namespace sallyport::daemon {
 namespace {
 
 // CLI11 writes the parsed values of one command here; lives as long as the App.
-struct Slots {
+struct ParsedOptions {
   std::map<std::string, std::vector<std::string>> values;
   std::map<std::string, bool> switches;
 };
@@ -22,15 +22,15 @@ std::string named(const Option& option) {
   return option.letter.empty() ? std::string(option.name) : fmt::format("{},{}", option.letter, option.name);
 }
 
-void add_options(CLI::App& app, const Command& command, Slots& slots) {
+void add_options(CLI::App& app, const Command& command, ParsedOptions& parsed) {
   for (const Option& option : options_of(command)) {
     const std::string name(option.name);
     const std::string sentence(option.sentence);
     if (option.value.empty()) {
-      app.add_flag(named(option), slots.switches[name], sentence);
+      app.add_flag(named(option), parsed.switches[name], sentence);
       continue;
     }
-    CLI::Option* made = app.add_option(named(option), slots.values[name], sentence);
+    CLI::Option* made = app.add_option(named(option), parsed.values[name], sentence);
     // One value each time, so that the following words are arguments.
     made->type_name(std::string(option.value))
         ->expected(1)
@@ -60,12 +60,12 @@ struct CommandApp {
       : command(row), app(std::string(row.sentence), fmt::format("sallyport {}", row.name)) {
     if (!row.about.empty()) app.description(fmt::format("{}\n\n{}", row.sentence, row.about));
     app.get_formatter()->column_width(28);
-    add_options(app, row, slots);
+    add_options(app, row, options);
     add_arguments(app, row, arguments);
   }
   const Command& command;
   CLI::App app;
-  Slots slots;
+  ParsedOptions options;
   std::vector<std::vector<std::string>> arguments;
 };
 
@@ -74,10 +74,10 @@ Invocation invocation_of(const CommandApp& parsed) {
   for (const auto& values : parsed.arguments) {
     invocation.arguments.insert(invocation.arguments.end(), values.begin(), values.end());
   }
-  for (const auto& [name, values] : parsed.slots.values) {
+  for (const auto& [name, values] : parsed.options.values) {
     if (!values.empty()) invocation.options[name] = values;
   }
-  for (const auto& [name, on] : parsed.slots.switches) {
+  for (const auto& [name, on] : parsed.options.switches) {
     if (on) invocation.options[name] = {""};
   }
   return invocation;

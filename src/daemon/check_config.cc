@@ -128,7 +128,7 @@ Exit run_check_config(const Invocation& invocation) {
           path));
       return Exit::kUsage;
     }
-    warn_of_name(path, *role, found);
+    if (!invocation.has("--role")) warn_of_name(path, *role, found);
     given.push_back({path, std::move(*text), *role});
   }
   for (const Given& file : given) {

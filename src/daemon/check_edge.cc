@@ -39,9 +39,9 @@ bool forbids_dialling(Code code) {
 }
 
 // A check that waits for the core's answer, and then runs in its thread. It keeps itself alive.
-struct Waiting : std::enable_shared_from_this<Waiting> {
-  Waiting(CheckOrder what, CheckMeans with, AskAdmission question, asio::any_io_executor loop,
-          CheckThreads& all, Reply answer)
+struct WaitingCheck : std::enable_shared_from_this<WaitingCheck> {
+  WaitingCheck(CheckOrder what, CheckMeans with, AdmissionQuestion question, asio::any_io_executor loop,
+               CheckThreads& all, Reply answer)
       : order(std::move(what)),
         means(std::move(with)),
         ask(std::move(question)),
@@ -78,7 +78,7 @@ struct Waiting : std::enable_shared_from_this<Waiting> {
 
   CheckOrder order;
   CheckMeans means;
-  AskAdmission ask;
+  AdmissionQuestion ask;
   asio::steady_timer timer;
   std::chrono::steady_clock::time_point until =
       std::chrono::steady_clock::now() + limits::kCheckAdmissionWait;
@@ -88,7 +88,7 @@ struct Waiting : std::enable_shared_from_this<Waiting> {
 
 }  // namespace
 
-void answer_check(const boost::json::object& question, Result<CheckMeans> means, AskAdmission ask,
+void answer_check(const boost::json::object& question, Result<CheckMeans> means, AdmissionQuestion ask,
                   asio::any_io_executor loop, CheckThreads& threads, LogSink& log, const Reply& reply) {
   Result<CheckOrder> order = order_of(question);
   if (!order) return reply(error_answer(order.error()));
@@ -96,8 +96,8 @@ void answer_check(const boost::json::object& question, Result<CheckMeans> means,
   log.log({LogLevel::kInfo, "check.ordered", {{"domain", order->name.ascii()}}});
   CheckSteps unused;
   const auto identity = choose_identity(*order, *means, NodeProcess::now().civil, unused);
-  const auto waiting = std::make_shared<Waiting>(std::move(*order), std::move(*means), std::move(ask),
-                                                 std::move(loop), threads, reply);
+  const auto waiting = std::make_shared<WaitingCheck>(std::move(*order), std::move(*means), std::move(ask),
+                                                      std::move(loop), threads, reply);
   // Without a local domain nothing is dialled, and the check says so.
   if (!identity || !identity->own) return waiting->run();
   waiting->ask_about({*identity->own, waiting->order.name});

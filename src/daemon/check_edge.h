@@ -24,14 +24,14 @@ struct OutwardSetup {
 // Errors: kControlRefused where no core has pushed a policy.
 Result<CheckMeans> means_of(const gate::Edge& edge, const net::Driver& driver, const OutwardSetup& setup);
 
-// The answer of the edge to the question `admission` (docs/control.md) about a pair.
-using AskAdmission = std::function<std::string(const xmpp::Pair&)>;
+// Asks the edge the question `admission` (docs/control.md) about a pair, and returns its answer.
+using AdmissionQuestion = std::function<std::string(const xmpp::Pair&)>;
 
 // Carries out a `check domain` or `check tls` in a thread of its own and replies with its answer, or with an
 // error. Before that the core is asked whether the name is an internal one, which must not be dialled (DESIGN
 // invariant 5): for at most limits::kCheckAdmissionWait, on `loop`, where this is called and replies are
 // made.
-void answer_check(const boost::json::object& question, Result<CheckMeans> means, AskAdmission ask,
+void answer_check(const boost::json::object& question, Result<CheckMeans> means, AdmissionQuestion ask,
                   boost::asio::any_io_executor loop, CheckThreads& threads, LogSink& log, const Reply& reply);
 
 }  // namespace sallyport::daemon

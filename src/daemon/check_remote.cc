@@ -47,7 +47,7 @@ std::optional<Exit> use_edge_file(const Invocation& invocation, CheckMeans& mean
   }
   const auto edge = load_edge_config(file);
   if (!report(edge.errors, {}, edge.value.has_value())) return Exit::kConfiguration;
-  means.resolving = {edge.value->resolver_servers, edge.value->trust_anchor, edge.value->resolver_insecure};
+  means.resolving = resolver_setup(*edge.value);
   means.dialling = dial_setup(*edge.value);
   return std::nullopt;
 }

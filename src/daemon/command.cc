@@ -78,9 +78,11 @@ constexpr Option kPorts[] = {
     kFromDaemon,
     {"--address", "", "PARTY=ADDRESS",
      "An address of a party of the table that the files do not contain, such as "
-     "edge=203.0.113.5; may be given several times.",
+     "edge=203.0.113.5, or of a host that they name, such as xmpp.corp.example=10.0.0.6; may be given "
+     "several "
+     "times.",
      false, true},
-    {"--nft", "", "", "Print rules for nftables; fails where the address of a party is not known."}};
+    {"--nft", "", "", "Print rules for nftables; fails where the address of a party or host is not known."}};
 
 constexpr Option kCertList[] = {kCoreConfig};
 constexpr Argument kCsrNames[] = {

@@ -17,6 +17,7 @@
 
 #include "base/codes.h"
 #include "base/limits.h"
+#include "config/listeners.h"
 #include "daemon/file.h"
 #include "daemon/load.h"
 #include "daemon/report.h"
@@ -41,19 +42,20 @@ Error absent(const std::string& path, int error) {
           fmt::format("{}: {}", path, std::generic_category().message(error))};
 }
 
-class Connection {
+class ControlConnection {
  public:
-  Connection() : socket_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {}
-  Connection(const Connection&) = delete;
-  Connection& operator=(const Connection&) = delete;
-  ~Connection() {
+  ControlConnection() : socket_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {}
+  ControlConnection(const ControlConnection&) = delete;
+  ControlConnection& operator=(const ControlConnection&) = delete;
+  ~ControlConnection() {
     if (socket_ >= 0) ::close(socket_);
   }
 
   Result<void> open(const std::string& path) {
     sockaddr_un to{};
     to.sun_family = AF_UNIX;
-    if (path.size() >= sizeof to.sun_path) return absent(path, ENAMETOOLONG);
+    static_assert(sizeof to.sun_path == config::kSocketPathBytesMax + 1);
+    if (path.size() > config::kSocketPathBytesMax) return absent(path, ENAMETOOLONG);
     std::memcpy(to.sun_path, path.data(), path.size());
     const timeval wait{static_cast<time_t>(limits::kControlIdleTimeout / std::chrono::seconds(1)), 0};
     ::setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
@@ -131,7 +133,7 @@ std::optional<AskFailed> find_control(const Invocation& invocation, const std::s
 }
 
 Result<boost::json::object> ask(const std::string& path, const boost::json::object& question) {
-  Connection connection;
+  ControlConnection connection;
   if (Result<void> opened = connection.open(path); !opened) return std::move(opened).error();
   const std::string line = boost::json::serialize(question) + "\n";
   if (Result<void> written = connection.write(path, line); !written) return std::move(written).error();

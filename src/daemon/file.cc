@@ -11,24 +11,12 @@
 #include <filesystem>
 #include <system_error>
 
+#include "net/descriptor.h"
+
 namespace sallyport::daemon {
 namespace {
 
-// A descriptor that closes itself.
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-  bool is_open() const { return fd_ >= 0; }
-
- private:
-  int fd_;
-};
+using net::Descriptor;
 
 Result<void> write_all(const Descriptor& file, const std::string& path, std::string_view bytes) {
   while (!bytes.empty()) {

@@ -131,12 +131,12 @@ TEST_F(State, a_damaged_generation_is_an_error_not_a_new_beginning) {
 TEST_F(State, a_lost_ca_is_not_replaced) {
   const auto state = StateDirectory::open(at("state"));
   ASSERT_TRUE(state);
-  EXPECT_TRUE(state->check_internal_ca());
+  EXPECT_TRUE(may_make_internal_ca(state->path()));
   for (const char* kept : {"generation", "dialback.secret"}) {
     ASSERT_TRUE(write_new_file(at(std::string("state/") + kept), "x", 0600));
-    EXPECT_EQ(state->check_internal_ca().error().code, Code::kConfigMissing) << kept;
+    EXPECT_EQ(may_make_internal_ca(state->path()).error().code, Code::kConfigMissing) << kept;
     ASSERT_TRUE(write_new_file(at("state/internal-ca.crt"), "x", 0600));
-    EXPECT_TRUE(state->check_internal_ca());
+    EXPECT_TRUE(may_make_internal_ca(state->path()));
     std::filesystem::remove(at("state/internal-ca.crt"));
     std::filesystem::remove(at(std::string("state/") + kept));
   }

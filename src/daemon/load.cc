@@ -6,11 +6,15 @@
 
 #include <algorithm>
 #include <array>
+#include <boost/asio/io_context.hpp>
+#include <cerrno>
 #include <filesystem>
 
 #include "base/bytes.h"
+#include "daemon/core_secrets.h"
 #include "daemon/file.h"
 #include "net/tls.h"
+#include "net/trust_store.h"
 #include "xmpp/expat_version.h"
 
 namespace sallyport::daemon {
@@ -57,6 +61,8 @@ Identity load_identity(const config::IdentityFiles& files, std::vector<Finding>&
   if (pin && key_pin && *pin != *key_pin) {
     errors.push_back(finding_of(
         files.key, {Code::kConfigConflict, fmt::format("is not the key of {}", files.certificate)}));
+  } else if (const auto link = net::LinkTls::make(*certificate, *key); pin && key_pin && !link) {
+    errors.push_back(finding_of(files.certificate, link.error()));
   }
   identity.certificate = *certificate;
   identity.key = std::move(*key);
@@ -81,12 +87,36 @@ void check_libraries(std::vector<Finding>& errors) {
     errors.push_back(finding_of("libexpat", expat.error()));
 }
 
+// Makes a resolver as the edge does at its start. libunbound reports a file that is not a trust anchor
+// without its name, and only when it starts.
+void check_resolver(const config::EdgeConfig& config, std::vector<Finding>& errors) {
+  boost::asio::io_context io;
+  net::ResolverSetup setup = resolver_setup(config);
+  const auto made = net::Resolver::make(io.get_executor(), setup);
+  if (made) return;
+  setup.trust_anchor.clear();
+  const bool is_anchor_at_fault =
+      !config.trust_anchor.empty() && net::Resolver::make(io.get_executor(), setup).has_value();
+  if (is_anchor_at_fault) {
+    errors.push_back(
+        finding_of(config.trust_anchor,
+                   {Code::kFileFormat, fmt::format("`trust_anchor` in [resolver] must be a file with DS or "
+                                                   "DNSKEY records, as unbound-anchor(8) writes it "
+                                                   "(libunbound: {})",
+                                                   made.error().text)}));
+  } else {
+    errors.push_back(finding_of(config.file, made.error()));
+  }
+}
+
 // Loads PEM authorities: at least one certificate.
 std::string load_authorities(const std::string& path, std::vector<Finding>& errors) {
   auto pem = named_file(path, errors);
   if (!pem) return {};
   if (const Result<std::string> first = net::certificate_pin(*pem); !first) {
     errors.push_back(finding_of(path, first.error()));
+  } else if (const auto all = net::TrustStore::parse(*pem); !all) {
+    errors.push_back(finding_of(path, all.error()));
   }
   return std::move(*pem);
 }
@@ -195,8 +225,10 @@ Finding finding_of(const std::string& file, const Error& error) {
 }
 
 Finding unreadable_finding(const std::string& path, const Error& error) {
-  const bool denied = error.code == Code::kFileDenied;
-  return finding_of(path, {denied ? Code::kFileDenied : Code::kConfigMissing, error.text});
+  struct stat about {};
+  const bool absent =
+      error.code == Code::kFileUnreadable && ::stat(path.c_str(), &about) != 0 && errno == ENOENT;
+  return finding_of(path, {absent ? Code::kConfigMissing : error.code, error.text});
 }
 
 std::string fingerprint_of(const config::PolicyUpdate& update) {
@@ -259,7 +291,8 @@ Loaded<EdgeFiles> load_edge(const std::string& file, UnixTime) {
   Identity identity = load_identity(config.value->identity, out.errors, out.warnings);
   for (const config::CoreRow& core : config.value->cores)
     warn_of_own_pin(file, identity, fmt::format("[[core]] `{}`", core.name), core.pins, out.warnings);
-  if (!config.value->trust_anchor.empty()) (void)named_file(config.value->trust_anchor, out.errors);
+  if (config.value->trust_anchor.empty() || named_file(config.value->trust_anchor, out.errors))
+    check_resolver(*config.value, out.errors);
   if (!out.errors.empty()) return out;
   std::string fingerprint = to_hex(sha256(*text)) + identity.pin;
   out.value = EdgeFiles{std::move(*config.value), std::move(identity), std::move(fingerprint)};
@@ -283,13 +316,14 @@ Loaded<CoreFiles> load_core(const std::string& file, UnixTime now) {
     warn_of_own_pin(file, files.identity, fmt::format("[[edge]] `{}`", edge.name.ascii()), edge.pins,
                     out.warnings);
   if (!files.config.server_ca.empty()) files.server_ca = load_authorities(files.config.server_ca, out.errors);
+  const std::size_t errors_before = out.errors.size();
   if (!files.config.ca_certificate.empty()) {
     files.ca_certificate = load_authorities(files.config.ca_certificate, out.errors);
   }
   if (!files.config.ca_key.empty())
     files.ca_key = secret_file(files.config.ca_key, out.errors, out.warnings).value_or("");
-  if (!files.config.dialback_secret.empty())
-    (void)secret_file(files.config.dialback_secret, out.errors, out.warnings);
+  if (out.errors.size() == errors_before) check_internal_ca(files, out.errors, out.warnings);
+  check_dialback_secret(files.config, out.errors, out.warnings);
   if (files.config.admin) {
     warn_of_open_secret(files.config.admin->tokens_file, out.warnings);
     if (!files.config.admin->key.empty()) warn_of_open_secret(files.config.admin->key, out.warnings);
@@ -385,6 +419,10 @@ void warn_of_open_secret(const std::string& path, std::vector<Finding>& warnings
              fmt::format("holds a secret and has mode {:04o}, so other users than its owner can use it: "
                          "`chmod 0600`, or 0640 if only the node is in the group",
                          about.st_mode & 07777)}));
+}
+
+net::ResolverSetup resolver_setup(const config::EdgeConfig& config) {
+  return {config.resolver_servers, config.trust_anchor, config.resolver_insecure};
 }
 
 net::DialSetup dial_setup(const config::EdgeConfig& config) {

@@ -16,6 +16,7 @@
 #include "gate/core.h"
 #include "net/certificate.h"
 #include "net/dial.h"
+#include "net/resolver.h"
 
 namespace sallyport::daemon {
 
@@ -28,7 +29,8 @@ std::string shown_findings(const std::vector<config::Finding>& findings);
 // A finding about a whole file, without a place in it.
 config::Finding finding_of(const std::string& file, const Error& error);
 
-// The finding that a file could not be read: kFileDenied for lack of permission, else kConfigMissing.
+// The finding that a file could not be read or used: kConfigMissing where it is absent, else the error's
+// code.
 config::Finding unreadable_finding(const std::string& path, const Error& error);
 
 // The control socket that a configuration names, edge's or core's.
@@ -108,6 +110,8 @@ void warn_of_uncovered(const config::PolicyConfig& policy,
 // Warns of a file with a secret that users other than its owner can read or change, or its group can change.
 // An absent file is reported elsewhere.
 void warn_of_open_secret(const std::string& path, std::vector<config::Finding>& warnings);
+// The [resolver] of an edge.
+net::ResolverSetup resolver_setup(const config::EdgeConfig& config);
 // The rules by which an edge dials remote servers.
 net::DialSetup dial_setup(const config::EdgeConfig& config);
 }  // namespace sallyport::daemon

@@ -10,6 +10,7 @@
 
 #include "daemon/file.h"
 #include "net/certificate.h"
+#include "net/internal_ca.h"
 
 namespace sallyport::daemon {
 namespace {
@@ -27,6 +28,14 @@ class LoadTest : public testing::Test {
     write("edge.crt", made->certificate, 0644);
     write("edge.key", made->key, 0600);
     write_edge(kOther);
+    write(
+        "policy.toml",
+        "[[domain]]\nname = \"example.com\"\nservers = [\"192.0.2.3\"]\n[[allow]]\ndomain = \"b.example\"\n",
+        0644);
+    std::filesystem::create_directory(at("certs"));
+    auto ca = net::make_internal_ca("core.corp.example", {}, kNow);
+    ASSERT_TRUE(ca);
+    ca_ = *ca;
   }
   void TearDown() override { std::filesystem::remove_all(folder_); }
   std::string at(const std::string& name) const { return folder_ + "/" + name; }
@@ -50,9 +59,40 @@ class LoadTest : public testing::Test {
     return codes;
   }
 
+  std::string text_of(const std::string& name) { return read_file(at(name)).value(); }
+  // The errors of a core.toml with these lines in [core], and after the other tables. Sets `exposed_`.
+  std::string core_errors(std::string_view in_core = "", std::string_view after = "") {
+    write("core.toml",
+          fmt::format(R"([core]
+name = "core.corp.example"
+s2s = ["192.0.2.2"]
+policy = "policy.toml"
+state = "state"
+{}[identity]
+certificate = "edge.crt"
+key = "edge.key"
+[certificates]
+directory = "certs"
+[[edge]]
+name = "vcse.example.com"
+address = "192.0.2.1"
+pins = ["{}"]
+{})",
+                      in_core, kOther, after),
+          0644);
+    const auto loaded = load_core(at("core.toml"), kNow);
+    EXPECT_EQ(loaded.value.has_value(), loaded.errors.empty());
+    exposed_.clear();
+    for (const config::Finding& finding : loaded.warnings)
+      if (finding.code == Code::kConfigExposed) exposed_.push_back(finding.file);
+    return shown_findings(loaded.errors);
+  }
+
   static constexpr std::string_view kOther = "sha256:YWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWE=";
   std::string folder_;
   std::string pin_;
+  net::CaPem ca_;
+  std::vector<std::string> exposed_;
 };
 
 TEST_F(LoadTest, a_key_that_others_may_use_is_warned_of) {
@@ -80,30 +120,91 @@ TEST_F(LoadTest, a_node_that_pins_its_own_key_is_warned_of) {
 
 TEST_F(LoadTest, a_state_that_is_a_file_is_found_before_the_core_starts) {
   write("state", "", 0600);
-  write("core.toml",
-        fmt::format(R"([core]
-name = "core.corp.example"
-s2s = ["192.0.2.2"]
-policy = "policy.toml"
-state = "state"
-[identity]
-certificate = "edge.crt"
-key = "edge.key"
-[certificates]
-directory = "."
-[[edge]]
-name = "vcse.example.com"
-address = "192.0.2.1"
-pins = ["{}"]
-)",
-                    kOther),
-        0644);
-  write("policy.toml", "[[domain]]\nname = \"example.com\"\nservers = [\"192.0.2.3\"]\n", 0644);
-  const auto loaded = load_core(at("core.toml"), kNow);
-  EXPECT_FALSE(loaded.value);
-  EXPECT_NE(shown_findings(loaded.errors).find("state: `state` in [core] is not a directory [config.value]"),
+  EXPECT_NE(core_errors().find("state: `state` in [core] is not a directory [config.value]"),
             std::string::npos)
-      << shown_findings(loaded.errors);
+      << core_errors();
+}
+
+TEST_F(LoadTest, a_dialback_secret_that_the_core_refuses_is_found) {
+  write("short.secret", "123456", 0600);
+  EXPECT_NE(
+      core_errors("dialback_secret = \"short.secret\"\n").find("short.secret: a dialback secret must have"),
+      std::string::npos)
+      << core_errors();
+  std::filesystem::create_directory(at("state"));
+  write("state/dialback.secret", "123456", 0600);
+  write("state/internal-ca.crt", ca_.certificates, 0644);
+  write("state/internal-ca.key", ca_.key, 0600);
+  EXPECT_NE(core_errors().find("state/dialback.secret: a dialback secret must have"), std::string::npos)
+      << core_errors();
+}
+
+TEST_F(LoadTest, an_internal_ca_with_another_key_is_found) {
+  const std::string named = "[internal]\nca_certificate = \"ca.crt\"\nca_key = \"ca.key\"\n";
+  write("ca.crt", ca_.certificates, 0644);
+  write("ca.key", ca_.key, 0600);
+  EXPECT_EQ(core_errors("", named), "");
+  const auto other = net::make_internal_ca("core.corp.example", {}, kNow);
+  ASSERT_TRUE(other);
+  write("ca.key", other->key, 0600);
+  const std::string why = "the key is not that of the first certificate (its key: ";
+  EXPECT_NE(core_errors("", named).find("ca.crt: " + why), std::string::npos) << core_errors("", named);
+  write("ca.crt", text_of("edge.crt"), 0644);
+  write("ca.key", text_of("edge.key"), 0600);
+  EXPECT_NE(core_errors("", named).find("not one of a certificate authority"), std::string::npos);
+
+  std::filesystem::create_directory(at("state"));
+  write("state/internal-ca.crt", ca_.certificates, 0644);
+  write("state/internal-ca.key", other->key, 0600);
+  EXPECT_NE(core_errors().find("state/internal-ca.crt: " + why), std::string::npos) << core_errors();
+  std::filesystem::remove(at("state/internal-ca.key"));
+  EXPECT_NE(core_errors().find("internal-ca.key is not there"), std::string::npos) << core_errors();
+  EXPECT_FALSE(file_exists(at("state/internal-ca.key"))) << "a check writes nothing";
+  std::filesystem::remove(at("state/internal-ca.crt"));
+  EXPECT_EQ(core_errors(), "") << "the core makes them";
+  write("state/generation", "1 x\n", 0600);
+  EXPECT_NE(core_errors().find("restore them from a backup"), std::string::npos) << core_errors();
+}
+
+TEST_F(LoadTest, secrets_in_the_state_directory_that_others_may_use_are_warned_of) {
+  std::filesystem::create_directory(at("state"));
+  write("state/dialback.secret", std::string(64, 'a'), 0600);
+  write("state/internal-ca.crt", ca_.certificates, 0644);
+  write("state/internal-ca.key", ca_.key, 0600);
+  EXPECT_EQ(core_errors(), "");
+  EXPECT_EQ(exposed_, std::vector<std::string>{});
+  for (const char* secret : {"state/dialback.secret", "state/internal-ca.key"}) {
+    ASSERT_EQ(::chmod(at(secret).c_str(), 0644), 0);
+    EXPECT_EQ(core_errors(), "");
+    EXPECT_EQ(exposed_, std::vector{at(secret)});
+    ASSERT_EQ(::chmod(at(secret).c_str(), 0600), 0);
+  }
+}
+
+TEST_F(LoadTest, a_file_that_is_no_trust_anchor_is_found_by_its_name) {
+  const std::string text =
+      text_of("edge.toml") + "[resolver]\nservers = [\"192.0.2.53\"]\ntrust_anchor = \"root.key\"\n";
+  write("edge.toml", text, 0644);
+  write("root.key", ". IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D\n",
+        0644);
+  EXPECT_EQ(shown_findings(load_edge(at("edge.toml"), kNow).errors), "");
+  write("root.key", "not a record\n", 0644);
+  const auto loaded = load_edge(at("edge.toml"), kNow);
+  ASSERT_EQ(loaded.errors.size(), 1U) << shown_findings(loaded.errors);
+  EXPECT_EQ(loaded.errors[0].code, Code::kFileFormat);
+  EXPECT_EQ(loaded.errors[0].file, at("root.key"));
+}
+
+TEST_F(LoadTest, only_an_absent_file_is_missing) {
+  const auto code_of_policy = [this] { return core_errors().substr(core_errors().rfind('[')); };
+  const std::string policy = text_of("policy.toml");
+  std::filesystem::remove(at("policy.toml"));
+  EXPECT_EQ(code_of_policy(), "[config.missing]\n") << core_errors();
+  std::filesystem::create_directory(at("policy.toml"));
+  EXPECT_EQ(code_of_policy(), "[file.unreadable]\n") << core_errors();
+  std::filesystem::remove(at("policy.toml"));
+  write("policy.toml", policy + std::string(limits::kConfigFileBytesMax, '#'), 0644);
+  EXPECT_EQ(code_of_policy(), "[file.unreadable]\n") << core_errors();
 }
 
 TEST_F(LoadTest, an_absent_key_and_one_that_may_not_be_read_have_codes_of_their_own) {

@@ -45,10 +45,6 @@ std::string text_at(const json::object& object, std::string_view name) {
 constexpr std::array<std::string_view, 7> kProcessQuestions{
     "reload", "policy diff", "policy apply", "log level", "ports", "dns records", "drain"};
 
-json::object wrong_role() {
-  return refusal_object({Code::kControlRefused, "An edge does not answer this question; ask the core."});
-}
-
 }  // namespace
 
 json::object refusal_object(const Error& error) { return {{"error", gate::error_object(error)}}; }
@@ -258,14 +254,16 @@ std::string NodeProcess::answer_at_once(const Question& question, const Asker& a
   if (!question.object) return refusal("The question is not a JSON object.");
   if (question.text.size() > limits::kControlQuestionBytesMax)
     return refusal("The question is longer than the limit.");
-  if (ask == "reload" || ask == "policy diff" || ask == "policy apply") return json::serialize(wrong_role());
+  if (ask == "reload" || ask == "policy diff" || ask == "policy apply")
+    return json::serialize(gate::core_only_object(ask));
   if (ask == "log level") return json::serialize(set_log_level(*question.object, asker));
-  if (ask == "ports") return json::serialize(handlers_.ports ? handlers_.ports() : wrong_role());
+  if (ask == "ports")
+    return json::serialize(handlers_.ports ? handlers_.ports() : gate::core_only_object(ask));
   if (ask == "dns records") {
     const std::string text = text_at(*question.object, "port");
     std::uint16_t port = 5269;
     std::from_chars(text.data(), text.data() + text.size(), port);
-    return json::serialize(handlers_.dns_records ? handlers_.dns_records(port) : wrong_role());
+    return json::serialize(handlers_.dns_records ? handlers_.dns_records(port) : gate::core_only_object(ask));
   }
   drain_shards(asker.text());
   return json::serialize(json::object{{"draining", true}});

@@ -19,6 +19,8 @@ namespace {
 namespace json = boost::json;
 using route::HostPort;
 
+constexpr std::uint16_t kS2sPort = 5269;
+
 bool is_any(const std::string& host) { return host == "0.0.0.0" || host == "::"; }
 
 // The hosts of a list of addresses, each once, without the wildcard addresses.
@@ -30,8 +32,9 @@ std::vector<std::string> hosts_of(const std::vector<HostPort>& all) {
   return hosts;
 }
 
-// One row per port, so that each row is exact.
-void add_rows(std::vector<PortRow>& rows, const PortRow& row, const std::vector<HostPort>& to) {
+// The listeners of one node: one row per port, so that each row is exact. A peer needs only one address of a
+// node, so the addresses of both families share a row.
+void add_listeners(std::vector<PortRow>& rows, const PortRow& row, const std::vector<HostPort>& to) {
   std::map<std::uint16_t, std::vector<HostPort>> by_port;
   for (const HostPort& one : to) by_port[one.port].push_back(one);
   for (const auto& [port, hosts] : by_port) {
@@ -42,6 +45,44 @@ void add_rows(std::vector<PortRow>& rows, const PortRow& row, const std::vector<
   }
 }
 
+bool is_v6(const std::string& address) { return address.find(':') != std::string::npos; }
+
+// Hosts, or networks, by kind: IPv4, IPv6, names. Each of them needs a rule, so a row has one kind only: a
+// rule for one family does not stand for the other.
+std::vector<std::vector<std::string>> by_kind(const std::vector<std::string>& hosts) {
+  std::array<std::vector<std::string>, 3> kinds;
+  for (const std::string& host : hosts) kinds[!is_address(host) ? 2 : is_v6(host) ? 1 : 0].push_back(host);
+  std::vector<std::vector<std::string>> found;
+  std::ranges::copy_if(kinds, std::back_inserter(found), [](const auto& kind) { return !kind.empty(); });
+  return found;
+}
+
+// Servers that a node dials: one row per port and kind of address.
+void add_dialled(std::vector<PortRow>& rows, const PortRow& row, const std::vector<HostPort>& to) {
+  std::map<std::uint16_t, std::vector<HostPort>> by_port;
+  for (const HostPort& one : to) by_port[one.port].push_back(one);
+  for (const auto& [port, hosts] : by_port) {
+    PortRow made = row;
+    made.ports = {port};
+    const std::vector<std::string> own = hosts_of(hosts);
+    if (own.empty()) rows.push_back(made);
+    for (const std::vector<std::string>& kind : by_kind(own)) {
+      made.to_addresses = kind;
+      rows.push_back(made);
+    }
+  }
+}
+
+// Servers that dial the listeners of one node.
+void add_dialling(std::vector<PortRow>& rows, const PortRow& row, const std::vector<std::string>& from,
+                  const std::vector<HostPort>& to) {
+  for (std::vector<std::string>& kind : by_kind(from)) {
+    PortRow made = row;
+    made.from_addresses = std::move(kind);
+    add_listeners(rows, made, to);
+  }
+}
+
 // "10.0.0.0/8" as configured, from the 128-bit form.
 std::string text_of(const config::Network& network) {
   static constexpr std::array<std::uint8_t, 12> kV4{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
@@ -49,62 +90,11 @@ std::string text_of(const config::Network& network) {
   return fmt::format("{}/{}", dns::Ip{network.address}.text(), v4 ? network.prefix - 96 : network.prefix);
 }
 
-// "ip saddr { a, b } " for the addresses of one family; empty when there are none.
-std::string matched(const std::vector<std::string>& addresses, std::string_view side, bool v6) {
-  std::vector<std::string> family;
-  for (const std::string& address : addresses) {
-    if ((address.find(':') != std::string::npos) == v6) family.push_back(address);
-  }
-  if (family.empty()) return {};
-  return fmt::format("{} {} {{ {} }} ", v6 ? "ip6" : "ip", side, fmt::join(family, ", "));
-}
-
-bool is_literal(const std::string& address) {
-  return address.find('/') != std::string::npos || dns::Ip::parse(address).has_value();
-}
-
-std::vector<std::string> literals_of(const std::vector<std::string>& addresses) {
-  std::vector<std::string> out;
-  std::ranges::copy_if(addresses, std::back_inserter(out), is_literal);
-  return out;
-}
-
+constexpr std::string_view kInbound = "s2s inbound";
 constexpr std::string_view kOutbound = "s2s outbound";
 constexpr std::string_view kStaticRoute = "s2s outbound, static route";
-
-// Federated servers have public addresses: a rule for them must not match internal networks.
-constexpr std::string_view kFederated = "federated server";
-constexpr std::string_view kPrivateV4 =
-    "10.0.0.0/8, 100.64.0.0/10, 127.0.0.0/8, 169.254.0.0/16, 172.16.0.0/12, 192.168.0.0/16";
-constexpr std::string_view kPrivateV6 = "::1, fc00::/7, fe80::/10";
-
-// The match of a rule for one party; empty where it has no address of this family.
-std::string party_of(const std::string& name, const std::vector<std::string>& literals, std::string_view side,
-                     bool v6) {
-  if (!literals.empty() || name != kFederated) return matched(literals, side, v6);
-  return fmt::format("{} {} != {{ {} }} ", v6 ? "ip6" : "ip", side, v6 ? kPrivateV6 : kPrivateV4);
-}
-
-// The party whose address is required and unknown: a rule without it would accept too much.
-std::optional<std::string> unknown_party(const PortRow& row) {
-  if (row.from != kFederated && literals_of(row.from_addresses).empty()) return row.from;
-  if (row.to != kFederated && literals_of(row.to_addresses).empty()) return row.to;
-  return std::nullopt;
-}
-
-// The lines of one row for one family.
-std::string nft_lines(const PortRow& row, bool v6) {
-  const std::string from = party_of(row.from, literals_of(row.from_addresses), "saddr", v6);
-  const std::string to = party_of(row.to, literals_of(row.to_addresses), "daddr", v6);
-  if (from.empty() || to.empty()) return {};
-  std::string out;
-  for (const std::string_view protocol : {"tcp", "udp"}) {
-    if (protocol == "udp" && !row.udp) continue;
-    out += fmt::format("    {}{}{} dport {{ {} }} ct state new counter accept comment \"{} -> {}: {}\"\n",
-                       from, to, protocol, fmt::join(row.ports, ", "), row.from, row.to, row.why);
-  }
-  return out;
-}
+constexpr std::string_view kStaticRouteInbound = "s2s inbound, static route";
+constexpr std::string_view kInternal = "s2s on the internal side";
 
 std::vector<std::string> texts_at(const json::object& object, std::string_view name) {
   std::vector<std::string> out;
@@ -115,6 +105,10 @@ std::vector<std::string> texts_at(const json::object& object, std::string_view n
 }
 
 }  // namespace
+
+bool is_address(const std::string& text) {
+  return text.find('/') != std::string::npos || dns::Ip::parse(text).has_value();
+}
 
 std::vector<PublicSrv> srv_records(const std::vector<config::EdgeRow>& edges,
                                    const std::vector<config::Served>& all, std::uint16_t port) {
@@ -132,21 +126,24 @@ std::vector<PortRow> edge_ports(const config::EdgeConfig& edge) {
   std::vector<PortRow> rows;
   const std::vector<std::string> self = hosts_of(edge.s2s);
   const std::vector<std::string> out = edge.bind.empty() ? self : edge.bind;
-  add_rows(rows, {"core", {}, "edge", {}, false, {}, "the link between edge and core"}, edge.traversal);
-  add_rows(rows, {"federated server", {}, "edge", {}, false, {}, "s2s inbound"}, edge.s2s);
+  add_listeners(rows, {"core", {}, "edge", {}, false, {}, "the link between edge and core"}, edge.traversal);
+  add_listeners(rows, {"federated server", {}, "edge", {}, false, {}, std::string(kInbound)}, edge.s2s);
   rows.push_back({"edge", out, "federated server", {}, false, edge.outbound_ports, std::string(kOutbound)});
   std::vector<std::string> allowed;
   for (const config::Network& network : edge.allow_networks) allowed.push_back(text_of(network));
-  if (!allowed.empty()) {
-    rows.push_back({"edge", out, "federated server", allowed, false, edge.outbound_ports,
-                    "s2s outbound, allow_networks"});
+  // The rows above leave private networks out; these peers open streams too, and verify dialback keys.
+  add_dialling(rows, {"federated server", {}, "edge", {}, false, {}, "s2s inbound, allow_networks"}, allowed,
+               edge.s2s);
+  for (const std::vector<std::string>& kind : by_kind(allowed)) {
+    rows.push_back(
+        {"edge", out, "federated server", kind, false, edge.outbound_ports, "s2s outbound, allow_networks"});
   }
   const PortRow dns{
       "edge", out, "its DNS resolver", {}, true, {53}, "SRV and addresses of federated servers"};
   if (edge.resolver_servers.empty()) {
     rows.push_back(dns);
   } else {
-    add_rows(rows, dns, edge.resolver_servers);
+    add_dialled(rows, dns, edge.resolver_servers);
   }
   return rows;
 }
@@ -154,109 +151,179 @@ std::vector<PortRow> edge_ports(const config::EdgeConfig& edge) {
 std::vector<PortRow> core_ports(const config::CoreConfig& core, const config::PolicyConfig& policy) {
   std::vector<PortRow> rows;
   const std::vector<std::string> self = hosts_of(core.s2s);
+  const PortRow link{"core", self, "edge", {}, false, {}, "the link between edge and core"};
   std::vector<HostPort> edges;
-  for (const config::EdgeRow& edge : core.edges) edges.push_back(edge.address);
-  add_rows(rows, {"core", self, "edge", {}, false, {}, "the link between edge and core"}, edges);
+  for (const config::EdgeRow& edge : core.edges)
+    if (is_address(edge.address.host)) edges.push_back(edge.address);
+  add_dialled(rows, link, edges);
+  // A row each: the file of an edge completes the one that only names it.
+  for (const config::EdgeRow& edge : core.edges)
+    if (!is_address(edge.address.host)) add_dialled(rows, link, {edge.address});
   std::vector<HostPort> servers;
   for (const config::Served& served : policy.served) {
     servers.insert(servers.end(), served.servers.begin(), served.servers.end());
   }
-  add_rows(rows, {"internal server", hosts_of(servers), "core", {}, false, {}, "s2s on the internal side"},
-           core.s2s);
-  add_rows(rows, {"core", self, "internal server", {}, false, {}, "s2s on the internal side"}, servers);
+  const PortRow inward{"internal server", {}, "core", {}, false, {}, std::string(kInternal)};
+  const std::vector<std::string> hosts = hosts_of(servers);
+  if (hosts.empty()) add_listeners(rows, inward, core.s2s);
+  add_dialling(rows, inward, hosts, core.s2s);
+  add_dialled(rows, {"core", self, "internal server", {}, false, {}, std::string(kInternal)}, servers);
   std::vector<HostPort> routed;
   for (const route::StaticRoute& route : policy.routes)
     if (policy.static_routes) routed.push_back(route.address);
-  add_rows(rows, {"edge", {}, "federated server", {}, false, {}, std::string(kStaticRoute)}, routed);
+  add_dialled(rows, {"edge", {}, "federated server", {}, false, {}, std::string(kStaticRoute)}, routed);
+  // Such a server opens streams too, and verifies dialback keys. The port is in the edge's file.
+  for (const std::vector<std::string>& kind : by_kind(hosts_of(routed)))
+    rows.push_back(
+        {"federated server", kind, "edge", {}, false, {kS2sPort}, std::string(kStaticRouteInbound)});
   if (!core.dns) return rows;
   std::vector<std::string> clients;
   for (const config::Network& network : core.dns->clients) clients.push_back(text_of(network));
-  add_rows(rows, {"internal server", clients, "core", {}, true, {}, "the answering resolver"},
-           core.dns->listen);
-  add_rows(rows, {"core", self, "internal DNS", {}, true, {}, "the answering resolver's upstream"},
-           core.dns->upstream);
+  add_dialling(rows, {"internal server", {}, "core", {}, true, {}, "the answering resolver"}, clients,
+               core.dns->listen);
+  add_dialled(rows, {"core", self, "internal DNS", {}, true, {}, "the answering resolver's upstream"},
+              core.dns->upstream);
   return rows;
 }
 
 namespace {
 
-// Whether one of the two lists contains all IP addresses of the other.
-bool agree(const std::vector<std::string>& a, const std::vector<std::string>& b) {
-  const auto holds = [](const std::vector<std::string>& all, const std::vector<std::string>& some) {
-    return std::ranges::all_of(some, [&all](const std::string& one) {
-      return !is_literal(one) || std::ranges::find(all, one) != all.end();
-    });
-  };
-  return holds(a, b) || holds(b, a);
+bool contains_all(const std::vector<std::string>& all, const std::vector<std::string>& some) {
+  return std::ranges::all_of(
+      some, [&all](const std::string& one) { return std::ranges::find(all, one) != all.end(); });
 }
 
-void unite(std::vector<std::string>& into, const std::vector<std::string>& more) {
-  for (const std::string& one : more) {
-    if (std::ranges::find(into, one) == into.end()) into.push_back(one);
+// The addresses of one party by two files: the list that contains the other. A file that only names a host is
+// completed by the file that has the addresses. Nothing: these are two hosts.
+std::optional<std::vector<std::string>> joined(const std::vector<std::string>& a,
+                                               const std::vector<std::string>& b) {
+  const auto is_name = [](const auto& list) { return list.size() == 1 && !is_address(list.front()); };
+  const auto is_known = [](const auto& list) {
+    return !list.empty() && std::ranges::all_of(list, is_address);
+  };
+  if (contains_all(a, b) || (is_name(b) && is_known(a))) return a;
+  if (contains_all(b, a) || (is_name(a) && is_known(b))) return b;
+  return std::nullopt;
+}
+
+// Completes `row` with `other` where both are the same row of two files.
+bool join(PortRow& row, const PortRow& other) {
+  if (other.from != row.from || other.to != row.to || other.udp != row.udp || other.ports != row.ports ||
+      other.why != row.why)
+    return false;
+  auto from = joined(other.from_addresses, row.from_addresses);
+  auto to = joined(other.to_addresses, row.to_addresses);
+  if (!from || !to) return false;
+  row.from_addresses = std::move(*from);
+  row.to_addresses = std::move(*to);
+  return true;
+}
+
+bool has_row(const std::vector<PortRow>& rows, std::string_view why) {
+  return std::ranges::find(rows, why, &PortRow::why) != rows.end();
+}
+
+// Completes the rows of the static routes, one for each edge: with the addresses from which it dials, and
+// those where it listens.
+std::vector<PortRow> with_edges(const std::vector<PortRow>& rows) {
+  std::vector<PortRow> out;
+  for (const PortRow& row : rows) {
+    const bool outward = row.why == kStaticRoute && has_row(rows, kOutbound);
+    const bool inward = row.why == kStaticRouteInbound && has_row(rows, kInbound);
+    if (!outward && !inward) out.push_back(row);
+    for (const PortRow& edge : rows) {
+      if (outward && edge.why == kOutbound) {
+        out.push_back(row);
+        out.back().from_addresses = edge.from_addresses;
+      }
+      if (inward && edge.why == kInbound) {
+        out.push_back(row);
+        out.back().to_addresses = edge.to_addresses;
+        out.back().ports = edge.ports;
+      }
+    }
+  }
+  return out;
+}
+
+bool has_family(const std::vector<std::string>& addresses, bool v6) {
+  return addresses.empty() || std::ranges::any_of(addresses, [v6](const std::string& address) {
+           return !is_address(address) || is_v6(address) == v6;
+         });
+}
+
+bool has_no_common_family(const PortRow& row) {
+  return std::ranges::none_of(std::array{false, true}, [&row](bool v6) {
+    return has_family(row.from_addresses, v6) && has_family(row.to_addresses, v6);
+  });
+}
+
+// Adds the addresses of a party whose own are not known, or are `too_few`.
+void complete(std::vector<std::string>& own, const std::vector<std::string>& addresses, bool too_few) {
+  if (std::ranges::none_of(own, is_address)) {
+    own = addresses;
+  } else if (too_few) {
+    own.insert(own.end(), addresses.begin(), addresses.end());
   }
 }
 
-std::string row_text(const PortRow& row) {
-  return fmt::format("{} -> {}, {} {}: {}", row.from, row.to, row.udp ? "UDP+TCP" : "TCP",
-                     fmt::join(row.ports, ","), row.why);
+// Puts the addresses in the place of a name.
+bool replace_name(std::vector<std::string>& in, std::string_view name,
+                  const std::vector<std::string>& addresses) {
+  const auto found = std::ranges::find(in, name);
+  if (found == in.end() || is_address(*found)) return false;
+  in.insert(in.erase(found), addresses.begin(), addresses.end());
+  return true;
 }
 
 }  // namespace
 
-std::vector<PortRow> merged_rows(std::vector<PortRow> rows) {
-  std::vector<PortRow> merged;
-  for (PortRow& row : rows) {
-    const auto same = std::ranges::find_if(merged, [&row](const PortRow& other) {
-      return other.from == row.from && other.to == row.to && other.udp == row.udp &&
-             other.ports == row.ports && other.why == row.why &&
-             agree(other.from_addresses, row.from_addresses) && agree(other.to_addresses, row.to_addresses);
-    });
-    if (same == merged.end()) {
-      merged.push_back(std::move(row));
-    } else {
-      unite(same->from_addresses, row.from_addresses);
-      unite(same->to_addresses, row.to_addresses);
+std::vector<PortRow> merged_rows(std::vector<PortRow> cores, std::vector<std::vector<PortRow>> edges) {
+  std::vector<PortRow> merged = std::move(cores);
+  const auto of_cores = static_cast<std::ptrdiff_t>(merged.size());
+  for (std::vector<PortRow>& edge : edges) {
+    for (PortRow& row : edge) {
+      // A row of a core may be that of several edges. Two edges cannot complete each other's rows.
+      const auto end = merged.begin() + of_cores;
+      const auto same =
+          std::find_if(merged.begin(), end, [&row](const auto& other) { return join(row, other); });
+      if (same != end) {
+        *same = std::move(row);
+      } else if (std::ranges::find(merged, row) == merged.end()) {
+        merged.push_back(std::move(row));
+      }
     }
   }
-  const auto dials = std::ranges::find(merged, kOutbound, &PortRow::why);
-  for (PortRow& row : merged)
-    if (row.why == kStaticRoute && row.from_addresses.empty() && dials != merged.end())
-      row.from_addresses = dials->from_addresses;
-  return merged;
+  return with_edges(merged);
 }
 
 bool add_addresses(std::vector<PortRow>& rows, std::string_view party,
                    const std::vector<std::string>& addresses) {
   bool named = false;
   for (PortRow& row : rows) {
-    if (row.from == party && literals_of(row.from_addresses).empty()) row.from_addresses = addresses;
-    if (row.to == party && literals_of(row.to_addresses).empty()) row.to_addresses = addresses;
-    named = named || row.from == party || row.to == party;
+    // A node may dial from addresses, and listen on some, that are not those of its listeners in the table.
+    const bool lacks_family = (party == "edge" || party == "core") && has_no_common_family(row);
+    named = row.from == party || row.to == party || named;
+    if (row.from == party) complete(row.from_addresses, addresses, lacks_family);
+    if (row.to == party) complete(row.to_addresses, addresses, lacks_family && row.from != "core");
+    named = replace_name(row.from_addresses, party, addresses) || named;
+    named = replace_name(row.to_addresses, party, addresses) || named;
   }
   return named;
 }
 
-NftRules nft_rules(const std::vector<PortRow>& rows) {
-  NftRules rules;
-  rules.text =
-      "# For the router between the zones. It drops all other forwarded traffic.\n"
-      "table inet sallyport {\n  chain forward {\n    type filter hook forward priority filter; policy "
-      "drop;\n"
-      "    ct state established,related accept\n";
-  for (const PortRow& row : rows) {
-    if (const auto unknown = unknown_party(row)) {
-      rules.missing.push_back(
-          fmt::format("{} (the IP address of `{}` is not known)", row_text(row), *unknown));
-      continue;
-    }
-    const std::string lines = nft_lines(row, false) + nft_lines(row, true);
-    if (lines.empty())
-      rules.missing.push_back(
-          fmt::format("{} (one side has only IPv4 addresses, the other only IPv6)", row_text(row)));
-    if (rules.text.find(lines) == std::string::npos) rules.text += lines;
-  }
-  rules.text += "  }\n}\n";
-  return rules;
+std::vector<std::string> notes_on(const std::vector<PortRow>& rows) {
+  if (has_row(rows, kInbound) && !has_row(rows, kInternal))
+    return {
+        "The rows of static routes are not in this table: the routes are in policy.toml, on the core. "
+        "`sallyport ports -c edge.toml -c core.toml` shows them with the others; `sallyport ports` on the "
+        "core shows those of the core."};
+  if (has_row(rows, kStaticRouteInbound) && !has_row(rows, kInbound))
+    return {
+        fmt::format("The port of `{}` is taken to be {}: the port where an edge listens is in its "
+                    "edge.toml, which `sallyport ports -c edge.toml -c core.toml` reads too.",
+                    kStaticRouteInbound, kS2sPort)};
+  return {};
 }
 
 json::object records_answer(const std::vector<PublicSrv>& records) {
@@ -295,7 +362,7 @@ json::object ports_answer(const std::vector<PortRow>& rows) {
                     {"ports", json::value_from(row.ports)},
                     {"why", row.why}});
   }
-  return {{"ports", list}};
+  return {{"ports", list}, {"notes", json::value_from(notes_on(rows))}};
 }
 
 std::vector<PortRow> port_rows_of(const json::object& answer) {
@@ -329,7 +396,9 @@ std::string show_ports(const std::vector<PortRow>& rows) {
     cells.push_back({party(row.from, row.from_addresses), party(row.to, row.to_addresses),
                      fmt::format("{} {}", row.udp ? "UDP+TCP" : "TCP", fmt::join(row.ports, ",")), row.why});
   }
-  return aligned({"FROM", "TO (listening)", "PORT", "WHY"}, cells);
+  std::string out = aligned({"FROM", "TO (listening)", "PORT", "WHY"}, cells);
+  for (const std::string& note : notes_on(rows)) out += fmt::format("\n{}\n", note);
+  return out;
 }
 
 }  // namespace sallyport::daemon

@@ -5,6 +5,7 @@
 #include <boost/json/object.hpp>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "config/edge_config.h"
@@ -21,6 +22,9 @@ struct PublicSrv {
 std::vector<PublicSrv> srv_records(const std::vector<config::EdgeRow>& edges,
                                    const std::vector<config::Served>& all, std::uint16_t port);
 
+// Any public address where a row has no other.
+inline constexpr std::string_view kFederatedServer = "federated server";
+
 struct PortRow {
   std::string from;                         // "core"
   std::vector<std::string> from_addresses;  // empty: any, or not in the configuration
@@ -29,29 +33,26 @@ struct PortRow {
   bool udp = false;  // in addition to TCP
   std::vector<std::uint16_t> ports;
   std::string why;
+
+  bool operator==(const PortRow&) const = default;
 };
 std::vector<PortRow> edge_ports(const config::EdgeConfig& edge);
 // `policy` supplies the internal servers, and the static routes of the edges.
 std::vector<PortRow> core_ports(const config::CoreConfig& core, const config::PolicyConfig& policy);
 
-// Joins the rows of several files: a row that two files have appears once, with the addresses of both. The
-// address from which an edge dials is known by its own file alone, and is added to its static routes.
-std::vector<PortRow> merged_rows(std::vector<PortRow> rows);
-// Adds these addresses to every row that names the party and has no IP address for it. False when no row
-// names the party.
+// Whether the text is an IP address or a network, not the name of a host.
+bool is_address(const std::string& text);
+
+// Joins the rows of the files of cores and of edges, one list for each edge: a row that two files have
+// appears once, with the addresses that one of them lacks. The rows of the static routes are completed by the
+// addresses and ports of the edges.
+std::vector<PortRow> merged_rows(std::vector<PortRow> cores, std::vector<std::vector<PortRow>> edges);
+// Puts these addresses in the place of a host's name, or into every row that names the party and has no IP
+// address for it, or none of the family that the row needs. False when no row names the host or party.
 bool add_addresses(std::vector<PortRow>& rows, std::string_view party,
                    const std::vector<std::string>& addresses);
-
-// An nftables ruleset for a router between the zones: accepts the traffic of the rows and drops all other.
-struct NftRules {
-  std::string text;
-  // The rows for which no rule can be made, each with the reason: the IP address of a party is not known (a
-  // listener on every address, a name, another file), or the two sides have no common address family. A rule
-  // without an address would accept too much; without a rule the traffic is dropped.
-  std::vector<std::string> missing;
-};
-// A federated server without addresses is every address that is not private.
-NftRules nft_rules(const std::vector<PortRow>& rows);
+// What the table does not show because the file of the other node was not read: sentences for the reader.
+std::vector<std::string> notes_on(const std::vector<PortRow>& rows);
 
 // The answers of `dns records` and `ports` (docs/control.md), and their texts for people.
 boost::json::object records_answer(const std::vector<PublicSrv>& records);

@@ -8,6 +8,7 @@
 #include "daemon/control_client.h"
 #include "daemon/file.h"
 #include "daemon/load.h"
+#include "daemon/nft.h"
 #include "daemon/publish.h"
 #include "daemon/report.h"
 #include "daemon/run.h"
@@ -52,23 +53,29 @@ std::optional<json::object> records_of_file(const std::string& file, std::uint16
   return records_answer(srv_records(core.value->edges, policy.value->served, port));
 }
 
-bool add_ports(const std::string& file, std::vector<PortRow>& rows) {
+// The rows of each file.
+struct PortFiles {
+  std::vector<PortRow> cores;
+  std::vector<std::vector<PortRow>> edges;
+};
+
+bool add_ports(const std::string& file, PortFiles& files) {
   const Result<std::string> text = read_file(file);
   if (text && file_role_of(*text) == FileRole::kEdge) {
     const auto edge = load_edge_config(file);
     if (!report(edge.errors, {}, edge.value.has_value())) return false;
-    std::ranges::move(edge_ports(*edge.value), std::back_inserter(rows));
+    files.edges.push_back(edge_ports(*edge.value));
     return true;
   }
   const auto core = load_core_config(file);
   if (!report(core.errors, {}, core.value.has_value())) return false;
   const auto policy = load_policy_config(*core.value);
   if (!report(policy.errors, {}, policy.value.has_value())) return false;
-  std::ranges::move(core_ports(*core.value, *policy.value), std::back_inserter(rows));
+  std::ranges::move(core_ports(*core.value, *policy.value), std::back_inserter(files.cores));
   return true;
 }
 
-// --address PARTY=ADDRESS
+// --address PARTY=ADDRESS, or HOST=ADDRESS
 bool take_addresses(const Invocation& invocation, std::vector<PortRow>& rows) {
   std::map<std::string, std::vector<std::string>> given;
   for (const std::string& word : invocation.values("--address")) {
@@ -87,7 +94,7 @@ bool take_addresses(const Invocation& invocation, std::vector<PortRow>& rows) {
   }
   for (const auto& [party, addresses] : given) {
     if (add_addresses(rows, party, addresses)) continue;
-    complain(fmt::format("--address: no row of the table names `{}`", party));
+    complain(fmt::format("--address: no row of the table names `{}` as a party or host", party));
     return false;
   }
   return true;
@@ -99,7 +106,8 @@ Exit report_missing(const NftRules& rules) {
   for (const std::string& row : rules.missing) text += "\n  " + row;
   return failed(
       {Code::kConfigMissing, text},
-      "Give the addresses with --address, as in --address edge=203.0.113.5 --address core=10.0.0.5; "
+      "Give the addresses with --address, as in --address edge=203.0.113.5 --address core=10.0.0.5, or "
+      "--address xmpp.corp.example=10.0.0.6 for a host that the table names; "
       "or give both edge.toml and core.toml with -c; or write addresses in place of 0.0.0.0, [::] and "
       "names in the files.");
 }
@@ -131,18 +139,18 @@ Exit run_dns_records(const Invocation& invocation) {
 }
 
 Exit run_ports(const Invocation& invocation) {
-  std::vector<PortRow> rows;
+  PortFiles found;
   const std::vector<std::string> files = files_of(invocation, {kEdgeFile, kCoreFile});
   for (const std::string& file : files) {
-    if (!add_ports(file, rows)) return Exit::kConfiguration;
+    if (!add_ports(file, found)) return Exit::kConfiguration;
   }
   if (files.empty()) {
     Exit exit = Exit::kGood;
     const auto answer = from_daemon(invocation, {{"ask", "ports"}}, exit);
     if (!answer) return exit;
-    rows = port_rows_of(*answer);
+    found.cores = port_rows_of(*answer);
   }
-  rows = merged_rows(std::move(rows));
+  std::vector<PortRow> rows = merged_rows(std::move(found.cores), std::move(found.edges));
   if (!take_addresses(invocation, rows)) return Exit::kUsage;
   if (invocation.has("--nft")) {
     const NftRules rules = nft_rules(rows);

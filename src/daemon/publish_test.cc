@@ -1,7 +1,12 @@
 #include "daemon/publish.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <gtest/gtest.h>
+
+#include <boost/json.hpp>
+
+#include "daemon/nft.h"
 
 namespace sallyport::daemon {
 namespace {
@@ -110,10 +115,7 @@ TEST(Ports, of_a_core_are_the_rows_of_its_side) {
 TEST(Ports, of_a_static_route_are_a_row_from_the_address_that_the_edge_dials_from) {
   config::PolicyConfig routed = policy();
   routed.routes.push_back({domain("far.example"), at("10.9.9.9:5299")});
-  auto rows = edge_ports(edge());
-  const auto inner = core_ports(core(), routed);
-  rows.insert(rows.end(), inner.begin(), inner.end());
-  const NftRules rules = nft_rules(merged_rows(rows));
+  const NftRules rules = nft_rules(merged_rows(core_ports(core(), routed), {edge_ports(edge())}));
   EXPECT_EQ(rules.missing, std::vector<std::string>());
   EXPECT_NE(rules.text.find("ip saddr { 203.0.113.5 } ip daddr { 10.9.9.9 } tcp dport { 5299 }"),
             std::string::npos)
@@ -187,13 +189,97 @@ TEST(Ports, a_row_of_both_files_stands_once_with_the_addresses_of_both) {
   const PortRow of_edge{"core", {}, "edge", {"192.0.2.10"}, false, {7400}, "the link"};
   const PortRow of_core{"core", {"10.0.0.5"}, "edge", {"edge.dmz.example"}, false, {7400}, "the link"};
   const PortRow other{"core", {"10.0.0.5"}, "edge", {"192.0.2.10"}, false, {7401}, "the link"};
-  const auto rows = merged_rows({of_edge, of_core, other});
+  const auto rows = merged_rows({of_core, other}, {{of_edge}});
   ASSERT_EQ(rows.size(), 2U);
   EXPECT_EQ(rows[0].from_addresses, std::vector<std::string>{"10.0.0.5"});
-  EXPECT_EQ(rows[0].to_addresses, (std::vector<std::string>{"192.0.2.10", "edge.dmz.example"}));
-  // Two edges are two rows.
-  EXPECT_EQ(merged_rows({of_edge, {"core", {}, "edge", {"192.0.2.11"}, false, {7400}, "the link"}}).size(),
-            2U);
+  EXPECT_EQ(rows[0].to_addresses, std::vector<std::string>{"192.0.2.10"}) << "the address of the name";
+}
+
+TEST(Ports, two_edges_are_two_rows_that_the_core_completes) {
+  const PortRow one{"core", {}, "edge", {"192.0.2.10"}, false, {7400}, "the link"};
+  const PortRow two{"core", {}, "edge", {"192.0.2.11"}, false, {7400}, "the link"};
+  const PortRow wildcard{"core", {}, "edge", {}, false, {7400}, "the link"};
+  EXPECT_EQ(merged_rows({}, {{one}, {two}}).size(), 2U);
+  EXPECT_EQ(merged_rows({}, {{one}, {wildcard}}).size(), 2U);
+  EXPECT_EQ(merged_rows({}, {{one}, {one}}).size(), 1U);
+  const PortRow both{"core", {"10.0.0.5"}, "edge", {"192.0.2.10", "192.0.2.11"}, false, {7400}, "the link"};
+  EXPECT_EQ(merged_rows({both}, {{one}, {two}}), std::vector{both});
+  // The core names one of the edges only.
+  PortRow named = both;
+  named.to_addresses = {"edge2.dmz.example"};
+  EXPECT_EQ(merged_rows({both, named}, {{one}}), (std::vector{both, named}));
+}
+
+// Each host needs its rule: those of one family, or a literal beside a name, do not stand for the others.
+TEST(NftRules, every_host_of_a_row_has_a_rule_or_is_named) {
+  config::PolicyConfig routed = policy();
+  for (const char* address : {"host.q.example:5271", "10.9.9.9:5271", "[2001:db8::9]:5271"})
+    routed.routes.push_back({domain("far.example"), at(address)});
+  routed.served[0].servers = {at("10.0.0.20:5269"), at("[fd00::20]:5269"), at("xmpp.corp.example:5269")};
+  auto rows = merged_rows(core_ports(core(), routed), {edge_ports(edge())});
+  NftRules rules = nft_rules(rows);
+  for (const char* part :
+       {"ip daddr { 10.9.9.9 } tcp dport { 5271 }", "ip6 daddr { 2001:db8::9 } tcp dport { 5271 }",
+        "ip saddr { 10.0.0.5 } ip daddr { 10.0.0.20 } tcp dport { 5269 }"})
+    EXPECT_NE(rules.text.find(part), std::string::npos) << part << "\nin\n" << rules.text;
+  const std::string missing = fmt::format("{}", fmt::join(rules.missing, "\n"));
+  EXPECT_EQ(rules.missing.size(), 6U) << missing;
+  for (const char* part : {"edge -> federated server, TCP 5271: s2s outbound, static route (the IP address "
+                           "of `host.q.example` is",
+                           "federated server -> edge, TCP 5269: s2s inbound, static route (the IP address of "
+                           "`host.q.example` is",
+                           "core -> internal server, TCP 5269: s2s on the internal side (the IP address of "
+                           "`xmpp.corp.example` is",
+                           "internal server -> core, TCP 5269: s2s on the internal side (the IP address of "
+                           "`xmpp.corp.example` is",
+                           "only IPv4 addresses, the other only IPv6: 10.0.0.5 and fd00::20)"})
+    EXPECT_NE(missing.find(part), std::string::npos) << part << "\nin\n" << missing;
+  EXPECT_TRUE(add_addresses(rows, "xmpp.corp.example", {"10.0.0.21"}));
+  EXPECT_TRUE(add_addresses(rows, "host.q.example", {"198.51.100.7"}));
+  EXPECT_TRUE(add_addresses(rows, "core", {"fd00::5"})) << "it dials from an address that is not a listener";
+  EXPECT_FALSE(add_addresses(rows, "10.0.0.20", {"10.0.0.21"})) << "an address is not replaced";
+  rules = nft_rules(rows);
+  EXPECT_EQ(rules.missing, std::vector<std::string>());
+  for (const char* part :
+       {"ip saddr { 10.0.0.5 } ip daddr { 10.0.0.21 }", "ip6 saddr { fd00::5 } ip6 daddr { fd00::20 }",
+        "ip saddr { 198.51.100.7 } ip daddr { 203.0.113.5 } tcp dport { 5269 }"})
+    EXPECT_NE(rules.text.find(part), std::string::npos) << part << "\nin\n" << rules.text;
+}
+
+// A resolver of the same host is no matter of a firewall.
+TEST(NftRules, a_loopback_address_of_another_family_is_not_missing) {
+  const PortRow row{"edge", {"203.0.113.5"}, "its DNS resolver", {"::1"}, true, {53}, "SRV"};
+  EXPECT_TRUE(nft_rules({row}).missing.empty());
+}
+
+// The row for federated servers leaves private networks out.
+TEST(Ports, private_peers_that_the_edge_may_dial_may_dial_the_edge) {
+  config::EdgeConfig allowing = edge(R"("203.0.113.5:5270", "[2001:db8::5]:5270")");
+  allowing.allow_networks = {*config::Network::parse("10.8.0.0/16"), *config::Network::parse("fd08::/16")};
+  config::PolicyConfig routed = policy();
+  routed.routes.push_back({domain("far.example"), at("10.9.9.9:5299")});
+  const auto rows = merged_rows(core_ports(core(), routed), {edge_ports(allowing)});
+  const NftRules rules = nft_rules(rows);
+  EXPECT_EQ(rules.missing, std::vector<std::string>());
+  for (const char* part : {"ip saddr { 10.8.0.0/16 } ip daddr { 203.0.113.5 } tcp dport { 5270 }",
+                           "ip6 saddr { fd08::/16 } ip6 daddr { 2001:db8::5 } tcp dport { 5270 }",
+                           "ip saddr { 10.9.9.9 } ip daddr { 203.0.113.5 } tcp dport { 5270 }"})
+    EXPECT_NE(rules.text.find(part), std::string::npos) << part << "\nin\n" << rules.text;
+  for (const char* part : {"federated server (10.9.9.9)", "federated server (10.8.0.0/16)"})
+    EXPECT_NE(show_ports(rows).find(part), std::string::npos) << part << "\nin\n" << show_ports(rows);
+}
+
+TEST(Ports, of_one_node_say_what_only_the_other_knows) {
+  config::PolicyConfig routed = policy();
+  const auto alone = edge_ports(edge());
+  EXPECT_NE(show_ports(alone).find("static routes"), std::string::npos) << show_ports(alone);
+  EXPECT_TRUE(nft_rules(alone).text.starts_with("# The rows of static routes")) << nft_rules(alone).text;
+  EXPECT_EQ(ports_answer(alone).at("notes").as_array().size(), 1U);
+  EXPECT_EQ(notes_on(core_ports(core(), routed)), std::vector<std::string>());
+  routed.routes.push_back({domain("far.example"), at("10.9.9.9:5299")});
+  ASSERT_EQ(notes_on(core_ports(core(), routed)).size(), 1U);
+  EXPECT_NE(notes_on(core_ports(core(), routed))[0].find("5269"), std::string::npos);
+  EXPECT_EQ(notes_on(merged_rows(core_ports(core(), routed), {alone})), std::vector<std::string>());
 }
 
 TEST(Ports, own_apostrophes_are_not_escaped) {

@@ -59,7 +59,7 @@ Result<Persistent> open_state(const StateDirectory& state, const CoreFiles& file
   const std::vector<policy::DomainPattern>& internal_names = files.policy.update.policy.rules.internal_names;
   net::CaPem ca{files.ca_certificate, files.ca_key};
   if (ca.certificates.empty()) {
-    if (Result<void> may = state.check_internal_ca(); !may) return std::move(may).error();
+    if (Result<void> may = may_make_internal_ca(state.path()); !may) return std::move(may).error();
     Result<net::CaPem> kept =
         net::open_internal_ca(state.path(), config.name.ascii(), internal_names, NodeProcess::now().civil);
     if (!kept) return std::move(kept).error();

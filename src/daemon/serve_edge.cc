@@ -32,17 +32,13 @@ net::DriverConfig driver_config(const config::EdgeConfig& config) {
   return out;
 }
 
-net::ResolverSetup resolving(const config::EdgeConfig& config) {
-  return {config.resolver_servers, config.trust_anchor, config.resolver_insecure};
-}
-
 using Resolvers = std::vector<std::shared_ptr<net::Resolver>>;
 
 // One resolver for each shard, used in that shard's loop.
 Result<Resolvers> make_resolvers(NodeProcess& node, const config::EdgeConfig& config) {
   Resolvers resolvers;
   for (std::size_t shard = 0; shard < node.shards().count(); ++shard) {
-    auto resolver = net::Resolver::make(node.loop_of(shard).get_executor(), resolving(config));
+    auto resolver = net::Resolver::make(node.loop_of(shard).get_executor(), resolver_setup(config));
     if (!resolver) return std::move(resolver).error();
     resolvers.push_back(std::move(*resolver));
   }
@@ -99,7 +95,7 @@ json::object reload(NodeProcess& node, const std::string& file, const std::strin
     node.shards().post(shard, [&dialer = shards[shard]->dialer, resolver = std::move((*resolvers)[shard])](
                                   net::Driver&) mutable { dialer.use(std::move(resolver)); });
   }
-  setup.resolving = resolving(files.value->config);
+  setup.resolving = resolver_setup(files.value->config);
   const bool changed = files.value->fingerprint != fingerprint;
   json::array notes;
   if (changed) {
@@ -125,7 +121,7 @@ Exit run_edge(const Invocation& invocation) {
 
   Result<EdgeShards> shards = make_shards(node, *files.value);
   if (!shards) return node.fail(shards.error());
-  OutwardSetup setup{resolving(config), dial_setup(config)};
+  OutwardSetup setup{resolver_setup(config), dial_setup(config)};
   CheckThreads checks(node.io().get_executor());
   ControlHandlers handlers;
   handlers.reload = [&](const Reply& reply) {

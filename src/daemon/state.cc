@@ -64,6 +64,10 @@ Result<std::string> StateDirectory::dialback_secret(const std::string& configure
     wipe(fresh);
     if (!written) return std::move(written).error();
   }
+  return read_dialback_secret(path);
+}
+
+Result<std::string> read_dialback_secret(const std::string& path) {
   Result<std::string> secret = read_file(path, kSmallFileBytesMax);
   if (!secret) return secret;
   while (!secret->empty() && (secret->back() == '\n' || secret->back() == '\r')) secret->pop_back();
@@ -74,16 +78,15 @@ Result<std::string> StateDirectory::dialback_secret(const std::string& configure
   return secret;
 }
 
-Result<void> StateDirectory::check_internal_ca() const {
-  const bool stored = file_exists(path_ + "/generation") || file_exists(path_ + "/dialback.secret");
-  if (!stored || file_exists(path_ + "/internal-ca.crt") || file_exists(path_ + "/internal-ca.key"))
-    return {};
+Result<void> may_make_internal_ca(const std::string& path) {
+  const bool stored = file_exists(path + "/generation") || file_exists(path + "/dialback.secret");
+  if (!stored || file_exists(path + "/internal-ca.crt") || file_exists(path + "/internal-ca.key")) return {};
   return Error{
       Code::kConfigMissing,
       fmt::format(
           "{0}/internal-ca.crt and .key are missing: restore them from a backup, or empty {0} to start "
           "again with a new CA, which the internal servers must then trust",
-          path_)};
+          path)};
 }
 
 Result<std::uint64_t> StateDirectory::generation(const std::string& fingerprint) const {

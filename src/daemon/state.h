@@ -9,6 +9,14 @@
 
 namespace sallyport::daemon {
 
+// Reads a dialback secret. Errors: kFileUnreadable, kFileFormat (shorter than 32 characters).
+Result<std::string> read_dialback_secret(const std::string& path);
+
+// Whether the private CA (net/internal_ca.h) may be made in the state directory `path`: only in an empty one.
+// A lost CA is not replaced silently, because the internal servers trust the old one. To be called before
+// anything else is stored. Errors: kConfigMissing.
+Result<void> may_make_internal_ca(const std::string& path);
+
 class StateDirectory {
  public:
   // Makes the directory (0700) if only it is absent, and locks it. Errors: kFileUnreadable;
@@ -24,11 +32,6 @@ class StateDirectory {
   // first use: 256 random bits (THREATS B2), mode 0600. Errors: kFileUnreadable, kFileFormat (shorter
   // than 32 characters).
   Result<std::string> dialback_secret(const std::string& configured, Random& random) const;
-
-  // Whether the private CA (net/internal_ca.h) may be made here: only in an empty directory. A lost CA is not
-  // replaced silently, because the internal servers trust the old one. To be called before anything else is
-  // stored. Errors: kConfigMissing.
-  Result<void> check_internal_ca() const;
 
   // The generation of the policy in force: the stored one if `fingerprint` is unchanged, else the next one,
   // which is stored. Errors: kFileUnreadable, kFileFormat.

@@ -30,6 +30,13 @@ json::object error_object(const Error& error) {
   return {{"code", row.name}, {"sentence", row.sentence}, {"text", error.text}, {"remedy", row.remedy}};
 }
 
+json::object core_only_object(std::string_view ask) {
+  json::object error =
+      error_object({Code::kControlRefused, fmt::format("This is an edge; only a core answers `{}`.", ask)});
+  error["remedy"] = "Run the command on the core, or name the core's socket with --control.";
+  return {{"error", std::move(error)}};
+}
+
 std::string refusal(const Error& error) {
   return json::serialize(json::object{{"error", error_object(error)}});
 }

@@ -23,6 +23,8 @@ struct ControlQuestion {
 
 // {"error":{…}} as text.
 std::string refusal(const Error& error);
+// The refusal of an edge that is asked what only a core knows.
+boost::json::object core_only_object(std::string_view ask);
 boost::json::object error_object(const Error& error);
 // The rows of `connections`. A core turns its pairs round (`turn_pairs`), so that they are shown as policy
 // sees them, local first.

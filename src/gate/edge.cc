@@ -265,6 +265,8 @@ std::string Edge::control(std::string_view text, Now now) {
     drain(now);
     return json::serialize(json::object{{"draining", true}});
   }
+  if (question->ask == "explain" || question->ask == "policy test")
+    return json::serialize(core_only_object(question->ask));
   return refusal({Code::kControlRefused, "an edge does not answer `" + question->ask + "`"});
 }
 

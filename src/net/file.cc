@@ -8,23 +8,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "net/descriptor.h"
+
 namespace sallyport::net {
 
 namespace {
-
-class Descriptor {
- public:
-  explicit Descriptor(int number) : number_(number) {}
-  ~Descriptor() {
-    if (number_ >= 0) ::close(number_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int number() const { return number_; }
-
- private:
-  int number_;
-};
 
 Error failed(const std::string& path) {
   const bool denied = errno == EACCES || errno == EPERM;
@@ -51,11 +39,11 @@ bool write_all(int descriptor, std::string_view bytes) {
 
 Result<std::string> read_file(const std::string& path, std::size_t bytes_max) {
   Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (file.number() < 0) return failed(path);
+  if (!file.is_open()) return failed(path);
   std::string bytes;
   char part[16 * 1024];
   for (;;) {
-    ssize_t size = ::read(file.number(), part, sizeof part);
+    ssize_t size = ::read(file.get(), part, sizeof part);
     if (size < 0 && errno == EINTR) continue;
     if (size < 0) return failed(path);
     if (size == 0) return bytes;
@@ -70,16 +58,16 @@ Result<void> write_file(const std::string& path, std::string_view bytes, mode_t 
   std::string beside = path + ".XXXXXX";
   // 0600 from the first byte on, whatever the umask is.
   Descriptor file(::mkostemp(beside.data(), O_CLOEXEC));
-  if (file.number() < 0) return failed(path);
-  bool done = ::fchmod(file.number(), mode) == 0 && write_all(file.number(), bytes) &&
-              ::fsync(file.number()) == 0 && ::rename(beside.c_str(), path.c_str()) == 0;
+  if (!file.is_open()) return failed(path);
+  bool done = ::fchmod(file.get(), mode) == 0 && write_all(file.get(), bytes) && ::fsync(file.get()) == 0 &&
+              ::rename(beside.c_str(), path.c_str()) == 0;
   if (!done) {
     Error error = failed(path);
     ::unlink(beside.c_str());
     return error;
   }
   Descriptor folder(::open(folder_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (folder.number() < 0 || ::fsync(folder.number()) != 0) return failed(path);
+  if (!folder.is_open() || ::fsync(folder.get()) != 0) return failed(path);
   return {};
 }
 

@@ -116,6 +116,12 @@ class Place:
             name="core.corp.example", s2s=self.address("core"), control="run/core.sock", edge_name="vcse.example.com",
             edge_address=self.address("link"), edge_pin=self.edge_pin, extra=extra))
 
+    def insert(self, role, table, lines):
+        """Put lines below a table's header."""
+        text = (self / f"{role}.toml").read_text()
+        assert f"{table}\n" in text
+        (self / f"{role}.toml").write_text(text.replace(f"{table}\n", f"{table}\n{lines}\n", 1))
+
     def address(self, name):
         return f"127.0.0.1:{self.ports[name]}"
 

@@ -194,6 +194,11 @@ def test_questions_for_the_core_are_refused_by_the_edge(nodes):
                   ("policy", "diff", nodes / "policy.toml"), ("policy", "apply", nodes / "policy.toml")):
         done = nodes.ask("edge", *words)
         assert done.exit == 1 and "control.refused" in done.err, (words, done.err)
+        name = words[0] if words[0] == "explain" else f"{words[0]} {words[1]}"
+        assert f"only a core answers `{name}`" in done.err, done.err
+        assert "Run the command on the core" in done.err, done.err
+    assert "static routes" in nodes.ask("edge", "ports").out
+    assert "static routes" not in nodes.ask("core", "ports").out
 
 
 @pytest.mark.parametrize("role, words", [
@@ -332,7 +337,7 @@ def test_a_lost_ca_is_not_replaced_in_silence(place):
     (place / "state/internal-ca.crt").unlink()
     (place / "state/internal-ca.key").unlink()
     done = run("core", "-c", place / "core.toml")
-    assert done.exit == 1 and "internal-ca" in done.err, done.err
+    assert done.exit == 3 and "internal-ca" in done.err, done.err
 
 
 def steps(done):

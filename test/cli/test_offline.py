@@ -131,6 +131,78 @@ def test_keys_that_do_not_belong_together_are_refused(place):
     assert done.exit == 3 and "is not the key of" in done.err
 
 
+def short_secret(place):
+    (place / "short.secret").write_text("123456")
+    place.insert("core", "[core]", 'dialback_secret = "short.secret"')
+    return "short.secret: a dialback secret must have at least 32 characters [file.format]"
+
+
+def foreign_ca_key(place):
+    place.insert("core", "[internal]", 'ca_certificate = "certs/example.com.crt"\nca_key = "core.key"')
+    return "certs/example.com.crt: the key is not that of the first certificate"
+
+
+def no_trust_anchor(place):
+    (place / "root.key").write_text("no record\n")
+    place.insert("edge", "[resolver]", 'trust_anchor = "root.key"')
+    return "root.key: `trust_anchor` in [resolver] must be a file with DS or DNSKEY records"
+
+
+def long_control(place):
+    text = (place / "edge.toml").read_text().replace("run/edge.sock", "run/" + "s" * 108)
+    (place / "edge.toml").write_text(text)
+    return "edge.toml:5:13: `control` is "
+
+
+@pytest.mark.parametrize("role, spoil", [
+    ("core", short_secret), ("core", foreign_ca_key), ("edge", no_trust_anchor), ("edge", long_control)])
+def test_check_config_finds_what_the_node_would_refuse(place, role, spoil):
+    assert run("check", "config", place / f"{role}.toml").exit == 0
+    message = spoil(place)
+    for words in (("check", "config"), (role, "-c")):
+        done = run(*words, place / f"{role}.toml")
+        assert done.exit == 3 and message in done.err, (words, done.err)
+
+
+@pytest.mark.parametrize("name", ["dialback.secret", "internal-ca.key"])
+def test_a_secret_in_state_that_others_may_read_is_warned_of(place, name):
+    place.start("core")
+    assert "config.exposed" not in run("check", "config", place / "core.toml").err
+    place.end()
+    (place / "state").chmod(0o755)
+    (place / "state" / name).chmod(0o644)
+    assert f"state/{name}: holds a secret and has mode 0644" in run("check", "config", place / "core.toml").err
+    place.start("core")
+    assert "config.exposed" in place.log("core") and f"state/{name}" in place.log("core")
+
+
+@pytest.mark.parametrize("name, role", [("edge.toml", "core"), ("core.toml", "edge"), ("policy.toml", "edge")])
+def test_a_role_that_is_named_is_no_role_that_the_file_has(place, name, role):
+    done = run("check", "config", place / name, "--role", role)
+    assert done.exit == 3 and "has the tables of" not in done.err, done.err
+
+
+def test_a_directory_or_too_large_a_policy_is_not_missing(place):
+    (place / "policy.toml").unlink()
+    assert "[config.missing]" in run("check", "config", place / "core.toml").err
+    (place / "policy.toml").mkdir()
+    assert "Is a directory [file.unreadable]" in run("check", "config", place / "core.toml").err
+    (place / "large.toml").write_bytes(b"#" * (65 << 20))
+    for name, code in (("certs", "file.unreadable"), ("large.toml", "file.unreadable"), ("absent", "config.missing")):
+        done = run("policy", "apply", place / name, "--control", "/nowhere/x.sock", "--json")
+        assert done.exit == 3 and done.json["error"]["code"] == code, done.out
+
+
+@pytest.mark.parametrize("extra, warned", [
+    ('[federation]\nenabled = false\n', "`enabled` in [federation] is false"),
+    ('expires = 2001-01-31\n', "no [[allow]] row is in force"),
+    ('', "")])
+def test_a_policy_that_federates_with_nobody_is_warned_of(place, extra, warned):
+    place.write_policy(extra)
+    done = run("check", "config", place / "core.toml")
+    assert done.exit == 0 and warned in done.err and bool(warned) == ("config.serves-nothing" in done.err), done.err
+
+
 def test_a_name_without_a_certificate_is_warned_of(place):
     place.write_policy('[[domain]]\nname = "other.example"\nservers = ["127.0.0.1:9"]\n')
     done = run("check", "config", place / "core.toml")
@@ -191,7 +263,42 @@ def test_ports_of_both_nodes(place):
     assert done.exit == 0
     for part in (f"TCP {place.ports['link']}", f"TCP {place.ports['edge']}", "UDP+TCP 9", "s2s outbound"):
         assert part in done.out, done.out
-    assert len(run("ports", "-c", place / "edge.toml", "--json").json["ports"]) == 4
+    assert "static routes" not in done.out, "they are in the table"
+    alone = run("ports", "-c", place / "edge.toml", "--json").json
+    assert len(alone["ports"]) == 4 and len(alone["notes"]) == 1 and "static routes" in alone["notes"][0]
+    assert alone["notes"][0] in run("ports", "-c", place / "edge.toml").out
+
+
+def test_rules_for_every_host_or_none(place):
+    place.write_policy("""
+[[static_route]]
+domain  = "q.example"
+address = "host.q.example:5271"
+[[static_route]]
+domain  = "q.example"
+address = "10.9.9.9:5271"
+""")
+    text = (place / "policy.toml").read_text()
+    (place / "policy.toml").write_text(text.replace('["127.0.0.1:9"]', '["127.0.0.1:9", "xmpp.corp.example:9"]', 1))
+    words = ("ports", "--nft", "-c", place / "edge.toml", "-c", place / "core.toml")
+    done = run(*words)
+    assert done.exit == 1 and not done.out, done.out
+    for host in ("xmpp.corp.example", "host.q.example"):
+        assert done.err.count(f"the IP address of `{host}` is not known") == 2, done.err
+    words += ("--address", "xmpp.corp.example=10.0.0.6", "--address", "host.q.example=198.51.100.7")
+    full = run(*words)
+    assert full.exit == 0, full.err
+    port = place.ports["edge"]
+    for part in ("daddr { 10.0.0.6 } tcp dport { 9 }", "daddr { 198.51.100.7 } tcp dport { 5271 }",
+                 "daddr { 10.9.9.9 } tcp dport { 5271 }", f"saddr {{ 10.9.9.9 }} ip daddr {{ 127.0.0.1 }} tcp dport {{ {port} }}"):
+        assert part in full.out, full.out
+
+
+def test_private_peers_may_dial_the_edge(place):
+    place.write_edge('[outbound]\nallow_networks = ["10.8.0.0/16"]\n')
+    rules = run("ports", "--nft", "-c", place / "edge.toml", "--address", "core=10.0.0.5")
+    assert rules.exit == 0 and rules.out.startswith("# The rows of static routes are not in this table"), rules.err
+    assert f"ip saddr {{ 10.8.0.0/16 }} ip daddr {{ 127.0.0.1 }} tcp dport {{ {place.ports['edge']} }}" in rules.out
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("nft"), reason="nft --check needs root")
