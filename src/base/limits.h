@@ -114,7 +114,7 @@ inline constexpr std::size_t kDoubtBytesMax = 4 * 1024 * 1024;
 inline constexpr auto kAckTimeout = 30s;
 // A pair's pings (gate/ping_acks.h): the time for an answer and the number of pings before it falls back, the
 // least time between two, and how long a pair that fell back is not asked again.
-inline constexpr auto kPingTimeout = 10s;
+inline constexpr auto kPingTimeout = 5s;
 inline constexpr std::size_t kPingTries = 2;
 inline constexpr auto kPingInterval = 1s;
 inline constexpr auto kPingRetry = 1h;
@@ -128,8 +128,7 @@ inline constexpr std::size_t kStreamLimitDigitsMax = 9;
 inline constexpr auto kPeerIdleMargin = 5s;
 // Attempts to open a stream for waiting stanzas, when a server accepts the connection and then fails.
 inline constexpr std::size_t kOpenAttemptsMax = 4;
-// Pairs of which a node remembers a last error or a back-off though no stanza waits or flows for them: names
-// cost a peer nothing. As many as there may be channels.
+// Pairs of which a node remembers something though no stanza waits or flows for them, as kChannelsMax.
 inline constexpr std::size_t kPairsRememberedMax = 65'536;
 // Streams that are evaluated again in one turn after a change of policy: a stream that ends by it costs some
 // ten microseconds, and stanzas do not wait longer than a few milliseconds for them.
@@ -144,11 +143,9 @@ inline constexpr std::size_t kWriteBytes = 64 * 1024;
 // Threads of one node, each with a loop, links and limits of its own, and one more copy of the policy and the
 // public keys: more shards than CPUs do not help.
 inline constexpr std::size_t kShardsMax = 16;
-// For the rest of a stream's first header, once its beginning arrived: servers write it in one piece. After
-// this time any shard carries the stream.
+// For the rest of a stream's first header; after this time any shard carries the stream.
 inline constexpr auto kHeaderHintTimeout = 2s;
-// Accepted connections that wait while every shard is asked which of its connections are authenticated by
-// now; one more is rejected, as it would have been without asking.
+// Accepted connections that wait while every shard is asked which connections are authenticated by now.
 inline constexpr std::size_t kAcceptedUndecidedMax = 64;
 // Those of one address among them.
 inline constexpr std::size_t kAcceptedUndecidedPerAddressMax = 16;
@@ -158,8 +155,7 @@ inline constexpr std::size_t kSrvRecordsMax = 32;
 inline constexpr std::size_t kAddressesPerTargetMax = 8;
 inline constexpr std::size_t kTargetsMax = 16;
 inline constexpr auto kDnsTimeout = 8s;
-// Questions in progress in one resolver: two for each verification that a node may have open, and room for
-// dials; libunbound keeps as many.
+// Questions in progress in one resolver, two for each verification and some for dials, as in libunbound.
 inline constexpr std::size_t kDnsQuestionsMax = 1'024;
 // Part of them: those for one remote domain and its siblings (the names below the same last two labels). A
 // dial has four (two SRV, two addresses), so that 32 domains of one zone are dialled at once.
@@ -228,8 +224,7 @@ inline constexpr auto kAckDelay = 1s;
 inline constexpr std::size_t kAckAfterBytes = 64 * 1024;
 // Questions that wait for the other node's answer: a few for each verification in flight.
 inline constexpr std::size_t kLinkAsksMax = 1'024;
-// The part of them that only questions for a key may use: questions caused by peers must not keep our own
-// outgoing streams from proving themselves.
+// The part of them that only questions for a key may use, for our own outgoing streams.
 inline constexpr std::size_t kLinkAsksForKeys = 256;
 // The questions about pairs (ADMIT) that are on the link at once: a quarter of kLinkAsksMax, so that a flood
 // of names leaves room for keys and verdicts.
@@ -345,8 +340,7 @@ inline constexpr std::size_t kControlClientsMax = 16;
 inline constexpr auto kControlIdleTimeout = 30s;
 // Checks of remote domains that an edge runs at once, each in a thread of its own: a person and a monitor.
 inline constexpr std::size_t kChecksMax = 4;
-// One check, from the first DNS question to the end of the stream: below kControlIdleTimeout, after which the
-// command that asked would abandon it.
+// One check, from the first DNS question to the end of the stream: below kControlIdleTimeout.
 inline constexpr auto kCheckTimeout = 25s;
 // How long a check waits until the core has said whether the name is an internal one, and how often it looks.
 inline constexpr auto kCheckAdmissionWait = 5s;

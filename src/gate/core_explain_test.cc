@@ -48,6 +48,7 @@ TEST_F(CoreExplain, a_core_that_is_drained_refuses_both_ways) {
 }
 
 TEST_F(CoreExplain, while_it_is_drained_what_the_edge_sends_is_answered_and_no_stream_is_opened) {
+  servers_.acknowledge = true;
   edge_sends(kIn);
   EXPECT_EQ(internal_receives().size(), 1u);
   core_->drain(now_);

@@ -149,11 +149,12 @@ class EdgeFixture : public testing::Test {
   std::string remote_sends(const std::string& xml) {
     return remote_.says(remote_.stream_for(stanza_of(xml)), xml);
   }
-  // Of each stream that the edge has opened, in their order: what it wrote after the negotiation.
+  // Of each stream that the edge has opened, in their order: what it wrote after the negotiation, without
+  // pings.
   Lines remote_receives() {
     Lines lines;
     for (const Dial& dial : servers_.dials) {
-      const std::string& written = sockets_.written[dial.conn];
+      const std::string written = without_pings(sockets_.written[dial.conn]);
       const auto begin = written.rfind("<stream:stream ");
       lines.push_back(begin == written.npos ? "" : written.substr(written.find('>', begin) + 1));
     }

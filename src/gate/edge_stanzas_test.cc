@@ -30,7 +30,8 @@ struct EdgeStanzas : EdgeFixture {
 
 // --- from the core to a remote server
 
-TEST_F(EdgeStanzas, a_stanza_leaves_on_a_new_stream_and_is_settled_when_the_doubt_delay_has_passed) {
+TEST_F(EdgeStanzas, a_stanza_leaves_on_a_new_stream_and_is_settled_when_the_server_acknowledges_it) {
+  servers_.acknowledge = true;
   core_sends(kOut);
   const std::string greeting =
       "<?xml version='1.0'?><stream:stream xmlns='jabber:server' "
@@ -41,8 +42,15 @@ TEST_F(EdgeStanzas, a_stanza_leaves_on_a_new_stream_and_is_settled_when_the_doub
       sockets_.written[servers_.dials[0].conn],
       greeting + "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>" + greeting +
           "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>ZXhhbXBsZS5jb20=</auth>" +
-          greeting + kOut);
-  EXPECT_EQ(edge_settles(), Lines{}) << "the socket has it; the server may not have read it";
+          greeting + "<enable xmlns='urn:xmpp:sm:3'/>" + kOut + "<r xmlns='urn:xmpp:sm:3'/>");
+  EXPECT_EQ(edge_settles(), Lines{"1 delivered"});
+}
+
+TEST_F(EdgeStanzas, what_the_socket_has_of_a_server_that_acknowledges_nothing_is_settled_after_two_pings) {
+  core_sends(kOut);
+  passes(limits::kPingTimeout);
+  EXPECT_EQ(edge_settles(), Lines{});
+  passes(limits::kPingTimeout);
   passes(limits::kDoubtDelay + limits::kDoubtTick);
   EXPECT_EQ(edge_settles(), Lines{"1 delivered"});
 }

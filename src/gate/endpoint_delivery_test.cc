@@ -121,8 +121,9 @@ TEST_F(EndpointDelivery, an_answer_in_doubt_is_logged) {
   EXPECT_TRUE(std::ranges::any_of(policy.events, [](const LogEvent& e) { return e.name == "answer.lost"; }));
 }
 
-// Before a clean end the peer reads what is under way (RFC 6120 4.4). A broken connection tells nothing.
-TEST_F(EndpointDelivery, the_end_of_a_stream_without_an_error_settles_as_before) {
+// Before a clean end the peer reads what is under way (RFC 6120 4.4). A broken connection tells nothing: a
+// message goes out again.
+TEST_F(EndpointDelivery, a_clean_end_settles_what_was_written_and_a_broken_connection_does_not) {
   ready();
   sends(message("2"));
   reads();
@@ -132,9 +133,15 @@ TEST_F(EndpointDelivery, the_end_of_a_stream_without_an_error_settles_as_before)
   accepts();
   reads();
   loses_connection();
-  EXPECT_EQ(delivered, (Tickets{2, 3}));
+  EXPECT_EQ(delivered, (Tickets{2}));
   EXPECT_EQ(told, Told{});
   EXPECT_EQ(endpoint.counters().uncertain, 1u);
+  EXPECT_EQ(endpoint.counters().sent_again, 1u);
+  accepts();
+  EXPECT_NE(reads().find("id='3'"), std::string::npos);
+  passes(limits::kDoubtDelay + limits::kDoubtTick);
+  drain();
+  EXPECT_EQ(delivered, (Tickets{2, 3}));
 }
 
 TEST_F(EndpointDelivery, no_more_is_in_doubt_on_one_stream_than_may_be) {

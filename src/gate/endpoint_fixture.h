@@ -28,11 +28,12 @@ class OpenPolicy : public PolicyView, public Random, public LogSink {
   }
   Result<DialPlan> find(const Pair&, UnixTime) const override { return DialPlan{}; }
   bool is_internal() const override { return internal; }
-  void fill(std::uint8_t* out, std::size_t size) override { std::fill_n(out, size, std::uint8_t{7}); }
+  void fill(std::uint8_t* out, std::size_t size) override { std::fill_n(out, size, ++last_fill); }
   void log(LogEvent event) override { events.push_back(std::move(event)); }
 
   std::vector<LogEvent> events;
   bool internal = false;
+  std::uint8_t last_fill = 6;
   policy::Confirm confirm = policy::Confirm::kNone;
   policy::OnDoubt on_doubt = policy::OnDoubt::kResend;
 };

@@ -22,6 +22,7 @@
 
 #include "base/limits.h"
 #include "gate/event.h"
+#include "gate/ping_acks.h"
 #include "link/session.h"
 #include "policy/rules.h"
 #include "s2s/inbound.h"
@@ -51,6 +52,17 @@ inline const std::string kAuth =
     "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>";
 inline std::string db_result(std::string_view from, std::string_view to) {
   return fmt::format("<db:result from='{}' to='{}'>key</db:result>", from, to);
+}
+// What a role wrote, without its pings.
+inline std::string without_pings(std::string written) {
+  for (auto at = written.find("<iq type='get' from="); at != written.npos;
+       at = written.find("<iq type='get' from=", at)) {
+    constexpr std::string_view kEnd = "<ping xmlns='urn:xmpp:ping'/></iq>";
+    const auto end = written.find(kEnd, at);
+    if (end == written.npos) break;
+    written.erase(at, end + kEnd.size() - at);
+  }
+  return written;
 }
 inline xmpp::Stanza stanza_of(const std::string& xml) {
   auto stanza = xmpp::StanzaReader().read(xml);
@@ -334,7 +346,8 @@ class ReceivingServers : private s2s::StreamPolicy {
     while (auto output = machine->second.poll())
       if (auto* came = std::get_if<s2s::StanzaReceived>(&*output)) {
         if (came->number) machine->second.acknowledge(*came->number);
-        received.push_back(std::move(came->stanza));
+        // They answer no ping.
+        if (!ping_number(came->stanza.id())) received.push_back(std::move(came->stanza));
       }
     std::string reply;
     if (!machine->second.take_output(reply)) return;

@@ -50,9 +50,13 @@ class Outbound::Impl final : private StreamHandler {
     acks_.handle_sent();
     return true;
   }
-  bool is_owing() const { return acks_.is_on() && session_.sending().in_flight() > 0 && !stream_.is_over(); }
+  bool is_owing() const {
+    const SendLane& lane = session_.sending();
+    return lane.confirmed_by() != ConfirmedBy::kWrites && lane.in_flight() > 0 && !stream_.is_over();
+  }
   bool is_quiet() const {
-    return stream_.output().empty() && outputs_.empty() && !dialback_.is_pending() && !acks_.deadline();
+    return stream_.output().empty() && outputs_.empty() && !dialback_.is_pending() && !acks_.deadline() &&
+           !is_owing();
   }
 
  private:

@@ -102,7 +102,7 @@ class Outbound {
   // As the peer announced them last: before it accepted EXTERNAL, those for a server that it does not know
   // yet.
   const StreamLimits& peer_limits() const;
-  // Whether a stanza that was sent is not acknowledged yet, and may still be.
+  // Whether a stanza that was sent is not confirmed yet, by acknowledgements or pings, and may still be.
   bool is_owing() const;
   // Nothing is sent, asked or awaited: it may be closed for idleness.
   bool is_quiet() const;
