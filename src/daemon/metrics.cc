@@ -113,6 +113,7 @@ std::string metrics_text(const json::object& status, MetricsFormat format) {
           {{"stanzas", "in", "stanzas_total{what=\"in\"}"},
            {"stanzas", "out", "stanzas_total{what=\"out\"}"},
            {"stanzas", "refused", "stanzas_total{what=\"refused\"}"},
+           {"stanzas", "sent_again", "stanzas_total{what=\"sent_again\"}"},
            {"stanzas", "uncertain", "stanzas_total{what=\"uncertain\"}"}});
   begin("waiting_stanzas", "gauge", "Stanzas that wait for delivery.");
   figures(out, status, {{"waiting", "stanzas", "waiting_stanzas"}});

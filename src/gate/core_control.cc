@@ -49,6 +49,7 @@ std::string Core::Impl::status() const {
       {"stanzas", json::object{{"in", report.in},
                                {"out", report.out},
                                {"refused", report.refused},
+                               {"sent_again", endpoint.counters().sent_again},
                                {"uncertain", report.uncertain + endpoint.counters().uncertain}}},
       {"waiting", json::object{{"stanzas", waiting}, {"bytes", bytes}}}});
 }

@@ -86,6 +86,9 @@ class Core::Impl {
   PairEntry* note_settled(Ticket ticket, std::uint64_t count = 1);
   // The stanza with that ticket of its own (or 0) needs its peer no more: it is settled, or answered.
   void acknowledge(Ticket ticket, Now now);
+  // Whether the stanza with that ticket came on a stream that ended before it was acknowledged: then its
+  // server still has it, and sends it again or answers it. The ticket is not in use any more.
+  bool is_with_its_server(Ticket ticket);
   void answer_queued(const Queued& queued, const Error& error, const std::string& leg, Now now);
   std::optional<std::size_t> choose_edge(const Pair& pair) const;
   // The one error for a stanza that an internal user sent; nothing where none may be sent.

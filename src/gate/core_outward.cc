@@ -111,6 +111,7 @@ void Core::Impl::pump(const Pair& pair, PairState& out, Now now) {
   if (out.box.empty()) return;
   while (!out.box.empty() && has_way(pair, out, out.box.front().stanza.xml().size())) {
     Queued queued = outward.outboxes.pop(out.box);
+    if (is_with_its_server(queued.ticket)) continue;
     send(pair, out, std::move(queued.stanza), queued.ticket, now);
   }
   release(out);
@@ -164,7 +165,15 @@ void Core::Impl::acknowledge(Ticket ticket, Now now) {
   if (found != nullptr && found->receipt) endpoint.acknowledge(*outward.tickets.take(ticket)->receipt, now);
 }
 
+bool Core::Impl::is_with_its_server(Ticket ticket) {
+  const OutwardPairs::Ticketed* found = outward.tickets.get(ticket);
+  if (found == nullptr || !found->receipt || endpoint.is_open(found->receipt->conn)) return false;
+  outward.tickets.take(ticket);
+  return true;
+}
+
 void Core::Impl::answer_queued(const Queued& queued, const Error& error, const std::string& leg, Now now) {
+  if (is_with_its_server(queued.ticket)) return;
   answer_internal(queued.stanza, error, leg, now);
   acknowledge(queued.ticket, now);
 }

@@ -232,12 +232,20 @@ void Edge::Impl::acknowledge(Ticket ticket, Now now) {
   if (const auto receipt = inward.receipts.take(ticket)) endpoint.acknowledge(*receipt, now);
 }
 
+bool Edge::Impl::is_with_its_server(Ticket ticket) {
+  const StreamReceipt* found = inward.receipts.get(ticket);
+  if (found == nullptr || endpoint.is_open(found->conn)) return false;
+  inward.receipts.take(ticket);
+  return true;
+}
+
 void Edge::Impl::pump_inward(const Pair& pair, Now now) {
   auto* found = inward.map.find(pair);
   if (found == nullptr || !served.link) return;
   Inward& in = found->second;
   while (!in.box.empty() && served.link->session().can_send(pair, in.box.front().stanza.xml().size())) {
     Queued queued = inward.outboxes.pop(in.box);
+    if (is_with_its_server(queued.ticket)) continue;
     served.link->session().send(pair, std::move(queued.stanza), queued.ticket, now.mono, in.provenance);
   }
   if (!in.box.empty()) return;
@@ -321,6 +329,7 @@ std::string Edge::Impl::status(Now now) const {
       {"stanzas", json::object{{"in", counters.stanzas_in},
                                {"out", counters.stanzas_out},
                                {"refused", report.refused},
+                               {"sent_again", counters.sent_again},
                                {"uncertain", counters.uncertain}}},
       {"waiting", waiting()}};
   if (const auto& error = accepting.state.error())

@@ -52,6 +52,9 @@ class Edge::Impl {
   // The stanza with that ticket of its own (or 0) needs its peer no more: the core settled it, or it was
   // answered.
   void acknowledge(Ticket ticket, Now now);
+  // Whether the stanza with that ticket came on a stream that ended before it was acknowledged: then its
+  // server still has it, and sends it again or answers it. The ticket is not in use any more.
+  bool is_with_its_server(Ticket ticket);
 
   // --- edge_link.cc
   void handle_link(ConnId conn, std::size_t peer, const dns::SocketAddress& address, Now now);

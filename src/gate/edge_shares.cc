@@ -36,6 +36,7 @@ void Edge::Impl::answer_lost(Now now) {
 
 // The core has not heard of the stanza, so that the edge answers it.
 void Edge::Impl::refuse_inward(const Pair& pair, const Queued& queued, Now now) {
+  if (is_with_its_server(queued.ticket)) return;
   const xmpp::Stanza& stanza = queued.stanza;
   ++report.refused;
   const auto& row = code_row(Code::kDeliveryQueueFull);

@@ -165,6 +165,7 @@ class Endpoint {
   std::size_t waiting() const;
   std::size_t waiting_bytes() const;
   bool is_empty() const { return streams_.empty(); }
+  bool is_open(ConnId conn) const { return streams_.find(conn) != nullptr; }
   // Whether the peer of this stream has proved a domain. True for a connection that is not a stream here.
   bool is_proved(ConnId conn) const;
   // The peer's address; nothing when the connection is gone.
@@ -320,7 +321,7 @@ class Endpoint {
   }
   void return_all(Outgoing& out, const Error& error);
   void return_lost();
-  void give_back(Queued& queued, const Error& error);
+  void give_back(Queued& queued, const Error& reason);
 
   const Setup setup_;
   Policy policy_;

@@ -129,6 +129,7 @@ void Endpoint::outgoing_ended(ConnId conn, Stream& stream, const std::optional<E
                         .error = error};
   out->conn.reset();
   out->ready.reset();
+  out->pings.end();
   switch (out->redial.handle_end(end, !out->box.empty(), now)) {
     case Redial::Next::kWait:
       return;
@@ -154,10 +155,6 @@ void Endpoint::return_lost() {
       give_back(lost->queued, {Code::kDeliveryQueueFull, "it gave way to another peer"});
       continue;
     }
-    if (lost->queued.sent_again) {
-      give_back(lost->queued, {Code::kDeliveryUncertain, {}});
-      continue;
-    }
     const Outgoing& out = outgoing_.map.find(*lost->pair)->second;
     const Error late{Code::kDeliveryTimeout,
                      out.ready ? "the stream takes no more" : "no stream became ready"};
@@ -166,8 +163,10 @@ void Endpoint::return_lost() {
 }
 
 // Reports the outcome to the role. A stanza without a ticket is an answer, and an answer is not answered:
-// its loss stands in the log only.
-void Endpoint::give_back(Queued& queued, const Error& error) {
+// its loss stands in the log only. Whatever keeps a stanza from being sent again, the peer may have it
+// already.
+void Endpoint::give_back(Queued& queued, const Error& reason) {
+  const Error error = queued.sent_again ? Error{Code::kDeliveryUncertain, reason.text} : reason;
   if (queued.ticket != 0) {
     emit(StanzaReturned{queued.ticket, error, std::move(queued.stanza)});
     return;

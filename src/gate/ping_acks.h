@@ -40,6 +40,8 @@ class PingAcks {
 
   // The pair has a new stream: what was asked on another is forgotten.
   void begin(Mode mode);
+  // The stream has ended: nothing is asked until the next one begins.
+  void end() { begin(Mode::kOff); }
   // A stanza was written behind the last ping.
   void note_stanza() { unasked_ = true; }
   // What is to be done. `presses`: so much is in flight that the next ping does not wait for its interval.

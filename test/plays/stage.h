@@ -73,6 +73,7 @@ class Stage : public ::testing::Test, private sim::Watch, private sim::Users, pr
   void wrote(const sim::Node&, const sim::Node&, std::uint64_t, std::string_view) override {}
   void read(const sim::Node&, std::uint64_t, std::string_view) override {}
   void lost(std::uint64_t, std::string_view, std::string_view) override {}
+  void ended(std::uint64_t) override {}
   void dialled(const sim::Node& by, const gate::DialPlan& plan) override;
   void note(const std::string&) override {}
   void log(LogEvent event) override;

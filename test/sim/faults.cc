@@ -125,17 +125,23 @@ void World::check_bounds() {
   }
 }
 
-// What is missing was counted by somebody (DESIGN invariant 6).
+// What is missing was counted by somebody, and what came again (DESIGN invariant 6).
 void World::check_uncertain() {
   if (options_.restarts) return;
-  std::uint64_t counted = 0;
+  std::uint64_t counted = 0, again = 0;
   for (gate::Role* role : {static_cast<gate::Role*>(core_.get()), static_cast<gate::Role*>(edge_.get())}) {
-    const auto answer = json::parse(role->control(R"({"ask":"status"})", schedule_.both()));
-    counted += answer.at("stanzas").at("uncertain").to_number<std::uint64_t>();
+    const auto stanzas = json::parse(role->control(R"({"ask":"status"})", schedule_.both())).at("stanzas");
+    counted += stanzas.at("uncertain").to_number<std::uint64_t>();
+    again += stanzas.at("sent_again").to_number<std::uint64_t>();
   }
   if (ledger_.missing_by_nodes() > counted)
     throw Violation("uncertain is counted", fmt::format("{} lost on the nodes' streams, {} counted",
                                                         ledger_.missing_by_nodes(), counted));
+  again += counted;
+  for (const auto& server : servers_) again += server->counters().sent_again + server->counters().uncertain;
+  if (ledger_.repeated() > again)
+    throw Violation("what is sent again is counted",
+                    fmt::format("{} came again, {} counted", ledger_.repeated(), again));
 }
 
 void World::check_resumed() {

@@ -15,6 +15,9 @@ constexpr std::string_view kMark = "xmlns='urn:sim' n='";
 // Its id is the number, too: a bounce has nothing else.
 constexpr std::string_view kIdMark = " id='s";
 constexpr std::size_t kTailBytes = 32;
+// One for each of the three ways on which a stanza may be sent again: from its server, from one node or the
+// other.
+constexpr std::size_t kRepeatsMax = 4;
 
 std::string_view digits_at(std::string_view text, std::size_t at) {
   std::size_t end = at;
@@ -115,19 +118,30 @@ void Ledger::count_delivery(Entry& entry, std::uint64_t number, const xmpp::Stan
   check_policy(entry, number);
   // Only what somebody must answer for is missed.
   if (entry.sort == Sort::kMessage && entry.reliable && std::exchange(forget_next_, false)) return;
-  const bool again = entry.delivered++ > 0;
+  const bool excused = is_excused(entry);
+  // What was answered may have been sent again before its server knew.
+  const bool again = entry.delivered++ > 0 || (entry.errors > 0 && excused);
   ++delivered_;
-  const bool excused = promise_ == Promise::kAtLeastOnce && died_between(entry.sent, schedule_.now());
   if (again) {
-    if (!excused) violated("exactly once", number, "it came twice");
+    ++repeated_;
+    if (!excused || entry.delivered > kRepeatsMax) violated("exactly once", number, "it came twice");
     return;  // what comes twice comes from its first place on again
   }
   if (!entry.done) entry.done = schedule_.now();
   if ((entry.errors != 0 || entry.failed != 0) && !entry.doubted && !excused && !given_up_since(entry.sent))
     violated("delivered or answered", number, "it was answered, and delivered");
+  // Its first copy may have been refused in silence.
+  const bool has_no_answer =
+      entry.sort == Sort::kPresence || entry.sort == Sort::kResult || entry.sort == Sort::kError;
+  if (has_no_answer && excused) return;
   auto& last = last_[{entry.from, entry.to}];
   if (number < last) violated("order", number, fmt::format("it arrived behind {}", last));
   last = number;
+}
+
+// A process died, or a stream: what it had not confirmed may come again.
+bool Ledger::is_excused(const Entry& entry) const {
+  return entry.repeatable || (promise_ == Promise::kAtLeastOnce && died_between(entry.sent, schedule_.now()));
 }
 
 void Ledger::count_error(Entry& entry, std::uint64_t number, const xmpp::Stanza& stanza) {
@@ -138,8 +152,10 @@ void Ledger::count_error(Entry& entry, std::uint64_t number, const xmpp::Stanza&
     violated("no error for an error", number, "an answer was answered");
   if (outward(stanza.to().text()) != entry.from)
     violated("addresses", number, "its answer went to " + stanza.to().text());
-  const bool excused = promise_ == Promise::kAtLeastOnce && died_between(entry.sent, schedule_.now());
-  if (++entry.errors > 1 && !excused) violated("delivered or answered", number, "it was answered twice");
+  const bool excused = is_excused(entry);
+  if (entry.errors + entry.delivered > 0) ++repeated_;
+  if (++entry.errors > 1 && (!excused || entry.errors > kRepeatsMax))
+    violated("delivered or answered", number, "it was answered twice");
   if (!entry.done) entry.done = schedule_.now();
   if (entry.delivered != 0 && !entry.doubted && !excused && !given_up_since(entry.sent))
     violated("delivered or answered", number, "it was delivered, and answered");
@@ -194,14 +210,22 @@ void Ledger::refuse(const std::string& partner, bool on) {
 // --- cuts
 
 void Ledger::read(std::uint64_t flow, std::string_view bytes) {
-  auto& [tail, last] = flows_[flow];
-  tail.append(bytes);
-  if (const auto newest = newest_mark(tail); newest.number != 0) last = newest.number;
-  if (tail.size() > kTailBytes) tail.erase(0, tail.size() - kTailBytes);
+  Flow& at = flows_[flow];
+  at.tail.append(bytes);
+  if (const auto newest = newest_mark(at.tail); newest.number != 0) at.last = newest.number;
+  each_mark(at.tail, [&at](std::uint64_t number) { at.numbers.insert(number); });
+  if (at.tail.size() > kTailBytes) at.tail.erase(0, at.tail.size() - kTailBytes);
+  if (at.over) ended(flow);
+}
+
+void Ledger::ended(std::uint64_t flow) {
+  flows_[flow].over = true;
+  for (const std::uint64_t number : flows_[flow].numbers)
+    if (number <= entries_.size()) entries_[number - 1].repeatable = true;
 }
 
 void Ledger::lost(std::uint64_t flow, std::string_view unread, std::string_view bytes, bool by_node) {
-  auto& [tail, last] = flows_[flow];
+  auto& [tail, last, numbers, over] = flows_[flow];
   const auto mark = [&](std::uint64_t number) {
     if (number == 0 || number > entries_.size()) return;
     entries_[number - 1].uncertain = true;

@@ -38,6 +38,7 @@ class Ledger {
     unsigned errors = 0;
     unsigned failed = 0;          // its own server gave it back
     bool uncertain = false;       // was lost in a cut, or may have been
+    bool repeatable = false;      // a stream on which it was read has ended: it may come again
     bool doubted = false;         // answered with delivery.uncertain: it may have arrived all the same
     bool lost_elsewhere = false;  // and not on a stream that a node wrote
     std::optional<Time> done{};
@@ -51,6 +52,8 @@ class Ledger {
 
   // --- what happened on the way
   void read(std::uint64_t flow, std::string_view bytes);
+  // What was read may have been confirmed or not, and is sent again where it was not.
+  void ended(std::uint64_t flow);
   // `unread` lies before `bytes` and is not lost yet: its last stanza may end in `bytes`. `by_node`: a node
   // had written them, and must have counted what was in them.
   void lost(std::uint64_t flow, std::string_view unread, std::string_view bytes, bool by_node);
@@ -71,6 +74,8 @@ class Ledger {
   void close();
   std::size_t size() const { return entries_.size(); }
   std::size_t open() const;
+  // Deliveries and answers after the first.
+  std::size_t repeated() const { return repeated_; }
   std::size_t missing() const { return missing_; }
   std::size_t missing_by_nodes() const { return missing_by_nodes_; }
   std::size_t delivered() const { return delivered_; }
@@ -87,6 +92,7 @@ class Ledger {
   void count_delivery(Entry& entry, std::uint64_t number, const xmpp::Stanza& stanza);
   void count_error(Entry& entry, std::uint64_t number, const xmpp::Stanza& stanza);
   void check_policy(const Entry& entry, std::uint64_t number) const;
+  bool is_excused(const Entry& entry) const;
   bool died_between(Time from, Time to) const;
   bool refused_meanwhile(const Entry& entry) const;
   bool given_up_since(Time from) const;
@@ -104,13 +110,20 @@ class Ledger {
   std::string alias_;
   std::string node_;
   std::deque<Entry> entries_;
-  std::map<std::pair<std::string, std::string>, std::uint64_t> last_;     // number, by from and to
-  std::map<std::uint64_t, std::pair<std::string, std::uint64_t>> flows_;  // a tail, and the last number read
+  std::map<std::pair<std::string, std::string>, std::uint64_t> last_;  // number, by from and to
+  struct Flow {
+    std::string tail;
+    std::uint64_t last = 0;           // the last number read
+    std::set<std::uint64_t> numbers;  // all that were read
+    bool over = false;
+  };
+  std::map<std::uint64_t, Flow> flows_;
   std::map<std::string, std::vector<Refusal>> refused_;
   std::set<std::string> only_answers_;
   std::vector<Time> deaths_;
   std::vector<Time> given_up_;
   std::size_t missing_ = 0;
+  std::size_t repeated_ = 0;
   std::size_t missing_by_nodes_ = 0;
   std::size_t delivered_ = 0;
   std::size_t answered_ = 0;

@@ -222,6 +222,8 @@ void Network::finish(WireId id, int side) {
   End& peer = w->ends[1 - side];
   peer.no_more = true;
   End& end = w->ends[side];
+  watch_.ended(end.flow);
+  watch_.ended(peer.flow);
   const Time at = std::max(peer.last_at, schedule_.now() + w->latency);
   peer.last_at = at;
   schedule_.at(at, [this, id, side] { arrive(id, 1 - side); });
@@ -333,6 +335,7 @@ void Network::cut(WireId id) {
   Wire* w = wire(id);
   if (w == nullptr || w->cut) return;
   w->cut = true;
+  for (const End& end : w->ends) watch_.ended(end.flow);
   for (int side = 0; side < 2; ++side) {
     End& end = w->ends[side];
     std::string rest;

@@ -56,6 +56,8 @@ class Watch {
   // A flow ended in the middle of things: nobody will read these bytes, though somebody wrote them. `unread`
   // arrived before them and may still be read.
   virtual void lost(std::uint64_t flow, std::string_view unread, std::string_view bytes) = 0;
+  // A flow ended: what was read from it last may be sent again on another.
+  virtual void ended(std::uint64_t flow) = 0;
   virtual void dialled(const Node& by, const gate::DialPlan& plan) = 0;
   virtual void note(const std::string& text) = 0;
 };

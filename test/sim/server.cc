@@ -230,6 +230,7 @@ bool Server::take_ping(const Pair& pair, const Stanza& stanza, Now now) {
   xmpp::StanzaReader reader;
   auto answer = reader.read(fmt::format("<iq type='result' from='{}' to='{}' id='{}'/>", pair.local.ascii(),
                                         pair.remote.ascii(), stanza.id()));
+  using namespace std::chrono_literals;
   const bool late = config_.pings == ServerConfig::Pings::kLate;
   const int times = config_.pings == ServerConfig::Pings::kTwice ? 2 : 1;
   for (int i = 0; i < times; ++i) {

@@ -97,6 +97,7 @@ class World : private Watch, private Users, private LogSink {
   void stall();
   void wrote(const Node& from, const Node& to, std::uint64_t flow, std::string_view bytes) override;
   void read(const Node& by, std::uint64_t flow, std::string_view bytes) override;
+  void ended(std::uint64_t flow) override { ledger_.ended(flow); }
   void lost(std::uint64_t flow, std::string_view unread, std::string_view bytes) override;
   void dialled(const Node& by, const gate::DialPlan& plan) override;
   void note(const std::string& text) override;
