@@ -13,7 +13,7 @@ namespace sallyport::net {
 namespace {
 
 using Clock = Resolver::Questions::Clock;
-using dns::Outcome;
+using dns::LookupOutcome;
 using dns::RecordType;
 
 constexpr const char* kZone = R"(
@@ -92,7 +92,7 @@ class ResolverTest : public testing::Test {
 
 TEST_F(ResolverTest, srv_records_come_with_lower_case_targets) {
   auto answer = srv("partner.test");
-  EXPECT_EQ(answer.outcome, Outcome::kFound);
+  EXPECT_EQ(answer.outcome, LookupOutcome::kFound);
   EXPECT_FALSE(answer.secure);
   std::ranges::sort(answer.records);
   EXPECT_EQ(answer.records, (std::vector<dns::SrvRecord>{{0, 5, 5270, "b.partner.test"},
@@ -102,19 +102,19 @@ TEST_F(ResolverTest, srv_records_come_with_lower_case_targets) {
 TEST_F(ResolverTest, each_kind_of_answer_is_told_apart) {
   struct Row {
     const char* domain;
-    Outcome outcome;
+    LookupOutcome outcome;
     std::size_t records;
   };
   const Row rows[] = {
-      {"closed.example", Outcome::kFound, 1},
-      {"alias.example", Outcome::kFound, 2},
-      {"odd.example", Outcome::kFound, 1},
-      {"onlyodd.example", Outcome::kFailure, 0},
-      {"empty.example", Outcome::kNoData, 0},
-      {"nobody.example", Outcome::kNoName, 0},
-      {"broken.example", Outcome::kFailure, 0},
-      {"many.example", Outcome::kFound, limits::kSrvRecordsMax},
-      {"toomany.example", Outcome::kFound, limits::kSrvRecordsMax},
+      {"closed.example", LookupOutcome::kFound, 1},
+      {"alias.example", LookupOutcome::kFound, 2},
+      {"odd.example", LookupOutcome::kFound, 1},
+      {"onlyodd.example", LookupOutcome::kFailure, 0},
+      {"empty.example", LookupOutcome::kNoData, 0},
+      {"nobody.example", LookupOutcome::kNoName, 0},
+      {"broken.example", LookupOutcome::kFailure, 0},
+      {"many.example", LookupOutcome::kFound, limits::kSrvRecordsMax},
+      {"toomany.example", LookupOutcome::kFound, limits::kSrvRecordsMax},
   };
   for (const auto& row : rows) {
     const auto answer = srv(row.domain);
@@ -130,19 +130,19 @@ TEST_F(ResolverTest, addresses_come_by_family) {
   struct Row {
     const char* host;
     RecordType type;
-    Outcome outcome;
+    LookupOutcome outcome;
     std::size_t ips;
   };
   const Row rows[] = {
-      {"two.example", RecordType::kA, Outcome::kFound, 2},
-      {"two.example", RecordType::kAaaa, Outcome::kFound, 1},
-      {"cname.example", RecordType::kA, Outcome::kFound, 2},
-      {"mapped.example", RecordType::kAaaa, Outcome::kFound, 1},
-      {"mapped.example", RecordType::kA, Outcome::kNoData, 0},
-      {"loop-a.example", RecordType::kA, Outcome::kFailure, 0},
-      {"none.example", RecordType::kA, Outcome::kNoName, 0},
-      {"many.example", RecordType::kA, Outcome::kFound, limits::kAddressesPerTargetMax},
-      {"toomany.example", RecordType::kA, Outcome::kFound, limits::kAddressesPerTargetMax},
+      {"two.example", RecordType::kA, LookupOutcome::kFound, 2},
+      {"two.example", RecordType::kAaaa, LookupOutcome::kFound, 1},
+      {"cname.example", RecordType::kA, LookupOutcome::kFound, 2},
+      {"mapped.example", RecordType::kAaaa, LookupOutcome::kFound, 1},
+      {"mapped.example", RecordType::kA, LookupOutcome::kNoData, 0},
+      {"loop-a.example", RecordType::kA, LookupOutcome::kFailure, 0},
+      {"none.example", RecordType::kA, LookupOutcome::kNoName, 0},
+      {"many.example", RecordType::kA, LookupOutcome::kFound, limits::kAddressesPerTargetMax},
+      {"toomany.example", RecordType::kA, LookupOutcome::kFound, limits::kAddressesPerTargetMax},
   };
   for (const auto& row : rows) {
     const auto answer = addresses(row.host, row.type);
@@ -157,7 +157,7 @@ TEST_F(ResolverTest, many_questions_are_under_way_at_once) {
     questions.ask(fmt::format("h{}.none.example", i), RecordType::kA, Clock::now() + limits::kDnsTimeout);
   }
   finish(questions);
-  for (std::size_t i = 0; i < 200; ++i) EXPECT_EQ(questions.addresses(i).outcome, Outcome::kNoName);
+  for (std::size_t i = 0; i < 200; ++i) EXPECT_EQ(questions.addresses(i).outcome, LookupOutcome::kNoName);
 }
 
 // A zone whose answers are all signed, with one record that was altered afterwards.
@@ -216,7 +216,7 @@ class SilentServerTest : public ResolverTest {
 TEST_F(SilentServerTest, a_question_fails_at_its_deadline) {
   const auto begin = Clock::now();
   const auto answer = srv("partner.test", std::chrono::milliseconds(200));
-  EXPECT_EQ(answer.outcome, Outcome::kFailure);
+  EXPECT_EQ(answer.outcome, LookupOutcome::kFailure);
   EXPECT_EQ(answer.text, "no answer in time");
   EXPECT_LT(Clock::now() - begin, std::chrono::seconds(2));
 }
@@ -261,7 +261,7 @@ TEST_F(SilentServerTest, when_all_places_are_taken_the_zone_with_most_gives_up_i
   EXPECT_FALSE(newcomer.is_done(newcomer.ask("host.partner.test", RecordType::kA, deadline)));
   EXPECT_TRUE(zones[0]->is_done(0));
   EXPECT_FALSE(zones[0]->is_done(1));
-  EXPECT_EQ(zones[0]->addresses(0).outcome, Outcome::kFailure);
+  EXPECT_EQ(zones[0]->addresses(0).outcome, LookupOutcome::kFailure);
   // All are equal except the new one and the one that lost: the others cannot displace each other.
   zones.erase(zones.begin());
   Resolver::Questions again(*resolver_, "partner.test");
