@@ -130,10 +130,10 @@ void Ledger::count_delivery(Entry& entry, std::uint64_t number, const xmpp::Stan
   if (!entry.done) entry.done = schedule_.now();
   if ((entry.errors != 0 || entry.failed != 0) && !entry.doubted && !excused && !given_up_since(entry.sent))
     violated("delivered or answered", number, "it was answered, and delivered");
-  // Its first copy may have been refused in silence.
+  // Its first copy may have been refused in silence, or the answer may be lost.
   const bool has_no_answer =
       entry.sort == Sort::kPresence || entry.sort == Sort::kResult || entry.sort == Sort::kError;
-  if (has_no_answer && excused) return;
+  if (excused && (has_no_answer || entry.uncertain)) return;
   auto& last = last_[{entry.from, entry.to}];
   if (number < last) violated("order", number, fmt::format("it arrived behind {}", last));
   last = number;

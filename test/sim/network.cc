@@ -109,6 +109,7 @@ void Network::obey(std::size_t number, gate::Output output) {
     if (it == conns_.end()) return;
     const auto [id, side] = it->second;
     End& end = wire(id)->ends[side];
+    for (const End& each : wire(id)->ends) watch_.ended(each.flow);
     // The role has forgotten the connection, but for its last words.
     std::string last;
     if (n.role->take_output(end.conn, last, schedule_.both())) end.pending += last;
