@@ -55,8 +55,8 @@ json::array connection_rows(const Endpoint& endpoint, std::string_view face, boo
     object["peer"] = row.peer;
     object["phase"] = row.phase;
     object["proved"] = row.proved;
-    object["tls"] = row.tls;
-    object["cipher"] = row.cipher;
+    object["tls"] = row.tls.version;
+    object["cipher"] = row.tls.cipher;
     object["method"] = row.method;
     if (outgoing) object["confirmed_by"] = row.confirmed_by;
     if (row.since.time_since_epoch().count() != 0) object["since"] = rfc3339(row.since);

@@ -78,8 +78,10 @@ struct ConnectionRow {
   bool outgoing = false;
   std::string peer;
   std::string phase;
-  std::string tls;
-  std::string cipher;
+  struct Tls {
+    std::string version;
+    std::string cipher;
+  } tls{};
   std::string method;
   std::string confirmed_by;  // outgoing, once it is known: "ack", "ping" or "none"
   UnixTime since{};

@@ -16,7 +16,7 @@ std::vector<ConnectionRow> Endpoint::connections() const {
     row.outgoing = stream.target.has_value();
     row.peer = stream.peer.port != 0 ? stream.peer.text() : "";
     row.phase = stream.verifies ? phase + " (verifying)" : std::move(phase);
-    if (tls != nullptr && *tls) row.tls = (*tls)->version, row.cipher = (*tls)->cipher;
+    if (tls != nullptr && *tls) row.tls = {(*tls)->version, (*tls)->cipher};
     row.since = stream.since.civil;
     row.confirmed_by = confirmed_by(stream);
     if (proofs.empty()) rows.push_back(row);
