@@ -102,8 +102,7 @@ void check_resolver(const config::EdgeConfig& config, std::vector<Finding>& erro
     errors.push_back(
         finding_of(config.trust_anchor,
                    {Code::kFileFormat, fmt::format("`trust_anchor` in [resolver] must be a file with DS or "
-                                                   "DNSKEY records, as unbound-anchor(8) writes it "
-                                                   "({})",
+                                                   "DNSKEY records, as unbound-anchor(8) writes it ({})",
                                                    made.error().text)}));
   } else {
     errors.push_back(finding_of(config.file, made.error()));
