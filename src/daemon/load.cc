@@ -13,6 +13,7 @@
 #include "base/bytes.h"
 #include "daemon/core_secrets.h"
 #include "daemon/file.h"
+#include "daemon/state.h"
 #include "net/tls.h"
 #include "net/trust_store.h"
 #include "xmpp/expat_version.h"
@@ -101,8 +102,7 @@ void check_resolver(const config::EdgeConfig& config, std::vector<Finding>& erro
     errors.push_back(
         finding_of(config.trust_anchor,
                    {Code::kFileFormat, fmt::format("`trust_anchor` in [resolver] must be a file with DS or "
-                                                   "DNSKEY records, as unbound-anchor(8) writes it "
-                                                   "(libunbound: {})",
+                                                   "DNSKEY records, as unbound-anchor(8) writes it ({})",
                                                    made.error().text)}));
   } else {
     errors.push_back(finding_of(config.file, made.error()));
@@ -310,6 +310,10 @@ Loaded<CoreFiles> load_core(const std::string& file, UnixTime now) {
   check_group(file, files.config.control_group, out.errors);
   if (const std::string& state = files.config.state; file_exists(state) && !is_directory(state))
     out.errors.push_back(finding_of(state, {Code::kConfigValue, "`state` in [core] is not a directory"}));
+  // The directory is the daemon's: another user may not read it.
+  const Result<void> generation = check_generation(files.config.state);
+  if (!generation && generation.error().code == Code::kFileFormat)
+    out.errors.push_back(finding_of(files.config.state + "/generation", generation.error()));
   check_libraries(out.errors);
   files.identity = load_identity(files.config.identity, out.errors, out.warnings);
   for (const config::EdgeRow& edge : files.config.edges)

@@ -188,11 +188,25 @@ TEST_F(LoadTest, a_file_that_is_no_trust_anchor_is_found_by_its_name) {
   write("root.key", ". IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D\n",
         0644);
   EXPECT_EQ(shown_findings(load_edge(at("edge.toml"), kNow).errors), "");
-  write("root.key", "not a record\n", 0644);
-  const auto loaded = load_edge(at("edge.toml"), kNow);
-  ASSERT_EQ(loaded.errors.size(), 1U) << shown_findings(loaded.errors);
-  EXPECT_EQ(loaded.errors[0].code, Code::kFileFormat);
-  EXPECT_EQ(loaded.errors[0].file, at("root.key"));
+  for (const char* none : {"not a record\n", "", "; a comment\n", ". IN A 192.0.2.1\n"}) {
+    write("root.key", none, 0644);
+    const auto loaded = load_edge(at("edge.toml"), kNow);
+    ASSERT_EQ(loaded.errors.size(), 1U) << shown_findings(loaded.errors);
+    EXPECT_EQ(loaded.errors[0].code, Code::kFileFormat);
+    EXPECT_EQ(loaded.errors[0].file, at("root.key"));
+  }
+}
+
+TEST_F(LoadTest, a_stored_generation_that_cannot_be_read_is_found) {
+  std::filesystem::create_directory(at("state"));
+  write("state/internal-ca.crt", ca_.certificates, 0644);
+  write("state/internal-ca.key", ca_.key, 0600);
+  write("state/generation", "7 abc\n", 0600);
+  EXPECT_EQ(core_errors(), "");
+  for (const char* damaged : {"xx", "", "99999999999999999999999 abc\n", "7 abc"}) {
+    write("state/generation", damaged, 0600);
+    EXPECT_NE(core_errors().find("state/generation"), std::string::npos) << damaged;
+  }
 }
 
 TEST_F(LoadTest, only_an_absent_file_is_missing) {

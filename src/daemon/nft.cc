@@ -11,8 +11,6 @@
 namespace sallyport::daemon {
 namespace {
 
-bool is_v6(const std::string& address) { return address.find(':') != std::string::npos; }
-
 // "ip saddr { a, b } " for the addresses of one family; empty when there are none.
 std::string matched(const std::vector<std::string>& addresses, std::string_view side, bool v6) {
   std::vector<std::string> family;

@@ -45,8 +45,6 @@ void add_listeners(std::vector<PortRow>& rows, const PortRow& row, const std::ve
   }
 }
 
-bool is_v6(const std::string& address) { return address.find(':') != std::string::npos; }
-
 // Hosts, or networks, by kind: IPv4, IPv6, names. Each of them needs a rule, so a row has one kind only: a
 // rule for one family does not stand for the other.
 std::vector<std::vector<std::string>> by_kind(const std::vector<std::string>& hosts) {
@@ -106,6 +104,8 @@ std::vector<std::string> texts_at(const json::object& object, std::string_view n
 
 }  // namespace
 
+bool is_v6(const std::string& address) { return address.find(':') != std::string::npos; }
+
 bool is_address(const std::string& text) {
   return text.find('/') != std::string::npos || dns::Ip::parse(text).has_value();
 }
@@ -127,16 +127,19 @@ std::vector<PortRow> edge_ports(const config::EdgeConfig& edge) {
   const std::vector<std::string> self = hosts_of(edge.s2s);
   const std::vector<std::string> out = edge.bind.empty() ? self : edge.bind;
   add_listeners(rows, {"core", {}, "edge", {}, false, {}, "the link between edge and core"}, edge.traversal);
-  add_listeners(rows, {"federated server", {}, "edge", {}, false, {}, std::string(kInbound)}, edge.s2s);
-  rows.push_back({"edge", out, "federated server", {}, false, edge.outbound_ports, std::string(kOutbound)});
+  add_listeners(rows, {std::string(kFederatedServer), {}, "edge", {}, false, {}, std::string(kInbound)},
+                edge.s2s);
+  rows.push_back(
+      {"edge", out, std::string(kFederatedServer), {}, false, edge.outbound_ports, std::string(kOutbound)});
   std::vector<std::string> allowed;
   for (const config::Network& network : edge.allow_networks) allowed.push_back(text_of(network));
   // The rows above leave private networks out; these peers open streams too, and verify dialback keys.
-  add_dialling(rows, {"federated server", {}, "edge", {}, false, {}, "s2s inbound, allow_networks"}, allowed,
-               edge.s2s);
+  add_dialling(rows,
+               {std::string(kFederatedServer), {}, "edge", {}, false, {}, "s2s inbound, allow_networks"},
+               allowed, edge.s2s);
   for (const std::vector<std::string>& kind : by_kind(allowed)) {
-    rows.push_back(
-        {"edge", out, "federated server", kind, false, edge.outbound_ports, "s2s outbound, allow_networks"});
+    rows.push_back({"edge", out, std::string(kFederatedServer), kind, false, edge.outbound_ports,
+                    "s2s outbound, allow_networks"});
   }
   const PortRow dns{
       "edge", out, "its DNS resolver", {}, true, {53}, "SRV and addresses of federated servers"};
@@ -171,11 +174,17 @@ std::vector<PortRow> core_ports(const config::CoreConfig& core, const config::Po
   std::vector<HostPort> routed;
   for (const route::StaticRoute& route : policy.routes)
     if (policy.static_routes) routed.push_back(route.address);
-  add_dialled(rows, {"edge", {}, "federated server", {}, false, {}, std::string(kStaticRoute)}, routed);
+  add_dialled(rows, {"edge", {}, std::string(kFederatedServer), {}, false, {}, std::string(kStaticRoute)},
+              routed);
   // Such a server opens streams too, and verifies dialback keys. The port is in the edge's file.
   for (const std::vector<std::string>& kind : by_kind(hosts_of(routed)))
-    rows.push_back(
-        {"federated server", kind, "edge", {}, false, {kS2sPort}, std::string(kStaticRouteInbound)});
+    rows.push_back({std::string(kFederatedServer),
+                    kind,
+                    "edge",
+                    {},
+                    false,
+                    {kS2sPort},
+                    std::string(kStaticRouteInbound)});
   if (!core.dns) return rows;
   std::vector<std::string> clients;
   for (const config::Network& network : core.dns->clients) clients.push_back(text_of(network));

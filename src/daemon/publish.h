@@ -42,6 +42,8 @@ std::vector<PortRow> core_ports(const config::CoreConfig& core, const config::Po
 
 // Whether the text is an IP address or a network, not the name of a host.
 bool is_address(const std::string& text);
+// Whether an address or network is one of IPv6. Precondition: is_address.
+bool is_v6(const std::string& address);
 
 // Joins the rows of the files of cores and of edges, one list for each edge: a row that two files have
 // appears once, with the addresses that one of them lacks. The rows of the static routes are completed by the

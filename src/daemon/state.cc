@@ -33,6 +33,19 @@ std::optional<StoredGeneration> parse_generation(const std::string& text) {
   return stored;
 }
 
+// Generation 0 where none is stored.
+Result<StoredGeneration> read_generation(const std::string& directory) {
+  const std::string path = directory + "/generation";
+  if (!file_exists(path)) return StoredGeneration{};
+  const Result<std::string> text = read_file(path, kSmallFileBytesMax);
+  if (!text) return text.error();
+  auto parsed = parse_generation(*text);
+  if (!parsed)
+    return Error{Code::kFileFormat,
+                 fmt::format("{}: the content is not a generation and a fingerprint", path)};
+  return *std::move(parsed);
+}
+
 }  // namespace
 
 Result<StateDirectory> StateDirectory::open(const std::string& path) {
@@ -89,22 +102,19 @@ Result<void> may_make_internal_ca(const std::string& path) {
           path)};
 }
 
+Result<void> check_generation(const std::string& path) {
+  if (const auto stored = read_generation(path); !stored) return stored.error();
+  return {};
+}
+
 Result<std::uint64_t> StateDirectory::generation(const std::string& fingerprint) const {
-  const std::string path = path_ + "/generation";
-  StoredGeneration stored;
-  if (file_exists(path)) {
-    const Result<std::string> text = read_file(path, kSmallFileBytesMax);
-    if (!text) return text.error();
-    const auto parsed = parse_generation(*text);
-    if (!parsed)
-      return Error{Code::kFileFormat,
-                   fmt::format("{}: the content is not a generation and a fingerprint", path)};
-    stored = *parsed;
-  }
-  if (stored.generation > 0 && stored.fingerprint == fingerprint) return stored.generation;
-  const std::uint64_t next = stored.generation + 1;
+  const Result<StoredGeneration> stored = read_generation(path_);
+  if (!stored) return stored.error();
+  if (stored->generation > 0 && stored->fingerprint == fingerprint) return stored->generation;
+  const std::uint64_t next = stored->generation + 1;
   const std::string text = fmt::format("{} {}\n", next, fingerprint);
-  if (Result<void> written = replace_file(path, text, 0600); !written) return std::move(written).error();
+  if (Result<void> written = replace_file(path_ + "/generation", text, 0600); !written)
+    return std::move(written).error();
   return next;
 }
 

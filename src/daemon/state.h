@@ -17,6 +17,10 @@ Result<std::string> read_dialback_secret(const std::string& path);
 // anything else is stored. Errors: kConfigMissing.
 Result<void> may_make_internal_ca(const std::string& path);
 
+// Whether the generation that is stored in the state directory `path` has its form; also where none is.
+// Errors: kFileUnreadable, kFileFormat.
+Result<void> check_generation(const std::string& path);
+
 class StateDirectory {
  public:
   // Makes the directory (0700) if only it is absent, and locks it. Errors: kFileUnreadable;

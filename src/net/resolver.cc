@@ -1,7 +1,5 @@
 #include "net/resolver.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -11,6 +9,8 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "base/limits.h"
+#include "dns/trust_anchor.h"
+#include "net/file.h"
 
 namespace sallyport::net {
 namespace {
@@ -126,8 +126,11 @@ Result<void> Resolver::configure(ub_ctx* context, const ResolverSetup& setup) {
     if (!ok) return ok;
   }
   if (!setup.trust_anchor.empty()) {
-    // libunbound reads it later, and then reports an error without details.
-    if (::access(setup.trust_anchor.c_str(), R_OK) != 0) return {Code::kFileUnreadable, setup.trust_anchor};
+    // libunbound reads it later, and then reports an error without details, or none.
+    const auto anchors = read_file(setup.trust_anchor, limits::kTrustBytesMax);
+    if (!anchors) return anchors.error();
+    if (!dns::has_usable_anchor(*anchors))
+      return {Code::kFileFormat, setup.trust_anchor + ": it has no trust anchor that can be used"};
     auto ok = check(ub_ctx_add_ta_file(context, setup.trust_anchor.c_str()), Code::kFileUnreadable,
                     setup.trust_anchor);
     if (!ok) return ok;

@@ -32,6 +32,11 @@ def load_codes():
 
 
 class TypeNames(unittest.TestCase):
+    def test_each_form_of_a_definition_is_read(self):
+        for form in ("class A {", "struct A final {", "enum A {", "enum class A : int {", "union A {",
+                     "template <typename T> class A {", "struct alignas(8) A {", "struct [[nodiscard]] A {"):
+            self.assertEqual([name for _, name in type_names.defined("src/a/a.h", form + "\n};\n")], ["A"], form)
+
     def test_two_types_of_one_name_are_found_and_nested_ones_and_frames_are_not(self):
         again = [what for *_, what in type_names.check_type_names({
             "src/a/a.h": "struct Once {\n  struct Part {};\n};\nclass Twice final : public Once {\n};\n",

@@ -3,7 +3,8 @@ import re
 
 import members
 
-DEFINED = re.compile(r"^(?:class|struct|enum class|union)\s+(?:\[\[\w+\]\]\s*)?(\w+)(?:\s+final)?\s*(?::[^;{:][^;{]*)?\{", re.M)
+DEFINED = re.compile(r"^(?:template\s*<[^;{}]*?>\s*)?(?:class|struct|enum class|enum|union)\s+"
+                     r"(?:\[\[\w+\]\]\s*|alignas\([^)]*\)\s*)?(\w+)(?:\s+final)?\s*(?::[^;{:][^;{]*)?\{", re.M)
 ALIAS = re.compile(r"^using\s+(\w+)\s*=", re.M)
 # Frames have the names of the link protocol (docs/link-protocol.md).
 PROTOCOL = {"src/link/frame.h"}
