@@ -1,10 +1,12 @@
-// Every bound in the program, each with its reason. Everything that a peer can make grow has one; each is
+// Every bound in the program, each with its reason (those of delivery: base/delivery_limits.h). Everything that a peer can make grow has one; each is
 // tested at the bound and one past it.
 #pragma once
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+
+#include "base/delivery_limits.h"
 
 namespace sallyport::limits {
 
@@ -256,19 +258,6 @@ inline constexpr std::size_t kPushTurnBytes = 4 * kPushChunkBytes;
 // Between two such turns: the next turn of the loop would always find room in the socket, so that megabytes
 // of a push would go out in one piece. 256 MB/s are enough.
 inline constexpr auto kPushTurnEvery = 1ms;
-
-// --- delivery
-// A stanza that waits longer than this on the core is bounced.
-inline constexpr auto kDeliveryTimeout = 25s;
-// Stanzas that wait on the core for one pair.
-inline constexpr std::size_t kPairQueueBytesMax = 4 * 1024 * 1024;
-inline constexpr std::size_t kPairQueueStanzasMax = 20'000;
-// Stanzas that wait in one node for all pairs together, with kStanzaOverheadBytes each: in a core for credit
-// of its edges, in an endpoint for outgoing streams, in an edge for its core. As much as a link has in
-// flight; each of the three is counted separately.
-inline constexpr std::size_t kWaitingBytesMax = 64 * 1024 * 1024;
-// Above this the streams that feed the pair are not read until half of it is gone.
-inline constexpr std::size_t kPairQueueHoldBytes = 256 * 1024;
 
 // --- what a core remembers for one-way rules (docs/security.md "One-way rules"), only of pairs whose rule is
 // one-way. A row takes at most 400 bytes, whatever a peer wrote: 80 MB when both tables are full, which takes

@@ -44,6 +44,15 @@ struct AdminConfig {
   std::vector<std::string> hosts{};
 };
 
+// [delivery]; its `memory` is limits.waiting_bytes.
+struct DeliveryConfig {
+  std::string spool{};  // path; empty: spool.db in `state`
+  std::uint64_t spool_bytes = limits::kSpoolBytesMax;
+  std::chrono::seconds lifetime = limits::kLifetime;
+  std::chrono::seconds lifetime_memory = limits::kLifetimeMemory;
+  bool operator==(const DeliveryConfig&) const = default;
+};
+
 struct CoreConfig {
   std::string file{};
   xmpp::Domain name;
@@ -64,6 +73,7 @@ struct CoreConfig {
   std::string server_ca{};  // path; empty: internal servers are known by their address
   std::optional<DnsConfig> dns{};
   std::string certificates{};  // directory
+  DeliveryConfig delivery{};
   std::optional<AdminConfig> admin{};
   limits::Configured limits{};
 };

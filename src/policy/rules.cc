@@ -47,6 +47,10 @@ std::string_view confirm_name(Confirm confirm) {
 std::string_view on_doubt_name(OnDoubt on_doubt) {
   return on_doubt == OnDoubt::kResend ? "resend" : "answer";
 }
+
+std::string_view delivery_name(Delivery delivery) {
+  return delivery == Delivery::kMemory ? "memory" : "durable";
+}
 namespace {
 
 // Returns the name without its first label; empty if it has only one.
@@ -285,12 +289,13 @@ Result<void> Rules::may_answer(const xmpp::Pair& pair, UnixTime now) const {
 bool Rules::names_exactly(const xmpp::Domain& remote) const { return index_->names_exactly(remote); }
 
 PeerRules Rules::peer(const xmpp::Domain& remote) const {
-  PeerRules rules{.authenticate = index_->set.authenticate};
+  PeerRules rules{.authenticate = index_->set.authenticate, .delivery = index_->set.delivery};
   const PeerRow* row = index_->peer(remote);
   if (!row) return rules;
   if (row->authenticate) rules.authenticate = *row->authenticate;
   if (row->confirm) rules.confirm = *row->confirm;
   if (row->on_doubt) rules.on_doubt = *row->on_doubt;
+  if (row->delivery) rules.delivery = *row->delivery;
   const bool may_be_lax = !row->domain.is_wildcard() && row->authenticate == Authenticate::kDialback;
   if (row->tls && may_be_lax) rules.tls = *row->tls;
   return rules;

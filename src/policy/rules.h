@@ -44,6 +44,7 @@ std::string_view privacy_name(Privacy privacy);
 std::string_view direction_name(Direction direction);
 std::string_view confirm_name(Confirm confirm);
 std::string_view on_doubt_name(OnDoubt on_doubt);
+std::string_view delivery_name(Delivery delivery);
 
 // An [[allow]] or [[deny]] row.
 struct ListRow {
@@ -63,6 +64,7 @@ struct PeerRow {
   std::optional<TlsRule> tls{};
   std::optional<Confirm> confirm{};
   std::optional<OnDoubt> on_doubt{};
+  std::optional<Delivery> delivery{};  // core only; an edge does not receive it
   std::uint32_t line = 0;
   bool operator==(const PeerRow&) const = default;
 };
@@ -79,6 +81,7 @@ struct RuleSet {
   bool enabled = true;
   Privacy privacy = Privacy::kAllowList;
   Authenticate authenticate = Authenticate::kCertificate;
+  Delivery delivery = Delivery::kMemory;  // core only
   std::vector<LocalName> local{};
   // Internal names (core only; an edge does not receive them).
   std::vector<DomainPattern> internal_names{};
