@@ -24,4 +24,20 @@ std::optional<Code> code_named(std::string_view name) {
   return row->code;
 }
 
+bool is_permanent(Code code) {
+  constexpr std::string_view kAreas[] = {"xml.", "stanza.", "jid.", "policy."};
+  switch (code) {
+    case Code::kDnsNoName:
+    case Code::kDnsDecline:
+    case Code::kDialOwn:
+    case Code::kDeliveryUncertain:
+    case Code::kDeliveryExpired:
+    case Code::kDeliveryPurged:
+      return true;
+    default:
+      return std::ranges::any_of(kAreas,
+                                 [&](std::string_view area) { return code_row(code).name.starts_with(area); });
+  }
+}
+
 }  // namespace sallyport

@@ -37,4 +37,8 @@ const CodeRow& code_row(Code code);
 // Returns the code with that stable name, if any: codes cross the link by name.
 std::optional<Code> code_named(std::string_view name);
 
+// Whether a stanza that was refused with this code would be refused again later, so that it is answered at
+// once and not retried: because of what it is, of policy, or of what the peer's domain says of itself.
+bool is_permanent(Code code);
+
 }  // namespace sallyport

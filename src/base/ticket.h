@@ -9,4 +9,9 @@ namespace sallyport {
 // an endpoint 0 means that no outcome is to be reported.
 using Ticket = std::uint64_t;
 
+// Messages that must leave in order are sent in attempts, numbered 1 and 2 in turn; 0: of none. Once one of
+// an attempt was refused because it cannot be delivered now, the carrier refuses all later ones of the same
+// attempt for that pair, so that none overtakes it (gate/durable_queue.h).
+using Attempt = std::uint8_t;
+
 }  // namespace sallyport

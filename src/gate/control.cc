@@ -21,8 +21,14 @@ Result<ControlQuestion> ControlQuestion::parse(std::string_view text) {
   const json::value value = json::parse(text, ec);
   if (ec || !value.is_object()) return {Code::kControlRefused, "the question is not a JSON object"};
   const auto& object = value.get_object();
-  return ControlQuestion{string_field(object, "ask"), string_field(object, "from"),
-                         string_field(object, "to")};
+  ControlQuestion question{string_field(object, "ask"), string_field(object, "from"),
+                           string_field(object, "to"), string_field(object, "domain")};
+  if (const auto* older = object.if_contains("older_than")) {
+    const auto seconds = older->try_to_number<std::uint32_t>();
+    if (!seconds) return {Code::kControlRefused, "`older_than` is not a number of seconds"};
+    question.older_than = *seconds;
+  }
+  return question;
 }
 
 json::object error_object(const Error& error) {

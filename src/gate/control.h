@@ -13,11 +13,13 @@
 
 namespace sallyport::gate {
 
-// A question as read: its `ask` and its other string fields. Errors: kControlRefused.
+// A question as read: its `ask` and its other fields. Errors: kControlRefused.
 struct ControlQuestion {
   std::string ask;
   std::string from;
   std::string to;
+  std::string domain;
+  std::uint32_t older_than = 0;  // seconds
   static Result<ControlQuestion> parse(std::string_view json);
 };
 

@@ -24,10 +24,17 @@ Core::Impl::Impl(CoreSetup setup_in, Random& random, LogSink& log_in, Now now)
                         .per_peer = limits::waiting_share(setup.config.limits.waiting_bytes),
                         .per_feed = limits::internal_share(setup.config.limits.waiting_bytes)},
                        remote_peer)},
+      durable{DurableQueue({.bytes_max = setup.config.delivery.spool_bytes,
+                            .lifetime = setup.config.delivery.lifetime,
+                            .random = random,
+                            .log = log_in,
+                            .shard = setup.shard}),
+              setup.spool.has_value()},
       // No internal server can have the core make a key that a remote server would accept.
       internal_secret(to_hex(hmac_sha256(setup.dialback_secret, "inside"))),
       report{.since = now.civil} {
   policy.view.use(policy.in_force.get());
+  if (setup.spool) durable.queue.restore(*std::exchange(setup.spool, std::nullopt), now);
   for (std::size_t i = 0; i < links.ends.size(); ++i) {
     links.state.emplace_back(log);
     // The core's name is an internal name, and an edge knows its cores by names of its own.
@@ -146,6 +153,12 @@ void Core::handle_disconnected(ConnId conn, Error error, Now now) {
   impl_->turn(now);
 }
 
+void Core::handle_spooled(store::SpoolAnswer answer, Now now) {
+  impl_->durable.queue.handle_answer(std::move(answer), now);
+  impl_->release_spool();
+  impl_->turn(now);
+}
+
 void Core::handle_timeout(Now now) {
   impl_->handle_timeout(now);
   impl_->turn(now);
@@ -161,6 +174,7 @@ void Core::Impl::handle_timeout(Now now) {
   }
   outward.outboxes.handle_timeout(now.mono);
   answer_lost(now);
+  durable.queue.handle_timeout(now);
 }
 
 std::optional<Time> Core::poll_timeout() const { return impl_->next_timeout(); }
@@ -176,6 +190,7 @@ std::optional<Time> Core::Impl::next_timeout() const {
     if (!links.ends.at(i).conn() && !links.state[i].dialling && !draining) earlier(links.state[i].next_dial);
   }
   earlier(outward.outboxes.poll_timeout());
+  earlier(durable.queue.poll_timeout());
   return next;
 }
 
@@ -198,7 +213,8 @@ void Core::drain(Now now) {
 }
 
 bool Core::is_drained() const {
-  return impl_->draining && impl_->endpoint.is_empty() && impl_->outward.unsettled == 0;
+  return impl_->draining && impl_->endpoint.is_empty() && impl_->outward.unsettled == 0 &&
+         impl_->durable.queue.is_quiet();
 }
 
 bool Core::is_proved(ConnId conn) const { return impl_->endpoint.is_proved(conn); }
@@ -212,6 +228,12 @@ std::string Core::control(std::string_view text, Now now) {
   if (ask == "explain") return impl_->explain(question->from, question->to, now);
   if (ask == "policy test") return impl_->policy_test(question->from, question->to, now);
   if (ask == "policy show") return impl_->policy_show();
+  if (ask == "queue list") return impl_->queue_list(*question, now);
+  if (ask == "queue retry" || ask == "queue purge") {
+    std::string answer = impl_->queue_order(*question, now);
+    impl_->turn(now);
+    return answer;
+  }
   if (ask == "drain") {
     drain(now);
     return R"({"draining":true})";
@@ -233,8 +255,13 @@ void Core::Impl::turn(Now now) {
       std::visit([&](auto&& event) { on(told->node, std::move(event), now); }, std::move(told->event));
       any = true;
     }
+    while (auto event = durable.queue.poll()) {
+      std::visit([&](auto&& each) { on(std::move(each), now); }, std::move(*event));
+      any = true;
+    }
     if (links.ends.flush(now)) any = true;
   }
+  if (auto batch = durable.queue.poll_batch(now)) outputs.push_back(SpoolWork{std::move(batch)});
 }
 
 // --- outputs of the endpoint
@@ -254,6 +281,7 @@ void Core::Impl::on(On<s2s::PairReady>&& ready, Now) {
   if (served == nullptr) return;
   for (std::size_t i = 0; i < links.ends.size(); ++i)
     links.ends.at(i).session().grant({served->name, pair.local}, limits::kChannelWindowMaxBytes);
+  durable.queue.wake_local(policy::Direction::kIn, served->name);
 }
 
 void Core::Impl::on(On<s2s::NeedKey>&& need, Now now) {

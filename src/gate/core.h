@@ -17,6 +17,9 @@ struct CoreSetup {
   config::CoreConfig config;
   std::shared_ptr<const config::PreparedPolicy> policy;
   std::string dialback_secret;
+  // What the spool holds for this shard. Nothing: there is no spool, and policy's "durable" means "memory".
+  std::optional<store::SpoolContents> spool{};
+  std::size_t shard = 0;
   std::string version;
   std::string instance;
 };
@@ -39,6 +42,7 @@ class Core : public Role {
   void handle_tls(ConnId conn, Result<s2s::TlsFacts> facts, Now now) override;
   void handle_written(ConnId conn, std::uint64_t bytes_total, Now now) override;
   void handle_disconnected(ConnId conn, Error error, Now now) override;
+  void handle_spooled(store::SpoolAnswer answer, Now now) override;
   void handle_timeout(Now now) override;
   std::optional<Time> poll_timeout() const override;
   std::optional<Output> poll() override;

@@ -16,7 +16,8 @@ std::string Core::Impl::status() const {
   for (std::size_t i = 0; i < links.state.size(); ++i) {
     const Link& link = links.state[i];
     json::object row{{"name", setup.config.edges[i].name.ascii()},
-                     {"state", link.ready                           ? "up"
+                     {"state", link.ready && link.draining          ? "draining"
+                               : link.ready                         ? "up"
                                : links.ends.at(i).session().is_up() ? "pushing"
                                                                     : "down"},
                      {"address", setup.config.edges[i].address.text()},
@@ -51,6 +52,7 @@ std::string Core::Impl::status() const {
                                {"refused", report.refused},
                                {"sent_again", endpoint.counters().sent_again},
                                {"uncertain", report.uncertain + endpoint.counters().uncertain}}},
+      {"queue", queue_object()},
       {"waiting", json::object{{"stanzas", waiting}, {"bytes", bytes}}}});
 }
 
@@ -141,10 +143,19 @@ std::string Core::Impl::explain(const std::string& from, const std::string& to, 
                    peer.authenticate == policy::Authenticate::kCertificate ? "certificate" : "dialback"));
   if (draining) step("core", false, "it is being drained", code_row(Code::kStreamShutdown).name);
   std::string linked;
-  for (std::size_t i = 0; i < links.state.size(); ++i)
-    if (links.state[i].ready) linked += (linked.empty() ? "" : ", ") + setup.config.edges[i].name.ascii();
-  step("link", !linked.empty(), linked.empty() ? "no edge is linked" : "up: " + linked,
-       linked.empty() ? code_row(Code::kLinkDown).name : std::string_view{});
+  std::string drained;
+  for (std::size_t i = 0; i < links.state.size(); ++i) {
+    if (!links.state[i].ready) continue;
+    std::string& names = links.state[i].draining ? drained : linked;
+    names += (names.empty() ? "" : ", ") + setup.config.edges[i].name.ascii();
+  }
+  if (!linked.empty()) {
+    step("link", true, "up: " + linked);
+  } else if (!drained.empty()) {
+    step("link", false, "being drained: " + drained, code_row(Code::kStreamShutdown).name);
+  } else {
+    step("link", false, "no edge is linked", code_row(Code::kLinkDown).name);
+  }
   std::string route = "DNS SRV, asked by the edge";
   for (const auto& row : policy.in_force->update().policy.routes)
     if (policy.in_force->update().policy.static_routes && row.domain == pair.remote)

@@ -1,6 +1,6 @@
 // The implementation of the core. core.cc takes inputs; core_outward.cc moves stanzas from internal servers
-// to edges, core_inward.cc the other way; core_one_way.cc checks them; core_link.cc dials edges, pushes and
-// answers; core_control.cc answers people.
+// to edges, core_inward.cc the other way; core_durable.cc moves those that the spool keeps; core_one_way.cc
+// checks them; core_link.cc dials edges, pushes and answers; core_control.cc answers people.
 #pragma once
 
 #include <deque>
@@ -8,8 +8,10 @@
 #include <memory>
 #include <set>
 
+#include "gate/control.h"
 #include "gate/core.h"
 #include "gate/core_policy_view.h"
+#include "gate/durable_queue.h"
 #include "gate/endpoint.h"
 #include "gate/link_set.h"
 #include "gate/repeated_log.h"
@@ -64,16 +66,23 @@ class Core::Impl {
     bool was_used() const { return stanzas > 0 || !box.empty() || !last_error.empty(); }
   };
   using PairEntry = xmpp::PairMap<PairState>::Entry;
+  // A stanza from an edge: to be settled, or a message of the durable queue.
+  struct Arriving {
+    std::size_t edge = 0;
+    link::Receipt receipt{};
+    std::uint64_t message = 0;
+  };
   // Where a stanza came from, and what its peer awaits.
   struct Source {
     ConnId conn;
     std::optional<std::uint32_t> number;
   };
   void enqueue(PairEntry& entry, xmpp::Stanza stanza, std::optional<Source> from, Now now);
+  // Sends the stanza, which `from` brought, or lets it wait for its pair's edge.
+  void place(PairEntry& entry, Queued queued, std::optional<ConnId> from, Now now);
   // Whether the pair's edge takes a stanza of that size now.
   bool has_way(const Pair& pair, PairState& out, std::size_t size);
-  // `ticket`: the stanza's own, or 0.
-  void send(const Pair& pair, PairState& out, xmpp::Stanza stanza, Ticket ticket, Now now);
+  void send(const Pair& pair, PairState& out, Queued queued, Now now);
   void pump(const Pair& pair, PairState& out, Now now);
   void pump_all(Now now);
   void release(PairState& out);
@@ -96,7 +105,23 @@ class Core::Impl {
   // The endpoint's view of a pair, of which `pair` is policy's. No pair is remembered by that: where none is
   // known, the result is in `made`.
   const Pair& internal_pair(const Pair& pair, std::optional<Pair>& made, Now now);
-  void deliver_internally(const Pair& pair, xmpp::Stanza stanza, Ticket ticket, Now now);
+  void deliver_internally(const Pair& pair, xmpp::Stanza stanza, Ticket ticket, Now now, Attempt attempt = 0);
+
+  // --- core_durable.cc: messages that the spool keeps
+  bool is_durable(const Pair& pair, const xmpp::Stanza& stanza) const;
+  // Gives the message to the queue, or refuses it. `from`, `arriving`: as the functions for others.
+  void keep_outward(PairEntry& entry, xmpp::Stanza stanza, const Source& from, Now now);
+  void keep_inward(const Pair& pair, xmpp::Stanza stanza, const Arriving& arriving, Now now);
+  void on(DurableQueue::Send&& send, Now now);
+  void on(DurableQueue::Accepted&& accepted, Now now);
+  void on(DurableQueue::Bounced&& bounced, Now now);
+  void send_outward(DurableQueue::Send&& send, Now now);
+  void send_inward(DurableQueue::Send&& send, Now now);
+  // The outcome of a message with that ticket outward. True: it is one of the queue's, and nothing more is to
+  // be done about it but, where `answer` is set, to answer its sender.
+  bool settle_durable(Ticket ticket, const std::optional<Error>& refused, bool& answer, Now now);
+  // Streams that were not read because the disk was slow are read again.
+  void release_spool();
 
   // --- core_one_way.cc
   // Whether policy lets a stanza pass that `start` sends. Also notes what it asks, and closes what it
@@ -107,10 +132,6 @@ class Core::Impl {
   void forget_questions(Now now);
 
   // --- core_inward.cc
-  struct Arriving {
-    std::size_t edge;
-    link::Receipt receipt;
-  };
   // Replaces the stanza by what its bytes say, parsed again, unless the link has done so.
   Result<void> check_inward(link::Received& received, Now now);
   void refuse_inward(const Pair& pair, const xmpp::Stanza& stanza, const Error& error, const std::string& leg,
@@ -125,7 +146,8 @@ class Core::Impl {
     std::optional<ConnId> dialling;
     Time next_dial{};
     Duration backoff{};
-    bool ready = false;  // up, and the push is taken
+    bool ready = false;     // up, and the push is taken
+    bool draining = false;  // the edge takes no stanza any more
     bool dead = true;
     bool unwanted = false;        // the edge has no place for this core (kLinkShard)
     std::optional<Time> give_up;  // when unsettled stanzas are answered
@@ -146,6 +168,7 @@ class Core::Impl {
   void on(std::size_t edge, link::PushDone&& done, Now now);
   void on(std::size_t edge, link::Down&& down, Now now);
   void on(std::size_t edge, link::Dead&& dead, Now now);
+  void on(std::size_t edge, link::PeerDrains&& drains, Now now);
   link::Answer answer_to(const link::KeyAsk& ask, Now now);
   link::Answer answer_to(const link::VerdictAsk& ask, Now now);
   link::Answer answer_to(const link::AdmitAsk& ask, Now now);
@@ -167,6 +190,11 @@ class Core::Impl {
   std::string explain(const std::string& from, const std::string& to, Now now) const;
   std::string policy_test(const std::string& from, const std::string& to, Now now) const;
   std::string policy_show() const;
+
+  // --- core_queue.cc
+  boost::json::object queue_object() const;
+  std::string queue_list(const ControlQuestion& question, Now now) const;
+  std::string queue_order(const ControlQuestion& question, Now now);
 
   struct Policy {
     std::unique_ptr<PolicyInForce> in_force;
@@ -190,13 +218,19 @@ class Core::Impl {
     struct Ticketed {
       PairEntry* pair;
       std::optional<StreamReceipt> receipt{};
+      std::uint64_t message = 0;  // of the durable queue; 0: it does not keep it
     };
     Slots<Ticketed> tickets{};
     std::size_t unsettled = 0;  // of all pairs
   };
   struct InwardStanzas {
     xmpp::StanzaReader reader{};
-    Slots<Arriving> arriving{};  // given to the endpoint
+    Slots<Arriving> arriving{};  // given to the endpoint, or to the durable queue
+  };
+  struct Durable {
+    DurableQueue queue;
+    bool has_spool;
+    std::set<ConnId> held{};  // streams that are not read, because the disk is slow
   };
   struct Report {
     std::uint64_t out = 0;
@@ -215,6 +249,7 @@ class Core::Impl {
   Links links;
   OutwardPairs outward;
   InwardStanzas inward;
+  Durable durable;
   std::string internal_secret;  // for dialback keys on the internal side
   bool draining = false;
   Report report;

@@ -36,6 +36,9 @@ void Core::Impl::on(std::size_t edge, link::Received&& received, Now now) {
     return;
   }
   policy.in_force->aliases().used(pair.local, pair.remote);
+  durable.queue.wake(policy::Direction::kOut, pair.remote);
+  if (is_durable(pair, received.stanza))
+    return keep_inward(pair, std::move(received.stanza), {edge, received.receipt}, now);
   deliver_internally(pair, std::move(received.stanza), inward.arriving.put({edge, received.receipt}), now);
 }
 
@@ -69,18 +72,23 @@ void Core::Impl::settle(const Arriving& stanza, std::optional<Code> refused, Now
 }
 
 void Core::Impl::on(StanzaDelivered&& delivered, Now now) {
-  if (auto entry = inward.arriving.take(delivered.ticket)) settle(*entry, std::nullopt, now);
+  const auto entry = inward.arriving.take(delivered.ticket);
+  if (!entry) return;
+  if (entry->message == 0) return settle(*entry, std::nullopt, now);
+  durable.queue.handle_settled(entry->message, std::nullopt, now);
 }
 
 void Core::Impl::on(StanzaReturned&& returned, Now now) {
   auto entry = inward.arriving.take(returned.ticket);
   if (!entry) return;
+  const bool is_kept = entry->message != 0;
+  if (is_kept && !durable.queue.handle_settled(entry->message, returned.error, now)) return;
   const xmpp::Domain remote = returned.stanza.from().domain();
   if (policy.in_force->outward(returned.stanza, remote)) {
     const Pair pair{returned.stanza.to().domain(), returned.stanza.from().domain()};
     refuse_inward(pair, returned.stanza, returned.error, setup.config.name.ascii(), now);
   }
-  settle(*entry, returned.error.code, now);
+  if (!is_kept) settle(*entry, returned.error.code, now);
 }
 
 }  // namespace sallyport::gate

@@ -55,6 +55,7 @@ void Core::Impl::on(std::size_t edge, link::Up&& up, Now now) {
   Link& link = links.state[edge];
   link.backoff = {};
   link.dead = false;
+  link.draining = false;
   link.give_up.reset();
   if (link.failures.is_news("link.up", now)) {
     log.log({LogLevel::kInfo,
@@ -93,6 +94,13 @@ void Core::Impl::on(std::size_t edge, link::Dead&&, Now now) {
   if (any_ready()) move_away(edge, now);
 }
 
+// Its pairs move to other edges once nothing of them is on its way.
+void Core::Impl::on(std::size_t edge, link::PeerDrains&&, Now now) {
+  if (std::exchange(links.state[edge].draining, true)) return;
+  log.log({LogLevel::kInfo, "link.draining", {{"edge", setup.config.edges[edge].name.ascii()}}});
+  pump_all(now);
+}
+
 void Core::Impl::push(std::size_t edge) {
   links.ends.at(edge).session().push(policy.in_force->update().generation, policy.in_force->policy()->push());
 }
@@ -103,6 +111,7 @@ void Core::Impl::set_ready(std::size_t edge, Now now) {
   for (std::size_t i = 0; i < links.state.size(); ++i)
     if (i != edge && links.state[i].dead) move_away(i, now);
   pump_all(now);
+  durable.queue.wake_all(policy::Direction::kOut);
 }
 
 // The link is declared lost and another one is ready: its pairs move there, in order, before the stanzas that
@@ -114,7 +123,10 @@ void Core::Impl::move_away(std::size_t edge, Now now) {
     auto& [pair, out] = outward.map.get(it->pair);
     const Ticket own = it->ticket == out.ticket ? 0 : it->ticket;
     outward.outboxes.put_front(pair, out.box,
-                               {std::move(it->stanza), own, now.mono + limits::kDeliveryTimeout});
+                               {.stanza = std::move(it->stanza),
+                                .ticket = own,
+                                .deadline = now.mono + limits::kDeliveryTimeout,
+                                .attempt = it->attempt});
     if (it->sent) ++report.uncertain;
   }
   links.state[edge].give_up.reset();
@@ -130,8 +142,8 @@ void Core::Impl::give_up(std::size_t edge, Now now) {
   for (auto& entry : links.ends.at(edge).session().abandon()) {
     note_settled(entry.ticket);
     if (entry.sent) ++report.uncertain;
-    answer_internal(entry.stanza, {Code::kLinkDown, {}}, setup.config.name.ascii(), now);
-    acknowledge(entry.ticket, now);
+    answer_queued({.stanza = std::move(entry.stanza), .ticket = entry.ticket}, {Code::kLinkDown, {}},
+                  setup.config.name.ascii(), now);
   }
 }
 

@@ -49,30 +49,36 @@ void Core::Impl::on(On<s2s::StanzaReceived>&& received, Now now) {
     if (number) endpoint.acknowledge({received.conn, *number}, now);
     return;
   }
+  if (is_durable(pair, stanza)) return keep_outward(entry, std::move(stanza), {received.conn, number}, now);
   enqueue(entry, std::move(stanza), Source{received.conn, number}, now);
 }
 
 void Core::Impl::enqueue(PairEntry& entry, xmpp::Stanza stanza, std::optional<Source> from, Now now) {
-  auto& [key, out] = entry;
-  const std::size_t size = stanza.xml().size();
-  Queued queued{std::move(stanza), 0, now.mono + limits::kDeliveryTimeout};
+  const Duration patience = stanza.kind() == xmpp::StanzaKind::kMessage
+                                ? Duration(setup.config.delivery.lifetime_memory)
+                                : Duration(limits::kDeliveryTimeout);
+  Queued queued{std::move(stanza), 0, now.mono + patience};
   if (from && from->number)
     queued.ticket = outward.tickets.put({&entry, StreamReceipt{from->conn, *from->number}});
+  place(entry, std::move(queued), from ? std::optional(from->conn) : std::nullopt, now);
+}
+
+void Core::Impl::place(PairEntry& entry, Queued queued, std::optional<ConnId> from, Now now) {
+  auto& [key, out] = entry;
+  const std::size_t size = queued.stanza.xml().size();
   if (out.box.bytes() + size > setup.config.limits.pair_queue_bytes ||
       out.box.size() >= limits::kPairQueueStanzasMax) {
     return answer_queued(queued, {Code::kDeliveryQueueFull, {}}, setup.config.name.ascii(), now);
   }
-  if (out.box.empty() && has_way(key, out, size))
-    return send(key, out, std::move(queued.stanza), queued.ticket, now);
-  const bool has_room =
-      outward.outboxes.push(key, out.box, queued, from ? endpoint.peer_source(from->conn) : "");
+  if (out.box.empty() && has_way(key, out, size)) return send(key, out, std::move(queued), now);
+  const bool has_room = outward.outboxes.push(key, out.box, queued, from ? endpoint.peer_source(*from) : "");
   answer_lost(now);
   if (!has_room)
     return answer_queued(queued, {Code::kDeliveryQueueFull, "too much waits"}, setup.config.name.ascii(),
                          now);
   pump(key, out, now);
-  if (from && out.box.bytes() > limits::kPairQueueHoldBytes && out.held.insert(from->conn).second)
-    endpoint.hold(from->conn, true);
+  if (from && out.box.bytes() > limits::kPairQueueHoldBytes && out.held.insert(*from).second)
+    endpoint.hold(*from, true);
 }
 
 // Rendezvous: each edge gets a number for the pair, the highest linked one carries it, so that a pair moves
@@ -81,7 +87,7 @@ std::optional<std::size_t> Core::Impl::choose_edge(const Pair& pair) const {
   std::optional<std::size_t> best;
   Digest256 best_weight{};
   for (std::size_t i = 0; i < links.state.size(); ++i) {
-    if (!links.state[i].ready) continue;
+    if (!links.state[i].ready || links.state[i].draining) continue;
     if (links.state.size() == 1) return i;
     const auto weight = sha256(
         fmt::format("{} {} {}", setup.config.edges[i].name.ascii(), pair.local.ascii(), pair.remote.ascii()));
@@ -90,21 +96,26 @@ std::optional<std::size_t> Core::Impl::choose_edge(const Pair& pair) const {
   return best;
 }
 
+// A pair leaves an edge that is being drained once nothing of it is on its way there.
 bool Core::Impl::has_way(const Pair& pair, PairState& out, std::size_t size) {
+  if (out.edge && links.state[*out.edge].draining) {
+    if (out.unsettled > 0) return false;
+    out.edge.reset();
+  }
   if (!out.edge) out.edge = choose_edge(pair);
   if (!out.edge || !links.state[*out.edge].ready) return false;
   return links.ends.at(*out.edge).session().can_send(pair, size);
 }
 
-void Core::Impl::send(const Pair& pair, PairState& out, xmpp::Stanza stanza, Ticket ticket, Now now) {
+void Core::Impl::send(const Pair& pair, PairState& out, Queued queued, Now now) {
   if (out.ticket == 0) out.ticket = outward.tickets.put({outward.map.find(pair)});
   if (out.stanzas++ == 0) out.since = now.civil;
-  out.bytes_sent += stanza.xml().size();
+  out.bytes_sent += queued.stanza.xml().size();
   ++report.out;
   ++out.unsettled;
   ++outward.unsettled;
-  links.ends.at(*out.edge).session().send(pair, std::move(stanza), ticket == 0 ? out.ticket : ticket,
-                                          now.mono);
+  const Ticket ticket = queued.ticket == 0 ? out.ticket : queued.ticket;
+  links.ends.at(*out.edge).session().send(pair, std::move(queued.stanza), ticket, now.mono, {}, queued.attempt);
 }
 
 void Core::Impl::pump(const Pair& pair, PairState& out, Now now) {
@@ -112,7 +123,12 @@ void Core::Impl::pump(const Pair& pair, PairState& out, Now now) {
   while (!out.box.empty() && has_way(pair, out, out.box.front().stanza.xml().size())) {
     Queued queued = outward.outboxes.pop(out.box);
     if (is_with_its_server(queued.ticket)) continue;
-    send(pair, out, std::move(queued.stanza), queued.ticket, now);
+    const OutwardPairs::Ticketed* found = outward.tickets.get(queued.ticket);
+    if (const Error* why = found == nullptr ? nullptr : durable.queue.refused_with(found->message)) {
+      answer_queued(queued, Error(*why), setup.config.name.ascii(), now);
+      continue;
+    }
+    send(pair, out, std::move(queued), now);
   }
   release(out);
 }
@@ -173,6 +189,11 @@ bool Core::Impl::is_with_its_server(Ticket ticket) {
 }
 
 void Core::Impl::answer_queued(const Queued& queued, const Error& error, const std::string& leg, Now now) {
+  bool answer = true;
+  if (settle_durable(queued.ticket, error, answer, now)) {
+    if (answer) answer_internal(queued.stanza, error, leg, now);
+    return;
+  }
   if (is_with_its_server(queued.ticket)) return;
   answer_internal(queued.stanza, error, leg, now);
   acknowledge(queued.ticket, now);
@@ -181,16 +202,19 @@ void Core::Impl::answer_queued(const Queued& queued, const Error& error, const s
 void Core::Impl::on(std::size_t edge, link::Settled&& settled, Now now) {
   PairEntry* entry = note_settled(settled.ticket, settled.count);
   if (entry == nullptr) return;
-  acknowledge(settled.ticket, now);
-  PairState& out = entry->second;
+  bool answer = true;
+  if (!settle_durable(settled.ticket, settled.outcome, answer, now)) acknowledge(settled.ticket, now);
+  auto& [pair, out] = *entry;
   if (!settled.outcome) {
     if (!out.last_error.empty()) out.last_error.clear();
-    return;
+    durable.queue.wake(policy::Direction::kOut, pair.remote);
+  } else {
+    const Error& error = *settled.outcome;
+    out.last_error = fmt::format("{}: {}", code_row(error.code).name, error.text);
+    ++out.refused;
+    if (answer) answer_internal(*settled.stanza, error, setup.config.edges[edge].name.ascii(), now);
   }
-  const Error& error = *settled.outcome;
-  out.last_error = fmt::format("{}: {}", code_row(error.code).name, error.text);
-  ++out.refused;
-  answer_internal(*settled.stanza, error, setup.config.edges[edge].name.ascii(), now);
+  if (links.state[edge].draining) pump(pair, out, now);
 }
 
 // RFC 6120 8.3: one error, which names the leg that failed.
@@ -224,14 +248,15 @@ const Pair& Core::Impl::internal_pair(const Pair& pair, std::optional<Pair>& mad
 }
 
 // To an internal server: `stanza` in its outward form, from a remote domain to a local one.
-void Core::Impl::deliver_internally(const Pair& pair, xmpp::Stanza stanza, Ticket ticket, Now now) {
+void Core::Impl::deliver_internally(const Pair& pair, xmpp::Stanza stanza, Ticket ticket, Now now,
+                                    Attempt attempt) {
   std::optional<Pair> made;
   const Pair& internal = internal_pair(pair, made, now);
   if (auto mapped = policy.in_force->inward(stanza); !mapped) {
     if (ticket != 0) endpoint.emit_failure(ticket, mapped.error(), std::move(stanza));
     return;
   }
-  endpoint.send(internal, std::move(stanza), ticket, now);
+  endpoint.send(internal, std::move(stanza), ticket, now, attempt);
 }
 
 }  // namespace sallyport::gate

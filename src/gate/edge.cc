@@ -140,6 +140,7 @@ bool Edge::take_output(ConnId conn, std::string& out, Now) {
 void Edge::drain(Now now) {
   impl_->accepting.draining = true;
   impl_->listen(false);
+  if (impl_->served.link) impl_->served.link->session().drain();
   impl_->endpoint.drain_all({Code::kStreamShutdown, {}}, now);
   impl_->turn(now);
 }

@@ -79,6 +79,7 @@ class Edge::Impl {
   // For cores only: an edge gives its stanzas no tickets, and pushes nothing.
   void on(link::Settled&& settled, Now now) { acknowledge(settled.ticket, now); }
   void on(link::PushDone&&, Now) {}
+  void on(link::PeerDrains&&, Now) {}
   void handle_prepared(std::uint64_t id, Result<config::PreparedPush> prepared, Now now);
   bool awaits_policy(const Pair& pair, Now now) const;
   void drop_early();
@@ -171,6 +172,7 @@ class Edge::Impl {
       Pair pair;
       xmpp::Stanza stanza;
       Ticket ticket;
+      Attempt attempt = 0;
     };
     std::deque<Early> early;
   };

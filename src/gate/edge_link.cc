@@ -54,9 +54,9 @@ void Edge::Impl::on(link::Received&& received, Now now) {
     endpoint.emit_failure(ticket, {Code::kStreamShutdown, "this edge is being drained"},
                           std::move(received.stanza));
   } else if (awaits_policy(received.pair(), now)) {
-    policy.early.push_back({received.pair(), std::move(received.stanza), ticket});
+    policy.early.push_back({received.pair(), std::move(received.stanza), ticket, received.attempt});
   } else {
-    endpoint.send(received.pair(), std::move(received.stanza), ticket, now);
+    endpoint.send(received.pair(), std::move(received.stanza), ticket, now, received.attempt);
   }
 }
 
@@ -186,7 +186,7 @@ void Edge::Impl::handle_prepared(std::uint64_t id, Result<config::PreparedPush> 
   serve(true);
   served.link->session().push_done(generation, {});
   for (auto& each : std::exchange(policy.early, {}))
-    endpoint.send(each.pair, std::move(each.stanza), each.ticket, now);
+    endpoint.send(each.pair, std::move(each.stanza), each.ticket, now, each.attempt);
 }
 
 // Their session is over: its core sends them again, or has abandoned them.

@@ -131,7 +131,7 @@ class Endpoint {
   // --- from the role
   // Queues the stanza for the pair and opens a stream if there is none. It ends in StanzaDelivered or
   // StanzaReturned, the latter after limits::kDeliveryTimeout at most while it has not reached a stream.
-  void send(const Pair& pair, xmpp::Stanza stanza, Ticket ticket, Now now);
+  void send(const Pair& pair, xmpp::Stanza stanza, Ticket ticket, Now now, Attempt attempt = 0);
   void handle_key(ConnId conn, const Pair& pair, const std::string& stream_id, Result<std::string> key,
                   Now now);
   void handle_key_checked(ConnId conn, const Pair& pair, const std::string& stream_id, Result<bool> valid,
@@ -224,6 +224,14 @@ class Endpoint {
     std::optional<ConnId> conn;
     std::optional<s2s::PeerProof> ready;
     PingAcks pings;
+    // The attempt of which a message was refused, and why.
+    struct Refused {
+      Attempt attempt;
+      Error error;
+    };
+    std::optional<Refused> refused{};
+
+    bool refuses(Attempt attempt) const { return attempt != 0 && refused && refused->attempt == attempt; }
   };
   // The pairs that something is remembered of; bounded.
   struct OutgoingPairs {
@@ -323,7 +331,9 @@ class Endpoint {
   }
   void return_all(Outgoing& out, const Error& error);
   void return_lost();
-  void give_back(Queued& queued, const Error& reason);
+  // Returns what waits in front and belongs to an attempt that is over.
+  void return_refused(Outgoing& out);
+  void give_back(Outgoing& out, Queued& queued, const Error& reason);
 
   const Setup setup_;
   Policy policy_;

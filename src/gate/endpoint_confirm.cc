@@ -104,7 +104,7 @@ bool Endpoint::on(ConnId conn, Stream& stream, s2s::SendEnded&& ended, Now now) 
   while (out->box.in_flight() > 0) {
     Queued queued = out->box.take_oldest_sent();
     if (ended.peer_error && queued.stanza.kind() != xmpp::StanzaKind::kPresence) {
-      give_back(queued, {Code::kDeliveryUncertain, ended.peer_error->text});
+      give_back(*out, queued, {Code::kDeliveryUncertain, ended.peer_error->text});
     } else {
       deliver(queued);
     }
@@ -133,7 +133,7 @@ void Endpoint::send_again(const Pair& pair, Outgoing& out, std::size_t count,
     }
   }
   for (auto it = answered.rbegin(); it != answered.rend(); ++it)
-    give_back(*it, {Code::kDeliveryUncertain, error ? error->text : std::string()});
+    give_back(out, *it, {Code::kDeliveryUncertain, error ? error->text : std::string()});
 }
 
 void Endpoint::confirm_due(Now now) {

@@ -12,11 +12,16 @@ std::string Endpoint::peer_of(const Pair& pair) const {
   return std::string(parent_of_domain(peer.ascii()));
 }
 
-void Endpoint::send(const Pair& pair, xmpp::Stanza stanza, Ticket ticket, Now now) {
+void Endpoint::send(const Pair& pair, xmpp::Stanza stanza, Ticket ticket, Now now, Attempt attempt) {
   policy_.of_streams.set(now.civil);
   outgoing_.sweep(outgoing_.map, [](const Outgoing& each) { return each.box.is_idle() && !each.conn; });
   auto& [key, out] = outgoing_.map.get(pair);
-  Queued queued{std::move(stanza), ticket, now.mono + limits::kDeliveryTimeout};
+  Queued queued{.stanza = std::move(stanza),
+                .ticket = ticket,
+                .deadline = now.mono + limits::kDeliveryTimeout,
+                .attempt = attempt};
+  if (attempt != 0 && !out.refuses(attempt)) out.refused.reset();
+  if (out.refuses(attempt)) return give_back(out, queued, Error(out.refused->error));
   if (out.ready && out.box.empty()) {
     Stream& stream = *find(*out.conn);
     const bool all_asked = out.pings.is_all_asked();
@@ -27,11 +32,12 @@ void Endpoint::send(const Pair& pair, xmpp::Stanza stanza, Ticket ticket, Now no
   }
   const bool has_room = outboxes_.push(key, out.box, queued);
   return_lost();
-  if (!has_room) return give_back(queued, {Code::kDeliveryQueueFull, "too much waits for peers"});
+  if (!has_room) return give_back(out, queued, {Code::kDeliveryQueueFull, "too much waits for peers"});
   pump(key, out, now);
 }
 
 void Endpoint::pump(const Pair& pair, Outgoing& out, Now now) {
+  return_refused(out);
   if (out.box.empty()) return;
   if (out.ready) {
     // A pair that the new policy ends is ended here, and its queue taken care of by the end of its stream.
@@ -98,8 +104,9 @@ bool Endpoint::write(const s2s::PeerProof& proof, Outgoing& out, Stream& stream,
   const std::size_t size = queued.stanza.xml().size();
   if (!stream.out()->send(proof, queued.stanza, now.mono)) {
     if (stream.out()->takes(queued.stanza)) return false;
-    give_back(queued, {Code::kStanzaTooLargeForPeer,
-                       fmt::format("{} bytes, {} at most", size, *stream.out()->peer_limits().max_bytes)});
+    give_back(out, queued,
+              {Code::kStanzaTooLargeForPeer,
+               fmt::format("{} bytes, {} at most", size, *stream.out()->peer_limits().max_bytes)});
     return true;
   }
   if (!std::exchange(stream.flush_due, true)) emit(Output{Flush{*out.conn}});
@@ -145,28 +152,37 @@ void Endpoint::outgoing_ended(ConnId conn, Stream& stream, const std::optional<E
 void Endpoint::return_all(Outgoing& out, const Error& error) {
   while (!out.box.empty()) {
     Queued queued = outboxes_.pop(out.box);
-    give_back(queued, error);
+    give_back(out, queued, error);
   }
 }
 
 void Endpoint::return_lost() {
   while (auto lost = outboxes_.poll()) {
-    if (!lost->expired) {
-      give_back(lost->queued, {Code::kDeliveryQueueFull, "it gave way to another peer"});
-      continue;
+    Outgoing& out = outgoing_.map.find(*lost->pair)->second;
+    if (lost->expired) {
+      const Error late{Code::kDeliveryTimeout,
+                       out.ready ? "the stream takes no more" : "no stream became ready"};
+      give_back(out, lost->queued, out.redial.last_error().value_or(late));
+    } else {
+      give_back(out, lost->queued, {Code::kDeliveryQueueFull, "it gave way to another peer"});
     }
-    const Outgoing& out = outgoing_.map.find(*lost->pair)->second;
-    const Error late{Code::kDeliveryTimeout,
-                     out.ready ? "the stream takes no more" : "no stream became ready"};
-    give_back(lost->queued, out.redial.last_error().value_or(late));
+    return_refused(out);
+  }
+}
+
+void Endpoint::return_refused(Outgoing& out) {
+  while (!out.box.empty() && out.refuses(out.box.front().attempt)) {
+    Queued queued = outboxes_.pop(out.box);
+    give_back(out, queued, Error(out.refused->error));
   }
 }
 
 // Reports the outcome to the role. A stanza without a ticket is an answer, and an answer is not answered:
 // its loss stands in the log only. Whatever keeps a stanza from being sent again, the peer may have it
 // already.
-void Endpoint::give_back(Queued& queued, const Error& reason) {
+void Endpoint::give_back(Outgoing& out, Queued& queued, const Error& reason) {
   const Error error = queued.sent_again ? Error{Code::kDeliveryUncertain, reason.text} : reason;
+  if (queued.attempt != 0 && !is_permanent(error.code)) out.refused = {queued.attempt, error};
   if (queued.ticket != 0) {
     emit(StanzaReturned{queued.ticket, error, std::move(queued.stanza)});
     return;

@@ -16,6 +16,7 @@
 #include "dns/address.h"
 #include "route/static_route.h"
 #include "s2s/tls_facts.h"
+#include "store/spool.h"
 #include "xmpp/jid.h"
 
 namespace sallyport::gate {
@@ -102,13 +103,19 @@ struct Prepare {
 struct UseCredentials {
   std::shared_ptr<const config::Credentials> credentials;
 };
+// Core only: keep the changes and answer the reads of the batch (store/spool.h), off the event loop. Answered by
+// handle_spooled; the next one comes after that.
+struct SpoolWork {
+  std::shared_ptr<const store::SpoolBatch> batch;
+};
 // Release `value` off the event loop; destroying it is slow.
 struct Discard {
   std::shared_ptr<const void> value;
 };
 
 using Output =
-    std::variant<Dial, DialLink, BeginTls, Flush, Hold, Disconnect, Listen, Prepare, UseCredentials, Discard>;
+    std::variant<Dial, DialLink, BeginTls, Flush, Hold, Disconnect, Listen, Prepare, UseCredentials, SpoolWork,
+                            Discard>;
 
 // --- inputs of a role
 
@@ -147,6 +154,8 @@ class Role {
   // Edge only: the result of Listen{true}. An error names the first listener that could not be opened; the
   // others are open all the same, and Listen{true} tries again those that are not.
   virtual void handle_listening(Result<void>, Now) {}
+  // Core only: the answer to a SpoolWork.
+  virtual void handle_spooled(store::SpoolAnswer, Now) {}
   virtual void handle_timeout(Now now) = 0;
   virtual std::optional<Time> poll_timeout() const = 0;
 

@@ -41,6 +41,7 @@ struct Queued {
   Time deadline = kNoDeadline;
   std::uint32_t feed = 0;   // which of the outbox's feeds it came from
   bool sent_again = false;  // a stream ended that may have brought it to the peer
+  Attempt attempt = 0;
 };
 
 // One pair's. Changed by the Outboxes that it belongs to; it does not move while something waits in it.

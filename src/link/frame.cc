@@ -62,7 +62,7 @@ class UncheckedWriter {
 template <typename Out>
 void write(Out& out, const Stanza& f) {
   out.varint(f.channel);
-  out.u8(f.kind);
+  out.u8(static_cast<std::uint8_t>(f.kind | f.attempt << 4));
   for (const auto& text : {f.from, f.to, f.id, f.type, f.lang, f.xml}) out.string(text);
 }
 void write(Appender& out, const Void& f) { out.varint(f.channel); }
@@ -93,6 +93,7 @@ void write(Appender& out, const Answer& f) {
   out.string(f.answer.code);
   out.string(f.answer.text);
 }
+void write(Appender&, const Drain&) {}
 void write(Appender& out, const Push& f) {
   out.varint(f.generation);
   out.varint(f.size);
@@ -128,6 +129,8 @@ std::optional<std::size_t> payload_bytes_max(std::uint8_t type) {
     case Type::kRefuse:
     case Type::kPushDone:
       return limits::kGreetingBytesMax;
+    case Type::kDrain:
+      return 0;
     case Type::kPing:
     case Type::kPong:
       return 8;
@@ -170,6 +173,8 @@ std::string_view type_name(Type type) {
       return "PONG";
     case Type::kAck:
       return "ACK";
+    case Type::kDrain:
+      return "DRAIN";
     case Type::kOpen:
       return "OPEN";
     case Type::kClose:

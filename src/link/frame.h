@@ -18,9 +18,11 @@ namespace sallyport::link::frame {
 
 // Increase when a type is added, or when the layout or meaning of a frame changes.
 inline constexpr std::uint16_t kVersionLowest = 1;
-inline constexpr std::uint16_t kVersionHighest = 2;
+inline constexpr std::uint16_t kVersionHighest = 3;
 // The first version in which an edge may ask ADMIT.
 inline constexpr std::uint16_t kVersionAdmit = 2;
+// The first version with DRAIN, and with an attempt in STANZA.
+inline constexpr std::uint16_t kVersionAttempts = 3;
 
 enum class Type : std::uint8_t {
   kHello = 0x01,
@@ -29,6 +31,7 @@ enum class Type : std::uint8_t {
   kPing = 0x04,
   kPong = 0x05,
   kAck = 0x06,
+  kDrain = 0x07,
   // Numbered frames: kept until acknowledged, replayed after a reconnect.
   kOpen = 0x10,
   kClose = 0x11,
@@ -101,6 +104,11 @@ struct Ack {
   std::uint64_t position = 0;
   bool operator==(const Ack&) const = default;
 };
+// The sender is being drained: it takes no stanza any more.
+struct Drain {
+  static constexpr Type kType = Type::kDrain;
+  bool operator==(const Drain&) const = default;
+};
 struct Open {
   static constexpr Type kType = Type::kOpen;
   std::uint64_t channel = 0;
@@ -118,7 +126,8 @@ struct Close {
 struct Stanza {
   static constexpr Type kType = Type::kStanza;
   std::uint64_t channel = 0;
-  std::uint8_t kind = 0;  // as xmpp::StanzaKind
+  std::uint8_t kind = 0;     // as xmpp::StanzaKind
+  std::uint8_t attempt = 0;  // Attempt
   std::string_view from = {};
   std::string_view to = {};
   std::string_view id = {};
@@ -186,7 +195,7 @@ struct PushDone {
   bool operator==(const PushDone&) const = default;
 };
 
-using Frame = std::variant<Hello, Welcome, Refuse, Ping, Pong, Ack, Open, Close, Stanza, Void, Settle, Window,
+using Frame = std::variant<Hello, Welcome, Refuse, Ping, Pong, Ack, Drain, Open, Close, Stanza, Void, Settle, Window,
                            Ask, Answer, Push, PushChunk, PushDone>;
 Type type_of(const Frame& frame);
 

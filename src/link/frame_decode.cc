@@ -109,6 +109,7 @@ void read(Fields& in, Refuse& f) {
 void read(Fields& in, Ping& f) { f.number = in.u64(); }
 void read(Fields& in, Pong& f) { f.number = in.u64(); }
 void read(Fields& in, Ack& f) { f.position = in.varint(); }
+void read(Fields&, Drain&) {}
 void read(Fields& in, Open& f) {
   f.channel = in.varint();
   f.local = in.string(limits::kDomainBytesMax);
@@ -120,8 +121,10 @@ void read(Fields& in, Close& f) { f.channel = in.varint(); }
 void read(Fields& in, Stanza& f) {
   constexpr std::size_t kAddress = 3 * limits::kJidPartBytesMax + 2;
   f.channel = in.varint();
-  f.kind = in.u8();
-  in.require(f.kind <= 2);
+  const std::uint8_t kind = in.u8();
+  f.kind = kind & 0x0F;
+  f.attempt = kind >> 4;
+  in.require(f.kind <= 2 && f.attempt <= 2);
   f.from = in.string(kAddress);
   f.to = in.string(kAddress);
   f.id = in.string(limits::kStanzaIdBytesMax);
@@ -202,6 +205,8 @@ Result<Frame> decode(const Raw& raw) {
       return decode_as<Pong>(raw);
     case Type::kAck:
       return decode_as<Ack>(raw);
+    case Type::kDrain:
+      return decode_as<Drain>(raw);
     case Type::kOpen:
       return decode_as<Open>(raw);
     case Type::kClose:

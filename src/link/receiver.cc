@@ -80,6 +80,8 @@ Result<void> Receiver::handle_stanza(const frame::Stanza& f, Time now) {
   auto* found = channels_.find(f.channel);
   if (found == nullptr) return frame_error("STANZA", f.channel, "not open");
   Channel& channel = found->second;
+  if (f.attempt != 0 && shared_.version < frame::kVersionAttempts)
+    return frame_error("STANZA", f.channel, "with an attempt");
   const auto credit = static_cast<std::uint32_t>(f.xml.size()) + limits::kStanzaOverheadBytes;
   if (auto admitted = admit(channel, f.channel, credit); !admitted) return admitted;
 
@@ -93,7 +95,7 @@ Result<void> Receiver::handle_stanza(const frame::Stanza& f, Time now) {
   }
   const Receipt receipt{epoch_, f.channel, channel.first_sequence + channel.slots.size() - 1};
   shared_.events.emplace_back(std::in_place_type<Received>, channel.opening, receipt,
-                              std::move(stanza->stanza), stanza->validated);
+                              std::move(stanza->stanza), stanza->validated, f.attempt);
   return {};
 }
 

@@ -21,12 +21,13 @@ std::string on_channel(std::string_view frame, std::uint64_t channel) {
   return fmt::format("{} on channel {}", frame, channel);
 }
 
-frame::Stanza frame_of(std::uint64_t channel, const xmpp::Stanza& stanza) {
+frame::Stanza frame_of(std::uint64_t channel, const xmpp::Stanza& stanza, Attempt attempt) {
   // A language tag longer than any real one is left out: `xml` has it, too.
   const std::string_view lang =
       stanza.lang().size() <= limits::kLinkStringBytesMax ? stanza.lang() : std::string_view();
   return {.channel = channel,
           .kind = static_cast<std::uint8_t>(stanza.kind()),
+          .attempt = attempt,
           .from = stanza.from_text(),
           .to = stanza.to_text(),
           .id = stanza.id(),
@@ -138,7 +139,8 @@ void Sender::forget_provenances(Channel& channel) {
   for (; channel.first_provenance < needed; ++channel.first_provenance) channel.provenances.pop_front();
 }
 
-void Sender::send(const xmpp::Pair& pair, xmpp::Stanza stanza, Ticket ticket, const Provenance& provenance) {
+void Sender::send(const xmpp::Pair& pair, xmpp::Stanza stanza, Ticket ticket, const Provenance& provenance,
+                  Attempt attempt) {
   if (!fits_a_frame(stanza)) {
     Error error{Code::kXmlTooLarge, "the stanza is longer than the link allows"};
     shared_.events.emplace_back(Settled{ticket, std::move(error), std::move(stanza)});
@@ -155,7 +157,8 @@ void Sender::send(const xmpp::Pair& pair, xmpp::Stanza stanza, Ticket ticket, co
                            .stanza = std::move(stanza),
                            .credit = credit,
                            .provenance = provenance_number,
-                           .sent_ever = false});
+                           .sent_ever = false,
+                           .attempt = attempt});
   pump(channel);
 }
 
@@ -200,7 +203,8 @@ void Sender::write(Channel& channel, const Slot& slot) {
     frame::append(shared_.out, frame::Void{channel.id});
     return;
   }
-  frame::append(shared_.out, frame_of(channel.id, *slot.stanza));
+  const bool knows_attempts = shared_.version >= frame::kVersionAttempts;
+  frame::append(shared_.out, frame_of(channel.id, *slot.stanza, knows_attempts ? slot.attempt : Attempt{0}));
 }
 
 // Sends as much as the channel's window and the link allow.

@@ -27,7 +27,8 @@ class Sender {
 
   // The functions of LinkSession.
   bool can_send(const xmpp::Pair& pair, std::size_t stanza_bytes);
-  void send(const xmpp::Pair& pair, xmpp::Stanza stanza, Ticket ticket, const Provenance& provenance);
+  void send(const xmpp::Pair& pair, xmpp::Stanza stanza, Ticket ticket, const Provenance& provenance,
+            Attempt attempt);
   std::vector<Unsettled> abandon();
   bool withdraw(const xmpp::Pair& pair, Ticket ticket);
   std::size_t unsettled_bytes() const { return held_bytes_; }
@@ -57,6 +58,7 @@ class Sender {
     std::uint32_t credit;      // its cost, also that of an abandoned one, which the receiver may have
     std::uint64_t provenance;  // its index among the channel's provenances
     bool sent_ever;
+    Attempt attempt;
   };
   // The channels of one peer, a remote domain and all that share its parent: no peer holds all of the link's
   // credit or channels, however slowly it reads (limits::kPeerShareOf).

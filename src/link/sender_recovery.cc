@@ -70,7 +70,7 @@ std::vector<Unsettled> Sender::abandon() {
       Slot& slot = channel.slots[i];
       if (!slot.stanza) continue;
       abandoned.emplace_back(slot.order,
-                             Unsettled{pair, std::move(*slot.stanza), slot.ticket, slot.sent_ever});
+                             Unsettled{pair, std::move(*slot.stanza), slot.ticket, slot.sent_ever, slot.attempt});
       abandon_slot(channel, i);
     }
   }

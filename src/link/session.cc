@@ -111,6 +111,12 @@ Result<void> LinkSession::Impl::handle_established(const frame::Frame& f, Time n
                             return {Code::kLinkFrame, "PONG without PING"};
                           return {};
                         },
+                        [&](const frame::Drain&) -> Result<void> {
+                          if (shared_.version < frame::kVersionAttempts)
+                            return {Code::kLinkFrame, "DRAIN in an earlier version"};
+                          shared_.events.emplace_back(PeerDrains{});
+                          return {};
+                        },
                         [&](const frame::Ask& ask) { return control_.handle_ask(ask); },
                         [&](const frame::Answer& answer) { return control_.handle_answer(answer); },
                         [&](const frame::Push& push) { return control_.handle_push(push); },
@@ -198,6 +204,7 @@ void LinkSession::Impl::come_up(std::string_view peer_name, std::string_view pee
   outage_since_.reset();
   last_ping_ = now;
   acknowledged_ = received_;  // the greeting contained it
+  drain_wanted_ = draining_;
   unacknowledged_bytes_ = 0;
   shared_.events.push_back(Up{std::string(peer_name), std::string(peer_version), resumed});
   if (resumed) sender_.replay();
@@ -296,6 +303,8 @@ bool LinkSession::Impl::take_output(std::string& out, Time now) {
     control_.flush_push(now);
     if (ping_wanted_) frame::append(shared_.out, frame::Ping{++pings_});
     if (pong_wanted_) frame::append(shared_.out, frame::Pong{*pong_wanted_});
+    if (drain_wanted_ && shared_.version >= frame::kVersionAttempts) frame::append(shared_.out, frame::Drain{});
+    drain_wanted_ = false;
     ping_wanted_ = false;
     pong_wanted_.reset();
 
@@ -348,8 +357,8 @@ bool LinkSession::can_send(const xmpp::Pair& pair, std::size_t stanza_bytes) con
   return impl_->sender().can_send(pair, stanza_bytes);
 }
 void LinkSession::send(const xmpp::Pair& pair, xmpp::Stanza stanza, Ticket ticket, Time,
-                       const Provenance& provenance) {
-  impl_->sender().send(pair, std::move(stanza), ticket, provenance);
+                       const Provenance& provenance, Attempt attempt) {
+  impl_->sender().send(pair, std::move(stanza), ticket, provenance, attempt);
 }
 void LinkSession::settle(const Receipt& receipt, Outcome outcome, Time now) {
   impl_->receiver().settle(receipt, std::move(outcome), now);
@@ -372,6 +381,7 @@ void LinkSession::push(std::uint64_t generation, std::shared_ptr<const SecretByt
 void LinkSession::push_done(std::uint64_t generation, Result<void> result) {
   impl_->control().push_done(generation, result);
 }
+void LinkSession::drain() { impl_->drain(); }
 void LinkSession::refuse(Error reason) { impl_->refuse(reason); }
 
 }  // namespace sallyport::link

@@ -100,8 +100,13 @@ struct Opening {
   Provenance provenance;
 };
 struct Received {
-  Received(std::shared_ptr<const Opening> by, const Receipt& number, xmpp::Stanza what, bool is_validated)
-      : opening(std::move(by)), receipt(number), stanza(std::move(what)), validated(is_validated) {}
+  Received(std::shared_ptr<const Opening> by, const Receipt& number, xmpp::Stanza what, bool is_validated,
+           Attempt of_attempt = 0)
+      : opening(std::move(by)),
+        receipt(number),
+        stanza(std::move(what)),
+        validated(is_validated),
+        attempt(of_attempt) {}
   const xmpp::Pair& pair() const { return opening->pair; }
   // Meaningful on the core only.
   const Provenance& provenance() const { return opening->provenance; }
@@ -112,6 +117,7 @@ struct Received {
   // against the channel's pair; otherwise as sent, and `xml` must still be validated.
   xmpp::Stanza stanza;
   bool validated;
+  Attempt attempt;
 };
 struct Settled {
   Ticket ticket;
@@ -125,6 +131,8 @@ struct Settled {
 struct Writable {
   xmpp::Pair pair;
 };
+// The other node is being drained: it refuses every stanza that is sent to it from now on.
+struct PeerDrains {};
 struct Asked {
   std::uint64_t id;
   Ask ask;
@@ -144,7 +152,8 @@ struct PushDone {
   Result<void> result;
 };
 using Event =
-    std::variant<Up, Down, Dead, Received, Settled, Writable, Asked, Answered, Pushed, PushDone, Forgotten>;
+    std::variant<Up, Down, Dead, Received, Settled, Writable, Asked, Answered, Pushed, PushDone, Forgotten,
+                 PeerDrains>;
 
 struct SessionConfig {
   NodeRole role;
@@ -161,6 +170,7 @@ struct Unsettled {
   xmpp::Stanza stanza;
   Ticket ticket;
   bool sent;  // it may have reached the other node
+  Attempt attempt;
 };
 
 class LinkSession {
@@ -203,7 +213,7 @@ class LinkSession {
   // in unsettled_bytes. Precondition: the stanza's addresses are of the pair's domains, `from` on this side.
   // `provenance` is sent when it is new for the pair (edge).
   void send(const xmpp::Pair& pair, xmpp::Stanza stanza, Ticket ticket, Time now,
-            const Provenance& provenance = {});
+            const Provenance& provenance = {}, Attempt attempt = 0);
   // Callable in any order; settlements are sent in the order of the channel.
   void settle(const Receipt& receipt, Outcome outcome, Time now);
   // The receiver allows the pair this much in flight (bytes in all, at most limits::kChannelWindowMaxBytes).
@@ -232,6 +242,9 @@ class LinkSession {
   // share the bytes.
   void push(std::uint64_t generation, std::shared_ptr<const SecretBytes> bytes);
   void push_done(std::uint64_t generation, Result<void> result);  // edge
+  // Tells the other node, after each greeting too, that this one is being drained, if the version of the
+  // protocol has a word for it.
+  void drain();
   // Sends the reason and ends the connection (kLinkSecondCore, kStreamShutdown …). Does nothing without one.
   void refuse(Error reason);
 

@@ -28,6 +28,7 @@ class LinkSession::Impl {
   std::optional<Time> poll_timeout() const;
   bool take_output(std::string& out, Time now);
   void refuse(const Error& reason) { fail(reason); }
+  void drain() { draining_ = drain_wanted_ = true; }
 
   State state() const { return state_; }
   const std::string& peer_instance() const { return peer_instance_; }
@@ -89,6 +90,8 @@ class LinkSession::Impl {
   std::uint64_t pings_ = 0;
   bool ping_wanted_ = false;
   std::optional<std::uint64_t> pong_wanted_;
+  bool draining_ = false;
+  bool drain_wanted_ = false;  // the other node is to be told
 
   std::optional<Time> outage_since_;
   bool dead_reported_ = false;

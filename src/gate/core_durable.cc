@@ -1,0 +1,101 @@
+// Messages that the spool keeps, where policy says `delivery = "durable"`: the durable queue decides when each
+// is sent, and this part sends it as a stanza that is not kept is sent.
+#include "gate/core_impl.h"
+#include "gate/reply.h"
+
+namespace sallyport::gate {
+
+bool Core::Impl::is_durable(const Pair& pair, const xmpp::Stanza& stanza) const {
+  if (!durable.has_spool || !may_be_stored(stanza)) return false;
+  // A room's messages are for those who are in it now; a room outside may have lost our user meanwhile.
+  if (stanza.type() == "groupchat" && stanza.to_domain() == pair.remote.ascii()) return false;
+  return policy.in_force->rules().peer(pair.remote).delivery == policy::Delivery::kDurable;
+}
+
+void Core::Impl::keep_outward(PairEntry& entry, xmpp::Stanza stanza, const Source& from, Now now) {
+  const Ticket receipt =
+      from.number ? outward.tickets.put({&entry, StreamReceipt{from.conn, *from.number}}) : 0;
+  const auto kept = durable.queue.accept({policy::Direction::kOut, entry.first}, stanza, receipt, now);
+  if (!kept) {
+    answer_internal(stanza, kept.error(), setup.config.name.ascii(), now);
+    return acknowledge(receipt, now);
+  }
+  if (durable.queue.presses() && durable.held.insert(from.conn).second) endpoint.hold(from.conn, true);
+}
+
+void Core::Impl::keep_inward(const Pair& pair, xmpp::Stanza stanza, const Arriving& arriving, Now now) {
+  const Ticket receipt = inward.arriving.put(arriving);
+  const auto kept = durable.queue.accept({policy::Direction::kIn, pair}, stanza, receipt, now);
+  if (kept) return;
+  inward.arriving.take(receipt);
+  refuse_inward(pair, stanza, kept.error(), setup.config.name.ascii(), now);
+  settle(arriving, kept.error().code, now);
+}
+
+void Core::Impl::release_spool() {
+  if (durable.queue.presses()) return;
+  for (const ConnId conn : durable.held) endpoint.hold(conn, false);
+  durable.held.clear();
+}
+
+// --- events of the queue
+
+void Core::Impl::on(DurableQueue::Send&& send, Now now) {
+  send.flow.direction == policy::Direction::kOut ? send_outward(std::move(send), now)
+                                                 : send_inward(std::move(send), now);
+}
+
+// Policy may have changed while the message waited.
+void Core::Impl::send_outward(DurableQueue::Send&& send, Now now) {
+  PairEntry& entry = state_of(send.flow.pair);
+  Queued queued{.stanza = std::move(send.stanza),
+                .ticket = outward.tickets.put({.pair = &entry, .message = send.message}),
+                .deadline = now.mono + limits::kDeliveryTimeout,
+                .attempt = send.attempt};
+  std::optional<Error> refused;
+  if (draining) refused = {Code::kStreamShutdown, {}};
+  if (!refused && !any_ready()) refused = {Code::kLinkDown, {}};
+  if (!refused && !send.is_new) {
+    if (auto may = may_pass(entry, queued.stanza, policy::Direction::kOut, now); !may) refused = may.error();
+  }
+  if (refused) return answer_queued(queued, *refused, setup.config.name.ascii(), now);
+  place(entry, std::move(queued), std::nullopt, now);
+}
+
+void Core::Impl::send_inward(DurableQueue::Send&& send, Now now) {
+  const Pair& pair = send.flow.pair;
+  std::optional<Error> refused;
+  if (draining) refused = {Code::kStreamShutdown, {}};
+  if (!refused && !send.is_new) {
+    auto may = may_pass(state_of(pair), send.stanza, policy::Direction::kIn, now);
+    if (!may) refused = may.error();
+  }
+  if (refused) {
+    if (durable.queue.handle_settled(send.message, refused, now))
+      refuse_inward(pair, send.stanza, *refused, setup.config.name.ascii(), now);
+    return;
+  }
+  const Ticket ticket = inward.arriving.put({.message = send.message});
+  deliver_internally(pair, std::move(send.stanza), ticket, now, send.attempt);
+}
+
+void Core::Impl::on(DurableQueue::Accepted&& accepted, Now now) {
+  if (accepted.direction == policy::Direction::kOut) return acknowledge(accepted.receipt, now);
+  if (const auto arriving = inward.arriving.take(accepted.receipt)) settle(*arriving, std::nullopt, now);
+}
+
+void Core::Impl::on(DurableQueue::Bounced&& bounced, Now now) {
+  const auto& [flow, stanza, error] = bounced;
+  if (flow.direction == policy::Direction::kOut) return answer_internal(stanza, error, setup.config.name.ascii(), now);
+  refuse_inward(flow.pair, stanza, error, setup.config.name.ascii(), now);
+}
+
+bool Core::Impl::settle_durable(Ticket ticket, const std::optional<Error>& refused, bool& answer, Now now) {
+  const OutwardPairs::Ticketed* found = outward.tickets.get(ticket);
+  if (found == nullptr || found->message == 0) return false;
+  const std::uint64_t message = outward.tickets.take(ticket)->message;
+  answer = durable.queue.handle_settled(message, refused, now) && refused;
+  return true;
+}
+
+}  // namespace sallyport::gate

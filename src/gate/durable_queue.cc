@@ -1,0 +1,442 @@
+#include "gate/durable_queue.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "base/limits.h"
+#include "base/shares.h"
+
+namespace sallyport::gate {
+namespace {
+
+std::size_t cost(std::size_t xml) { return xml + limits::kStanzaOverheadBytes; }
+
+UnixTime minute_of(UnixTime time) { return std::chrono::floor<std::chrono::minutes>(time); }
+
+// XEP-0203 2: when the message came here, in the name of the domain that it was for or from on our side.
+std::string stamped(const std::string& xml, const store::Flow& flow, UnixTime accepted) {
+  constexpr std::string_view kEnd = "</message>";
+  if (!xml.ends_with(kEnd)) return xml;
+  const std::string delay = fmt::format("<delay xmlns='urn:xmpp:delay' from='{}' stamp='{}'/>",
+                                        flow.pair.local.ascii(), rfc3339(accepted));
+  if (xml.size() + delay.size() > limits::kStanzaBytesMax) return xml;
+  return xml.substr(0, xml.size() - kEnd.size()) + delay + std::string(kEnd);
+}
+
+}  // namespace
+
+bool may_be_stored(const xmpp::Stanza& stanza) {
+  return stanza.kind() == xmpp::StanzaKind::kMessage && !stanza.is_error() &&
+         stanza.xml().find("store xmlns='urn:xmpp:hints'") == std::string_view::npos;
+}
+
+DurableQueue::DurableQueue(const Setup& setup) : setup_(setup) {}
+
+std::uint64_t DurableQueue::next_number(std::uint64_t& last) const {
+  return last = (last / limits::kShardsMax + 1) * limits::kShardsMax + setup_.shard;
+}
+
+// --- flows
+
+void DurableQueue::restore(const store::SpoolContents& contents, Now now) {
+  last_ = {contents.last_message, contents.last_flow};
+  for (const auto& held : contents.flows) {
+    FlowState& flow = add_flow(held.flow);
+    for (const auto& minute : held.minutes) {
+      flow.minutes.push_back(minute);
+      flow.waiting += minute.count;
+      const std::uint64_t bytes = minute.bytes + minute.count * limits::kStanzaOverheadBytes;
+      totals_.count += minute.count;
+      totals_.bytes += bytes;
+      flow.of_peer->bytes += bytes;
+    }
+    flow.next = held.first;
+    flow.retry_at = now.mono + Duration(setup_.random.below(Duration(limits::kQueueRetryMin).count()));
+    arm(flow, now);
+  }
+}
+
+DurableQueue::FlowState& DurableQueue::add_flow(const store::NumberedFlow& flow) {
+  FlowState& state = flows_of(flow.flow.direction).get(flow.flow.pair, flow).second;
+  const std::string& remote = flow.flow.pair.remote.ascii();
+  state.of_peer = &remotes_.peers[std::string(parent_of_domain(remote))];
+  ++state.of_peer->flows;
+  remotes_.flows[remote].push_back(&state);
+  by_number_[state.number] = &state;
+  return state;
+}
+
+DurableQueue::FlowState& DurableQueue::flow_of(const store::Flow& flow) {
+  if (auto* found = flows_of(flow.direction).find(flow.pair)) return found->second;
+  const store::NumberedFlow numbered{next_number(last_.flow), flow};
+  writer_.add_flow(numbered);
+  return add_flow(numbered);
+}
+
+void DurableQueue::forget(FlowState& flow) {
+  if (flow.armed) timers_.erase({*flow.armed, flow.number});
+  by_number_.erase(flow.number);
+  writer_.forget_flow(flow.number);
+  const std::string& remote = flow.flow.pair.remote.ascii();
+  if (--flow.of_peer->flows == 0) remotes_.peers.erase(std::string(parent_of_domain(remote)));
+  auto& of_remote = remotes_.flows.find(remote)->second;
+  std::erase(of_remote, &flow);
+  if (of_remote.empty()) remotes_.flows.erase(remote);
+  flows_of(flow.flow.direction).erase(xmpp::Pair(flow.flow.pair));
+}
+
+bool DurableQueue::has_window(const FlowState& flow, std::size_t size) {
+  return flow.on_way == 0 || (flow.on_way < limits::kFlowWindowMessages &&
+                              flow.on_way_bytes + size <= limits::kFlowWindowBytes);
+}
+
+void DurableQueue::count(FlowState& flow, UnixTime accepted, std::size_t size) {
+  const UnixTime minute = minute_of(accepted);
+  if (flow.minutes.empty() || flow.minutes.back().minute < minute) flow.minutes.push_back({minute, 0, 0});
+  ++flow.minutes.back().count;
+  flow.minutes.back().bytes += size - limits::kStanzaOverheadBytes;
+  ++totals_.count;
+  totals_.bytes += size;
+  flow.of_peer->bytes += size;
+}
+
+// A message has left the queue.
+void DurableQueue::leave(FlowState& flow, std::uint64_t number, std::size_t size, UnixTime accepted) {
+  writer_.remove(number);
+  live_.erase(number);
+  --totals_.count;
+  totals_.bytes -= size;
+  flow.of_peer->bytes -= size;
+  // A clock that was set back may have put it into a later minute.
+  auto at = std::ranges::lower_bound(flow.minutes, minute_of(accepted), {}, &store::SpoolMinute::minute);
+  if (at == flow.minutes.end() || at->minute != minute_of(accepted)) at = flow.minutes.end() - 1;
+  at->bytes -= std::min<std::uint64_t>(at->bytes, size - limits::kStanzaOverheadBytes);
+  if (--at->count == 0) flow.minutes.erase(at);
+}
+
+// --- messages
+
+Result<void> DurableQueue::accept(const store::Flow& to, xmpp::Stanza& stanza, Ticket receipt, Now now) {
+  const std::size_t size = cost(stanza.xml().size());
+  if (totals_.bytes + size > setup_.bytes_max) return {Code::kSpoolFull};
+  FlowState& flow = flow_of(to);
+  if (flow.of_peer->bytes + size > limits::waiting_share(setup_.bytes_max)) {
+    arm(flow, now);
+    return {Code::kSpoolFull, "as much as one peer may have in it"};
+  }
+  const std::uint64_t number = next_number(last_.message);
+  Live& live = live_.get(number, Live{&flow, size, now.civil, receipt}).second;
+  writer_.add({number, flow.number, now.civil, std::string(stanza.xml())});
+  count(flow, now.civil, size);
+  if (flow.waiting == 0 && flow.is_open() && has_window(flow, size)) {
+    send(flow, number, live, std::move(stanza), true);
+  } else {
+    wait(flow, number);
+  }
+  arm(flow, now);
+  return {};
+}
+
+void DurableQueue::send(FlowState& flow, std::uint64_t number, Live& live, xmpp::Stanza stanza, bool is_new) {
+  live.on_way = true;
+  ++flow.on_way;
+  flow.on_way_bytes += live.size;
+  events_.emplace_back(Send{flow.flow, number, flow.attempt, is_new, std::move(stanza)});
+}
+
+void DurableQueue::wait(FlowState& flow, std::uint64_t number) {
+  flow.next = flow.waiting++ == 0 ? number : std::min(flow.next, number);
+}
+
+void DurableQueue::tell_accepted(Live& live) {
+  if (live.receipt != 0) events_.emplace_back(Accepted{live.flow->flow.direction, std::exchange(live.receipt, 0)});
+}
+
+void DurableQueue::bounce(FlowState& flow, xmpp::Stanza stanza, Error error) {
+  events_.emplace_back(Bounced{flow.flow, std::move(stanza), std::move(error)});
+}
+
+void DurableQueue::bounce_xml(FlowState& flow, const std::string& xml, Error error) {
+  if (auto stanza = reader_.read(xml)) return bounce(flow, *std::move(stanza), std::move(error));
+  setup_.log.log({LogLevel::kError,
+                  "spool.unreadable",
+                  {{"local", flow.flow.pair.local.ascii()}, {"remote", flow.flow.pair.remote.ascii()}}});
+}
+
+const Error* DurableQueue::refused_with(std::uint64_t message) {
+  const auto* live = live_.find(message);
+  if (live == nullptr || !live->second.flow->refusing) return nullptr;
+  return &*live->second.flow->last_error;
+}
+
+bool DurableQueue::handle_settled(std::uint64_t message, const std::optional<Error>& refused, Now now) {
+  auto* found = live_.find(message);
+  if (found == nullptr || !found->second.on_way) return true;
+  Live& live = found->second;
+  FlowState& flow = *live.flow;
+  live.on_way = false;
+  --flow.on_way;
+  flow.on_way_bytes -= live.size;
+  const bool leaves = !refused || is_permanent(refused->code) || live.disk == Live::Disk::kFailed;
+  if (leaves) {
+    if (!refused) flow.backoff = {};
+    if (!refused && !flow.refusing) flow.last_error.reset();
+    tell_accepted(live);
+    leave(flow, message, live.size, live.accepted);
+  } else {
+    flow.refusing = true;
+    flow.last_error = refused;
+    wait(flow, message);
+    if (live.disk == Live::Disk::kStored) live_.erase(message);
+  }
+  if (flow.refusing && flow.on_way == 0) end_attempt(flow, now);
+  feed(flow);
+  arm(flow, now);
+  return leaves;
+}
+
+// --- attempts
+
+void DurableQueue::end_attempt(FlowState& flow, Now now) {
+  flow.refusing = false;
+  flow.attempt = static_cast<Attempt>(3 - flow.attempt);
+  flow.backoff = flow.backoff.count() == 0 ? Duration(limits::kQueueRetryMin)
+                                           : std::min<Duration>(2 * flow.backoff, limits::kQueueRetryMax);
+  const auto jitter = setup_.random.below(static_cast<std::uint64_t>(flow.backoff.count()) / 4 + 1);
+  flow.retry_at = now.mono + flow.backoff + Duration(jitter);
+}
+
+bool DurableQueue::try_again(FlowState& flow) {
+  if (!flow.retry_at) return false;
+  flow.retry_at.reset();
+  feed(flow);
+  return true;
+}
+
+// Reads the next messages that wait, when about half of the window is free.
+void DurableQueue::feed(FlowState& flow) {
+  if (flow.waiting == 0 || !flow.is_open() || flow.reading) return;
+  if (2 * flow.on_way > limits::kFlowWindowMessages || 2 * flow.on_way_bytes > limits::kFlowWindowBytes) return;
+  flow.reading = true;
+  writer_.read({flow.number, flow.next, limits::kFlowWindowMessages - flow.on_way,
+                limits::kFlowWindowBytes - flow.on_way_bytes});
+}
+
+void DurableQueue::read(FlowState& flow) {
+  if (flow.waiting == 0 || flow.reading) return;
+  flow.reading = true;
+  writer_.read({flow.number, flow.next, limits::kFlowWindowMessages, limits::kFlowWindowBytes});
+}
+
+void DurableQueue::wake(policy::Direction direction, const xmpp::Domain& remote) {
+  const auto found = remotes_.flows.find(remote.ascii());
+  if (found == remotes_.flows.end()) return;
+  for (FlowState* flow : found->second)
+    if (flow->flow.direction == direction) try_again(*flow);
+}
+
+void DurableQueue::wake_local(policy::Direction direction, const xmpp::Domain& local) {
+  for (auto& [pair, flow] : flows_of(direction))
+    if (pair.local == local) try_again(flow);
+}
+
+void DurableQueue::wake_all(policy::Direction direction) {
+  for (auto& [pair, flow] : flows_of(direction)) try_again(flow);
+}
+
+template <typename Act>
+void DurableQueue::for_each(const std::optional<xmpp::Domain>& remote, Act act) {
+  for (Flows& flows : flows_) {
+    for (auto& [pair, flow] : flows)
+      if (!remote || pair.remote == *remote) act(flow);
+  }
+}
+
+std::size_t DurableQueue::retry(const std::optional<xmpp::Domain>& remote) {
+  std::size_t tried = 0;
+  for_each(remote, [&](FlowState& flow) { tried += try_again(flow) ? 1 : 0; });
+  return tried;
+}
+
+std::uint64_t DurableQueue::purge(const std::optional<xmpp::Domain>& remote, UnixTime cutoff) {
+  std::uint64_t messages = 0;
+  for_each(remote, [&](FlowState& flow) {
+    for (const auto& each : flow.minutes)
+      if (each.minute < cutoff) messages += each.count;
+    flow.purged_before = std::max(flow.purged_before, cutoff);
+    read(flow);
+  });
+  return messages;
+}
+
+// --- the spool
+
+void DurableQueue::handle_answer(store::SpoolAnswer answer, Now now) {
+  const auto batch = writer_.handle_answer(answer, now.mono);
+  if (!answer.stored) {
+    if (!failing_) {
+      const Error& error = answer.stored.error();
+      setup_.log.log({LogLevel::kError,
+                      "spool.failed",
+                      {{"code", std::string(code_row(error.code).name)}, {"text", error.text}}});
+    }
+    failing_ = answer.stored.error();
+    handle_failed(*batch, *failing_, now);
+    for (const auto& read : batch->reads) handle_rows({read, {}}, now);
+    return;
+  }
+  if (std::exchange(failing_, std::nullopt)) setup_.log.log({LogLevel::kInfo, "spool.works", {}});
+  for (const auto& message : batch->messages) {
+    auto* found = live_.find(message.number);
+    if (found == nullptr) continue;
+    tell_accepted(found->second);
+    found->second.disk = Live::Disk::kStored;
+    if (!found->second.on_way) live_.erase(message.number);
+  }
+  for (auto& rows : answer.rows) handle_rows(std::move(rows), now);
+}
+
+// A message on its way goes on without the spool, as one of policy "memory" does; the others are answered.
+void DurableQueue::handle_failed(const store::SpoolBatch& batch, const Error& error, Now now) {
+  for (const auto& message : batch.messages) {
+    auto* found = live_.find(message.number);
+    if (found == nullptr) continue;
+    Live& live = found->second;
+    live.disk = Live::Disk::kFailed;
+    if (live.on_way) continue;
+    FlowState& flow = *live.flow;
+    --flow.waiting;
+    bounce_xml(flow, message.xml, error);
+    tell_accepted(live);
+    leave(flow, message.number, live.size, live.accepted);
+    arm(flow, now);
+  }
+}
+
+bool DurableQueue::is_over(const FlowState& flow, UnixTime accepted, Now now) const {
+  return accepted < flow.purged_before || accepted + setup_.lifetime <= now.civil;
+}
+
+void DurableQueue::handle_rows(store::SpoolRows rows, Now now) {
+  auto* found = by_number_.find(rows.read.flow);
+  if (found == nullptr) return;
+  FlowState& flow = *found->second;
+  flow.reading = false;
+  if (failing_) {
+    if (!flow.retry_at) flow.retry_at = now.mono + limits::kSpoolRetry;
+    return arm(flow, now);
+  }
+  bool took_all = flow.waiting > 0 && rows.read.from == flow.next;
+  if (took_all && rows.messages.empty()) {
+    setup_.log.log({LogLevel::kError,
+                    "spool.unreadable",
+                    {{"local", flow.flow.pair.local.ascii()},
+                     {"remote", flow.flow.pair.remote.ascii()},
+                     {"messages", std::to_string(flow.waiting)}}});
+    lose_waiting(flow);
+  }
+  // Where a refused message came back meanwhile, what was read is behind it.
+  for (auto& row : rows.messages) took_all = took_all && take_row(flow, std::move(row), now);
+  if (took_all && flow.waiting > 0 && is_over(flow, flow.minutes.front().minute, now)) read(flow);
+  feed(flow);
+  arm(flow, now);
+}
+
+// False where it and those behind it have to wait on.
+bool DurableQueue::take_row(FlowState& flow, store::StoredMessage row, Now now) {
+  if (flow.waiting == 0 || live_.find(row.number) != nullptr) return false;
+  const std::size_t size = cost(row.xml.size());
+  if (is_over(flow, row.accepted, now)) {
+    const bool is_purged = row.accepted < flow.purged_before;
+    Error error{is_purged ? Code::kDeliveryPurged : Code::kDeliveryExpired, {}};
+    if (!is_purged && flow.last_error)
+      error.text = fmt::format("{}", code_row(flow.last_error->code).name);
+    bounce_xml(flow, row.xml, std::move(error));
+    leave(flow, row.number, size, row.accepted);
+  } else {
+    if (!flow.is_open() || !has_window(flow, size)) return false;
+    const bool is_late = now.civil - row.accepted > limits::kDelayStampAfter;
+    auto stanza = reader_.read(is_late ? stamped(row.xml, flow.flow, row.accepted) : row.xml);
+    if (stanza) {
+      Live& live = live_.get(row.number, Live{&flow, size, row.accepted}).second;
+      live.disk = Live::Disk::kStored;
+      send(flow, row.number, live, *std::move(stanza), false);
+    } else {
+      bounce_xml(flow, row.xml, stanza.error());
+      leave(flow, row.number, size, row.accepted);
+    }
+  }
+  --flow.waiting;
+  flow.next = row.number + 1;
+  return true;
+}
+
+// The spool does not have what it was given: somebody else changed it.
+void DurableQueue::lose_waiting(FlowState& flow) {
+  flow.waiting = 0;
+  if (flow.on_way > 0) return;
+  for (const auto& minute : flow.minutes) {
+    const std::uint64_t bytes = minute.bytes + minute.count * limits::kStanzaOverheadBytes;
+    totals_.count -= minute.count;
+    totals_.bytes -= bytes;
+    flow.of_peer->bytes -= bytes;
+  }
+  flow.minutes.clear();
+}
+
+bool DurableQueue::presses() const { return writer_.pending_bytes() > limits::kSpoolBatchBytes; }
+
+// --- time
+
+// A flow without messages is forgotten; another one is looked at when its next attempt is due, or when its
+// oldest message expires.
+void DurableQueue::arm(FlowState& flow, Now now) {
+  if (flow.minutes.empty() && !flow.reading) return forget(flow);
+  std::optional<Time> due = flow.retry_at;
+  if (flow.waiting > 0 && !flow.reading && flow.on_way == 0) {
+    const auto expires = flow.minutes.front().minute + setup_.lifetime + std::chrono::minutes(1);
+    const Time at = now.mono + std::max<Duration>(expires - now.civil, std::chrono::seconds(1));
+    due = due ? std::min(*due, at) : at;
+  }
+  if (due == flow.armed) return;
+  if (flow.armed) timers_.erase({*flow.armed, flow.number});
+  flow.armed = due;
+  if (due) timers_.insert({*due, flow.number});
+}
+
+void DurableQueue::handle_timeout(Now now) {
+  while (!timers_.empty() && timers_.begin()->first <= now.mono) {
+    FlowState& flow = *by_number_.find(timers_.begin()->second)->second;
+    timers_.erase(timers_.begin());
+    flow.armed.reset();
+    if (flow.retry_at && *flow.retry_at <= now.mono) {
+      try_again(flow);
+    } else {
+      read(flow);
+    }
+    arm(flow, now);
+  }
+}
+
+std::optional<Time> DurableQueue::poll_timeout() const {
+  auto next = writer_.poll_timeout();
+  if (!timers_.empty() && (!next || timers_.begin()->first < *next)) next = timers_.begin()->first;
+  return next;
+}
+
+std::optional<DurableQueue::Event> DurableQueue::poll() {
+  if (events_.empty()) return std::nullopt;
+  return events_.pop_front();
+}
+
+std::vector<DurableQueue::View> DurableQueue::flows() const {
+  std::vector<View> views;
+  for (const Flows& flows : flows_) {
+    for (const auto& [pair, flow] : flows)
+      views.push_back({flow.flow, flow.minutes, flow.on_way, flow.retry_at, flow.last_error});
+  }
+  return views;
+}
+
+}  // namespace sallyport::gate

@@ -1,0 +1,221 @@
+// Messages that wait for delivery and survive the process ([delivery], docs/delivery.md). A message is
+// accepted once it is on disk, or once it was delivered before that; from then on its sender's server need not
+// keep it. It stays in the spool until it is delivered or answered.
+//
+// The messages of a flow leave in the order in which they came. They are sent in attempts: once one of an
+// attempt is refused because it cannot be delivered now, whoever carries them refuses all later ones of the
+// same attempt too (s2s streams: gate/endpoint.h; the link: the attempt in its STANZA frames), so that none
+// overtakes it. The next attempt follows after a back-off, or when the peer is known to be reachable.
+//
+// Pure; one for each core. What is to be written and read goes out as batches of a spool (store/spool.h).
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/index.h"
+#include "base/keyed_hash.h"
+#include "base/log.h"
+#include "base/ring.h"
+#include "base/ticket.h"
+#include "gate/spool_writer.h"
+#include "store/spool.h"
+#include "xmpp/pair_map.h"
+#include "xmpp/stanza.h"
+#include "xmpp/xml_stream.h"
+
+namespace sallyport::gate {
+
+// Which messages are kept on disk where policy says so: not errors, and none that asks not to be stored
+// (XEP-0334 4.1, 4.2).
+bool may_be_stored(const xmpp::Stanza& stanza);
+
+class DurableQueue {
+ public:
+  struct Setup {
+    std::uint64_t bytes_max = 0;  // of XML, with limits::kStanzaOverheadBytes for each message
+    std::chrono::seconds lifetime{};
+    Random& random;  // this and `log` outlive the queue
+    LogSink& log;
+    // Numbers of messages and flows are this one's, of limits::kShardsMax: shards share a spool.
+    std::uint64_t shard = 0;
+  };
+
+  // --- outputs
+  // To be sent to the next server; `handle_settled` follows, unless the process ends.
+  struct Send {
+    store::Flow flow;
+    std::uint64_t message;
+    Attempt attempt;
+    bool is_new;  // it was accepted just now
+    xmpp::Stanza stanza;
+  };
+  // Its sender's server need not keep it any longer. `receipt` as given to `accept`.
+  struct Accepted {
+    policy::Direction direction;
+    Ticket receipt;
+  };
+  // Its sender is to be answered: it left the queue.
+  struct Bounced {
+    store::Flow flow;
+    xmpp::Stanza stanza;
+    Error error;
+  };
+  using Event = std::variant<Send, Accepted, Bounced>;
+
+  explicit DurableQueue(const Setup& setup);
+
+  // To be called first: what an earlier process left is tried again soon.
+  void restore(const store::SpoolContents& contents, Now now);
+
+  // Takes the message; Accepted follows if `receipt` is not 0. Errors: kSpoolFull; then `stanza` is untouched.
+  Result<void> accept(const store::Flow& flow, xmpp::Stanza& stanza, Ticket receipt, Now now);
+  // The outcome of a Send: delivered, or refused. Returns whether it has left the queue: then its sender is to
+  // be answered if it was refused.
+  bool handle_settled(std::uint64_t message, const std::optional<Error>& refused, Now now);
+  // Whether others of that attempt were refused, so that this one is to be refused with the same error.
+  const Error* refused_with(std::uint64_t message);
+  // The peer can be reached, as far as anyone knows: its flows are tried again now.
+  void wake(policy::Direction direction, const xmpp::Domain& remote);
+  void wake_local(policy::Direction direction, const xmpp::Domain& local);
+  void wake_all(policy::Direction direction);
+  // Messages that were accepted before `cutoff` are answered and removed, of one peer or of all: those on
+  // their way when they come back. Returns how many there are at most.
+  std::uint64_t purge(const std::optional<xmpp::Domain>& remote, UnixTime cutoff);
+  // `retry` of the command line. Returns the number of flows.
+  std::size_t retry(const std::optional<xmpp::Domain>& remote);
+
+  void handle_timeout(Now now);
+  std::optional<Time> poll_timeout() const;
+  std::optional<Event> poll();
+
+  // --- the spool
+  std::shared_ptr<const store::SpoolBatch> poll_batch(Now now) { return writer_.poll(now.mono); }
+  void handle_answer(store::SpoolAnswer answer, Now now);
+
+  // --- views
+  std::uint64_t messages() const { return totals_.count; }
+  std::uint64_t bytes() const { return totals_.bytes; }  // as `bytes_max` counts them
+  // Nothing is on its way, nor being written: what is left is in the spool.
+  bool is_quiet() const { return live_.empty() && writer_.is_idle(); }
+  // So much is not on disk yet that streams that bring more should not be read.
+  bool presses() const;
+  std::optional<Error> failing() const { return failing_; }
+  struct View {
+    const store::Flow& flow;
+    const std::deque<store::SpoolMinute>& minutes;
+    std::uint64_t on_way;
+    std::optional<Time> retry_at;
+    const std::optional<Error>& last_error;
+  };
+  std::vector<View> flows() const;
+
+ private:
+  // The share of a peer: a remote domain and all that share its parent.
+  struct OfPeer {
+    std::uint64_t bytes = 0;
+    std::size_t flows = 0;
+  };
+  // A flow that has messages.
+  struct FlowState {
+    explicit FlowState(const store::NumberedFlow& of) : flow(of.flow), number(of.number) {}
+    store::Flow flow;
+    std::uint64_t number;
+    OfPeer* of_peer = nullptr;
+    std::deque<store::SpoolMinute> minutes;  // of all its messages
+    std::size_t on_way = 0;                  // messages that were sent and are not settled
+    std::size_t on_way_bytes = 0;
+    std::uint64_t waiting = 0;  // messages that are not on their way
+    std::uint64_t next = 0;     // no waiting message has a lower number
+    Attempt attempt = 1;
+    bool refusing = false;  // a message of this attempt was refused
+    bool reading = false;
+    Duration backoff{};
+    std::optional<Time> retry_at;  // no attempt before that
+    std::optional<Time> armed;     // in `timers_`
+    UnixTime purged_before{};
+    std::optional<Error> last_error;
+
+    bool is_open() const { return !refusing && !retry_at; }
+  };
+  using Flows = xmpp::PairMap<FlowState>;
+  struct Remotes {
+    TextMap<std::vector<FlowState*>> flows{};  // by remote domain
+    TextMap<OfPeer> peers{};
+  };
+  // A message that is on its way, or not on disk yet.
+  struct Live {
+    FlowState* flow;
+    std::size_t size;
+    UnixTime accepted;
+    Ticket receipt = 0;
+    bool on_way = false;
+    enum class Disk : std::uint8_t { kPending, kStored, kFailed } disk = Disk::kPending;
+  };
+
+  Flows& flows_of(policy::Direction direction) {
+    return flows_[direction == policy::Direction::kOut ? 0 : 1];
+  }
+  FlowState& add_flow(const store::NumberedFlow& flow);
+  std::uint64_t next_number(std::uint64_t& last) const;
+  bool is_over(const FlowState& flow, UnixTime accepted, Now now) const;
+  FlowState& flow_of(const store::Flow& flow);
+  static bool has_window(const FlowState& flow, std::size_t size);
+  void send(FlowState& flow, std::uint64_t number, Live& live, xmpp::Stanza stanza, bool is_new);
+  static void wait(FlowState& flow, std::uint64_t number);
+  void end_attempt(FlowState& flow, Now now);
+  bool try_again(FlowState& flow);
+  void feed(FlowState& flow);
+  void read(FlowState& flow);
+  void leave(FlowState& flow, std::uint64_t number, std::size_t size, UnixTime accepted);
+  void tell_accepted(Live& live);
+  void bounce(FlowState& flow, xmpp::Stanza stanza, Error error);
+  void bounce_xml(FlowState& flow, const std::string& xml, Error error);
+  void handle_failed(const store::SpoolBatch& batch, const Error& error, Now now);
+  void handle_rows(store::SpoolRows rows, Now now);
+  void lose_waiting(FlowState& flow);
+  // False where the message, and those behind it, wait on.
+  bool take_row(FlowState& flow, store::StoredMessage row, Now now);
+  void count(FlowState& flow, UnixTime accepted, std::size_t size);
+  void arm(FlowState& flow, Now now);
+  void forget(FlowState& flow);
+  // `act` takes a FlowState.
+  template <typename Act>
+  void for_each(const std::optional<xmpp::Domain>& remote, Act act);
+
+  const Setup setup_;
+  SpoolWriter writer_;
+  xmpp::StanzaReader reader_;
+  std::array<Flows, 2> flows_;  // outward and inward
+  Remotes remotes_;
+  IndexedMap<std::uint64_t, FlowState*> by_number_;
+  IndexedMap<std::uint64_t, Live> live_;
+  std::set<std::pair<Time, std::uint64_t>> timers_;  // flows by number
+  Ring<Event, 64 * 1024> events_;
+  struct Totals {
+    std::uint64_t count = 0;
+    std::uint64_t bytes = 0;
+  };
+  Totals totals_;
+  // The last numbers given.
+  struct Last {
+    std::uint64_t message = 0;
+    std::uint64_t flow = 0;
+  };
+  Last last_;
+  std::optional<Error> failing_;  // the last batch's
+};
+
+}  // namespace sallyport::gate
