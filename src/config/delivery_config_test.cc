@@ -11,7 +11,7 @@ namespace {
 using namespace std::chrono_literals;
 using Lines = std::vector<std::string>;
 
-// [delivery] is line 14.
+// [delivery] is line 15.
 std::string core(std::string_view delivery, std::string_view more = "", std::string_view state = "") {
   return fmt::format(
       "[core]\nname = \"core.corp.example\"\ns2s = [\"10.0.0.5\"]\n{}\npolicy = \"policy.toml\"\n[identity]\n"
@@ -153,7 +153,7 @@ TEST(DeliveryConfig, values_at_the_bound_are_accepted_and_one_past_it_refused) {
     const std::string rest = c.key == "lifetime" ? "\nlifetime_memory = \"1m\"" : "";
     for (const auto& value : {c.least, c.most})
       EXPECT_EQ(errors(fmt::format("{} = \"{}\"{}", c.key, value, rest)), Lines()) << value;
-    const Lines refused{fmt::format("core.toml:15:{}: `{}` in [delivery] must be {} [config.value]",
+    const Lines refused{fmt::format("core.toml:16:{}: `{}` in [delivery] must be {} [config.value]",
                                     c.key.size() + 4, c.key, c.range)};
     for (const auto& value : {c.below, c.above, std::string(), std::string("64"), std::string("much")})
       EXPECT_EQ(errors(fmt::format("{} = \"{}\"{}", c.key, value, rest)), refused) << value;
@@ -168,17 +168,17 @@ TEST(DeliveryConfig, lifetime_is_not_below_lifetime_memory) {
   EXPECT_EQ(errors("lifetime = \"2m\""), Lines());
   EXPECT_EQ(errors("lifetime = \"1h\"\nlifetime_memory = \"60m\""), Lines());
   EXPECT_EQ(errors("lifetime = \"119s\""),
-            Lines{"core.toml:15:12: `lifetime` (119s) in [delivery] is less than `lifetime_memory` (2m) "
+            Lines{"core.toml:16:12: `lifetime` (119s) in [delivery] is less than `lifetime_memory` (2m) "
                   "[config.conflict]"});
   EXPECT_EQ(errors("lifetime_memory = \"1h\"\nlifetime = \"3599s\""),
-            Lines{"core.toml:16:12: `lifetime` (3599s) in [delivery] is less than `lifetime_memory` (1h) "
+            Lines{"core.toml:17:12: `lifetime` (3599s) in [delivery] is less than `lifetime_memory` (1h) "
                   "[config.conflict]"});
 }
 
 TEST(DeliveryConfig, one_file_sets_the_bound_in_memory_once) {
   EXPECT_EQ(
       errors("memory = \"64 MiB\"", "[limits]\nwaiting_bytes = 67108864"),
-      Lines{"core.toml:17:17: `waiting_bytes` in [limits] and `memory` in [delivery] set the same bound; "
+      Lines{"core.toml:18:17: `waiting_bytes` in [limits] and `memory` in [delivery] set the same bound; "
             "remove one of them [config.conflict]"});
   const auto loaded = load(core("", "[limits]\nwaiting_bytes = 5000000"));
   ASSERT_TRUE(loaded.value);
@@ -190,17 +190,17 @@ TEST(DeliveryConfig, one_file_sets_the_bound_in_memory_once) {
   EXPECT_EQ(beside.value->limits.waiting_bytes, 8U << 20);
   EXPECT_EQ(
       shown(beside.warnings),
-      Lines{"/etc/sallyport/core.toml:17:20: `pair_queue_bytes` (9000000) in [limits] has no effect above "
+      Lines{"/etc/sallyport/core.toml:18:20: `pair_queue_bytes` (9000000) in [limits] has no effect above "
             "`memory` (8388608) [config.conflict]"});
 }
 
 TEST(DeliveryConfig, a_key_that_is_unknown_is_told_with_the_nearest) {
   EXPECT_EQ(
       errors("spool_bytes = \"1 GiB\"\nlife_time = \"1d\"\nspool = \"\""),
-      (Lines{"core.toml:15:1: unknown key `spool_bytes` in [delivery]; known here: memory, spool, "
+      (Lines{"core.toml:16:1: unknown key `spool_bytes` in [delivery]; known here: memory, spool, "
              "spool_max, lifetime, lifetime_memory [config.key]",
-             "core.toml:16:1: unknown key `life_time` in [delivery]; did you mean `lifetime`? [config.key]",
-             "core.toml:17:9: `spool` in [delivery] must be a string that is not empty [config.value]"}));
+             "core.toml:17:1: unknown key `life_time` in [delivery]; did you mean `lifetime`? [config.key]",
+             "core.toml:18:9: `spool` in [delivery] must be a string that is not empty [config.value]"}));
 }
 
 }  // namespace
