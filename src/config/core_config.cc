@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/limits.h"
+#include "config/delivery_config.h"
 #include "config/file_role.h"
 #include "config/limits_config.h"
 #include "config/listeners.h"
@@ -163,9 +164,11 @@ Loaded<CoreConfig> parse_core_config(std::string_view text, const std::string& f
     config.certificates = certificates->path("directory", Need::kRequired);
     certificates->finish();
   }
+  DeliveryTable delivery = read_delivery(root, config.state, findings);
+  config.delivery = std::move(delivery.config);
   read_admin(root, config, listeners, findings);
   listeners.report_overlaps();
-  config.limits = read_limits(root, LimitKey::Role::kCore, findings);
+  config.limits = read_limits(root, LimitKey::Role::kCore, findings, delivery.memory);
   root.finish();
   return std::move(findings).finish(std::move(config));
 }

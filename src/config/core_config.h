@@ -44,9 +44,10 @@ struct AdminConfig {
   std::vector<std::string> hosts{};
 };
 
-// [delivery]; its `memory` is limits.waiting_bytes.
+// [delivery]; its `memory` is limits.waiting_bytes. A relative `spool` is relative to `state`, not to the
+// file.
 struct DeliveryConfig {
-  std::string spool{};  // path; empty: spool.db in `state`
+  std::string spool{};  // path; parse_core_config sets spool.db in `state` where the file names none
   std::uint64_t spool_bytes = limits::kSpoolBytesMax;
   std::chrono::seconds lifetime = limits::kLifetime;
   std::chrono::seconds lifetime_memory = limits::kLifetimeMemory;

@@ -46,8 +46,9 @@ void warn_if_above(const TableReader& table, std::string_view part, std::size_t 
 
 std::span<const LimitKey> limit_keys() { return kKeys; }
 
-Configured read_limits(TableReader& root, Role role, Findings& findings) {
+Configured read_limits(TableReader& root, Role role, Findings& findings, std::optional<std::size_t> memory) {
   Configured configured;
+  if (memory) configured.waiting_bytes = *memory;
   auto table = root.table("limits", "[limits]", Need::kOptional);
   if (!table) return configured;
   for (const LimitKey& key : kKeys) {
@@ -59,11 +60,17 @@ Configured read_limits(TableReader& root, Role role, Findings& findings) {
     }
   }
   table->finish();
+  if (memory && !table->places("waiting_bytes").empty()) {
+    findings.error(
+        table->place("waiting_bytes"), Code::kConfigConflict,
+        "`waiting_bytes` in [limits] and `memory` in [delivery] set the same bound; remove one of them");
+    return configured;
+  }
   warn_if_above(*table, "unauthenticated", configured.unauthenticated, "streams", configured.streams,
                 findings);
   warn_if_above(*table, "unauthenticated_per_address", configured.unauthenticated_per_address,
                 "unauthenticated", configured.unauthenticated, findings);
-  warn_if_above(*table, "pair_queue_bytes", configured.pair_queue_bytes, "waiting_bytes",
+  warn_if_above(*table, "pair_queue_bytes", configured.pair_queue_bytes, memory ? "memory" : "waiting_bytes",
                 configured.waiting_bytes, findings);
   return configured;
 }

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -28,7 +29,9 @@ std::span<const LimitKey> limit_keys();
 
 // Reads [limits], which is optional, on a node of that role (kEdge or kCore). A key that is unknown, belongs
 // to the other role, has the wrong type or is out of range becomes a finding, and its default applies. A
-// bound that is above the bound of what it is a part of is a warning.
-limits::Configured read_limits(TableReader& root, LimitKey::Role role, Findings& findings);
+// bound that is above the bound of what it is a part of is a warning. `memory` is [delivery] memory, which
+// sets `waiting_bytes` in its place; a file that has both is an error (kConfigConflict).
+limits::Configured read_limits(TableReader& root, LimitKey::Role role, Findings& findings,
+                               std::optional<std::size_t> memory = std::nullopt);
 
 }  // namespace sallyport::config

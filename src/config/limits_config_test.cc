@@ -8,6 +8,7 @@
 
 #include "base/codes.h"
 #include "config/core_config.h"
+#include "config/delivery_config.h"
 #include "config/edge_config.h"
 
 namespace sallyport::config {
@@ -121,24 +122,42 @@ TEST(LimitsConfig, both_files_have_the_table) {
   EXPECT_EQ(tells(parse_core_config(text, "core.toml").errors), 1);
 }
 
+// The keys of a table that a text names.
+void add_keys(std::string_view text, std::string_view table, std::set<std::string>& keys) {
+  for (auto at = text.find(table); at != std::string_view::npos; at = text.find(table)) {
+    text.remove_prefix(at + table.size());
+    keys.emplace(text.substr(0, text.find_first_of("`., ")));
+  }
+}
+
+bool is_key_of_delivery(const std::string& name) {
+  const TomlDocument document = parse_toml(fmt::format("[delivery]\n{} = true\n", name));
+  Findings findings("core.toml");
+  TableReader root(document.root, {}, "", findings);
+  read_delivery(root, "/state", findings);
+  return std::move(findings).finish(0).errors.at(0).code != Code::kConfigKey;
+}
+
 // A remedy that says "raise" names a key.
 TEST(LimitsConfig, each_limit_that_a_remedy_names_is_a_key) {
-  constexpr std::string_view kMark = "[limits] ";
-  std::set<std::string> named;
+  std::set<std::string> limits;
+  std::set<std::string> delivery;
   for (const auto& row : code_table()) {
-    std::string_view rest = row.remedy;
-    for (auto at = rest.find(kMark); at != std::string_view::npos; at = rest.find(kMark)) {
-      rest.remove_prefix(at + kMark.size());
-      named.emplace(rest.substr(0, rest.find_first_of("`., ")));
-    }
+    std::set<std::string> of_limits;
+    add_keys(row.remedy, "[limits] ", of_limits);
+    add_keys(row.remedy, "[delivery] ", delivery);
     const bool says_raise = row.remedy.find("aise ") != std::string_view::npos;
-    EXPECT_EQ(says_raise, row.remedy.find(kMark) != std::string_view::npos) << row.name;
+    const bool of_delivery = row.remedy.find("[delivery] ") != std::string_view::npos;
+    EXPECT_EQ(says_raise, !of_limits.empty() || (says_raise && of_delivery)) << row.name;
+    limits.merge(of_limits);
   }
-  EXPECT_FALSE(named.empty());
-  for (const std::string& name : named) {
+  EXPECT_FALSE(limits.empty());
+  EXPECT_FALSE(delivery.empty());
+  for (const std::string& name : limits) {
     EXPECT_TRUE(std::ranges::any_of(limit_keys(), [&](const LimitKey& key) { return key.name == name; }))
         << name;
   }
+  for (const std::string& name : delivery) EXPECT_TRUE(is_key_of_delivery(name)) << name;
 }
 
 }  // namespace

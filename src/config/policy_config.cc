@@ -16,6 +16,7 @@ namespace {
 
 using policy::Authenticate;
 using policy::Confirm;
+using policy::Delivery;
 using policy::Direction;
 using policy::DomainPattern;
 using policy::OnDoubt;
@@ -27,6 +28,10 @@ constexpr std::uint16_t kS2sPort = 5269;
 std::optional<Authenticate> read_authenticate(TableReader& table) {
   return table.choice<Authenticate>(
       "authenticate", {{"certificate", Authenticate::kCertificate}, {"dialback", Authenticate::kDialback}});
+}
+
+std::optional<Delivery> read_delivery(TableReader& table) {
+  return table.choice<Delivery>("delivery", {{"memory", Delivery::kMemory}, {"durable", Delivery::kDurable}});
 }
 
 class PolicyReader {
@@ -64,6 +69,7 @@ class PolicyReader {
                                                       {"off", Privacy::kOff}})
                         .value_or(Privacy::kAllowList);
     rules.authenticate = read_authenticate(*table).value_or(Authenticate::kCertificate);
+    rules.delivery = read_delivery(*table).value_or(Delivery::kMemory);
     config_.static_routes = table->boolean("static_routes").value_or(true);
     const auto store = table->text("trusted_ca");
     if (store && *store != "system") config_.trusted_ca = resolve_path(findings_.file(), *store);
@@ -212,6 +218,7 @@ class PolicyReader {
           "confirm", {{"auto", Confirm::kAuto}, {"ack", Confirm::kAck}, {"none", Confirm::kNone}});
       const auto on_doubt =
           table.choice<OnDoubt>("on_doubt", {{"resend", OnDoubt::kResend}, {"answer", OnDoubt::kAnswer}});
+      const auto delivery = read_delivery(table);
       table.finish();
       if (!domain) continue;
       check_tls(table, *domain, authenticate, tls);
@@ -224,11 +231,12 @@ class PolicyReader {
         findings_.warn(
             table.place(), Code::kConfigNoEffect,
             fmt::format("[[peer]] `{}` has no effect: internal names are never remote", domain->text()));
-      } else if (!authenticate && !tls && !confirm && !on_doubt) {
+      } else if (!authenticate && !tls && !confirm && !on_doubt && !delivery) {
         findings_.warn(table.place(), Code::kConfigNoEffect,
                        fmt::format("[[peer]] `{}` has no effect: it sets nothing", domain->text()));
       }
-      config_.rules.peers.push_back({*domain, authenticate, tls, confirm, on_doubt, table.place().line});
+      config_.rules.peers.push_back(
+          {*domain, authenticate, tls, confirm, on_doubt, delivery, table.place().line});
     }
   }
 

@@ -87,6 +87,7 @@ std::string settings_of(const policy::PeerRow& row) {
   };
   if (row.confirm) add("confirm", policy::confirm_name(*row.confirm));
   if (row.on_doubt) add("on_doubt", policy::on_doubt_name(*row.on_doubt));
+  if (row.delivery) add("delivery", policy::delivery_name(*row.delivery));
   return out.empty() ? "nothing set" : out;
 }
 
@@ -99,6 +100,7 @@ Rows rows_of(const PolicyConfig& policy) {
   add(Table::kFederation, "enabled", std::string(truth(rules.enabled)));
   add(Table::kFederation, "privacy", fmt::format("{}", policy::privacy_name(rules.privacy)));
   add(Table::kFederation, "authenticate", fmt::format("{}", authenticate_name(rules.authenticate)));
+  add(Table::kFederation, "delivery", std::string(policy::delivery_name(rules.delivery)));
   add(Table::kFederation, "static_routes", std::string(truth(policy.static_routes)));
   add(Table::kFederation, "trusted_ca",
       fmt::format("{}", policy.trusted_ca.empty() ? "system" : policy.trusted_ca));

@@ -51,6 +51,8 @@ void append_row(Appender& out, const ListRow& row) {
 
 void append_row(Appender& out, const xmpp::Domain& row) { out.string(row.ascii()); }
 
+// A row that sets only `delivery` is sent as one that sets nothing: without it, a less specific row would
+// apply on the edge and not on the core.
 void append_peers(Appender& out, const std::vector<PeerRow>& rows, std::uint8_t version) {
   out.varint(rows.size());
   for (const PeerRow& row : rows) {

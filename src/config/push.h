@@ -46,7 +46,7 @@ struct PushView {
 struct Push {
   std::uint64_t generation = 0;
   Digest256 policy_sha256{};  // of the policy file's bytes; both nodes show it
-  // `internal_names` and the rows' comments stay on the core: an edge does not need them.
+  // `internal_names`, the rows' comments and `delivery` stay on the core: an edge does not need them.
   policy::RuleSet rules;
   std::vector<route::StaticRoute> routes;  // empty while static_routes is off
   std::string trusted_ca;                  // PEM; empty: the edge's system store

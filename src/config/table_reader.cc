@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "base/nearest.h"
+#include "config/quantity.h"
 #include "dns/address.h"
 
 namespace sallyport::config {
@@ -149,6 +150,31 @@ std::optional<TomlDate> TableReader::date(std::string_view key) {
   if (!value) return std::nullopt;
   if (const auto* found = std::get_if<TomlDate>(&value->data)) return *found;
   wrong_type(key, value->place, "a date without quotes: 2027-01-31");
+  return std::nullopt;
+}
+
+std::optional<std::uint64_t> TableReader::size(std::string_view key, std::uint64_t min, std::uint64_t max) {
+  const TomlValue* value = find(key);
+  if (!value) return std::nullopt;
+  const auto* string = std::get_if<std::string>(&value->data);
+  const auto found = string ? parse_size(*string) : std::nullopt;
+  if (found && *found >= min && *found <= max) return found;
+  wrong_type(
+      key, value->place,
+      fmt::format("a size from \"{}\" to \"{}\", in B, KiB, MiB or GiB", size_text(min), size_text(max)));
+  return std::nullopt;
+}
+
+std::optional<std::chrono::seconds> TableReader::duration(std::string_view key, std::chrono::seconds min,
+                                                          std::chrono::seconds max) {
+  const TomlValue* value = find(key);
+  if (!value) return std::nullopt;
+  const auto* string = std::get_if<std::string>(&value->data);
+  const auto found = string ? parse_duration(*string) : std::nullopt;
+  if (found && *found >= min && *found <= max) return found;
+  wrong_type(key, value->place,
+             fmt::format("a duration from \"{}\" to \"{}\", in s, m, h or d", duration_text(min),
+                         duration_text(max)));
   return std::nullopt;
 }
 

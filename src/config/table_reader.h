@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <initializer_list>
 #include <optional>
 #include <string>
@@ -62,6 +63,10 @@ class TableReader {
   std::optional<bool> boolean(std::string_view key);
   std::optional<std::int64_t> integer(std::string_view key, std::int64_t min, std::int64_t max);
   std::optional<TomlDate> date(std::string_view key);
+  // Read a size or a duration as text (config/quantity.h).
+  std::optional<std::uint64_t> size(std::string_view key, std::uint64_t min, std::uint64_t max);
+  std::optional<std::chrono::seconds> duration(std::string_view key, std::chrono::seconds min,
+                                               std::chrono::seconds max);
   // Reads a string that is not empty.
   std::optional<std::string> text(std::string_view key, Need need = Need::kOptional);
   // Reads a path; a relative one is resolved against the file's folder. Returns an empty string if absent.

@@ -314,6 +314,8 @@ Loaded<CoreFiles> load_core(const std::string& file, UnixTime now) {
   const Result<void> generation = check_generation(files.config.state);
   if (!generation && generation.error().code == Code::kFileFormat)
     out.errors.push_back(finding_of(files.config.state + "/generation", generation.error()));
+  const Result<void> folder = check_spool_folder(files.config.state, files.config.delivery.spool);
+  if (!folder) out.errors.push_back(finding_of(file, folder.error()));
   check_libraries(out.errors);
   files.identity = load_identity(files.config.identity, out.errors, out.warnings);
   for (const config::EdgeRow& edge : files.config.edges)

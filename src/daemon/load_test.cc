@@ -125,6 +125,19 @@ TEST_F(LoadTest, a_state_that_is_a_file_is_found_before_the_core_starts) {
       << core_errors();
 }
 
+TEST_F(LoadTest, a_spool_in_a_folder_that_does_not_exist_is_found_before_the_core_starts) {
+  const auto errors_with = [this](const std::string& spool) {
+    return core_errors("", fmt::format("[delivery]\nspool = \"{}\"\n", spool));
+  };
+  const std::string absent = "`spool` in [delivery]";
+  EXPECT_EQ(errors_with("spool.db").find(absent), std::string::npos) << "the start makes `state`";
+  EXPECT_NE(errors_with("queue/spool.db").find(at("state/queue") + "`, does not exist"), std::string::npos)
+      << errors_with("queue/spool.db");
+  EXPECT_NE(errors_with(at("queue/spool.db")).find(absent), std::string::npos);
+  std::filesystem::create_directory(at("queue"));
+  EXPECT_EQ(errors_with(at("queue/spool.db")).find(absent), std::string::npos);
+}
+
 TEST_F(LoadTest, a_dialback_secret_that_the_core_refuses_is_found) {
   write("short.secret", "123456", 0600);
   EXPECT_NE(

@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <charconv>
+#include <filesystem>
 #include <system_error>
 #include <utility>
 
@@ -105,6 +106,20 @@ Result<void> may_make_internal_ca(const std::string& path) {
 Result<void> check_generation(const std::string& path) {
   if (const auto stored = read_generation(path); !stored) return stored.error();
   return {};
+}
+
+Result<void> check_spool_folder(const std::string& path, const std::string& spool) {
+  const std::filesystem::path folder = std::filesystem::path(spool).parent_path();
+  if (folder == (std::filesystem::path(path) / "spool.db").parent_path()) return {};
+  std::error_code failed;
+  const auto type = std::filesystem::status(folder, failed).type();
+  // Another user than the daemon's may not look into the state directory.
+  if (type == std::filesystem::file_type::directory || type == std::filesystem::file_type::none) return {};
+  return Error{
+      Code::kConfigMissing,
+      fmt::format("the directory of `spool` in [delivery], `{}`, does not exist; make it, and let the core's "
+                  "user write to it",
+                  folder.string())};
 }
 
 Result<std::uint64_t> StateDirectory::generation(const std::string& fingerprint) const {

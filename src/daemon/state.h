@@ -21,6 +21,10 @@ Result<void> may_make_internal_ca(const std::string& path);
 // Errors: kFileUnreadable, kFileFormat.
 Result<void> check_generation(const std::string& path);
 
+// Whether the folder of `spool` (a path) is there. That may be the state directory `path`, which a start
+// makes. Errors: kConfigMissing.
+Result<void> check_spool_folder(const std::string& path, const std::string& spool);
+
 class StateDirectory {
  public:
   // Makes the directory (0700) if only it is absent, and locks it. Errors: kFileUnreadable;

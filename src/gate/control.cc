@@ -107,6 +107,7 @@ json::object rules_object(const policy::RuleSet& rules) {
                                                                : "none";
     if (peer.confirm) entry["confirm"] = policy::confirm_name(*peer.confirm);
     if (peer.on_doubt) entry["on_doubt"] = policy::on_doubt_name(*peer.on_doubt);
+    if (peer.delivery) entry["delivery"] = policy::delivery_name(*peer.delivery);
     peers.push_back(std::move(entry));
   }
   object["peers"] = std::move(peers);

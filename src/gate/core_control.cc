@@ -188,6 +188,7 @@ std::string Core::Impl::explain(const std::string& from, const std::string& to, 
 std::string Core::Impl::policy_show() const {
   const auto& update = policy.in_force->update();
   auto object = rules_object(update.policy.rules);
+  object["delivery"] = policy::delivery_name(update.policy.rules.delivery);
   object["generation"] = update.generation;
   object["sha256"] = to_hex(update.policy_sha256);
   json::array routes;

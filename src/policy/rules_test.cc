@@ -105,6 +105,31 @@ TEST(Rules, the_most_specific_peer_row_speaks_alone) {
   }
 }
 
+TEST(Rules, the_most_specific_peer_row_says_alone_how_stanzas_are_delivered) {
+  RuleSet set = rules_of(Privacy::kOff, {});
+  set.delivery = Delivery::kDurable;
+  set.peers = {
+      {.domain = pattern("*.example"), .confirm = Confirm::kNone, .on_doubt = OnDoubt::kAnswer},
+      {.domain = pattern("*.a.example"), .delivery = Delivery::kMemory},
+      {.domain = pattern("x.a.example"), .confirm = Confirm::kAck},
+      {.domain = pattern("a.example"), .on_doubt = OnDoubt::kAnswer, .delivery = Delivery::kDurable},
+  };
+  const Rules rules(std::move(set));
+  const std::tuple<std::string, Confirm, OnDoubt, Delivery> cases[] = {
+      {"a.test", Confirm::kAuto, OnDoubt::kResend, Delivery::kDurable},        // no row: [federation]
+      {"b.example", Confirm::kNone, OnDoubt::kAnswer, Delivery::kDurable},     // the shorter wildcard
+      {"y.a.example", Confirm::kAuto, OnDoubt::kResend, Delivery::kMemory},    // the longer wildcard
+      {"z.x.a.example", Confirm::kAuto, OnDoubt::kResend, Delivery::kMemory},  // below an exact name
+      {"x.a.example", Confirm::kAck, OnDoubt::kResend, Delivery::kDurable},    // exact before wildcard
+      {"a.example", Confirm::kAuto, OnDoubt::kAnswer, Delivery::kDurable},     // exact before wildcard
+  };
+  for (const auto& [name, confirm, on_doubt, delivery] : cases) {
+    EXPECT_EQ(rules.peer(domain(name)).confirm, confirm) << name;
+    EXPECT_EQ(rules.peer(domain(name)).on_doubt, on_doubt) << name;
+    EXPECT_EQ(rules.peer(domain(name)).delivery, delivery) << name;
+  }
+}
+
 TEST(Rules, a_hundred_thousand_rows_are_each_found) {
   RuleSet set{.privacy = Privacy::kAllowList};
   set.local = {{domain("example.com"), false}};
