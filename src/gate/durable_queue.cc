@@ -27,8 +27,9 @@ std::string stamped(const std::string& xml, const store::Flow& flow, UnixTime ac
 }  // namespace
 
 bool may_be_stored(const xmpp::Stanza& stanza) {
-  return stanza.kind() == xmpp::StanzaKind::kMessage && !stanza.is_error() &&
-         stanza.xml().find("store xmlns='urn:xmpp:hints'") == std::string_view::npos;
+  if (stanza.kind() != xmpp::StanzaKind::kMessage || stanza.is_error()) return false;
+  const auto has = [&](std::string_view hint) { return stanza.xml().find(hint) != std::string_view::npos; };
+  return !has("<no-store xmlns='urn:xmpp:hints'") && !has("<no-permanent-store xmlns='urn:xmpp:hints'");
 }
 
 DurableQueue::DurableQueue(const Setup& setup) : setup_(setup) {}

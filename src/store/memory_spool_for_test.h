@@ -1,0 +1,80 @@
+// For tests only: a spool in memory. What it was given survives the core that gave it, as a disk does.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <utility>
+
+#include "store/spool.h"
+
+namespace sallyport::store {
+
+class MemorySpool {
+ public:
+  SpoolAnswer carry_out(const SpoolBatch& batch) {
+    SpoolAnswer answer;
+    if (fails) {
+      answer.stored = {Code::kSpoolUnwritable, "no space left on device"};
+    } else {
+      change(batch);
+    }
+    for (const auto& read : batch.reads) answer.rows.push_back({read, fails ? Rows() : rows_of(read)});
+    return answer;
+  }
+  SpoolContents contents() const {
+    SpoolContents contents{{}, last_message_, last_flow_};
+    for (const auto& [number, flow] : flows_) {
+      SpoolContents::Held held{{number, flow}, 0, {}};
+      for (const auto& [id, message] : messages_) {
+        if (message.flow != number) continue;
+        if (held.first == 0) held.first = id;
+        const UnixTime minute = std::chrono::floor<std::chrono::minutes>(message.accepted);
+        if (held.minutes.empty() || held.minutes.back().minute < minute) held.minutes.push_back({minute, 0, 0});
+        ++held.minutes.back().count;
+        held.minutes.back().bytes += message.xml.size();
+      }
+      if (held.first != 0) contents.flows.push_back(std::move(held));
+    }
+    return contents;
+  }
+  std::size_t messages() const { return messages_.size(); }
+  std::size_t flows() const { return flows_.size(); }
+
+  bool fails = false;
+
+ private:
+  using Rows = std::vector<StoredMessage>;
+
+  void change(const SpoolBatch& batch) {
+    for (const auto& flow : batch.flows) {
+      flows_.insert_or_assign(flow.number, flow.flow);
+      last_flow_ = std::max(last_flow_, flow.number);
+    }
+    for (const auto& message : batch.messages) {
+      messages_.insert_or_assign(message.number, message);
+      last_message_ = std::max(last_message_, message.number);
+    }
+    for (const auto number : batch.removed) messages_.erase(number);
+    for (const auto number : batch.forgotten) flows_.erase(number);
+  }
+  Rows rows_of(const SpoolRead& read) const {
+    Rows rows;
+    std::size_t bytes = 0;
+    for (auto at = messages_.lower_bound(read.from); at != messages_.end(); ++at) {
+      if (at->second.flow != read.flow) continue;
+      bytes += at->second.xml.size();
+      if (!rows.empty() && (rows.size() >= read.count || bytes > read.bytes)) break;
+      rows.push_back(at->second);
+    }
+    return rows;
+  }
+
+  std::map<std::uint64_t, StoredMessage> messages_;
+  std::map<std::uint64_t, Flow> flows_;
+  std::uint64_t last_message_ = 0;
+  std::uint64_t last_flow_ = 0;
+};
+
+}  // namespace sallyport::store
