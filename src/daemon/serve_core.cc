@@ -21,7 +21,9 @@
 #include "net/internal_ca.h"
 #include "net/mint.h"
 #include "net/resolver.h"
+#include "net/spool.h"
 #include "net/tls.h"
+#include "s2s/header_hint.h"
 
 namespace sallyport::daemon {
 namespace {
@@ -97,7 +99,17 @@ struct CoreParts {
   const CoreFiles& files;
   std::shared_ptr<const config::PreparedPolicy> policy;
   const std::string& dialback_secret;
+  net::Spool& spool;
 };
+
+// What the spool holds of the flows that are this shard's.
+store::SpoolContents contents_for(const store::SpoolContents& all, std::size_t shard, std::size_t shards) {
+  store::SpoolContents own{{}, all.last_message, all.last_flow};
+  for (const auto& held : all.flows) {
+    if (s2s::shard_of(held.flow.flow.pair.remote.ascii(), shards) == shard) own.flows.push_back(held);
+  }
+  return own;
+}
 
 // One shard of a core. It shares only the immutable policy with the others.
 struct CoreShard {
@@ -107,11 +119,16 @@ struct CoreShard {
       : dialer(std::move(resolver), internal_dialling(), node.random()),
         minter(std::move(mint)),
         link_tls(std::move(link)),
-        core({parts.files.config, parts.policy, parts.dialback_secret, program_version(),
-              node.random().hex(8)},
+        core({.config = parts.files.config,
+              .policy = parts.policy,
+              .dialback_secret = parts.dialback_secret,
+              .version = program_version(),
+              .instance = node.random().hex(8),
+              .spool = contents_for(parts.spool.contents(), shard, node.shards().count()),
+              .shard = shard},
              node.random(), node.log_of(shard), NodeProcess::now()),
         driver({node.loop_of(shard), core, dialer, s2s_tls, *link_tls, nullptr, node.worker(),
-                node.log_of(shard), &node.shards(), shard},
+                node.log_of(shard), &node.shards(), shard, &parts.spool},
                driver_config(parts.files.config)) {
     s2s_tls.trust_nothing();
   }
@@ -242,10 +259,12 @@ Exit run_core(const Invocation& invocation) {
   if (!persistent) return node.fail(persistent.error());
   files.policy.update.generation = persistent->generation;
 
+  const auto spool = net::Spool::open(config.delivery.spool);
+  if (!spool) return node.fail(spool.error());
   node.make_shards(config.shards);
   auto policy = config::PreparedPolicy::make(config, std::move(files.policy.update));
   Result<CoreShards> shards =
-      make_shards(node, {files, policy, persistent->dialback_secret}, std::move(persistent->minters));
+      make_shards(node, {files, policy, persistent->dialback_secret, **spool}, std::move(persistent->minters));
   wipe(persistent->dialback_secret);
   if (!shards) return node.fail(shards.error());
   const auto use = [&](const std::shared_ptr<const config::PreparedPolicy>& fresh) {

@@ -17,11 +17,11 @@ struct CoreSetup {
   config::CoreConfig config;
   std::shared_ptr<const config::PreparedPolicy> policy;
   std::string dialback_secret;
+  std::string version;
+  std::string instance;
   // What the spool holds for this shard. Nothing: there is no spool, and policy's "durable" means "memory".
   std::optional<store::SpoolContents> spool{};
   std::size_t shard = 0;
-  std::string version;
-  std::string instance;
 };
 
 class Core : public Role {

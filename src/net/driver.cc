@@ -378,6 +378,14 @@ void Driver::apply(gate::UseCredentials output) {
   if (!pushed->trust) log_error("net.trust", pushed->trust.error());
 }
 
+void Driver::apply(gate::SpoolWork output) {
+  parts_.spool->run(std::move(output.batch), parts_.io.get_executor(), [this](store::SpoolAnswer answer) {
+    if (stopped_) return;
+    parts_.role.handle_spooled(std::move(answer), now());
+    take_outputs_soon();
+  });
+}
+
 void Driver::apply(gate::Discard output) { parts_.worker.discard(std::move(output.value)); }
 
 }  // namespace sallyport::net

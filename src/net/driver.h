@@ -33,6 +33,7 @@
 #include "net/counted.h"
 #include "net/listener.h"
 #include "net/shards.h"
+#include "net/spool.h"
 #include "net/worker.h"
 
 namespace sallyport::net {
@@ -80,6 +81,8 @@ class Driver : private ConnectionHost {
     // Null: the only shard.
     Shards* shards = nullptr;
     std::size_t shard = 0;
+    // Null on an edge, which asks for nothing to be kept.
+    net::Spool* spool = nullptr;
   };
   Driver(Parts parts, DriverConfig config);
   ~Driver() override;
@@ -193,6 +196,7 @@ class Driver : private ConnectionHost {
   void apply(gate::Listen output);
   void apply(gate::Prepare output);
   void apply(gate::UseCredentials output);
+  void apply(gate::SpoolWork output);
   void apply(gate::Discard output);
   Connection* find(gate::ConnId conn);
 

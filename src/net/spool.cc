@@ -84,7 +84,7 @@ void Spool::add(std::unique_ptr<Task> task) {
     }
   }
   store::SpoolAnswer refused{Error{Code::kSpoolUnwritable, "the spool is closed"}};
-  for (const store::SpoolRead& read : task->batch.reads) refused.rows.push_back({read, {}});
+  for (const store::SpoolRead& read : task->batch->reads) refused.rows.push_back({read, {}});
   task->answer(std::move(refused));
 }
 
@@ -105,7 +105,7 @@ void Spool::work() {
 void Spool::carry_out(const Group& group) {
   std::vector<const store::SpoolBatch*> batches;
   batches.reserve(group.size());
-  for (const std::unique_ptr<Task>& task : group) batches.push_back(&task->batch);
+  for (const std::unique_ptr<Task>& task : group) batches.push_back(task->batch.get());
   std::vector<store::SpoolAnswer> answers = file_->carry_out(batches);
   for (std::size_t i = 0; i < group.size(); ++i) group[i]->answer(std::move(answers[i]));
   file_->checkpoint_if_due();
@@ -124,7 +124,7 @@ std::optional<Spool::Group> Spool::next(std::optional<std::chrono::milliseconds>
   if (stopping_ && waiting_.empty()) return std::nullopt;
   Group group;
   for (Weight sum; !waiting_.empty();) {
-    weigh(waiting_.front()->batch, sum);
+    weigh(*waiting_.front()->batch, sum);
     const bool full = sum.rows > limits::kSpoolBatchMessages || sum.bytes > limits::kSpoolBatchBytes;
     if (full && !group.empty()) break;
     group.push_back(std::move(waiting_.front()));

@@ -62,8 +62,13 @@ class Spool {
   // Carries out the batch, then calls `done` with the store::SpoolAnswer on `loop`. Batches are carried out
   // in the order of the calls. May be called from any thread. After `stop` the answer is kSpoolUnwritable.
   template <typename Done>
-  void run(store::SpoolBatch batch, asio::any_io_executor loop, Done done) {
+  void run(std::shared_ptr<const store::SpoolBatch> batch, asio::any_io_executor loop, Done done) {
     add(std::make_unique<TaskFor<Done>>(std::move(batch), std::move(loop), std::move(done)));
+  }
+
+  template <typename Done>
+  void run(store::SpoolBatch batch, asio::any_io_executor loop, Done done) {
+    run(std::make_shared<const store::SpoolBatch>(std::move(batch)), std::move(loop), std::move(done));
   }
 
   // Finishes what was given, and closes the database. Posted `done` calls stay posted.
@@ -75,16 +80,16 @@ class Spool {
 
  private:
   struct Task {
-    Task(store::SpoolBatch changes, asio::any_io_executor where)
+    Task(std::shared_ptr<const store::SpoolBatch> changes, asio::any_io_executor where)
         : batch(std::move(changes)), loop(std::move(where)) {}
     virtual ~Task() = default;
     virtual void answer(store::SpoolAnswer answer) = 0;
-    store::SpoolBatch batch;
+    std::shared_ptr<const store::SpoolBatch> batch;
     asio::any_io_executor loop;
   };
   template <typename Done>
   struct TaskFor : Task {
-    TaskFor(store::SpoolBatch changes, asio::any_io_executor where, Done then)
+    TaskFor(std::shared_ptr<const store::SpoolBatch> changes, asio::any_io_executor where, Done then)
         : Task(std::move(changes), std::move(where)), done(std::move(then)) {}
     void answer(store::SpoolAnswer answer) override {
       asio::post(loop,
