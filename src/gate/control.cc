@@ -24,9 +24,9 @@ Result<ControlQuestion> ControlQuestion::parse(std::string_view text) {
   ControlQuestion question{string_field(object, "ask"), string_field(object, "from"),
                            string_field(object, "to"), string_field(object, "domain")};
   if (const auto* older = object.if_contains("older_than")) {
-    const auto seconds = older->try_to_number<std::uint32_t>();
-    if (!seconds) return {Code::kControlRefused, "`older_than` is not a number of seconds"};
-    question.older_than = *seconds;
+    boost::system::error_code failed;
+    question.older_than = older->to_number<std::uint32_t>(failed);
+    if (failed) return {Code::kControlRefused, "`older_than` is not a number of seconds"};
   }
   return question;
 }
