@@ -37,6 +37,10 @@ bool Endpoint::ping_if_due(Outgoing& out, Stream& stream, Now now) {
         flush(conn, stream);
         break;
       }
+      case PingAcks::Due::kAssume:
+        if (!stream.out()->acknowledge_written()) out.pings.note_answer(now.mono);
+        if (drain(conn, now) == nullptr) return false;
+        break;
       case PingAcks::Due::kFallBack: {
         ++counters_.fell_back;
         LogEvent event = pair_event(LogLevel::kInfo, "pair.pings-unanswered", "out", *stream.target);

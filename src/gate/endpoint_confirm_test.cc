@@ -149,6 +149,16 @@ TEST_F(EndpointConfirm, where_policy_demands_confirmation_a_silent_peer_is_dead)
 
 // --- stream management
 
+// Two gateways that ping for each other's answers would never be silent again.
+TEST_F(EndpointConfirm, an_answer_alone_is_not_asked_about_and_counts_as_read_once_the_socket_took_it) {
+  sends(stanza_of(xmpp::StanzaKind::kIq, "result", "a"));
+  accepts();
+  EXPECT_EQ(ping_in(reads()), "");
+  passes(limits::kDoubtDelay * 2);
+  EXPECT_EQ(confirmed().size(), 1u);
+  EXPECT_EQ(ping_in(reads()), "");
+}
+
 TEST_F(EndpointConfirm, a_peer_with_stream_management_gets_no_ping) {
   const std::string sent = opens("<sm xmlns='urn:xmpp:sm:3'/>");
   EXPECT_NE(sent.find("<enable xmlns='urn:xmpp:sm:3'/>"), std::string::npos) << sent;

@@ -102,6 +102,7 @@ void Endpoint::write_queue(const Pair& pair, Outgoing& out, Now now) {
 // dealt with.
 bool Endpoint::write(const s2s::PeerProof& proof, Outgoing& out, Stream& stream, Queued& queued, Now now) {
   const std::size_t size = queued.stanza.xml().size();
+  const bool answers = queued.stanza.kind() == xmpp::StanzaKind::kIq && !queued.stanza.is_request();
   if (!stream.out()->send(proof, queued.stanza, now.mono)) {
     if (stream.out()->takes(queued.stanza)) return false;
     give_back(out, queued,
@@ -114,7 +115,11 @@ bool Endpoint::write(const s2s::PeerProof& proof, Outgoing& out, Stream& stream,
   counters_.bytes_out += size;
   count(stream, proof.pair(), size);
   out.box.sent(std::move(queued));
-  out.pings.note_stanza();
+  if (answers) {
+    out.pings.note_answer(now.mono);
+  } else {
+    out.pings.note_stanza();
+  }
   return true;
 }
 

@@ -28,6 +28,7 @@ void PingAcks::begin(Mode mode) {
   if (mode == Mode::kMust) state_ = State::kTrying;
   asked_.clear();
   unasked_ = false;
+  answers_since_.reset();
   if (state_ != State::kUnanswered) last_at_.reset();
 }
 
@@ -35,7 +36,10 @@ std::optional<Time> PingAcks::poll_timeout() const {
   if (mode_ == Mode::kOff) return std::nullopt;
   if (state_ == State::kAnswered && !asked_.empty()) return asked_.front().at + limits::kAckTimeout;
   if (state_ == State::kTrying && !asked_.empty()) return asked_.back().at + limits::kPingTimeout;
-  if (!unasked_) return std::nullopt;
+  if (!unasked_) {
+    if (!answers_since_ || state_ == State::kUnanswered) return std::nullopt;
+    return *answers_since_ + limits::kDoubtDelay;
+  }
   if (!last_at_) return Time{};
   return *last_at_ + (state_ == State::kUnanswered ? limits::kPingRetry : limits::kPingInterval);
 }
@@ -45,6 +49,11 @@ PingAcks::Due PingAcks::poll(bool presses, Time now) {
   if (!at) return Due::kNothing;
   const bool awaits_answer = state_ != State::kUnanswered && !asked_.empty();
   if (now < *at && (awaits_answer || !presses || state_ == State::kUnanswered)) return Due::kNothing;
+  if (!awaits_answer && !unasked_) {
+    if (now < *at) return Due::kNothing;
+    answers_since_.reset();
+    return Due::kAssume;
+  }
   if (!awaits_answer) return Due::kPing;
   if (state_ == State::kTrying && asked_.size() < limits::kPingTries) return Due::kPing;
   if (state_ == State::kAnswered || mode_ == Mode::kMust) {
@@ -61,6 +70,7 @@ void PingAcks::note_ping(std::uint64_t number, std::uint64_t mark, Time now) {
   asked_.push_back({number, mark, now});
   last_at_ = now;
   unasked_ = false;
+  answers_since_.reset();
 }
 
 std::optional<std::uint64_t> PingAcks::handle_answer(std::uint64_t number) {

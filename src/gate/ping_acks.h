@@ -6,6 +6,10 @@
 // answer the pair falls back: what the socket took counts as handed over. One ping each limits::kPingRetry
 // then finds out whether that has changed.
 //
+// No ping is written for an answer to a request alone: where two gateways answer each other's pings, each
+// answer would cause the next ping. Nobody is told of a lost answer; once the socket took it, and no ping is
+// open, it counts as read.
+//
 // Pure; one for each pair, for its outgoing stream of the time.
 #pragma once
 
@@ -32,6 +36,7 @@ class PingAcks {
     kNothing,
     kPing,      // write a ping, then `note_ping`
     kFallBack,  // the pair falls back: no stanza awaits an answer any more
+    kAssume,    // all that is in flight are answers, and counts as read once the socket took it
     kDead       // the peer has answered before, and does not now: end the stream
   };
 
@@ -44,6 +49,10 @@ class PingAcks {
   void end() { begin(Mode::kOff); }
   // A stanza was written behind the last ping.
   void note_stanza() { unasked_ = true; }
+  // An answer to a request (an iq of type result or error) was written.
+  void note_answer(Time now) {
+    if (!answers_since_) answers_since_ = now;
+  }
   // What is to be done. `presses`: so much is in flight that the next ping does not wait for its interval.
   // One call for each thing that is due: call again unless it is kNothing.
   Due poll(bool presses, Time now);
@@ -70,9 +79,10 @@ class PingAcks {
 
   Mode mode_ = Mode::kOff;
   State state_ = State::kTrying;
-  bool unasked_ = false;         // stanzas stand behind the last ping
-  std::optional<Time> last_at_;  // when the last ping was written
-  std::vector<Ping> asked_;      // not answered, oldest first; limits::kPingTries at most
+  bool unasked_ = false;               // stanzas stand behind the last ping
+  std::optional<Time> answers_since_;  // the first answer behind the last ping
+  std::optional<Time> last_at_;        // when the last ping was written
+  std::vector<Ping> asked_;            // not answered, oldest first; limits::kPingTries at most
 };
 
 }  // namespace sallyport::gate

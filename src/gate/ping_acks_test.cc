@@ -144,5 +144,31 @@ TEST_F(PingAcksTest, an_answer_that_belongs_to_another_stream_counts_for_nothing
   EXPECT_EQ(acks.handle_answer(1), std::nullopt);
 }
 
+TEST_F(PingAcksTest, an_answer_causes_no_ping_and_counts_as_read_after_a_while) {
+  acks.note_answer(now);
+  EXPECT_EQ(acks.poll(true, now), Due::kNothing);
+  EXPECT_EQ(passes(limits::kDoubtDelay - 1us), Due::kNothing);
+  EXPECT_EQ(next(), Due::kAssume);
+  EXPECT_EQ(acks.poll_timeout(), std::nullopt);
+}
+
+TEST_F(PingAcksTest, an_answer_in_front_of_a_stanza_is_asked_about_with_it) {
+  acks.note_answer(now);
+  EXPECT_EQ(sends(), Due::kPing);
+  pings(100);
+  acks.handle_answer(100);
+  EXPECT_EQ(acks.poll_timeout(), std::nullopt);
+}
+
+TEST_F(PingAcksTest, an_answer_behind_a_ping_waits_for_that) {
+  is_known_to_answer();
+  EXPECT_EQ(sends(), Due::kPing);
+  pings(100);
+  acks.note_answer(now);
+  EXPECT_EQ(passes(2 * limits::kDoubtDelay), Due::kNothing);
+  acks.handle_answer(100);
+  EXPECT_EQ(acks.poll(false, now), Due::kAssume);
+}
+
 }  // namespace
 }  // namespace sallyport::gate

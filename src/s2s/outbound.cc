@@ -1,6 +1,7 @@
 #include "s2s/outbound.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "base/limits.h"
@@ -43,6 +44,11 @@ class Outbound::Impl final : private StreamHandler {
   void confirm(std::uint64_t mark);
   std::optional<std::uint64_t> ping(const PeerProof& proof, std::string_view id, Time now);
   void acknowledge_to(std::uint64_t mark) { report(session_.sending().acknowledge_to(mark)); }
+  bool acknowledge_written() {
+    if (!session_.sending().is_written()) return false;
+    acknowledge_to(std::numeric_limits<std::uint64_t>::max());
+    return true;
+  }
   void set_confirmed_by(ConfirmedBy by) { report(session_.sending().set_confirmed_by(by)); }
   void check_again(Time now);
   bool send(const PeerProof& proof, const xmpp::Stanza& stanza, Time now) {
@@ -255,6 +261,7 @@ std::optional<std::uint64_t> Outbound::ping(const PeerProof& proof, std::string_
   return impl_->ping(proof, id, now);
 }
 void Outbound::acknowledge_to(std::uint64_t mark) { impl_->acknowledge_to(mark); }
+bool Outbound::acknowledge_written() { return impl_->acknowledge_written(); }
 void Outbound::set_confirmed_by(ConfirmedBy by) { impl_->set_confirmed_by(by); }
 ConfirmedBy Outbound::confirmed_by() const { return impl_->session().sending().confirmed_by(); }
 std::uint64_t Outbound::bytes_in_flight() const { return impl_->session().sending().bytes_in_flight(); }

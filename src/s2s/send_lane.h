@@ -112,6 +112,8 @@ class SendLane {
   // than half of that.
   bool is_full() const { return full_; }
   std::size_t in_flight() const { return in_flight_.size(); }
+  // The socket has taken all that is in flight.
+  bool is_written() const { return in_flight_.empty() || in_flight_.back().end <= written_; }
   // Of the output, from the end of the first stanza in flight to the end of the last.
   std::uint64_t bytes_in_flight() const {
     return in_flight_.empty() ? 0 : in_flight_.back().end - in_flight_.front().end;
