@@ -88,6 +88,19 @@ void World::plan_restarts() {
   }
 }
 
+void World::plan_full_disk() {
+  if (!chance_.one_in(4)) return;
+  const Time full = schedule_.now() + chance_.between(0us, 30s);
+  schedule_.at(full, [this] {
+    note("the disk is full");
+    disk_.fails = true;
+  });
+  schedule_.at(full + chance_.between(10ms, 10s), [this] {
+    note("the disk has room");
+    disk_.fails = false;
+  });
+}
+
 void World::restart(bool core) {
   if (core ? core_ == nullptr : edge_ == nullptr) return;
   note(core ? "the core is killed" : "the edge is killed");
@@ -143,6 +156,13 @@ void World::check_uncertain() {
   if (ledger_.repeated() > again)
     throw Violation("what is sent again is counted",
                     fmt::format("{} came again, {} counted", ledger_.repeated(), again));
+}
+
+// Every message was delivered or answered: none is kept.
+void World::check_disk() const {
+  if (disk_.messages() != 0 || disk_.flows() != 0)
+    throw Violation("the spool empties",
+                    fmt::format("{} messages of {} flows are left", disk_.messages(), disk_.flows()));
 }
 
 void World::check_resumed() {

@@ -134,7 +134,7 @@ void Ledger::count_delivery(Entry& entry, std::uint64_t number, const xmpp::Stan
   const bool has_no_answer =
       entry.sort == Sort::kPresence || entry.sort == Sort::kResult || entry.sort == Sort::kError;
   if (excused && (has_no_answer || entry.uncertain)) return;
-  auto& last = last_[{entry.from, entry.to}];
+  auto& last = last_[{entry.from, entry.to, messages_alone_ && entry.sort == Sort::kMessage}];
   if (number < last) violated("order", number, fmt::format("it arrived behind {}", last));
   last = number;
 }
@@ -283,7 +283,7 @@ void Ledger::close() {
     if (e.uncertain && !e.lost_elsewhere) ++missing_by_nodes_;
     if (e.uncertain) continue;
     // It was there when a process died.
-    if (promise_ == Promise::kAtLeastOnce && died_between(e.sent, e.sent + 30s)) continue;
+    if (promise_ == Promise::kAtLeastOnce && !e.guarded && died_between(e.sent, e.sent + 30s)) continue;
     violated("delivered or answered", i + 1, "it is lost");
   }
 }

@@ -34,6 +34,7 @@ class Ledger {
     Time sent;
     bool forged = false;   // by somebody who may not say so
     bool reliable = true;  // false: its own server breaks its streams at will
+    bool guarded = false;  // its server keeps it until a node acknowledges it: no death excuses its loss
     unsigned delivered = 0;
     unsigned errors = 0;
     unsigned failed = 0;          // its own server gave it back
@@ -59,6 +60,8 @@ class Ledger {
   void lost(std::uint64_t flow, std::string_view unread, std::string_view bytes, bool by_node);
   // A node says in its log that it could not bring the answer with this id home.
   void answer_lost(std::string_view id);
+  // Messages wait on disk, and others do not: others may overtake them.
+  void keep_order_of_messages_alone(bool on) { messages_alone_ = on; }
   // No stanza of the remote domain may start or arrive from now on, or again.
   void refuse(const std::string& partner, bool on);
   // The remote domain may not start: of what it sends only answers may arrive.
@@ -110,7 +113,8 @@ class Ledger {
   std::string alias_;
   std::string node_;
   std::deque<Entry> entries_;
-  std::map<std::pair<std::string, std::string>, std::uint64_t> last_;  // number, by from and to
+  bool messages_alone_ = false;
+  std::map<std::tuple<std::string, std::string, bool>, std::uint64_t> last_;  // number, by from and to
   struct Flow {
     std::string tail;
     std::uint64_t last = 0;           // the last number read

@@ -122,6 +122,8 @@ void Network::obey(std::size_t number, gate::Output output) {
     if (listen->on) n.role->handle_listening({}, schedule_.both());
   } else if (auto* push = std::get_if<gate::Prepare>(&output)) {
     prepare(number, std::move(*push));
+  } else if (auto* work = std::get_if<gate::SpoolWork>(&output)) {
+    keep(number, std::move(work->batch));
   } else if (auto* use = std::get_if<gate::UseCredentials>(&output)) {
     const auto* pushed = static_cast<const Shown*>(use->credentials.get());
     n.pushed = pushed == nullptr ? std::vector<config::CertificatePem>() : pushed->certificates;
@@ -146,6 +148,23 @@ void Network::prepare(std::size_t number, gate::Prepare order) {
   };
   if (order.id == 1) return done();
   schedule_.in(300ms, done);
+}
+
+// A process that dies before the disk has written the batch has lost it; one that dies after that never learns.
+void Network::keep(std::size_t number, std::shared_ptr<const store::SpoolBatch> batch) {
+  const auto lives = [this, number, starts = nodes_[number].starts] {
+    return nodes_[number].role != nullptr && nodes_[number].starts == starts;
+  };
+  const auto some_time = [this] { return chance_.between(100us, chance_.one_in(20) ? 500'000us : 10'000us); };
+  schedule_.in(some_time(), [this, number, lives, some_time, batch] {
+    if (!lives()) return;
+    const auto answer = std::make_shared<store::SpoolAnswer>(nodes_[number].spool->carry_out(*batch));
+    schedule_.in(some_time(), [this, number, lives, answer] {
+      if (!lives()) return;
+      nodes_[number].role->handle_spooled(std::move(*answer), schedule_.both());
+      drain(number);
+    });
+  });
 }
 
 void Network::arm(std::size_t number) {

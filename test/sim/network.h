@@ -15,6 +15,7 @@
 #include "chance.h"
 #include "gate/event.h"
 #include "schedule.h"
+#include "store/memory_spool_for_test.h"
 
 namespace sallyport::sim {
 
@@ -37,7 +38,8 @@ struct Node {
   bool is_edge = false;
   bool is_core = false;
 
-  gate::Role* role = nullptr;  // no process: null
+  store::MemorySpool* spool = nullptr;  // a core's disk
+  gate::Role* role = nullptr;           // no process: null
   bool listening = false;
   bool deaf = false;  // its process does not read for a while
   ConnId last_accepted = 1;
@@ -146,6 +148,7 @@ class Network {
   // network.cc
   void drain(std::size_t node);
   void prepare(std::size_t node, gate::Prepare order);
+  void keep(std::size_t node, std::shared_ptr<const store::SpoolBatch> batch);
   void obey(std::size_t node, gate::Output output);
   void arm(std::size_t node);
   void fire(std::size_t node);

@@ -87,7 +87,8 @@ void World::post(Sort sort, const User& from, const std::string& from_jid, const
                                              .partner = partner,
                                              .sent = {},
                                              .forged = !owns,
-                                             .reliable = partner != "evil.example"});
+                                             .reliable = partner != "evil.example",
+                                             .guarded = sort == Sort::kMessage && is_guarded(server)});
   const Words w = words(sort, from_jid, body_bytes);
   const std::string shown_id = id.empty() ? fmt::format("s{}", number) : id;
   const std::string kind(xmpp::kind_name(w.kind));
@@ -99,6 +100,14 @@ void World::post(Sort sort, const User& from, const std::string& from_jid, const
   server.send(pair, {w.kind, from_address, to_address, shown_id, w.type, {}, std::move(xml)},
               schedule_.both());
   network_.touch(nodes_[from.server]);
+}
+
+// With stream management towards its node, which takes EXTERNAL, a server keeps a message until the node has
+// answered for it. A core knows its internal servers' certificates in half of the worlds.
+bool World::is_guarded(const Server& server) const {
+  const auto& config = server.config();
+  const bool by_certificate = !config.next_hop || options_.seed % 2 == 0;
+  return config.acknowledges && config.use_external && !config.multiplexes && by_certificate;
 }
 
 // The hostile server speaks for others, on streams of its own making.

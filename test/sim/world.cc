@@ -28,6 +28,9 @@ World::World(Options options)
       chance_(options_.seed),
       ledger_(schedule_, options_.restarts ? Promise::kAtLeastOnce : Promise::kExactlyOnce, kAlias, kNode),
       network_(schedule_, chance_, *this) {
+  is_durable_ = chance_.one_in(2);
+  lifetime_ = chance_.one_in(4) ? 20s : 24h;
+  ledger_.keep_order_of_messages_alone(is_durable_);
   build();
 }
 
@@ -70,6 +73,7 @@ void World::build() {
   Node core_node{.name = "core", .addresses = {at(kCore)}, .trusts = {"corp"}, .is_core = true};
   // Minted for whatever domain is asked for.
   core_node.certificate = [](const std::string& domain) { return Certificate{{domain}, "minted"}; };
+  core_node.spool = &disk_;
   core_node_ = network_.add(std::move(core_node));
   edge_node_ = network_.add(
       {.name = "edge", .addresses = {at(kEdge), at(kEdge, 7400)}, .trusts = {"public"}, .is_edge = true});
@@ -111,6 +115,7 @@ void World::build() {
 config::PolicyUpdate World::policy() const {
   config::PolicyUpdate update;
   auto& rules = update.policy.rules;
+  if (is_durable_) rules.delivery = policy::Delivery::kDurable;
   rules.local = {{name("example.com")}, {name("beta.example")}, {name(kAlias), true}};
   if (is_open()) {
     // No row names the others: the edge asks the core about each pair.
@@ -160,11 +165,16 @@ gate::CoreSetup World::core_setup() const {
   config::CoreConfig config{.name = name("core.corp.example")};
   config.edges.push_back({.name = name("vcse.example.com"), .address = host("203.0.113.1:7400"), .pins = {}});
   config.internal_names = {pattern("corp.example"), pattern("*.corp.example")};
+  config.delivery.lifetime = lifetime_;
   // Half of the worlds know their internal servers by certificate, half by their address.
   if (options_.seed % 2 == 0) config.server_ca = "servers-ca.crt";
   auto prepared = config::PreparedPolicy::make(config, policy());
-  return {std::move(config), std::move(prepared), "the secret that never leaves the core", "1",
-          fmt::format("core-{}", instances_)};
+  return {.config = std::move(config),
+          .policy = std::move(prepared),
+          .dialback_secret = "the secret that never leaves the core",
+          .version = "1",
+          .instance = fmt::format("core-{}", instances_),
+          .spool = disk_.contents()};
 }
 
 gate::EdgeSetup World::edge_setup() const {
@@ -200,6 +210,7 @@ Summary World::run() {
   start_core();
   plan_faults();
   if (options_.restarts) plan_restarts();
+  if (is_durable_) plan_full_disk();
   if (!options_.broken.empty()) schedule_.in(3s, [this] { canary(); });
   schedule_.in(chance_.between(0us, 2'000'000us), [this] { talk(); });
   const Time end = schedule_.now() + 45s;
@@ -214,6 +225,7 @@ Summary World::run() {
     check_bounds();
   }
   ledger_.close();
+  check_disk();
   check_resumed();
   check_uncertain();
   return {ledger_.size(), ledger_.delivered(), ledger_.answered(), ledger_.missing(), schedule_.steps()};

@@ -78,6 +78,7 @@ class World : private Watch, private Users, private LogSink {
   void post(Sort sort, const User& from, const std::string& from_jid, const std::string& to_jid,
             const std::string& id, std::size_t body_bytes);
   void attack();
+  bool is_guarded(const Server& server) const;
   void arrived(const ServerConfig& at, const Pair& pair, const Stanza& stanza) override;
   void failed(const ServerConfig& at, const Stanza& stanza, const Error& error) override;
   void deliver(const ServerConfig& at, const Stanza& stanza);
@@ -87,12 +88,14 @@ class World : private Watch, private Users, private LogSink {
   void plan_policy();
   void plan_silence();
   void plan_restarts();
+  void plan_full_disk();
   void restart(bool core);
   void probe();
   void change_policy();
   void check_bounds();
   void check_uncertain();
   void check_resumed();
+  void check_disk() const;
   void canary();
   void stall();
   void wrote(const Node& from, const Node& to, std::uint64_t flow, std::string_view bytes) override;
@@ -111,6 +114,9 @@ class World : private Watch, private Users, private LogSink {
   Network network_;
   std::vector<std::unique_ptr<Server>> servers_;
   std::vector<std::size_t> nodes_;  // of servers_
+  store::MemorySpool disk_;         // the core's
+  bool is_durable_ = false;         // policy: messages are on disk before they are acknowledged
+  std::chrono::seconds lifetime_{};
   std::unique_ptr<gate::Core> core_;
   std::unique_ptr<gate::Edge> edge_;
   std::size_t core_node_ = 0;
