@@ -164,11 +164,14 @@ class Abuse {
     s.from = inward ? std::string_view(remote_address_) : "alice@example.com";
     s.to = inward ? "alice@example.com" : std::string_view(remote_address_);
     s.xml = xml_;
+    s.attempt = static_cast<std::uint8_t>(choices_.byte() % 3);
     return s;
   }
   frame::Frame plain() {
     const std::uint64_t number = choices_.number();
-    switch (choices_.byte() % 10) {
+    switch (choices_.byte() % 11) {
+      case 9:
+        return frame::Drain{};
       case 0:
         return frame::Ack{number};
       case 1:

@@ -35,8 +35,8 @@ bool is_permanent(Code code) {
     case Code::kDeliveryPurged:
       return true;
     default:
-      return std::ranges::any_of(kAreas,
-                                 [&](std::string_view area) { return code_row(code).name.starts_with(area); });
+      return std::ranges::any_of(
+          kAreas, [&](std::string_view area) { return code_row(code).name.starts_with(area); });
   }
 }
 

@@ -1,5 +1,5 @@
-// Every bound in the program, each with its reason (those of delivery: base/delivery_limits.h). Everything that a peer can make grow has one; each is
-// tested at the bound and one past it.
+// Every bound in the program, each with its reason (those of delivery: base/delivery_limits.h). Everything
+// that a peer can make grow has one; each is tested at the bound and one past it.
 #pragma once
 
 #include <chrono>

@@ -263,8 +263,8 @@ Exit run_core(const Invocation& invocation) {
   if (!spool) return node.fail(spool.error());
   node.make_shards(config.shards);
   auto policy = config::PreparedPolicy::make(config, std::move(files.policy.update));
-  Result<CoreShards> shards =
-      make_shards(node, {files, policy, persistent->dialback_secret, **spool}, std::move(persistent->minters));
+  Result<CoreShards> shards = make_shards(node, {files, policy, persistent->dialback_secret, **spool},
+                                          std::move(persistent->minters));
   wipe(persistent->dialback_secret);
   if (!shards) return node.fail(shards.error());
   const auto use = [&](const std::shared_ptr<const config::PreparedPolicy>& fresh) {

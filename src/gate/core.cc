@@ -17,7 +17,9 @@ Core::~Core() = default;
 Core::Impl::Impl(CoreSetup setup_in, Random& random, LogSink& log_in, Now now)
     : setup(std::move(setup_in)),
       log(log_in),
-      policy{std::make_unique<PolicyInForce>(std::move(setup.policy)), CorePolicyView(setup.config)},
+      // No internal server can have the core make a key that a remote server would accept.
+      policy{std::make_unique<PolicyInForce>(std::move(setup.policy)), CorePolicyView(setup.config),
+             to_hex(hmac_sha256(setup.dialback_secret, "inside"))},
       endpoint({"inside", policy.view, ids, random, log_in, setup.config.limits}),
       links{LinkSet(setup.config.edges.size(), outputs), random},
       outward{Outboxes({.total = setup.config.limits.waiting_bytes,
@@ -30,8 +32,6 @@ Core::Impl::Impl(CoreSetup setup_in, Random& random, LogSink& log_in, Now now)
                             .log = log_in,
                             .shard = setup.shard}),
               setup.spool.has_value()},
-      // No internal server can have the core make a key that a remote server would accept.
-      internal_secret(to_hex(hmac_sha256(setup.dialback_secret, "inside"))),
       report{.since = now.civil} {
   policy.view.use(policy.in_force.get());
   if (setup.spool) durable.queue.restore(*std::exchange(setup.spool, std::nullopt), now);

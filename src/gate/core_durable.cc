@@ -1,5 +1,5 @@
-// Messages that the spool keeps, where policy says `delivery = "durable"`: the durable queue decides when each
-// is sent, and this part sends it as a stanza that is not kept is sent.
+// Messages that the spool keeps, where policy says `delivery = "durable"`: the durable queue decides when
+// each is sent, and this part sends it as a stanza that is not kept is sent.
 #include "gate/core_impl.h"
 #include "gate/reply.h"
 
@@ -86,7 +86,8 @@ void Core::Impl::on(DurableQueue::Accepted&& accepted, Now now) {
 
 void Core::Impl::on(DurableQueue::Bounced&& bounced, Now now) {
   const auto& [flow, stanza, error] = bounced;
-  if (flow.direction == policy::Direction::kOut) return answer_internal(stanza, error, setup.config.name.ascii(), now);
+  if (flow.direction == policy::Direction::kOut)
+    return answer_internal(stanza, error, setup.config.name.ascii(), now);
   refuse_inward(flow.pair, stanza, error, setup.config.name.ascii(), now);
 }
 

@@ -19,6 +19,7 @@
 #include "gate/core.h"
 #include "gate/core_for_test.h"
 #include "gate/role_fixture.h"
+#include "store/memory_spool_for_test.h"
 
 namespace sallyport::gate {
 
@@ -32,8 +33,9 @@ class CoreFixture : public testing::Test {
     sockets_ = {};
     internal_.forget_streams();
     servers_.forget_streams();
-    core_ = std::make_unique<Core>(CoreSetup{config_, prepared(rows, federation), "secret", "1", "core"},
-                                   random_, log_, now_);
+    CoreSetup setup{config_, prepared(rows, federation), "secret", "1", "core"};
+    if (storage_.disk) setup.spool = storage_.disk->contents();
+    core_ = std::make_unique<Core>(std::move(setup), random_, log_, now_);
     exchange();
   }
   void applies(const std::string& rows, const std::string& federation = {}) {
@@ -130,7 +132,12 @@ class CoreFixture : public testing::Test {
   Sockets sockets_;
   InitiatingServers internal_{[this]() -> Role& { return *core_; }, now_, sockets_, [this] { carry(); }};
   ReceivingServers servers_{random_, ReceivingServers::Dials::kAccepted};
-  std::vector<std::shared_ptr<const void>> discarded_;
+  // The core's spool, where it has one. While the disk is slow, the batch given last is not answered.
+  struct Storage {
+    std::optional<store::MemorySpool> disk{};
+    bool is_slow = false;
+    std::vector<std::shared_ptr<const void>> discarded{};
+  } storage_;
 
  private:
   std::shared_ptr<const config::PreparedPolicy> prepared(const std::string& rows,
@@ -174,7 +181,9 @@ servers = ["10.0.0.20:5269"]
     } else if (const auto* tls = std::get_if<BeginTls>(&output)) {
       if (!tls->accepting) servers_.handle_tls(*core_, *tls, now_);
     } else if (auto* discard = std::get_if<Discard>(&output)) {
-      discarded_.push_back(std::move(discard->value));
+      storage_.discarded.push_back(std::move(discard->value));
+    } else if (const auto* work = std::get_if<SpoolWork>(&output)) {
+      if (!storage_.is_slow) core_->handle_spooled(storage_.disk->carry_out(*work->batch), now_);
     } else if (const auto* closed = std::get_if<Disconnect>(&output)) {
       sockets_.ended.insert(closed->conn);
       if (edge_ && edge_->conn == closed->conn) edge_->closed(now_);

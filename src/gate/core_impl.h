@@ -199,6 +199,7 @@ class Core::Impl {
   struct Policy {
     std::unique_ptr<PolicyInForce> in_force;
     CorePolicyView view;
+    std::string internal_secret;  // for dialback keys on the internal side
     // Another number for each period of each policy; kept by up_to_date. A new policy's period is not known
     // yet: empty.
     std::uint64_t verdicts = 0;
@@ -250,7 +251,6 @@ class Core::Impl {
   OutwardPairs outward;
   InwardStanzas inward;
   Durable durable;
-  std::string internal_secret;  // for dialback keys on the internal side
   bool draining = false;
   Report report;
 };

@@ -148,7 +148,7 @@ void Core::Impl::give_up(std::size_t edge, Now now) {
 }
 
 std::string Core::Impl::internal_key(const Pair& pair, const std::string& stream_id) const {
-  return s2s::dialback_key(internal_secret, pair, stream_id);
+  return s2s::dialback_key(policy.internal_secret, pair, stream_id);
 }
 
 void Core::Impl::on(std::size_t edge, link::Asked&& asked, Now now) {

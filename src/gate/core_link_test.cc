@@ -29,8 +29,8 @@ TEST_F(CoreLinkTest, an_edge_that_is_not_there_is_logged_once_and_not_at_each_tr
 TEST_F(CoreLinkTest, a_policy_counts_at_once_and_the_one_before_is_left_to_the_driver_to_free) {
   applies("");
   EXPECT_NE(core_->control(R"({"ask":"policy show"})", now_).find(R"("generation":2)"), std::string::npos);
-  ASSERT_EQ(discarded_.size(), 1u);
-  EXPECT_EQ(discarded_[0].use_count(), 1);
+  ASSERT_EQ(storage_.discarded.size(), 1u);
+  EXPECT_EQ(storage_.discarded[0].use_count(), 1);
 }
 
 TEST_F(CoreLinkTest, causes_that_alternate_are_each_logged_once) {

@@ -115,7 +115,8 @@ void Core::Impl::send(const Pair& pair, PairState& out, Queued queued, Now now) 
   ++out.unsettled;
   ++outward.unsettled;
   const Ticket ticket = queued.ticket == 0 ? out.ticket : queued.ticket;
-  links.ends.at(*out.edge).session().send(pair, std::move(queued.stanza), ticket, now.mono, {}, queued.attempt);
+  links.ends.at(*out.edge).session().send(pair, std::move(queued.stanza), ticket, now.mono, {},
+                                          queued.attempt);
 }
 
 void Core::Impl::pump(const Pair& pair, PairState& out, Now now) {

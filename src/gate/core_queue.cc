@@ -79,7 +79,8 @@ std::string Core::Impl::queue_order(const ControlQuestion& question, Now now) {
     if (!domain) return refusal(domain.error());
     remote = *std::move(domain);
   }
-  if (question.ask == "queue retry") return json::serialize(json::object{{"flows", durable.queue.retry(remote)}});
+  if (question.ask == "queue retry")
+    return json::serialize(json::object{{"flows", durable.queue.retry(remote)}});
   const auto cutoff = now.civil - std::chrono::seconds(question.older_than) + std::chrono::seconds(1);
   const std::uint64_t messages = durable.queue.purge(remote, cutoff);
   log.log({LogLevel::kWarning,

@@ -46,14 +46,15 @@ void DurableQueue::restore(const store::SpoolContents& contents, Now now) {
     FlowState& flow = add_flow(held.flow);
     for (const auto& minute : held.minutes) {
       flow.minutes.push_back(minute);
-      flow.waiting += minute.count;
+      flow.waiting.count += minute.count;
       const std::uint64_t bytes = minute.bytes + minute.count * limits::kStanzaOverheadBytes;
       totals_.count += minute.count;
       totals_.bytes += bytes;
       flow.of_peer->bytes += bytes;
     }
-    flow.next = held.first;
-    flow.retry_at = now.mono + Duration(setup_.random.below(Duration(limits::kQueueRetryMin).count()));
+    flow.waiting.next = held.first;
+    flow.attempts.retry_at =
+        now.mono + Duration(setup_.random.below(Duration(limits::kQueueRetryMin).count()));
     arm(flow, now);
   }
 }
@@ -88,8 +89,8 @@ void DurableQueue::forget(FlowState& flow) {
 }
 
 bool DurableQueue::has_window(const FlowState& flow, std::size_t size) {
-  return flow.on_way == 0 || (flow.on_way < limits::kFlowWindowMessages &&
-                              flow.on_way_bytes + size <= limits::kFlowWindowBytes);
+  return flow.on_way.count == 0 || (flow.on_way.count < limits::kFlowWindowMessages &&
+                                    flow.on_way.bytes + size <= limits::kFlowWindowBytes);
 }
 
 void DurableQueue::count(FlowState& flow, UnixTime accepted, std::size_t size) {
@@ -130,7 +131,7 @@ Result<void> DurableQueue::accept(const store::Flow& to, xmpp::Stanza& stanza, T
   Live& live = live_.get(number, Live{&flow, size, now.civil, receipt}).second;
   writer_.add({number, flow.number, now.civil, std::string(stanza.xml())});
   count(flow, now.civil, size);
-  if (flow.waiting == 0 && flow.is_open() && has_window(flow, size)) {
+  if (flow.waiting.count == 0 && flow.is_open() && has_window(flow, size)) {
     send(flow, number, live, std::move(stanza), true);
   } else {
     wait(flow, number);
@@ -141,17 +142,18 @@ Result<void> DurableQueue::accept(const store::Flow& to, xmpp::Stanza& stanza, T
 
 void DurableQueue::send(FlowState& flow, std::uint64_t number, Live& live, xmpp::Stanza stanza, bool is_new) {
   live.on_way = true;
-  ++flow.on_way;
-  flow.on_way_bytes += live.size;
-  events_.emplace_back(Send{flow.flow, number, flow.attempt, is_new, std::move(stanza)});
+  ++flow.on_way.count;
+  flow.on_way.bytes += live.size;
+  events_.emplace_back(Send{flow.flow, number, flow.attempts.current, is_new, std::move(stanza)});
 }
 
 void DurableQueue::wait(FlowState& flow, std::uint64_t number) {
-  flow.next = flow.waiting++ == 0 ? number : std::min(flow.next, number);
+  flow.waiting.next = flow.waiting.count++ == 0 ? number : std::min(flow.waiting.next, number);
 }
 
 void DurableQueue::tell_accepted(Live& live) {
-  if (live.receipt != 0) events_.emplace_back(Accepted{live.flow->flow.direction, std::exchange(live.receipt, 0)});
+  if (live.receipt != 0)
+    events_.emplace_back(Accepted{live.flow->flow.direction, std::exchange(live.receipt, 0)});
 }
 
 void DurableQueue::bounce(FlowState& flow, xmpp::Stanza stanza, Error error) {
@@ -167,8 +169,8 @@ void DurableQueue::bounce_xml(FlowState& flow, const std::string& xml, Error err
 
 const Error* DurableQueue::refused_with(std::uint64_t message) {
   const auto* live = live_.find(message);
-  if (live == nullptr || !live->second.flow->refusing) return nullptr;
-  return &*live->second.flow->last_error;
+  if (live == nullptr || !live->second.flow->attempts.refusing) return nullptr;
+  return &*live->second.flow->attempts.last_error;
 }
 
 bool DurableQueue::handle_settled(std::uint64_t message, const std::optional<Error>& refused, Now now) {
@@ -177,21 +179,21 @@ bool DurableQueue::handle_settled(std::uint64_t message, const std::optional<Err
   Live& live = found->second;
   FlowState& flow = *live.flow;
   live.on_way = false;
-  --flow.on_way;
-  flow.on_way_bytes -= live.size;
+  --flow.on_way.count;
+  flow.on_way.bytes -= live.size;
   const bool leaves = !refused || is_permanent(refused->code) || live.disk == Live::Disk::kFailed;
   if (leaves) {
-    if (!refused) flow.backoff = {};
-    if (!refused && !flow.refusing) flow.last_error.reset();
+    if (!refused) flow.attempts.backoff = {};
+    if (!refused && !flow.attempts.refusing) flow.attempts.last_error.reset();
     tell_accepted(live);
     leave(flow, message, live.size, live.accepted);
   } else {
-    flow.refusing = true;
-    flow.last_error = refused;
+    flow.attempts.refusing = true;
+    flow.attempts.last_error = refused;
     wait(flow, message);
     if (live.disk == Live::Disk::kStored) live_.erase(message);
   }
-  if (flow.refusing && flow.on_way == 0) end_attempt(flow, now);
+  if (flow.attempts.refusing && flow.on_way.count == 0) end_attempt(flow, now);
   feed(flow);
   arm(flow, now);
   return leaves;
@@ -200,34 +202,36 @@ bool DurableQueue::handle_settled(std::uint64_t message, const std::optional<Err
 // --- attempts
 
 void DurableQueue::end_attempt(FlowState& flow, Now now) {
-  flow.refusing = false;
-  flow.attempt = static_cast<Attempt>(3 - flow.attempt);
-  flow.backoff = flow.backoff.count() == 0 ? Duration(limits::kQueueRetryMin)
-                                           : std::min<Duration>(2 * flow.backoff, limits::kQueueRetryMax);
-  const auto jitter = setup_.random.below(static_cast<std::uint64_t>(flow.backoff.count()) / 4 + 1);
-  flow.retry_at = now.mono + flow.backoff + Duration(jitter);
+  flow.attempts.refusing = false;
+  flow.attempts.current = static_cast<Attempt>(3 - flow.attempts.current);
+  flow.attempts.backoff = flow.attempts.backoff.count() == 0
+                              ? Duration(limits::kQueueRetryMin)
+                              : std::min<Duration>(2 * flow.attempts.backoff, limits::kQueueRetryMax);
+  const auto jitter = setup_.random.below(static_cast<std::uint64_t>(flow.attempts.backoff.count()) / 4 + 1);
+  flow.attempts.retry_at = now.mono + flow.attempts.backoff + Duration(jitter);
 }
 
 bool DurableQueue::try_again(FlowState& flow) {
-  if (!flow.retry_at) return false;
-  flow.retry_at.reset();
+  if (!flow.attempts.retry_at) return false;
+  flow.attempts.retry_at.reset();
   feed(flow);
   return true;
 }
 
 // Reads the next messages that wait, when about half of the window is free.
 void DurableQueue::feed(FlowState& flow) {
-  if (flow.waiting == 0 || !flow.is_open() || flow.reading) return;
-  if (2 * flow.on_way > limits::kFlowWindowMessages || 2 * flow.on_way_bytes > limits::kFlowWindowBytes) return;
-  flow.reading = true;
-  writer_.read({flow.number, flow.next, limits::kFlowWindowMessages - flow.on_way,
-                limits::kFlowWindowBytes - flow.on_way_bytes});
+  if (flow.waiting.count == 0 || !flow.is_open() || flow.waiting.reading) return;
+  if (2 * flow.on_way.count > limits::kFlowWindowMessages || 2 * flow.on_way.bytes > limits::kFlowWindowBytes)
+    return;
+  flow.waiting.reading = true;
+  writer_.read({flow.number, flow.waiting.next, limits::kFlowWindowMessages - flow.on_way.count,
+                limits::kFlowWindowBytes - flow.on_way.bytes});
 }
 
 void DurableQueue::read(FlowState& flow) {
-  if (flow.waiting == 0 || flow.reading) return;
-  flow.reading = true;
-  writer_.read({flow.number, flow.next, limits::kFlowWindowMessages, limits::kFlowWindowBytes});
+  if (flow.waiting.count == 0 || flow.waiting.reading) return;
+  flow.waiting.reading = true;
+  writer_.read({flow.number, flow.waiting.next, limits::kFlowWindowMessages, limits::kFlowWindowBytes});
 }
 
 void DurableQueue::wake(policy::Direction direction, const xmpp::Domain& remote) {
@@ -307,7 +311,7 @@ void DurableQueue::handle_failed(const store::SpoolBatch& batch, const Error& er
     live.disk = Live::Disk::kFailed;
     if (live.on_way) continue;
     FlowState& flow = *live.flow;
-    --flow.waiting;
+    --flow.waiting.count;
     bounce_xml(flow, message.xml, error);
     tell_accepted(live);
     leave(flow, message.number, live.size, live.accepted);
@@ -323,36 +327,36 @@ void DurableQueue::handle_rows(store::SpoolRows rows, Now now) {
   auto* found = by_number_.find(rows.read.flow);
   if (found == nullptr) return;
   FlowState& flow = *found->second;
-  flow.reading = false;
+  flow.waiting.reading = false;
   if (failing_) {
-    if (!flow.retry_at) flow.retry_at = now.mono + limits::kSpoolRetry;
+    if (!flow.attempts.retry_at) flow.attempts.retry_at = now.mono + limits::kSpoolRetry;
     return arm(flow, now);
   }
-  bool took_all = flow.waiting > 0 && rows.read.from == flow.next;
+  bool took_all = flow.waiting.count > 0 && rows.read.from == flow.waiting.next;
   if (took_all && rows.messages.empty()) {
     setup_.log.log({LogLevel::kError,
                     "spool.unreadable",
                     {{"local", flow.flow.pair.local.ascii()},
                      {"remote", flow.flow.pair.remote.ascii()},
-                     {"messages", std::to_string(flow.waiting)}}});
+                     {"messages", std::to_string(flow.waiting.count)}}});
     lose_waiting(flow);
   }
   // Where a refused message came back meanwhile, what was read is behind it.
   for (auto& row : rows.messages) took_all = took_all && take_row(flow, std::move(row), now);
-  if (took_all && flow.waiting > 0 && is_over(flow, flow.minutes.front().minute, now)) read(flow);
+  if (took_all && flow.waiting.count > 0 && is_over(flow, flow.minutes.front().minute, now)) read(flow);
   feed(flow);
   arm(flow, now);
 }
 
 // False where it and those behind it have to wait on.
 bool DurableQueue::take_row(FlowState& flow, store::StoredMessage row, Now now) {
-  if (flow.waiting == 0 || live_.find(row.number) != nullptr) return false;
+  if (flow.waiting.count == 0 || live_.find(row.number) != nullptr) return false;
   const std::size_t size = cost(row.xml.size());
   if (is_over(flow, row.accepted, now)) {
     const bool is_purged = row.accepted < flow.purged_before;
     Error error{is_purged ? Code::kDeliveryPurged : Code::kDeliveryExpired, {}};
-    if (!is_purged && flow.last_error)
-      error.text = fmt::format("{}", code_row(flow.last_error->code).name);
+    if (!is_purged && flow.attempts.last_error)
+      error.text = fmt::format("{}", code_row(flow.attempts.last_error->code).name);
     bounce_xml(flow, row.xml, std::move(error));
     leave(flow, row.number, size, row.accepted);
   } else {
@@ -368,15 +372,15 @@ bool DurableQueue::take_row(FlowState& flow, store::StoredMessage row, Now now) 
       leave(flow, row.number, size, row.accepted);
     }
   }
-  --flow.waiting;
-  flow.next = row.number + 1;
+  --flow.waiting.count;
+  flow.waiting.next = row.number + 1;
   return true;
 }
 
 // The spool does not have what it was given: somebody else changed it.
 void DurableQueue::lose_waiting(FlowState& flow) {
-  flow.waiting = 0;
-  if (flow.on_way > 0) return;
+  flow.waiting.count = 0;
+  if (flow.on_way.count > 0) return;
   for (const auto& minute : flow.minutes) {
     const std::uint64_t bytes = minute.bytes + minute.count * limits::kStanzaOverheadBytes;
     totals_.count -= minute.count;
@@ -393,9 +397,9 @@ bool DurableQueue::presses() const { return writer_.pending_bytes() > limits::kS
 // A flow without messages is forgotten; another one is looked at when its next attempt is due, or when its
 // oldest message expires.
 void DurableQueue::arm(FlowState& flow, Now now) {
-  if (flow.minutes.empty() && !flow.reading) return forget(flow);
-  std::optional<Time> due = flow.retry_at;
-  if (flow.waiting > 0 && !flow.reading && flow.on_way == 0) {
+  if (flow.minutes.empty() && !flow.waiting.reading) return forget(flow);
+  std::optional<Time> due = flow.attempts.retry_at;
+  if (flow.waiting.count > 0 && !flow.waiting.reading && flow.on_way.count == 0) {
     const auto expires = flow.minutes.front().minute + setup_.lifetime + std::chrono::minutes(1);
     const Time at = now.mono + std::max<Duration>(expires - now.civil, std::chrono::seconds(1));
     due = due ? std::min(*due, at) : at;
@@ -411,7 +415,7 @@ void DurableQueue::handle_timeout(Now now) {
     FlowState& flow = *by_number_.find(timers_.begin()->second)->second;
     timers_.erase(timers_.begin());
     flow.armed.reset();
-    if (flow.retry_at && *flow.retry_at <= now.mono) {
+    if (flow.attempts.retry_at && *flow.attempts.retry_at <= now.mono) {
       try_again(flow);
     } else {
       read(flow);
@@ -435,7 +439,8 @@ std::vector<DurableQueue::View> DurableQueue::flows() const {
   std::vector<View> views;
   for (const Flows& flows : flows_) {
     for (const auto& [pair, flow] : flows)
-      views.push_back({flow.flow, flow.minutes, flow.on_way, flow.retry_at, flow.last_error});
+      views.push_back(
+          {flow.flow, flow.minutes, flow.on_way.count, flow.attempts.retry_at, flow.attempts.last_error});
   }
   return views;
 }

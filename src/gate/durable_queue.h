@@ -1,6 +1,6 @@
 // Messages that wait for delivery and survive the process ([delivery], docs/delivery.md). A message is
-// accepted once it is on disk, or once it was delivered before that; from then on its sender's server need not
-// keep it. It stays in the spool until it is delivered or answered.
+// accepted once it is on disk, or once it was delivered before that; from then on its sender's server need
+// not keep it. It stays in the spool until it is delivered or answered.
 //
 // The messages of a flow leave in the order in which they came. They are sent in attempts: once one of an
 // attempt is refused because it cannot be delivered now, whoever carries them refuses all later ones of the
@@ -80,10 +80,11 @@ class DurableQueue {
   // To be called first: what an earlier process left is tried again soon.
   void restore(const store::SpoolContents& contents, Now now);
 
-  // Takes the message; Accepted follows if `receipt` is not 0. Errors: kSpoolFull; then `stanza` is untouched.
+  // Takes the message; Accepted follows if `receipt` is not 0. Errors: kSpoolFull; then `stanza` is
+  // untouched.
   Result<void> accept(const store::Flow& flow, xmpp::Stanza& stanza, Ticket receipt, Now now);
-  // The outcome of a Send: delivered, or refused. Returns whether it has left the queue: then its sender is to
-  // be answered if it was refused.
+  // The outcome of a Send: delivered, or refused. Returns whether it has left the queue: then its sender is
+  // to be answered if it was refused.
   bool handle_settled(std::uint64_t message, const std::optional<Error>& refused, Now now);
   // Whether others of that attempt were refused, so that this one is to be refused with the same error.
   const Error* refused_with(std::uint64_t message);
@@ -135,20 +136,26 @@ class DurableQueue {
     std::uint64_t number;
     OfPeer* of_peer = nullptr;
     std::deque<store::SpoolMinute> minutes;  // of all its messages
-    std::size_t on_way = 0;                  // messages that were sent and are not settled
-    std::size_t on_way_bytes = 0;
-    std::uint64_t waiting = 0;  // messages that are not on their way
-    std::uint64_t next = 0;     // no waiting message has a lower number
-    Attempt attempt = 1;
-    bool refusing = false;  // a message of this attempt was refused
-    bool reading = false;
-    Duration backoff{};
-    std::optional<Time> retry_at;  // no attempt before that
-    std::optional<Time> armed;     // in `timers_`
+    struct OnWay {                           // messages that were sent and are not settled
+      std::size_t count = 0;
+      std::size_t bytes = 0;
+    } on_way{};
+    struct Waiting {  // messages that are not on their way
+      std::uint64_t count = 0;
+      std::uint64_t next = 0;  // none of them has a lower number
+      bool reading = false;
+    } waiting{};
+    struct Attempts {
+      Attempt current = 1;
+      bool refusing = false;  // a message of the current one was refused
+      Duration backoff{};
+      std::optional<Time> retry_at{};  // none before that
+      std::optional<Error> last_error{};
+    } attempts{};
     UnixTime purged_before{};
-    std::optional<Error> last_error;
+    std::optional<Time> armed{};  // in `timers_`
 
-    bool is_open() const { return !refusing && !retry_at; }
+    bool is_open() const { return !attempts.refusing && !attempts.retry_at; }
   };
   using Flows = xmpp::PairMap<FlowState>;
   struct Remotes {

@@ -23,9 +23,9 @@ const Error kDown{Code::kDialRefused, "nobody listens"};
 
 xmpp::Stanza message(const std::string& id, std::size_t body = 2, const std::string& more = {}) {
   xmpp::StanzaReader reader;
-  return *reader.read(
-      fmt::format("<message from='a@example.com' to='b@far.example' id='{}' type='chat'><body>{}</body>{}</message>",
-                  id, std::string(body, 'x'), more));
+  return *reader.read(fmt::format(
+      "<message from='a@example.com' to='b@far.example' id='{}' type='chat'><body>{}</body>{}</message>", id,
+      std::string(body, 'x'), more));
 }
 
 struct DurableQueueTest : ::testing::Test {
@@ -160,8 +160,8 @@ TEST_F(DurableQueueTest, what_is_refused_for_now_waits_and_is_sent_again_in_orde
 }
 
 TEST_F(DurableQueueTest, what_is_refused_for_good_is_its_senders_to_know) {
-  for (const Code code : {Code::kPolicyDenied, Code::kDnsNoName, Code::kStanzaTooLargeForPeer,
-                          Code::kDeliveryUncertain}) {
+  for (const Code code :
+       {Code::kPolicyDenied, Code::kDnsNoName, Code::kStanzaTooLargeForPeer, Code::kDeliveryUncertain}) {
     accepts("1");
     stores();
     EXPECT_TRUE(settles("1", Error{code, {}})) << code_row(code).name;
@@ -306,8 +306,8 @@ TEST_F(DurableQueueTest, on_a_full_disk_what_is_on_its_way_goes_on_and_what_wait
   settles("1", kDown);
   events();
   spool.fails = true;
-  accepts("2");                // waits behind 1
-  accepts("3", kElsewhere);    // on its way
+  accepts("2");              // waits behind 1
+  accepts("3", kElsewhere);  // on its way
   stores();
   EXPECT_EQ(events(), (Lines{"send 3", "bounced 2 spool.unwritable", "accepted 2"}));
   EXPECT_TRUE(queue->failing());

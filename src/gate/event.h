@@ -103,8 +103,8 @@ struct Prepare {
 struct UseCredentials {
   std::shared_ptr<const config::Credentials> credentials;
 };
-// Core only: keep the changes and answer the reads of the batch (store/spool.h), off the event loop. Answered by
-// handle_spooled; the next one comes after that.
+// Core only: keep the changes and answer the reads of the batch (store/spool.h), off the event loop. Answered
+// by handle_spooled; the next one comes after that.
 struct SpoolWork {
   std::shared_ptr<const store::SpoolBatch> batch;
 };
@@ -113,9 +113,8 @@ struct Discard {
   std::shared_ptr<const void> value;
 };
 
-using Output =
-    std::variant<Dial, DialLink, BeginTls, Flush, Hold, Disconnect, Listen, Prepare, UseCredentials, SpoolWork,
-                            Discard>;
+using Output = std::variant<Dial, DialLink, BeginTls, Flush, Hold, Disconnect, Listen, Prepare,
+                            UseCredentials, SpoolWork, Discard>;
 
 // --- inputs of a role
 

@@ -50,7 +50,9 @@ std::shared_ptr<const store::SpoolBatch> SpoolWriter::handle_answer(const store:
   auto batch = std::exchange(given_, nullptr);
   if (answer.stored) return batch;
   not_before_ = now + limits::kSpoolRetry;
-  const auto put_before = [](auto& next, const auto& old) { next.insert(next.begin(), old.begin(), old.end()); };
+  const auto put_before = [](auto& next, const auto& old) {
+    next.insert(next.begin(), old.begin(), old.end());
+  };
   put_before(next_.flows, batch->flows);
   put_before(next_.removed, batch->removed);
   put_before(next_.forgotten, batch->forgotten);

@@ -126,14 +126,14 @@ struct Close {
 struct Stanza {
   static constexpr Type kType = Type::kStanza;
   std::uint64_t channel = 0;
-  std::uint8_t kind = 0;     // as xmpp::StanzaKind
-  std::uint8_t attempt = 0;  // Attempt
+  std::uint8_t kind = 0;  // as xmpp::StanzaKind
   std::string_view from = {};
   std::string_view to = {};
   std::string_view id = {};
   std::string_view type = {};
   std::string_view lang = {};
   std::string_view xml = {};
+  std::uint8_t attempt = 0;  // 0, 1 or 2: docs/link-protocol.md "Attempts"
   bool operator==(const Stanza&) const = default;
 };
 struct Void {
@@ -195,8 +195,8 @@ struct PushDone {
   bool operator==(const PushDone&) const = default;
 };
 
-using Frame = std::variant<Hello, Welcome, Refuse, Ping, Pong, Ack, Drain, Open, Close, Stanza, Void, Settle, Window,
-                           Ask, Answer, Push, PushChunk, PushDone>;
+using Frame = std::variant<Hello, Welcome, Refuse, Ping, Pong, Ack, Drain, Open, Close, Stanza, Void, Settle,
+                           Window, Ask, Answer, Push, PushChunk, PushDone>;
 Type type_of(const Frame& frame);
 
 // A frame as cut out of the byte stream.

@@ -60,6 +60,8 @@ const std::vector<Row>& rows() {
       {"close", Close{128}},
       {"stanza", Stanza{1, 2, "a@b/c", "d", "id1", "get", "en", "<iq/>"}},
       {"empty stanza", Stanza{}},
+      {"message of an attempt", Stanza{1, 0, "a@b", "c@d", "i", "", "", "<message/>", 2}},
+      {"drain", Drain{}},
       {"void", Void{127}},
       {"settle", Settle{{{1, 5, {}}, {1, 1, {"dns.no-name", "no such name"}}, {9, 1, {}}}}},
       {"window", Window{1, 1 << 20}},

@@ -27,13 +27,13 @@ frame::Stanza frame_of(std::uint64_t channel, const xmpp::Stanza& stanza, Attemp
       stanza.lang().size() <= limits::kLinkStringBytesMax ? stanza.lang() : std::string_view();
   return {.channel = channel,
           .kind = static_cast<std::uint8_t>(stanza.kind()),
-          .attempt = attempt,
           .from = stanza.from_text(),
           .to = stanza.to_text(),
           .id = stanza.id(),
           .type = stanza.type(),
           .lang = lang,
-          .xml = stanza.xml()};
+          .xml = stanza.xml(),
+          .attempt = attempt};
 }
 
 // A parsed stanza always fits; one that an alias has made longer may not.

@@ -69,8 +69,8 @@ std::vector<Unsettled> Sender::abandon() {
     for (std::size_t i = 0; i < channel.slots.size(); ++i) {
       Slot& slot = channel.slots[i];
       if (!slot.stanza) continue;
-      abandoned.emplace_back(slot.order,
-                             Unsettled{pair, std::move(*slot.stanza), slot.ticket, slot.sent_ever, slot.attempt});
+      abandoned.emplace_back(
+          slot.order, Unsettled{pair, std::move(*slot.stanza), slot.ticket, slot.sent_ever, slot.attempt});
       abandon_slot(channel, i);
     }
   }

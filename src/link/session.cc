@@ -303,7 +303,8 @@ bool LinkSession::Impl::take_output(std::string& out, Time now) {
     control_.flush_push(now);
     if (ping_wanted_) frame::append(shared_.out, frame::Ping{++pings_});
     if (pong_wanted_) frame::append(shared_.out, frame::Pong{*pong_wanted_});
-    if (drain_wanted_ && shared_.version >= frame::kVersionAttempts) frame::append(shared_.out, frame::Drain{});
+    if (drain_wanted_ && shared_.version >= frame::kVersionAttempts)
+      frame::append(shared_.out, frame::Drain{});
     drain_wanted_ = false;
     ping_wanted_ = false;
     pong_wanted_.reset();

@@ -151,9 +151,8 @@ struct PushDone {
   std::uint64_t generation;
   Result<void> result;
 };
-using Event =
-    std::variant<Up, Down, Dead, Received, Settled, Writable, Asked, Answered, Pushed, PushDone, Forgotten,
-                 PeerDrains>;
+using Event = std::variant<Up, Down, Dead, Received, Settled, Writable, Asked, Answered, Pushed, PushDone,
+                           Forgotten, PeerDrains>;
 
 struct SessionConfig {
   NodeRole role;

@@ -1,5 +1,4 @@
-// One session against a peer that sends arbitrary frames: the table of docs/link-protocol.md, States, and
-// every limit at the bound and one past it.
+// One session against any frames: docs/link-protocol.md "States", and limits at the bound and one past it.
 #include <gtest/gtest.h>
 
 #include "base/bytes.h"
@@ -35,9 +34,9 @@ struct Abused {
   // Sends the peer's greeting.
   void greet() {
     if (role == NodeRole::kCore)
-      say(frame::Welcome{2, "e", "1", "edge-1", 1, false, 0});
+      say(frame::Welcome{frame::kVersionHighest, "e", "1", "edge-1", 1, false, 0});
     else
-      say(frame::Hello{1, 2, 0, "c", "1", "core-1", "", 0, 0});
+      say(frame::Hello{1, frame::kVersionHighest, 0, "c", "1", "core-1", "", 0, 0});
     ASSERT_TRUE(end.session.is_up());
     heard();
   }
@@ -93,6 +92,7 @@ TEST(LinkStates, what_each_frame_does_before_and_after_the_greeting) {
       {"PONG", frame::Pong{1}, bad, bad, bad, bad},
       {"ACK", frame::Ack{0}, bad, good, bad, good},
       {"ACK ahead", frame::Ack{1}, bad, bad, bad, bad},
+      {"DRAIN", frame::Drain{}, bad, good, bad, good},
       {"OPEN", open_frame(1), bad, good, bad, good},
       {"OPEN out of turn", open_frame(2), bad, bad, bad, bad},
       {"OPEN zero", open_frame(0), bad, bad, bad, bad},

@@ -18,8 +18,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-struct Attempt {
-  Attempt(const asio::any_io_executor& executor, const dns::SocketAddress& to, Clock::time_point until)
+struct RaceAttempt {
+  RaceAttempt(const asio::any_io_executor& executor, const dns::SocketAddress& to, Clock::time_point until)
       : socket(executor), peer(to), deadline(until) {}
   tcp::socket socket;
   dns::SocketAddress peer;
@@ -32,7 +32,7 @@ struct Attempt {
 struct Race {
   explicit Race(const asio::any_io_executor& executor) : wake(executor) {}
   asio::steady_timer wake;
-  std::vector<std::unique_ptr<Attempt>> attempts;
+  std::vector<std::unique_ptr<RaceAttempt>> attempts;
 
   std::size_t under_way() const {
     return static_cast<std::size_t>(
@@ -69,7 +69,7 @@ boost::system::error_code open_and_bind(tcp::socket& socket, const dns::SocketAd
 
 void begin(const std::shared_ptr<Race>& race, const dns::SocketAddress& to, const std::vector<dns::Ip>& bind,
            Clock::time_point deadline) {
-  race->attempts.push_back(std::make_unique<Attempt>(race->wake.get_executor(), to, deadline));
+  race->attempts.push_back(std::make_unique<RaceAttempt>(race->wake.get_executor(), to, deadline));
   auto* attempt = race->attempts.back().get();
   if (const auto error = open_and_bind(attempt->socket, to, bind)) {
     attempt->result = error;
@@ -90,7 +90,7 @@ void expire(Race& race, Clock::time_point now) {
   }
 }
 
-Attempt* winner(Race& race) {
+RaceAttempt* winner(Race& race) {
   for (auto& attempt : race.attempts) {
     if (attempt->result && !*attempt->result) return attempt.get();
   }

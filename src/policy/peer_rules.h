@@ -12,7 +12,8 @@ enum class Authenticate : std::uint8_t { kCertificate, kDialback };
 enum class Confirm : std::uint8_t { kAuto, kAck, kNone };
 // What becomes of messages of which nobody knows whether the peer has read them.
 enum class OnDoubt : std::uint8_t { kResend, kAnswer };
-// Where messages wait: in memory only, or on disk before their sender's server is told that they were accepted.
+// Where messages wait: in memory only, or on disk before their sender's server is told that they were
+// accepted.
 enum class Delivery : std::uint8_t { kMemory, kDurable };
 enum class TlsRule : std::uint8_t { kRequired, kOptional, kNone };
 

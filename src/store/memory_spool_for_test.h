@@ -31,7 +31,8 @@ class MemorySpool {
         if (message.flow != number) continue;
         if (held.first == 0) held.first = id;
         const UnixTime minute = std::chrono::floor<std::chrono::minutes>(message.accepted);
-        if (held.minutes.empty() || held.minutes.back().minute < minute) held.minutes.push_back({minute, 0, 0});
+        if (held.minutes.empty() || held.minutes.back().minute < minute)
+          held.minutes.push_back({minute, 0, 0});
         ++held.minutes.back().count;
         held.minutes.back().bytes += message.xml.size();
       }

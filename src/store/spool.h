@@ -1,7 +1,7 @@
 // What a spool keeps: messages that wait for delivery and survive the process. A durable queue
-// (gate/durable_queue.h) gives a spool one batch of changes after the other; the spool carries each out as one
-// transaction, and has it on disk when it answers. Values only: net/spool.h keeps them in SQLite, a simulation
-// in memory.
+// (gate/durable_queue.h) gives a spool one batch of changes after the other; the spool carries each out as
+// one transaction, and has it on disk when it answers. Values only: net/spool.h keeps them in SQLite, a
+// simulation in memory.
 //
 // The messages of one pair in one direction are a flow, and leave in the order of their numbers.
 #pragma once

@@ -150,7 +150,8 @@ void Network::prepare(std::size_t number, gate::Prepare order) {
   schedule_.in(300ms, done);
 }
 
-// A process that dies before the disk has written the batch has lost it; one that dies after that never learns.
+// A process that dies before the disk has written the batch has lost it; one that dies after that never
+// learns.
 void Network::keep(std::size_t number, std::shared_ptr<const store::SpoolBatch> batch) {
   const auto lives = [this, number, starts = nodes_[number].starts] {
     return nodes_[number].role != nullptr && nodes_[number].starts == starts;

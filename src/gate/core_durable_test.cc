@@ -1,0 +1,194 @@
+// A core that keeps messages in its spool: what is on disk, what is acknowledged, what is sent again, and
+// what a new process does with what the old one left.
+#include <boost/json.hpp>
+
+#include "gate/core_fixture.h"
+
+namespace sallyport::gate {
+namespace {
+
+const Error kDown{Code::kDialRefused, "nobody listens"};
+
+struct CoreDurable : CoreFixture {
+  CoreDurable() {
+    storage_.disk.emplace();
+    servers_.acknowledge = true;
+    begins();
+  }
+  void begins() {
+    starts("[[allow]]\ndomain = \"partner.example\"\n", "delivery = \"durable\"\n");
+    link_comes_up();
+  }
+  static std::string out(const std::string& id, const std::string& type = "chat",
+                         const std::string& more = {}) {
+    return fmt::format(
+        "<message from='alice@example.com' to='bob@partner.example' id='{}' "
+        "type='{}'><body>{}</body>{}</message>",
+        id, type, id, more);
+  }
+  static std::string in(const std::string& id) {
+    return fmt::format(
+        "<message from='bob@partner.example' to='alice@example.com' id='{}'><body>{}</body></message>", id,
+        id);
+  }
+  static Lines to_bob(const std::vector<std::string>& ids) {
+    Lines lines;
+    for (const auto& id : ids) lines.push_back("alice@example.com to bob@partner.example: " + id);
+    return lines;
+  }
+  boost::json::object asks(const std::string& question) {
+    auto answer = boost::json::parse(core_->control(question, now_)).as_object();
+    exchange();
+    return answer;
+  }
+  // While time passes, the edge stays connected.
+  void waits(Duration time) {
+    const Time until = now_.mono + time;
+    while (now_.mono < until) passes(std::min<Duration>(1s, until - now_.mono));
+  }
+};
+
+TEST_F(CoreDurable, a_message_goes_on_at_once_and_is_on_disk_until_it_is_delivered) {
+  internal_sends(out("1"));
+  EXPECT_EQ(edge_receives(), to_bob({"1"}));
+  EXPECT_EQ(storage_.disk->messages(), 1u);
+  edge_settles(std::nullopt);
+  EXPECT_EQ(storage_.disk->messages(), 0u);
+}
+
+TEST_F(CoreDurable, other_stanzas_are_not_kept) {
+  for (const std::string& xml :
+       {out("1", "chat", "<no-store xmlns='urn:xmpp:hints'/>"), out("2", "groupchat"),
+        std::string("<presence from='alice@example.com' to='bob@partner.example' type='subscribe'/>"),
+        std::string(
+            "<iq from='alice@example.com' to='bob@partner.example' id='3' type='get'><q xmlns='x'/></iq>")}) {
+    internal_sends(xml);
+    EXPECT_EQ(edge_receives().size(), 1u) << xml;
+    EXPECT_EQ(storage_.disk->messages(), 0u) << xml;
+    edge_settles(std::nullopt);
+  }
+}
+
+TEST_F(CoreDurable, what_the_edge_cannot_deliver_now_is_sent_again_in_order_and_nobody_is_told) {
+  for (const char* id : {"1", "2"}) internal_sends(out(id));
+  edge_settles(kDown);
+  edge_settles(kDown);
+  internal_sends(out("3"));
+  EXPECT_EQ(edge_receives(), to_bob({"1", "2"}));
+  EXPECT_EQ(storage_.disk->messages(), 3u);
+  waits(2 * limits::kQueueRetryMin);
+  EXPECT_EQ(edge_receives(), to_bob({"1", "2", "3"}));
+  for (int i = 0; i < 3; ++i) edge_settles(std::nullopt);
+  EXPECT_EQ(storage_.disk->messages(), 0u);
+  EXPECT_EQ(internal_receives(), Lines{});
+}
+
+TEST_F(CoreDurable, what_is_refused_for_good_is_answered) {
+  internal_sends(out("1"));
+  edge_settles(Error{Code::kDnsNoName, {}});
+  EXPECT_EQ(storage_.disk->messages(), 0u);
+  EXPECT_EQ(internal_receives().size(), 1u);
+}
+
+TEST_F(CoreDurable, a_stanza_from_the_peer_wakes_what_waits_for_it) {
+  internal_sends(out("1"));
+  edge_settles(kDown);
+  edge_receives();
+  edge_sends(in("9"));
+  EXPECT_EQ(edge_receives(), to_bob({"1"}));
+}
+
+TEST_F(CoreDurable, a_new_process_sends_what_the_old_one_left) {
+  for (const char* id : {"1", "2"}) internal_sends(out(id));
+  edge_settles(std::nullopt);
+  begins();
+  waits(2 * limits::kQueueRetryMin);
+  EXPECT_EQ(edge_receives(), to_bob({"2"}));
+  edge_settles(std::nullopt);
+  EXPECT_EQ(storage_.disk->messages(), 0u);
+}
+
+TEST_F(CoreDurable, a_new_policy_decides_about_what_waits) {
+  internal_sends(out("1"));
+  edge_settles(kDown);
+  edge_receives();
+  applies("", "delivery = \"durable\"\n");
+  waits(2 * limits::kQueueRetryMin);
+  EXPECT_EQ(edge_receives(), Lines{});
+  EXPECT_EQ(storage_.disk->messages(), 0u);
+  const Lines told = internal_receives();
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_NE(told[0].find("not-allowed"), std::string::npos) << told[0];
+}
+
+TEST_F(CoreDurable, without_a_link_it_waits_on_disk_and_goes_out_when_one_comes_up) {
+  edge_->loses_link(*core_, now_);
+  exchange();
+  internal_sends(out("1"));
+  EXPECT_EQ(storage_.disk->messages(), 1u);
+  link_comes_up();
+  exchange();
+  EXPECT_EQ(edge_receives(), to_bob({"1"}));
+}
+
+TEST_F(CoreDurable, a_message_from_outside_is_settled_when_it_is_on_disk) {
+  servers_.answer = ReceivingServers::Dials::kRefused;
+  edge_sends(in("1"));
+  EXPECT_EQ(outcomes(), Lines{"1 delivered"});
+  EXPECT_EQ(storage_.disk->messages(), 1u);
+  servers_.answer = ReceivingServers::Dials::kAccepted;
+  waits(10 * limits::kQueueRetryMin);
+  EXPECT_EQ(internal_receives().size(), 1u);
+  EXPECT_EQ(storage_.disk->messages(), 0u);
+}
+
+TEST_F(CoreDurable, on_a_slow_disk_it_is_settled_when_the_internal_server_has_it) {
+  storage_.is_slow = true;
+  edge_sends(in("1"));
+  EXPECT_EQ(internal_receives().size(), 1u);
+  EXPECT_EQ(outcomes(), Lines{"1 delivered"});
+}
+
+TEST_F(CoreDurable, on_a_full_disk_messages_pass_as_those_that_are_not_kept) {
+  storage_.disk->fails = true;
+  internal_sends(out("1"));
+  EXPECT_EQ(edge_receives(), to_bob({"1"}));
+  edge_settles(kDown);
+  EXPECT_EQ(internal_receives().size(), 1u) << "its sender is told at once";
+  EXPECT_TRUE(asks(R"({"ask":"status"})").at("queue").as_object().contains("failing"));
+}
+
+TEST_F(CoreDurable, the_queue_is_listed_tried_again_and_purged) {
+  internal_sends(out("1"));
+  edge_settles(kDown);
+  edge_receives();
+  const auto list = asks(R"({"ask":"queue list"})");
+  EXPECT_EQ(list.at("queue").at("messages").as_uint64(), 1u);
+  const auto& row = list.at("flows").as_array().at(0).as_object();
+  EXPECT_EQ(row.at("remote").as_string(), "partner.example");
+  EXPECT_EQ(row.at("direction").as_string(), "out");
+  EXPECT_EQ(row.at("messages").as_uint64(), 1u);
+  EXPECT_EQ(row.at("ages").as_array().at(0).as_uint64(), 1u);
+  EXPECT_EQ(row.at("code").as_string(), "dial.refused");
+  EXPECT_TRUE(asks(R"({"ask":"queue list","domain":"other.example"})").at("flows").as_array().empty());
+  EXPECT_EQ(asks(R"({"ask":"queue retry","domain":"partner.example"})").at("flows").as_uint64(), 1u);
+  EXPECT_EQ(edge_receives(), to_bob({"1"}));
+  edge_settles(kDown);
+  EXPECT_EQ(asks(R"({"ask":"queue purge","domain":"partner.example"})").at("messages").as_uint64(), 1u);
+  EXPECT_EQ(storage_.disk->messages(), 0u);
+  EXPECT_EQ(internal_receives().size(), 1u);
+  EXPECT_TRUE(asks(R"({"ask":"queue purge","older_than":"soon"})").contains("error"));
+}
+
+TEST_F(CoreDurable, a_drained_core_leaves_what_waits_in_its_spool) {
+  internal_sends(out("1"));
+  edge_settles(kDown);
+  core_->drain(now_);
+  waits(3 * limits::kQueueRetryMin);
+  EXPECT_TRUE(core_->is_drained());
+  EXPECT_EQ(storage_.disk->messages(), 1u);
+  EXPECT_EQ(internal_receives(), Lines{});
+}
+
+}  // namespace
+}  // namespace sallyport::gate

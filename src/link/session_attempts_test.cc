@@ -1,0 +1,85 @@
+// What version 3 of the protocol adds: attempts, and a node that is being drained.
+#include <gtest/gtest.h>
+
+#include "link/session_fixture.h"
+
+namespace sallyport::link {
+namespace {
+
+// A core of that version and an edge of this one.
+struct Versions : Link {
+  explicit Versions(std::uint16_t version) {
+    SessionConfig config = End::config(NodeRole::kCore, "1");
+    config.version_highest = version;
+    core.session = LinkSession(std::move(config));
+  }
+  std::vector<int> attempts_at_edge() {
+    exchange();
+    std::vector<int> attempts;
+    for (const auto& received : edge.take<Received>()) attempts.push_back(received.attempt);
+    return attempts;
+  }
+};
+
+TEST(LinkAttempts, cross_the_link_with_their_stanzas_and_after_a_break_again) {
+  Versions link(frame::kVersionAttempts);
+  link.up();
+  for (const Attempt attempt : {0, 1, 2})
+    link.core.session.send(kPair, stanza(kPair, "a"), 1, link.now, {}, attempt);
+  EXPECT_EQ(link.attempts_at_edge(), (std::vector{0, 1, 2}));
+  link.core.session.send(kPair, stanza(kPair, "b"), 1, link.now, {}, 2);
+  link.cut();
+  link.up();
+  EXPECT_EQ(link.attempts_at_edge(), std::vector{2});
+}
+
+TEST(LinkAttempts, an_unsettled_stanza_comes_back_with_its_own) {
+  Versions link(frame::kVersionAttempts);
+  link.up();
+  link.core.session.send(kPair, stanza(kPair, "a"), 1, link.now, {}, 2);
+  const auto unsettled = link.core.session.abandon();
+  ASSERT_EQ(unsettled.size(), 1U);
+  EXPECT_EQ(unsettled[0].attempt, 2);
+}
+
+TEST(LinkAttempts, are_not_sent_to_an_earlier_version_and_not_accepted_from_it) {
+  Versions link(2);
+  link.up();
+  link.core.session.send(kPair, stanza(kPair, "a"), 1, link.now, {}, 2);
+  EXPECT_EQ(link.attempts_at_edge(), std::vector{0});
+  std::string bytes;
+  frame::append(
+      bytes, frame::Stanza{1, 0, "alice@example.com", "bob@partner.example", "i", "", "", "<message/>", 1});
+  link.edge.session.handle_bytes(bytes, link.now);
+  EXPECT_TRUE(link.edge.session.wants_close());
+}
+
+TEST(LinkDrain, is_told_at_once_and_after_each_greeting) {
+  Versions link(frame::kVersionAttempts);
+  link.up();
+  link.edge.session.drain();
+  link.exchange();
+  EXPECT_EQ(link.core.take<PeerDrains>().size(), 1U);
+  link.exchange();
+  EXPECT_EQ(link.core.take<PeerDrains>().size(), 0U);
+  link.cut();
+  link.up();
+  link.exchange();
+  EXPECT_EQ(link.core.take<PeerDrains>().size(), 1U);
+}
+
+TEST(LinkDrain, is_no_word_of_an_earlier_version) {
+  Versions link(2);
+  link.up();
+  link.edge.session.drain();
+  link.exchange();
+  EXPECT_EQ(link.core.take<PeerDrains>().size(), 0U);
+  EXPECT_TRUE(link.core.session.is_up());
+  std::string bytes;
+  frame::append(bytes, frame::Drain{});
+  link.core.session.handle_bytes(bytes, link.now);
+  EXPECT_TRUE(link.core.session.wants_close());
+}
+
+}  // namespace
+}  // namespace sallyport::link
