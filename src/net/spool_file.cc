@@ -9,7 +9,7 @@ namespace sallyport::net {
 
 namespace {
 
-constexpr const char* kShrinkStep = "PRAGMA incremental_vacuum(256)";
+constexpr const char* kShrinkStep = "PRAGMA incremental_vacuum(128)";
 
 // Only a foreign writer, or a reader that recovers the WAL, can make a batch wait.
 constexpr int kBusyMs = 100;
