@@ -190,8 +190,9 @@ class SmallFiles : public FullDisk {
 
 class SpoolOnFullDiskTest : public SpoolFolder {
  protected:
-  void fill_and_empty(FullDisk& disk) {
-    open({64, 65'536, 2'048});
+  // `checkpoint_frames`: how large the WAL becomes beside the database.
+  void fill_and_empty(FullDisk& disk, int checkpoint_frames) {
+    open({checkpoint_frames, 65'536, 2'048});
     ASSERT_TRUE(stores(one_flow()));
     std::uint64_t last = 0;
     store::SpoolAnswer answer;
@@ -218,15 +219,22 @@ class SpoolOnFullDiskTest : public SpoolFolder {
 };
 
 TEST_F(SpoolOnFullDiskTest, a_full_file_system_fails_batches_until_there_is_room) {
-  SmallMount disk;
-  if (!disk.begin(folder_)) GTEST_SKIP() << "mounting a small file system: " << std::strerror(errno);
-  fill_and_empty(disk);
+  for (int checkpoint_frames : {16, 10'000}) {
+    SCOPED_TRACE(checkpoint_frames);
+    SmallMount disk;
+    if (!disk.begin(folder_)) GTEST_SKIP() << "mounting a small file system: " << std::strerror(errno);
+    fill_and_empty(disk, checkpoint_frames);
+  }
 }
 
 TEST_F(SpoolOnFullDiskTest, a_limit_of_the_size_of_files_fails_batches_until_it_is_raised) {
-  SmallFiles disk;
-  ASSERT_TRUE(disk.begin(folder_));
-  fill_and_empty(disk);
+  for (int checkpoint_frames : {16, 10'000}) {
+    SCOPED_TRACE(checkpoint_frames);
+    SmallFiles disk;
+    ASSERT_TRUE(disk.begin(folder_));
+    fill_and_empty(disk, checkpoint_frames);
+    std::filesystem::remove(path_);
+  }
 }
 
 TEST_F(SpoolCrashTest, a_file_that_is_not_a_sound_spool_of_this_version_is_refused) {
