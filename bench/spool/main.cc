@@ -114,8 +114,8 @@ class Queue {
 
   Case what_;
   std::string text_;
+  net::asio::io_context io_{1};  // outlives the spool
   std::unique_ptr<net::Spool> spool_;
-  net::asio::io_context io_{1};
   std::deque<std::uint64_t> accepted_;
   std::uint64_t next_ = 1;
   std::size_t in_flight_ = 0;

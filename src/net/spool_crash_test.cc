@@ -46,13 +46,13 @@ TEST_F(SpoolCrashTest, a_torn_wal_opens_with_a_prefix_of_the_batches) {
   const std::string database = bytes_of(path_);
   const std::string wal = bytes_of(path_ + "-wal");
   spool_.reset();
-  ASSERT_GT(wal.size(), 12U * 4'096U);
+  ASSERT_GT(wal.size(), 12U * 8'192U);
 
   path_ = folder_ + "/torn.db";
   for (const bool overwritten : {false, true}) {
     std::uint64_t before = 0;
     for (std::size_t cut = 0; cut <= wal.size();
-         cut += cut == wal.size() ? 1 : std::min<std::size_t>(1'373, wal.size() - cut)) {
+         cut += cut == wal.size() ? 1 : std::min<std::size_t>(2'749, wal.size() - cut)) {
       SCOPED_TRACE(testing::Message() << cut << (overwritten ? " overwritten" : " cut"));
       write_bytes(path_, database);
       write_bytes(path_ + "-wal",
@@ -85,7 +85,7 @@ std::vector<std::uint64_t> stored_after(std::uint64_t batches) {
 // Writes the count of all batches that are answered to the pipe after each.
 [[noreturn]] void write_for_ever(const std::string& path, int pipe) {
   // Checkpoints are frequent, so that some are interrupted.
-  Result<std::unique_ptr<Spool>> spool = Spool::open(path, {16, 131'072, 0});
+  Result<std::unique_ptr<Spool>> spool = Spool::open(path, {16, 65'536, 0});
   if (!spool) ::_exit(1);
   asio::io_context io{1};
   const auto work = asio::make_work_guard(io);
@@ -190,8 +190,9 @@ class SmallFiles : public FullDisk {
 
 class SpoolOnFullDiskTest : public SpoolFolder {
  protected:
-  void fill_and_empty(FullDisk& disk) {
-    open({64, 131'072, 4'096});
+  // `checkpoint_frames`: how large the WAL becomes beside the database.
+  void fill_and_empty(FullDisk& disk, int checkpoint_frames) {
+    open({checkpoint_frames, 65'536, 2'048});
     ASSERT_TRUE(stores(one_flow()));
     std::uint64_t last = 0;
     store::SpoolAnswer answer;
@@ -218,15 +219,22 @@ class SpoolOnFullDiskTest : public SpoolFolder {
 };
 
 TEST_F(SpoolOnFullDiskTest, a_full_file_system_fails_batches_until_there_is_room) {
-  SmallMount disk;
-  if (!disk.begin(folder_)) GTEST_SKIP() << "mounting a small file system: " << std::strerror(errno);
-  fill_and_empty(disk);
+  for (int checkpoint_frames : {16, 10'000}) {
+    SCOPED_TRACE(checkpoint_frames);
+    SmallMount disk;
+    if (!disk.begin(folder_)) GTEST_SKIP() << "mounting a small file system: " << std::strerror(errno);
+    fill_and_empty(disk, checkpoint_frames);
+  }
 }
 
 TEST_F(SpoolOnFullDiskTest, a_limit_of_the_size_of_files_fails_batches_until_it_is_raised) {
-  SmallFiles disk;
-  ASSERT_TRUE(disk.begin(folder_));
-  fill_and_empty(disk);
+  for (int checkpoint_frames : {16, 10'000}) {
+    SCOPED_TRACE(checkpoint_frames);
+    SmallFiles disk;
+    ASSERT_TRUE(disk.begin(folder_));
+    fill_and_empty(disk, checkpoint_frames);
+    std::filesystem::remove(path_);
+  }
 }
 
 TEST_F(SpoolCrashTest, a_file_that_is_not_a_sound_spool_of_this_version_is_refused) {
@@ -323,14 +331,14 @@ TEST_F(SpoolCrashTest, a_spool_needs_a_folder_and_permission) {
 // --- how large the files grow
 
 TEST_F(SpoolCrashTest, the_wal_begins_anew_after_a_checkpoint) {
-  open({16, 131'072, 4'096});
+  open({16, 65'536, 2'048});
   ASSERT_TRUE(stores(one_flow()));
   for (std::uint64_t i = 1; i <= 200; ++i) ASSERT_TRUE(stores(messages_of(i, i, 1'000)));
-  EXPECT_LT(std::filesystem::file_size(path_ + "-wal"), 40U * 4'120U);
+  EXPECT_LT(std::filesystem::file_size(path_ + "-wal"), 40U * 8'216U);
 }
 
 TEST_F(SpoolCrashTest, a_reader_that_stays_bounds_the_messages_but_not_removals) {
-  open({16, 64, 4'096});
+  open({16, 64, 2'048});
   ASSERT_TRUE(stores(one_flow()));
   ASSERT_TRUE(stores(messages_of(1, 1)));
   SqliteConnection reader;
@@ -345,16 +353,16 @@ TEST_F(SpoolCrashTest, a_reader_that_stays_bounds_the_messages_but_not_removals)
   EXPECT_EQ(answer.stored.error().code, Code::kSpoolUnwritable);
   EXPECT_NE(answer.stored.error().text.find(path_ + "-wal"), std::string::npos);
   EXPECT_TRUE(stores(removal_of(1, 5)));
-  EXPECT_LT(std::filesystem::file_size(path_ + "-wal"), 80U * 4'120U);
+  EXPECT_LT(std::filesystem::file_size(path_ + "-wal"), 80U * 8'216U);
 
   ASSERT_EQ(execute(reader.get(), "COMMIT"), SQLITE_OK);
   EXPECT_TRUE(stores(messages_of(last + 1, last + 1)));
-  EXPECT_LT(std::filesystem::file_size(path_ + "-wal"), 40U * 4'120U);
+  EXPECT_LT(std::filesystem::file_size(path_ + "-wal"), 40U * 8'216U);
   EXPECT_EQ(stored_numbers(), range(6, last + 1));
 }
 
 TEST_F(SpoolCrashTest, idle_time_returns_the_room_of_a_backlog) {
-  Result<std::unique_ptr<SpoolFile>> file = SpoolFile::open(path_, {64, 131'072, 16});
+  Result<std::unique_ptr<SpoolFile>> file = SpoolFile::open(path_, {64, 65'536, 16});
   ASSERT_TRUE(file) << file.error().text;
   ASSERT_TRUE((*file)->contents());
   const auto stores_in = [&](const store::SpoolBatch& batch) {

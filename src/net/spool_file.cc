@@ -9,7 +9,7 @@ namespace sallyport::net {
 
 namespace {
 
-constexpr const char* kShrinkStep = "PRAGMA incremental_vacuum(256)";
+constexpr const char* kShrinkStep = "PRAGMA incremental_vacuum(128)";
 
 // Only a foreign writer, or a reader that recovers the WAL, can make a batch wait.
 constexpr int kBusyMs = 100;
@@ -55,12 +55,11 @@ void SpoolFile::prepare() {
 std::vector<store::SpoolAnswer> SpoolFile::carry_out(const std::vector<const store::SpoolBatch*>& batches) {
   std::vector<store::SpoolAnswer> answers(batches.size());
   const std::optional<Error> no_messages = wal_too_large();
-  std::optional<Error> failed = attempt(batches, answers, no_messages);
-  if (!failed) return answers;
+  if (!attempt(batches, answers, no_messages)) return answers;
+  // Also one that was alone: the WAL may have room now.
   for (std::size_t i = 0; i < batches.size(); ++i) {
     std::vector<store::SpoolAnswer> alone(1);
-    std::optional<Error> why =
-        batches.size() == 1 ? std::move(failed) : attempt({batches[i]}, alone, no_messages);
+    std::optional<Error> why = attempt({batches[i]}, alone, no_messages);
     if (why) {
       alone.front().stored = std::move(*why);
       alone.front().rows.clear();

@@ -18,14 +18,14 @@
 
 namespace sallyport::net {
 
-// How large the files may grow beyond what is stored; pages have 4 KiB, frames of the WAL hold one each.
+// How large the files may grow beyond what is stored; pages have 8 KiB, frames of the WAL hold one each.
 struct SpoolBounds {
   // A checkpoint copies so many frames at least. A page that changed often is copied once.
-  int checkpoint_frames = 4'096;
+  int checkpoint_frames = 2'048;
   // A reader that does not end keeps SQLite from starting the WAL anew. Above this, messages are rejected.
-  int wal_frames_max = 131'072;
+  int wal_frames_max = 65'536;
   // Free pages stay in the file for the next messages up to this number; idle time returns the others.
-  std::int64_t free_pages_kept = 4'096;
+  std::int64_t free_pages_kept = 2'048;
 };
 
 class SpoolFile {

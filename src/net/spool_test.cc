@@ -174,9 +174,10 @@ TEST_F(SpoolTest, each_of_many_batches_of_many_threads_gets_its_own_answer_on_it
   constexpr std::uint64_t kThreads = 4;
   constexpr std::uint64_t kBatches = 50;
   std::vector<std::thread> threads;
+  std::vector<asio::io_context> loops(kThreads);
   for (std::uint64_t thread = 0; thread < kThreads; ++thread) {
     threads.emplace_back([&, thread] {
-      asio::io_context loop{1};
+      asio::io_context& loop = loops[thread];
       const auto work = asio::make_work_guard(loop);
       const auto here = std::this_thread::get_id();
       std::vector<std::uint64_t> answered;
@@ -201,6 +202,7 @@ TEST_F(SpoolTest, each_of_many_batches_of_many_threads_gets_its_own_answer_on_it
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(stored_numbers(), range(1, kThreads * kBatches));
+  spool_.reset();  // the loops are still there
 }
 
 TEST_F(SpoolTest, stop_finishes_what_was_given_and_refuses_what_comes_later) {
