@@ -35,8 +35,8 @@ inline constexpr std::uint64_t kSpoolBytesMax = 4'294'967'296;
 inline constexpr auto kQueueRetryMin = 2s;
 inline constexpr auto kQueueRetryMax = 5min;
 // Messages of one flow that are on their way, or read from the spool for that: a round trip's worth.
-inline constexpr std::size_t kFlowWindowMessages = 256;
-inline constexpr std::size_t kFlowWindowBytes = 256 * 1024;
+inline constexpr std::size_t kFlowWindowMessages = 2'048;
+inline constexpr std::size_t kFlowWindowBytes = 1024 * 1024;
 // Messages of one batch of the spool, and their XML: a commit of more takes no less time for each.
 inline constexpr std::size_t kSpoolBatchMessages = 4'096;
 inline constexpr std::size_t kSpoolBatchBytes = 8 * 1024 * 1024;

@@ -78,7 +78,7 @@ TEST_F(CoreStanzas, without_a_link_stanzas_wait_in_order_and_go_when_it_comes_up
 TEST_F(CoreStanzas, without_a_link_the_senders_get_an_error_after_the_longest_wait) {
   starts(kAllowed);
   internal_sends(kOut);
-  passes(limits::kDeliveryTimeout);
+  passes(limits::kLifetimeMemory);
   const auto told = internal_receives();
   ASSERT_EQ(told.size(), 1u);
   EXPECT_NE(told[0].find("[link.down]"), std::string::npos) << told[0];

@@ -74,7 +74,7 @@ TEST_F(CoreWaiting, what_was_answered_waits_no_longer) {
     send(server(20), kPeerFits, ".flood.example");
     EXPECT_EQ(std::ranges::count_if(refused(), [](const auto& each) { return each.ends_with("queue-full"); }),
               0);
-    passes(limits::kDeliveryTimeout);
+    passes(limits::kLifetimeMemory);
     EXPECT_EQ(refused().size(), kPeerFits * static_cast<std::size_t>(round + 1));
   }
 }

@@ -1,6 +1,7 @@
 #include "gate/spool_writer.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/limits.h"
@@ -34,6 +35,13 @@ void SpoolWriter::remove(std::uint64_t message) {
 std::shared_ptr<const store::SpoolBatch> SpoolWriter::poll(Time now) {
   if (given_ || next_.empty() || (not_before_ && now < *not_before_)) return nullptr;
   not_before_.reset();
+  if (has_failed_ && !(next_.removed.empty() && next_.forgotten.empty())) {
+    store::SpoolBatch removals;
+    removals.removed = std::exchange(next_.removed, {});
+    removals.forgotten = std::exchange(next_.forgotten, {});
+    given_ = std::make_shared<const store::SpoolBatch>(std::move(removals));
+    return given_;
+  }
   given_ = std::make_shared<const store::SpoolBatch>(std::exchange(next_, {}));
   given_bytes_ = std::exchange(next_bytes_, 0);
   at_.clear();
@@ -46,17 +54,26 @@ std::optional<Time> SpoolWriter::poll_timeout() const {
 
 std::shared_ptr<const store::SpoolBatch> SpoolWriter::handle_answer(const store::SpoolAnswer& answer,
                                                                     Time now) {
-  given_bytes_ = 0;
   auto batch = std::exchange(given_, nullptr);
+  given_bytes_ = 0;
+  has_failed_ = !answer.stored;
   if (answer.stored) return batch;
   not_before_ = now + limits::kSpoolRetry;
+  auto failed = std::make_shared<store::SpoolBatch>(*batch);
+  const auto append = [](auto& all, auto&& more) {
+    all.insert(all.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+  };
+  append(failed->messages, std::exchange(next_.messages, {}));
+  append(failed->reads, std::exchange(next_.reads, {}));
+  next_bytes_ = 0;
+  at_.clear();
   const auto put_before = [](auto& next, const auto& old) {
     next.insert(next.begin(), old.begin(), old.end());
   };
   put_before(next_.flows, batch->flows);
   put_before(next_.removed, batch->removed);
   put_before(next_.forgotten, batch->forgotten);
-  return batch;
+  return failed;
 }
 
 }  // namespace sallyport::gate

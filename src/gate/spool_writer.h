@@ -2,8 +2,9 @@
 // them (group commit), so that a busy spool makes larger batches and not more of them. A message that needs
 // the spool no more before it was given to it is never written.
 //
-// A batch that failed is not lost for its changes of old messages: they are part of the next one, which is
-// given to the spool after limits::kSpoolRetry. Pure; one for each durable queue.
+// A batch that failed is not lost for its changes of old messages: they are given to the spool again after
+// limits::kSpoolRetry, ahead of new messages and without them, since a full disk still has room for removals.
+// Pure; one for each durable queue.
 #pragma once
 
 #include <cstddef>
@@ -32,7 +33,8 @@ class SpoolWriter {
   std::shared_ptr<const store::SpoolBatch> poll(Time now);
   // When `poll` has a batch that waits because the last one failed.
   std::optional<Time> poll_timeout() const;
-  // The spool has answered the batch given last: returns it. Precondition: `poll` returned one.
+  // The spool has answered the batch given last: returns it, or where it failed, all messages and reads that
+  // have failed: also those that waited behind it are not written. Precondition: `poll` returned one.
   std::shared_ptr<const store::SpoolBatch> handle_answer(const store::SpoolAnswer& answer, Time now);
 
   // The spool has no batch, and there is none for it.
@@ -47,6 +49,7 @@ class SpoolWriter {
   std::shared_ptr<const store::SpoolBatch> given_;
   std::size_t given_bytes_ = 0;
   std::optional<Time> not_before_;
+  bool has_failed_ = false;  // the last batch
 };
 
 }  // namespace sallyport::gate

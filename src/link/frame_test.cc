@@ -268,7 +268,8 @@ TEST(FrameReader, a_length_is_checked_before_the_payload_comes) {
       Reader reader;
       std::string_view rest = header;
       const auto raw = reader.next(rest, limits::kFrameBytesMax);
-      ASSERT_EQ(raw.has_value(), above) << type;
+      // A frame without a payload is complete.
+      ASSERT_EQ(raw.has_value(), above || *bytes_max == 0) << type;
       if (above) {
         EXPECT_EQ(raw->error().code, Code::kLinkFrame) << type;
       }

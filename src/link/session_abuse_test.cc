@@ -384,7 +384,7 @@ TEST(LinkGreeting, a_welcome_that_does_not_fit_the_hello_is_refused) {
     frame::Welcome welcome;
     std::string code;
   } kCases[] = {
-      {"version above", {3, "e", "1", "edge-1", 1, false, 0}, "link.version"},
+      {"version above", {frame::kVersionHighest + 1, "e", "1", "edge-1", 1, false, 0}, "link.version"},
       {"version zero", {0, "e", "1", "edge-1", 1, false, 0}, "link.version"},
       {"resumes nothing", {1, "e", "1", "edge-1", 1, true, 0}, "link.frame"},
       {"new with a position", {1, "e", "1", "edge-1", 1, false, 3}, "link.frame"},
@@ -429,7 +429,7 @@ TEST(LinkGreeting, versions_are_negotiated_by_the_edge) {
   const struct {
     std::uint16_t lowest, highest;
     bool good;
-  } kCases[] = {{1, 1, true}, {1, 9, true}, {0, 1, true}, {2, 9, true}, {3, 9, false}, {0, 0, false}};
+  } kCases[] = {{1, 1, true}, {1, 9, true}, {0, 1, true}, {3, 9, true}, {4, 9, false}, {0, 0, false}};
   for (const auto& c : kCases) {
     Abused peer(NodeRole::kEdge);
     peer.say(frame::Hello{c.lowest, c.highest, 0, "c", "1", "core-1", "", 0, 0});

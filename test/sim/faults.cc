@@ -25,7 +25,9 @@ void World::plan_faults() {
   if (chance_.one_in(6)) return;  // a calm world
   const auto some_time = [this] { return schedule_.now() + chance_.between(0us, 35s); };
   for (auto i = chance_.up_to(3); i > 0; --i)
-    schedule_.at(some_time(), [this] { network_.cut_one(Network::Kind::kLink); });
+    schedule_.at(some_time(), [this] {
+      if (network_.cut_one(Network::Kind::kLink)) link_cuts_.push_back(schedule_.now());
+    });
   plan_policy();
   // How fast traffic resumes is measured where processes die: there nothing else makes a node back off.
   if (options_.restarts) return;
@@ -50,7 +52,7 @@ void World::plan_silence() {
     schedule_.at(some_time(), [this] {
       const Duration length = chance_.one_in(2) ? chance_.between(500ms, 8s) : chance_.between(9s, 30s);
       note(fmt::format("the nodes are parted for {} ms", length.count() / 1000));
-      network_.part(core_node_, edge_node_, schedule_.now() + length);
+      network_.part(core_node_, some_edge(), schedule_.now() + length);
     });
   }
   if (chance_.one_in(3)) {
@@ -58,7 +60,7 @@ void World::plan_silence() {
       const std::size_t server = chance_.up_to(servers_.size() - 1);
       note(servers_[server]->config().name + " is parted from its node");
       const bool is_internal = servers_[server]->config().next_hop.has_value();
-      network_.part(nodes_[server], is_internal ? core_node_ : edge_node_,
+      network_.part(nodes_[server], is_internal ? core_node_ : some_edge(),
                     schedule_.now() + chance_.between(1s, 15s));
     });
   }
@@ -83,8 +85,9 @@ void World::change_policy() {
 
 void World::plan_restarts() {
   for (auto i = 1 + chance_.up_to(1); i > 0; --i) {
-    const bool core = chance_.one_in(2);
-    schedule_.at(schedule_.now() + chance_.between(3s, 25s), [this, core] { restart(core); });
+    std::optional<std::size_t> edge;
+    if (chance_.one_in(2)) edge = chance_.up_to(edges_.size() - 1);
+    schedule_.at(schedule_.now() + chance_.between(3s, 25s), [this, edge] { restart(edge); });
   }
 }
 
@@ -101,19 +104,17 @@ void World::plan_full_disk() {
   });
 }
 
-void World::restart(bool core) {
-  if (core ? core_ == nullptr : edge_ == nullptr) return;
-  note(core ? "the core is killed" : "the edge is killed");
+void World::restart(std::optional<std::size_t> edge) {
+  if (edge ? edges_[*edge].edge == nullptr : core_ == nullptr) return;
+  const std::size_t node = edge ? edges_[*edge].node : core_node_;
+  note(network_.node(node).name + " is killed");
   ledger_.died();
   const Time died = schedule_.now();
-  network_.kill(core ? core_node_ : edge_node_);
-  if (core)
-    core_.reset();
-  else
-    edge_.reset();
-  schedule_.in(chance_.between(100ms, 3s), [this, core, died] {
-    note(core ? "the core is started" : "the edge is started");
-    core ? start_core() : start_edge();
+  network_.kill(node);
+  edge ? edges_[*edge].edge.reset() : core_.reset();
+  schedule_.in(chance_.between(100ms, 3s), [this, edge, node, died] {
+    note(network_.node(node).name + " is started");
+    edge ? start_edge(*edge) : start_core();
     restarts_.emplace_back(died, schedule_.now());
     for (int i = 0; i < 15; ++i) schedule_.in(Duration(1s) * i, [this] { probe(); });
   });
@@ -122,8 +123,7 @@ void World::restart(bool core) {
 // --- looked at each second
 
 void World::check_bounds() {
-  for (gate::Role* role : {static_cast<gate::Role*>(core_.get()), static_cast<gate::Role*>(edge_.get())}) {
-    if (role == nullptr) continue;
+  for (gate::Role* role : roles()) {
     const auto answer = json::parse(role->control(R"({"ask":"status"})", schedule_.both()));
     const auto& waiting = answer.at("waiting");
     const auto bytes = waiting.at("bytes").to_number<std::uint64_t>();
@@ -143,7 +143,7 @@ void World::check_bounds() {
 void World::check_uncertain() {
   if (options_.restarts) return;
   std::uint64_t counted = 0, again = 0;
-  for (gate::Role* role : {static_cast<gate::Role*>(core_.get()), static_cast<gate::Role*>(edge_.get())}) {
+  for (gate::Role* role : roles()) {
     const auto stanzas = json::parse(role->control(R"({"ask":"status"})", schedule_.both())).at("stanzas");
     counted += stanzas.at("uncertain").to_number<std::uint64_t>();
     again += stanzas.at("sent_again").to_number<std::uint64_t>();
@@ -173,10 +173,11 @@ void World::check_resumed() {
                                              std::chrono::duration<double>(up.time_since_epoch()).count()));
   };
   for (const auto& [died, up] : restarts_) {
-    // Another death within those seconds begins them anew.
-    const bool again = std::ranges::any_of(
-        restarts_, [up = up](const auto& other) { return other.first > up && other.first < up + 15s; });
-    if (again) continue;
+    // Another death within those seconds begins them anew, and so does a cut: a core that could not connect
+    // for a while waits longer before it dials again.
+    const auto is_within = [up = up](Time time) { return time > up && time < up + 15s; };
+    if (std::ranges::any_of(restarts_, [&](const auto& other) { return is_within(other.first); })) continue;
+    if (std::ranges::any_of(link_cuts_, is_within)) continue;
     check(up, "user@example.com", "user@ext.example");
     check(up, "user@ext.example", "user@example.com");
   }

@@ -19,7 +19,9 @@ route::HostPort host(const std::string& text) { return *route::HostPort::parse(t
 policy::DomainPattern pattern(const std::string& text) { return *policy::DomainPattern::parse(text); }
 
 constexpr const char* kCore = "10.0.0.5";
-constexpr const char* kEdge = "203.0.113.1";
+constexpr const char* kEdges[] = {"203.0.113.1", "203.0.113.2"};
+
+std::string edge_name(std::size_t edge) { return fmt::format("vcse{}.example.com", edge); }
 
 }  // namespace
 
@@ -31,10 +33,19 @@ World::World(Options options)
   is_durable_ = chance_.one_in(2);
   lifetime_ = chance_.one_in(4) ? 20s : 24h;
   ledger_.keep_order_of_messages_alone(is_durable_);
+  edges_.resize(1 + chance_.up_to(1));
   build();
 }
 
 World::~World() = default;
+
+std::vector<gate::Role*> World::roles() const {
+  std::vector<gate::Role*> all;
+  if (core_) all.push_back(core_.get());
+  for (const auto& each : edges_)
+    if (each.edge) all.push_back(each.edge.get());
+  return all;
+}
 
 void World::add_server(ServerConfig config, std::vector<std::string> trusts, std::string issuer,
                        const std::string& address) {
@@ -75,9 +86,17 @@ void World::build() {
   core_node.certificate = [](const std::string& domain) { return Certificate{{domain}, "minted"}; };
   core_node.spool = &disk_;
   core_node_ = network_.add(std::move(core_node));
-  edge_node_ = network_.add(
-      {.name = "edge", .addresses = {at(kEdge), at(kEdge, 7400)}, .trusts = {"public"}, .is_edge = true});
-  network_.set_edges({edge_node_});
+  std::vector<std::size_t> edges;
+  std::vector<SocketAddress> public_side;
+  for (std::size_t i = 0; i < edges_.size(); ++i) {
+    public_side.push_back(at(kEdges[i]));
+    edges.push_back(network_.add({.name = fmt::format("edge{}", i),
+                                  .addresses = {at(kEdges[i]), at(kEdges[i], 7400)},
+                                  .trusts = {"public"},
+                                  .is_edge = true}));
+    edges_[i].node = edges.back();
+  }
+  network_.set_edges(edges);
 
   add_server({.name = "int0", .domains = {name("example.com"), name(kNode)}, .next_hop = core}, {"minted"},
              "corp", "10.0.0.20");
@@ -107,7 +126,7 @@ void World::build() {
               .authenticate = Authenticate::kDialback,
               .hostile = true},
              {"public"}, "public", "198.51.100.5");
-  for (const char* local : {"example.com", "beta.example", kAlias}) network_.set_name(local, {at(kEdge)});
+  for (const char* local : {"example.com", "beta.example", kAlias}) network_.set_name(local, public_side);
   ledger_.refuse("blocked.example", true);
   ledger_.let_only_answer("oneway.example");
 }
@@ -163,7 +182,8 @@ config::PolicyUpdate World::policy() const {
 
 gate::CoreSetup World::core_setup() const {
   config::CoreConfig config{.name = name("core.corp.example")};
-  config.edges.push_back({.name = name("vcse.example.com"), .address = host("203.0.113.1:7400"), .pins = {}});
+  for (std::size_t i = 0; i < edges_.size(); ++i)
+    config.edges.push_back({.name = name(edge_name(i)), .address = host(fmt::format("{}:7400", kEdges[i]))});
   config.internal_names = {pattern("corp.example"), pattern("*.corp.example")};
   config.delivery.lifetime = lifetime_;
   // Half of the worlds know their internal servers by certificate, half by their address.
@@ -177,8 +197,8 @@ gate::CoreSetup World::core_setup() const {
           .spool = disk_.contents()};
 }
 
-gate::EdgeSetup World::edge_setup() const {
-  config::EdgeConfig config{.name = name("vcse.example.com")};
+gate::EdgeSetup World::edge_setup(std::size_t edge) const {
+  config::EdgeConfig config{.name = name(edge_name(edge))};
   config.cores.push_back({.name = "core-1", .pins = {}, .domains = {}});
   return {std::move(config), "1", fmt::format("edge-{}", instances_)};
 }
@@ -190,11 +210,12 @@ void World::start_core() {
   network_.start(core_node_, *core_);
 }
 
-void World::start_edge() {
+void World::start_edge(std::size_t edge) {
   ++instances_;
   LogSink& sink = edge_log_;
-  edge_ = std::make_unique<gate::Edge>(edge_setup(), chance_, sink, schedule_.both());
-  network_.start(edge_node_, *edge_);
+  auto& [role, node] = edges_[edge];
+  role = std::make_unique<gate::Edge>(edge_setup(edge), chance_, sink, schedule_.both());
+  network_.start(node, *role);
 }
 
 Summary World::run() {
@@ -206,7 +227,7 @@ Summary World::run() {
   body_bytes_max_ = heavy ? 100'000 : 600;
   pace_ = Duration(chance_.between(4s, 34s)) / static_cast<long>(conversations_);
   for (std::size_t i = 0; i < servers_.size(); ++i) network_.start(nodes_[i], *servers_[i]);
-  start_edge();
+  for (std::size_t i = 0; i < edges_.size(); ++i) start_edge(i);
   start_core();
   plan_faults();
   if (options_.restarts) plan_restarts();

@@ -1,7 +1,7 @@
 // One run: two nodes, servers on both sides, users who talk, faults, and the book.
 //
 //     inside: int0 (example.com, the node behind the alias), int1 (beta.example, known by dialback)
-//     nodes:  core, edge
+//     nodes:  core, one or two edges
 //     world:  ext (EXTERNAL), dial (dialback alone), mux (three domains on shared streams), blocked (not
 //             allowed), oneway (may answer, not start), evil (allowed, hostile)
 #pragma once
@@ -65,12 +65,12 @@ class World : private Watch, private Users, private LogSink {
   void add_server(ServerConfig config, std::vector<std::string> trusts, std::string issuer,
                   const std::string& address);
   gate::CoreSetup core_setup() const;
-  gate::EdgeSetup edge_setup() const;
+  gate::EdgeSetup edge_setup(std::size_t edge) const;
   config::PolicyUpdate policy() const;
   // A third of the worlds federate with everybody who is not denied.
   bool is_open() const { return options_.seed % 3 == 0; }
   void start_core();
-  void start_edge();
+  void start_edge(std::size_t edge);
 
   // traffic.cc: who says what
   void talk();
@@ -89,7 +89,11 @@ class World : private Watch, private Users, private LogSink {
   void plan_silence();
   void plan_restarts();
   void plan_full_disk();
-  void restart(bool core);
+  // The core, or that edge.
+  void restart(std::optional<std::size_t> edge);
+  // The roles of the nodes that run.
+  std::vector<gate::Role*> roles() const;
+  std::size_t some_edge() { return edges_[chance_.up_to(edges_.size() - 1)].node; }
   void probe();
   void change_policy();
   void check_bounds();
@@ -118,9 +122,12 @@ class World : private Watch, private Users, private LogSink {
   bool is_durable_ = false;         // policy: messages are on disk before they are acknowledged
   std::chrono::seconds lifetime_{};
   std::unique_ptr<gate::Core> core_;
-  std::unique_ptr<gate::Edge> edge_;
+  struct EdgeNode {
+    std::unique_ptr<gate::Edge> edge{};
+    std::size_t node = 0;
+  };
+  std::vector<EdgeNode> edges_;  // one or two
   std::size_t core_node_ = 0;
-  std::size_t edge_node_ = 0;
   std::vector<User> inside_;
   std::vector<User> outside_;
   std::size_t conversations_ = 0;
@@ -133,6 +140,7 @@ class World : private Watch, private Users, private LogSink {
   std::set<std::uint64_t> node_flows_;           // written by a node
   std::set<std::uint64_t> link_flows_;           // and read by the other
   std::vector<std::pair<Time, Time>> restarts_;  // died, and up again
+  std::vector<Time> link_cuts_;
   std::optional<Stanza> swapped_{};
   bool broke_ = false;
 };

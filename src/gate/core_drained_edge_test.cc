@@ -1,0 +1,63 @@
+// What a core does when its edge tells it that it is being drained.
+#include <boost/json.hpp>
+
+#include "gate/core_fixture.h"
+
+namespace sallyport::gate {
+namespace {
+
+struct CoreDrainedEdge : CoreFixture {
+  CoreDrainedEdge() {
+    servers_.acknowledge = true;
+    starts("[[allow]]\ndomain = \"partner.example\"\n");
+    link_comes_up();
+  }
+  void edge_drains() {
+    edge_->session.drain();
+    exchange();
+  }
+  static std::string message(const std::string& id) {
+    return fmt::format(
+        "<message from='alice@example.com' to='bob@partner.example' id='{}'><body>{}</body></message>", id,
+        id);
+  }
+  static Lines to_bob(const std::string& id) { return {"alice@example.com to bob@partner.example: " + id}; }
+  boost::json::object asks(const std::string& question) {
+    return boost::json::parse(core_->control(question, now_)).as_object();
+  }
+};
+
+TEST_F(CoreDrainedEdge, sends_it_nothing_more_and_waits_for_another_or_the_next_one) {
+  internal_sends(message("1"));
+  EXPECT_EQ(edge_receives(), to_bob("1"));
+  edge_drains();
+  internal_sends(message("2"));
+  edge_settles(std::nullopt);
+  EXPECT_EQ(edge_receives(), Lines{});
+  edge_->loses_link(*core_, now_);
+  link_comes_up();
+  exchange();
+  EXPECT_EQ(edge_receives(), to_bob("2"));
+  EXPECT_EQ(internal_receives(), Lines{});
+}
+
+TEST_F(CoreDrainedEdge, shows_it_in_status_and_explain) {
+  edge_drains();
+  EXPECT_EQ(asks(R"({"ask":"status"})").at("links").at(0).at("state").as_string(), "draining");
+  const auto answer = asks(R"({"ask":"explain","from":"alice@example.com","to":"bob@partner.example"})");
+  EXPECT_EQ(answer.at("result").as_string(), "refused");
+  bool named = false;
+  for (const auto& step : answer.at("steps").as_array())
+    named = named || (step.at("what").as_string() == "link" &&
+                      step.at("detail").as_string() == "being drained: vcse.example.com");
+  EXPECT_TRUE(named);
+}
+
+TEST_F(CoreDrainedEdge, takes_what_it_still_brings) {
+  edge_drains();
+  edge_sends("<message from='bob@partner.example' to='alice@example.com' id='i'><body>late</body></message>");
+  EXPECT_EQ(internal_receives(), Lines{"bob@partner.example to alice@example.com: late"});
+}
+
+}  // namespace
+}  // namespace sallyport::gate
