@@ -393,8 +393,8 @@ inline constexpr std::size_t kTrustBytesMax = 4 * 1024 * 1024;
 inline constexpr auto kCertificateExpiryWarning = 24h * 14;
 // A peer that reads none of the waiting bytes for this long is lost (THREATS C5).
 inline constexpr auto kWriteStallTimeout = 60s;
-// A connection without traffic is probed after this long, and lost after three probes without an answer: within
-// a minute.
+// A connection without traffic is probed after this long, and lost after three probes without an answer:
+// within a minute.
 inline constexpr auto kProbeAfter = 20s;
 inline constexpr auto kProbeEvery = 10s;
 inline constexpr int kProbesMax = 3;

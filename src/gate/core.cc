@@ -60,6 +60,8 @@ void Core::Impl::apply(std::shared_ptr<const config::PreparedPolicy> next, Now n
             {"sha256", to_hex(policy.in_force->update().policy_sha256)}}});
   for (auto& [pair, out] : outward.map) check_again(pair, out, now);
   endpoint.check_again(now);
+  for (const Pair& pair : presence.shown.pairs(policy::Direction::kIn))
+    if (!policy.in_force->rules().may_answer(pair, now.civil)) lose_remote(pair, now);
   for (std::size_t i = 0; i < links.ends.size(); ++i)
     if (links.ends.at(i).session().is_up()) push(i);
 }
@@ -86,7 +88,7 @@ void Core::Impl::check_again(const Pair& pair, PairState& out, Now now) {
 // --- inputs
 
 void Core::handle_accepted(ConnId conn, const Accepted& accepted, Now now) {
-  if (impl_->draining) {
+  if (impl_->report.draining) {
     impl_->outputs.push_back(Disconnect{conn});
     return;
   }
@@ -175,6 +177,7 @@ void Core::Impl::handle_timeout(Now now) {
   outward.outboxes.handle_timeout(now.mono);
   answer_lost(now);
   durable.queue.handle_timeout(now);
+  look_for_silence(now);
 }
 
 std::optional<Time> Core::poll_timeout() const { return impl_->next_timeout(); }
@@ -191,6 +194,7 @@ std::optional<Time> Core::Impl::next_timeout() const {
   }
   earlier(outward.outboxes.poll_timeout());
   earlier(durable.queue.poll_timeout());
+  earlier(presence.next_look);
   return next;
 }
 
@@ -207,13 +211,13 @@ bool Core::take_output(ConnId conn, std::string& out, Now) {
 }
 
 void Core::drain(Now now) {
-  impl_->draining = true;
+  impl_->report.draining = true;
   impl_->endpoint.drain_all({Code::kStreamShutdown, {}}, now);
   impl_->turn(now);
 }
 
 bool Core::is_drained() const {
-  return impl_->draining && impl_->endpoint.is_empty() && impl_->outward.unsettled == 0 &&
+  return impl_->report.draining && impl_->endpoint.is_empty() && impl_->outward.unsettled == 0 &&
          impl_->durable.queue.is_quiet();
 }
 

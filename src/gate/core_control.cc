@@ -38,8 +38,8 @@ std::string Core::Impl::status() const {
       {"version", setup.version},
       {"instance", setup.instance},
       {"since", rfc3339(report.since)},
-      {"state", draining ? "draining" : "serving"},
-      {"draining", draining},
+      {"state", report.draining ? "draining" : "serving"},
+      {"draining", report.draining},
       {"policy", json::object{{"generation", update.generation},
                               {"serves", update.policy.served.size()},
                               {"sha256", to_hex(update.policy_sha256)},
@@ -141,7 +141,7 @@ std::string Core::Impl::explain(const std::string& from, const std::string& to, 
   step("proof", true,
        fmt::format("the remote domain is proved by {}",
                    peer.authenticate == policy::Authenticate::kCertificate ? "certificate" : "dialback"));
-  if (draining) step("core", false, "it is being drained", code_row(Code::kStreamShutdown).name);
+  if (report.draining) step("core", false, "it is being drained", code_row(Code::kStreamShutdown).name);
   std::string linked;
   std::string drained;
   for (std::size_t i = 0; i < links.state.size(); ++i) {

@@ -53,7 +53,7 @@ void Core::Impl::send_outward(DurableQueue::Send&& send, Now now) {
                 .deadline = now.mono + limits::kDeliveryTimeout,
                 .attempt = send.attempt};
   std::optional<Error> refused;
-  if (draining) refused = {Code::kStreamShutdown, {}};
+  if (report.draining) refused = {Code::kStreamShutdown, {}};
   if (!refused && !any_ready()) refused = {Code::kLinkDown, {}};
   if (!refused && !send.is_new) {
     if (auto may = may_pass(entry, queued.stanza, policy::Direction::kOut, now); !may) refused = may.error();
@@ -65,7 +65,7 @@ void Core::Impl::send_outward(DurableQueue::Send&& send, Now now) {
 void Core::Impl::send_inward(DurableQueue::Send&& send, Now now) {
   const Pair& pair = send.flow.pair;
   std::optional<Error> refused;
-  if (draining) refused = {Code::kStreamShutdown, {}};
+  if (report.draining) refused = {Code::kStreamShutdown, {}};
   if (!refused && !send.is_new) {
     auto may = may_pass(state_of(pair), send.stanza, policy::Direction::kIn, now);
     if (!may) refused = may.error();

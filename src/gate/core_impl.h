@@ -14,6 +14,8 @@
 #include "gate/durable_queue.h"
 #include "gate/endpoint.h"
 #include "gate/link_set.h"
+#include "gate/peer_life.h"
+#include "gate/presence_table.h"
 #include "gate/repeated_log.h"
 #include "gate/slots.h"
 #include "policy/open_questions.h"
@@ -122,6 +124,27 @@ class Core::Impl {
   bool settle_durable(Ticket ticket, const std::optional<Error>& refused, bool& answer, Now now);
   // Streams that were not read because the disk was slow are read again.
   void release_spool();
+
+  // --- core_presence.cc
+  // A presence of the pair passed in that direction.
+  void note_presence(const Pair& pair, policy::Direction direction, const xmpp::Stanza& stanza, Now now);
+  void look_for_silence(Now now);
+  xmpp::Stanza new_ping(const xmpp::Domain& from, const xmpp::Domain& to);
+  void ask_remote(const Pair& pair, Now now);
+  void ask_internal(const xmpp::Domain& local, Now now);
+  // A pair of that domain across which something is shown.
+  std::optional<Pair> a_pair_of(const xmpp::Domain& local) const;
+  // The outcome of what has that ticket, outward or inward. False: it is no question of these.
+  bool settle_question(Ticket ticket, const Pair& pair, bool is_refused, Now now);
+  bool settle_question(Ticket ticket, bool is_refused, Now now);
+  // Whether the stanza answers such a question, so that nobody else gets it.
+  bool takes_answer(const xmpp::Stanza& stanza);
+  void missed_remote(const Pair& pair, Now now);
+  void missed_internal(const xmpp::Domain& local, Now now);
+  void heard_remote(const Pair& pair, Now now);
+  void lose_remote(const Pair& pair, Now now);
+  void lose_internal(const xmpp::Domain& local, Now now);
+  void lose_all_remote(Now now);
 
   // --- core_one_way.cc
   // Whether policy lets a stanza pass that `start` sends. Also notes what it asks, and closes what it
@@ -233,12 +256,24 @@ class Core::Impl {
     bool has_spool;
     std::set<ConnId> held{};  // streams that are not read, because the disk is slow
   };
+  struct Presence {
+    PresenceTable shown{};
+    PeerLife<Pair> remote{};
+    PeerLife<xmpp::Domain> internal{};
+    std::optional<Time> next_look{};
+    std::set<std::uint64_t> asked{};          // numbers of questions
+    std::set<Ticket> outward{};               // questions on their way to remote servers
+    std::map<Ticket, xmpp::Domain> inward{};  // to internal ones
+    // Users and their contacts at a server that was lost.
+    std::map<Pair, std::set<std::pair<std::string, std::string>>> ended{};
+  };
   struct Report {
     std::uint64_t out = 0;
     std::uint64_t in = 0;
     std::uint64_t refused = 0;
     std::uint64_t uncertain = 0;
     UnixTime since{};
+    bool draining = false;
   };
 
   CoreSetup setup;
@@ -251,7 +286,7 @@ class Core::Impl {
   OutwardPairs outward;
   InwardStanzas inward;
   Durable durable;
-  bool draining = false;
+  Presence presence{};
   Report report;
 };
 

@@ -8,7 +8,7 @@
 namespace sallyport::gate {
 
 Result<void> Core::Impl::check_inward(link::Received& received, Now now) {
-  if (draining) return Error{Code::kStreamShutdown, {}};
+  if (report.draining) return Error{Code::kStreamShutdown, {}};
   const Pair& pair = received.pair();
   if (!received.validated) {
     auto stanza = inward.reader.read(received.stanza.xml());
@@ -37,6 +37,9 @@ void Core::Impl::on(std::size_t edge, link::Received&& received, Now now) {
   }
   policy.in_force->aliases().used(pair.local, pair.remote);
   durable.queue.wake(policy::Direction::kOut, pair.remote);
+  heard_remote(pair, now);
+  if (takes_answer(received.stanza)) return settle({edge, received.receipt}, std::nullopt, now);
+  note_presence(pair, policy::Direction::kIn, received.stanza, now);
   if (is_durable(pair, received.stanza))
     return keep_inward(pair, std::move(received.stanza), {edge, received.receipt}, now);
   deliver_internally(pair, std::move(received.stanza), inward.arriving.put({edge, received.receipt}), now);
@@ -73,14 +76,18 @@ void Core::Impl::settle(const Arriving& stanza, std::optional<Code> refused, Now
 
 void Core::Impl::on(StanzaDelivered&& delivered, Now now) {
   const auto entry = inward.arriving.take(delivered.ticket);
-  if (!entry) return;
+  if (!entry || settle_question(delivered.ticket, false, now)) return;
   if (entry->message == 0) return settle(*entry, std::nullopt, now);
   durable.queue.handle_settled(entry->message, std::nullopt, now);
 }
 
 void Core::Impl::on(StanzaReturned&& returned, Now now) {
   auto entry = inward.arriving.take(returned.ticket);
-  if (!entry) return;
+  if (!entry || settle_question(returned.ticket, true, now)) return;
+  if (!is_permanent(returned.error.code)) {
+    const config::Served* served = policy.in_force->served_by_internal_name(returned.stanza.to().domain());
+    if (served != nullptr) missed_internal(served->name, now);
+  }
   const bool is_kept = entry->message != 0;
   if (is_kept && !durable.queue.handle_settled(entry->message, returned.error, now)) return;
   const xmpp::Domain remote = returned.stanza.from().domain();

@@ -91,7 +91,7 @@ void Core::Impl::on(std::size_t edge, link::Down&& down, Now now) {
 
 void Core::Impl::on(std::size_t edge, link::Dead&&, Now now) {
   links.state[edge].dead = true;
-  if (any_ready()) move_away(edge, now);
+  any_ready() ? move_away(edge, now) : lose_all_remote(now);
 }
 
 // Its pairs move to other edges once nothing of them is on its way.

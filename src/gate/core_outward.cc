@@ -26,6 +26,11 @@ void Core::Impl::on(On<s2s::StanzaReceived>&& received, Now now) {
   const xmpp::Domain& local = pair.local;
   xmpp::Stanza& stanza = received.event.stanza;
   const auto number = received.event.number;
+  if (takes_answer(stanza)) {
+    presence.internal.heard(local, now.mono);
+    if (number) endpoint.acknowledge({received.conn, *number}, now);
+    return;
+  }
   if (auto mapped = policy.in_force->outward(stanza, remote); !mapped) {
     // It grew beyond the limit under the node's other name. There is no outward form to be answered by the
     // usual way, so the answer carries the internal names.
@@ -49,6 +54,8 @@ void Core::Impl::on(On<s2s::StanzaReceived>&& received, Now now) {
     if (number) endpoint.acknowledge({received.conn, *number}, now);
     return;
   }
+  presence.internal.heard(local, now.mono);
+  note_presence(pair, policy::Direction::kOut, stanza, now);
   if (is_durable(pair, stanza)) return keep_outward(entry, std::move(stanza), {received.conn, number}, now);
   enqueue(entry, std::move(stanza), Source{received.conn, number}, now);
 }
@@ -190,6 +197,8 @@ bool Core::Impl::is_with_its_server(Ticket ticket) {
 }
 
 void Core::Impl::answer_queued(const Queued& queued, const Error& error, const std::string& leg, Now now) {
+  if (settle_question(queued.ticket, {queued.stanza.from().domain(), queued.stanza.to().domain()}, true, now))
+    return;
   bool answer = true;
   if (settle_durable(queued.ticket, error, answer, now)) {
     if (answer) answer_internal(queued.stanza, error, leg, now);
@@ -203,17 +212,20 @@ void Core::Impl::answer_queued(const Queued& queued, const Error& error, const s
 void Core::Impl::on(std::size_t edge, link::Settled&& settled, Now now) {
   PairEntry* entry = note_settled(settled.ticket, settled.count);
   if (entry == nullptr) return;
+  if (settle_question(settled.ticket, entry->first, settled.outcome.has_value(), now)) return;
   bool answer = true;
   if (!settle_durable(settled.ticket, settled.outcome, answer, now)) acknowledge(settled.ticket, now);
   auto& [pair, out] = *entry;
   if (!settled.outcome) {
     if (!out.last_error.empty()) out.last_error.clear();
     durable.queue.wake(policy::Direction::kOut, pair.remote);
+    heard_remote(pair, now);
   } else {
     const Error& error = *settled.outcome;
     out.last_error = fmt::format("{}: {}", code_row(error.code).name, error.text);
     ++out.refused;
     if (answer) answer_internal(*settled.stanza, error, setup.config.edges[edge].name.ascii(), now);
+    if (!is_permanent(error.code)) missed_remote(pair, now);
   }
   if (links.state[edge].draining) pump(pair, out, now);
 }

@@ -73,6 +73,10 @@ std::shared_ptr<const store::SpoolBatch> SpoolWriter::handle_answer(const store:
   put_before(next_.flows, batch->flows);
   put_before(next_.removed, batch->removed);
   put_before(next_.forgotten, batch->forgotten);
+  // A flow that was never written need not be forgotten.
+  std::erase_if(next_.flows, [this](const store::NumberedFlow& flow) {
+    return std::ranges::find(next_.forgotten, flow.number) != next_.forgotten.end();
+  });
   return failed;
 }
 

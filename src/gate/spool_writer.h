@@ -23,7 +23,10 @@ namespace sallyport::gate {
 class SpoolWriter {
  public:
   void add_flow(store::NumberedFlow flow) { next_.flows.push_back(std::move(flow)); }
-  void forget_flow(std::uint64_t number) { next_.forgotten.push_back(number); }
+  void forget_flow(std::uint64_t number) {
+    if (std::erase_if(next_.flows, [&](const auto& flow) { return flow.number == number; }) == 0)
+      next_.forgotten.push_back(number);
+  }
   void add(store::StoredMessage message);
   // The message is not to be kept any longer.
   void remove(std::uint64_t message);

@@ -23,7 +23,12 @@ class MemorySpool {
     for (const auto& read : batch.reads) answer.rows.push_back({read, fails ? Rows() : rows_of(read)});
     return answer;
   }
-  SpoolContents contents() const {
+  // Flows without messages are forgotten then, as when a database is opened.
+  SpoolContents contents() {
+    std::erase_if(flows_, [this](const auto& flow) {
+      return std::ranges::none_of(messages_,
+                                  [&](const auto& each) { return each.second.flow == flow.first; });
+    });
     SpoolContents contents{{}, last_message_, last_flow_};
     for (const auto& [number, flow] : flows_) {
       SpoolContents::Held held{{number, flow}, 0, {}};

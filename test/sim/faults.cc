@@ -26,7 +26,9 @@ void World::plan_faults() {
   const auto some_time = [this] { return schedule_.now() + chance_.between(0us, 35s); };
   for (auto i = chance_.up_to(3); i > 0; --i)
     schedule_.at(some_time(), [this] {
-      if (network_.cut_one(Network::Kind::kLink)) link_cuts_.push_back(schedule_.now());
+      if (!network_.cut_one(Network::Kind::kLink)) return;
+      link_cuts_.push_back(schedule_.now());
+      if (edges_.size() > 1) ledger_.link_failed();
     });
   plan_policy();
   // How fast traffic resumes is measured where processes die: there nothing else makes a node back off.
@@ -34,7 +36,9 @@ void World::plan_faults() {
   faults.refuse_dial_one_in = chance_.one_in(2) ? 3 + chance_.up_to(20) : 0;
   faults.fail_tls_one_in = chance_.one_in(2) ? 5 + chance_.up_to(20) : 0;
   for (auto i = chance_.up_to(12); i > 0; --i)
-    schedule_.at(some_time(), [this] { network_.cut_one(Network::Kind::kAny); });
+    schedule_.at(some_time(), [this] {
+      if (network_.cut_one(Network::Kind::kAny) && edges_.size() > 1) ledger_.link_failed();
+    });
   plan_silence();
 }
 
@@ -53,6 +57,7 @@ void World::plan_silence() {
       const Duration length = chance_.one_in(2) ? chance_.between(500ms, 8s) : chance_.between(9s, 30s);
       note(fmt::format("the nodes are parted for {} ms", length.count() / 1000));
       network_.part(core_node_, some_edge(), schedule_.now() + length);
+      if (edges_.size() > 1) ledger_.link_failed();
     });
   }
   if (chance_.one_in(3)) {
@@ -79,7 +84,7 @@ void World::change_policy() {
   ++generation_;
   note(dial_refused_ ? "policy: dial.example is refused" : "policy: dial.example is allowed");
   ledger_.refuse("dial.example", dial_refused_);
-  core_->apply(config::PreparedPolicy::make(core_setup().config, policy()), schedule_.both());
+  core_->apply(config::PreparedPolicy::make(core_config(), policy()), schedule_.both());
   network_.touch(core_node_);
 }
 

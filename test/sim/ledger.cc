@@ -136,6 +136,7 @@ void Ledger::count_delivery(Entry& entry, std::uint64_t number, const xmpp::Stan
       entry.sort == Sort::kPresence || entry.sort == Sort::kResult || entry.sort == Sort::kError;
   if (excused && (has_no_answer || entry.uncertain)) return;
   auto& last = last_[{entry.from, entry.to, messages_alone_ && entry.sort == Sort::kMessage}];
+  if (number < last && may_have_changed_edges(entry)) return;
   if (number < last) violated("order", number, fmt::format("it arrived behind {}", last));
   last = number;
 }
@@ -259,6 +260,13 @@ bool Ledger::refused_meanwhile(const Entry& entry) const {
   for (const auto& refusal : it->second)
     if (refusal.since <= entry.sent + 30s && (!refusal.until || *refusal.until >= entry.sent)) return true;
   return false;
+}
+
+bool Ledger::may_have_changed_edges(const Entry& entry) const {
+  const bool from_outside = entry.from.find("@" + entry.partner) != entry.from.npos;
+  return from_outside && std::ranges::any_of(link_failures_, [&](Time at) {
+           return at > entry.sent - 40s && at <= schedule_.now();
+         });
 }
 
 bool Ledger::given_up_since(Time from) const { return !given_up_.empty() && given_up_.back() >= from; }

@@ -60,6 +60,8 @@ class Ledger {
   void lost(std::uint64_t flow, std::string_view unread, std::string_view bytes, bool by_node);
   // A node says in its log that it could not bring the answer with this id home.
   void answer_lost(std::string_view id);
+  // A server outside may go on at the other edge, and overtake what waits in an edge whose link is down.
+  void link_failed() { link_failures_.push_back(schedule_.now()); }
   // Messages wait on disk, and others do not: others may overtake them.
   void keep_order_of_messages_alone(bool on) { messages_alone_ = on; }
   // No stanza of the remote domain may start or arrive from now on, or again.
@@ -99,6 +101,7 @@ class Ledger {
   bool died_between(Time from, Time to) const;
   bool refused_meanwhile(const Entry& entry) const;
   bool given_up_since(Time from) const;
+  bool may_have_changed_edges(const Entry& entry) const;
   std::string outward(std::string jid) const;
   [[noreturn]] void violated(const std::string& invariant, std::uint64_t number,
                              const std::string& text) const;
@@ -126,6 +129,7 @@ class Ledger {
   std::set<std::string> only_answers_;
   std::vector<Time> deaths_;
   std::vector<Time> given_up_;
+  std::vector<Time> link_failures_;  // where there are two edges
   std::size_t missing_ = 0;
   std::size_t repeated_ = 0;
   std::size_t missing_by_nodes_ = 0;

@@ -180,7 +180,7 @@ config::PolicyUpdate World::policy() const {
   return update;
 }
 
-gate::CoreSetup World::core_setup() const {
+config::CoreConfig World::core_config() const {
   config::CoreConfig config{.name = name("core.corp.example")};
   for (std::size_t i = 0; i < edges_.size(); ++i)
     config.edges.push_back({.name = name(edge_name(i)), .address = host(fmt::format("{}:7400", kEdges[i]))});
@@ -188,6 +188,11 @@ gate::CoreSetup World::core_setup() const {
   config.delivery.lifetime = lifetime_;
   // Half of the worlds know their internal servers by certificate, half by their address.
   if (options_.seed % 2 == 0) config.server_ca = "servers-ca.crt";
+  return config;
+}
+
+gate::CoreSetup World::core_setup() {
+  config::CoreConfig config = core_config();
   auto prepared = config::PreparedPolicy::make(config, policy());
   return {.config = std::move(config),
           .policy = std::move(prepared),

@@ -64,7 +64,8 @@ class World : private Watch, private Users, private LogSink {
   void build();
   void add_server(ServerConfig config, std::vector<std::string> trusts, std::string issuer,
                   const std::string& address);
-  gate::CoreSetup core_setup() const;
+  config::CoreConfig core_config() const;
+  gate::CoreSetup core_setup();
   gate::EdgeSetup edge_setup(std::size_t edge) const;
   config::PolicyUpdate policy() const;
   // A third of the worlds federate with everybody who is not denied.

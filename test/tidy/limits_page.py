@@ -56,7 +56,7 @@ def check_limits(root):
     """[(page, line, what)] for docs/limits.md, and for the keys of [limits] in it and in docs/configuration.md."""
     if not (root / "docs/limits.md").exists():
         return []  # a sample of a tree; that this tree has the page is a test of its own
-    headers = [root / "src/base" / name for name in ("delivery_limits.h", "limits.h")]
+    headers = [root / "src/base" / name for name in ("delivery_limits.h", "presence_limits.h", "limits.h")]
     values = constants("".join(h.read_text(encoding="utf-8") for h in headers if h.exists()))
     keys = KEY.findall((root / "src/config/limits_config.cc").read_text(encoding="utf-8"))
     page = (root / "docs/limits.md").read_text(encoding="utf-8")

@@ -1,0 +1,19 @@
+// The bounds of what a core does about presence across a way that is lost; a part of base/limits.h.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+
+namespace sallyport::limits {
+
+using namespace std::chrono_literals;
+
+// Presences that are shown across all pairs, and across one pair in one direction: 4,000 users with ten
+// contacts and two clients each, at some 300 bytes.
+inline constexpr std::size_t kShownPresencesMax = 262'144;
+inline constexpr std::size_t kShownPresencesPerPairMax = 65'536;
+// A pair across which presence is shown, and of which nothing was heard for this long, is asked whether it is
+// there: with limits::kAckTimeout a dead server is noticed within a minute.
+inline constexpr auto kPeerSilence = 25s;
+
+}  // namespace sallyport::limits

@@ -1,0 +1,179 @@
+// Presence across a way that is lost: a remote server, an internal one, or the links. Contacts are shown as
+// unavailable then, and occupants leave their rooms. (docs/delivery.md "Presence and rooms".)
+#include <fmt/format.h>
+
+#include "gate/core_impl.h"
+#include "gate/ping_acks.h"
+#include "s2s/stream_xml.h"
+
+namespace sallyport::gate {
+namespace {
+
+constexpr Duration kLookEvery = std::chrono::seconds(5);
+
+std::string bare(std::string_view address) { return std::string(address.substr(0, address.find('/'))); }
+
+}  // namespace
+
+void Core::Impl::note_presence(const Pair& pair, policy::Direction direction, const xmpp::Stanza& stanza,
+                               Now now) {
+  if (stanza.kind() != xmpp::StanzaKind::kPresence) return;
+  presence.shown.note(pair, direction, stanza);
+  if (!presence.shown.has(pair, direction)) return;
+  presence.remote.watch(pair, now.mono);
+  presence.internal.watch(pair.local, now.mono);
+  if (!presence.next_look) presence.next_look = now.mono + kLookEvery;
+}
+
+void Core::Impl::look_for_silence(Now now) {
+  if (!presence.next_look || *presence.next_look > now.mono) return;
+  const auto shows = [this](const Pair& pair) {
+    return presence.shown.has(pair, policy::Direction::kIn) ||
+           presence.shown.has(pair, policy::Direction::kOut);
+  };
+  for (const Pair& pair : presence.remote.poll(now.mono, shows)) ask_remote(pair, now);
+  const auto serves = [this](const xmpp::Domain& local) { return a_pair_of(local).has_value(); };
+  for (const auto& local : presence.internal.poll(now.mono, serves)) ask_internal(local, now);
+  presence.next_look.reset();
+  if (!presence.remote.empty() || !presence.internal.empty()) presence.next_look = now.mono + kLookEvery;
+}
+
+// --- questions
+
+xmpp::Stanza Core::Impl::new_ping(const xmpp::Domain& from, const xmpp::Domain& to) {
+  const std::uint64_t number = links.random.u64();
+  if (presence.asked.size() >= limits::kPairsRememberedMax) presence.asked.clear();
+  presence.asked.insert(number);
+  const std::string id = ping_id(number);
+  return {xmpp::StanzaKind::kIq,        xmpp::Jid::of(from), xmpp::Jid::of(to), id, "get", {},
+          s2s::ping_xml({from, to}, id)};
+}
+
+void Core::Impl::ask_remote(const Pair& pair, Now now) {
+  PairEntry& entry = state_of(pair);
+  Queued queued{.stanza = new_ping(pair.local, pair.remote),
+                .ticket = outward.tickets.put({.pair = &entry}),
+                .deadline = now.mono + limits::kDeliveryTimeout};
+  presence.outward.insert(queued.ticket);
+  place(entry, std::move(queued), std::nullopt, now);
+}
+
+std::optional<Pair> Core::Impl::a_pair_of(const xmpp::Domain& local) const {
+  for (const auto direction : {policy::Direction::kOut, policy::Direction::kIn}) {
+    for (const Pair& pair : presence.shown.pairs(direction))
+      if (pair.local == local) return pair;
+  }
+  return std::nullopt;
+}
+
+void Core::Impl::ask_internal(const xmpp::Domain& local, Now now) {
+  const auto pair = a_pair_of(local);
+  if (!pair) return;
+  const Ticket ticket = inward.arriving.put({});
+  presence.inward.emplace(ticket, local);
+  deliver_internally(*pair, new_ping(pair->remote, pair->local), ticket, now);
+}
+
+bool Core::Impl::settle_question(Ticket ticket, const Pair& pair, bool is_refused, Now now) {
+  if (presence.outward.erase(ticket) == 0) return false;
+  outward.tickets.take(ticket);
+  if (is_refused) {
+    lose_remote(pair, now);
+  } else {
+    presence.remote.answered(pair, now.mono);
+  }
+  return true;
+}
+
+bool Core::Impl::settle_question(Ticket ticket, bool is_refused, Now now) {
+  const auto found = presence.inward.find(ticket);
+  if (found == presence.inward.end()) return false;
+  const xmpp::Domain local = found->second;
+  presence.inward.erase(found);
+  if (is_refused) {
+    lose_internal(local, now);
+  } else {
+    presence.internal.answered(local, now.mono);
+  }
+  return true;
+}
+
+bool Core::Impl::takes_answer(const xmpp::Stanza& stanza) {
+  if (stanza.kind() != xmpp::StanzaKind::kIq || stanza.is_request()) return false;
+  const auto number = ping_number(stanza.id());
+  return number && presence.asked.erase(*number) != 0;
+}
+
+// --- what was learnt
+
+void Core::Impl::missed_remote(const Pair& pair, Now now) {
+  if (presence.remote.missed(pair)) ask_remote(pair, now);
+}
+
+void Core::Impl::missed_internal(const xmpp::Domain& local, Now now) {
+  if (presence.internal.missed(local)) ask_internal(local, now);
+}
+
+void Core::Impl::lose_remote(const Pair& pair, Now now) {
+  if (!presence.remote.lose(pair)) return;
+  const auto ended = presence.shown.end(pair, policy::Direction::kIn);
+  log.log({LogLevel::kWarning,
+           "peer.lost",
+           {{"local", pair.local.ascii()},
+            {"remote", pair.remote.ascii()},
+            {"unavailable", std::to_string(ended.size())}}});
+  auto& contacts = presence.ended[pair];
+  for (const auto& stanza : ended) {
+    // A contact's presence comes to the bare address; an occupant's to a full one.
+    if (!stanza.to_has_resource()) contacts.emplace(bare(stanza.to_text()), bare(stanza.from_text()));
+    deliver_internally(pair, stanza, 0, now);
+  }
+}
+
+void Core::Impl::lose_internal(const xmpp::Domain& local, Now now) {
+  if (!presence.internal.lose(local)) return;
+  std::size_t count = 0;
+  for (const Pair& pair : presence.shown.pairs(policy::Direction::kOut)) {
+    if (pair.local != local) continue;
+    for (auto& stanza : presence.shown.end(pair, policy::Direction::kOut)) {
+      ++count;
+      enqueue(state_of(pair), std::move(stanza), std::nullopt, now);
+    }
+  }
+  log.log({LogLevel::kWarning,
+           "internal-server.lost",
+           {{"local", local.ascii()}, {"unavailable", std::to_string(count)}}});
+}
+
+void Core::Impl::lose_all_remote(Now now) {
+  for (const Pair& pair : presence.shown.pairs(policy::Direction::kIn)) lose_remote(pair, now);
+}
+
+// Its contacts are asked for their presence, as a server asks that starts (RFC 6121 4.3); rooms are for their
+// users to enter again.
+void Core::Impl::heard_remote(const Pair& pair, Now now) {
+  if (!presence.remote.heard(pair, now.mono)) return;
+  log.log({LogLevel::kInfo, "peer.back", {{"local", pair.local.ascii()}, {"remote", pair.remote.ascii()}}});
+  const auto found = presence.ended.find(pair);
+  if (found == presence.ended.end()) return;
+  const auto contacts = std::move(found->second);
+  presence.ended.erase(found);
+  for (const auto& [user, contact] : contacts) {
+    std::string xml = "<presence from='";
+    xmpp::append_escaped_attribute(xml, user);
+    xml += "' to='";
+    xmpp::append_escaped_attribute(xml, contact);
+    xml += "' type='probe'/>";
+    enqueue(state_of(pair),
+            {xmpp::StanzaKind::kPresence,
+             *xmpp::Jid::parse(user),
+             *xmpp::Jid::parse(contact),
+             {},
+             "probe",
+             {},
+             xml},
+            std::nullopt, now);
+  }
+}
+
+}  // namespace sallyport::gate

@@ -1,0 +1,68 @@
+// Who was shown as available to whom across a pair: what is to be taken back when the way is lost. Without
+// that, contacts stay "online" and occupants stay in rooms for as long as nobody writes to them (RFC
+// 6121 4.6, XEP-0045 7.14 know no other end of a presence than the word of its own server).
+//
+// Of each two addresses the last presence counts. Bounded (limits::kShownPresences*): above the bound the
+// oldest entries of the address or pair are forgotten, and their presence ends as its own server says. Pure;
+// one owner.
+#pragma once
+
+#include <cstddef>
+#include <deque>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/presence_limits.h"
+#include "policy/rules.h"
+#include "xmpp/pair_map.h"
+#include "xmpp/stanza.h"
+
+namespace sallyport::gate {
+
+struct PresenceBounds {
+  std::size_t per_pair = limits::kShownPresencesPerPairMax;  // and direction
+  std::size_t total = limits::kShownPresencesMax;
+};
+
+class PresenceTable {
+ public:
+  explicit PresenceTable(const PresenceBounds& bounds = {}) : bounds_(bounds) {}
+
+  // A presence of the pair passed: kOut from the local domain, kIn to it.
+  void note(const xmpp::Pair& pair, policy::Direction direction, const xmpp::Stanza& presence);
+  // Something is shown in that direction.
+  bool has(const xmpp::Pair& pair, policy::Direction direction) const;
+  // The way is lost: returns an unavailable presence for each that was shown in that direction, in the order
+  // in which they were shown, and forgets them.
+  std::vector<xmpp::Stanza> end(const xmpp::Pair& pair, policy::Direction direction);
+  // The pairs of which something is shown in that direction.
+  std::vector<xmpp::Pair> pairs(policy::Direction direction) const;
+  std::size_t size() const { return size_; }
+
+ private:
+  // From, to.
+  using Key = std::pair<std::string, std::string>;
+  struct Shown {
+    std::map<Key, std::uint64_t> entries;  // by the number in `order`
+    std::map<std::uint64_t, Key> order;
+  };
+  using Side = xmpp::PairMap<Shown>;
+
+  Side& side(policy::Direction direction) { return direction == policy::Direction::kOut ? out_ : in_; }
+  const Side& side(policy::Direction direction) const {
+    return direction == policy::Direction::kOut ? out_ : in_;
+  }
+  void add(const xmpp::Pair& pair, policy::Direction direction, Key key);
+  void remove(const xmpp::Pair& pair, policy::Direction direction, const Key& key);
+
+  PresenceBounds bounds_;
+  Side out_;
+  Side in_;
+  std::size_t size_ = 0;
+  std::uint64_t last_ = 0;
+};
+
+}  // namespace sallyport::gate
