@@ -103,12 +103,30 @@ void Ledger::arrived(const std::string& server, const xmpp::Stanza& stanza) {
       throw Violation("answers", "an error for nothing reached " + server + ": " + std::string(stanza.xml()));
     return count_error(*entry, number, stanza);
   }
+  if (at == stanza.xml().npos && stanza.kind() == xmpp::StanzaKind::kPresence)
+    return count_taken_back(server, stanza);
   const auto digits =
       at == stanza.xml().npos ? std::string_view() : digits_at(stanza.xml(), at + kMark.size());
   Entry* entry = entry_of(digits);
   if (entry == nullptr)
     throw Violation("proof", "nobody sent what reached " + server + ": " + std::string(stanza.xml()));
   count_delivery(*entry, number_of(digits), stanza);
+}
+
+// A node takes back what was shown, and nothing else; and asks for those of whom it took something back.
+void Ledger::count_taken_back(const std::string& server, const xmpp::Stanza& stanza) {
+  const std::string from = outward(stanza.from().text()), to = outward(stanza.to().text());
+  const bool is_probe = stanza.type() == "probe";
+  const auto is_of = [](const std::string& address, const std::string& bare) {
+    return address == bare || address.starts_with(bare + "/");
+  };
+  const bool was_shown = std::ranges::any_of(entries_, [&](const Entry& each) {
+    if (each.sort != Sort::kPresence || each.delivered == 0) return false;
+    return is_probe ? is_of(each.from, to) && is_of(each.to, from) : each.from == from && each.to == to;
+  });
+  if (!was_shown || (!is_probe && stanza.type() != "unavailable"))
+    throw Violation("presence",
+                    "what nobody was shown is taken back at " + server + ": " + std::string(stanza.xml()));
 }
 
 void Ledger::count_delivery(Entry& entry, std::uint64_t number, const xmpp::Stanza& stanza) {

@@ -94,6 +94,7 @@ class Ledger {
 
  private:
   Entry* entry_of(std::string_view digits);
+  void count_taken_back(const std::string& server, const xmpp::Stanza& stanza);
   void count_delivery(Entry& entry, std::uint64_t number, const xmpp::Stanza& stanza);
   void count_error(Entry& entry, std::uint64_t number, const xmpp::Stanza& stanza);
   void check_policy(const Entry& entry, std::uint64_t number) const;

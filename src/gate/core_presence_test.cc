@@ -1,0 +1,126 @@
+// What a core says of presence when a server is lost, and when it is back.
+#include "base/presence_limits.h"
+#include "gate/core_fixture.h"
+
+namespace sallyport::gate {
+namespace {
+
+const Error kDown{Code::kDialRefused, "nobody listens"};
+
+struct CorePresence : CoreFixture {
+  CorePresence() {
+    servers_.acknowledge = true;
+    starts("[[allow]]\ndomain = \"partner.example\"\n");
+    link_comes_up();
+  }
+  static std::string presence(const std::string& from, const std::string& to, const std::string& more = {}) {
+    return fmt::format("<presence from='{}' to='{}'{}/>", from, to, more);
+  }
+  // Bob's phone is shown to Alice, and Alice's desk to Bob; Alice is in a room of Bob's.
+  void are_shown() {
+    edge_sends(presence("bob@partner.example/phone", "alice@example.com"));
+    edge_sends(presence("room@partner.example/eve", "alice@example.com/desk"));
+    internal_sends(presence("alice@example.com/desk", "bob@partner.example"));
+    edge_settles(std::nullopt);
+    internal();
+    edge_receives();
+  }
+  // "FROM to TO type" of what the internal server, or the edge, has received.
+  Lines internal() { return kinds(std::exchange(servers_.received, {})); }
+  Lines edge() {
+    Lines lines;
+    for (const auto& each : std::exchange(edge_->received, {})) lines.push_back(kind(each.stanza));
+    return lines;
+  }
+  static std::string kind(const xmpp::Stanza& stanza) {
+    const bool is_ping = stanza.xml().find("urn:xmpp:ping") != std::string_view::npos;
+    return fmt::format("{} to {} {}", stanza.from_text(), stanza.to_text(), is_ping ? "ping" : stanza.type());
+  }
+  template <typename Stanzas>
+  static Lines kinds(const Stanzas& stanzas) {
+    Lines lines;
+    for (const auto& stanza : stanzas) lines.push_back(kind(stanza));
+    return lines;
+  }
+  void waits(Duration time) {
+    const Time until = now_.mono + time;
+    while (now_.mono < until) passes(std::min<Duration>(1s, until - now_.mono));
+  }
+};
+
+const Lines kTakenBack = {"bob@partner.example/phone to alice@example.com unavailable",
+                          "room@partner.example/eve to alice@example.com/desk unavailable"};
+
+TEST_F(CorePresence, of_a_peer_that_a_question_does_not_reach_is_taken_back_once) {
+  are_shown();
+  internal_sends(
+      "<message from='alice@example.com' to='bob@partner.example' id='1'><body>x</body></message>");
+  edge_settles(kDown);
+  EXPECT_EQ(edge(),
+            (Lines{"alice@example.com to bob@partner.example ", "example.com to partner.example ping"}));
+  internal();
+  edge_settles(kDown);
+  EXPECT_EQ(internal(), kTakenBack);
+  waits(2 * limits::kPeerSilence);
+  EXPECT_EQ(internal(), Lines{});
+  EXPECT_EQ(edge(), Lines{});
+}
+
+TEST_F(CorePresence, of_a_peer_that_the_question_reaches_stays_and_its_answer_is_for_nobody) {
+  are_shown();
+  waits(limits::kPeerSilence + 10s);
+  ASSERT_EQ(edge_->received.size(), 1u);
+  const std::string id(edge_->received[0].stanza.id());
+  EXPECT_EQ(edge(), Lines{"example.com to partner.example ping"});
+  edge_settles(std::nullopt);
+  edge_sends("<iq from='partner.example' to='example.com' type='result' id='" + id + "'/>");
+  const Lines got = internal();
+  EXPECT_EQ(std::ranges::count(got, "partner.example to example.com result"), 0);
+  for (const auto& line : got) EXPECT_NE(line, kTakenBack[0]);
+}
+
+TEST_F(CorePresence, of_a_peer_that_is_back_is_asked_for_and_rooms_are_not) {
+  are_shown();
+  waits(limits::kPeerSilence + 10s);
+  edge_settles(kDown);
+  internal();
+  edge();
+  edge_sends("<message from='bob@partner.example' to='alice@example.com' id='1'><body>x</body></message>");
+  EXPECT_EQ(edge(), Lines{"alice@example.com to bob@partner.example probe"});
+}
+
+TEST_F(CorePresence, of_an_internal_server_that_is_gone_is_taken_back_outside) {
+  are_shown();
+  servers_.forget_streams();
+  servers_.answer = ReceivingServers::Dials::kRefused;
+  edge_sends("<message from='bob@partner.example' to='alice@example.com' id='1'><body>x</body></message>");
+  waits(limits::kPeerSilence + 20s);
+  const Lines got = edge();
+  EXPECT_EQ(std::ranges::count(got, "alice@example.com/desk to bob@partner.example unavailable"), 1);
+}
+
+TEST_F(CorePresence, of_all_peers_is_taken_back_when_no_edge_is_linked) {
+  are_shown();
+  edge_->loses_link(*core_, now_);
+  waits(limits::kLinkDeadAfter + 1s);
+  Lines got = internal();
+  std::erase_if(got, [](const auto& line) { return line.ends_with("ping"); });
+  EXPECT_EQ(got, kTakenBack);
+}
+
+TEST_F(CorePresence, of_a_pair_that_a_new_policy_ends_is_taken_back) {
+  are_shown();
+  applies("");
+  EXPECT_EQ(internal(), kTakenBack);
+}
+
+TEST_F(CorePresence, where_nothing_is_shown_nobody_is_asked) {
+  internal_sends(
+      "<message from='alice@example.com' to='bob@partner.example' id='1'><body>x</body></message>");
+  edge_settles(kDown);
+  waits(2 * limits::kPeerSilence);
+  EXPECT_EQ(edge(), Lines{"alice@example.com to bob@partner.example "});
+}
+
+}  // namespace
+}  // namespace sallyport::gate
