@@ -1,4 +1,6 @@
 // The commands that send one question to a running node and show its answer.
+#include "daemon/ask.h"
+
 #include <fmt/format.h>
 
 #include <boost/json.hpp>
@@ -13,28 +15,30 @@
 #include "daemon/table.h"
 
 namespace sallyport::daemon {
-namespace {
 
 namespace json = boost::json;
 
-// Asks, prints, and returns the exit code: 1 when the node refused, `bad` when `good` is false for its
-// answer. An answer with `errors` is shown by `show`, which lists them, also when it has an `error`.
-Exit put(const Invocation& invocation, const json::object& question, std::string (*show)(const json::object&),
-         bool (*good)(const json::object&) = nullptr, Exit bad = Exit::kFailed) {
-  Exit exit = Exit::kGood;
-  const std::optional<json::object> answer = ask_for(invocation, question, exit);
-  if (!answer) return exit;
-  const bool refused = answer->contains("error") && list_at(*answer, "errors").empty();
+Exit put_answer(const Invocation& invocation, const json::object& answer, const Show& show, Good good,
+                Exit bad) {
+  const bool refused = answer.contains("error") && list_at(answer, "errors").empty();
   if (invocation.has("--json")) {
-    print(json::serialize(*answer) + "\n");
+    print(json::serialize(answer) + "\n");
   } else if (refused) {
-    complain(show_error(object_at(*answer, "error")));
+    complain(show_error(object_at(answer, "error")));
   } else {
-    print(show(*answer));
+    print(show(answer));
   }
   if (refused) return Exit::kFailed;
-  return good != nullptr && !good(*answer) ? bad : Exit::kGood;
+  return good != nullptr && !good(answer) ? bad : Exit::kGood;
 }
+
+Exit put(const Invocation& invocation, const json::object& question, const Show& show, Good good, Exit bad) {
+  Exit exit = Exit::kGood;
+  const std::optional<json::object> answer = ask_for(invocation, question, exit);
+  return answer ? put_answer(invocation, *answer, show, good, bad) : exit;
+}
+
+namespace {
 
 bool is_ok(const json::object& answer) { return field(answer, "result") == "ok"; }
 
@@ -63,8 +67,7 @@ std::string show_apply(const json::object& answer) {
 }
 
 // Adds a file's text to the question and sends it; an invalid file ends with kConfiguration.
-Exit put_policy(const Invocation& invocation, json::object question,
-                std::string (*show)(const json::object&)) {
+Exit put_policy(const Invocation& invocation, json::object question, const Show& show) {
   const std::string& path = invocation.arguments[0];
   const Result<std::string> text = read_file(path, limits::kControlPolicyBytesMax);
   if (!text) {

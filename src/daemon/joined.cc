@@ -1,6 +1,7 @@
 #include "daemon/joined.h"
 
 #include <algorithm>
+#include <array>
 #include <boost/json.hpp>
 #include <tuple>
 
@@ -30,6 +31,17 @@ json::object sum_of(const std::vector<json::object>& answers, std::string_view m
   return sum;
 }
 
+// The `queue` of all; it is failing where one shard's is.
+json::object queue_of(const std::vector<json::object>& answers) {
+  json::object queue = sum_of(answers, "queue");
+  queue.erase("failing");
+  for (const json::object& answer : answers) {
+    const json::object& failing = object_at(object_at(answer, "queue"), "failing");
+    if (!failing.empty()) queue["failing"] = failing;
+  }
+  return queue;
+}
+
 // An edge that has none yet has no generation either: 0.
 json::object oldest_policy(const std::vector<json::object>& answers, std::size_t in_use) {
   const auto oldest = std::min_element(answers.begin(), answers.begin() + static_cast<std::ptrdiff_t>(in_use),
@@ -39,6 +51,9 @@ json::object oldest_policy(const std::vector<json::object>& answers, std::size_t
                                        });
   return object_at(*oldest, "policy");
 }
+
+constexpr std::array<std::string_view, 6> kJoined{"status",     "connections", "explain",
+                                                  "queue list", "queue retry", "queue purge"};
 
 json::array links_of(const std::vector<json::object>& answers, std::size_t in_use) {
   json::array rows;
@@ -63,6 +78,7 @@ json::object join_status(std::vector<json::object> answers, std::size_t in_use) 
   joined["policy"] = oldest_policy(answers, in_use);
   joined["links"] = links_of(answers, in_use);
   for (const char* member : {"streams", "stanzas", "waiting"}) joined[member] = sum_of(answers, member);
+  if (joined.contains("queue")) joined["queue"] = queue_of(answers);
   if (joined.contains("listening")) {
     joined["listening"] =
         std::all_of(answers.begin(), answers.begin() + static_cast<std::ptrdiff_t>(in_use),
@@ -98,7 +114,30 @@ json::object join_explain(std::vector<json::object> answers, std::size_t in_use)
   return std::move(answers[best]);
 }
 
-bool is_joined(std::string_view ask) { return ask == "status" || ask == "connections" || ask == "explain"; }
+json::object join_queue(std::vector<json::object> answers) {
+  const auto refused = std::ranges::find_if(answers, [](const auto& one) { return one.contains("error"); });
+  if (refused != answers.end()) return std::move(*refused);
+  json::object joined = answers.front();
+  if (!joined.contains("queue")) {
+    for (auto& [name, value] : joined) {
+      std::uint64_t sum = 0;
+      for (const json::object& answer : answers) sum += number_at(answer, name);
+      value = sum;
+    }
+    return joined;
+  }
+  joined["queue"] = queue_of(answers);
+  json::array rows;
+  for (json::object& answer : answers) {
+    json::value* flows = answer.if_contains("flows");
+    if (flows == nullptr || !flows->is_array()) continue;
+    for (json::value& row : flows->get_array()) rows.push_back(std::move(row));
+  }
+  joined["flows"] = std::move(rows);
+  return joined;
+}
+
+bool is_joined(std::string_view ask) { return std::ranges::find(kJoined, ask) != kJoined.end(); }
 
 std::string join_answers(const std::string& ask, std::vector<std::string> answers, std::size_t in_use) {
   if (answers.size() == 1 || !is_joined(ask)) return std::move(answers.front());
@@ -110,7 +149,8 @@ std::string join_answers(const std::string& ask, std::vector<std::string> answer
   }
   if (ask == "status") return json::serialize(join_status(std::move(objects), in_use));
   if (ask == "connections") return json::serialize(join_connections(std::move(objects)));
-  return json::serialize(join_explain(std::move(objects), in_use));
+  if (ask == "explain") return json::serialize(join_explain(std::move(objects), in_use));
+  return json::serialize(join_queue(std::move(objects)));
 }
 
 }  // namespace sallyport::daemon

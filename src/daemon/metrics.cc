@@ -61,6 +61,11 @@ void figures(std::string& out, const json::object& status, std::initializer_list
 
 bool is_draining(const json::object& status) { return field(status, "draining") == "yes"; }
 
+// A link that drains still settles its stanzas.
+bool is_connected(const json::object& link) {
+  return field(link, "state") == "up" || field(link, "state") == "draining";
+}
+
 // `header`: one more header line with its line end, or nothing.
 std::string response(std::string_view status, std::string_view type, std::string_view body,
                      std::string_view header = {}) {
@@ -87,7 +92,7 @@ std::string metrics_text(const json::object& status, MetricsFormat format) {
     const json::object& row = link.get_object();
     const std::string shard = row.contains("shard") ? fmt::format(",shard=\"{}\"", number(row, "shard")) : "";
     out += fmt::format("sallyport_link_up{{link=\"{}\"{}}} {}\n", label(field(row, "name")), shard,
-                       field(row, "state") == "up" ? 1 : 0);
+                       is_connected(row) ? 1 : 0);
   }
   if (status.contains("listening")) {
     begin("listening", "gauge", "Whether all s2s listeners are open.");
@@ -119,6 +124,15 @@ std::string metrics_text(const json::object& status, MetricsFormat format) {
   figures(out, status, {{"waiting", "stanzas", "waiting_stanzas"}});
   begin("waiting_bytes", "gauge", "Bytes of the stanzas that wait for delivery.");
   figures(out, status, {{"waiting", "bytes", "waiting_bytes"}});
+  if (status.contains("queue")) {
+    begin("queue_messages", "gauge", "Messages in the durable queue.");
+    figures(out, status, {{"queue", "messages", "queue_messages"}});
+    begin("queue_bytes", "gauge", "Bytes of the durable queue, as spool_max bounds them.");
+    figures(out, status, {{"queue", "bytes", "queue_bytes"}});
+    begin("spool_failing", "gauge", "Whether the last write to the spool failed.");
+    out +=
+        fmt::format("sallyport_spool_failing {}\n", object_at(status, "queue").contains("failing") ? 1 : 0);
+  }
   return format == MetricsFormat::kOpenMetrics ? out + "# EOF\n" : out;
 }
 

@@ -41,6 +41,28 @@ TEST(Metrics, tell_of_each_shard_where_there_are_several) {
   }
 }
 
+TEST(Metrics, tell_of_the_queue_of_a_core) {
+  const std::string edge = open_metrics(kUp);
+  for (const char* name : {"sallyport_queue_", "sallyport_spool_"})
+    EXPECT_EQ(edge.find(name), std::string::npos) << name;
+  const std::string core = open_metrics(R"({"queue":{"messages":3,"bytes":900}})");
+  for (const char* line : {"# TYPE sallyport_queue_messages gauge\n", "sallyport_queue_messages 3\n",
+                           "sallyport_queue_bytes 900\n", "sallyport_spool_failing 0\n"}) {
+    EXPECT_NE(core.find(line), std::string::npos) << line << "in\n" << core;
+  }
+  const std::string failing = open_metrics(R"({"queue":{"failing":{"code":"spool.unwritable"}}})");
+  EXPECT_NE(failing.find("sallyport_spool_failing 1\n"), std::string::npos) << failing;
+}
+
+TEST(Metrics, a_link_that_drains_is_up) {
+  const std::pair<const char*, int> cases[] = {{"up", 1}, {"draining", 1}, {"pushing", 0}, {"down", 0}};
+  for (const auto& [state, up] : cases) {
+    const std::string text = metrics_text(
+        {{"links", json::array{json::object{{"name", "a"}, {"state", state}}}}}, MetricsFormat::kText);
+    EXPECT_NE(text.find("sallyport_link_up{link=\"a\"} " + std::to_string(up)), std::string::npos) << state;
+  }
+}
+
 TEST(Metrics, labels_cannot_break_out) {
   const std::string text = open_metrics((R"({"links":[{"name":"a\"} 1\nb\\","state":"down"}]})"));
   EXPECT_NE(text.find("sallyport_link_up{link=\"a\\\"} 1\\nb\\\\\"} 0\n"), std::string::npos) << text;

@@ -42,8 +42,11 @@ std::string text_at(const json::object& object, std::string_view name) {
 }
 
 // The questions that the process answers itself, not its roles.
-constexpr std::array<std::string_view, 7> kProcessQuestions{
-    "reload", "policy diff", "policy apply", "log level", "ports", "dns records", "drain"};
+constexpr std::array<std::string_view, 8> kProcessQuestions{
+    "reload", "policy diff", "policy apply", "log level", "ports", "dns records", "drain", "queue show"};
+
+// The orders that `answer` logs; the others are logged where they are carried out.
+constexpr std::array<std::string_view, 4> kOrders{"reload", "policy apply", "queue retry", "queue purge"};
 
 }  // namespace
 
@@ -213,7 +216,7 @@ void NodeProcess::handle_question(std::string text, const Asker& asker, Reply re
 
 void NodeProcess::answer(Question question, const Asker& asker, const Reply& reply) {
   const std::string ask = question.object ? text_at(*question.object, "ask") : std::string();
-  if (ask == "reload" || ask == "policy apply")
+  if (std::ranges::find(kOrders, ask) != kOrders.end())
     log_.log({LogLevel::kInfo, "control.order", {{"order", ask}, {"by", asker.text()}}});
   if (ask == "reload" && handlers_.reload) return handlers_.reload(reply);
   if (ask == "policy diff" && handlers_.policy_diff)
@@ -222,6 +225,7 @@ void NodeProcess::answer(Question question, const Asker& asker, const Reply& rep
     return handlers_.policy_apply(std::move(*question.object), reply);
   if ((ask == "check domain" || ask == "check tls") && handlers_.check)
     return handlers_.check(*question.object, reply);
+  if (ask == "queue show" && handlers_.queue_show) return handlers_.queue_show(*question.object, reply);
   const bool of_the_process = !question.object || question.text.size() > limits::kControlQuestionBytesMax ||
                               std::ranges::find(kProcessQuestions, ask) != kProcessQuestions.end();
   if (of_the_process) return reply(answer_at_once(question, asker, ask));
@@ -234,7 +238,7 @@ void NodeProcess::ask_shards(const std::string& ask, const std::string& question
   shards_->ask_all([question](net::Driver& driver) { return driver.control(question); },
                    [this, ask, reply](std::vector<std::string> answers) {
                      const std::size_t in_use = shards_->in_use();
-                     if (answers.size() == 1 || ask != "connections")
+                     if (answers.size() == 1 || (ask != "connections" && ask != "queue list"))
                        return reply(join_answers(ask, std::move(answers), in_use));
                      // The rows of fifty thousand streams are joined off the loop.
                      worker_.run(
@@ -254,7 +258,7 @@ std::string NodeProcess::answer_at_once(const Question& question, const Asker& a
   if (!question.object) return refusal("The question is not a JSON object.");
   if (question.text.size() > limits::kControlQuestionBytesMax)
     return refusal("The question is longer than the limit.");
-  if (ask == "reload" || ask == "policy diff" || ask == "policy apply")
+  if (ask == "reload" || ask == "policy diff" || ask == "policy apply" || ask == "queue show")
     return json::serialize(gate::core_only_object(ask));
   if (ask == "log level") return json::serialize(set_log_level(*question.object, asker));
   if (ask == "ports")

@@ -39,6 +39,8 @@ struct ControlHandlers {
   std::function<void(const boost::json::object&, const Reply&)> check;
   std::function<boost::json::object(std::uint16_t port)> dns_records;
   std::function<boost::json::object()> ports;
+  // `queue show`. Only on a core, which has the spool.
+  std::function<void(const boost::json::object&, const Reply&)> queue_show;
 };
 
 // The addresses of the control socket and of the metrics.

@@ -28,6 +28,13 @@ Exit run_reload(const Invocation& invocation);
 Exit run_drain(const Invocation& invocation);
 Exit run_log_level(const Invocation& invocation);
 
+// queue_commands.cc: the durable queue of a core.
+Exit run_queue_list(const Invocation& invocation);
+Exit run_queue_shape(const Invocation& invocation);
+Exit run_queue_show(const Invocation& invocation);
+Exit run_queue_retry(const Invocation& invocation);
+Exit run_queue_purge(const Invocation& invocation);
+
 // publish_commands.cc: records and firewall rules for others to set.
 Exit run_dns_records(const Invocation& invocation);
 Exit run_ports(const Invocation& invocation);

@@ -12,8 +12,10 @@
 #include "daemon/load.h"
 #include "daemon/node_process.h"
 #include "daemon/publish.h"
+#include "daemon/queue_show.h"
 #include "daemon/run.h"
 #include "daemon/state.h"
+#include "gate/control.h"
 #include "gate/core.h"
 #include "net/dial.h"
 #include "net/dns_server.h"
@@ -237,6 +239,16 @@ ControlHandlers handlers_of(NodeProcess& node, const CoreFiles& files, CoreFiles
                      edges)}));
   };
   handlers.ports = [&] { return ports_answer(core_ports(files.config, in_use.policy())); };
+  handlers.queue_show = [&](const json::object& question, const Reply& reply) {
+    Result<net::SpoolFilter> filter = queue_filter(question);
+    if (!filter) return reply(gate::refusal(filter.error()));
+    node.worker().run(
+        node.io().get_executor(),
+        [delivery = files.config.delivery, filter = *std::move(filter), now = NodeProcess::now().civil] {
+          return answer_queue_show(delivery.spool, filter, delivery.lifetime, now);
+        },
+        reply);
+  };
   return handlers;
 }
 

@@ -6,6 +6,7 @@
 #include <boost/json.hpp>
 
 #include "base/log.h"
+#include "daemon/queue_text.h"
 
 namespace sallyport::daemon {
 namespace {
@@ -188,6 +189,8 @@ std::string show_status(const json::object& answer) {
   out += line("streams", counted(object_at(answer, "streams")));
   out += line("stanzas", counted(object_at(answer, "stanzas")));
   out += line("waiting", counted(object_at(answer, "waiting")));
+  if (answer.contains("queue"))
+    out += fmt::format("{:<12}{}", "queue", show_queue(object_at(answer, "queue"), std::string(12, ' ')));
   if (answer.contains("listening")) out += line("listening", field(answer, "listening"));
   if (answer.contains("listen_error")) out += line("", field(answer, "listen_error"));
   const json::object& shards = object_at(answer, "shards");

@@ -115,6 +115,12 @@ TEST(Tables, what_stands_in_the_policy_is_the_administrators_own) {
             "+ [[allow]] a.example: it's\n");
 }
 
+TEST(Tables, status_shows_a_link_that_drains) {
+  const std::string shown =
+      show_status(json::object{{"links", json::array{json::object{{"name", "a"}, {"state", "draining"}}}}});
+  EXPECT_NE(shown.find("a     draining"), std::string::npos) << shown;
+}
+
 TEST(Tables, status_shows_the_state_and_why_a_listener_is_not_open) {
   const std::string shown = show_status(json::object{
       {"state", "draining"}, {"listening", false}, {"listen_error", "net.address-in-use: 192.0.2.1:5269"}});

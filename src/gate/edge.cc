@@ -274,7 +274,7 @@ std::string Edge::control(std::string_view text, Now now) {
     drain(now);
     return json::serialize(json::object{{"draining", true}});
   }
-  if (question->ask == "explain" || question->ask == "policy test")
+  if (question->ask == "explain" || question->ask == "policy test" || question->ask.starts_with("queue "))
     return json::serialize(core_only_object(question->ask));
   return refusal({Code::kControlRefused, "an edge does not answer `" + question->ask + "`"});
 }

@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <limits>
 
 #include <fmt/format.h>
 #include <pthread.h>
@@ -134,6 +135,14 @@ std::optional<Spool::Group> Spool::next(std::optional<std::chrono::milliseconds>
 }
 
 Result<std::vector<SpooledMessage>> Spool::list(const std::string& path, const SpoolFilter& filter) {
+  std::vector<SpooledMessage> found;
+  const auto take = [&](SpooledMessage message) { found.push_back(std::move(message)); };
+  if (Result<void> listed = list(path, filter, take); !listed) return listed.error();
+  return found;
+}
+
+Result<void> Spool::list(const std::string& path, const SpoolFilter& filter,
+                         const std::function<void(SpooledMessage)>& take) {
   SqliteConnection connection;
   if (::access(path.c_str(), R_OK) != 0) return spool_file_error(path, errno);
   if (open_sqlite(path, SQLITE_OPEN_READONLY, kReaderBusyMs, connection) != SQLITE_OK) {
@@ -147,16 +156,15 @@ Result<std::vector<SpooledMessage>> Spool::list(const std::string& path, const S
       .bind(3, filter.number ? static_cast<std::int64_t>(*filter.number)
                              : std::numeric_limits<std::int64_t>::max())
       .bind(4, std::uint64_t{filter.count});
-  std::vector<SpooledMessage> found;
   int stepped = SQLITE_OK;
   while ((stepped = rows.step()) == SQLITE_ROW) {
     Result<store::Flow> flow = spool_flow(path, rows.bytes(1), rows.bytes(2), rows.bytes(3));
     if (!flow) return flow.error();
-    found.push_back({rows.unsigned_number(0), std::move(*flow),
-                     UnixTime(std::chrono::seconds(rows.number(4))), std::string(rows.bytes(5))});
+    take({rows.unsigned_number(0), std::move(*flow), UnixTime(std::chrono::seconds(rows.number(4))),
+          std::string(rows.bytes(5))});
   }
   if (stepped != SQLITE_DONE) return spool_error(path, connection.get());
-  return found;
+  return {};
 }
 
 }  // namespace sallyport::net

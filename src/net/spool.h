@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -77,6 +78,9 @@ class Spool {
   // Reads messages of a spool that this or another process may have open. Blocks; may be called from any
   // thread. Errors: as `open`, but not that it is busy with writing.
   static Result<std::vector<SpooledMessage>> list(const std::string& path, const SpoolFilter& filter);
+  // The same, one message after the other: many may be larger than memory.
+  static Result<void> list(const std::string& path, const SpoolFilter& filter,
+                           const std::function<void(SpooledMessage)>& take);
 
  private:
   struct Task {

@@ -1,0 +1,121 @@
+// The commands for the durable queue of a core (docs/queue.md).
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <charconv>
+#include <chrono>
+
+#include "config/quantity.h"
+#include "daemon/ask.h"
+#include "daemon/control_client.h"
+#include "daemon/queue_show.h"
+#include "daemon/queue_text.h"
+#include "daemon/report.h"
+#include "daemon/run.h"
+#include "daemon/table.h"
+#include "xmpp/jid.h"
+
+namespace sallyport::daemon {
+namespace {
+
+namespace json = boost::json;
+
+UnixTime now() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
+
+Exit usage(const std::string& text) {
+  complain(text);
+  return Exit::kUsage;
+}
+
+// The argument as an A-label domain, in which form nodes compare it; empty without one. Prints a usage error.
+std::optional<std::string> domain_of(const Invocation& invocation) {
+  if (invocation.arguments.empty()) return std::string();
+  const Result<xmpp::Domain> domain = xmpp::Domain::parse(invocation.arguments[0]);
+  if (domain) return domain->ascii();
+  usage(fmt::format("`{}` is not a domain: {}", invocation.arguments[0], domain.error().text));
+  return std::nullopt;
+}
+
+std::optional<std::uint64_t> number_in(const std::string& text) {
+  std::uint64_t number = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (failed != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+bool has_messages(const json::object& answer) { return !list_at(answer, "messages").empty(); }
+
+}  // namespace
+
+Exit run_queue_list(const Invocation& invocation) {
+  const auto domain = domain_of(invocation);
+  if (!domain) return Exit::kUsage;
+  json::object question{{"ask", "queue list"}};
+  if (!domain->empty()) question["domain"] = *domain;
+  return put(invocation, question,
+             [&](const json::object& answer) { return show_queue_list(answer, *domain, now()); });
+}
+
+Exit run_queue_shape(const Invocation& invocation) {
+  Exit exit = Exit::kGood;
+  const auto answer = ask_for(invocation, {{"ask", "queue list"}}, exit);
+  if (!answer) return exit;
+  return put_answer(
+      invocation, answer->contains("error") ? *answer : queue_shape(*answer, invocation.value("--direction")),
+      show_queue_shape);
+}
+
+Exit run_queue_show(const Invocation& invocation) {
+  json::object question{{"ask", "queue show"}};
+  const std::string& what = invocation.arguments[0];
+  if (std::ranges::all_of(what, [](char c) { return c >= '0' && c <= '9'; })) {
+    const auto number = number_in(what);
+    if (!number) return usage(fmt::format("`{}` is not the number of a message", what));
+    question["number"] = *number;
+  } else {
+    const auto domain = domain_of(invocation);
+    if (!domain) return Exit::kUsage;
+    question["domain"] = *domain;
+  }
+  if (invocation.has("--count")) {
+    const auto count = number_in(invocation.value("--count"));
+    if (!count || *count == 0 || *count > kQueueShownMax)
+      return usage(fmt::format("--count: `{}` is not a number from 1 to {}", invocation.value("--count"),
+                               kQueueShownMax));
+    question["count"] = *count;
+  }
+  return put(
+      invocation, question,
+      [&](const json::object& answer) {
+        return show_queue_messages(answer, question.contains("number") ? what : "for " + what);
+      },
+      question.contains("number") ? has_messages : nullptr);
+}
+
+Exit run_queue_retry(const Invocation& invocation) {
+  const auto domain = domain_of(invocation);
+  if (!domain) return Exit::kUsage;
+  json::object question{{"ask", "queue retry"}};
+  if (!domain->empty()) question["domain"] = *domain;
+  return put(invocation, question, show_queue_retry);
+}
+
+Exit run_queue_purge(const Invocation& invocation) {
+  const auto domain = domain_of(invocation);
+  if (!domain) return Exit::kUsage;
+  if (domain->empty() != invocation.has("--all"))
+    return usage("Name a remote DOMAIN whose messages are to be removed, or give --all.");
+  json::object question{{"ask", "queue purge"}};
+  if (!domain->empty()) question["domain"] = *domain;
+  if (invocation.has("--older-than")) {
+    const std::string text = invocation.value("--older-than");
+    const auto age = config::parse_duration(text);
+    if (!age)
+      return usage(fmt::format("--older-than: `{}` is not a duration such as 90s, 15m, 1h or 7d", text));
+    question["older_than"] = age->count();
+  }
+  return put(invocation, question, show_queue_purge);
+}
+
+}  // namespace sallyport::daemon
