@@ -130,7 +130,8 @@ class Core::Impl {
   void note_presence(const Pair& pair, policy::Direction direction, const xmpp::Stanza& stanza, Now now);
   void look_for_silence(Now now);
   xmpp::Stanza new_ping(const xmpp::Domain& from, const xmpp::Domain& to);
-  void ask_remote(const Pair& pair, Now now);
+  // Its outcome tells whether the remote server is there; nobody is told of it.
+  void ask_remote(const Pair& pair, xmpp::Stanza question, Now now);
   void ask_internal(const xmpp::Domain& local, Now now);
   // A pair of that domain across which something is shown.
   std::optional<Pair> a_pair_of(const xmpp::Domain& local) const;
@@ -203,6 +204,7 @@ class Core::Impl {
   void push(std::size_t edge);
   void set_ready(std::size_t edge, Now now);
   void move_away(std::size_t edge, Now now);
+  bool may_repeat(const Pair& pair, const xmpp::Stanza& stanza) const;
   void give_up(std::size_t edge, Now now);
   bool any_ready() const;
   std::string internal_key(const Pair& pair, const std::string& stream_id) const;

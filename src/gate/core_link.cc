@@ -114,6 +114,13 @@ void Core::Impl::set_ready(std::size_t edge, Now now) {
   durable.queue.wake_all(policy::Direction::kOut);
 }
 
+// Whether a stanza that an edge may have sent may be sent again: a request could have its effect twice.
+bool Core::Impl::may_repeat(const Pair& pair, const xmpp::Stanza& stanza) const {
+  if (stanza.is_request()) return false;
+  return stanza.kind() != xmpp::StanzaKind::kMessage ||
+         policy.in_force->rules().peer(pair.remote).on_doubt == policy::OnDoubt::kResend;
+}
+
 // The link is declared lost and another one is ready: its pairs move there, in order, before the stanzas that
 // waited behind them.
 void Core::Impl::move_away(std::size_t edge, Now now) {
@@ -122,6 +129,12 @@ void Core::Impl::move_away(std::size_t edge, Now now) {
     note_settled(it->ticket);
     auto& [pair, out] = outward.map.get(it->pair);
     const Ticket own = it->ticket == out.ticket ? 0 : it->ticket;
+    if (it->sent && !may_repeat(pair, it->stanza)) {
+      ++report.uncertain;
+      answer_queued({.stanza = std::move(it->stanza), .ticket = own}, {Code::kDeliveryUncertain, {}},
+                    setup.config.edges[edge].name.ascii(), now);
+      continue;
+    }
     outward.outboxes.put_front(pair, out.box,
                                {.stanza = std::move(it->stanza),
                                 .ticket = own,

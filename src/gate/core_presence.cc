@@ -31,7 +31,8 @@ void Core::Impl::look_for_silence(Now now) {
     return presence.shown.has(pair, policy::Direction::kIn) ||
            presence.shown.has(pair, policy::Direction::kOut);
   };
-  for (const Pair& pair : presence.remote.poll(now.mono, shows)) ask_remote(pair, now);
+  for (const Pair& pair : presence.remote.poll(now.mono, shows))
+    ask_remote(pair, new_ping(pair.local, pair.remote), now);
   const auto serves = [this](const xmpp::Domain& local) { return a_pair_of(local).has_value(); };
   for (const auto& local : presence.internal.poll(now.mono, serves)) ask_internal(local, now);
   presence.next_look.reset();
@@ -49,9 +50,9 @@ xmpp::Stanza Core::Impl::new_ping(const xmpp::Domain& from, const xmpp::Domain& 
           s2s::ping_xml({from, to}, id)};
 }
 
-void Core::Impl::ask_remote(const Pair& pair, Now now) {
+void Core::Impl::ask_remote(const Pair& pair, xmpp::Stanza question, Now now) {
   PairEntry& entry = state_of(pair);
-  Queued queued{.stanza = new_ping(pair.local, pair.remote),
+  Queued queued{.stanza = std::move(question),
                 .ticket = outward.tickets.put({.pair = &entry}),
                 .deadline = now.mono + limits::kDeliveryTimeout};
   presence.outward.insert(queued.ticket);
@@ -107,7 +108,7 @@ bool Core::Impl::takes_answer(const xmpp::Stanza& stanza) {
 // --- what was learnt
 
 void Core::Impl::missed_remote(const Pair& pair, Now now) {
-  if (presence.remote.missed(pair)) ask_remote(pair, now);
+  if (presence.remote.missed(pair)) ask_remote(pair, new_ping(pair.local, pair.remote), now);
 }
 
 void Core::Impl::missed_internal(const xmpp::Domain& local, Now now) {
@@ -164,15 +165,15 @@ void Core::Impl::heard_remote(const Pair& pair, Now now) {
     xml += "' to='";
     xmpp::append_escaped_attribute(xml, contact);
     xml += "' type='probe'/>";
-    enqueue(state_of(pair),
-            {xmpp::StanzaKind::kPresence,
-             *xmpp::Jid::parse(user),
-             *xmpp::Jid::parse(contact),
-             {},
-             "probe",
-             {},
-             xml},
-            std::nullopt, now);
+    ask_remote(pair,
+               {xmpp::StanzaKind::kPresence,
+                *xmpp::Jid::parse(user),
+                *xmpp::Jid::parse(contact),
+                {},
+                "probe",
+                {},
+                xml},
+               now);
   }
 }
 

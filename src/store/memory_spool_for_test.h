@@ -49,6 +49,7 @@ class MemorySpool {
   std::size_t flows() const { return flows_.size(); }
 
   bool fails = false;
+  bool keeps = false;  // messages that are to be removed
 
  private:
   using Rows = std::vector<StoredMessage>;
@@ -62,7 +63,8 @@ class MemorySpool {
       messages_.insert_or_assign(message.number, message);
       last_message_ = std::max(last_message_, message.number);
     }
-    for (const auto number : batch.removed) messages_.erase(number);
+    for (const auto number : batch.removed)
+      if (!keeps) messages_.erase(number);
     for (const auto number : batch.forgotten) flows_.erase(number);
   }
   Rows rows_of(const SpoolRead& read) const {

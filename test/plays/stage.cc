@@ -76,7 +76,7 @@ void Stage::build() {
 }
 
 void Stage::add_server(sim::ServerConfig config, const std::string& issuer, const std::string& address) {
-  config.asks_by_ping = false;
+  config.asks = false;
   std::vector<std::string> names;
   for (const auto& each : config.domains) names.push_back(each.ascii());
   const bool internal = config.next_hop.has_value();

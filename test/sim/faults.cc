@@ -248,6 +248,19 @@ void World::canary() {
                   "<message><body/></message>"};
     ledger_.arrived("int0", stanza);
   }
+  const auto says = [this](xmpp::StanzaKind kind, const std::string& id, const std::string& type,
+                           const std::string& xml) {
+    ledger_.arrived("int0", {kind,
+                             *xmpp::Jid::parse("user@ext.example"),
+                             *xmpp::Jid::parse("nobody@example.com"),
+                             id,
+                             type,
+                             {},
+                             xml});
+  };
+  if (options_.broken == "ghost") says(xmpp::StanzaKind::kPresence, {}, "unavailable", "<presence/>");
+  if (options_.broken == "answer") says(xmpp::StanzaKind::kMessage, "x", "error", "<message/>");
+  if (options_.broken == "keeps") disk_.keeps = true;
   if (options_.broken == "stall") stall();
 }
 

@@ -121,7 +121,7 @@ void Ledger::count_taken_back(const std::string& server, const xmpp::Stanza& sta
     return address == bare || address.starts_with(bare + "/");
   };
   const bool was_shown = std::ranges::any_of(entries_, [&](const Entry& each) {
-    if (each.sort != Sort::kPresence || each.delivered == 0) return false;
+    if (each.sort != Sort::kPresence) return false;
     return is_probe ? is_of(each.from, to) && is_of(each.to, from) : each.from == from && each.to == to;
   });
   if (!was_shown || (!is_probe && stanza.type() != "unavailable"))

@@ -20,8 +20,16 @@ namespace {
 
 // What can be broken, and the invariant whose checker must notice.
 const std::map<std::string, std::string> kCanaries{
-    {"lost", "delivered or answered"}, {"twice", "exactly once"}, {"order", "order"}, {"forged", "proof"},
-    {"leak", "inside names"},          {"stall", "progress"},
+    {"lost", "delivered or answered"},
+    {"twice", "exactly once"},
+    {"order", "order"},
+    {"forged", "proof"},
+    {"leak", "inside names"},
+    {"stall", "progress"},
+    {"ghost", "presence"},
+    {"answer", "answers"},
+    {"address", "addresses"},
+    {"keeps", "the spool empties"},
 };
 
 struct Outcomes {

@@ -159,6 +159,11 @@ void Network::keep(std::size_t number, std::shared_ptr<const store::SpoolBatch> 
   const auto some_time = [this] { return chance_.between(100us, chance_.one_in(20) ? 500'000us : 10'000us); };
   schedule_.in(some_time(), [this, number, lives, some_time, batch] {
     if (!lives()) return;
+    std::string ids;
+    for (const auto& message : batch->messages) ids += fmt::format(" +{}", message.number);
+    for (const auto message : batch->removed) ids += fmt::format(" -{}", message);
+    for (const auto& read : batch->reads) ids += fmt::format(" read {}/{}", read.flow, read.from);
+    watch_.note("disk:" + ids);
     const auto answer = std::make_shared<store::SpoolAnswer>(nodes_[number].spool->carry_out(*batch));
     schedule_.in(some_time(), [this, number, lives, answer] {
       if (!lives()) return;

@@ -37,7 +37,7 @@ policy::PeerRules Server::rules(const Pair&) const {
   policy::PeerRules rules;
   rules.authenticate = config_.authenticate;
   rules.use_external = config_.use_external;
-  if (!config_.asks_by_ping) rules.confirm = policy::Confirm::kNone;
+  if (!config_.asks) rules.confirm = policy::Confirm::kNone;
   return rules;
 }
 

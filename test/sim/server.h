@@ -37,8 +37,8 @@ struct ServerConfig {
   bool acknowledges = true;
   // How its users' server answers a ping (XEP-0199).
   enum class Pings { kAnswered, kLate, kTwice, kNever } pings = Pings::kAnswered;
-  // Pings its peers, as a gateway does, to know what they have read.
-  bool asks_by_ping = true;
+  // Asks its peers what they have read, by stream management or pings.
+  bool asks = true;
   // Sends what an attacker would.
   bool hostile = false;
   // Everything is found here (an internal server's is the core); else by DNS.

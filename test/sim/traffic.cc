@@ -107,7 +107,7 @@ void World::post(Sort sort, const User& from, const std::string& from_jid, const
 bool World::is_guarded(const Server& server) const {
   const auto& config = server.config();
   const bool by_certificate = !config.next_hop || options_.seed % 2 == 0;
-  return config.acknowledges && config.use_external && !config.multiplexes && by_certificate;
+  return config.asks && config.acknowledges && config.use_external && !config.multiplexes && by_certificate;
 }
 
 // The hostile server speaks for others, on streams of its own making.
@@ -149,6 +149,10 @@ void World::arrived(const ServerConfig& at, const Pair& pair, const Stanza& stan
       broke_ = false;
       return;
     }
+  }
+  if (options_.broken == "address" && !stanza.is_error() && std::exchange(broke_, false)) {
+    return deliver(at, {stanza.kind(), *xmpp::Jid::parse("nobody@" + std::string(stanza.from_domain())),
+                        stanza.to(), stanza.id(), stanza.type(), stanza.lang(), stanza.xml()});
   }
   deliver(at, stanza);
   // A second error would be noticed as a second answer.

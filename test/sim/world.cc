@@ -50,7 +50,7 @@ std::vector<gate::Role*> World::roles() const {
 void World::add_server(ServerConfig config, std::vector<std::string> trusts, std::string issuer,
                        const std::string& address) {
   config.acknowledges = chance_.one_in(2);
-  config.asks_by_ping = chance_.one_in(2);
+  config.asks = chance_.one_in(2);
   using Pings = ServerConfig::Pings;
   constexpr Pings kPings[] = {Pings::kAnswered, Pings::kAnswered, Pings::kLate, Pings::kTwice, Pings::kNever};
   config.pings = kPings[chance_.up_to(std::size(kPings) - 1)];

@@ -26,7 +26,8 @@ struct Options {
   std::uint64_t seed = 1;
   bool restarts = false;
   bool trace = false;
-  // What is broken on purpose, so that a checker must fail: lost, twice, order, forged, leak, stall.
+  // What is broken on purpose, so that a checker must fail: lost, twice, order, forged, leak, stall, ghost,
+  // answer, address, keeps.
   std::string broken{};
 };
 
