@@ -37,12 +37,17 @@ inline constexpr auto kQueueRetryMax = 5min;
 // Messages of one flow that are on their way, or read from the spool for that: a round trip's worth.
 inline constexpr std::size_t kFlowWindowMessages = 2'048;
 inline constexpr std::size_t kFlowWindowBytes = 1024 * 1024;
-// Messages of one batch of the spool, and their XML: a commit of more takes no less time for each.
+// One transaction of the spool: a commit of more takes no less time for each.
 inline constexpr std::size_t kSpoolBatchMessages = 4'096;
+// The same in bytes of XML. Where more is not on disk yet, the streams that bring more are not read.
 inline constexpr std::size_t kSpoolBatchBytes = 8 * 1024 * 1024;
 // After a batch failed the next one is tried after this long at the earliest.
 inline constexpr auto kSpoolRetry = 1s;
 // A message that waited longer than this is stamped (XEP-0203).
 inline constexpr auto kDelayStampAfter = 5s;
+
+// Messages that `sallyport queue show` shows, by default and at most.
+inline constexpr std::size_t kQueueShown = 20;
+inline constexpr std::size_t kQueueShownMax = 1'000;
 
 }  // namespace sallyport::limits

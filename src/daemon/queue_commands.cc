@@ -6,6 +6,7 @@
 #include <charconv>
 #include <chrono>
 
+#include "base/limits.h"
 #include "config/quantity.h"
 #include "daemon/ask.h"
 #include "daemon/control_client.h"
@@ -80,9 +81,9 @@ Exit run_queue_show(const Invocation& invocation) {
   }
   if (invocation.has("--count")) {
     const auto count = number_in(invocation.value("--count"));
-    if (!count || *count == 0 || *count > kQueueShownMax)
+    if (!count || *count == 0 || *count > limits::kQueueShownMax)
       return usage(fmt::format("--count: `{}` is not a number from 1 to {}", invocation.value("--count"),
-                               kQueueShownMax));
+                               limits::kQueueShownMax));
     question["count"] = *count;
   }
   return put(

@@ -1,4 +1,5 @@
 #include "daemon/queue_show.h"
+#include "base/limits.h"
 
 #include <fmt/format.h>
 
@@ -42,7 +43,7 @@ json::object row_of(const net::SpooledMessage& message, xmpp::StanzaReader& read
 }  // namespace
 
 Result<net::SpoolFilter> queue_filter(const json::object& question) {
-  net::SpoolFilter filter{kQueueShownDefault};
+  net::SpoolFilter filter{limits::kQueueShown};
   boost::system::error_code failed;
   if (const json::value* number = question.if_contains("number")) {
     filter.number = number->to_number<std::uint64_t>(failed);
@@ -57,8 +58,8 @@ Result<net::SpoolFilter> queue_filter(const json::object& question) {
   if (!filter.number && !filter.remote) return refused("neither `number` nor `domain` is given");
   if (const json::value* count = question.if_contains("count")) {
     filter.count = count->to_number<std::size_t>(failed);
-    if (failed || filter.count == 0 || filter.count > kQueueShownMax)
-      return refused(fmt::format("`count` is not a number from 1 to {}", kQueueShownMax));
+    if (failed || filter.count == 0 || filter.count > limits::kQueueShownMax)
+      return refused(fmt::format("`count` is not a number from 1 to {}", limits::kQueueShownMax));
   }
   return filter;
 }

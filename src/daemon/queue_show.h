@@ -6,15 +6,12 @@
 #include <cstddef>
 #include <string>
 
+#include "base/limits.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "net/spool.h"
 
 namespace sallyport::daemon {
-
-// How many messages one answer has.
-inline constexpr std::size_t kQueueShownDefault = 20;
-inline constexpr std::size_t kQueueShownMax = 1'000;
 
 // The messages that the question names: one by its `number`, or the first `count` of a remote `domain`.
 // Errors: kControlRefused.

@@ -23,7 +23,7 @@ TEST(QueueFilter, names_a_message_or_a_domain) {
   const struct {
     const char* question;
     const char* refused;  // a part of the text; null: it is valid
-    std::size_t count = kQueueShownDefault;
+    std::size_t count = limits::kQueueShown;
   } cases[] = {
       {R"({"number":7})", nullptr},
       {R"({"number":9223372036854775807,"count":1000})", nullptr, 1000},

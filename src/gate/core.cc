@@ -190,7 +190,8 @@ std::optional<Time> Core::Impl::next_timeout() const {
   earlier(links.ends.poll_timeout());
   for (std::size_t i = 0; i < links.state.size(); ++i) {
     earlier(links.state[i].give_up);
-    if (!links.ends.at(i).conn() && !links.state[i].dialling && !report.draining) earlier(links.state[i].next_dial);
+    if (!links.ends.at(i).conn() && !links.state[i].dialling && !report.draining)
+      earlier(links.state[i].next_dial);
   }
   earlier(outward.outboxes.poll_timeout());
   earlier(durable.queue.poll_timeout());
