@@ -38,7 +38,7 @@ struct PresenceTableTest : ::testing::Test {
 
 TEST_F(PresenceTableTest, what_was_shown_is_taken_back_in_order_and_once) {
   in("bob@far.example/phone", "alice@example.com");
-  in("room@far.example/nick's", "alice@example.com/desk");
+  in("room@far.example/nick&apos;s", "alice@example.com/desk");
   in("bob@far.example/phone", "alice@example.com");
   out("alice@example.com/desk", "bob@far.example");
   EXPECT_EQ(
