@@ -81,10 +81,10 @@ class Core::Impl {
   };
   void enqueue(PairEntry& entry, xmpp::Stanza stanza, std::optional<Source> from, Now now);
   // Sends the stanza, which `from` brought, or lets it wait for its pair's edge.
-  void place(PairEntry& entry, Queued queued, std::optional<ConnId> from, Now now);
+  void place(PairEntry& entry, Queued&& queued, std::optional<ConnId> from, Now now);
   // Whether the pair's edge takes a stanza of that size now.
   bool has_way(const Pair& pair, PairState& out, std::size_t size);
-  void send(const Pair& pair, PairState& out, Queued queued, Now now);
+  void send(const Pair& pair, PairState& out, Queued&& queued, Now now);
   void pump(const Pair& pair, PairState& out, Now now);
   void pump_all(Now now);
   void release(PairState& out);
@@ -274,6 +274,7 @@ class Core::Impl {
     std::uint64_t in = 0;
     std::uint64_t refused = 0;
     std::uint64_t uncertain = 0;
+    std::uint64_t sent_again = 0;  // to an edge, after another one may have had it
     UnixTime since{};
     bool draining = false;
   };

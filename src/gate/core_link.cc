@@ -56,6 +56,7 @@ void Core::Impl::on(std::size_t edge, link::Up&& up, Now now) {
   link.backoff = {};
   link.dead = false;
   link.draining = false;
+  report.sent_again += up.sent_again;
   link.give_up.reset();
   if (link.failures.is_news("link.up", now)) {
     log.log({LogLevel::kInfo,
@@ -140,7 +141,7 @@ void Core::Impl::move_away(std::size_t edge, Now now) {
                                 .ticket = own,
                                 .deadline = now.mono + limits::kDeliveryTimeout,
                                 .attempt = it->attempt});
-    if (it->sent) ++report.uncertain;
+    if (it->sent) ++report.sent_again;
   }
   links.state[edge].give_up.reset();
   for (auto& [pair, out] : outward.map) {

@@ -70,7 +70,7 @@ void Core::Impl::enqueue(PairEntry& entry, xmpp::Stanza stanza, std::optional<So
   place(entry, std::move(queued), from ? std::optional(from->conn) : std::nullopt, now);
 }
 
-void Core::Impl::place(PairEntry& entry, Queued queued, std::optional<ConnId> from, Now now) {
+void Core::Impl::place(PairEntry& entry, Queued&& queued, std::optional<ConnId> from, Now now) {
   auto& [key, out] = entry;
   const std::size_t size = queued.stanza.xml().size();
   if (out.box.bytes() + size > setup.config.limits.pair_queue_bytes ||
@@ -114,7 +114,7 @@ bool Core::Impl::has_way(const Pair& pair, PairState& out, std::size_t size) {
   return links.ends.at(*out.edge).session().can_send(pair, size);
 }
 
-void Core::Impl::send(const Pair& pair, PairState& out, Queued queued, Now now) {
+void Core::Impl::send(const Pair& pair, PairState& out, Queued&& queued, Now now) {
   if (out.ticket == 0) out.ticket = outward.tickets.put({outward.map.find(pair)});
   if (out.stanzas++ == 0) out.since = now.civil;
   out.bytes_sent += queued.stanza.xml().size();

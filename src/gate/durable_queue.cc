@@ -235,6 +235,7 @@ void DurableQueue::read(FlowState& flow) {
 }
 
 void DurableQueue::wake(policy::Direction direction, const xmpp::Domain& remote) {
+  if (is_empty()) return;
   const auto found = remotes_.flows.find(remote.ascii());
   if (found == remotes_.flows.end()) return;
   for (FlowState* flow : found->second)

@@ -88,6 +88,7 @@ class DurableQueue {
   bool handle_settled(std::uint64_t message, const std::optional<Error>& refused, Now now);
   // Whether others of that attempt were refused, so that this one is to be refused with the same error.
   const Error* refused_with(std::uint64_t message);
+  bool is_empty() const { return totals_.count == 0; }
   // The peer can be reached, as far as anyone knows: its flows are tried again now.
   void wake(policy::Direction direction, const xmpp::Domain& remote);
   void wake_local(policy::Direction direction, const xmpp::Domain& local);

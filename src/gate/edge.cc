@@ -330,7 +330,7 @@ std::string Edge::Impl::status(Now now) const {
       {"stanzas", json::object{{"in", counters.stanzas_in},
                                {"out", counters.stanzas_out},
                                {"refused", report.refused},
-                               {"sent_again", counters.sent_again},
+                               {"sent_again", report.sent_again + counters.sent_again},
                                {"uncertain", counters.uncertain}}},
       {"waiting", waiting()}};
   if (const auto& error = accepting.state.error())

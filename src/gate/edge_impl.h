@@ -205,6 +205,7 @@ class Edge::Impl {
   };
   struct Report {
     std::uint64_t refused = 0;
+    std::uint64_t sent_again = 0;  // to a core, after another process may have had it
     UnixTime since{};
   };
 

@@ -64,6 +64,7 @@ void Edge::Impl::on(link::Writable&& writable, Now now) { pump_inward(writable.p
 
 void Edge::Impl::on(link::Up&& up, Now now) {
   served.last_error.clear();
+  report.sent_again += up.sent_again;
   policy.view.core_answers(served.link->session().version() >= link::frame::kVersionAdmit);
   if (served.failures.is_news("link.up " + setup.config.cores[*served.core].name, now)) {
     log.log({LogLevel::kInfo,

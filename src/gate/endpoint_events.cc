@@ -59,6 +59,7 @@ bool Endpoint::on(ConnId conn, Stream&, s2s::AskAdmission&& event, Now) {
 }
 
 bool Endpoint::on(ConnId, Stream& stream, s2s::Admitted&& admitted, Now) {
+  if (auto* found = outgoing_.map.find(admitted.proof.pair())) found->second.pings.note_way_back();
   LogEvent event = pair_event(LogLevel::kInfo, "pair.proved", "in", admitted.proof.pair());
   event.fields.emplace_back("peer", stream.peer.text());
   event.fields.emplace_back("method", s2s::method_name(admitted.proof.method()));

@@ -26,7 +26,7 @@ void Endpoint::send(const Pair& pair, xmpp::Stanza stanza, Ticket ticket, Now no
     Stream& stream = *find(*out.conn);
     const bool all_asked = out.pings.is_all_asked();
     if (stream.checked == policy_.epoch.current() && write(*out.ready, out, stream, queued, now)) {
-      if (all_asked || presses(stream)) ping_if_due(out, stream, now);
+      if (out.pings.is_on() && (all_asked || presses(stream))) ping_if_due(out, stream, now);
       return;
     }
   }

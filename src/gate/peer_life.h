@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/presence_limits.h"
@@ -23,6 +24,9 @@ class PeerLife {
   void watch(const Key& key, Time now) { lives_.try_emplace(key).first->second.heard = now; }
   // Something came from it, or reached it. Returns true if it was lost.
   bool heard(const Key& key, Time now) {
+    // Most stanzas come in runs of one peer, and its time need not be exact.
+    if (last_ && last_->first == key && now < last_->second + std::chrono::seconds(1)) return false;
+    last_ = {key, now};
     const auto found = lives_.find(key);
     if (found == lives_.end()) return false;
     Life& life = found->second;
@@ -47,6 +51,7 @@ class PeerLife {
   bool lose(const Key& key) {
     const auto found = lives_.find(key);
     if (found == lives_.end() || found->second.lost) return false;
+    last_.reset();
     found->second.asked = false;
     return found->second.lost = true;
   }
@@ -78,6 +83,7 @@ class PeerLife {
     bool lost = false;
   };
   std::map<Key, Life> lives_;
+  std::optional<std::pair<Key, Time>> last_;  // heard
 };
 
 }  // namespace sallyport::gate

@@ -47,11 +47,17 @@ class PingAcks {
   void begin(Mode mode);
   // The stream has ended: nothing is asked until the next one begins.
   void end() { begin(Mode::kOff); }
+  // Whether anything is asked at all.
+  bool is_on() const { return mode_ != Mode::kOff; }
   // A stanza was written behind the last ping.
   void note_stanza() { unasked_ = true; }
   // An answer to a request (an iq of type result or error) was written.
   void note_answer(Time now) {
     if (!answers_since_) answers_since_ = now;
+  }
+  // The peer has a stream to this node: one that answered nothing may do so now.
+  void note_way_back() {
+    if (state_ == State::kUnanswered) last_at_.reset();
   }
   // What is to be done. `presses`: so much is in flight that the next ping does not wait for its interval.
   // One call for each thing that is due: call again unless it is kNothing.

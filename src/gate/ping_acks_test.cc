@@ -170,5 +170,16 @@ TEST_F(PingAcksTest, an_answer_behind_a_ping_waits_for_that) {
   EXPECT_EQ(acks.poll(false, now), Due::kAssume);
 }
 
+TEST_F(PingAcksTest, a_pair_that_fell_back_is_asked_again_when_the_peer_opens_a_stream) {
+  EXPECT_EQ(sends(), Due::kPing);
+  pings(1);
+  EXPECT_EQ(next(), Due::kPing);
+  pings(2);
+  EXPECT_EQ(next(), Due::kFallBack);
+  EXPECT_EQ(sends(), Due::kNothing);
+  acks.note_way_back();
+  EXPECT_EQ(sends(), Due::kPing);
+}
+
 }  // namespace
 }  // namespace sallyport::gate

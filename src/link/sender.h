@@ -42,7 +42,8 @@ class Sender {
   // The session is resumed: writes everything unacknowledged again.
   void replay();
   // A new session: nothing was sent in it, no channel is open; all stanzas kept here wait to be sent again.
-  void start_anew();
+  // Returns how many of them were sent before.
+  std::uint64_t start_anew();
   // The session is up: sends waiting stanzas as far as allowed, and notifies waiting owners.
   void resume();
 

@@ -21,7 +21,8 @@ void Sender::replay() {
   }
 }
 
-void Sender::start_anew() {
+std::uint64_t Sender::start_anew() {
+  std::uint64_t sent_before = 0;
   open_.clear();
   backlog_.clear();
   idle_front_ = idle_back_ = nullptr;
@@ -35,7 +36,10 @@ void Sender::start_anew() {
     anew.first_provenance = old.first_provenance;
     anew.peer = old.peer;
     while (!old.slots.empty()) {
-      if (Slot slot = old.slots.pop_front(); slot.stanza) anew.slots.push_back(std::move(slot));
+      Slot slot = old.slots.pop_front();
+      if (!slot.stanza) continue;
+      sent_before += slot.sent_ever ? 1 : 0;
+      anew.slots.push_back(std::move(slot));
     }
     if (anew.slots.empty()) {
       leave(anew);
@@ -47,6 +51,7 @@ void Sender::start_anew() {
     backlog_.push_back(&at->second);
     ++at;
   }
+  return sent_before;
 }
 
 void Sender::resume() {

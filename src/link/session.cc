@@ -193,7 +193,7 @@ void LinkSession::Impl::start_session(std::uint64_t session, std::string_view pe
   received_ = acknowledged_ = 0;
   unacknowledged_bytes_ = 0;
   shared_.log.clear();
-  sender_.start_anew();
+  sent_again_ = sender_.start_anew();
   receiver_.start_anew();
 }
 
@@ -206,7 +206,8 @@ void LinkSession::Impl::come_up(std::string_view peer_name, std::string_view pee
   acknowledged_ = received_;  // the greeting contained it
   drain_wanted_ = draining_;
   unacknowledged_bytes_ = 0;
-  shared_.events.push_back(Up{std::string(peer_name), std::string(peer_version), resumed});
+  shared_.events.push_back(
+      Up{std::string(peer_name), std::string(peer_version), resumed, resumed ? 0 : sent_again_});
   if (resumed) sender_.replay();
   control_.resume();
   sender_.resume();

@@ -80,6 +80,7 @@ struct Up {
   std::string peer_name;
   std::string peer_version;  // of the program, for people
   bool resumed;              // false: the other process or its session with us is new
+  std::uint64_t sent_again;  // stanzas that an earlier one may have had
 };
 // The connection ended. `final`: the other node refused it for a reason that a reconnect will not change soon
 // (kLinkVersion, kLinkSecondCore, kLinkDomain, kLinkSameIdentity).

@@ -90,6 +90,7 @@ class LinkSession::Impl {
   std::uint64_t pings_ = 0;
   bool ping_wanted_ = false;
   std::optional<std::uint64_t> pong_wanted_;
+  std::uint64_t sent_again_ = 0;  // with the beginning of the session
   bool draining_ = false;
   bool drain_wanted_ = false;  // the other node is to be told
 
