@@ -66,6 +66,7 @@ class Prosody:
         site = self.site
         modules = ["roster", "saslauth", "tls", "dialback", "disco", "ping", "posix", "time"]
         modules += ["stanza_debug"] if site.trace else []
+        modules += ["smacks"] if site.smacks else []
         modules += [] if site.external else ["lab_no_external"]
         lines = [
             "run_as_root = true", "daemonize = false",
@@ -84,6 +85,9 @@ class Prosody:
             f'forward = {{ "{site.nameserver}@53" }} }}',
             self._tls(),
         ]
+        # mod_smacks drops the oldest of more than 500 stanzas that wait for their acknowledgement, unless
+        # told otherwise, and answers those of a lost stream instead of sending them again.
+        lines += ["smacks_s2s_resend = true", "smacks_max_queue_size = 200000"] if site.smacks else []
         lines += [f'VirtualHost "{domain}"' for domain in site.domains]
         if site.rooms:
             lines += [f'Component "{site.rooms}" "muc"', "restrict_room_creation = false",
