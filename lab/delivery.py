@@ -12,6 +12,8 @@ from .client import NS, message
 from .faults import FAULTS, Counters
 from .world import ALICE, BOB
 
+# Losses of servers that died: none of the gateway.
+AT_SERVERS = ("not sent by the sender's server", "received by the receiver's server")
 CHUNK = 20  # messages at most that are sent at once
 WAITING_S = 300  # how long a message is awaited that a node holds
 SETTLE_S = 4  # after the last missing message: time in which a second copy would arrive
@@ -64,38 +66,38 @@ class Flow:
         answered = {number for number, _ in self.errors}
         conditions = [condition for _, condition in self.errors]
         waits = sorted(when - self.sent[number] for number, when in first.items())
-        lost = self.missing()
+        where = where_lost(self, logs)
         return {
             "from": self.sender.jid, "to": self.receiver.jid, "sent": len(self.sent) - len(self.unsent),
-            "delivered": len(first), "answered": len(answered - set(first)), "lost": len(lost),
+            "delivered": len(first), "answered": len(answered - set(first)),
+            "lost": sum(len(numbers) for place, numbers in where.items() if place not in AT_SERVERS),
+            "lost_at_servers": sum(len(where.get(place, ())) for place in AT_SERVERS),
             "doubled": len(doubled), "reordered": len(reordered), "delivered_and_answered": len(answered & set(first)),
             "answered_twice": len(self.errors) - len(answered),
             "conditions": {name: conditions.count(name) for name in sorted(set(conditions))},
-            "lost_where": where_lost(self, lost, logs),
-            "lost_numbers": lost[:50], "reordered_numbers": reordered[:50], "doubled_numbers": doubled[:50],
+            "lost_numbers": {place: numbers[:50] for place, numbers in where.items()},
+            "reordered_numbers": reordered[:50], "doubled_numbers": doubled[:50],
             "seconds": {"median": round(waits[len(waits) // 2], 3), "longest": round(waits[-1], 3)} if waits else {},
         }
 
 
-def where_lost(flow, lost, logs):
-    """How far the servers' logs show the lost messages: the gateway answers for those between the two."""
-    if not lost:
-        return {}
+def where_lost(flow, logs):
+    """The lost messages by how far the servers' logs show them: those between the two are the gateway's."""
     sending, receiving = (logs[host] for host in (("inside", "remote") if flow.sender.jid == ALICE
                                                   else ("remote", "inside")))
-    counts = {}
-    for number in lost:
+    places = {}
+    for number in flow.missing():
         id = flow.id(number)
         if receiving is None or sending is None:
             place = "unknown: a server without a trace"
         elif "in" in receiving.get(id, ()):
-            place = "received by the receiver's server"
+            place = AT_SERVERS[1]
         elif "out" in sending.get(id, ()):
             place = "sent by the sender's server, not received by the other"
         else:
-            place = "not sent by the sender's server"
-        counts[place] = counts.get(place, 0) + 1
-    return counts
+            place = AT_SERVERS[0]
+        places.setdefault(place, []).append(number)
+    return places
 
 
 def traced(server):
@@ -277,12 +279,12 @@ def faultless(result):
 
 def table(result):
     """The result as lines of text."""
-    columns = ("sent", "delivered", "answered", "lost", "doubled", "reordered")
-    yield f"{'from':20} {'to':20} " + " ".join(f"{name:>9}" for name in columns)
+    columns = ("sent", "delivered", "answered", "lost", "lost_at_servers", "doubled", "reordered")
+    yield f"{'from':20} {'to':20} " + " ".join(f"{name:>{max(9, len(name))}}" for name in columns)
     for flow in result["flows"]:
-        yield f"{flow['from']:20} {flow['to']:20} " + " ".join(f"{flow[name]:>9}" for name in columns)
+        yield f"{flow['from']:20} {flow['to']:20} " + " ".join(f"{flow[name]:>{max(9, len(name))}}" for name in columns)
     for flow in result["flows"]:
-        for name in ("conditions", "lost_where", "lost_numbers", "reordered_numbers", "doubled_numbers"):
+        for name in ("conditions", "lost_numbers", "reordered_numbers", "doubled_numbers"):
             if flow[name]:
                 yield f"{flow['from']}: {name}: {flow[name]}"
     for role, counts in result["counters"].items():
