@@ -102,16 +102,16 @@ def where_lost(flow, logs):
 
 def traced(server):
     """id -> directions ("in", "out") in which a server's trace shows it between servers; None without one."""
-    if server.kind not in ("Prosody", "ejabberd") or not server.site.trace:
+    if server.kind not in ("Prosody", "ejabberd") or server.kind == "ejabberd" and not server.site.trace:
         return None
     seen = {}
     prosody = server.kind == "Prosody"
     with open(server.logs[0], errors="replace") as log:
         for line in log:
-            if not ID.search(line):
+            if not ID.search(line) or prosody and "lab_log_ids" not in line:
                 continue
             if prosody:
-                way = "in" if "s2sin" in line and "RECV:" in line else "out" if "s2sout" in line and "SEND:" in line else ""
+                way = "in" if " received " in line else "out" if " sent " in line else ""
             else:
                 way = "in" if "Received XML" in line else "out" if "Send XML" in line else ""
             if way:
