@@ -127,7 +127,7 @@ class World:
         wait_until(f"{server.kind} again", server.ready, 40)
         for jid, client in self._clients.items():
             if jid.endswith("@" + at.DOMAIN) == (host == "inside"):
-                client.connect()
+                client.connect(60)
 
     def _dns(self, rooms_host):
         zones = dns.outside_zones(self.options.direct)
