@@ -2,8 +2,8 @@
 """XMPP clients (slixmpp) in one namespace, controlled by JSON lines on stdin.
 
 It decides nothing: it logs in, sends the XML it is given, and reports every stanza
-that arrives, as JSON lines on stdout. Disco and ping (XEP-0030, XEP-0199) are
-answered by slixmpp. client.py is the other end.
+that arrives, and what it could not send, as JSON lines on stdout. Disco and ping
+(XEP-0030, XEP-0199) are answered by slixmpp. client.py is the other end.
 
     {"op": "connect", "jid": ..., "password": ..., "address": ...}
     {"op": "send", "jid": ..., "xml": ...}      one or more stanzas, as they stand
@@ -66,7 +66,10 @@ async def main():
             clients[jid] = Client(jid, order["password"])
             clients[jid].connect((order["address"], 5222), disable_starttls=True)
         elif order["op"] == "send":
-            clients[jid].send_raw(order["xml"])
+            if jid in clients and clients[jid].transport:
+                clients[jid].send_raw(order["xml"])
+            else:
+                report(ev="unsent", jid=jid, xml=order["xml"])
         elif order["op"] == "drop" and jid in clients:
             clients.pop(jid).abort()
 

@@ -101,6 +101,7 @@ class Client:
 
     def __init__(self, agent, jid, password, address):
         self.jid, self.full, self.seen = jid, None, []
+        self.watch = None  # a function that takes each event first; where it returns True, nothing else does
         self._agent, self._password, self._address = agent, password, address
         self._changed = threading.Condition()
         self._states = []
@@ -129,6 +130,8 @@ class Client:
 
     def handle(self, event):
         """An event of the agent (its reader thread calls this)."""
+        if self.watch and self.watch(event):
+            return
         with self._changed:
             if event["ev"] == "stanza":
                 self.seen.append(Stanza(event["xml"]))

@@ -93,6 +93,7 @@ certfiles:
 {ca}s2s_use_starttls: {"required" if site.demand_certificate else "optional"}
 s2s_timeout: 60
 s2s_max_retry_delay: 3
+log_burst_limit_count: 1000000
 negotiation_timeout: 30
 listen:
   - {{port: 5222, ip: "{site.ip}", module: ejabberd_c2s, max_stanza_size: 262144}}

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 
 from . import address as at
 from . import config, process
@@ -87,23 +88,25 @@ class Gateway:
     def reload(self):
         self.ask("core", "reload")
 
-    def restart(self, role):
+    def restart(self, role, down_s=0):
         """kill -9, then start with the same arguments."""
         part = self.edge if role == "edge" else self.core
         part.kill(signal.SIGKILL)
+        time.sleep(down_s)
         part.start()
 
     def policy(self, allow=(at.REMOTE, at.REMOTE_ROOMS, at.DEAD, at.UNKNOWN), extra=""):
         """The text of policy.toml for these options."""
         server = f"{at.ip('inside')}:5269"
         node = f'node    = "{at.NODE}"\n' if self.options.mapped else ""
+        durable = 'delivery     = "durable"\n' if self.options.durable else ""
         rows = [f"""\
 [federation]
 enabled      = true
 privacy      = "allow-list"
 authenticate = "certificate"
 trusted_ca   = "public-ca.crt"
-
+{durable}
 [[domain]]
 name    = "{at.DOMAIN}"
 servers = ["{server}"]

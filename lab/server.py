@@ -24,6 +24,7 @@ class Site:
     external: bool = True  # may use and offer SASL EXTERNAL
     nameserver: str = at.ip("dns")
     trace: bool = False  # log every stanza
+    smacks: bool = False  # stream management (XEP-0198) between servers, where it can
     extra: dict = field(default_factory=dict)
 
     @property

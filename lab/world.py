@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+import time
 from dataclasses import dataclass
 
 from . import address as at
@@ -40,6 +41,8 @@ class Options:
     eku: str = pki.EKU_SERVER  # of the public certificates
     trace: bool = True  # servers log every stanza
     shards: int = 1  # of each node
+    smacks: tuple = ("remote",)  # hosts whose Prosody has stream management between servers
+    durable: bool = False  # messages wait on the disk of the core
 
 
 class World:
@@ -113,14 +116,18 @@ class World:
         return self._servers[host]
 
     def restart_remote(self):
-        """kill -9 and start of the remote server; its clients log in again."""
-        server = self._servers["remote"]
+        self.restart_server("remote")
+
+    def restart_server(self, host, down_s=0):
+        """kill -9 and start of a server; its clients log in again."""
+        server = self._servers[host]
         server.kill()
+        time.sleep(down_s)
         server.start()
         wait_until(f"{server.kind} again", server.ready, 40)
         for jid, client in self._clients.items():
-            if not jid.endswith("@" + at.DOMAIN):
-                client.connect()
+            if jid.endswith("@" + at.DOMAIN) == (host == "inside"):
+                client.connect(60)
 
     def _dns(self, rooms_host):
         zones = dns.outside_zones(self.options.direct)
@@ -156,7 +163,8 @@ class World:
                     demand_certificate=external, external=external, trace=options.trace)
         self._server("remote", options.outside, Site(
             host="remote", domains=[at.REMOTE, at.STRANGER], accounts={j: PASSWORDS[j] for j in (BOB, CAROL)},
-            certificate=pair[0], key=pair[1], rooms="" if split else at.REMOTE_ROOMS, **site))
+            certificate=pair[0], key=pair[1], rooms="" if split else at.REMOTE_ROOMS,
+            smacks="remote" in options.smacks, **site))
         if split:
             stem = f"{self.folder}/rooms"
             pair = (pki.self_signed(stem, [at.REMOTE_ROOMS]) if options.proof == DIALBACK
@@ -181,7 +189,7 @@ class World:
         self._server("inside", options.inside, Site(
             host="inside", domains=[at.DOMAIN], accounts={ALICE: PASSWORDS[ALICE]}, certificate=pair[0],
             key=pair[1], rooms=rooms, trusted_ca=trusted, demand_certificate=external, external=external,
-            nameserver=nameserver, trace=options.trace))
+            nameserver=nameserver, trace=options.trace, smacks="inside" in options.smacks))
 
     def _server(self, host, kind, site):
         server = SERVERS[kind](site, self.network, f"{self.folder}/{host}-{kind}", f"{self.logs}/{host}-{kind}.log")

@@ -35,6 +35,7 @@ def options(inside, outside, proof, direct=False):
         inside=inside, outside=outside, proof=proof,
         mapped=(proof != DIALBACK) if inside == "prosody" else (proof != EXTERNAL),
         trust="dialback" if (outside, proof) == ("prosody", DIALBACK_VALID) else "minted",
+        smacks=("inside", "remote") if (outside, proof) == ("ejabberd", EXTERNAL) else ("remote",),
         shards=2 if (inside, outside, proof) in SHARDS else 1,
         server_ca=(outside, proof) != ("prosody", DIALBACK_VALID),
         # ejabberd 23.01 rejects EXTERNAL with a certificate that allows servers only, as public
