@@ -54,6 +54,22 @@ TEST(LinkAttempts, are_not_sent_to_an_earlier_version_and_not_accepted_from_it) 
   EXPECT_TRUE(link.edge.session.wants_close());
 }
 
+TEST(LinkAttempts, a_new_session_says_how_many_stanzas_go_again) {
+  Versions link(frame::kVersionAttempts);
+  link.up();
+  link.core.take<Up>();
+  for (const char* id : {"a", "b"}) link.core.session.send(kPair, stanza(kPair, id), 1, link.now);
+  link.exchange();
+  link.cut();
+  link.edge = End(NodeRole::kEdge, "2");
+  link.core.session.send(kPair, stanza(kPair, "c"), 1, link.now);
+  link.up();
+  const auto up = link.core.take<Up>();
+  ASSERT_EQ(up.size(), 1U);
+  EXPECT_FALSE(up[0].resumed);
+  EXPECT_EQ(up[0].sent_again, 2U) << "c was not sent before";
+}
+
 TEST(LinkDrain, is_told_at_once_and_after_each_greeting) {
   Versions link(frame::kVersionAttempts);
   link.up();
