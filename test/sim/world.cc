@@ -246,7 +246,9 @@ Summary World::run() {
   }
   // The faults are over. All that is under way has an end within the longest of the time limits.
   network_.faults() = {};
-  for (int seconds = 0; seconds < 100 && (ledger_.open() != 0 || seconds < 5); ++seconds) {
+  // A message that has arrived is kept until its server says so, or does not answer.
+  const auto is_quiet = [this] { return ledger_.open() == 0 && disk_.messages() == 0; };
+  for (int seconds = 0; seconds < 100 && (!is_quiet() || seconds < 5); ++seconds) {
     schedule_.run_until(schedule_.now() + 1s);
     check_bounds();
   }
