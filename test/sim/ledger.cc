@@ -15,9 +15,9 @@ constexpr std::string_view kMark = "xmlns='urn:sim' n='";
 // Its id is the number, too: a bounce has nothing else.
 constexpr std::string_view kIdMark = " id='s";
 constexpr std::size_t kTailBytes = 32;
-// One for each of the three ways on which a stanza may be sent again: from its server, from one node or the
-// other.
-constexpr std::size_t kRepeatsMax = 4;
+// One for each way on which a stanza may be sent again: from its server, from one node or the other; and for
+// each of two deaths of a core from its disk and from an edge that had no settlement yet.
+constexpr std::size_t kRepeatsMax = 6;
 
 std::string_view digits_at(std::string_view text, std::size_t at) {
   std::size_t end = at;
