@@ -280,13 +280,13 @@ void Core::Impl::on(On<s2s::StanzaRejected>&& rejected, Now now) {
 }
 
 // The internal server of the pair takes stanzas: the edge may have more of them on their way.
-void Core::Impl::on(On<s2s::PairReady>&& ready, Now) {
+void Core::Impl::on(On<s2s::PairReady>&& ready, Now now) {
   const Pair& pair = ready.event.proof.pair();
   const config::Served* served = policy.in_force->served_by_internal_name(pair.remote);
   if (served == nullptr) return;
   for (std::size_t i = 0; i < links.ends.size(); ++i)
     links.ends.at(i).session().grant({served->name, pair.local}, limits::kChannelWindowMaxBytes);
-  durable.queue.wake_local(policy::Direction::kIn, served->name);
+  durable.queue.wake_local(policy::Direction::kIn, served->name, now);
 }
 
 void Core::Impl::on(On<s2s::NeedKey>&& need, Now now) {

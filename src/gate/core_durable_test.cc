@@ -95,6 +95,7 @@ TEST_F(CoreDurable, a_stanza_from_the_peer_wakes_what_waits_for_it) {
   edge_settles(kDown);
   edge_receives();
   edge_sends(in("9"));
+  waits(limits::kQueueRetryMin);
   EXPECT_EQ(edge_receives(), to_bob({"1"}));
 }
 
@@ -127,7 +128,7 @@ TEST_F(CoreDurable, without_a_link_it_waits_on_disk_and_goes_out_when_one_comes_
   internal_sends(out("1"));
   EXPECT_EQ(storage_.disk->messages(), 1u);
   link_comes_up();
-  exchange();
+  waits(limits::kQueueRetryMin);
   EXPECT_EQ(edge_receives(), to_bob({"1"}));
 }
 

@@ -36,7 +36,7 @@ void Core::Impl::on(std::size_t edge, link::Received&& received, Now now) {
     return;
   }
   policy.in_force->aliases().used(pair.local, pair.remote);
-  durable.queue.wake(policy::Direction::kOut, pair.remote);
+  durable.queue.wake(policy::Direction::kOut, pair.remote, now);
   heard_remote(pair, now);
   if (takes_answer(received.stanza)) return settle({edge, received.receipt}, std::nullopt, now);
   note_presence(pair, policy::Direction::kIn, received.stanza, now);

@@ -112,7 +112,7 @@ void Core::Impl::set_ready(std::size_t edge, Now now) {
   for (std::size_t i = 0; i < links.state.size(); ++i)
     if (i != edge && links.state[i].dead) move_away(i, now);
   pump_all(now);
-  durable.queue.wake_all(policy::Direction::kOut);
+  durable.queue.wake_all(policy::Direction::kOut, now);
 }
 
 // Whether a stanza that an edge may have sent may be sent again: a request could have its effect twice.

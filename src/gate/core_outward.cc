@@ -218,7 +218,7 @@ void Core::Impl::on(std::size_t edge, link::Settled&& settled, Now now) {
   auto& [pair, out] = *entry;
   if (!settled.outcome) {
     if (!out.last_error.empty()) out.last_error.clear();
-    durable.queue.wake(policy::Direction::kOut, pair.remote);
+    durable.queue.wake(policy::Direction::kOut, pair.remote, now);
     heard_remote(pair, now);
   } else {
     const Error& error = *settled.outcome;

@@ -52,6 +52,9 @@ xmpp::Stanza Core::Impl::new_ping(const xmpp::Domain& from, const xmpp::Domain& 
 
 void Core::Impl::ask_remote(const Pair& pair, xmpp::Stanza question, Now now) {
   PairEntry& entry = state_of(pair);
+  // Where only the remote side may start it cannot be asked.
+  if (!may_pass(entry, question, policy::Direction::kOut, now))
+    return presence.remote.answered(pair, now.mono);
   Queued queued{.stanza = std::move(question),
                 .ticket = outward.tickets.put({.pair = &entry}),
                 .deadline = now.mono + limits::kDeliveryTimeout};

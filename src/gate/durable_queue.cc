@@ -202,13 +202,18 @@ bool DurableQueue::handle_settled(std::uint64_t message, const std::optional<Err
 // --- attempts
 
 void DurableQueue::end_attempt(FlowState& flow, Now now) {
-  flow.attempts.refusing = false;
-  flow.attempts.current = static_cast<Attempt>(3 - flow.attempts.current);
-  flow.attempts.backoff = flow.attempts.backoff.count() == 0
-                              ? Duration(limits::kQueueRetryMin)
-                              : std::min<Duration>(2 * flow.attempts.backoff, limits::kQueueRetryMax);
-  const auto jitter = setup_.random.below(static_cast<std::uint64_t>(flow.attempts.backoff.count()) / 4 + 1);
-  flow.attempts.retry_at = now.mono + flow.attempts.backoff + Duration(jitter);
+  auto& attempts = flow.attempts;
+  attempts.refusing = false;
+  attempts.current = static_cast<Attempt>(3 - attempts.current);
+  if (attempts.backoff.count() == 0) {
+    attempts.backoff = limits::kQueueRetryMin;
+  } else if (!attempts.woken) {
+    attempts.backoff = std::min<Duration>(2 * attempts.backoff, limits::kQueueRetryMax);
+  }
+  attempts.woken = false;
+  attempts.ended = now.mono;
+  const auto jitter = setup_.random.below(static_cast<std::uint64_t>(attempts.backoff.count()) / 4 + 1);
+  attempts.retry_at = now.mono + attempts.backoff + Duration(jitter);
 }
 
 bool DurableQueue::try_again(FlowState& flow) {
@@ -234,21 +239,34 @@ void DurableQueue::read(FlowState& flow) {
   writer_.read({flow.number, flow.waiting.next, limits::kFlowWindowMessages, limits::kFlowWindowBytes});
 }
 
-void DurableQueue::wake(policy::Direction direction, const xmpp::Domain& remote) {
+void DurableQueue::wake(FlowState& flow, Now now) {
+  auto& attempts = flow.attempts;
+  if (!attempts.retry_at) return;
+  attempts.woken = true;
+  const Time soonest = attempts.ended + limits::kQueueRetryMin;
+  if (soonest > now.mono) {
+    attempts.retry_at = std::min(*attempts.retry_at, soonest);
+  } else {
+    try_again(flow);
+  }
+  arm(flow, now);
+}
+
+void DurableQueue::wake(policy::Direction direction, const xmpp::Domain& remote, Now now) {
   if (is_empty()) return;
   const auto found = remotes_.flows.find(remote.ascii());
   if (found == remotes_.flows.end()) return;
   for (FlowState* flow : found->second)
-    if (flow->flow.direction == direction) try_again(*flow);
+    if (flow->flow.direction == direction) wake(*flow, now);
 }
 
-void DurableQueue::wake_local(policy::Direction direction, const xmpp::Domain& local) {
+void DurableQueue::wake_local(policy::Direction direction, const xmpp::Domain& local, Now now) {
   for (auto& [pair, flow] : flows_of(direction))
-    if (pair.local == local) try_again(flow);
+    if (pair.local == local) wake(flow, now);
 }
 
-void DurableQueue::wake_all(policy::Direction direction) {
-  for (auto& [pair, flow] : flows_of(direction)) try_again(flow);
+void DurableQueue::wake_all(policy::Direction direction, Now now) {
+  for (auto& [pair, flow] : flows_of(direction)) wake(flow, now);
 }
 
 template <typename Act>

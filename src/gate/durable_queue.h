@@ -90,9 +90,10 @@ class DurableQueue {
   const Error* refused_with(std::uint64_t message);
   bool is_empty() const { return totals_.count == 0; }
   // The peer can be reached, as far as anyone knows: its flows are tried again now.
-  void wake(policy::Direction direction, const xmpp::Domain& remote);
-  void wake_local(policy::Direction direction, const xmpp::Domain& local);
-  void wake_all(policy::Direction direction);
+  // But not sooner than limits::kQueueRetryMin after the last attempt, and its back-off does not grow by it.
+  void wake(policy::Direction direction, const xmpp::Domain& remote, Now now);
+  void wake_local(policy::Direction direction, const xmpp::Domain& local, Now now);
+  void wake_all(policy::Direction direction, Now now);
   // Messages that were accepted before `cutoff` are answered and removed, of one peer or of all: those on
   // their way when they come back. Returns how many there are at most.
   std::uint64_t purge(const std::optional<xmpp::Domain>& remote, UnixTime cutoff);
@@ -151,6 +152,8 @@ class DurableQueue {
       bool refusing = false;  // a message of the current one was refused
       Duration backoff{};
       std::optional<Time> retry_at{};  // none before that
+      Time ended{};                    // the last one
+      bool woken = false;              // the current one did not wait for `retry_at`
       std::optional<Error> last_error{};
     } attempts{};
     UnixTime purged_before{};
@@ -185,6 +188,7 @@ class DurableQueue {
   static void wait(FlowState& flow, std::uint64_t number);
   void end_attempt(FlowState& flow, Now now);
   bool try_again(FlowState& flow);
+  void wake(FlowState& flow, Now now);
   void feed(FlowState& flow);
   void read(FlowState& flow);
   void leave(FlowState& flow, std::uint64_t number, std::size_t size, UnixTime accepted);

@@ -197,15 +197,37 @@ TEST_F(DurableQueueTest, a_peer_that_can_be_reached_wakes_its_flows_and_no_other
   stores();
   for (const char* id : {"1", "2", "3"}) settles(id, kDown);
   events();
-  queue->wake(Direction::kOut, domain("far.example"));
+  // Some time after the attempt, in its back-off.
+  for (int i = 0; i < 4; ++i) {
+    passes(limits::kQueueRetryMin * 2);
+    for (const char* id : {"1", "2", "3"})
+      if (on_way.contains(id)) settles(id, kDown);
+  }
+  passes(limits::kQueueRetryMin);
+  events();
+  queue->wake(Direction::kOut, domain("far.example"), now);
   stores();
   EXPECT_EQ(events(), Lines{"send 1"});
-  queue->wake_local(Direction::kIn, domain("example.com"));
+  queue->wake_local(Direction::kIn, domain("example.com"), now);
   stores();
   EXPECT_EQ(events(), Lines{"send 3"});
   EXPECT_EQ(queue->retry(std::nullopt), 1u);
   stores();
   EXPECT_EQ(events(), Lines{"send 2"});
+}
+
+TEST_F(DurableQueueTest, waking_tries_again_soon_after_a_failure_but_not_at_once_and_the_back_off_stays) {
+  accepts("1");
+  stores();
+  for (int i = 0; i < 10; ++i) {
+    settles("1", kDown);
+    events();
+    queue->wake(Direction::kOut, domain("far.example"), now);
+    stores();
+    EXPECT_EQ(events(), Lines{}) << "a peer that writes much does not make us dial as often";
+    passes(limits::kQueueRetryMin);
+    EXPECT_EQ(events(), Lines{"send 1"});
+  }
 }
 
 TEST_F(DurableQueueTest, a_new_process_sends_what_the_old_one_left_in_order) {

@@ -164,10 +164,11 @@ void World::check_uncertain() {
 }
 
 // Every message was delivered or answered: none is kept.
-void World::check_disk() const {
+void World::check_disk() {
   if (disk_.messages() != 0 || disk_.flows() != 0)
     throw Violation("the spool empties",
-                    fmt::format("{} messages of {} flows are left", disk_.messages(), disk_.flows()));
+                    fmt::format("{} messages of {} flows are left: {}", disk_.messages(), disk_.flows(),
+                                core_ ? core_->control(R"({"ask":"queue list"})", schedule_.both()) : ""));
 }
 
 void World::check_resumed() {

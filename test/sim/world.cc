@@ -248,7 +248,7 @@ Summary World::run() {
   network_.faults() = {};
   // A message that has arrived is kept until its server says so, or does not answer.
   const auto is_quiet = [this] { return ledger_.open() == 0 && disk_.messages() == 0; };
-  for (int seconds = 0; seconds < 100 && (!is_quiet() || seconds < 5); ++seconds) {
+  for (int seconds = 0; seconds < (is_durable_ ? 600 : 100) && (!is_quiet() || seconds < 5); ++seconds) {
     schedule_.run_until(schedule_.now() + 1s);
     check_bounds();
   }

@@ -101,7 +101,7 @@ class World : private Watch, private Users, private LogSink {
   void check_bounds();
   void check_uncertain();
   void check_resumed();
-  void check_disk() const;
+  void check_disk();
   void canary();
   void stall();
   void wrote(const Node& from, const Node& to, std::uint64_t flow, std::string_view bytes) override;
