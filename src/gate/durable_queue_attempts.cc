@@ -1,0 +1,102 @@
+// The attempts of a durable queue's flows: when each begins and ends, and who may hasten it.
+#include <algorithm>
+
+#include "base/limits.h"
+#include "gate/durable_queue.h"
+
+namespace sallyport::gate {
+
+void DurableQueue::end_attempt(FlowState& flow, Now now) {
+  auto& attempts = flow.attempts;
+  attempts.refusing = false;
+  attempts.current = static_cast<Attempt>(3 - attempts.current);
+  if (attempts.backoff.count() == 0) {
+    attempts.backoff = limits::kQueueRetryMin;
+  } else if (!attempts.woken) {
+    attempts.backoff = std::min<Duration>(2 * attempts.backoff, limits::kQueueRetryMax);
+  }
+  attempts.woken = false;
+  attempts.ended = now.mono;
+  const auto jitter = setup_.random.below(static_cast<std::uint64_t>(attempts.backoff.count()) / 4 + 1);
+  attempts.retry_at = now.mono + attempts.backoff + Duration(jitter);
+}
+
+bool DurableQueue::try_again(FlowState& flow) {
+  if (!flow.attempts.retry_at) return false;
+  flow.attempts.retry_at.reset();
+  feed(flow);
+  return true;
+}
+
+// Reads the next messages that wait, when about half of the window is free.
+void DurableQueue::feed(FlowState& flow) {
+  if (flow.waiting.count == 0 || !flow.is_open() || flow.waiting.reading) return;
+  if (2 * flow.on_way.count > limits::kFlowWindowMessages || 2 * flow.on_way.bytes > limits::kFlowWindowBytes)
+    return;
+  flow.waiting.reading = true;
+  writer_.read({flow.number, flow.waiting.next, limits::kFlowWindowMessages - flow.on_way.count,
+                limits::kFlowWindowBytes - flow.on_way.bytes});
+}
+
+void DurableQueue::read(FlowState& flow) {
+  if (flow.waiting.count == 0 || flow.waiting.reading) return;
+  flow.waiting.reading = true;
+  writer_.read({flow.number, flow.waiting.next, limits::kFlowWindowMessages, limits::kFlowWindowBytes});
+}
+
+void DurableQueue::wake(FlowState& flow, Now now) {
+  auto& attempts = flow.attempts;
+  if (!attempts.retry_at) return;
+  attempts.woken = true;
+  const Time soonest = attempts.ended + limits::kQueueRetryMin;
+  if (soonest > now.mono) {
+    attempts.retry_at = std::min(*attempts.retry_at, soonest);
+  } else {
+    try_again(flow);
+  }
+  arm(flow, now);
+}
+
+void DurableQueue::wake(policy::Direction direction, const xmpp::Domain& remote, Now now) {
+  if (is_empty()) return;
+  const auto found = remotes_.flows.find(remote.ascii());
+  if (found == remotes_.flows.end()) return;
+  for (FlowState* flow : found->second)
+    if (flow->flow.direction == direction) wake(*flow, now);
+}
+
+void DurableQueue::wake_local(policy::Direction direction, const xmpp::Domain& local, Now now) {
+  for (auto& [pair, flow] : flows_of(direction))
+    if (pair.local == local) wake(flow, now);
+}
+
+void DurableQueue::wake_all(policy::Direction direction, Now now) {
+  for (auto& [pair, flow] : flows_of(direction)) wake(flow, now);
+}
+
+template <typename Act>
+void DurableQueue::for_each(const std::optional<xmpp::Domain>& remote, Act act) {
+  for (Flows& flows : flows_) {
+    for (auto& [pair, flow] : flows)
+      if (!remote || pair.remote == *remote) act(flow);
+  }
+}
+
+std::size_t DurableQueue::retry(const std::optional<xmpp::Domain>& remote) {
+  std::size_t tried = 0;
+  for_each(remote, [&](FlowState& flow) { tried += try_again(flow) ? 1 : 0; });
+  return tried;
+}
+
+std::uint64_t DurableQueue::purge(const std::optional<xmpp::Domain>& remote, UnixTime cutoff) {
+  std::uint64_t messages = 0;
+  for_each(remote, [&](FlowState& flow) {
+    for (const auto& each : flow.minutes)
+      if (each.minute < cutoff) messages += each.count;
+    flow.purged_before = std::max(flow.purged_before, cutoff);
+    read(flow);
+  });
+  return messages;
+}
+
+}  // namespace sallyport::gate
