@@ -32,7 +32,10 @@ bool Endpoint::ping_if_due(Outgoing& out, Stream& stream, Now now) {
       case PingAcks::Due::kPing: {
         const std::uint64_t number = setup_.random.u64();
         const auto mark = stream.out()->ping(*out.ready, ping_id(number), now.mono);
-        if (!mark) return true;
+        if (!mark) {
+          out.pings.note_not_written(now.mono);
+          return true;
+        }
         out.pings.note_ping(number, *mark, now.mono);
         flush(conn, stream);
         break;

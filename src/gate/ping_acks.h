@@ -66,6 +66,11 @@ class PingAcks {
   std::optional<Time> poll_timeout() const;
   // The ping with the id of that number was written, and ends the stream's output at `mark`.
   void note_ping(std::uint64_t number, std::uint64_t mark, Time now);
+  // The stream takes no ping now: the next one is due as if this one had been written.
+  void note_not_written(Time now) {
+    last_at_ = now;
+    if (!asked_.empty()) asked_.back().at = now;
+  }
   // The peer answered what has the id of that number. Returns the ping's mark; nothing where it is none of
   // this stream's pings.
   std::optional<std::uint64_t> handle_answer(std::uint64_t number);

@@ -181,5 +181,18 @@ TEST_F(PingAcksTest, a_pair_that_fell_back_is_asked_again_when_the_peer_opens_a_
   EXPECT_EQ(sends(), Due::kPing);
 }
 
+// Else a stream that is closing would be asked again and again at one instant.
+TEST_F(PingAcksTest, a_ping_that_the_stream_does_not_take_is_due_again_later) {
+  EXPECT_EQ(sends(), Due::kPing);
+  acks.note_not_written(now);
+  EXPECT_EQ(acks.poll(false, now), Due::kNothing);
+  EXPECT_EQ(next(), Due::kPing);
+  pings(1);
+  EXPECT_EQ(next(), Due::kPing) << "the second try";
+  acks.note_not_written(now);
+  EXPECT_EQ(acks.poll(true, now), Due::kNothing);
+  EXPECT_GT(*acks.poll_timeout(), now);
+}
+
 }  // namespace
 }  // namespace sallyport::gate
