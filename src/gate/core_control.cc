@@ -50,7 +50,8 @@ std::string Core::Impl::status() const {
       {"stanzas", json::object{{"in", report.in},
                                {"out", report.out},
                                {"refused", report.refused},
-                               {"sent_again", report.sent_again + endpoint.counters().sent_again},
+                               {"sent_again", report.sent_again + durable.queue.sent_again() +
+                                                  endpoint.counters().sent_again},
                                {"uncertain", report.uncertain + endpoint.counters().uncertain}}},
       {"queue", queue_object()},
       {"waiting", json::object{{"stanzas", waiting}, {"bytes", bytes}}}});

@@ -41,7 +41,7 @@ std::uint64_t DurableQueue::next_number(std::uint64_t& last) const {
 // --- flows
 
 void DurableQueue::restore(const store::SpoolContents& contents, Now now) {
-  last_ = {contents.last_message, contents.last_flow};
+  last_ = {contents.last_message, contents.last_flow, contents.last_message};
   for (const auto& held : contents.flows) {
     FlowState& flow = add_flow(held.flow);
     for (const auto& minute : held.minutes) {
@@ -141,6 +141,7 @@ Result<void> DurableQueue::accept(const store::Flow& to, xmpp::Stanza& stanza, T
 }
 
 void DurableQueue::send(FlowState& flow, std::uint64_t number, Live& live, xmpp::Stanza stanza, bool is_new) {
+  if (number <= last_.restored) ++totals_.sent_again;
   live.on_way = true;
   ++flow.on_way.count;
   flow.on_way.bytes += live.size;

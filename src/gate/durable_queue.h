@@ -111,6 +111,8 @@ class DurableQueue {
   // --- views
   std::uint64_t messages() const { return totals_.count; }
   std::uint64_t bytes() const { return totals_.bytes; }  // as `bytes_max` counts them
+  // Messages of an earlier process that were sent by this one: the peer may get them twice.
+  std::uint64_t sent_again() const { return totals_.sent_again; }
   // Nothing is on its way, nor being written: what is left is in the spool.
   bool is_quiet() const { return live_.empty() && writer_.is_idle(); }
   // So much is not on disk yet that streams that bring more should not be read.
@@ -219,12 +221,14 @@ class DurableQueue {
   struct Totals {
     std::uint64_t count = 0;
     std::uint64_t bytes = 0;
+    std::uint64_t sent_again = 0;
   };
   Totals totals_;
   // The last numbers given.
   struct Last {
     std::uint64_t message = 0;
     std::uint64_t flow = 0;
+    std::uint64_t restored = 0;  // message of an earlier process
   };
   Last last_;
   std::optional<Error> failing_;  // the last batch's
