@@ -50,5 +50,18 @@ TEST_F(EndpointAttempts, what_is_refused_for_good_refuses_no_other) {
   EXPECT_EQ(told, Told{"2 stanza.too-large-for-peer"});
 }
 
+TEST_F(EndpointAttempts, what_a_dead_stream_may_have_brought_waits_on_disk_as_what_it_has_not) {
+  policy.confirm = policy::Confirm::kAuto;
+  tries("1", 1);
+  accepts("<sm xmlns='urn:xmpp:sm:3'/>");
+  says("<enabled xmlns='urn:xmpp:sm:3'/>");
+  reads();
+  dials();
+  loses_connection();
+  endpoint.handle_dial_failed(dials().back(), {Code::kDialRefused, {}}, now);
+  drain();
+  EXPECT_EQ(told, Told{"1 dial.refused"});
+}
+
 }  // namespace
 }  // namespace sallyport::gate

@@ -184,9 +184,10 @@ void Endpoint::return_refused(Outgoing& out) {
 
 // Reports the outcome to the role. A stanza without a ticket is an answer, and an answer is not answered:
 // its loss stands in the log only. Whatever keeps a stanza from being sent again, the peer may have it
-// already.
+// already; but one that is kept on disk is tried again later, and nobody is told yet.
 void Endpoint::give_back(Outgoing& out, Queued& queued, const Error& reason) {
-  const Error error = queued.sent_again ? Error{Code::kDeliveryUncertain, reason.text} : reason;
+  const bool is_in_doubt = queued.sent_again && queued.attempt == 0;
+  const Error error = is_in_doubt ? Error{Code::kDeliveryUncertain, reason.text} : reason;
   if (queued.attempt != 0 && !is_permanent(error.code)) out.refused = {queued.attempt, error};
   if (queued.ticket != 0) {
     emit(StanzaReturned{queued.ticket, error, std::move(queued.stanza)});
