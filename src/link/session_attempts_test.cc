@@ -63,7 +63,8 @@ TEST(LinkAttempts, a_new_session_says_how_many_stanzas_go_again) {
   link.cut();
   link.edge = End(NodeRole::kEdge, "2");
   link.core.session.send(kPair, stanza(kPair, "c"), 1, link.now);
-  link.up();
+  link.connect();
+  link.exchange();
   const auto up = link.core.take<Up>();
   ASSERT_EQ(up.size(), 1U);
   EXPECT_FALSE(up[0].resumed);
