@@ -12,6 +12,11 @@ using namespace std::chrono_literals;
 // contacts and two clients each, at some 300 bytes.
 inline constexpr std::size_t kShownPresencesMax = 262'144;
 inline constexpr std::size_t kShownPresencesPerPairMax = 65'536;
+// Servers that are lost and may come back, and their contacts that are asked for then.
+inline constexpr std::size_t kLostPeersMax = 65'536;
+inline constexpr std::size_t kLostContactsMax = 262'144;
+// How often silence is looked for.
+inline constexpr auto kSilenceLookEvery = 5s;
 // A pair across which presence is shown, and of which nothing was heard for this long, is asked whether it is
 // there: with limits::kAckTimeout a dead server is noticed within a minute.
 inline constexpr auto kPeerSilence = 25s;

@@ -9,6 +9,7 @@
 
 #include "base/limits.h"
 #include "daemon/process.h"
+#include "net/signals.h"
 
 namespace sallyport::daemon {
 
@@ -27,7 +28,7 @@ void CheckThreads::run(Work work, Reply reply) {
   const auto place = threads_.emplace(threads_.end());
   const auto body = [this, place, alive = std::weak_ptr(self_), loop = loop_, work = std::move(work),
                      reply](std::stop_token stop) {
-    block_signals();
+    net::block_signals();
     std::string answer;
     // A failed check must not end the node.
     try {

@@ -19,6 +19,7 @@
 #include "gate/control.h"
 #include "net/certificate.h"
 #include "net/record_memory.h"
+#include "net/signals.h"
 
 namespace sallyport::daemon {
 
@@ -142,7 +143,7 @@ Result<void> NodeProcess::start_shards() {
 }
 
 void NodeProcess::run_shard(asio::io_context& loop, net::Driver& driver) {
-  block_signals();
+  net::block_signals();
   auto work = asio::make_work_guard(loop);
   loop.run();
   work.reset();

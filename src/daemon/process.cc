@@ -42,12 +42,6 @@ bool lock_memory() {
   return ::mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0;
 }
 
-void block_signals() {
-  sigset_t all;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
-}
-
 namespace {
 
 void fill_from_system(std::uint8_t* out, std::size_t size) {

@@ -17,9 +17,6 @@ void harden_process();
 // (docs/security.md). False when it is not allowed.
 bool lock_memory();
 
-// Blocks signals in a thread other than the one that waits for them.
-void block_signals();
-
 // getrandom(2), with a small buffer for small requests; returned bytes are wiped from it. Several threads may
 // use one object: each thread has its own buffer.
 class SystemRandom : public Random {

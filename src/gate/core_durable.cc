@@ -5,11 +5,16 @@
 
 namespace sallyport::gate {
 
-bool Core::Impl::is_durable(const Pair& pair, const xmpp::Stanza& stanza) const {
-  if (!durable.has_spool || !may_be_stored(stanza)) return false;
+bool Core::Impl::is_durable(PairEntry& entry, const xmpp::Stanza& stanza, Now now) {
+  if (!durable.has_spool || stanza.kind() != xmpp::StanzaKind::kMessage) return false;
+  auto& [pair, out] = entry;
+  Decided& decided = up_to_date(out.decided, now);
+  if (!decided.durable)
+    decided.durable = policy.in_force->rules().peer(pair.remote).delivery == policy::Delivery::kDurable;
+  if (!*decided.durable) return false;
   // A room's messages are for those who are in it now; a room outside may have lost our user meanwhile.
   if (stanza.type() == "groupchat" && stanza.to_domain() == pair.remote.ascii()) return false;
-  return policy.in_force->rules().peer(pair.remote).delivery == policy::Delivery::kDurable;
+  return may_be_stored(stanza);
 }
 
 void Core::Impl::keep_outward(PairEntry& entry, xmpp::Stanza stanza, const Source& from, Now now) {

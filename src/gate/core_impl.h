@@ -49,6 +49,7 @@ class Core::Impl {
     bool in = false;             // may start
     bool out = false;
     std::optional<Pair> internal;  // as the endpoint sees it, once asked for
+    std::optional<bool> durable;   // messages are kept on disk, once asked for
   };
   // A core's knowledge of a pair, and its stanzas, towards the edge that carries it.
   struct PairState {
@@ -110,7 +111,7 @@ class Core::Impl {
   void deliver_internally(const Pair& pair, xmpp::Stanza stanza, Ticket ticket, Now now, Attempt attempt = 0);
 
   // --- core_durable.cc: messages that the spool keeps
-  bool is_durable(const Pair& pair, const xmpp::Stanza& stanza) const;
+  bool is_durable(PairEntry& entry, const xmpp::Stanza& stanza, Now now);
   // Gives the message to the queue, or refuses it. `from`, `arriving`: as the functions for others.
   void keep_outward(PairEntry& entry, xmpp::Stanza stanza, const Source& from, Now now);
   void keep_inward(const Pair& pair, xmpp::Stanza stanza, const Arriving& arriving, Now now);
@@ -133,8 +134,6 @@ class Core::Impl {
   // Its outcome tells whether the remote server is there; nobody is told of it.
   void ask_remote(const Pair& pair, xmpp::Stanza question, Now now);
   void ask_internal(const xmpp::Domain& local, Now now);
-  // A pair of that domain across which something is shown.
-  std::optional<Pair> a_pair_of(const xmpp::Domain& local) const;
   // The outcome of what has that ticket, outward or inward. False: it is no question of these.
   bool settle_question(Ticket ticket, const Pair& pair, bool is_refused, Now now);
   bool settle_question(Ticket ticket, bool is_refused, Now now);
@@ -268,6 +267,7 @@ class Core::Impl {
     std::map<Ticket, xmpp::Domain> inward{};  // to internal ones
     // Users and their contacts at a server that was lost.
     std::map<Pair, std::set<std::pair<std::string, std::string>>> ended{};
+    std::size_t contacts = 0;  // of all of them
   };
   struct Report {
     std::uint64_t out = 0;

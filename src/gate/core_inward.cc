@@ -40,7 +40,7 @@ void Core::Impl::on(std::size_t edge, link::Received&& received, Now now) {
   heard_remote(pair, now);
   if (takes_answer(received.stanza)) return settle({edge, received.receipt}, std::nullopt, now);
   note_presence(pair, policy::Direction::kIn, received.stanza, now);
-  if (is_durable(pair, received.stanza))
+  if (is_durable(state_of(pair), received.stanza, now))
     return keep_inward(pair, std::move(received.stanza), {edge, received.receipt}, now);
   deliver_internally(pair, std::move(received.stanza), inward.arriving.put({edge, received.receipt}), now);
 }

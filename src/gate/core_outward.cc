@@ -13,7 +13,8 @@ Core::Impl::Decided& Core::Impl::up_to_date(Decided& decided, Now now) {
     ++policy.verdicts;
     forget_questions(now);
   }
-  if (decided.verdicts != policy.verdicts) decided = {.verdicts = policy.verdicts, .internal = std::nullopt};
+  if (decided.verdicts != policy.verdicts)
+    decided = {.verdicts = policy.verdicts, .internal = std::nullopt, .durable = std::nullopt};
   return decided;
 }
 
@@ -56,7 +57,8 @@ void Core::Impl::on(On<s2s::StanzaReceived>&& received, Now now) {
   }
   presence.internal.heard(local, now.mono);
   note_presence(pair, policy::Direction::kOut, stanza, now);
-  if (is_durable(pair, stanza)) return keep_outward(entry, std::move(stanza), {received.conn, number}, now);
+  if (is_durable(entry, stanza, now))
+    return keep_outward(entry, std::move(stanza), {received.conn, number}, now);
   enqueue(entry, std::move(stanza), Source{received.conn, number}, now);
 }
 

@@ -9,8 +9,6 @@
 namespace sallyport::gate {
 namespace {
 
-constexpr Duration kLookEvery = std::chrono::seconds(5);
-
 std::string bare(std::string_view address) { return std::string(address.substr(0, address.find('/'))); }
 
 }  // namespace
@@ -22,7 +20,7 @@ void Core::Impl::note_presence(const Pair& pair, policy::Direction direction, co
   if (!presence.shown.has(pair, direction)) return;
   presence.remote.watch(pair, now.mono);
   presence.internal.watch(pair.local, now.mono);
-  if (!presence.next_look) presence.next_look = now.mono + kLookEvery;
+  if (!presence.next_look) presence.next_look = now.mono + limits::kSilenceLookEvery;
 }
 
 void Core::Impl::look_for_silence(Now now) {
@@ -33,10 +31,11 @@ void Core::Impl::look_for_silence(Now now) {
   };
   for (const Pair& pair : presence.remote.poll(now.mono, shows))
     ask_remote(pair, new_ping(pair.local, pair.remote), now);
-  const auto serves = [this](const xmpp::Domain& local) { return a_pair_of(local).has_value(); };
+  const auto serves = [this](const xmpp::Domain& local) { return presence.shown.pair_of(local) != nullptr; };
   for (const auto& local : presence.internal.poll(now.mono, serves)) ask_internal(local, now);
   presence.next_look.reset();
-  if (!presence.remote.empty() || !presence.internal.empty()) presence.next_look = now.mono + kLookEvery;
+  if (!presence.remote.empty() || !presence.internal.empty())
+    presence.next_look = now.mono + limits::kSilenceLookEvery;
 }
 
 // --- questions
@@ -62,17 +61,9 @@ void Core::Impl::ask_remote(const Pair& pair, xmpp::Stanza question, Now now) {
   place(entry, std::move(queued), std::nullopt, now);
 }
 
-std::optional<Pair> Core::Impl::a_pair_of(const xmpp::Domain& local) const {
-  for (const auto direction : {policy::Direction::kOut, policy::Direction::kIn}) {
-    for (const Pair& pair : presence.shown.pairs(direction))
-      if (pair.local == local) return pair;
-  }
-  return std::nullopt;
-}
-
 void Core::Impl::ask_internal(const xmpp::Domain& local, Now now) {
-  const auto pair = a_pair_of(local);
-  if (!pair) return;
+  const Pair* pair = presence.shown.pair_of(local);
+  if (pair == nullptr) return;
   const Ticket ticket = inward.arriving.put({});
   presence.inward.emplace(ticket, local);
   deliver_internally(*pair, new_ping(pair->remote, pair->local), ticket, now);
@@ -126,10 +117,12 @@ void Core::Impl::lose_remote(const Pair& pair, Now now) {
            {{"local", pair.local.ascii()},
             {"remote", pair.remote.ascii()},
             {"unavailable", std::to_string(ended.size())}}});
+  if (ended.empty()) return;
   auto& contacts = presence.ended[pair];
   for (const auto& stanza : ended) {
     // A contact's presence comes to the bare address; an occupant's to a full one.
-    if (!stanza.to_has_resource()) contacts.emplace(bare(stanza.to_text()), bare(stanza.from_text()));
+    if (!stanza.to_has_resource() && presence.contacts < limits::kLostContactsMax)
+      presence.contacts += contacts.emplace(bare(stanza.to_text()), bare(stanza.from_text())).second ? 1 : 0;
     deliver_internally(pair, stanza, 0, now);
   }
 }
@@ -161,6 +154,7 @@ void Core::Impl::heard_remote(const Pair& pair, Now now) {
   const auto found = presence.ended.find(pair);
   if (found == presence.ended.end()) return;
   const auto contacts = std::move(found->second);
+  presence.contacts -= contacts.size();
   presence.ended.erase(found);
   for (const auto& [user, contact] : contacts) {
     std::string xml = "<presence from='";

@@ -89,8 +89,8 @@ class DurableQueue {
   // Whether others of that attempt were refused, so that this one is to be refused with the same error.
   const Error* refused_with(std::uint64_t message);
   bool is_empty() const { return totals_.count == 0; }
-  // The peer can be reached, as far as anyone knows: its flows are tried again now.
-  // But not sooner than limits::kQueueRetryMin after the last attempt, and its back-off does not grow by it.
+  // The peer can be reached, as far as anyone knows: its flows are tried again now, but not sooner than
+  // limits::kQueueRetryMin after the last attempt. Their back-off does not grow by that.
   void wake(policy::Direction direction, const xmpp::Domain& remote, Now now);
   void wake_local(policy::Direction direction, const xmpp::Domain& local, Now now);
   void wake_all(policy::Direction direction, Now now);

@@ -30,18 +30,17 @@ bool DurableQueue::try_again(FlowState& flow) {
 
 // Reads the next messages that wait, when about half of the window is free.
 void DurableQueue::feed(FlowState& flow) {
-  if (flow.waiting.count == 0 || !flow.is_open() || flow.waiting.reading) return;
-  if (2 * flow.on_way.count > limits::kFlowWindowMessages || 2 * flow.on_way.bytes > limits::kFlowWindowBytes)
-    return;
-  flow.waiting.reading = true;
-  writer_.read({flow.number, flow.waiting.next, limits::kFlowWindowMessages - flow.on_way.count,
-                limits::kFlowWindowBytes - flow.on_way.bytes});
+  const bool is_half_free = 2 * flow.on_way.count <= limits::kFlowWindowMessages &&
+                            2 * flow.on_way.bytes <= limits::kFlowWindowBytes;
+  if (flow.is_open() && is_half_free) read(flow);
 }
 
 void DurableQueue::read(FlowState& flow) {
   if (flow.waiting.count == 0 || flow.waiting.reading) return;
   flow.waiting.reading = true;
-  writer_.read({flow.number, flow.waiting.next, limits::kFlowWindowMessages, limits::kFlowWindowBytes});
+  const auto left = [](std::size_t window, std::size_t used) { return window - std::min(window, used); };
+  writer_.read({flow.number, flow.waiting.next, left(limits::kFlowWindowMessages, flow.on_way.count),
+                left(limits::kFlowWindowBytes, flow.on_way.bytes)});
 }
 
 void DurableQueue::wake(FlowState& flow, Now now) {

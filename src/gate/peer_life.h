@@ -3,9 +3,13 @@
 // XEP-0199, as a stanza like any other); one that a stanza did not reach is asked at once. A question that
 // does not arrive means that it is lost, until something is heard of it again.
 //
+// At most limits::kLostPeersMax are remembered as lost; one more is forgotten, as if nothing were shown
+// across it.
+//
 // Pure; one for each kind. `Key`: what is asked about.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -32,6 +36,7 @@ class PeerLife {
     Life& life = found->second;
     life.heard = now;
     if (!life.lost) return false;
+    --lost_;
     lives_.erase(found);
     return true;
   }
@@ -52,6 +57,11 @@ class PeerLife {
     const auto found = lives_.find(key);
     if (found == lives_.end() || found->second.lost) return false;
     last_.reset();
+    if (lost_ >= limits::kLostPeersMax) {
+      lives_.erase(found);
+      return true;
+    }
+    ++lost_;
     found->second.asked = false;
     return found->second.lost = true;
   }
@@ -83,6 +93,7 @@ class PeerLife {
     bool lost = false;
   };
   std::map<Key, Life> lives_;
+  std::size_t lost_ = 0;                      // of those
   std::optional<std::pair<Key, Time>> last_;  // heard
 };
 

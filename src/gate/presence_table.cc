@@ -84,6 +84,14 @@ std::vector<xmpp::Stanza> PresenceTable::end(const xmpp::Pair& pair, policy::Dir
   return all;
 }
 
+const xmpp::Pair* PresenceTable::pair_of(const xmpp::Domain& local) const {
+  for (const Side* side : {&out_, &in_}) {
+    for (const auto& [pair, shown] : *side)
+      if (pair.local == local) return &pair;
+  }
+  return nullptr;
+}
+
 std::vector<xmpp::Pair> PresenceTable::pairs(policy::Direction direction) const {
   std::vector<xmpp::Pair> all;
   for (const auto& [pair, shown] : side(direction)) all.push_back(pair);

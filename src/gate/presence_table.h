@@ -2,9 +2,9 @@
 // that, contacts stay "online" and occupants stay in rooms for as long as nobody writes to them (RFC
 // 6121 4.6, XEP-0045 7.14 know no other end of a presence than the word of its own server).
 //
-// Of each two addresses the last presence counts. Bounded (limits::kShownPresences*): above the bound the
-// oldest entries of the address or pair are forgotten, and their presence ends as its own server says. Pure;
-// one owner.
+// Of each two addresses the last presence counts. Bounded (limits::kShownPresences*): a pair above its bound
+// forgets its oldest entry, and a full table takes no other; such presence ends only when its own server says
+// so. Pure; one owner.
 #pragma once
 
 #include <cstddef>
@@ -38,6 +38,8 @@ class PresenceTable {
   // The way is lost: returns an unavailable presence for each that was shown in that direction, in the order
   // in which they were shown, and forgets them.
   std::vector<xmpp::Stanza> end(const xmpp::Pair& pair, policy::Direction direction);
+  // A pair of that local domain across which something is shown, or nullptr.
+  const xmpp::Pair* pair_of(const xmpp::Domain& local) const;
   // The pairs of which something is shown in that direction.
   std::vector<xmpp::Pair> pairs(policy::Direction direction) const;
   std::size_t size() const { return size_; }

@@ -2,14 +2,13 @@
 
 #include <cerrno>
 #include <chrono>
-#include <csignal>
 #include <limits>
 
 #include <fmt/format.h>
-#include <pthread.h>
 #include <unistd.h>
 
 #include "base/limits.h"
+#include "net/signals.h"
 #include "net/spool_schema.h"
 
 namespace sallyport::net {
@@ -21,13 +20,6 @@ constexpr int kReaderBusyMs = 5'000;
 constexpr std::chrono::milliseconds kIdle{1'000};
 // Between two steps of that.
 constexpr std::chrono::milliseconds kPause{10};
-
-// The loops handle signals.
-void block_signals() {
-  sigset_t all;
-  sigfillset(&all);
-  (void)::pthread_sigmask(SIG_BLOCK, &all, nullptr);
-}
 
 // What a batch takes in a group.
 struct Weight {

@@ -1,13 +1,11 @@
 #include "net/worker.h"
 
-#include <pthread.h>
 #include <sched.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <csignal>
-
 #include "base/limits.h"
+#include "net/signals.h"
 
 namespace sallyport::net {
 
@@ -18,13 +16,6 @@ void yield_to_others() {
   const sched_param no_priority{};
   (void)::sched_setscheduler(::gettid(), SCHED_BATCH, &no_priority);
   (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), limits::kWorkerNice);
-}
-
-// The loops handle signals.
-void block_signals() {
-  sigset_t all;
-  sigfillset(&all);
-  (void)::pthread_sigmask(SIG_BLOCK, &all, nullptr);
 }
 
 }  // namespace
