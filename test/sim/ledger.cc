@@ -135,7 +135,9 @@ void Ledger::count_delivery(Entry& entry, std::uint64_t number, const xmpp::Stan
     violated("addresses", number, "it arrived as " + stanza.from().text() + " -> " + stanza.to().text());
   check_policy(entry, number);
   // Only what somebody must answer for is missed.
-  if (entry.sort == Sort::kMessage && entry.reliable && std::exchange(forget_next_, false)) return;
+  if (entry.sort == Sort::kMessage && entry.reliable && std::exchange(forget_next_, false))
+    entry.forgotten = true;
+  if (entry.forgotten) return;
   const bool excused = is_excused(entry);
   // What was answered may have been sent again before its server knew.
   const bool again = entry.delivered++ > 0 || (entry.errors > 0 && excused);
@@ -306,6 +308,7 @@ void Ledger::close() {
     // Nobody may answer a result, an error or most presence (RFC 6120 8.3.1, RFC 6121 8.5).
     if (e.sort == Sort::kResult || e.sort == Sort::kError || e.sort == Sort::kPresence) continue;
     if (!e.reliable || refused_meanwhile(e)) continue;
+    if (e.forgotten) violated("delivered or answered", i + 1, "it is lost");
     ++missing_;
     if (e.uncertain && !e.lost_elsewhere) ++missing_by_nodes_;
     if (e.uncertain) continue;

@@ -42,6 +42,7 @@ class Ledger {
     bool repeatable = false;      // a stream on which it was read has ended: it may come again
     bool doubted = false;         // answered with delivery.uncertain: it may have arrived all the same
     bool lost_elsewhere = false;  // and not on a stream that a node wrote
+    bool forgotten = false;       // by forget_next()
     std::optional<Time> done{};
   };
 
