@@ -233,6 +233,23 @@ def shards(world, plan, samples):
                 samples.fail(f"{count} shard(s)", error)
 
 
+def durable(plan, samples):
+    """Messages that a core keeps on disk until they are delivered, beside the same in memory. Nobody acknowledges
+    them here, so each is written and, half a second later, removed."""
+    kinds = ("memory", "durable")
+    try:
+        with beside(*(lambda world, kind=kind: Sallyport(world, delivery=kind) for kind in kinds),
+                    folder=plan.folder) as systems:
+            for direction in plan.directions:
+                results = load_in_turn(systems, "saturate", lambda system: [
+                    *system.words(), "--direction", direction, "--warm", plan.warm, "--measure", plan.seconds])
+                for kind, result in zip(kinds, results):
+                    samples.add(f"{kind}, {direction}: CPU s per 100k", "sallyport", result["cpu_s_per_100k"])
+                    samples.add(f"{kind}, {direction}: stanzas/s", "sallyport", result["stanzas_per_s"])
+    except LabError as error:
+        samples.fail("durable", error)
+
+
 def start(world, samples):
     """From exec to the listening socket, polled every millisecond; and the program's size on disk."""
     try:

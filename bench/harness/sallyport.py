@@ -15,9 +15,10 @@ EDGE, CORE = "127.0.0.1", "127.0.0.2"
 class Sallyport(System):
     title = "Sallyport core + edge"
 
-    def __init__(self, world, locals_count=8, remotes_count=8, rows=0, transport="starttls", shards=1):
+    def __init__(self, world, locals_count=8, remotes_count=8, rows=0, transport="starttls", shards=1,
+                 delivery="memory"):
         super().__init__(world)
-        self.transport, self.shards = transport, shards
+        self.transport, self.shards, self.delivery = transport, shards, delivery
         self.folder = f"{world.folder}/sallyport"
         shutil.rmtree(self.folder, ignore_errors=True)
         os.makedirs(f"{self.folder}/certs")
@@ -63,7 +64,8 @@ class Sallyport(System):
             server_ca=f"{self.world.pki}/ca.crt")
 
     def _policy(self, rows):
-        parts = [f'[federation]\nenabled = true\nprivacy = "allow-list"\ntrusted_ca = "{self.world.pki}/ca.crt"\n']
+        parts = [f'[federation]\nenabled = true\nprivacy = "allow-list"\ntrusted_ca = "{self.world.pki}/ca.crt"\n'
+                 f'delivery = "{self.delivery}"\n']
         parts += [f'[[domain]]\nname = "{name}"\nservers = ["{INSIDE}"]\n' for name in self.locals]
         parts += [f'[[static_route]]\ndomain = "{name}"\naddress = "{WORLD}"\n' for name in self.remotes]
         parts += [f'[[allow]]\ndomain = "*.{REMOTE}"\n']

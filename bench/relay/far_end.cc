@@ -55,7 +55,8 @@ void FarEnd::hear(std::string_view bytes) {
 void FarEnd::acknowledge(std::string_view bytes) {
   if (!accepting_) return;
   CALLGRIND_TOGGLE_COLLECT;  // the peer's work, not the nodes'
-  constexpr std::string_view kEnable = "<enable xmlns='urn:xmpp:sm:3'/>", kAsk = "<r xmlns='urn:xmpp:sm:3'/>";
+  constexpr std::string_view kEnable = "<enable xmlns='urn:xmpp:sm:3' resume='true'/>",
+                             kAsk = "<r xmlns='urn:xmpp:sm:3'/>";
   heard_ += bytes.substr(bytes.size() - std::min(bytes.size(), kEnable.size()));
   if (bytes.find(kEnable) != bytes.npos || passed(kEnable)) out_ += "<enabled xmlns='urn:xmpp:sm:3'/>";
   if (bytes.find(kAsk) != bytes.npos || passed(kAsk))

@@ -12,6 +12,8 @@ using namespace std::chrono_literals;
 // --- in memory
 // A stanza that waits longer than this on the core is bounced.
 inline constexpr auto kDeliveryTimeout = 25s;
+// How often a queue whose deadlines are not in order is searched for those that have passed.
+inline constexpr auto kOutboxLookEvery = 1s;
 // Stanzas that wait on the core for one pair.
 inline constexpr std::size_t kPairQueueBytesMax = 4 * 1024 * 1024;
 inline constexpr std::size_t kPairQueueStanzasMax = 20'000;
@@ -23,6 +25,44 @@ inline constexpr std::size_t kWaitingBytesMax = 64 * 1024 * 1024;
 inline constexpr std::size_t kPairQueueHoldBytes = 256 * 1024;
 // A message that waits in a core's memory longer than this is bounced ([delivery] lifetime_memory).
 inline constexpr auto kLifetimeMemory = 2min;
+
+// --- confirmed by the peer
+// A stanza that the socket took counts as delivered after this long, unless the peer ends the stream with an
+// error meanwhile: a round trip around the world, and the peer's time to parse.
+inline constexpr auto kDoubtDelay = 500ms;
+// Such stanzas are settled together, at multiples of this, so that they do not cost a timer each.
+inline constexpr auto kDoubtTick = 50ms;
+// Bytes that one stream may hold for that reason, beside one stanza: half of kChannelWindowInitialBytes, so
+// that the sender of a channel whose window was never raised can go on.
+inline constexpr std::size_t kDoubtStreamBytesMax = 32 * 1024;
+// Bytes that all streams of a role may hold for that reason, a small part of kLinkCreditBytes; above it the
+// oldest count as delivered earlier.
+inline constexpr std::size_t kDoubtBytesMax = 4 * 1024 * 1024;
+// A peer that has died is noticed within this many seconds: half of it is the time for an acknowledgement.
+inline constexpr std::size_t kDeadPeerSeconds = 60;
+// A peer that has acknowledged before, by XEP-0198 or by an answer to a ping, and does not when it is asked.
+inline constexpr std::chrono::seconds kAckTimeout = 30s;
+constexpr std::chrono::milliseconds ack_timeout(std::size_t dead_peer_seconds) {
+  return std::chrono::milliseconds(dead_peer_seconds * 500);
+}
+// A pair's pings (gate/ping_acks.h): the time for an answer and the number of pings before it falls back, the
+// least time between two, and how long a pair that fell back is not asked again.
+inline constexpr auto kPingTimeout = 5s;
+inline constexpr std::size_t kPingTries = 2;
+inline constexpr auto kPingInterval = 1s;
+inline constexpr auto kPingRetry = 1h;
+// An answer to a peer's request (XEP-0198 4) waits this long at most for stanzas that are not settled yet.
+inline constexpr auto kAckAnswerDelay = 1s;
+// How long a session can be resumed after its stream broke (XEP-0198 5); the size of its id, ours and a
+// peer's.
+inline constexpr std::chrono::seconds kResumeTime = 60s;
+inline constexpr std::size_t kResumeIdBytes = 16;
+inline constexpr std::size_t kResumeIdBytesMax = 256;
+// A peer that resumes waits this long at most for stanzas of the lost stream that are not settled yet; then
+// it learns which are, and the session is over.
+inline constexpr auto kResumeAnswerDelay = 10s;
+// Sessions of broken streams that one endpoint remembers.
+inline constexpr std::size_t kSuspendedMax = 10'000;
 
 // --- in the spool (docs/delivery.md)
 

@@ -101,27 +101,6 @@ inline constexpr std::size_t kStreamsPerServerPart = 2;
 inline constexpr std::size_t kWriteQueueBytesMax = 1024 * 1024;
 // Stanzas that the socket took within this many bytes before a stream was lost count as unacknowledged.
 inline constexpr std::size_t kWriteWindowBytes = 64 * 1024;
-// A stanza that the socket took counts as delivered after this long, unless the peer ends the stream with an
-// error meanwhile: a round trip around the world, and the peer's time to parse.
-inline constexpr auto kDoubtDelay = 500ms;
-// Such stanzas are settled together, at multiples of this, so that they do not cost a timer each.
-inline constexpr auto kDoubtTick = 50ms;
-// Bytes that one stream may hold for that reason, beside one stanza: half of kChannelWindowInitialBytes, so
-// that the sender of a channel whose window was never raised can go on.
-inline constexpr std::size_t kDoubtStreamBytesMax = 32 * 1024;
-// Bytes that all streams of a role may hold for that reason, a small part of kLinkCreditBytes; above it the
-// oldest count as delivered earlier.
-inline constexpr std::size_t kDoubtBytesMax = 4 * 1024 * 1024;
-// A peer that has acknowledged before, by XEP-0198 or by an answer to a ping, and does not when it is asked.
-inline constexpr auto kAckTimeout = 30s;
-// A pair's pings (gate/ping_acks.h): the time for an answer and the number of pings before it falls back, the
-// least time between two, and how long a pair that fell back is not asked again.
-inline constexpr auto kPingTimeout = 5s;
-inline constexpr std::size_t kPingTries = 2;
-inline constexpr auto kPingInterval = 1s;
-inline constexpr auto kPingRetry = 1h;
-// An answer to a peer's request (XEP-0198 4) waits this long at most for stanzas that are not settled yet.
-inline constexpr auto kAckAnswerDelay = 1s;
 // RFC 6120 13.12: the least `max-bytes` (XEP-0478) to be announced; a smaller one is obeyed and logged.
 inline constexpr std::size_t kPeerStanzaBytesMin = 10'000;
 // Digits of a number in a peer's stream limits: nine are a gigabyte, or thirty years.
@@ -192,6 +171,8 @@ inline constexpr std::size_t kDialsMax = 256;
 // refused meanwhile with the error of the last attempt. The first failure costs nothing, so that a server
 // that was just restarted is found at once; the last entry is how long a repaired one may go unnoticed.
 inline constexpr std::chrono::seconds kDialBackoff[] = {0s, 1s, 2s, 4s, 8s, 15s};
+// The last of these for a server that is expected back: stanzas wait for it, and not much longer than needed.
+inline constexpr std::size_t kReturnBackoffStep = 3;
 
 // --- the link (docs/link-protocol.md)
 
@@ -391,12 +372,10 @@ inline constexpr int kCertificateDepthMax = 8;
 inline constexpr std::size_t kTrustBytesMax = 4 * 1024 * 1024;
 // A certificate that expires within this time causes a warning; automatic renewal happens well before.
 inline constexpr auto kCertificateExpiryWarning = 24h * 14;
-// A peer that reads none of the waiting bytes for this long is lost (THREATS C5).
-inline constexpr auto kWriteStallTimeout = 60s;
-// A connection without traffic is probed after this long, and lost after three probes without an answer:
-// within a minute.
-inline constexpr auto kProbeAfter = 20s;
-inline constexpr auto kProbeEvery = 10s;
+// A connection without traffic is probed after this part (1/N) of [limits] dead_peer_seconds, and lost after
+// three probes without an answer, one after each half of that part.
+inline constexpr std::size_t kProbeAfterPart = 3;
+inline constexpr std::size_t kProbeEveryPart = 6;
 inline constexpr int kProbesMax = 3;
 // From our last byte to the peer's end of the connection: closing at once could destroy unread bytes.
 inline constexpr auto kLingerTimeout = 2s;
@@ -433,6 +412,7 @@ struct Configured {
   std::size_t waiting_bytes = kWaitingBytesMax;
   std::size_t mints_per_second = kMintsPerSecondMax;  // core only
   std::size_t resolver_questions = kDnsInFlightMax;   // core only: the answering resolver
+  std::size_t dead_peer_seconds = kDeadPeerSeconds;
   bool operator==(const Configured&) const = default;
 };
 

@@ -10,7 +10,8 @@ namespace {
 using limits::Configured;
 using Role = LimitKey::Role;
 
-// The maximum is 16 times the default, except where the memory or CPU time per unit allows less.
+// The maximum is 16 times the default, except where the memory or CPU time per unit allows less, or where it
+// is a time.
 constexpr std::array kKeys{
     // 19 KB of heap for each: 4 GB at the maximum.
     LimitKey{"streams", &Configured::streams, 1, 4 * limits::kStreamsMax},
@@ -29,6 +30,7 @@ constexpr std::array kKeys{
              Role::kCore},
     LimitKey{"resolver_questions", &Configured::resolver_questions, 1, 16 * limits::kDnsInFlightMax,
              Role::kCore},
+    LimitKey{"dead_peer_seconds", &Configured::dead_peer_seconds, 15, 900},
 };
 // A member without a key could not be set.
 static_assert(sizeof(Configured) == kKeys.size() * sizeof(std::size_t));

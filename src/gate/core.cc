@@ -20,7 +20,8 @@ Core::Impl::Impl(CoreSetup setup_in, Random& random, LogSink& log_in, Now now)
       // No internal server can have the core make a key that a remote server would accept.
       policy{std::make_unique<PolicyInForce>(std::move(setup.policy)), CorePolicyView(setup.config),
              to_hex(hmac_sha256(setup.dialback_secret, "inside"))},
-      endpoint({"inside", policy.view, ids, random, log_in, setup.config.limits}),
+      endpoint({"inside", policy.view, ids, random, log_in, setup.config.limits,
+                setup.config.delivery.lifetime_memory}),
       links{LinkSet(setup.config.edges.size(), outputs), random},
       outward{Outboxes({.total = setup.config.limits.waiting_bytes,
                         .per_peer = limits::waiting_share(setup.config.limits.waiting_bytes),
@@ -38,7 +39,13 @@ Core::Impl::Impl(CoreSetup setup_in, Random& random, LogSink& log_in, Now now)
   for (std::size_t i = 0; i < links.ends.size(); ++i) {
     links.state.emplace_back(log);
     // The core's name is an internal name, and an edge knows its cores by names of its own.
-    links.ends.make(i, {link::NodeRole::kCore, "core", setup.version, setup.instance});
+    links.ends.make(i, {.role = link::NodeRole::kCore,
+                        .name = "core",
+                        .version = setup.version,
+                        .instance = setup.instance,
+                        .may_repeat = [this](const Pair& pair, const xmpp::Stanza& stanza) {
+                          return may_repeat(pair, stanza);
+                        }});
     links.state[i].next_dial = now.mono;
     dial(i, now);
   }

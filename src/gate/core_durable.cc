@@ -12,8 +12,10 @@ bool Core::Impl::is_durable(PairEntry& entry, const xmpp::Stanza& stanza, Now no
   if (!decided.durable)
     decided.durable = policy.in_force->rules().peer(pair.remote).delivery == policy::Delivery::kDurable;
   if (!*decided.durable) return false;
-  // A room's messages are for those who are in it now; a room outside may have lost our user meanwhile.
-  if (stanza.type() == "groupchat" && stanza.to_domain() == pair.remote.ascii()) return false;
+  // A room outside takes messages of those who are in it only: after it was lost, our users are not.
+  if (stanza.type() == "groupchat" && stanza.to_domain() == pair.remote.ascii() &&
+      !presence.shown.is_shown(pair, policy::Direction::kOut, stanza.from().text(), stanza.to().text()))
+    return false;
   return may_be_stored(stanza);
 }
 

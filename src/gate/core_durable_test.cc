@@ -69,6 +69,28 @@ TEST_F(CoreDurable, other_stanzas_are_not_kept) {
   }
 }
 
+TEST_F(CoreDurable, a_message_to_a_room_outside_is_kept_while_its_sender_is_in_that_room) {
+  const auto enters = [&](const std::string& type) {
+    internal_sends("<presence from='alice@example.com/a' to='room@partner.example/alice'" + type + "/>");
+    edge_settles(std::nullopt);
+  };
+  const auto kept = [&](const std::string& from, const std::string& room) {
+    internal_sends("<message from='" + from + "' to='" + room +
+                   "@partner.example' id='1' type='groupchat'><body>1</body></message>");
+    const auto count = storage_.disk->messages();
+    edge_settles(std::nullopt);
+    return count;
+  };
+  EXPECT_EQ(kept("alice@example.com/a", "room"), 0u);
+  enters("");
+  EXPECT_EQ(kept("alice@example.com/a", "room"), 1u);
+  EXPECT_EQ(kept("alice@example.com/other", "room"), 0u);
+  EXPECT_EQ(kept("alice@example.com/a", "roo"), 0u);
+  EXPECT_EQ(kept("alice@example.com/a", "room2"), 0u);
+  enters(" type='unavailable'");
+  EXPECT_EQ(kept("alice@example.com/a", "room"), 0u);
+}
+
 TEST_F(CoreDurable, what_the_edge_cannot_deliver_now_is_sent_again_in_order_and_nobody_is_told) {
   for (const char* id : {"1", "2"}) internal_sends(out(id));
   edge_settles(kDown);

@@ -192,6 +192,7 @@ class Core::Impl {
   void on(std::size_t edge, link::Down&& down, Now now);
   void on(std::size_t edge, link::Dead&& dead, Now now);
   void on(std::size_t edge, link::PeerDrains&& drains, Now now);
+  void on(std::size_t edge, link::NotRepeated&& doubtful, Now now);
   link::Answer answer_to(const link::KeyAsk& ask, Now now);
   link::Answer answer_to(const link::VerdictAsk& ask, Now now);
   link::Answer answer_to(const link::AdmitAsk& ask, Now now);
@@ -266,7 +267,7 @@ class Core::Impl {
     std::set<Ticket> outward{};               // questions on their way to remote servers
     std::map<Ticket, xmpp::Domain> inward{};  // to internal ones
     // Users and their contacts at a server that was lost.
-    std::map<Pair, std::set<std::pair<std::string, std::string>>> ended{};
+    std::map<Pair, Contacts> ended{};
     std::size_t contacts = 0;  // of all of them
   };
   struct Report {

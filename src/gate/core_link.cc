@@ -102,6 +102,16 @@ void Core::Impl::on(std::size_t edge, link::PeerDrains&&, Now now) {
   pump_all(now);
 }
 
+// The process before may have sent it.
+void Core::Impl::on(std::size_t edge, link::NotRepeated&& doubtful, Now now) {
+  PairEntry* entry = note_settled(doubtful.ticket);
+  if (entry == nullptr) return;
+  ++report.uncertain;
+  const Ticket own = doubtful.ticket == entry->second.ticket ? 0 : doubtful.ticket;
+  answer_queued({.stanza = std::move(doubtful.stanza), .ticket = own}, {Code::kDeliveryUncertain, {}},
+                setup.config.edges[edge].name.ascii(), now);
+}
+
 void Core::Impl::push(std::size_t edge) {
   links.ends.at(edge).session().push(policy.in_force->update().generation, policy.in_force->policy()->push());
 }

@@ -86,5 +86,30 @@ TEST_F(CoreLinkTest, a_core_whose_identity_another_one_uses_backs_off_and_shows_
   EXPECT_EQ(count("link.down link.same-identity"), 1);
 }
 
+// --- the edge is started anew
+
+struct CoreNewEdge : CoreFixture {
+  CoreNewEdge() {
+    servers_.acknowledge = true;
+    starts("[[allow]]\ndomain = \"partner.example\"\n");
+    link_comes_up();
+  }
+};
+
+TEST_F(CoreNewEdge, a_message_goes_again_and_a_request_is_answered) {
+  internal_sends(
+      "<iq from='alice@example.com' to='bob@partner.example' id='1' type='get'><q xmlns='x'/></iq>");
+  internal_sends(
+      "<message from='alice@example.com' to='bob@partner.example' id='2'><body>2</body></message>");
+  EXPECT_EQ(edge_receives().size(), 2u);
+  core_->handle_disconnected(*edge_->conn, {Code::kLinkDown, {}}, now_);
+  link_comes_up();
+  EXPECT_EQ(edge_receives(), Lines{"alice@example.com to bob@partner.example: 2"});
+  const Lines told = internal_receives();
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_NE(told[0].find("delivery.uncertain"), std::string::npos) << told[0];
+  EXPECT_NE(core_->control(R"({"ask":"status"})", now_).find(R"("uncertain":1)"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace sallyport::gate

@@ -16,8 +16,7 @@ std::string bare(std::string_view address) { return std::string(address.substr(0
 void Core::Impl::note_presence(const Pair& pair, policy::Direction direction, const xmpp::Stanza& stanza,
                                Now now) {
   if (stanza.kind() != xmpp::StanzaKind::kPresence) return;
-  presence.shown.note(pair, direction, stanza);
-  if (!presence.shown.has(pair, direction)) return;
+  if (!presence.shown.note(pair, direction, stanza)) return;
   presence.remote.watch(pair, now.mono);
   presence.internal.watch(pair.local, now.mono);
   if (!presence.next_look) presence.next_look = now.mono + limits::kSilenceLookEvery;
@@ -25,14 +24,15 @@ void Core::Impl::note_presence(const Pair& pair, policy::Direction direction, co
 
 void Core::Impl::look_for_silence(Now now) {
   if (!presence.next_look || *presence.next_look > now.mono) return;
+  const Duration silence = limits::peer_silence(setup.config.limits.dead_peer_seconds);
   const auto shows = [this](const Pair& pair) {
     return presence.shown.has(pair, policy::Direction::kIn) ||
            presence.shown.has(pair, policy::Direction::kOut);
   };
-  for (const Pair& pair : presence.remote.poll(now.mono, shows))
+  for (const Pair& pair : presence.remote.poll(silence, now.mono, shows))
     ask_remote(pair, new_ping(pair.local, pair.remote), now);
   const auto serves = [this](const xmpp::Domain& local) { return presence.shown.pair_of(local) != nullptr; };
-  for (const auto& local : presence.internal.poll(now.mono, serves)) ask_internal(local, now);
+  for (const auto& local : presence.internal.poll(silence, now.mono, serves)) ask_internal(local, now);
   presence.next_look.reset();
   if (!presence.remote.empty() || !presence.internal.empty())
     presence.next_look = now.mono + limits::kSilenceLookEvery;
@@ -94,6 +94,7 @@ bool Core::Impl::settle_question(Ticket ticket, bool is_refused, Now now) {
 }
 
 bool Core::Impl::takes_answer(const xmpp::Stanza& stanza) {
+  if (answers_presence_probe(stanza)) return true;
   if (stanza.kind() != xmpp::StanzaKind::kIq || stanza.is_request()) return false;
   const auto number = ping_number(stanza.id());
   return number && presence.asked.erase(*number) != 0;
@@ -156,22 +157,8 @@ void Core::Impl::heard_remote(const Pair& pair, Now now) {
   const auto contacts = std::move(found->second);
   presence.contacts -= contacts.size();
   presence.ended.erase(found);
-  for (const auto& [user, contact] : contacts) {
-    std::string xml = "<presence from='";
-    xmpp::append_escaped_attribute(xml, user);
-    xml += "' to='";
-    xmpp::append_escaped_attribute(xml, contact);
-    xml += "' type='probe'/>";
-    ask_remote(pair,
-               {xmpp::StanzaKind::kPresence,
-                *xmpp::Jid::parse(user),
-                *xmpp::Jid::parse(contact),
-                {},
-                "probe",
-                {},
-                xml},
-               now);
-  }
+  for (const auto& [user, contact] : contacts)
+    ask_remote(pair, presence_probe(user, contact, links.random.u64()), now);
 }
 
 }  // namespace sallyport::gate

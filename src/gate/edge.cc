@@ -211,12 +211,18 @@ void Edge::Impl::settle(Ticket ticket, link::Outcome outcome, Now now) {
 
 void Edge::Impl::on(On<s2s::StanzaReceived>&& received, Now now) {
   auto& [conn, event] = received;
+  if (answers_presence_probe(event.stanza)) {
+    if (event.number) endpoint.acknowledge({conn, *event.number}, now);
+    return;
+  }
   inward.sweep(inward.map, [](const Inward& each) { return each.box.is_idle() && each.held.empty(); });
   auto& [pair, in] = inward.map.get(event.proof.pair());
   if (in.provenance_of != conn) {
     in.provenance_of = conn;
     in.provenance = {std::string(s2s::method_name(event.proof.method())), endpoint.peer_text(conn)};
   }
+  if (event.stanza.kind() == xmpp::StanzaKind::kPresence)
+    served.presence.shown.note(pair, policy::Direction::kIn, event.stanza);
   const Ticket ticket = event.number ? inward.receipts.put({conn, *event.number}) : 0;
   if (in.box.empty() && served.link && served.link->session().can_send(pair, event.stanza.xml().size())) {
     served.link->session().send(pair, std::move(event.stanza), ticket, now.mono, in.provenance);
@@ -225,7 +231,7 @@ void Edge::Impl::on(On<s2s::StanzaReceived>&& received, Now now) {
   Queued queued{std::move(event.stanza), ticket};
   const bool has_room = inward.outboxes.push(pair, in.box, queued);
   answer_lost(now);
-  if (!has_room) return refuse_inward(pair, queued, now);
+  if (!has_room) return refuse_inward(pair, queued, Code::kDeliveryQueueFull, now);
   if (in.held.insert(conn).second) endpoint.hold(conn, true);
 }
 
@@ -331,7 +337,7 @@ std::string Edge::Impl::status(Now now) const {
                                {"out", counters.stanzas_out},
                                {"refused", report.refused},
                                {"sent_again", report.sent_again + counters.sent_again},
-                               {"uncertain", counters.uncertain}}},
+                               {"uncertain", report.uncertain + counters.uncertain}}},
       {"waiting", waiting()}};
   if (const auto& error = accepting.state.error())
     answer["listen_error"] = fmt::format("{}: {}", code_row(error->code).name, error->text);

@@ -1,5 +1,6 @@
 // The implementation of the edge. edge.cc takes inputs and moves stanzas, edge_link.cc talks to the core,
-// edge_takeover.cc decides which of two connections of a core is its link, edge_admit.cc asks it about pairs.
+// edge_takeover.cc decides which of two connections of a core is its link, edge_admit.cc asks it about pairs,
+// edge_presence.cc takes presence back.
 #pragma once
 
 #include <boost/json/object.hpp>
@@ -15,6 +16,7 @@
 #include "gate/endpoint.h"
 #include "gate/link_set.h"
 #include "gate/listening.h"
+#include "gate/presence_table.h"
 #include "gate/repeated_log.h"
 #include "gate/slots.h"
 
@@ -48,7 +50,7 @@ class Edge::Impl {
   void on(On<s2s::CheckKey>&& check, Now now);
   // Stanzas that made room for those of another peer are answered.
   void answer_lost(Now now);
-  void refuse_inward(const Pair& pair, const Queued& queued, Now now);
+  void refuse_inward(const Pair& pair, const Queued& queued, Code code, Now now);
   // The stanza with that ticket of its own (or 0) needs its peer no more: the core settled it, or it was
   // answered.
   void acknowledge(Ticket ticket, Now now);
@@ -80,6 +82,7 @@ class Edge::Impl {
   void on(link::Settled&& settled, Now now) { acknowledge(settled.ticket, now); }
   void on(link::PushDone&&, Now) {}
   void on(link::PeerDrains&&, Now) {}
+  void on(link::NotRepeated&& doubtful, Now now);
   void handle_prepared(std::uint64_t id, Result<config::PreparedPush> prepared, Now now);
   bool awaits_policy(const Pair& pair, Now now) const;
   void drop_early();
@@ -101,6 +104,12 @@ class Edge::Impl {
 
   boost::json::object waiting() const;
   std::string status(Now now) const;
+
+  // --- edge_presence.cc: what is shown across the link, when it is lost for long
+  void lose_core(Now now);
+  void regain_core(Now now);
+  // Sends inward what this edge says in the name of a remote domain.
+  void say_inward(const Pair& pair, xmpp::Stanza stanza, Now now);
 
   // --- edge_takeover.cc: a second connection of the core that is linked
   // One whose HELLO is awaited: the instance in it decides whether the link in use makes way for it.
@@ -143,6 +152,13 @@ class Edge::Impl {
     };
     std::optional<Clash> clash;  // the last time that a second core of the same identity was refused
   };
+  struct Presence {
+    PresenceTable shown{};
+    // While the core is lost: its instance, and users that were shown to remote contacts.
+    std::optional<std::string> lost{};
+    std::map<Pair, Contacts> contacts{};
+    std::uint64_t probes = 0;
+  };
   // The link, and the core that is served over it.
   struct Served {
     LinkSet links;
@@ -153,6 +169,7 @@ class Edge::Impl {
     std::uint64_t sessions = 0;
     std::string last_error{};
     Takeover takeover{};
+    Presence presence{};
   };
   // The pushed policy: that in force, and that on its way.
   struct Policy {
@@ -206,6 +223,7 @@ class Edge::Impl {
   struct Report {
     std::uint64_t refused = 0;
     std::uint64_t sent_again = 0;  // to a core, after another process may have had it
+    std::uint64_t uncertain = 0;   // requests that another process may have had
     UnixTime since{};
   };
 

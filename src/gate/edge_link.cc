@@ -32,7 +32,11 @@ void Edge::Impl::handle_link(ConnId conn, std::size_t peer, const dns::SocketAdd
 }
 
 link::SessionConfig Edge::Impl::session_config() const {
-  return {link::NodeRole::kEdge, setup.config.name.ascii(), setup.version, setup.instance};
+  return {.role = link::NodeRole::kEdge,
+          .name = setup.config.name.ascii(),
+          .version = setup.version,
+          .instance = setup.instance,
+          .may_repeat = [](const Pair&, const xmpp::Stanza& stanza) { return !stanza.is_request(); }};
 }
 
 // A core that cannot be served goes on dialling, so that not every refusal is logged.
@@ -50,12 +54,15 @@ void Edge::Impl::close_link(Now now) {
 
 void Edge::Impl::on(link::Received&& received, Now now) {
   const auto ticket = owed.put({served.sessions, received.receipt});
+  if (answers_presence_probe(received.stanza)) return settle(ticket, std::nullopt, now);
   if (accepting.draining) {
     endpoint.emit_failure(ticket, {Code::kStreamShutdown, "this edge is being drained"},
                           std::move(received.stanza));
   } else if (awaits_policy(received.pair(), now)) {
     policy.early.push_back({received.pair(), std::move(received.stanza), ticket, received.attempt});
   } else {
+    if (received.stanza.kind() == xmpp::StanzaKind::kPresence)
+      served.presence.shown.note(received.pair(), policy::Direction::kOut, received.stanza);
     endpoint.send(received.pair(), std::move(received.stanza), ticket, now, received.attempt);
   }
 }
@@ -75,16 +82,27 @@ void Edge::Impl::on(link::Up&& up, Now now) {
               {"resumed", up.resumed ? "yes" : "no"}}});
   }
   // A session that goes on has its policy; a new one gets it before anything is served.
-  if (up.resumed && policy.view.has_policy()) serve(true);
+  if (up.resumed && policy.view.has_policy()) {
+    serve(true);
+    regain_core(now);
+  }
   if (!up.resumed) drop_early();
   for (auto& [pair, in] : inward.map) pump_inward(pair, now);
   send_admissions(now);
+}
+
+// The core before may have delivered it.
+void Edge::Impl::on(link::NotRepeated&& doubtful, Now now) {
+  ++report.uncertain;
+  refuse_inward(doubtful.pair, {.stanza = std::move(doubtful.stanza), .ticket = doubtful.ticket},
+                Code::kDeliveryUncertain, now);
 }
 
 void Edge::Impl::on(link::Down&& down, Now now) { link_lost(down.error, now); }
 
 void Edge::Impl::on(link::Dead&&, Now now) {
   served.is_dead = true;
+  lose_core(now);
   endpoint.close_all({Code::kLinkDown, {}}, now);
 }
 
@@ -188,6 +206,7 @@ void Edge::Impl::handle_prepared(std::uint64_t id, Result<config::PreparedPush> 
   served.link->session().push_done(generation, {});
   for (auto& each : std::exchange(policy.early, {}))
     endpoint.send(each.pair, std::move(each.stanza), each.ticket, now, each.attempt);
+  regain_core(now);
 }
 
 // Their session is over: its core sends them again, or has abandoned them.

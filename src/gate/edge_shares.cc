@@ -31,15 +31,16 @@ void Edge::Impl::on(On<s2s::CheckKey>&& check, Now now) {
 
 // Their streams stay held: others of the pair wait behind them.
 void Edge::Impl::answer_lost(Now now) {
-  while (auto lost = inward.outboxes.poll()) refuse_inward(*lost->pair, lost->queued, now);
+  while (auto lost = inward.outboxes.poll())
+    refuse_inward(*lost->pair, lost->queued, Code::kDeliveryQueueFull, now);
 }
 
 // The core has not heard of the stanza, so that the edge answers it.
-void Edge::Impl::refuse_inward(const Pair& pair, const Queued& queued, Now now) {
+void Edge::Impl::refuse_inward(const Pair& pair, const Queued& queued, Code code, Now now) {
   if (is_with_its_server(queued.ticket)) return;
   const xmpp::Stanza& stanza = queued.stanza;
   ++report.refused;
-  const auto& row = code_row(Code::kDeliveryQueueFull);
+  const auto& row = code_row(code);
   log.log({LogLevel::kInfo,
            stanza.is_error() ? "answer.lost" : "stanza.refused",
            {{"local", pair.local.ascii()},
@@ -47,7 +48,7 @@ void Edge::Impl::refuse_inward(const Pair& pair, const Queued& queued, Now now) 
             {"direction", "in"},
             {"id", std::string(stanza.id())},
             {"code", std::string(row.name)}}});
-  const auto condition = stanza_condition(Code::kDeliveryQueueFull, SenderSide::kPublic);
+  const auto condition = stanza_condition(code, SenderSide::kPublic);
   if (auto answer = xmpp::bounce(stanza, condition, row.sentence))
     endpoint.send(pair, std::move(*answer), 0, now);
   acknowledge(queued.ticket, now);

@@ -42,7 +42,7 @@ TEST_F(EdgeStanzas, a_stanza_leaves_on_a_new_stream_and_is_settled_when_the_serv
       sockets_.written[servers_.dials[0].conn],
       greeting + "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>" + greeting +
           "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>ZXhhbXBsZS5jb20=</auth>" +
-          greeting + "<enable xmlns='urn:xmpp:sm:3'/>" + kOut + "<r xmlns='urn:xmpp:sm:3'/>");
+          greeting + "<enable xmlns='urn:xmpp:sm:3' resume='true'/>" + kOut + "<r xmlns='urn:xmpp:sm:3'/>");
   EXPECT_EQ(edge_settles(), Lines{"1 delivered"});
 }
 
@@ -144,6 +144,23 @@ TEST_F(EdgeStanzas, when_the_link_stays_lost_the_streams_of_remote_servers_are_e
   passes(1ms);
   EXPECT_EQ(remote_.hears(conn), stream_error("system-shutdown", "The core and the edge have no link."));
   EXPECT_TRUE(sockets_.ended.contains(conn));
+}
+
+// --- the core is started anew
+
+TEST_F(EdgeStanzas, a_message_goes_to_a_new_core_again_and_a_request_is_answered) {
+  remote_sends("<iq from='bob@partner.example' to='alice@example.com' id='1' type='get'><q xmlns='x'/></iq>");
+  remote_sends(kIn);
+  EXPECT_EQ(core_receives().size(), 2u);
+  link_is_lost();
+  core_ = core("another");
+  link_comes_up();
+  core_pushes(push(1, {"partner.example", "other.example"}));
+  EXPECT_EQ(core_receives().size(), 1u);
+  const Lines told = remote_receives();
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_NE(told[0].find("id='1' type='error'"), std::string::npos) << told[0];
+  EXPECT_TRUE(status_has(R"("uncertain":1)"));
 }
 
 }  // namespace

@@ -25,7 +25,7 @@ std::vector<ConnId> keys_of(const Map& map) {
 
 Endpoint::Endpoint(Setup setup)
     : setup_(std::move(setup)),
-      policy_{StreamPolicyAt(setup_.policy)},
+      policy_{StreamPolicyAt(setup_.policy, limits::ack_timeout(setup_.limits.dead_peer_seconds))},
       outboxes_({.total = setup_.limits.waiting_bytes,
                  .per_peer = limits::waiting_share(setup_.limits.waiting_bytes),
                  .per_feed = setup_.limits.waiting_bytes},
@@ -93,10 +93,14 @@ bool Endpoint::handle_connected(ConnId conn, const Connected& connected, Now now
   Stream* stream = enter(conn, now);
   if (stream == nullptr) return false;
   stream->peer = connected.peer;
-  const Outgoing* sends = outgoing_of(conn, *stream);
-  const bool may_use_external = sends == nullptr || sends->redial.may_use_external();
+  const OutgoingEntry* sends = outgoing_of(conn, *stream);
+  const bool may_use_external = sends == nullptr || sends->second.redial.may_use_external();
+  std::optional<s2s::ResumePoint> previous;
+  if (sends != nullptr && sends->second.resume && now.mono < sends->second.resume->until)
+    previous = sends->second.resume->point;
   auto& out = stream->machine.emplace<s2s::Outbound>(policy_.of_streams, *stream->target, !stream->verifies,
-                                                     connected.direct_tls, now.mono, may_use_external);
+                                                     connected.direct_tls, now.mono, may_use_external,
+                                                     std::move(previous));
   out.handle_connected(now.mono);
   for (const KeyQuestion& each : verifier_.questions(conn))
     out.verify(each.pair, each.stream_id, each.key, now.mono);
@@ -147,7 +151,7 @@ bool Endpoint::handle_written(ConnId conn, std::uint64_t bytes_total, Now now) {
   out->handle_written(bytes_total, now.mono);
   stream = drain(conn, now);
   if (stream != nullptr && was_full && !stream->out()->is_full()) {
-    if (Outgoing* sends = outgoing_of(conn, *stream)) pump(*stream->target, *sends, now);
+    if (auto* sends = outgoing_of(conn, *stream)) pump(sends->first, sends->second, now);
   }
   return true;
 }
@@ -170,8 +174,8 @@ void Endpoint::handle_timeout(Now now) {
     if (auto* in = stream->in()) in->handle_timeout(now.mono);
     if (auto* out = stream->out()) {
       out->handle_timeout(now.mono);
-      Outgoing* sends = outgoing_of(conn, *stream);
-      if (sends != nullptr && sends->ready && !ping_if_due(*sends, *stream, now)) continue;
+      OutgoingEntry* sends = outgoing_of(conn, *stream);
+      if (sends != nullptr && sends->second.ready && !ping_if_due(sends->second, *stream, now)) continue;
     }
     after(conn, now);
   }
@@ -181,14 +185,20 @@ void Endpoint::handle_timeout(Now now) {
     });
   }
   confirm_due(now);
+  confirming_.suspended.handle_timeout(now.mono);
+  answer_resumes(now);
   outboxes_.handle_timeout(now.mono);
   return_lost();
+  dial_returning(now);
 }
 
 std::optional<Time> Endpoint::poll_timeout() const {
   std::optional<Time> first;
   if (!timers_.empty()) first = timers_.begin()->first;
-  for (const auto& next : {outboxes_.poll_timeout(), doubts_.poll_timeout(), policy_.epoch.poll_timeout()})
+  if (const auto& waits = outgoing_.returning; !waits.empty() && (!first || waits.begin()->first < *first))
+    first = waits.begin()->first;
+  for (const auto& next : {outboxes_.poll_timeout(), confirming_.doubts.poll_timeout(),
+                           confirming_.suspended.poll_timeout(), policy_.epoch.poll_timeout()})
     if (next && (!first || *next < *first)) first = next;
   return first;
 }
@@ -239,7 +249,11 @@ void Endpoint::handle_admission(ConnId conn, const Pair& pair, Result<void> answ
 
 void Endpoint::acknowledge(const StreamReceipt& receipt, Now now) {
   Stream* stream = find(receipt.conn);
-  if (stream == nullptr || stream->in() == nullptr) return;
+  if (stream == nullptr) {
+    confirming_.suspended.handle(receipt.conn, receipt.number);
+    return answer_resumes(now);
+  }
+  if (stream->in() == nullptr) return;
   stream->in()->acknowledge(receipt.number);
   after(receipt.conn, now);
 }
@@ -271,6 +285,7 @@ Endpoint::Stream* Endpoint::ensure_current(ConnId conn, Stream& stream, Now now)
 
 void Endpoint::close_all(const Error& reason, Now now) {
   policy_.of_streams.set(now.civil);
+  confirming_.suspended.clear();
   for (auto& [pair, out] : outgoing_.map) return_all(out, reason);
   for (const ConnId conn : keys_of(streams_))
     if (Stream* stream = find(conn)) close(conn, *stream, reason, now);
@@ -278,6 +293,7 @@ void Endpoint::close_all(const Error& reason, Now now) {
 
 void Endpoint::drain_all(const Error& reason, Now now) {
   policy_.of_streams.set(now.civil);
+  confirming_.suspended.clear();
   for (auto& [pair, out] : outgoing_.map) return_all(out, reason);
   for (const ConnId conn : keys_of(streams_)) {
     Stream* stream = find(conn);
@@ -327,9 +343,9 @@ void Endpoint::set_timer(ConnId conn, Stream& stream) {
   if (auto* in = stream.in()) next = in->poll_timeout();
   if (auto* out = stream.out()) {
     next = out->poll_timeout();
-    const Outgoing* sends =
+    const OutgoingEntry* sends =
         out->confirmed_by() == s2s::ConfirmedBy::kAcks ? nullptr : outgoing_of(conn, stream);
-    if (const auto ping = sends != nullptr ? sends->pings.poll_timeout() : std::nullopt)
+    if (const auto ping = sends != nullptr ? sends->second.pings.poll_timeout() : std::nullopt)
       next = next ? std::min(*next, *ping) : *ping;
   }
   // A timer that is too early is left alone: the stream looks again when it fires, which is cheaper than
@@ -359,6 +375,7 @@ void Endpoint::end_stream(ConnId conn, const std::optional<Error>& error, Now no
   log_end(conn, stream, error, now);
   std::string last;
   if (!stream.ending.broken) stream.take_output(last);
+  end_session(conn, stream, now);
   Stream ended = streams_.take(conn);
   if (ended.verifies) {
     verifier_.handle_end(conn, error.value_or(Error{Code::kStreamClosedByPeer, {}}));

@@ -32,6 +32,7 @@
 #include "gate/policy_view.h"
 #include "gate/redial.h"
 #include "gate/slots.h"
+#include "gate/suspended_streams.h"
 #include "gate/verifier.h"
 #include "s2s/inbound.h"
 #include "s2s/outbound.h"
@@ -111,6 +112,8 @@ class Endpoint {
     Random& random;
     LogSink& log;
     limits::Configured limits{};
+    // How long stanzas wait for a server that was there ([delivery] lifetime_memory).
+    Duration patience = limits::kLifetimeMemory;
   };
   explicit Endpoint(Setup setup);
   ~Endpoint();
@@ -130,7 +133,8 @@ class Endpoint {
 
   // --- from the role
   // Queues the stanza for the pair and opens a stream if there is none. It ends in StanzaDelivered or
-  // StanzaReturned, the latter after limits::kDeliveryTimeout at most while it has not reached a stream.
+  // StanzaReturned, the latter after limits::kDeliveryTimeout at most while it has not reached a stream. A
+  // message or presence without an attempt waits for Setup::patience where the server was there before.
   void send(const Pair& pair, xmpp::Stanza stanza, Ticket ticket, Now now, Attempt attempt = 0);
   void handle_key(ConnId conn, const Pair& pair, const std::string& stream_id, Result<std::string> key,
                   Now now);
@@ -167,7 +171,10 @@ class Endpoint {
   std::size_t waiting() const;
   std::size_t waiting_bytes() const;
   bool is_empty() const { return streams_.empty(); }
-  bool is_open(ConnId conn) const { return streams_.find(conn) != nullptr; }
+  // Also where its connection broke and the peer may still resume its session.
+  bool is_open(ConnId conn) const {
+    return streams_.find(conn) != nullptr || confirming_.suspended.has(conn);
+  }
   // Whether the peer of this stream has proved a domain. True for a connection that is not a stream here.
   bool is_proved(ConnId conn) const;
   // The peer's address; nothing when the connection is gone.
@@ -220,7 +227,8 @@ class Endpoint {
   struct Outgoing {
     Outbox box;
     Redial redial;
-    bool awaits_dial = false;  // a stream is opened when there is a place for it
+    bool awaits_dial = false;    // a stream is opened when there is a place for it
+    bool awaits_return = false;  // or when the back-off is over (OutgoingPairs::returning)
     std::optional<ConnId> conn;
     std::optional<s2s::PeerProof> ready;
     PingAcks pings;
@@ -230,6 +238,12 @@ class Endpoint {
       Error error;
     };
     std::optional<Refused> refused{};
+    // The session in which the stanzas at the head of the box that have a `doubt` were sent.
+    struct Resume {
+      s2s::ResumePoint point;
+      Time until;
+    };
+    std::optional<Resume> resume{};
 
     bool refuses(Attempt attempt) const { return attempt != 0 && refused && refused->attempt == attempt; }
   };
@@ -237,6 +251,8 @@ class Endpoint {
   struct OutgoingPairs {
     xmpp::PairMap<Outgoing> map;
     Sweep sweep{limits::kPairsRememberedMax};
+    // Pairs for whose server stanzas wait, by the time of the next dial.
+    std::set<std::pair<Time, Pair>> returning{};
   };
 
   // The policy in force as streams ask it, and the streams that have been checked against it.
@@ -307,8 +323,20 @@ class Endpoint {
   void open_waiting(Now now);
   void write_queue(const Pair& pair, Outgoing& out, Now now);
   bool write(const s2s::PeerProof& proof, Outgoing& out, Stream& stream, Queued& queued, Now now);
-  Outgoing* outgoing_of(ConnId conn, const Stream& stream);
+  // With the key that outboxes may keep.
+  using OutgoingEntry = xmpp::PairMap<Outgoing>::Entry;
+  OutgoingEntry* outgoing_of(ConnId conn, const Stream& stream);
   void outgoing_ended(ConnId conn, Stream& stream, const std::optional<Error>& error, Now now);
+
+  // endpoint_return.cc: servers that were there, are not, and are expected back
+  // Whether the stanza waits for that, rather than being returned when a dial fails.
+  bool may_wait(const Outgoing& out, const Queued& queued, Now now) const;
+  Time deadline_of(const Outgoing& out, const Queued& queued, Now now) const;
+  // Returns what may not wait, and dials again when the back-off is over.
+  void await_return(const Pair& pair, Outgoing& out, Now now);
+  void set_return_timer(const Pair& pair, Outgoing& out);
+  // Dials those whose back-off is over.
+  void dial_returning(Now now);
 
   // endpoint_confirm.cc: what the peer of a pair has read
   void begin_confirming(const Pair& pair, Outgoing& out, Stream& stream);
@@ -324,8 +352,9 @@ class Endpoint {
   // ConnectionRow::confirmed_by.
   std::string confirmed_by(const Stream& stream) const;
   void confirm_due(Now now);
-  void send_again(const Pair& pair, Outgoing& out, std::size_t count, const std::optional<Error>& error,
-                  Now now);
+  // `doubtful`: in the order of sending, all before what waits.
+  void send_again(const Pair& pair, Outgoing& out, std::vector<Queued> doubtful,
+                  const std::optional<Error>& error, Now now);
   void deliver(const Queued& queued) {
     if (queued.ticket != 0) emit(StanzaDelivered{queued.ticket});
   }
@@ -335,6 +364,19 @@ class Endpoint {
   void return_refused(Outgoing& out);
   void give_back(Outgoing& out, Queued& queued, const Error& reason);
 
+  // endpoint_resume.cc: sessions that go on after their stream broke (XEP-0198 5)
+  bool on(ConnId conn, Stream& stream, s2s::Resumable&& event, Now now);
+  bool on(ConnId conn, Stream& stream, s2s::ResumeAsked&& event, Now now);
+  bool on(ConnId conn, Stream& stream, s2s::ResumeAnswered&& event, Now now);
+  // Ours, on a stream that was accepted and has ended.
+  void end_session(ConnId conn, Stream& stream, Now now);
+  void answer_resumes(Now now);
+  // The peer's: keeps what is in doubt until it says what it has.
+  void keep_for_resume(const Pair& pair, Outgoing& out, const s2s::SendEnded& ended, Now now);
+  static std::vector<Queued> take_doubtful(Outboxes& boxes, Outbox& box);
+  // The peer has the stanzas up to `handled`, if it says so; of the others nobody knows.
+  void settle_doubts(const Pair& pair, Outgoing& out, const s2s::ResumeAnswered& answer, Now now);
+
   const Setup setup_;
   Policy policy_;
   Outboxes outboxes_;
@@ -343,7 +385,11 @@ class Endpoint {
   Streams streams_;
   std::set<std::pair<Time, ConnId>> timers_;
   std::map<ConnId, std::string> final_bytes_;  // of streams that have ended
-  Doubts doubts_;
+  struct Confirming {
+    Doubts doubts{};
+    SuspendedStreams suspended{};
+  };
+  Confirming confirming_;
   Verifier verifier_;
   Ring<EndpointOutput, 256 * 1024> outputs_;
   EndpointCounters counters_;

@@ -1,21 +1,33 @@
 // What the peer of a pair has read: by stream management, by pings, or by what the socket took.
+#include <algorithm>
 #include <utility>
 
 #include "gate/endpoint.h"
 
 namespace sallyport::gate {
+namespace {
+
+// In the order of sending.
+std::vector<Queued> take_newest(Outbox& box, std::size_t count) {
+  std::vector<Queued> newest;
+  for (; count > 0; --count) newest.push_back(box.take_newest_sent());
+  std::ranges::reverse(newest);
+  return newest;
+}
+
+}  // namespace
 
 // --- pings
 
 // Where the stream has stream management, it confirms stanzas by itself.
 void Endpoint::begin_confirming(const Pair& pair, Outgoing& out, Stream& stream) {
   PingAcks::Mode mode = PingAcks::Mode::kOff;
+  const policy::PeerRules rules = policy_.of_streams.rules(pair);
   if (stream.out()->confirmed_by() != s2s::ConfirmedBy::kAcks) {
-    const policy::Confirm confirm = policy_.of_streams.rules(pair).confirm;
-    if (confirm == policy::Confirm::kAuto) mode = PingAcks::Mode::kAuto;
-    if (confirm == policy::Confirm::kAck) mode = PingAcks::Mode::kMust;
+    if (rules.confirm == policy::Confirm::kAuto) mode = PingAcks::Mode::kAuto;
+    if (rules.confirm == policy::Confirm::kAck) mode = PingAcks::Mode::kMust;
   }
-  out.pings.begin(mode);
+  out.pings.begin(mode, rules.ack_timeout);
   if (out.pings.is_strict()) stream.out()->set_confirmed_by(s2s::ConfirmedBy::kPings);
 }
 
@@ -83,13 +95,13 @@ bool Endpoint::take_ping_answer(const s2s::StanzaReceived& received, Now now) {
 // --- outcomes of stanzas in flight
 
 bool Endpoint::on(ConnId conn, Stream&, s2s::InDoubt&& doubt, Now now) {
-  doubts_.add(conn, doubt, now.mono);
+  confirming_.doubts.add(conn, doubt, now.mono);
   confirm_due(now);
   return true;
 }
 
 bool Endpoint::on(ConnId, Stream& stream, s2s::Delivered&& delivered, Now) {
-  doubts_.release(delivered.bytes);
+  confirming_.doubts.release(delivered.bytes);
   Outbox& box = outgoing_.map.find(*stream.target)->second.box;
   for (std::size_t left = delivered.count; left > 0; --left) deliver(box.take_oldest_sent());
   return true;
@@ -100,18 +112,23 @@ bool Endpoint::on(ConnId, Stream& stream, s2s::Delivered&& delivered, Now) {
 // senders are told. Presence is never answered: an error for it may end a subscription, or put an occupant
 // out of a room.
 bool Endpoint::on(ConnId conn, Stream& stream, s2s::SendEnded&& ended, Now now) {
-  doubts_.release(ended.doubted_bytes);
-  counters_.uncertain += ended.uncertain;
-  Outgoing* out = outgoing_of(conn, stream);
+  confirming_.doubts.release(ended.doubted_bytes);
+  if (!ended.resume) counters_.uncertain += ended.uncertain;
+  OutgoingEntry* entry = outgoing_of(conn, stream);
   // The pair has ended here before, and with it what was in flight.
-  if (out == nullptr) return true;
+  if (entry == nullptr) return true;
+  auto& [pair, out] = *entry;
   for (std::size_t left = ended.unsent; left > 0; --left)
-    outboxes_.put_front(*stream.target, out->box, out->box.take_newest_sent());
-  send_again(*stream.target, *out, ended.unacknowledged, ended.peer_error, now);
-  while (out->box.in_flight() > 0) {
-    Queued queued = out->box.take_oldest_sent();
+    outboxes_.put_front(pair, out.box, out.box.take_newest_sent());
+  if (ended.resume) {
+    keep_for_resume(pair, out, ended, now);
+  } else {
+    send_again(pair, out, take_newest(out.box, ended.unacknowledged), ended.peer_error, now);
+  }
+  while (out.box.in_flight() > 0) {
+    Queued queued = out.box.take_oldest_sent();
     if (ended.peer_error && queued.stanza.kind() != xmpp::StanzaKind::kPresence) {
-      give_back(*out, queued, {Code::kDeliveryUncertain, ended.peer_error->text});
+      give_back(out, queued, {Code::kDeliveryUncertain, ended.peer_error->text});
     } else {
       deliver(queued);
     }
@@ -119,21 +136,20 @@ bool Endpoint::on(ConnId conn, Stream& stream, s2s::SendEnded&& ended, Now now) 
   return true;
 }
 
-// The peer has not confirmed the last `count` stanzas in flight: messages and presence are sent again, once,
-// ahead of what waits. A request is not, because its effect could be had twice; its sender is told that
-// nothing is known.
-void Endpoint::send_again(const Pair& pair, Outgoing& out, std::size_t count,
+// The peer has not confirmed these: messages and presence are sent again, once, ahead of what waits. A
+// request is not, because its effect could be had twice; its sender is told that nothing is known.
+void Endpoint::send_again(const Pair& pair, Outgoing& out, std::vector<Queued> doubtful,
                           const std::optional<Error>& error, Now now) {
   const bool may_resend = policy_.of_streams.rules(pair).on_doubt == policy::OnDoubt::kResend;
   std::vector<Queued> answered;
-  for (; count > 0; --count) {
-    Queued queued = out.box.take_newest_sent();
+  for (; !doubtful.empty(); doubtful.pop_back()) {
+    Queued& queued = doubtful.back();
     const xmpp::StanzaKind kind = queued.stanza.kind();
     const bool may_repeat =
         kind == xmpp::StanzaKind::kPresence || (kind == xmpp::StanzaKind::kMessage && may_resend);
     if (may_repeat && !std::exchange(queued.sent_again, true)) {
       ++counters_.sent_again;
-      queued.deadline = now.mono + limits::kDeliveryTimeout;
+      queued.deadline = deadline_of(out, queued, now);
       outboxes_.put_front(pair, out.box, std::move(queued));
     } else {
       answered.push_back(std::move(queued));
@@ -144,7 +160,7 @@ void Endpoint::send_again(const Pair& pair, Outgoing& out, std::size_t count,
 }
 
 void Endpoint::confirm_due(Now now) {
-  while (const auto due = doubts_.poll(now.mono)) {
+  while (const auto due = confirming_.doubts.poll(now.mono)) {
     Stream* stream = find(due->conn);
     if (stream == nullptr || stream->out() == nullptr) continue;
     stream->out()->confirm(due->mark);

@@ -161,7 +161,7 @@ TEST_F(EndpointConfirm, an_answer_alone_is_not_asked_about_and_counts_as_read_on
 
 TEST_F(EndpointConfirm, a_peer_with_stream_management_gets_no_ping) {
   const std::string sent = opens("<sm xmlns='urn:xmpp:sm:3'/>");
-  EXPECT_NE(sent.find("<enable xmlns='urn:xmpp:sm:3'/>"), std::string::npos) << sent;
+  EXPECT_NE(sent.find("<enable xmlns='urn:xmpp:sm:3' resume='true'/>"), std::string::npos) << sent;
   says("<enabled xmlns='urn:xmpp:sm:3'/>");
   EXPECT_NE(reads().find("<r xmlns='urn:xmpp:sm:3'/>"), std::string::npos);
   EXPECT_EQ(confirmed(), Tickets{});

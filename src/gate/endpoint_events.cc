@@ -58,8 +58,12 @@ bool Endpoint::on(ConnId conn, Stream&, s2s::AskAdmission&& event, Now) {
   return true;
 }
 
-bool Endpoint::on(ConnId, Stream& stream, s2s::Admitted&& admitted, Now) {
-  if (auto* found = outgoing_.map.find(admitted.proof.pair())) found->second.pings.note_way_back();
+bool Endpoint::on(ConnId, Stream& stream, s2s::Admitted&& admitted, Now now) {
+  if (auto* found = outgoing_.map.find(admitted.proof.pair())) {
+    found->second.pings.note_way_back();
+    found->second.redial.handle_sign_of_life();
+    pump(found->first, found->second, now);
+  }
   LogEvent event = pair_event(LogLevel::kInfo, "pair.proved", "in", admitted.proof.pair());
   event.fields.emplace_back("peer", stream.peer.text());
   event.fields.emplace_back("method", s2s::method_name(admitted.proof.method()));
@@ -111,11 +115,12 @@ bool Endpoint::on(ConnId conn, Stream&, s2s::NeedKey&& event, Now) {
 }
 
 bool Endpoint::on(ConnId conn, Stream& stream, s2s::PairReady&& ready, Now now) {
-  Outgoing* out = outgoing_of(conn, stream);
-  if (out == nullptr) return true;
+  OutgoingEntry* entry = outgoing_of(conn, stream);
+  if (entry == nullptr) return true;
+  auto& [pair, out] = *entry;
   stream.dial.reset();
-  out->ready = ready.proof;
-  out->redial.handle_ready();
+  out.ready = ready.proof;
+  out.redial.handle_ready(now);
   LogEvent event = pair_event(LogLevel::kInfo, "pair.proved", "out", ready.proof.pair());
   event.fields.emplace_back("peer", stream.peer.text());
   event.fields.emplace_back("method", s2s::method_name(ready.proof.method()));
@@ -128,8 +133,9 @@ bool Endpoint::on(ConnId conn, Stream& stream, s2s::PairReady&& ready, Now now) 
     setup_.log.log(std::move(small));
   }
   emit(On<s2s::PairReady>{conn, std::move(ready)});
-  begin_confirming(*stream.target, *out, stream);
-  write_queue(*stream.target, *out, now);
+  begin_confirming(pair, out, stream);
+  if (!stream.out()->is_resuming()) settle_doubts(pair, out, {}, now);
+  write_queue(pair, out, now);
   open_waiting(now);
   return true;
 }

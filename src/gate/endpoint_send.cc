@@ -16,12 +16,12 @@ void Endpoint::send(const Pair& pair, xmpp::Stanza stanza, Ticket ticket, Now no
   policy_.of_streams.set(now.civil);
   outgoing_.sweep(outgoing_.map, [](const Outgoing& each) { return each.box.is_idle() && !each.conn; });
   auto& [key, out] = outgoing_.map.get(pair);
-  Queued queued{.stanza = std::move(stanza),
-                .ticket = ticket,
-                .deadline = now.mono + limits::kDeliveryTimeout,
-                .attempt = attempt};
+  Queued queued{.stanza = std::move(stanza), .ticket = ticket, .attempt = attempt};
+  queued.deadline = deadline_of(out, queued, now);
   if (attempt != 0 && !out.refuses(attempt)) out.refused.reset();
   if (out.refuses(attempt)) return give_back(out, queued, Error(out.refused->error));
+  if (out.awaits_return && !out.conn && !may_wait(out, queued, now))
+    return give_back(out, queued, out.redial.reason());
   if (out.ready && out.box.empty()) {
     Stream& stream = *find(*out.conn);
     const bool all_asked = out.pings.is_all_asked();
@@ -46,6 +46,8 @@ void Endpoint::pump(const Pair& pair, Outgoing& out, Now now) {
   } else if (!out.conn && !out.awaits_dial) {
     if (out.redial.may_dial(now)) {
       open(pair, out, now);
+    } else if (out.redial.expects_return(setup_.patience, now)) {
+      set_return_timer(pair, out);
     } else {
       return_all(out, *out.redial.last_error());
     }
@@ -124,31 +126,35 @@ bool Endpoint::write(const s2s::PeerProof& proof, Outgoing& out, Stream& stream,
 }
 
 // The pair that the stream was opened for; nullptr where it has another stream by now, or none.
-Endpoint::Outgoing* Endpoint::outgoing_of(ConnId conn, const Stream& stream) {
+Endpoint::OutgoingEntry* Endpoint::outgoing_of(ConnId conn, const Stream& stream) {
   auto* found = stream.target ? outgoing_.map.find(*stream.target) : nullptr;
-  return found == nullptr || found->second.conn != conn ? nullptr : &found->second;
+  return found == nullptr || found->second.conn != conn ? nullptr : found;
 }
 
 // The pair's stream has ended, or failed to open: its stanzas are sent on a new one, or returned.
 void Endpoint::outgoing_ended(ConnId conn, Stream& stream, const std::optional<Error>& error, Now now) {
   stream.dial.reset();
-  Outgoing* out = outgoing_of(conn, stream);
-  if (out == nullptr) return;
+  OutgoingEntry* entry = outgoing_of(conn, stream);
+  if (entry == nullptr) return;
+  auto& [pair, out] = *entry;
   const Redial::End end{.connected = stream.machine.index() != 0,
-                        .ready = out->ready.has_value(),
+                        .ready = out.ready.has_value(),
                         .carried = !stream.traffic.empty(),
                         .peer = stream.peer,
-                        .error = error};
-  out->conn.reset();
-  out->ready.reset();
-  out->pings.end();
-  switch (out->redial.handle_end(end, !out->box.empty(), now)) {
+                        .error = error,
+                        .patience = setup_.patience};
+  out.conn.reset();
+  out.ready.reset();
+  out.pings.end();
+  switch (out.redial.handle_end(end, !out.box.empty(), now)) {
     case Redial::Next::kWait:
       return;
     case Redial::Next::kOpen:
-      return open(outgoing_.map.find(*stream.target)->first, *out, now);
+      return open(pair, out, now);
+    case Redial::Next::kRetry:
+      return await_return(pair, out, now);
     case Redial::Next::kGiveUp:
-      return return_all(*out, out->redial.reason());
+      return return_all(out, out.redial.reason());
   }
 }
 
@@ -186,7 +192,8 @@ void Endpoint::return_refused(Outgoing& out) {
 // its loss stands in the log only. Whatever keeps a stanza from being sent again, the peer may have it
 // already; but one that is kept on disk is tried again later, and nobody is told yet.
 void Endpoint::give_back(Outgoing& out, Queued& queued, const Error& reason) {
-  const bool is_in_doubt = queued.sent_again && queued.attempt == 0;
+  if (queued.doubt != 0) ++counters_.uncertain;
+  const bool is_in_doubt = (queued.sent_again || queued.doubt != 0) && queued.attempt == 0;
   const Error error = is_in_doubt ? Error{Code::kDeliveryUncertain, reason.text} : reason;
   if (queued.attempt != 0 && !is_permanent(error.code)) out.refused = {queued.attempt, error};
   if (queued.ticket != 0) {

@@ -42,14 +42,18 @@ bool Outboxes::push(const Pair& pair, Outbox& box, Queued& queued, const std::st
 
 void Outboxes::put_back(const Pair& pair, Outbox& box, Queued queued) {
   count(pair, box, queued);
+  const Time deadline = queued.deadline;
+  if (!box.queue_.empty() && deadline < box.queue_.back().deadline) box.is_mixed_ = true;
   box.queue_.push_back(std::move(queued));
-  arm(box);
+  arm(box, deadline);
 }
 
 void Outboxes::put_front(const Pair& pair, Outbox& box, Queued queued) {
   count(pair, box, queued);
+  const Time deadline = queued.deadline;
+  if (!box.queue_.empty() && deadline > box.queue_.front().deadline) box.is_mixed_ = true;
   box.queue_.push_front(std::move(queued));
-  arm(box);
+  arm(box, deadline);
 }
 
 void Outboxes::count(const Pair& pair, Outbox& box, Queued& queued) {
@@ -68,20 +72,42 @@ Queued Outboxes::pop(Outbox& box) {
 
 // One timer for an outbox, set when something waits in it and looked at when it fires: a stanza that is sent
 // earlier costs none.
-void Outboxes::arm(Outbox& box) {
-  if (box.armed_ || box.queue_.empty() || box.queue_.front().deadline == kNoDeadline) return;
-  box.armed_ = true;
-  deadlines_.insert({box.queue_.front().deadline, &box});
+void Outboxes::arm(Outbox& box, Time at) {
+  if (at == kNoDeadline || (box.armed_at_ && *box.armed_at_ <= at)) return;
+  if (box.armed_at_) deadlines_.erase({*box.armed_at_, &box});
+  box.armed_at_ = at;
+  deadlines_.insert({at, &box});
 }
 
 void Outboxes::handle_timeout(Time now) {
   while (!deadlines_.empty() && deadlines_.begin()->at <= now) {
     Outbox& box = *deadlines_.begin()->box;
     deadlines_.erase(deadlines_.begin());
-    box.armed_ = false;
-    while (!box.queue_.empty() && box.queue_.front().deadline <= now) lose(box, true);
-    arm(box);
+    box.armed_at_.reset();
+    box.is_mixed_ ? lose_late_among_others(box, now) : lose_late(box, now);
   }
+}
+
+void Outboxes::lose_late(Outbox& box, Time now) {
+  while (!box.queue_.empty() && box.queue_.front().deadline <= now) lose(box, true);
+  if (!box.queue_.empty()) arm(box, box.queue_.front().deadline);
+}
+
+void Outboxes::lose_late_among_others(Outbox& box, Time now) {
+  Time first = kNoDeadline, last = Time::min();
+  box.is_mixed_ = false;
+  for (std::size_t left = box.queue_.size(); left > 0; --left) {
+    if (box.queue_.front().deadline <= now) {
+      lose(box, true);
+      continue;
+    }
+    const Time deadline = box.queue_.front().deadline;
+    if (deadline < last) box.is_mixed_ = true;
+    first = std::min(first, deadline);
+    last = deadline;
+    box.queue_.push_back(box.queue_.pop_front());
+  }
+  if (first != kNoDeadline) arm(box, std::max(first, now + limits::kOutboxLookEvery));
 }
 
 std::optional<Time> Outboxes::poll_timeout() const {

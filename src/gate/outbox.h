@@ -4,7 +4,8 @@
 //
 // All outboxes of one owner share one memory, of which no peer and no feed (the server that stanzas come
 // from) holds more than its share; when it is full, the one that holds most loses its oldest stanza first. A
-// stanza whose deadline passes while it waits comes out, too. Pure; one owner.
+// stanza whose deadline passes while it waits comes out, too, at most limits::kOutboxLookEvery late where one
+// with a later deadline stands before it. Pure; one owner.
 #pragma once
 
 #include <cstddef>
@@ -42,6 +43,9 @@ struct Queued {
   std::uint32_t feed = 0;   // which of the outbox's feeds it came from
   bool sent_again = false;  // a stream ended that may have brought it to the peer
   Attempt attempt = 0;
+  // Its number in the session of a stream that broke, while the peer can still say whether it has it; 0: it
+  // is in no such doubt.
+  std::uint32_t doubt = 0;
 };
 
 // One pair's. Changed by the Outboxes that it belongs to; it does not move while something waits in it.
@@ -66,7 +70,7 @@ class Outbox {
   }
 
   // Nothing waits, is in flight, or is remembered by a timer: the outbox may be destroyed.
-  bool is_idle() const { return queue_.empty() && in_flight_.empty() && !armed_; }
+  bool is_idle() const { return queue_.empty() && in_flight_.empty() && !armed_at_; }
 
  private:
   friend class Outboxes;
@@ -80,8 +84,9 @@ class Outbox {
   const Pair* pair_ = nullptr;  // set before something waits
   Ring<Queued, 4096> queue_;
   std::size_t bytes_ = 0;
-  std::vector<Feed> feeds_;  // of what waits
-  bool armed_ = false;       // a timer is set
+  std::vector<Feed> feeds_;       // of what waits
+  std::optional<Time> armed_at_;  // a timer is set
+  bool is_mixed_ = false;         // a later deadline may stand before an earlier one
   Ring<Queued, 16 * 1024> in_flight_;
 };
 
@@ -131,7 +136,9 @@ class Outboxes {
   };
   std::uint32_t feed_of(const Pair& pair, Outbox& box, const std::string& name);
   void count(const Pair& pair, Outbox& box, Queued& queued);
-  void arm(Outbox& box);
+  void arm(Outbox& box, Time at);
+  void lose_late(Outbox& box, Time now);
+  void lose_late_among_others(Outbox& box, Time now);
   void lose(Outbox& box, bool expired) { lost_.emplace_back(Lost{box.pair_, &box, pop(box), expired}); }
 
   PeerOf peer_of_;

@@ -158,5 +158,46 @@ TEST_F(OutboxTest, stanzas_without_a_deadline_set_no_timer) {
   EXPECT_EQ(boxes.poll_timeout(), std::nullopt);
 }
 
+// --- deadlines that are not in order
+
+TEST_F(OutboxTest, an_earlier_deadline_counts_behind_a_later_one) {
+  const Time start{1h};
+  waits("a.example", "1", {}, start + 1min);
+  waits("a.example", "2", {}, start + 10s);
+  waits("a.example", "3");
+  waits("a.example", "4", {}, start + 20s);
+  EXPECT_EQ(boxes.poll_timeout(), start + 10s);
+  boxes.handle_timeout(start + 10s);
+  EXPECT_EQ(lost(), Ids{"2 expired"});
+  EXPECT_EQ(boxes.poll_timeout(), start + 20s);
+  boxes.handle_timeout(start + 20s);
+  EXPECT_EQ(lost(), Ids{"4 expired"});
+  boxes.handle_timeout(start + 1min);
+  EXPECT_EQ(lost(), Ids{"1 expired"});
+  EXPECT_EQ(boxes.poll_timeout(), std::nullopt);
+  EXPECT_EQ(leaves("a.example"), Ids{"3"});
+}
+
+TEST_F(OutboxTest, deadlines_that_are_close_to_each_other_are_looked_at_together) {
+  const Time start{1h};
+  waits("a.example", "1");
+  for (int i = 0; i < 3; ++i) waits("a.example", "2", {}, start + 10ms * i);
+  boxes.handle_timeout(start);
+  EXPECT_EQ(lost(), Ids{"2 expired"});
+  EXPECT_EQ(boxes.poll_timeout(), start + limits::kOutboxLookEvery);
+  boxes.handle_timeout(start + limits::kOutboxLookEvery);
+  EXPECT_EQ(lost(), (Ids{"2 expired", "2 expired"}));
+}
+
+TEST_F(OutboxTest, what_goes_back_to_the_front_with_a_later_deadline_hides_no_other) {
+  const Time start{1h};
+  waits("a.example", "1", {}, start + 10s);
+  auto& [pair, box] = entry("a.example");
+  boxes.put_front(pair, box, stanza("0", start + 1min));
+  boxes.handle_timeout(start + 10s);
+  EXPECT_EQ(lost(), Ids{"1 expired"});
+  EXPECT_EQ(leaves("a.example"), Ids{"0"});
+}
+
 }  // namespace
 }  // namespace sallyport::gate

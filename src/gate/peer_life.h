@@ -1,7 +1,7 @@
 // Whether those across whom presence is shown are there: the server of a remote domain, for a pair, or an
-// internal server, for a local domain. One that was not heard of for limits::kPeerSilence is asked (a ping,
-// XEP-0199, as a stanza like any other); one that a stanza did not reach is asked at once. A question that
-// does not arrive means that it is lost, until something is heard of it again.
+// internal server, for a local domain. One that was not heard of for a time (limits::peer_silence) is asked
+// (a ping, XEP-0199, as a stanza like any other); one that a stanza did not reach is asked at once. A
+// question that does not arrive means that it is lost, until something is heard of it again.
 //
 // At most limits::kLostPeersMax are remembered as lost; one more is forgotten, as if nothing were shown
 // across it.
@@ -37,7 +37,7 @@ class PeerLife {
     life.heard = now;
     if (!life.lost) return false;
     --lost_;
-    lives_.erase(found);
+    life.lost = false;
     return true;
   }
   // A stanza did not reach it. Returns whether it is to be asked now.
@@ -65,10 +65,10 @@ class PeerLife {
     found->second.asked = false;
     return found->second.lost = true;
   }
-  // Those to be asked now. `keeps(key)`: something is still shown across it; others are forgotten, unless
-  // they are lost.
+  // Those to be asked now, because nothing was heard of them for `silence`. `keeps(key)`: something is still
+  // shown across it; others are forgotten, unless they are lost.
   template <typename Keeps>
-  std::vector<Key> poll(Time now, Keeps keeps) {
+  std::vector<Key> poll(Duration silence, Time now, Keeps keeps) {
     std::vector<Key> due;
     for (auto at = lives_.begin(); at != lives_.end();) {
       auto& [key, life] = *at;
@@ -76,7 +76,7 @@ class PeerLife {
         at = lives_.erase(at);
         continue;
       }
-      if (!life.lost && !life.asked && now - life.heard >= limits::kPeerSilence) {
+      if (!life.lost && !life.asked && now - life.heard >= silence) {
         life.asked = true;
         due.push_back(key);
       }

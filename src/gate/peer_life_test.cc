@@ -11,7 +11,7 @@ using namespace std::chrono_literals;
 struct PeerLifeTest : ::testing::Test {
   PeerLifeTest() { life.watch(1, now); }
   std::vector<int> asks() {
-    return life.poll(now, [](int) { return true; });
+    return life.poll(limits::kPeerSilence, now, [](int) { return true; });
   }
   PeerLife<int> life;
   Time now{1h};
@@ -55,7 +55,7 @@ TEST_F(PeerLifeTest, a_lost_peer_is_lost_once_is_not_asked_and_is_back_when_it_i
 
 TEST_F(PeerLifeTest, one_across_which_nothing_is_shown_any_more_is_forgotten) {
   now += limits::kPeerSilence;
-  EXPECT_EQ(life.poll(now, [](int) { return false; }), std::vector<int>{});
+  EXPECT_EQ(life.poll(limits::kPeerSilence, now, [](int) { return false; }), std::vector<int>{});
   EXPECT_TRUE(life.empty());
 }
 

@@ -23,8 +23,9 @@ std::optional<std::uint64_t> ping_number(std::string_view id) {
   return number;
 }
 
-void PingAcks::begin(Mode mode) {
+void PingAcks::begin(Mode mode, Duration ack_timeout) {
   mode_ = mode;
+  ack_timeout_ = ack_timeout;
   if (mode == Mode::kMust) state_ = State::kTrying;
   asked_.clear();
   unasked_ = false;
@@ -34,7 +35,7 @@ void PingAcks::begin(Mode mode) {
 
 std::optional<Time> PingAcks::poll_timeout() const {
   if (mode_ == Mode::kOff) return std::nullopt;
-  if (state_ == State::kAnswered && !asked_.empty()) return asked_.front().at + limits::kAckTimeout;
+  if (state_ == State::kAnswered && !asked_.empty()) return asked_.front().at + ack_timeout_;
   if (state_ == State::kTrying && !asked_.empty()) return asked_.back().at + limits::kPingTimeout;
   if (!unasked_) {
     if (!answers_since_ || state_ == State::kUnanswered) return std::nullopt;

@@ -43,8 +43,9 @@ class PingAcks {
   // kOff: nothing is asked. kMust: a peer that answers nothing counts as dead, and the pair never falls back.
   enum class Mode : std::uint8_t { kOff, kAuto, kMust };
 
-  // The pair has a new stream: what was asked on another is forgotten.
-  void begin(Mode mode);
+  // The pair has a new stream: what was asked on another is forgotten. `ack_timeout`: when a peer that has
+  // answered before counts as dead.
+  void begin(Mode mode, Duration ack_timeout = limits::kAckTimeout);
   // The stream has ended: nothing is asked until the next one begins.
   void end() { begin(Mode::kOff); }
   // Whether anything is asked at all.
@@ -89,6 +90,7 @@ class PingAcks {
   };
 
   Mode mode_ = Mode::kOff;
+  Duration ack_timeout_ = limits::kAckTimeout;
   State state_ = State::kTrying;
   bool unasked_ = false;               // stanzas stand behind the last ping
   std::optional<Time> answers_since_;  // the first answer behind the last ping

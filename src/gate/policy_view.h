@@ -35,14 +35,19 @@ class PolicyView {
 // A view at the time of the input that an endpoint is handling: what its streams ask.
 class StreamPolicyAt final : public s2s::StreamPolicy {
  public:
-  // The view outlives it.
-  explicit StreamPolicyAt(const PolicyView& view) : view_(view) {}
+  // The view outlives it. `ack_timeout`: as PeerRules::ack_timeout.
+  StreamPolicyAt(const PolicyView& view, std::chrono::milliseconds ack_timeout)
+      : view_(view), ack_timeout_(ack_timeout) {}
   void set(UnixTime at) { at_ = at; }
 
   Result<void> serves(const xmpp::Domain& local) const override { return view_.serves(local); }
   Result<void> admits(const Pair& pair) const override { return view_.admits(pair, at_); }
   bool must_ask(const Pair& pair) const override { return view_.must_ask(pair); }
-  policy::PeerRules rules(const Pair& pair) const override { return view_.rules(pair); }
+  policy::PeerRules rules(const Pair& pair) const override {
+    policy::PeerRules rules = view_.rules(pair);
+    rules.ack_timeout = ack_timeout_;
+    return rules;
+  }
   policy::TlsRule minimum_tls(const xmpp::Domain& local,
                               const std::optional<xmpp::Domain>& remote) const override {
     return view_.minimum_tls(local, remote);
@@ -50,6 +55,7 @@ class StreamPolicyAt final : public s2s::StreamPolicy {
 
  private:
   const PolicyView& view_;
+  const std::chrono::milliseconds ack_timeout_;
   UnixTime at_{};
 };
 

@@ -1,5 +1,7 @@
 #include "gate/presence_table.h"
 
+#include <fmt/format.h>
+
 #include "xmpp/xml.h"
 
 namespace sallyport::gate {
@@ -9,60 +11,86 @@ policy::Direction opposite(policy::Direction direction) {
   return direction == policy::Direction::kOut ? policy::Direction::kIn : policy::Direction::kOut;
 }
 
-xmpp::Stanza unavailable(const std::string& from, const std::string& to) {
-  std::string xml = "<presence from='";
+constexpr std::string_view kProbeId = "presence-probe-";
+
+xmpp::Stanza presence(const std::string& from, const std::string& to, const std::string& type,
+                      const std::string& id = {}) {
+  std::string xml = id.empty() ? "<presence from='" : "<presence id='" + id + "' from='";
   xmpp::append_escaped_attribute(xml, from);
   xml += "' to='";
   xmpp::append_escaped_attribute(xml, to);
-  xml += "' type='unavailable'/>";
-  return {xmpp::StanzaKind::kPresence,
-          *xmpp::Jid::parse(from),
-          *xmpp::Jid::parse(to),
-          {},
-          "unavailable",
-          {},
-          xml};
+  xml += "' type='" + type + "'/>";
+  return {xmpp::StanzaKind::kPresence, *xmpp::Jid::parse(from), *xmpp::Jid::parse(to), id, type, {}, xml};
 }
 
 }  // namespace
 
-void PresenceTable::note(const xmpp::Pair& pair, policy::Direction direction, const xmpp::Stanza& presence) {
+xmpp::Stanza presence_probe(const std::string& from, const std::string& to, std::uint64_t number) {
+  return presence(from, to, "probe", fmt::format("{}{:016x}", kProbeId, number));
+}
+
+bool answers_presence_probe(const xmpp::Stanza& stanza) {
+  return stanza.kind() == xmpp::StanzaKind::kPresence && stanza.is_error() &&
+         stanza.id().starts_with(kProbeId) && stanza.id().size() == kProbeId.size() + 16;
+}
+
+bool PresenceTable::note(const xmpp::Pair& pair, policy::Direction direction, const xmpp::Stanza& presence) {
+  // Addresses of the two sides differ, so that those of one direction are never those of the other.
+  if (just_noted_ && presence.type().empty() && just_noted_->first == presence.from_text() &&
+      just_noted_->second == presence.to_text())
+    return false;
   const std::string from(presence.from_text());
   const std::string to(presence.to_text());
-  if (presence.type().empty()) {
-    add(pair, direction, {from, to});
-  } else if (presence.type() == "unavailable") {
+  if (presence.type().empty()) return add(pair, direction, {from, to});
+  if (presence.type() == "unavailable") {
     remove(pair, direction, {from, to});
   } else if (presence.is_error()) {
     // What was shown to the sender has not reached it, or was refused.
     remove(pair, opposite(direction), {to, from});
   }
+  return false;
+}
+
+bool PresenceTable::is_shown(const xmpp::Pair& pair, policy::Direction direction, std::string_view from,
+                             std::string_view to) const {
+  const auto* found = side(direction).find(pair);
+  if (found == nullptr) return false;
+  const std::string occupant = std::string(to) + "/";
+  const auto at = found->second.entries.lower_bound({std::string(from), occupant});
+  return at != found->second.entries.end() && at->first.first == from &&
+         at->first.second.starts_with(occupant);
 }
 
 bool PresenceTable::has(const xmpp::Pair& pair, policy::Direction direction) const {
   return side(direction).find(pair) != nullptr;
 }
 
-void PresenceTable::add(const xmpp::Pair& pair, policy::Direction direction, Key key) {
+bool PresenceTable::add(const xmpp::Pair& pair, policy::Direction direction, Key key) {
   Shown& shown = side(direction)[pair];
   const auto [at, is_new] = shown.entries.try_emplace(key, 0);
-  if (!is_new) return;
+  if (!is_new) {
+    just_noted_ = std::move(key);
+    return false;
+  }
   if (shown.entries.size() > bounds_.per_pair || size_ >= bounds_.total) {
     // A pair that is shown to more than its share keeps the latest; a table that is full keeps what it has.
     if (shown.order.empty() || shown.entries.size() <= bounds_.per_pair) {
       shown.entries.erase(at);
       if (shown.entries.empty()) side(direction).erase(pair);
-      return;
+      return false;
     }
     const Key oldest = shown.order.begin()->second;
     remove(pair, direction, oldest);
   }
   at->second = ++last_;
+  just_noted_ = key;
   shown.order.emplace(last_, std::move(key));
   ++size_;
+  return true;
 }
 
 void PresenceTable::remove(const xmpp::Pair& pair, policy::Direction direction, const Key& key) {
+  just_noted_.reset();
   auto* found = side(direction).find(pair);
   if (found == nullptr) return;
   Shown& shown = found->second;
@@ -76,9 +104,11 @@ void PresenceTable::remove(const xmpp::Pair& pair, policy::Direction direction, 
 
 std::vector<xmpp::Stanza> PresenceTable::end(const xmpp::Pair& pair, policy::Direction direction) {
   std::vector<xmpp::Stanza> all;
+  just_noted_.reset();
   auto* found = side(direction).find(pair);
   if (found == nullptr) return all;
-  for (const auto& [number, key] : found->second.order) all.push_back(unavailable(key.first, key.second));
+  for (const auto& [number, key] : found->second.order)
+    all.push_back(presence(key.first, key.second, "unavailable"));
   size_ -= all.size();
   side(direction).erase(xmpp::Pair(pair));
   return all;

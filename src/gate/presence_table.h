@@ -10,6 +10,8 @@
 #include <cstddef>
 #include <deque>
 #include <map>
+#include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -27,14 +29,25 @@ struct PresenceBounds {
   std::size_t total = limits::kShownPresencesMax;
 };
 
+// Of presences that were taken back: bare addresses of users, and of their contacts, to be asked for later.
+using Contacts = std::set<std::pair<std::string, std::string>>;
+// What a server asks when it starts (RFC 6121 4.3), with an id that only probes of nodes have.
+xmpp::Stanza presence_probe(const std::string& from, const std::string& to, std::uint64_t number);
+// Whether the stanza is an error that answers the probe of a node, whichever: nobody else gets it.
+bool answers_presence_probe(const xmpp::Stanza& stanza);
+
 class PresenceTable {
  public:
   explicit PresenceTable(const PresenceBounds& bounds = {}) : bounds_(bounds) {}
 
-  // A presence of the pair passed: kOut from the local domain, kIn to it.
-  void note(const xmpp::Pair& pair, policy::Direction direction, const xmpp::Stanza& presence);
+  // A presence of the pair passed: kOut from the local domain, kIn to it. Returns whether something is shown
+  // that was not shown just before.
+  bool note(const xmpp::Pair& pair, policy::Direction direction, const xmpp::Stanza& presence);
   // Something is shown in that direction.
   bool has(const xmpp::Pair& pair, policy::Direction direction) const;
+  // `from` is shown to somebody at the bare address `to`: of a room, as whom it is in it.
+  bool is_shown(const xmpp::Pair& pair, policy::Direction direction, std::string_view from,
+                std::string_view to) const;
   // The way is lost: returns an unavailable presence for each that was shown in that direction, in the order
   // in which they were shown, and forgets them.
   std::vector<xmpp::Stanza> end(const xmpp::Pair& pair, policy::Direction direction);
@@ -57,7 +70,7 @@ class PresenceTable {
   const Side& side(policy::Direction direction) const {
     return direction == policy::Direction::kOut ? out_ : in_;
   }
-  void add(const xmpp::Pair& pair, policy::Direction direction, Key key);
+  bool add(const xmpp::Pair& pair, policy::Direction direction, Key key);
   void remove(const xmpp::Pair& pair, policy::Direction direction, const Key& key);
 
   PresenceBounds bounds_;
@@ -65,6 +78,8 @@ class PresenceTable {
   Side in_;
   std::size_t size_ = 0;
   std::uint64_t last_ = 0;
+  // What was noted last is there: clients repeat themselves.
+  std::optional<Key> just_noted_;
 };
 
 }  // namespace sallyport::gate

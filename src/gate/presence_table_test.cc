@@ -86,5 +86,19 @@ TEST_F(PresenceTableTest, a_full_table_takes_no_other_pair) {
   EXPECT_FALSE(table.has(other, Direction::kIn));
 }
 
+TEST_F(PresenceTableTest, what_is_repeated_is_no_news_until_it_was_taken_back) {
+  const auto shows = [&](const std::string& type = {}) {
+    return table.note(pair, Direction::kIn, presence("bob@far.example/a", "alice@example.com", type));
+  };
+  EXPECT_TRUE(shows());
+  EXPECT_FALSE(shows());
+  EXPECT_FALSE(shows("unavailable"));
+  EXPECT_TRUE(shows());
+  EXPECT_FALSE(shows());
+  EXPECT_EQ(ends(Direction::kIn).size(), 1u);
+  EXPECT_TRUE(shows());
+  EXPECT_EQ(ends(Direction::kIn).size(), 1u);
+}
+
 }  // namespace
 }  // namespace sallyport::gate

@@ -7,9 +7,15 @@
 #include "base/limits.h"
 
 namespace sallyport::gate {
+namespace {
+
+constexpr std::size_t kLastStep = std::size(limits::kDialBackoff) - 1;
+
+}  // namespace
 
 Redial::Next Redial::handle_end(const End& end, bool waits, Now now) {
   if (end.carried) begin_anew();
+  if (end.ready) was_ready_ = now.mono;
   // A failed dial after a server that could not be used is less telling than the failure of that server.
   const bool says_less = !avoid_.empty() && !end.connected && last_error_;
   // That an idle stream was closed is not an error.
@@ -18,7 +24,7 @@ Redial::Next Redial::handle_end(const End& end, bool waits, Now now) {
 
   if (!waits) {
     begin_anew();
-    if (!end.ready) back_off(now);
+    if (!end.ready) back_off(kLastStep, now);
     return Next::kWait;
   }
   if (end.carried || may_retry(end, end.error.value_or(reason()))) {
@@ -26,11 +32,13 @@ Redial::Next Redial::handle_end(const End& end, bool waits, Now now) {
     return Next::kOpen;
   }
   begin_anew();
-  back_off(now);
-  return Next::kGiveUp;
+  const bool returns = expects_return(end.patience, now);
+  back_off(returns ? limits::kReturnBackoffStep : kLastStep, now);
+  return returns ? Next::kRetry : Next::kGiveUp;
 }
 
-void Redial::handle_ready() {
+void Redial::handle_ready(Now now) {
+  was_ready_ = now.mono;
   last_error_.reset();
   failures_ = 0;
 }
@@ -41,9 +49,8 @@ void Redial::begin_anew() {
 }
 
 // Until a stream becomes ready, each failure in a row keeps the pair from dialling for longer (THREATS C2).
-void Redial::back_off(Now now) {
-  const std::size_t step = std::min(failures_, std::size(limits::kDialBackoff) - 1);
-  back_off_until_ = now.mono + limits::kDialBackoff[step];
+void Redial::back_off(std::size_t step_most, Now now) {
+  back_off_until_ = now.mono + limits::kDialBackoff[std::min(failures_, step_most)];
   ++failures_;
 }
 

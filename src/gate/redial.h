@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/codes.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "gate/event.h"
@@ -21,19 +22,31 @@ class Redial {
     bool carried = false;          // and one was
     dns::SocketAddress peer{};     // of the connection
     std::optional<Error> error{};  // nothing: a clean end
+    Duration patience{};           // as in expects_return()
   };
-  enum class Next : std::uint8_t { kWait, kOpen, kGiveUp };
+  enum class Next : std::uint8_t { kWait, kOpen, kRetry, kGiveUp };
 
   // Decides about the stanzas that wait (`waits`: there are some). kOpen: open a stream for them now.
-  // kGiveUp: return them with `reason()`. kWait: none wait; the next one opens a stream, if `may_dial`.
+  // kRetry: keep those that may wait, and open one when the back-off is over (`dials_at`), because the server
+  // is expected back. kGiveUp: return them with `reason()`. kWait: none wait; the next one opens a stream, if
+  // `may_dial`.
   Next handle_end(const End& end, bool waits, Now now);
   // The stream can be used: earlier failures are forgotten.
-  void handle_ready();
+  void handle_ready(Now now);
+  // The peer shows that it is there: the back-off is over.
+  void handle_sign_of_life() { back_off_until_ = {}; }
   // There is no way to that peer: the reason is remembered.
   void note(Error error) { last_error_ = std::move(error); }
 
   // False during the back-off: then what is to be sent is returned with the last error.
   bool may_dial(Now now) const { return now.mono >= back_off_until_ || !last_error_; }
+  Time dials_at() const { return back_off_until_; }
+  // Whether the server is expected back: a stream was ready less than `patience` ago, and what failed since
+  // is not final.
+  bool expects_return(Duration patience, Now now) const {
+    return was_ready_ && now.mono - *was_ready_ < patience &&
+           !(last_error_ && is_permanent(last_error_->code));
+  }
   // Servers that accepted a connection in this series of attempts and could not be used.
   const std::vector<dns::SocketAddress>& avoid() const { return avoid_; }
   // False once the peer refused our certificate: then dialback is used at once (XEP-0178 leaves it to us).
@@ -45,8 +58,9 @@ class Redial {
  private:
   bool may_retry(const End& end, const Error& error);
   void begin_anew();
-  void back_off(Now now);
+  void back_off(std::size_t step_most, Now now);
 
+  std::optional<Time> was_ready_;  // last
   std::size_t attempts_ = 0;
   std::vector<dns::SocketAddress> avoid_;
   std::optional<Error> last_error_;

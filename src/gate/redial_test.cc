@@ -13,8 +13,9 @@ using Next = Redial::Next;
 dns::SocketAddress server(std::uint8_t last) { return {dns::Ip::v4({198, 51, 100, last}), 5269}; }
 
 struct RedialTest : ::testing::Test {
+  static constexpr Duration kPatience = 2min;
   Next dial_fails(Code code = Code::kDialRefused, bool waits = true) {
-    return redial.handle_end({.error = Error{code, {}}}, waits, now);
+    return redial.handle_end({.error = Error{code, {}}, .patience = kPatience}, waits, now);
   }
   Next negotiation_fails(Code code, std::uint8_t at = 1) {
     return redial.handle_end({.connected = true, .peer = server(at), .error = Error{code, {}}}, true, now);
@@ -83,10 +84,36 @@ TEST_F(RedialTest, failures_in_a_row_back_off_for_longer_each_time) {
   }
   dial_fails();
   EXPECT_FALSE(redial.may_dial({now.mono + *std::rbegin(limits::kDialBackoff) - 1us, {}}));
-  redial.handle_ready();
+  redial.handle_ready(now);
   EXPECT_TRUE(redial.may_dial(now)) << "a stream became ready: nothing is remembered";
   dial_fails();
   EXPECT_TRUE(redial.may_dial(now)) << "and the first failure costs nothing again";
+}
+
+// --- a server that was there
+
+TEST_F(RedialTest, a_server_that_was_ready_a_moment_ago_is_expected_back) {
+  redial.handle_ready(now);
+  now.mono += 1min;
+  stream_ends(false, Error{Code::kStreamLost, {}}, false);
+  EXPECT_EQ(dial_fails(), Next::kRetry);
+  now.mono += kPatience - 1us;
+  EXPECT_EQ(dial_fails(), Next::kRetry);
+  now.mono += 1us;
+  EXPECT_EQ(dial_fails(), Next::kGiveUp);
+}
+
+TEST_F(RedialTest, it_is_not_after_a_failure_that_is_final) {
+  redial.handle_ready(now);
+  stream_ends(false, Error{Code::kStreamLost, {}}, false);
+  EXPECT_EQ(dial_fails(Code::kDnsNoName), Next::kGiveUp);
+}
+
+TEST_F(RedialTest, a_sign_of_life_ends_the_back_off) {
+  for (int i = 0; i < 4; ++i) dial_fails();
+  EXPECT_FALSE(redial.may_dial(now));
+  redial.handle_sign_of_life();
+  EXPECT_TRUE(redial.may_dial(now));
 }
 
 }  // namespace

@@ -21,7 +21,7 @@ void Sender::replay() {
   }
 }
 
-std::uint64_t Sender::start_anew() {
+std::uint64_t Sender::start_anew(const MayRepeat& may_repeat) {
   std::uint64_t sent_before = 0;
   open_.clear();
   backlog_.clear();
@@ -38,6 +38,11 @@ std::uint64_t Sender::start_anew() {
     while (!old.slots.empty()) {
       Slot slot = old.slots.pop_front();
       if (!slot.stanza) continue;
+      if (slot.sent_ever && may_repeat && !may_repeat(anew.pair, *slot.stanza)) {
+        held_bytes_ -= slot.credit;
+        shared_.events.emplace_back(NotRepeated{anew.pair, slot.ticket, std::move(*slot.stanza)});
+        continue;
+      }
       sent_before += slot.sent_ever ? 1 : 0;
       anew.slots.push_back(std::move(slot));
     }

@@ -193,7 +193,7 @@ void LinkSession::Impl::start_session(std::uint64_t session, std::string_view pe
   received_ = acknowledged_ = 0;
   unacknowledged_bytes_ = 0;
   shared_.log.clear();
-  sent_again_ = sender_.start_anew();
+  sent_again_ = sender_.start_anew(config_.may_repeat);
   receiver_.start_anew();
 }
 

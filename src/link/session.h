@@ -15,6 +15,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -128,6 +129,13 @@ struct Settled {
   // Consecutive delivered stanzas of one ticket are one event.
   std::uint64_t count = 1;
 };
+// A new session begins, and the process before may have had the stanza: it is not sent again, because
+// SessionConfig::may_repeat says so. Its owner answers it.
+struct NotRepeated {
+  xmpp::Pair pair;
+  Ticket ticket;
+  xmpp::Stanza stanza;
+};
 // `can_send` returned false for the pair and would now return true. Reported once; ask again before sending.
 struct Writable {
   xmpp::Pair pair;
@@ -153,7 +161,7 @@ struct PushDone {
   Result<void> result;
 };
 using Event = std::variant<Up, Down, Dead, Received, Settled, Writable, Asked, Answered, Pushed, PushDone,
-                           Forgotten, PeerDrains>;
+                           Forgotten, PeerDrains, NotRepeated>;
 
 struct SessionConfig {
   NodeRole role;
@@ -162,6 +170,9 @@ struct SessionConfig {
   std::string instance;  // random, new for each process: tells a restart from a reconnect
   // Of the protocol; a value below frame::kVersionHighest is for tests with nodes of different versions.
   std::uint16_t version_highest = frame::kVersionHighest;
+  // Whether a stanza that an earlier process of the other node may have had is sent to its successor. Empty:
+  // each is. What it refers to outlives the session.
+  std::function<bool(const xmpp::Pair&, const xmpp::Stanza&)> may_repeat{};
 };
 
 // A stanza that was unsettled when the session was abandoned, in the order of sending.

@@ -71,6 +71,37 @@ TEST(LinkAttempts, a_new_session_says_how_many_stanzas_go_again) {
   EXPECT_EQ(up[0].sent_again, 2U) << "c was not sent before";
 }
 
+TEST(LinkRepeats, what_may_not_be_repeated_is_given_back_when_the_other_process_is_new) {
+  Versions link(frame::kVersionAttempts);
+  SessionConfig config = End::config(NodeRole::kCore, "1");
+  config.may_repeat = [](const xmpp::Pair&, const xmpp::Stanza& stanza) {
+    return stanza.id() != "b" && stanza.id() != "d";
+  };
+  link.core.session = LinkSession(std::move(config));
+  link.up();
+  Ticket ticket = 0;
+  for (const char* id : {"a", "b", "c"}) link.core.session.send(kPair, stanza(kPair, id), ++ticket, link.now);
+  link.exchange();
+  link.cut();
+  link.up();
+  link.exchange();
+  EXPECT_TRUE(link.core.take<NotRepeated>().empty()) << "the process is the same";
+  link.cut();
+  link.edge = End(NodeRole::kEdge, "2");
+  link.core.session.send(kPair, stanza(kPair, "d"), ++ticket, link.now);
+  link.connect();
+  link.exchange();
+  const auto kept_back = link.core.take<NotRepeated>();
+  ASSERT_EQ(kept_back.size(), 1U) << "d was not sent before";
+  EXPECT_EQ(kept_back[0].ticket, 2U);
+  EXPECT_EQ(kept_back[0].stanza.id(), "b");
+  std::vector<std::string> arrived;
+  for (const auto& each : link.edge.take<Received>()) arrived.emplace_back(each.stanza.id());
+  EXPECT_EQ(arrived, (std::vector<std::string>{"a", "c", "d"}));
+  for (const auto& up : link.core.take<Up>()) EXPECT_EQ(up.sent_again, up.resumed ? 0U : 2U);
+  EXPECT_EQ(link.core.session.unsettled(), 3U);
+}
+
 TEST(LinkDrain, is_told_at_once_and_after_each_greeting) {
   Versions link(frame::kVersionAttempts);
   link.up();

@@ -198,7 +198,7 @@ void Connection::write_some() {
 asio::awaitable<void> Connection::write_when_ready(std::shared_ptr<Connection> self) {
   while (!self->unsent_.empty() && !self->broken_ && self->phase_ != Phase::kHandshake) {
     std::uint64_t before = self->written_total_;
-    Deadline deadline(self->socket_, limits::kWriteStallTimeout);
+    Deadline deadline(self->socket_, std::chrono::seconds(self->shared().dead_peer_seconds));
     while (self->written_total_ == before && !self->broken_ && !self->unsent_.empty()) {
       co_await self->wait(tcp::socket::wait_write);
       self->write_some();

@@ -45,6 +45,7 @@ struct ConnectionResources {
   Dialer& dialer;
   S2sTls& s2s_tls;
   LinkTls& link_tls;
+  std::size_t dead_peer_seconds;  // [limits]
   // Scratch for one read: its TLS records, and the end of one that began before. The role may look at the
   // content during handle_bytes only.
   std::array<char, limits::kReadBytes + kTlsRecordBytesMax> read_buffer{};

@@ -20,7 +20,7 @@ void Connection::adopt(tcp::socket socket) {
   socket_ = std::move(socket);
   boost::system::error_code ignored;
   socket_.native_non_blocking(true, ignored);
-  set_stream_options(socket_.native_handle());
+  set_stream_options(socket_.native_handle(), shared().dead_peer_seconds);
 }
 
 asio::awaitable<void> Connection::run_accepted(std::shared_ptr<Connection> self) {

@@ -32,7 +32,7 @@ std::vector<dns::SocketAddress> endpoints_of(const std::vector<std::unique_ptr<L
 Driver::Driver(Parts parts, DriverConfig config)
     : ConnectionHost(resources_),
       parts_(parts),
-      resources_{parts.role, parts.dialer, parts.s2s_tls, parts.link_tls},
+      resources_{parts.role, parts.dialer, parts.s2s_tls, parts.link_tls, config.limits.dead_peer_seconds},
       config_(std::move(config)),
       shards_(parts.shards != nullptr ? *parts.shards : alone_.emplace(1)),
       timer_(parts.io) {
@@ -66,12 +66,12 @@ Result<void> Driver::bind() {
   auto s2s = [this](tcp::socket socket) { handle_s2s_accepted(std::move(socket)); };
   auto traversal = [this](tcp::socket socket) { handle_traversal_accepted(std::move(socket)); };
   for (const dns::SocketAddress& endpoint : config_.s2s) {
-    auto listener = Listener::bind(parts_.io, endpoint, s2s);
+    auto listener = Listener::bind(parts_.io, endpoint, resources_.dead_peer_seconds, s2s);
     if (!listener) return std::move(listener).error();
     s2s_listeners_.push_back(std::move(*listener));
   }
   for (const dns::SocketAddress& endpoint : config_.traversal) {
-    auto listener = Listener::bind(parts_.io, endpoint, traversal);
+    auto listener = Listener::bind(parts_.io, endpoint, resources_.dead_peer_seconds, traversal);
     if (!listener) return std::move(listener).error();
     if (auto opened = (*listener)->open(); !opened) return opened;
     traversal_listeners_.push_back(std::move(*listener));

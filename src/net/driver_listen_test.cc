@@ -65,7 +65,7 @@ TEST_F(DriverTest, listeners_that_another_took_are_told_to_the_role_and_open_whe
 // A socket that is not bound would listen on any port.
 TEST(Listener, that_could_not_be_bound_while_it_was_closed_takes_its_own_address_again) {
   asio::io_context io;
-  auto listener = std::move(*Listener::bind(io, loopback(), [](tcp::socket) {}));
+  auto listener = std::move(*Listener::bind(io, loopback(), limits::kDeadPeerSeconds, [](tcp::socket) {}));
   const dns::SocketAddress endpoint = listener->endpoint();
   ASSERT_TRUE(listener->open());
   rlimit before{};

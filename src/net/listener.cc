@@ -40,8 +40,9 @@ struct Listener::State {
   bool is_open = false;
 };
 
-Listener::Listener(asio::io_context& io, dns::SocketAddress endpoint, Handler accepted)
-    : io_(io), endpoint_(endpoint), accepted_(std::move(accepted)) {}
+Listener::Listener(asio::io_context& io, dns::SocketAddress endpoint, std::size_t dead_peer_seconds,
+                   Handler accepted)
+    : io_(io), endpoint_(endpoint), dead_peer_seconds_(dead_peer_seconds), accepted_(std::move(accepted)) {}
 
 Listener::~Listener() {
   if (!state_) return;
@@ -51,8 +52,8 @@ Listener::~Listener() {
 }
 
 Result<std::unique_ptr<Listener>> Listener::bind(asio::io_context& io, const dns::SocketAddress& endpoint,
-                                                 Handler accepted) {
-  std::unique_ptr<Listener> listener(new Listener(io, endpoint, std::move(accepted)));
+                                                 std::size_t dead_peer_seconds, Handler accepted) {
+  std::unique_ptr<Listener> listener(new Listener(io, endpoint, dead_peer_seconds, std::move(accepted)));
   if (auto bound = listener->bind_again(); !bound) return std::move(bound).error();
   return listener;
 }
@@ -68,7 +69,7 @@ Result<void> Listener::bind_again() {
   if (!failed()) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
   // "[::]:5269" and "0.0.0.0:5269" are two listeners, in whatever order they are written.
   if (!failed() && endpoint.protocol() == tcp::v6()) acceptor.set_option(asio::ip::v6_only(true), error);
-  if (!failed()) set_stream_options(acceptor.native_handle());
+  if (!failed()) set_stream_options(acceptor.native_handle(), dead_peer_seconds_);
   if (!failed()) acceptor.bind(endpoint, error);
   if (failed()) {
     boost::system::error_code ignored;

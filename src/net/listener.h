@@ -22,9 +22,10 @@ class Listener {
  public:
   using Handler = std::function<void(tcp::socket)>;
 
-  // Binds, without listening. `accepted` is called for each connection. Errors: as `listen_error`.
+  // Binds, without listening. `accepted` is called for each connection, whose options are those of
+  // set_stream_options(). Errors: as `listen_error`.
   static Result<std::unique_ptr<Listener>> bind(asio::io_context& io, const dns::SocketAddress& endpoint,
-                                                Handler accepted);
+                                                std::size_t dead_peer_seconds, Handler accepted);
   ~Listener();
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
@@ -38,12 +39,14 @@ class Listener {
 
  private:
   struct State;
-  Listener(asio::io_context& io, dns::SocketAddress endpoint, Handler accepted);
+  Listener(asio::io_context& io, dns::SocketAddress endpoint, std::size_t dead_peer_seconds,
+           Handler accepted);
   Result<void> bind_again();
   static asio::awaitable<void> accept_all(std::shared_ptr<State> state);
 
   asio::io_context& io_;
   dns::SocketAddress endpoint_;
+  std::size_t dead_peer_seconds_;
   Handler accepted_;
   std::shared_ptr<State> state_;  // shared with the accepting coroutine, which may outlive a close
 };

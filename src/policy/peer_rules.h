@@ -1,6 +1,7 @@
 // The strictness of a node with one peer: the settings of policy.toml's [federation] and [[peer]] as values.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 
 namespace sallyport::policy {
@@ -27,6 +28,8 @@ struct PeerRules {
   Confirm confirm = Confirm::kAuto;
   OnDoubt on_doubt = OnDoubt::kResend;
   Delivery delivery = Delivery::kMemory;  // on a core; an edge keeps nothing
+  // How long an acknowledgement may take; a node's own setting ([limits] dead_peer_seconds).
+  std::chrono::milliseconds ack_timeout = std::chrono::seconds(30);
 };
 
 }  // namespace sallyport::policy

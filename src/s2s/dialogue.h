@@ -145,6 +145,12 @@ std::string describe(const Output& output) {
           return fmt::format("Delivered {}", o.count);
         } else if constexpr (std::is_same_v<T, SendEnded>) {
           return fmt::format("SendEnded {} unsent, {} uncertain", o.unsent, o.uncertain);
+        } else if constexpr (std::is_same_v<T, Resumable>) {
+          return "Resumable " + o.id;
+        } else if constexpr (std::is_same_v<T, ResumeAsked>) {
+          return "ResumeAsked " + o.previous;
+        } else if constexpr (std::is_same_v<T, ResumeAnswered>) {
+          return o.resumed ? "Resumed" : "NotResumed";
         } else {
           static_assert(std::is_same_v<T, Verified>);
           if (!o.answer)

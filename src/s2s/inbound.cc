@@ -22,7 +22,7 @@ class Inbound::Impl final : private StreamHandler {
         admission_(stream_, policy, session_.receiving(), outputs_),
         negotiation_(stream_, policy, random, admission_, outputs_, direct_tls),
         dialback_(stream_, policy, admission_, session_.receiving(), outputs_),
-        acks_(stream_) {}
+        acks_(stream_, random) {}
 
   Stream& stream() { return stream_; }
   const std::vector<PeerProof>& proofs() const { return session_.receiving().proofs(); }
@@ -42,6 +42,21 @@ class Inbound::Impl final : private StreamHandler {
   void check_again(Time now);
   void acknowledge(std::uint32_t number) { acks_.handle(number); }
   bool is_owing() const { return acks_.is_owing() && !stream_.is_over(); }
+  void resume(const std::string& id, HandledCount count, Time now) {
+    if (stream_.is_over()) return;
+    stream_.set_now(now);
+    acks_.resume(id, std::move(count));
+  }
+  void refuse_resume(std::optional<std::uint32_t> handled, Time now) {
+    if (stream_.is_over()) return;
+    stream_.set_now(now);
+    acks_.refuse_resume(handled);
+  }
+  std::optional<Suspended> suspend() {
+    if (acks_.id().empty() || !stream_.output().is_broken()) return std::nullopt;
+    return Suspended{acks_.id(), acks_.take_count()};
+  }
+  const std::string& resume_id() const { return acks_.id(); }
 
  private:
   void handle_header(const xmpp::StreamHeader& header) override;
@@ -56,6 +71,7 @@ class Inbound::Impl final : private StreamHandler {
   void handle_end(std::optional<Error> error) override;
   bool has_outputs() const override { return !outputs_.empty(); }
 
+  void handle_management(const xmpp::Element& element);
   void handle_rejected(Result<StanzaRejected> rejected);
   bool is_tls_awaited() const;
 
@@ -89,8 +105,17 @@ void Inbound::Impl::handle_element(const xmpp::Element& element) {
   if (negotiation_.is_tls_missing()) return stream_.fail({Code::kTlsRequired, bounded(name)});
   if (element.name.space == xmpp::ns::kSasl) return negotiation_.handle_sasl(element);
   if (element.name.space == xmpp::ns::kDialback) return dialback_.handle_element(element);
-  if (element.name.space == kManagement) return acks_.handle_element(element, !proofs().empty());
+  if (element.name.space == kManagement) return handle_management(element);
   stream_.fail({Code::kStanzaUnknown, bounded(name)});
+}
+
+void Inbound::Impl::handle_management(const xmpp::Element& element) {
+  const bool was_resumable = !acks_.id().empty();
+  if (auto previous = acks_.handle_element(element, !proofs().empty())) {
+    outputs_.push_back(ResumeAsked{*std::move(previous)});
+  } else if (!was_resumable && !acks_.id().empty()) {
+    outputs_.push_back(Resumable{acks_.id()});
+  }
 }
 
 void Inbound::Impl::handle_stanza(xmpp::Stanza stanza) {
@@ -229,6 +254,14 @@ void Inbound::handle_disconnected(std::optional<Error> why) {
 }
 void Inbound::check_again(Time now) { impl_->check_again(now); }
 void Inbound::acknowledge(std::uint32_t number) { impl_->acknowledge(number); }
+void Inbound::resume(const std::string& id, HandledCount count, Time now) {
+  impl_->resume(id, std::move(count), now);
+}
+void Inbound::refuse_resume(std::optional<std::uint32_t> handled, Time now) {
+  impl_->refuse_resume(handled, now);
+}
+std::optional<Inbound::Suspended> Inbound::suspend() { return impl_->suspend(); }
+const std::string& Inbound::resume_id() const { return impl_->resume_id(); }
 bool Inbound::is_owing() const { return impl_->is_owing(); }
 void Inbound::close(std::optional<Error> reason, Time now) { impl_->stream().close(std::move(reason), now); }
 std::optional<InboundOutput> Inbound::poll() { return impl_->poll(); }

@@ -32,6 +32,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "s2s/dialback.h"
+#include "s2s/handled_count.h"
 #include "s2s/identity.h"
 #include "s2s/receiving_outputs.h"
 #include "s2s/stream.h"
@@ -72,6 +73,18 @@ class Inbound {
   void acknowledge(std::uint32_t number);
   // Whether a stanza that came is not acknowledged yet.
   bool is_owing() const;
+  // The answer to ResumeAsked: the session goes on here, and all of `count` is handled; or it does not, and
+  // `handled` of its stanzas are known to be.
+  void resume(const std::string& id, HandledCount count, Time now);
+  void refuse_resume(std::optional<std::uint32_t> handled, Time now);
+  // The connection has broken: the id and the count of the session, where a later stream may resume it.
+  struct Suspended {
+    std::string id;
+    HandledCount count;
+  };
+  std::optional<Suspended> suspend();
+  // The id that Resumable had, while the session can be resumed; empty otherwise.
+  const std::string& resume_id() const;
   // Policy changed: pairs that are no longer admitted end (stream error only if none is left).
   void check_again(Time now);
   // Ends the stream with a stream error, or cleanly with none.

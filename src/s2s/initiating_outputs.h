@@ -10,6 +10,7 @@
 #include "s2s/identity.h"
 #include "s2s/send_lane.h"
 #include "s2s/stream.h"
+#include "s2s/stream_management.h"
 
 namespace sallyport::s2s {
 
@@ -33,8 +34,8 @@ struct Verified {
   std::string stream_id;
   Result<VerifyAnswer> answer;
 };
-using OutboundOutput =
-    std::variant<StartTls, NeedKey, PairReady, PairFailed, Verified, InDoubt, Delivered, SendEnded, Closed>;
+using OutboundOutput = std::variant<StartTls, NeedKey, PairReady, PairFailed, Verified, InDoubt, Delivered,
+                                    SendEnded, ResumeAnswered, Closed>;
 using InitiatingOutputs = Ring<OutboundOutput>;
 
 }  // namespace sallyport::s2s

@@ -17,12 +17,13 @@ namespace sallyport::s2s {
 class Outbound::Impl final : private StreamHandler {
  public:
   Impl(const StreamPolicy& policy, const Pair& first, bool authenticate_first, bool direct_tls, Time now,
-       bool may_use_external)
+       bool may_use_external, std::optional<ResumePoint> previous)
       : stream_(*this, Phase::kHeader, now),
         session_(stream_, Session::Entity::kInitiating),
         negotiation_(stream_, policy, session_.sending(), outputs_, first, {direct_tls, may_use_external}),
         dialback_(stream_, policy, session_, outputs_, first, authenticate_first),
-        acks_(stream_, session_.sending(), policy.rules(first).confirm != policy::Confirm::kNone) {}
+        acks_(stream_, session_.sending(), policy.rules(first).confirm != policy::Confirm::kNone,
+              policy.rules(first).ack_timeout, std::move(previous)) {}
 
   Stream& stream() { return stream_; }
   const Stream& stream() const { return stream_; }
@@ -44,6 +45,7 @@ class Outbound::Impl final : private StreamHandler {
   void confirm(std::uint64_t mark);
   std::optional<std::uint64_t> ping(const PeerProof& proof, std::string_view id, Time now);
   void acknowledge_to(std::uint64_t mark) { report(session_.sending().acknowledge_to(mark)); }
+  bool is_resuming() const { return acks_.is_resuming(); }
   bool acknowledge_written() {
     if (!session_.sending().is_written()) return false;
     acknowledge_to(std::numeric_limits<std::uint64_t>::max());
@@ -52,7 +54,7 @@ class Outbound::Impl final : private StreamHandler {
   void set_confirmed_by(ConfirmedBy by) { report(session_.sending().set_confirmed_by(by)); }
   void check_again(Time now);
   bool send(const PeerProof& proof, const xmpp::Stanza& stanza, Time now) {
-    if (!session_.send(proof, stanza, now)) return false;
+    if (acks_.is_resuming() || !session_.send(proof, stanza, now)) return false;
     acks_.handle_sent();
     return true;
   }
@@ -79,7 +81,10 @@ class Outbound::Impl final : private StreamHandler {
     handle_rejected(session_.reject(std::move(stanza)));
   }
   void write_header() override { negotiation_.write_header(); }
-  void write_before_footer() override {}
+  // A silent peer has not read the footer, as far as anyone knows.
+  void write_before_footer() override {
+    if (!is_silent_) acks_.close();
+  }
   void handle_end(std::optional<Error> error) override;
   bool has_outputs() const override { return !outputs_.empty(); }
 
@@ -101,6 +106,7 @@ class Outbound::Impl final : private StreamHandler {
   InitiatingNegotiation negotiation_;
   InitiatingDialback dialback_;
   AckRequests acks_;
+  bool is_silent_ = false;  // it did not acknowledge in time
 };
 
 // --- from the peer
@@ -127,6 +133,7 @@ void Outbound::Impl::handle_management(const xmpp::Element& element) {
   AckRequests::Outcome outcome = acks_.handle_element(element);
   report(outcome.delivered);
   report(outcome.in_doubt);
+  report(outcome.resume);
 }
 
 // --- from the owner
@@ -207,8 +214,10 @@ void Outbound::Impl::handle_timeout(Time now) {
       stream_.fail({Code::kStreamNegotiationTimeout, std::string(phase_name(stream_.phase()))});
     return;
   }
-  if (const auto ack = acks_.deadline(); ack && now >= *ack)
+  if (const auto ack = acks_.deadline(); ack && now >= *ack) {
+    is_silent_ = true;
     return stream_.fail({Code::kStreamAckTimeout, {}});
+  }
   if (now >= idle_deadline()) stream_.begin_close(Error{Code::kStreamIdle, {}});
 }
 
@@ -221,8 +230,11 @@ void Outbound::Impl::handle_end(std::optional<Error> error) {
                                               std::string(code_row(error->code).name) + " " + error->text)};
   }
   const bool by_peer = error && error->code == Code::kStreamErrorByPeer;
-  if (auto ended = session_.end_sending(by_peer ? error : std::nullopt))
+  auto resume = acks_.resume_point();
+  if (auto ended = session_.end_sending(by_peer ? error : std::nullopt)) {
+    ended->resume = std::move(resume);
     outputs_.push_back(*std::move(ended));
+  }
   if (error) dialback_.fail_pending(*error);
   outputs_.push_back(Closed{std::move(error)});
 }
@@ -230,8 +242,9 @@ void Outbound::Impl::handle_end(std::optional<Error> error) {
 // --- the public interface
 
 Outbound::Outbound(const StreamPolicy& policy, Pair first, bool authenticate_first, bool direct_tls, Time now,
-                   bool may_use_external)
-    : impl_(std::make_unique<Impl>(policy, first, authenticate_first, direct_tls, now, may_use_external)) {}
+                   bool may_use_external, std::optional<ResumePoint> previous)
+    : impl_(std::make_unique<Impl>(policy, first, authenticate_first, direct_tls, now, may_use_external,
+                                   std::move(previous))) {}
 Outbound::~Outbound() = default;
 Outbound::Outbound(Outbound&&) noexcept = default;
 Outbound& Outbound::operator=(Outbound&&) noexcept = default;
@@ -266,7 +279,8 @@ void Outbound::set_confirmed_by(ConfirmedBy by) { impl_->set_confirmed_by(by); }
 ConfirmedBy Outbound::confirmed_by() const { return impl_->session().sending().confirmed_by(); }
 std::uint64_t Outbound::bytes_in_flight() const { return impl_->session().sending().bytes_in_flight(); }
 bool Outbound::takes(const xmpp::Stanza& stanza) const { return impl_->session().sending().takes(stanza); }
-bool Outbound::is_full() const { return impl_->session().sending().is_full(); }
+bool Outbound::is_full() const { return impl_->is_resuming() || impl_->session().sending().is_full(); }
+bool Outbound::is_resuming() const { return impl_->is_resuming(); }
 void Outbound::handle_written(std::uint64_t total, Time now) { impl_->handle_written(total, now); }
 void Outbound::confirm(std::uint64_t mark) { impl_->confirm(mark); }
 bool Outbound::has_output() const { return !impl_->stream().output().empty(); }

@@ -31,8 +31,9 @@ class Outbound {
   // The header is `from` first.local `to` first.remote. With `authenticate_first` the stream proves `first`
   // for sending; without, it only asks about keys until `add_pair`.
   // `may_use_external`: false once the peer refused our certificate; then dialback is used at once.
+  // `previous`: the session of a stream that broke, to be resumed where the peer offers that.
   Outbound(const StreamPolicy& policy, Pair first, bool authenticate_first, bool direct_tls, Time now,
-           bool may_use_external = true);
+           bool may_use_external = true, std::optional<ResumePoint> previous = std::nullopt);
   ~Outbound();
   Outbound(Outbound&&) noexcept;
   Outbound& operator=(Outbound&&) noexcept;
@@ -65,9 +66,11 @@ class Outbound {
   // Whether the stanza's bytes are within the `max-bytes` that the peer announced (XEP-0478). One that is too
   // large is never sent on this stream; its sender gets kStanzaTooLargeForPeer.
   bool takes(const xmpp::Stanza& stanza) const;
-  // More than limits::kWriteQueueBytesMax of its output has not reached the socket: nothing is sent
-  // until less than half of that is left.
+  // More than limits::kWriteQueueBytesMax of its output has not reached the socket, and nothing is sent
+  // until less than half of that is left; or the stream is resuming a session.
   bool is_full() const;
+  // The peer was asked to resume `previous`; ResumeAnswered follows.
+  bool is_resuming() const;
   // The socket has taken `total` bytes of the connection, counted from its beginning.
   void handle_written(std::uint64_t total, Time now);
   // Stanzas in doubt up to this InDoubt::mark count as delivered; then Delivered, if there were any.

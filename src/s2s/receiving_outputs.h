@@ -37,13 +37,22 @@ struct AskAdmission {
 struct Admitted {
   PeerProof proof;
 };
+// The peer may resume the session of this stream by that id (XEP-0198 5), also while the stream seems to
+// live.
+struct Resumable {
+  std::string id;
+};
+// The peer wants to resume the session with that id, of another stream: then resume or refuse_resume.
+struct ResumeAsked {
+  std::string previous;
+};
 // A pair was refused while negotiating; the peer has been told. The stream may live on.
 struct PairRefused {
   Pair pair;
   Error error;
 };
 using InboundOutput = std::variant<StartTls, VerifyKey, CheckKey, AskAdmission, Admitted, PairRefused,
-                                   StanzaReceived, StanzaRejected, Closed>;
+                                   StanzaReceived, StanzaRejected, Resumable, ResumeAsked, Closed>;
 using ReceivingOutputs = Ring<InboundOutput>;
 
 }  // namespace sallyport::s2s

@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -43,6 +44,16 @@ struct Delivered {
 // How a stanza is known to be read: from what the socket took, by pings, by stream management.
 enum class ConfirmedBy : std::uint8_t { kWrites, kPings, kAcks };
 
+// A session (XEP-0198 5) that a later stream may resume: its id, and how many of its stanzas are acknowledged
+// and how many were sent, at most.
+struct ResumePoint {
+  std::string id;
+  std::uint32_t handled = 0;
+  std::uint32_t sent = 0;
+
+  bool may_have_handled(std::uint32_t count) const { return count - handled <= sent - handled; }
+};
+
 // The lane has ended, and nothing is in flight any more. The last `unsent` stanzas cannot have been read by
 // anyone: they may be sent on another stream. The `unacknowledged` before them may have been read or not.
 // Those before them count as delivered, but where the peer ended the stream with an error (`peer_error`) it
@@ -53,6 +64,8 @@ struct SendEnded {
   std::size_t doubted_bytes = 0;  // what InDoubt reported and Delivered did not
   std::size_t uncertain = 0;      // stanzas that reached a stream and may not have been read
   std::optional<Error> peer_error{};
+  // The peer can tell on another stream which of the `unacknowledged` it has.
+  std::optional<ResumePoint> resume{};
 };
 
 class SendLane {

@@ -1,6 +1,9 @@
-// Acknowledgements of stanzas (stream management, XEP-0198), without resumption: the elements, and the two
-// halves that a session has. The initiating entity of a stream sends stanzas and asks what has been handled;
-// the receiving entity counts the stanzas that come and answers. Both count from `<enable/>` on, modulo 2^32.
+// Acknowledgements of stanzas (stream management, XEP-0198): the elements, and the two halves that a session
+// has. The initiating entity of a stream sends stanzas and asks what has been handled; the receiving entity
+// counts the stanzas that come and answers. Both count from `<enable/>` on, modulo 2^32, and go on counting
+// on a later stream that resumes the session (XEP-0198 5): after its `<resume/>` the sender knows which
+// stanzas the lost stream had brought. Nothing else of a session is resumed: the later stream proves its pair
+// anew.
 //
 // Pure. The owners of both are the streams' machines (Outbound, Inbound).
 #pragma once
@@ -10,8 +13,10 @@
 #include <string>
 #include <string_view>
 
-#include "base/ring.h"
+#include "base/bytes.h"
+#include "base/limits.h"
 #include "base/time.h"
+#include "s2s/handled_count.h"
 #include "s2s/send_lane.h"
 #include "s2s/stream.h"
 #include "xmpp/xml.h"
@@ -25,6 +30,12 @@ std::string management_feature_xml();
 // The value of `h` in `<a/>`: an unsigned int of 32 bits (XEP-0198 9.1). Nothing where there is none.
 std::optional<std::uint32_t> handled_count(const xmpp::Element& answer);
 
+// What became of a session that was to be resumed. `handled`: its `h`, where the peer knows it.
+struct ResumeAnswered {
+  bool resumed = false;
+  std::optional<std::uint32_t> handled{};
+};
+
 // The half of the entity that sends: which stanzas of the lane the peer has handled.
 //
 // One `<r/>` at a time is out, behind the first stanza that no earlier one asked about, so a peer is asked
@@ -32,14 +43,18 @@ std::optional<std::uint32_t> handled_count(const xmpp::Element& answer);
 // stays in flight until an `<a/>` counts it.
 class AckRequests {
  public:
-  // Both outlive it. `may_ask`: whether the peer's acknowledgements are wanted.
-  AckRequests(Stream& stream, SendLane& lane, bool may_ask = true)
-      : stream_(stream), lane_(lane), may_ask_(may_ask) {}
+  // Both outlive it. `may_ask`: whether the peer's acknowledgements are wanted. `timeout`: how long one may
+  // take. `previous`: a session to be resumed.
+  AckRequests(Stream& stream, SendLane& lane, bool may_ask = true, Duration timeout = limits::kAckTimeout,
+              std::optional<ResumePoint> previous = std::nullopt)
+      : stream_(stream), lane_(lane), may_ask_(may_ask), timeout_(timeout), resumable_(std::move(previous)) {}
 
   // Whether the peer offers it: the last features count.
   void handle_features(const xmpp::Element& features);
-  // A stanza may be sent next. Writes `<enable/>`, once, where the peer offers it.
+  // A stanza may be sent next. Writes `<enable/>` or `<resume/>`, once, where the peer offers it. While
+  // `is_resuming`, nothing is to be sent.
   void start();
+  bool is_resuming() const { return state_ == State::kResuming; }
   // A stanza was written to the lane.
   void handle_sent() {
     if (state_ == State::kOn && !asked_at_) ask();
@@ -49,28 +64,38 @@ class AckRequests {
   struct Outcome {
     std::optional<Delivered> delivered;
     std::optional<InDoubt> in_doubt;
+    std::optional<ResumeAnswered> resume{};
   };
-  // `<enabled/>`, `<failed/>`, `<a/>` and `<r/>`. A stream error where the peer may not send it, or counts
-  // more than was sent (XEP-0198 4, handled-count-too-high).
+  // `<enabled/>`, `<resumed/>`, `<failed/>`, `<a/>` and `<r/>`. A stream error where the peer may not send
+  // it, or counts more than was sent (XEP-0198 4, handled-count-too-high).
   Outcome handle_element(const xmpp::Element& element);
 
+  // The closing handshake begins: the session is over.
+  void close() { resumable_.reset(); }
   // The peer acknowledges what is sent.
   bool is_on() const { return state_ == State::kOn; }
+  // Where the stream breaks now: the session that another may resume.
+  std::optional<ResumePoint> resume_point() const;
   // When the peer counts as dead unless it has answered by then; unset where nothing is asked.
   std::optional<Time> deadline() const;
 
  private:
-  enum class State : std::uint8_t { kOff, kAsked, kOn };
+  enum class State : std::uint8_t { kOff, kResuming, kAsked, kOn };
   void ask();
+  void enable();
   Outcome handle_answer(const xmpp::Element& answer);
+  Outcome handle_resumed(const xmpp::Element& answer);
+  Outcome handle_failed(const xmpp::Element& answer);
 
   Stream& stream_;
   SendLane& lane_;
   const bool may_ask_;
+  const Duration timeout_;
   bool offered_ = false;
   State state_ = State::kOff;
-  std::uint32_t handled_ = 0;       // the last `h`
-  std::optional<Time> asked_at_{};  // `<enable/>` or `<r/>` is not answered yet
+  std::uint32_t handled_ = 0;               // the last `h`
+  std::optional<Time> asked_at_{};          // `<enable/>`, `<resume/>` or `<r/>` is not answered yet
+  std::optional<ResumePoint> resumable_{};  // to be resumed; then this stream's own, while it is on
 };
 
 // The half of the entity that receives: which stanzas the owner has taken responsibility for.
@@ -80,11 +105,22 @@ class AckRequests {
 // limits::kAckAnswerDelay later with what is handled by then: the peer then asks again.
 class AckAnswers {
  public:
-  explicit AckAnswers(Stream& stream) : stream_(stream) {}
+  // Both outlive it.
+  AckAnswers(Stream& stream, Random& random) : stream_(stream), random_(random) {}
 
-  // `<enable/>`, `<resume/>` (which fails) and `<r/>`. `authenticated`: the peer has proved a pair; without,
-  // `<enable/>` fails (XEP-0198 3). A stream error for anything else, and for `<r/>` before `<enable/>`.
-  void handle_element(const xmpp::Element& element, bool authenticated);
+  // `<enable/>`, `<resume/>` and `<r/>`. `authenticated`: the peer has proved a pair; without, `<enable/>`
+  // and
+  // `<resume/>` fail (XEP-0198 3, 5). A stream error for anything else, and for `<r/>` before `<enable/>`.
+  // Returns the id of the session that the peer wants to resume: `resume` or `refuse_resume` is to be called.
+  std::optional<std::string> handle_element(const xmpp::Element& element, bool authenticated);
+  // The session of that id goes on here. Precondition: it is asked for, and all of `count` is handled.
+  void resume(const std::string& id, HandledCount count);
+  // It cannot. `handled`: its `h`, where the session is known.
+  void refuse_resume(std::optional<std::uint32_t> handled);
+  // The id by which the peer may resume the session, if it asked for that; empty otherwise.
+  const std::string& id() const { return id_; }
+  // The stream has broken: what a later one needs to go on.
+  HandledCount take_count() { return std::move(count_); }
   // A stanza came, of a pair that is proved or not. Its number, to be told to `handle`; nothing where stanzas
   // are not counted.
   std::optional<std::uint32_t> handle_received();
@@ -100,19 +136,21 @@ class AckAnswers {
   void close();
 
   bool is_on() const { return on_; }
-  bool is_owing() const { return handled_ != received_; }
+  bool is_owing() const { return !count_.is_complete(); }
   std::optional<Time> deadline() const;
   void handle_timeout(Time now);
 
  private:
+  void enable(bool resumable);
   void answer();
 
   Stream& stream_;
+  Random& random_;
   bool on_ = false;
-  std::uint32_t received_ = 0;
-  std::uint32_t handled_ = 0;       // all before and with this one
+  bool is_resume_asked_ = false;
+  std::string id_;
+  HandledCount count_;
   std::uint32_t told_ = 0;          // the last `h`
-  Ring<bool> open_;                 // of those behind `handled_`, in order: whether each is handled
   std::optional<Time> asked_at_{};  // an `<r/>` waits for its answer
 };
 

@@ -1,31 +1,7 @@
-#include "s2s/stream_management.h"
-
-#include <gtest/gtest.h>
-
-#include <string>
-
-#include <fmt/format.h>
-
-#include "base/limits.h"
-#include "s2s/stream_fixture.h"
+#include "s2s/stream_management_fixture.h"
 
 namespace sallyport::s2s::dialogue {
 namespace {
-
-xmpp::Element element(const std::string& name, const std::string& h = {}) {
-  xmpp::Element made{{std::string(kManagement), name}, {}, {}, {}};
-  if (!h.empty()) made.attributes.push_back({{{}, "h"}, h});
-  return made;
-}
-xmpp::Element features(bool offered) {
-  xmpp::Element made{{std::string(xmpp::ns::kStreams), "features"}, {}, {}, {}};
-  if (offered) made.children.push_back(element("sm"));
-  return made;
-}
-std::string answer(unsigned h) { return fmt::format("<a xmlns='urn:xmpp:sm:3' h='{}'/>", h); }
-const std::string kEnable = "<enable xmlns='urn:xmpp:sm:3'/>";
-const std::string kEnabled = "<enabled xmlns='urn:xmpp:sm:3'/>";
-const std::string kRequest = "<r xmlns='urn:xmpp:sm:3'/>";
 
 TEST(StreamManagement, a_count_is_an_unsigned_number_of_32_bits) {
   struct Case {
@@ -41,40 +17,6 @@ TEST(StreamManagement, a_count_is_an_unsigned_number_of_32_bits) {
 }
 
 // --- the entity that sends
-
-struct AckRequestsTest : ::testing::Test {
-  AckRequestsTest() { lane.add(proof(pair("local.example", "remote.example"))); }
-  void offers(bool offered = true) { requests.handle_features(features(offered)); }
-  void sends(int count = 1) {
-    for (int i = 0; i < count; ++i) {
-      lone.stream.write("s");
-      lane.add(lone.stream.output().end(), 1);
-      requests.handle_sent();
-    }
-  }
-  void is_on() {
-    offers();
-    requests.start();
-    requests.handle_element(element("enabled"));
-    writes();
-  }
-  std::string writes() {
-    std::string out;
-    lone.stream.output().take(out);
-    lane.handle_written(lone.stream.output().end(), lone.stream.output().end());
-    return out;
-  }
-  std::string gets(const xmpp::Element& element) {
-    const auto outcome = requests.handle_element(element);
-    std::string text;
-    if (outcome.delivered) text += fmt::format("{} delivered", outcome.delivered->count);
-    if (outcome.in_doubt) text += fmt::format("in doubt until {}", outcome.in_doubt->mark);
-    return text;
-  }
-  LoneStream lone;
-  SendLane lane;
-  AckRequests requests{lone.stream, lane};
-};
 
 TEST_F(AckRequestsTest, management_is_asked_for_once_and_only_where_the_last_features_offer_it) {
   requests.start();
@@ -182,23 +124,6 @@ TEST_F(AckRequestsTest, at_the_end_what_the_socket_took_is_unacknowledged_and_th
 
 // --- the entity that receives
 
-struct AckAnswersTest : ::testing::Test {
-  void is_on() {
-    answers.handle_element(element("enable"), true);
-    writes();
-  }
-  std::string writes() {
-    std::string out;
-    lone.stream.output().take(out);
-    return out;
-  }
-  void receives(int count) {
-    for (int i = 0; i < count; ++i) answers.handle_received();
-  }
-  LoneStream lone;
-  AckAnswers answers{lone.stream};
-};
-
 TEST_F(AckAnswersTest, management_is_enabled_once_and_only_for_a_peer_that_has_proved_itself) {
   EXPECT_FALSE(answers.handle_received()) << "not counted before";
   answers.handle_element(element("enable"), false);
@@ -265,18 +190,6 @@ TEST_F(AckAnswersTest, the_last_count_is_told_before_the_stream_is_closed) {
   EXPECT_EQ(writes(), answer(1));
   answers.close();
   EXPECT_EQ(writes(), "") << "told once";
-}
-
-TEST_F(AckAnswersTest, a_stream_is_not_resumed) {
-  const std::string failed =
-      "<failed xmlns='urn:xmpp:sm:3'>"
-      "<feature-not-implemented xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>";
-  answers.handle_element(element("resume", "3"), true);
-  EXPECT_EQ(writes(), failed);
-  is_on();
-  answers.handle_element(element("resume", "3"), true);
-  EXPECT_EQ(writes(), failed);
-  EXPECT_FALSE(lone.end);
 }
 
 TEST_F(AckAnswersTest, elements_out_of_order_end_the_stream) {

@@ -121,7 +121,7 @@ class Server : public gate::Role, private gate::PolicyView {
   Users& users_;
   Chance& chance_;
   gate::ConnIds ids_;
-  gate::StreamPolicyAt policy_{*this};  // of shared streams
+  gate::StreamPolicyAt policy_{*this, limits::kAckTimeout};  // of shared streams
   gate::Endpoint endpoint_;
   std::deque<gate::Output> outputs_;
   std::map<ConnId, std::unique_ptr<Shared>> shared_;
