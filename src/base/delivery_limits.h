@@ -38,13 +38,17 @@ inline constexpr std::size_t kDoubtStreamBytesMax = 32 * 1024;
 // Bytes that all streams of a role may hold for that reason, a small part of kLinkCreditBytes; above it the
 // oldest count as delivered earlier.
 inline constexpr std::size_t kDoubtBytesMax = 4 * 1024 * 1024;
-// A peer that has died is noticed within this many seconds: half of it is the time for an acknowledgement.
+// A peer that has died is noticed within this many seconds: a quarter until it is asked (kPeerSilence), a
+// third for its answer, a third for a dial.
 inline constexpr std::size_t kDeadPeerSeconds = 60;
 // A peer that has acknowledged before, by XEP-0198 or by an answer to a ping, and does not when it is asked.
-inline constexpr std::chrono::seconds kAckTimeout = 30s;
+inline constexpr std::chrono::seconds kAckTimeout = 20s;
 constexpr std::chrono::milliseconds ack_timeout(std::size_t dead_peer_seconds) {
-  return std::chrono::milliseconds(dead_peer_seconds * 500);
+  return std::chrono::milliseconds(dead_peer_seconds * 1'000 / 3);
 }
+// Bytes that are written to one stream and that a peer which confirms has not confirmed, beside one stanza:
+// what may come twice when it dies, and what a slow reader has to read in time to count as alive.
+inline constexpr std::size_t kUnconfirmedBytesMax = 256 * 1024;
 // A pair's pings (gate/ping_acks.h): the time for an answer and the number of pings before it falls back, the
 // least time between two, and how long a pair that fell back is not asked again.
 inline constexpr auto kPingTimeout = 5s;

@@ -19,9 +19,9 @@ inline constexpr std::size_t kLostContactsMax = 262'144;
 inline constexpr auto kSilenceLookEvery = 5s;
 // A pair across which presence is shown, and of which nothing was heard for this long, is asked whether it is
 // there: with limits::kAckTimeout a dead server is noticed within a minute.
-inline constexpr std::chrono::seconds kPeerSilence = 25s;
+inline constexpr std::chrono::seconds kPeerSilence = 15s;
 constexpr std::chrono::milliseconds peer_silence(std::size_t dead_peer_seconds) {
-  return std::chrono::milliseconds(dead_peer_seconds * 25'000 / 60);
+  return std::chrono::milliseconds(dead_peer_seconds * 250);
 }
 
 }  // namespace sallyport::limits

@@ -340,6 +340,8 @@ class Endpoint {
 
   // endpoint_confirm.cc: what the peer of a pair has read
   void begin_confirming(const Pair& pair, Outgoing& out, Stream& stream);
+  // The peer confirms, and has not confirmed so much that it is given no more.
+  static bool awaits_confirmation(const Outgoing& out, const Stream& stream);
   // So much is in flight that the next ping does not wait for its interval.
   static bool presses(const Stream& stream) {
     return std::get<s2s::Outbound>(stream.machine).bytes_in_flight() >= limits::kDoubtStreamBytesMax;

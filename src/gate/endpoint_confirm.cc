@@ -31,6 +31,13 @@ void Endpoint::begin_confirming(const Pair& pair, Outgoing& out, Stream& stream)
   if (out.pings.is_strict()) stream.out()->set_confirmed_by(s2s::ConfirmedBy::kPings);
 }
 
+bool Endpoint::awaits_confirmation(const Outgoing& out, const Stream& stream) {
+  const s2s::Outbound& peer = std::get<s2s::Outbound>(stream.machine);
+  const bool confirms = peer.confirmed_by() == s2s::ConfirmedBy::kAcks ||
+                        (out.pings.is_on() && out.pings.state() == PingAcks::State::kAnswered);
+  return confirms && peer.bytes_in_flight() >= limits::kUnconfirmedBytesMax;
+}
+
 bool Endpoint::ping_if_due(Outgoing& out, Stream& stream, Now now) {
   if (stream.out()->confirmed_by() == s2s::ConfirmedBy::kAcks || !out.ready) return true;
   const ConnId conn = *out.conn;
@@ -100,11 +107,13 @@ bool Endpoint::on(ConnId conn, Stream&, s2s::InDoubt&& doubt, Now now) {
   return true;
 }
 
-bool Endpoint::on(ConnId, Stream& stream, s2s::Delivered&& delivered, Now) {
+bool Endpoint::on(ConnId conn, Stream& stream, s2s::Delivered&& delivered, Now now) {
   confirming_.doubts.release(delivered.bytes);
-  Outbox& box = outgoing_.map.find(*stream.target)->second.box;
-  for (std::size_t left = delivered.count; left > 0; --left) deliver(box.take_oldest_sent());
-  return true;
+  auto& [pair, out] = *outgoing_.map.find(*stream.target);
+  for (std::size_t left = delivered.count; left > 0; --left) deliver(out.box.take_oldest_sent());
+  if (out.box.empty() || !out.ready || out.conn != conn) return true;
+  write_queue(pair, out, now);
+  return find(conn) != nullptr;
 }
 
 // A stanza that no one can have read goes back to the head of the queue. The others count as delivered, but

@@ -172,6 +172,23 @@ TEST_F(EndpointConfirm, a_peer_with_stream_management_gets_no_ping) {
   EXPECT_EQ(ping_in(reads()), "");
 }
 
+TEST_F(EndpointConfirm, a_slow_reader_is_given_no_more_than_it_may_owe) {
+  opens("<sm xmlns='urn:xmpp:sm:3'/>");
+  says("<enabled xmlns='urn:xmpp:sm:3'/>");
+  says("<a xmlns='urn:xmpp:sm:3' h='1'/>");
+  reads();
+  constexpr std::size_t kBody = 10'000;
+  constexpr std::size_t kMost = limits::kUnconfirmedBytesMax / kBody + 1;
+  for (std::size_t i = 0; i < 2 * kMost; ++i) sends(message(std::to_string(i), kBody));
+  const std::string sent = reads();
+  EXPECT_LE(sent.size(), limits::kUnconfirmedBytesMax + 2 * kBody);
+  EXPECT_GE(sent.size(), limits::kUnconfirmedBytesMax);
+  EXPECT_EQ(reads(), "") << "more time brings no more";
+  says("<a xmlns='urn:xmpp:sm:3' h='3'/>");
+  EXPECT_NE(reads().find("<message"), std::string::npos) << "a confirmation does";
+  EXPECT_EQ(confirmed().size(), 3u);
+}
+
 // --- streams that end with stanzas unconfirmed
 
 struct EndpointInDoubt : EndpointConfirm {

@@ -100,9 +100,10 @@ void Endpoint::write_queue(const Pair& pair, Outgoing& out, Now now) {
 }
 
 // False, and `queued` untouched, where the stream takes nothing more now: it is full, or closing, and its end
-// takes care of the queue. A stanza that is too large for the peer is returned to its sender, and counts as
-// dealt with.
+// takes care of the queue; or its peer has to confirm first. A stanza that is too large for the peer is
+// returned to its sender, and counts as dealt with.
 bool Endpoint::write(const s2s::PeerProof& proof, Outgoing& out, Stream& stream, Queued& queued, Now now) {
+  if (awaits_confirmation(out, stream)) return false;
   const std::size_t size = queued.stanza.xml().size();
   const bool answers = queued.stanza.kind() == xmpp::StanzaKind::kIq && !queued.stanza.is_request();
   if (!stream.out()->send(proof, queued.stanza, now.mono)) {

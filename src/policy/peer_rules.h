@@ -29,7 +29,7 @@ struct PeerRules {
   OnDoubt on_doubt = OnDoubt::kResend;
   Delivery delivery = Delivery::kMemory;  // on a core; an edge keeps nothing
   // How long an acknowledgement may take; a node's own setting ([limits] dead_peer_seconds).
-  std::chrono::milliseconds ack_timeout = std::chrono::seconds(30);
+  std::chrono::milliseconds ack_timeout = std::chrono::seconds(20);
 };
 
 }  // namespace sallyport::policy
