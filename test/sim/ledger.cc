@@ -174,6 +174,7 @@ void Ledger::count_error(Entry& entry, std::uint64_t number, const xmpp::Stanza&
     violated("no error for an error", number, "an answer was answered");
   if (outward(stanza.to().text()) != entry.from)
     violated("addresses", number, "its answer went to " + stanza.to().text());
+  check_code(entry, number, stanza);
   const bool excused = is_excused(entry);
   if (entry.errors + entry.delivered > 0) ++repeated_;
   if (++entry.errors > 1 && (!excused || entry.errors > kRepeatsMax))
