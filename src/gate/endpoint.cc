@@ -147,7 +147,8 @@ bool Endpoint::handle_written(ConnId conn, std::uint64_t bytes_total, Now now) {
   out->handle_written(bytes_total, now.mono);
   stream = drain(conn, now);
   if (stream != nullptr && was_full && !stream->out()->is_full()) {
-    if (Outgoing* sends = outgoing_of(conn, *stream)) pump(*stream->target, *sends, now);
+    if (Outgoing* sends = outgoing_of(conn, *stream))
+      pump(outgoing_.map.find(*stream->target)->first, *sends, now);
   }
   return true;
 }

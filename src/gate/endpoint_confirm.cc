@@ -105,9 +105,11 @@ bool Endpoint::on(ConnId conn, Stream& stream, s2s::SendEnded&& ended, Now now) 
   Outgoing* out = outgoing_of(conn, stream);
   // The pair has ended here before, and with it what was in flight.
   if (out == nullptr) return true;
+  // As the entry has it: the stream's own does not live as long as what waits in the outbox.
+  const Pair& pair = outgoing_.map.find(*stream.target)->first;
   for (std::size_t left = ended.unsent; left > 0; --left)
-    outboxes_.put_front(*stream.target, out->box, out->box.take_newest_sent());
-  send_again(*stream.target, *out, ended.unacknowledged, ended.peer_error, now);
+    outboxes_.put_front(pair, out->box, out->box.take_newest_sent());
+  send_again(pair, *out, ended.unacknowledged, ended.peer_error, now);
   while (out->box.in_flight() > 0) {
     Queued queued = out->box.take_oldest_sent();
     if (ended.peer_error && queued.stanza.kind() != xmpp::StanzaKind::kPresence) {

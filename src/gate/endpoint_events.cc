@@ -129,7 +129,7 @@ bool Endpoint::on(ConnId conn, Stream& stream, s2s::PairReady&& ready, Now now) 
   }
   emit(On<s2s::PairReady>{conn, std::move(ready)});
   begin_confirming(*stream.target, *out, stream);
-  write_queue(*stream.target, *out, now);
+  write_queue(outgoing_.map.find(*stream.target)->first, *out, now);
   open_waiting(now);
   return true;
 }
