@@ -112,7 +112,6 @@ void World::plan_black_holes() {
     if (!of_link) return;
     ledger_.link_broke(until);
     if (edges_.size() > 1) ledger_.link_failed();
-    if (length >= limits::kLinkSessionKept) schedule_.at(until, [this] { ledger_.link_given_up(); });
   });
 }
 

@@ -120,6 +120,7 @@ class Ledger {
   bool refused_meanwhile(const Entry& entry) const;
   bool given_up_since(Time from) const;
   bool may_have_changed_edges(const Entry& entry) const;
+  static bool is_from_outside(const Entry& entry);
   std::string outward(std::string jid) const;
   [[noreturn]] void violated(const std::string& invariant, std::uint64_t number,
                              const std::string& text) const;

@@ -295,6 +295,7 @@ void World::EdgeLog::log(LogEvent event) {
   for (const auto& [key, value] : event.fields)
     if (value.find("10.0.0.") != value.npos && !event.name.starts_with("link."))
       throw Violation("inside names", "the edge logs an inside address: " + format_text(event, ""));
+  if (event.name == "link.forgotten") ledger.link_given_up();
   all.log(std::move(event));
 }
 

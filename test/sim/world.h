@@ -57,9 +57,10 @@ class World : private Watch, private Users, private LogSink {
 
   // What an edge logs; all of it goes where the core's log goes.
   struct EdgeLog : LogSink {
-    explicit EdgeLog(LogSink& sink) : all(sink) {}
+    EdgeLog(LogSink& sink, Ledger& book) : all(sink), ledger(book) {}
     void log(LogEvent event) override;
     LogSink& all;
+    Ledger& ledger;
   };
 
   // world.cc: who there is
@@ -134,10 +135,10 @@ class World : private Watch, private Users, private LogSink {
   void log(LogEvent event) override;
 
   Options options_;
-  EdgeLog edge_log_{*this};
   Chance chance_;
   Schedule schedule_;
   Ledger ledger_;
+  EdgeLog edge_log_{*this, ledger_};
   LieWatch lies_{schedule_};
   Network network_;
   std::vector<std::unique_ptr<Server>> servers_;
