@@ -100,6 +100,20 @@ TEST_F(EndpointDelivery, what_the_socket_did_not_take_is_sent_on_the_next_stream
   EXPECT_EQ(delivered, Tickets{3});
 }
 
+TEST_F(EndpointDelivery, what_a_stream_left_waits_longer_than_the_stream_lives) {
+  ready();
+  sends(message("2"));
+  ends_stream_with("policy-violation");
+  sends(message("3"));
+  ASSERT_EQ(dialled.size(), 1u);
+  endpoint.handle_dial_failed(dialled.back(), {Code::kDialRefused, {}}, now);
+  drain();
+  sends(message("4"));
+  passes(limits::kLifetimeMemory);
+  drain();
+  EXPECT_EQ(told, (Told{"2 dial.refused", "3 dial.refused", "4 dial.refused"}));
+}
+
 TEST_F(EndpointDelivery, presence_in_doubt_is_never_answered) {
   ready();
   sends(stanza_of(xmpp::StanzaKind::kPresence, "", "2"));

@@ -1,6 +1,7 @@
 #include "gate/outbox.h"
 
 #include <algorithm>
+#include <cassert>
 #include <utility>
 
 namespace sallyport::gate {
@@ -27,6 +28,7 @@ std::uint32_t Outboxes::feed_of(const Pair& pair, Outbox& box, const std::string
 }
 
 bool Outboxes::push(const Pair& pair, Outbox& box, Queued& queued, const std::string& feed) {
+  assert(box.is_idle() || box.pair_ == nullptr || box.pair_ == &pair);
   box.pair_ = &pair;
   queued.feed = feed_of(pair, box, feed);
   for (;;) {
@@ -58,6 +60,7 @@ void Outboxes::put_front(const Pair& pair, Outbox& box, Queued queued) {
 
 void Outboxes::count(const Pair& pair, Outbox& box, Queued& queued) {
   if (queued.feed >= box.feeds_.size()) queued.feed = feed_of(pair, box, {});
+  assert(box.is_idle() || box.pair_ == nullptr || box.pair_ == &pair);
   box.pair_ = &pair;
   box.bytes_ += queued.stanza.xml().size();
   memory_.add(box.feeds_[queued.feed].part, held_by(queued));

@@ -32,14 +32,18 @@ class MemorySpool {
     SpoolContents contents{{}, last_message_, last_flow_};
     for (const auto& [number, flow] : flows_) {
       SpoolContents::Held held{{number, flow}, 0, {}};
+      // In order of time, which is not that of the numbers where the clock was set back.
+      std::map<UnixTime, SpoolMinute> minutes;
       for (const auto& [id, message] : messages_) {
         if (message.flow != number) continue;
         if (held.first == 0) held.first = id;
-        const UnixTime minute = std::chrono::floor<std::chrono::minutes>(message.accepted);
-        if (held.minutes.empty() || held.minutes.back().minute < minute)
-          held.minutes.push_back({minute, 0, 0});
-        ++held.minutes.back().count;
-        held.minutes.back().bytes += message.xml.size();
+        SpoolMinute& minute = minutes[std::chrono::floor<std::chrono::minutes>(message.accepted)];
+        ++minute.count;
+        minute.bytes += message.xml.size();
+      }
+      for (auto& [begin, minute] : minutes) {
+        minute.minute = begin;
+        held.minutes.push_back(minute);
       }
       if (held.first != 0) contents.flows.push_back(std::move(held));
     }

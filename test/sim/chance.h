@@ -12,6 +12,10 @@ namespace sallyport::sim {
 class Chance : public Random {
  public:
   explicit Chance(std::uint64_t seed) : state_(seed * 0x9E3779B97F4A7C15ull + 1) {}
+  // A fault with a stream of its own does not change what else a seed brings.
+  enum class Stream : std::uint64_t { kDeath = 1, kDrain, kLies, kClock, kBlackHole };
+  Chance(std::uint64_t seed, Stream stream)
+      : state_(seed * 0xD1B54A32D192ED03ull ^ static_cast<std::uint64_t>(stream) * 0x8CB92BA72F3D8DD7ull) {}
   void fill(std::uint8_t* out, std::size_t size) override {
     for (std::size_t i = 0; i < size; ++i) out[i] = static_cast<std::uint8_t>(next());
   }

@@ -28,6 +28,7 @@ void World::plan_faults() {
     schedule_.at(some_time(), [this] {
       if (!network_.cut_one(Network::Kind::kLink)) return;
       link_cuts_.push_back(schedule_.now());
+      ledger_.link_broke(schedule_.now());
       if (edges_.size() > 1) ledger_.link_failed();
     });
   plan_policy();
@@ -37,7 +38,9 @@ void World::plan_faults() {
   faults.fail_tls_one_in = chance_.one_in(2) ? 5 + chance_.up_to(20) : 0;
   for (auto i = chance_.up_to(12); i > 0; --i)
     schedule_.at(some_time(), [this] {
-      if (network_.cut_one(Network::Kind::kAny) && edges_.size() > 1) ledger_.link_failed();
+      const auto cut = network_.cut_one(Network::Kind::kAny);
+      if (cut && edges_.size() > 1) ledger_.link_failed();
+      if (cut && *cut) ledger_.link_broke(schedule_.now());
     });
   plan_silence();
 }
@@ -57,6 +60,7 @@ void World::plan_silence() {
       const Duration length = chance_.one_in(2) ? chance_.between(500ms, 8s) : chance_.between(9s, 30s);
       note(fmt::format("the nodes are parted for {} ms", length.count() / 1000));
       network_.part(core_node_, some_edge(), schedule_.now() + length);
+      ledger_.link_broke(schedule_.now() + length);
       if (edges_.size() > 1) ledger_.link_failed();
     });
   }
@@ -84,7 +88,7 @@ void World::change_policy() {
   ++generation_;
   note(dial_refused_ ? "policy: dial.example is refused" : "policy: dial.example is allowed");
   ledger_.refuse("dial.example", dial_refused_);
-  core_->apply(config::PreparedPolicy::make(core_config(), policy()), schedule_.both());
+  core_->apply(config::PreparedPolicy::make(core_config(), policy()), network_.now_of(core_node_));
   network_.touch(core_node_);
 }
 
@@ -92,8 +96,18 @@ void World::plan_restarts() {
   for (auto i = 1 + chance_.up_to(1); i > 0; --i) {
     std::optional<std::size_t> edge;
     if (chance_.one_in(2)) edge = chance_.up_to(edges_.size() - 1);
-    schedule_.at(schedule_.now() + chance_.between(3s, 25s), [this, edge] { restart(edge); });
+    schedule_.at(schedule_.now() + chance_.between(3s, 25s), [this, edge] {
+      // Half of the cores die while their disk is at work.
+      if (!edge && is_durable_ && options_.seed % 2 == 0) return restart_while_writing(schedule_.now() + 3s);
+      restart(edge);
+    });
   }
+}
+
+void World::restart_while_writing(Time until) {
+  const auto& writing = network_.node(core_node_).writing;
+  if (schedule_.now() >= until || (writing && !writing->messages.empty())) return restart(std::nullopt);
+  schedule_.in(2ms, [this, until] { restart_while_writing(until); });
 }
 
 void World::plan_full_disk() {
@@ -144,14 +158,20 @@ void World::check_bounds() {
   }
 }
 
+World::Counted World::counted_by(gate::Role& role) const {
+  const auto stanzas = json::parse(role.control(R"({"ask":"status"})", schedule_.both())).at("stanzas");
+  return {stanzas.at("uncertain").to_number<std::uint64_t>(),
+          stanzas.at("sent_again").to_number<std::uint64_t>()};
+}
+
 // What is missing was counted by somebody, and what came again (DESIGN invariant 6).
 void World::check_uncertain() {
-  if (options_.restarts) return;
-  std::uint64_t counted = 0, again = 0;
+  if (options_.restarts || ledger_.any_died()) return;
+  auto [counted, again] = of_stopped_;
   for (gate::Role* role : roles()) {
-    const auto stanzas = json::parse(role->control(R"({"ask":"status"})", schedule_.both())).at("stanzas");
-    counted += stanzas.at("uncertain").to_number<std::uint64_t>();
-    again += stanzas.at("sent_again").to_number<std::uint64_t>();
+    const Counted by_role = counted_by(*role);
+    counted += by_role.uncertain;
+    again += by_role.sent_again;
   }
   if (ledger_.missing_by_nodes() > counted)
     throw Violation("uncertain is counted", fmt::format("{} lost on the nodes' streams, {} counted",
@@ -166,9 +186,10 @@ void World::check_uncertain() {
 // Every message was delivered or answered: none is kept.
 void World::check_disk() {
   if (disk_.messages() != 0 || disk_.flows() != 0)
-    throw Violation("the spool empties",
-                    fmt::format("{} messages of {} flows are left: {}", disk_.messages(), disk_.flows(),
-                                core_ ? core_->control(R"({"ask":"queue list"})", schedule_.both()) : ""));
+    throw Violation(
+        "the spool empties",
+        fmt::format("{} messages of {} flows are left: {}", disk_.messages(), disk_.flows(),
+                    core_ ? core_->control(R"({"ask":"queue list"})", network_.now_of(core_node_)) : ""));
 }
 
 void World::check_resumed() {
@@ -204,6 +225,7 @@ void World::wrote(const Node& from, const Node& to, std::uint64_t flow, std::str
   const bool by_node = from.is_edge || from.is_core;
   if (by_node && (to.is_edge || to.is_core)) link_flows_.insert(flow);
   if (by_node) node_flows_.insert(flow);
+  if ((from.name == "liar" && to.is_edge) || (from.is_edge && to.name == "liar")) liar_flows_.insert(flow);
   // On the outer side, and on the link towards it, no byte names the node (an attacker may guess one).
   if (!from.is_edge && !(from.is_core && to.is_edge)) return;
   if (from.is_edge && to.is_core) return;
@@ -219,7 +241,10 @@ void World::wrote(const Node& from, const Node& to, std::uint64_t flow, std::str
   if (tail.size() > 32) tail.erase(0, tail.size() - 32);
 }
 
-void World::read(const Node&, std::uint64_t flow, std::string_view bytes) { ledger_.read(flow, bytes); }
+void World::read(const Node& by, std::uint64_t flow, std::string_view bytes) {
+  ledger_.read(flow, bytes);
+  if (liar_flows_.contains(flow)) by.is_edge ? lies_.edge_reads(flow, bytes) : lies_.liar_reads(flow, bytes);
+}
 
 void World::lost(std::uint64_t flow, std::string_view unread, std::string_view bytes) {
   // What a link loses is sent again: nothing is uncertain there.
@@ -262,6 +287,10 @@ void World::canary() {
   if (options_.broken == "ghost") says(xmpp::StanzaKind::kPresence, {}, "unavailable", "<presence/>");
   if (options_.broken == "answer") says(xmpp::StanzaKind::kMessage, "x", "error", "<message/>");
   if (options_.broken == "keeps") disk_.keeps = true;
+  if (options_.broken == "drain" && edges_.size() > 1) {
+    network_.faults().drains_unheard = true;
+    drain(0);
+  }
   if (options_.broken == "stall") stall();
 }
 

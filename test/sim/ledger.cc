@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "base/limits.h"
+
 namespace sallyport::sim {
 
 using namespace std::chrono_literals;
@@ -174,6 +176,7 @@ void Ledger::count_error(Entry& entry, std::uint64_t number, const xmpp::Stanza&
     violated("no error for an error", number, "an answer was answered");
   if (outward(stanza.to().text()) != entry.from)
     violated("addresses", number, "its answer went to " + stanza.to().text());
+  check_code(entry, number, stanza);
   const bool excused = is_excused(entry);
   if (entry.errors + entry.delivered > 0) ++repeated_;
   if (++entry.errors > 1 && (!excused || entry.errors > kRepeatsMax))
@@ -282,11 +285,20 @@ bool Ledger::refused_meanwhile(const Entry& entry) const {
   return false;
 }
 
+bool Ledger::is_from_outside(const Entry& entry) {
+  return entry.from.find("@" + entry.partner) != entry.from.npos;
+}
+
 bool Ledger::may_have_changed_edges(const Entry& entry) const {
-  const bool from_outside = entry.from.find("@" + entry.partner) != entry.from.npos;
-  return from_outside && std::ranges::any_of(link_failures_, [&](Time at) {
-           return at > entry.sent - 40s && at <= schedule_.now();
-         });
+  if (is_from_outside(entry)) {
+    return std::ranges::any_of(link_failures_,
+                               [&](Time at) { return at > entry.sent - 40s && at <= schedule_.now(); });
+  }
+  // A stanza that the edge had refused before its link was lost goes to the other one behind those that the
+  // first did deliver: the core has not heard of either.
+  return !link_failures_.empty() && std::ranges::any_of(link_breaks_, [&](const auto& each) {
+    return each.second >= entry.sent && each.second - each.first >= limits::kLinkDeadAfter - 1s;
+  });
 }
 
 bool Ledger::given_up_since(Time from) const { return !given_up_.empty() && given_up_.back() >= from; }
@@ -312,6 +324,8 @@ void Ledger::close() {
     ++missing_;
     if (e.uncertain && !e.lost_elsewhere) ++missing_by_nodes_;
     if (e.uncertain) continue;
+    // An edge that has no link for a minute forgets what came from outside.
+    if (!e.guarded && is_from_outside(e) && given_up_since(e.sent)) continue;
     // It was there when a process died.
     if (promise_ == Promise::kAtLeastOnce && !e.guarded && died_between(e.sent, e.sent + 30s)) continue;
     violated("delivered or answered", i + 1, "it is lost");

@@ -72,7 +72,19 @@ class Ledger {
   // A node says in its log that a stanza from outside with this id was refused: its side may not start.
   void refused_by_direction(std::string_view id);
   // A process died: what was on its way then may be lost, or come twice.
-  void died() { deaths_.push_back(schedule_.now()); }
+  void died() {
+    promise_ = Promise::kAtLeastOnce;
+    deaths_.push_back(schedule_.now());
+  }
+  bool any_died() const { return !deaths_.empty(); }
+  // One of two edges is drained: from then on no stanza is answered because of that.
+  void drained() { drains_.push_back(schedule_.now()); }
+  // A link broke, or nothing passes there until then: that, too, may be why a stanza is answered.
+  void link_broke(Time until) { link_breaks_.emplace_back(schedule_.now(), until); }
+  // A message expires on disk at that age, by the core's wall clock.
+  void expire_after(std::chrono::seconds lifetime) { lifetime_ = lifetime; }
+  // The core's wall clock was set: it is that far from the true time from now on.
+  void clock_set(std::chrono::seconds offset) { clock_.emplace_back(schedule_.now(), offset); }
   // The link was away so long that the core gave up what it had sent (limits::kLinkSessionKept).
   void link_given_up() { given_up_.push_back(schedule_.now()); }
 
@@ -99,11 +111,16 @@ class Ledger {
   void count_delivery(Entry& entry, std::uint64_t number, const xmpp::Stanza& stanza);
   void count_error(Entry& entry, std::uint64_t number, const xmpp::Stanza& stanza);
   void check_policy(const Entry& entry, std::uint64_t number) const;
+  // answers.cc
+  void check_code(const Entry& entry, std::uint64_t number, const xmpp::Stanza& stanza) const;
+  Duration longest_age(Time sent) const;
+  bool is_only_drained(Time sent) const;
   bool is_excused(const Entry& entry) const;
   bool died_between(Time from, Time to) const;
   bool refused_meanwhile(const Entry& entry) const;
   bool given_up_since(Time from) const;
   bool may_have_changed_edges(const Entry& entry) const;
+  static bool is_from_outside(const Entry& entry);
   std::string outward(std::string jid) const;
   [[noreturn]] void violated(const std::string& invariant, std::uint64_t number,
                              const std::string& text) const;
@@ -132,6 +149,10 @@ class Ledger {
   std::vector<Time> deaths_;
   std::vector<Time> given_up_;
   std::vector<Time> link_failures_;  // where there are two edges
+  std::vector<Time> drains_;
+  std::vector<std::pair<Time, Time>> link_breaks_;
+  std::chrono::seconds lifetime_{};
+  std::vector<std::pair<Time, std::chrono::seconds>> clock_;  // of the core: set when, and how far off then
   std::size_t missing_ = 0;
   std::size_t repeated_ = 0;
   std::size_t missing_by_nodes_ = 0;

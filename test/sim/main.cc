@@ -30,6 +30,10 @@ const std::map<std::string, std::string> kCanaries{
     {"answer", "answers"},
     {"address", "addresses"},
     {"keeps", "the spool empties"},
+    {"drain", "drain"},  // the core does not hear of it
+    {"believes", "a lie ends the stream"},
+    {"waits", "silence ends the stream"},
+    {"hasty", "expires"},  // the core's lifetime is shorter
 };
 
 struct Outcomes {

@@ -35,6 +35,7 @@ void Network::start(std::size_t number, gate::Role& role) {
 
 void Network::kill(std::size_t number) {
   Node& n = nodes_[number];
+  if (n.spool != nullptr) lose_power(n);
   n.role = nullptr;
   n.listening = false;
   n.timer.reset();
@@ -62,11 +63,11 @@ Network::Wire* Network::wire(WireId id) {
   return it == wires_.end() ? nullptr : it->second.get();
 }
 
-Time Network::healed(std::size_t a, std::size_t b) const {
-  const auto it = parted_.find({std::min(a, b), std::max(a, b)});
-  return it == parted_.end() ? Time{} : it->second;
+Now Network::now_of(std::size_t number) const {
+  Now now = schedule_.both();
+  now.civil += nodes_[number].clock;
+  return now;
 }
-bool Network::parted(std::size_t a, std::size_t b) const { return healed(a, b) > schedule_.now(); }
 
 // --- a role's outputs, and its time
 
@@ -112,14 +113,14 @@ void Network::obey(std::size_t number, gate::Output output) {
     for (const End& each : wire(id)->ends) watch_.ended(each.flow);
     // The role has forgotten the connection, but for its last words.
     std::string last;
-    if (n.role->take_output(end.conn, last, schedule_.both())) end.pending += last;
+    if (n.role->take_output(end.conn, last, now_of(number))) end.pending += last;
     conns_.erase(it);
     end.known = false;
     end.leaving = true;
     pump_soon(id, side, 0us);
   } else if (auto* listen = std::get_if<gate::Listen>(&output)) {
     n.listening = listen->on;
-    if (listen->on) n.role->handle_listening({}, schedule_.both());
+    if (listen->on) n.role->handle_listening({}, now_of(number));
   } else if (auto* push = std::get_if<gate::Prepare>(&output)) {
     prepare(number, std::move(*push));
   } else if (auto* work = std::get_if<gate::SpoolWork>(&output)) {
@@ -138,39 +139,16 @@ void Network::prepare(std::size_t number, gate::Prepare order) {
     if (n.role == nullptr || n.starts != starts) return;
     auto decoded = config::decode_push(std::move(*work));
     if (!decoded) {
-      n.role->handle_prepared(id, decoded.error(), schedule_.both());
+      n.role->handle_prepared(id, decoded.error(), now_of(number));
     } else {
       const auto shown = std::make_shared<Shown>();
       shown->certificates = std::move(decoded->certificates);
-      n.role->handle_prepared(id, config::PreparedPush{std::move(decoded->policy), shown}, schedule_.both());
+      n.role->handle_prepared(id, config::PreparedPush{std::move(decoded->policy), shown}, now_of(number));
     }
     drain(number);
   };
   if (order.id == 1) return done();
   schedule_.in(300ms, done);
-}
-
-// A process that dies before the disk has written the batch has lost it; one that dies after that never
-// learns.
-void Network::keep(std::size_t number, std::shared_ptr<const store::SpoolBatch> batch) {
-  const auto lives = [this, number, starts = nodes_[number].starts] {
-    return nodes_[number].role != nullptr && nodes_[number].starts == starts;
-  };
-  const auto some_time = [this] { return chance_.between(100us, chance_.one_in(20) ? 500'000us : 10'000us); };
-  schedule_.in(some_time(), [this, number, lives, some_time, batch] {
-    if (!lives()) return;
-    std::string ids;
-    for (const auto& message : batch->messages) ids += fmt::format(" +{}", message.number);
-    for (const auto message : batch->removed) ids += fmt::format(" -{}", message);
-    for (const auto& read : batch->reads) ids += fmt::format(" read {}/{}", read.flow, read.from);
-    watch_.note("disk:" + ids);
-    const auto answer = std::make_shared<store::SpoolAnswer>(nodes_[number].spool->carry_out(*batch));
-    schedule_.in(some_time(), [this, number, lives, answer] {
-      if (!lives()) return;
-      nodes_[number].role->handle_spooled(std::move(*answer), schedule_.both());
-      drain(number);
-    });
-  });
 }
 
 void Network::arm(std::size_t number) {
@@ -190,7 +168,7 @@ void Network::fire(std::size_t number) {
     const auto due = n.role->poll_timeout();
     if (!due || *due > schedule_.now()) break;
     if (turns > 20) throw Violation("progress", n.name + " asks for the same instant again and again");
-    n.role->handle_timeout(schedule_.both());
+    n.role->handle_timeout(now_of(number));
     drain(number);
   }
   arm(number);
@@ -202,18 +180,23 @@ void Network::pump_soon(WireId id, int side, Duration delay) {
   schedule_.in(delay, [this, id, side] { pump(id, side); });
 }
 
+void Network::take_output(Wire& w, End& end) {
+  const Node& n = nodes_[end.node];
+  n.role->take_output(end.conn, end.pending, now_of(end.node));
+  if (end.pending.size() > limits::kWriteQueueBytesMax + limits::kFrameBytesMax + limits::kPushTurnBytes)
+    throw Violation("bounds", fmt::format("{} has {} bytes for one connection", n.name, end.pending.size()));
+  static constexpr std::string_view kDrain("\x07\0\0\0", 4);
+  if (!faults_.drains_unheard || !w.link || !n.is_edge) return;
+  if (const auto at = end.pending.find(kDrain); at != end.pending.npos) end.pending.erase(at, kDrain.size());
+}
+
 void Network::pump(WireId id, int side) {
   while (Wire* w = wire(id)) {
     End& end = w->ends[side];
     End& peer = w->ends[1 - side];
     Node& n = nodes_[end.node];
     if (end.tls && !w->secure && end.pending.empty()) return shake_if_due(id);
-    if (end.pending.empty() && end.known) {
-      n.role->take_output(end.conn, end.pending, schedule_.both());
-      if (end.pending.size() > limits::kWriteQueueBytesMax + limits::kFrameBytesMax + limits::kPushTurnBytes)
-        throw Violation("bounds",
-                        fmt::format("{} has {} bytes for one connection", n.name, end.pending.size()));
-    }
+    if (end.pending.empty() && end.known) take_output(*w, end);
     if (end.pending.empty()) {
       if (end.leaving && !peer.no_more) finish(id, side);
       return;
@@ -237,7 +220,7 @@ void Network::pump(WireId id, int side) {
     }
     if (!end.known) continue;
     const auto node = end.node;
-    n.role->handle_written(end.conn, end.written, schedule_.both());
+    n.role->handle_written(end.conn, end.written, now_of(node));
     drain(node);
   }
 }
@@ -266,8 +249,9 @@ void Network::arrive(WireId id, int side) {
   Wire* w = wire(id);
   if (w == nullptr) return;
   End& end = w->ends[side];
-  if (parted(end.node, w->ends[1 - side].node)) {
-    const Time at = healed(end.node, w->ends[1 - side].node) + chance_.between(0us, 300'000us);
+  const Time healed = healed_towards(w->ends[1 - side].node, end.node);
+  if (healed > schedule_.now()) {
+    const Time at = healed + chance_.between(0us, 300'000us);
     schedule_.at(at, [this, id, side] { arrive(id, side); });
     return;
   }
@@ -309,7 +293,7 @@ void Network::read_some(WireId id, int side) {
     schedule_.in(chance_.between(0us, 300us), [this, id, side] { read_some(id, side); });
   watch_.read(nodes_[end.node], flow, bytes);
   const auto number = end.node;
-  nodes_[number].role->handle_bytes(end.conn, bytes, schedule_.both());
+  nodes_[number].role->handle_bytes(end.conn, bytes, now_of(number));
   drain(number);
   shake_if_due(id);
 }
@@ -327,7 +311,7 @@ void Network::end_known(WireId id, int side, Error error) {
   const ConnId conn = end.conn;
   conns_.erase({number, conn});
   if (!w->ends[1 - side].no_more) finish(id, side);
-  nodes_[number].role->handle_disconnected(conn, std::move(error), schedule_.both());
+  nodes_[number].role->handle_disconnected(conn, std::move(error), now_of(number));
   drain(number);
   drop_if_over(id);
 }
@@ -340,80 +324,6 @@ void Network::drop_if_over(WireId id) {
     if (!end.in_flight.empty() || !end.no_more) return;
   }
   wires_.erase(id);
-}
-
-// --- faults
-
-bool Network::cut_one(Kind kind) {
-  std::vector<WireId> choice;
-  for (const auto& [id, w] : wires_)
-    if (!w->cut && (kind == Kind::kAny || w->link)) choice.push_back(id);
-  if (choice.empty()) return false;
-  const WireId id = choice[chance_.up_to(choice.size() - 1)];
-  const Wire& w = *wire(id);
-  watch_.note(fmt::format("cut {} {}", nodes_[w.ends[0].node].name, nodes_[w.ends[1].node].name));
-  cut(id);
-  return true;
-}
-
-// Each end still gets a part of what was on its way to it, and learns of the end in its own time.
-void Network::cut(WireId id) {
-  Wire* w = wire(id);
-  if (w == nullptr || w->cut) return;
-  w->cut = true;
-  for (const End& end : w->ends) watch_.ended(end.flow);
-  for (int side = 0; side < 2; ++side) {
-    End& end = w->ends[side];
-    std::string rest;
-    // A record of TLS comes whole or not at all.
-    std::size_t whole = chance_.up_to(end.in_flight.size());
-    for (auto& chunk : end.in_flight) {
-      if (whole > 0) {
-        --whole;
-        end.arrived += chunk.bytes;
-      } else {
-        rest += chunk.bytes;
-      }
-    }
-    end.in_flight.clear();
-    if (!w->secure && !rest.empty()) {
-      const std::size_t some = chance_.up_to(rest.size());
-      end.arrived += rest.substr(0, some);
-      rest.erase(0, some);
-    }
-    end.in_bytes = end.arrived.size();
-    end.no_more = true;
-    // Even empty: the last stanza that was read may have been cut short.
-    watch_.lost(w->ends[1 - side].flow, end.arrived, rest);
-    if (!end.known) {
-      if (!end.arrived.empty()) watch_.lost(w->ends[1 - side].flow, {}, end.arrived);
-      end.arrived.clear();
-      end.in_bytes = 0;
-      continue;
-    }
-    schedule_.in(chance_.between(0us, 3000us), [this, id, side] { read_some(id, side); });
-    schedule_.in(chance_.between(0us, chance_.one_in(5) ? 400'000us : 20'000us), [this, id, side] {
-      if (Wire* again = wire(id); again != nullptr && !again->ends[side].held) read_some(id, side);
-      end_known(id, side, {Code::kStreamLost, "connection reset"});
-    });
-  }
-  drop_if_over(id);
-}
-
-void Network::part(std::size_t a, std::size_t b, Time until) {
-  auto& entry = parted_[{std::min(a, b), std::max(a, b)}];
-  entry = std::max(entry, until);
-}
-
-void Network::deafen(std::size_t number, Time until) {
-  nodes_[number].deaf = true;
-  schedule_.at(until, [this, number] {
-    nodes_[number].deaf = false;
-    std::vector<std::pair<WireId, int>> mine;
-    for (const auto& [key, where] : conns_)
-      if (key.first == number) mine.push_back(where);
-    for (const auto& [id, side] : mine) read_some(id, side);
-  });
 }
 
 }  // namespace sallyport::sim

@@ -38,8 +38,10 @@ struct Node {
   bool is_edge = false;
   bool is_core = false;
 
-  store::MemorySpool* spool = nullptr;  // a core's disk
-  gate::Role* role = nullptr;           // no process: null
+  store::MemorySpool* spool = nullptr;                 // a core's disk
+  std::shared_ptr<const store::SpoolBatch> writing{};  // handed to the disk, which has not written it yet
+  std::chrono::seconds clock{};                        // how far its wall clock is from the true time
+  gate::Role* role = nullptr;                          // no process: null
   bool listening = false;
   bool deaf = false;  // its process does not read for a while
   ConnId last_accepted = 1;
@@ -69,12 +71,14 @@ struct Faults {
   std::uint64_t fail_tls_one_in = 0;
   std::uint64_t partial_read_one_in = 4;
   std::uint64_t direct_tls_one_in = 0;
+  bool drains_unheard = false;  // for the canary: no core hears that an edge is drained
 };
 
 class Network {
  public:
-  Network(Schedule& schedule, Chance& chance, Watch& watch)
-      : schedule_(schedule), chance_(chance), watch_(watch) {}
+  // `death` decides what is on the disk of a process that dies.
+  Network(Schedule& schedule, Chance& chance, Watch& watch, const Chance& death = {1, Chance::Stream::kDeath})
+      : schedule_(schedule), chance_(chance), death_(death), watch_(watch) {}
 
   std::size_t add(Node node);
   // The node's process starts with this role, or dies: then all its connections are cut.
@@ -87,6 +91,8 @@ class Network {
   }
   void set_edges(std::vector<std::size_t> edges) { edges_ = std::move(edges); }
   Node& node(std::size_t number) { return nodes_[number]; }
+  // As its clocks show it.
+  Now now_of(std::size_t node) const;
   Faults& faults() { return faults_; }
   void set_shape(Duration latency, Duration jitter, std::size_t pipe_bytes) {
     latency_ = latency, jitter_ = jitter, pipe_bytes_ = pipe_bytes;
@@ -94,10 +100,13 @@ class Network {
 
   // --- faults
   // Cuts one connection that lives, chosen by chance among those between the nodes of `kind`, at any byte.
+  // Returns whether it was a link; nothing where there was none to cut.
   enum class Kind { kAny, kLink };
-  bool cut_one(Kind kind);
+  std::optional<bool> cut_one(Kind kind);
   // Nothing passes between the two, and no connection can be made, until then.
   void part(std::size_t a, std::size_t b, Time until);
+  // Only what the one sends is lost on the way: it hears the other, and no connection can be made.
+  void part_one_way(std::size_t from, std::size_t to, Time until);
   void deafen(std::size_t node, Time until);
 
  private:
@@ -142,23 +151,27 @@ class Network {
   using ConnKey = std::pair<std::size_t, ConnId>;
 
   Wire* wire(WireId id);
-  bool parted(std::size_t a, std::size_t b) const;
+  // network_faults.cc
+  bool parted(std::size_t a, std::size_t b) const { return healed(a, b) > schedule_.now(); }
   Time healed(std::size_t a, std::size_t b) const;
+  Time healed_towards(std::size_t from, std::size_t to) const;
+  void cut(WireId id);
+  void keep(std::size_t node, std::shared_ptr<const store::SpoolBatch> batch);
+  void lose_power(Node& node);
 
   // network.cc
   void drain(std::size_t node);
   void prepare(std::size_t node, gate::Prepare order);
-  void keep(std::size_t node, std::shared_ptr<const store::SpoolBatch> batch);
   void obey(std::size_t node, gate::Output output);
   void arm(std::size_t node);
   void fire(std::size_t node);
   void pump(WireId id, int side);
   void pump_soon(WireId id, int side, Duration delay);
+  void take_output(Wire& wire, End& end);
   void arrive(WireId id, int side);
   void read_some(WireId id, int side);
   void finish(WireId id, int side);
   void end_known(WireId id, int side, Error error);
-  void cut(WireId id);
   void drop_if_over(WireId id);
 
   // network_dial.cc
@@ -177,13 +190,14 @@ class Network {
 
   Schedule& schedule_;
   Chance& chance_;
+  Chance death_;
   Watch& watch_;
   Faults faults_;
   std::deque<Node> nodes_;
   std::map<WireId, std::unique_ptr<Wire>> wires_;
   std::map<ConnKey, std::pair<WireId, int>> conns_;
   std::map<ConnKey, Dialling> dials_;
-  std::map<std::pair<std::size_t, std::size_t>, Time> parted_;
+  std::map<std::pair<std::size_t, std::size_t>, Time> parted_;  // from one to the other
   std::map<std::string, std::vector<SocketAddress>> names_;
   std::vector<std::size_t> edges_;
   WireId last_wire_ = 0;

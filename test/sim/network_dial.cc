@@ -46,7 +46,7 @@ void Network::attempt(std::size_t number, ConnId conn) {
   if (d.next >= d.candidates.size()) {
     const Error error = d.error;
     dials_.erase(it);
-    nodes_[number].role->handle_dial_failed(conn, error, schedule_.both());
+    nodes_[number].role->handle_dial_failed(conn, error, now_of(number));
     drain(number);
     return;
   }
@@ -90,17 +90,17 @@ void Network::connect(std::size_t number, ConnId conn, std::size_t target, const
     w.ends[1].known = true;
     conns_[{target, w.ends[1].conn}] = {id, 1};
     const std::size_t edge = static_cast<std::size_t>(std::ranges::find(edges_, target) - edges_.begin());
-    nodes_[target].role->handle_link(w.ends[1].conn, 0, nodes_[number].addresses.at(0), schedule_.both());
+    nodes_[target].role->handle_link(w.ends[1].conn, 0, nodes_[number].addresses.at(0), now_of(target));
     drain(target);
     if (Wire* again = wire(id); again == nullptr || !again->ends[0].known) return;
-    nodes_[number].role->handle_link(conn, edge, endpoint, schedule_.both());
+    nodes_[number].role->handle_link(conn, edge, endpoint, now_of(number));
     drain(number);
     return;
   }
   const bool direct = !nodes_[target].is_core && chance_.one_in(faults_.direct_tls_one_in);
   schedule_.in(w.latency, [this, id, own] { accept(id, own); });
   w.ends[1].last_at = schedule_.now() + w.latency;
-  nodes_[number].role->handle_connected(conn, {endpoint, direct, how}, schedule_.both());
+  nodes_[number].role->handle_connected(conn, {endpoint, direct, how}, now_of(number));
   drain(number);
 }
 
@@ -123,7 +123,7 @@ void Network::accept(WireId id, const SocketAddress& own) {
   const std::string sni = direct ? initiator->server_name : std::string();
   const auto number = end.node;
   const ConnId conn = end.conn;
-  n.role->handle_accepted(conn, {peer, own, direct}, schedule_.both());
+  n.role->handle_accepted(conn, {peer, own, direct}, now_of(number));
   drain(number);
   if (!direct || !conns_.contains({number, conn})) return arrive(id, 1);
   // The driver begins that handshake by itself, with the certificate of the name that is asked for.
@@ -141,7 +141,7 @@ void Network::begin_tls(WireId id, int side, gate::BeginTls tls) {
   // Write what is left in plain text first.
   if (end.known) {
     std::string plain;
-    if (nodes_[end.node].role->take_output(end.conn, plain, schedule_.both())) end.pending += plain;
+    if (nodes_[end.node].role->take_output(end.conn, plain, now_of(end.node))) end.pending += plain;
   }
   end.tls = std::move(tls);
   pump_soon(id, side, 0us);
@@ -201,7 +201,7 @@ void Network::shake(WireId id) {
     if (w == nullptr || !w->ends[side].known) continue;
     const auto found = facts(w->ends[side], w->ends[1 - side], initiator);
     const auto number = w->ends[side].node;
-    nodes_[number].role->handle_tls(w->ends[side].conn, found, schedule_.both());
+    nodes_[number].role->handle_tls(w->ends[side].conn, found, now_of(number));
     drain(number);
   }
 }
@@ -219,7 +219,7 @@ void Network::fail_tls(WireId id, int side) {
   const auto number = end.node;
   const ConnId conn = end.conn;
   if (end.known && chance_.one_in(2)) {
-    nodes_[number].role->handle_tls(conn, Error{Code::kTlsHandshake, "alert"}, schedule_.both());
+    nodes_[number].role->handle_tls(conn, Error{Code::kTlsHandshake, "alert"}, now_of(number));
     drain(number);
   }
   cut(id);

@@ -9,10 +9,11 @@
 
 namespace sallyport::sim {
 
-Server::Server(ServerConfig config, Users& users, Chance& chance, LogSink& log)
+Server::Server(ServerConfig config, Users& users, Chance& chance, LogSink& log, const Chance& lies)
     : config_(std::move(config)),
       users_(users),
       chance_(chance),
+      lies_(lies),
       endpoint_({config_.name, *this, ids_, chance, log}) {}
 Server::~Server() = default;
 
@@ -185,6 +186,7 @@ bool Server::take_output(ConnId conn, std::string& out, Now) {
   static constexpr std::string_view kOffer = "<sm xmlns='urn:xmpp:sm:3'/>";
   if (const auto at = out.find(kOffer); !config_.acknowledges && any && at != out.npos)
     out.erase(at, kOffer.size());
+  if (config_.acks != ServerConfig::Acks::kTrue && any) lie(out);
   if (config_.hostile && any && chance_.one_in(12)) out += attack();
   return any;
 }
@@ -227,15 +229,22 @@ void Server::handle(gate::EndpointOutput output, Now now) {
 
 bool Server::take_ping(const Pair& pair, const Stanza& stanza, Now now) {
   if (!gate::ping_number(stanza.id())) return false;
-  if (!stanza.is_request() || config_.pings == ServerConfig::Pings::kNever) return true;
+  using Pings = ServerConfig::Pings;
+  if (!stanza.is_request() || config_.pings == Pings::kNever) return true;
   xmpp::StanzaReader reader;
-  auto answer = reader.read(fmt::format("<iq type='result' from='{}' to='{}' id='{}'/>", pair.local.ascii(),
-                                        pair.remote.ascii(), stanza.id()));
+  const bool fails = config_.pings == Pings::kErrors;
+  auto answer =
+      reader.read(fmt::format("<iq type='{}' from='{}' to='{}' id='{}'>{}</iq>", fails ? "error" : "result",
+                              pair.local.ascii(), pair.remote.ascii(), stanza.id(),
+                              fails ? "<error type='cancel'><service-unavailable "
+                                      "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"
+                                    : ""));
   using namespace std::chrono_literals;
-  const bool late = config_.pings == ServerConfig::Pings::kLate;
-  const int times = config_.pings == ServerConfig::Pings::kTwice ? 2 : 1;
+  const int times = config_.pings == Pings::kTwice ? 2 : 1;
   for (int i = 0; i < times; ++i) {
-    const Time at = now.mono + (late ? chance_.between(0us, 15'000'000us) : Duration{});
+    Time at = now.mono;
+    if (config_.pings == Pings::kLate) at += chance_.between(0us, 15'000'000us);
+    if (config_.pings == Pings::kTooLate) at += chance_.between(5'000'001us, 45'000'000us);
     late_.emplace(at, std::pair{pair, *answer});
   }
   return true;

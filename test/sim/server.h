@@ -36,7 +36,11 @@ struct ServerConfig {
   // Stream management (XEP-0198).
   bool acknowledges = true;
   // How its users' server answers a ping (XEP-0199).
-  enum class Pings { kAnswered, kLate, kTwice, kNever } pings = Pings::kAnswered;
+  // Too late: after the node has given up (limits::kPingTimeout), and partly limits::kAckTimeout.
+  enum class Pings { kAnswered, kLate, kTooLate, kTwice, kNever, kErrors } pings = Pings::kAnswered;
+  // What it says of stanzas that it has read: the truth, at times much more than it was sent, or nothing.
+  enum class Acks { kTrue, kTooHigh, kNever } acks = Acks::kTrue;
+  bool only_seems_to_lie = false;  // for the canaries: what LieWatch sees of `acks` is harmless
   // Asks its peers what they have read, by stream management or pings.
   bool asks = true;
   // Sends what an attacker would.
@@ -56,7 +60,9 @@ class Users {
 
 class Server : public gate::Role, private gate::PolicyView {
  public:
-  Server(ServerConfig config, Users& users, Chance& chance, LogSink& log);
+  // `lies` decides when it lies, if it does.
+  Server(ServerConfig config, Users& users, Chance& chance, LogSink& log,
+         const Chance& lies = {1, Chance::Stream::kLies});
   ~Server() override;
 
   // From a user of `pair.local`; the server's own words for it are in `stanza.xml()`.
@@ -116,10 +122,13 @@ class Server : public gate::Role, private gate::PolicyView {
   void end_shared(Shared& shared, const Error& error, bool is_broken);
   std::string key(const Pair& pair, const std::string& stream_id) const;
   std::string attack();
+  // lying.cc
+  void lie(std::string& out);
 
   ServerConfig config_;
   Users& users_;
   Chance& chance_;
+  Chance lies_;
   gate::ConnIds ids_;
   gate::StreamPolicyAt policy_{*this, limits::kAckTimeout};  // of shared streams
   gate::Endpoint endpoint_;

@@ -29,10 +29,11 @@ World::World(Options options)
     : options_(std::move(options)),
       chance_(options_.seed),
       ledger_(schedule_, options_.restarts ? Promise::kAtLeastOnce : Promise::kExactlyOnce, kAlias, kNode),
-      network_(schedule_, chance_, *this) {
+      network_(schedule_, chance_, *this, Chance(options_.seed, Chance::Stream::kDeath)) {
   is_durable_ = chance_.one_in(2);
   lifetime_ = chance_.one_in(4) ? 20s : 24h;
   ledger_.keep_order_of_messages_alone(is_durable_);
+  ledger_.expire_after(lifetime_);
   edges_.resize(1 + chance_.up_to(1));
   build();
 }
@@ -54,6 +55,10 @@ void World::add_server(ServerConfig config, std::vector<std::string> trusts, std
   using Pings = ServerConfig::Pings;
   constexpr Pings kPings[] = {Pings::kAnswered, Pings::kAnswered, Pings::kLate, Pings::kTwice, Pings::kNever};
   config.pings = kPings[chance_.up_to(std::size(kPings) - 1)];
+  const Chance::Stream of_lies = Chance::Stream::kLies;
+  Chance lies(options_.seed * 16 + servers_.size(), of_lies);
+  if (lies.one_in(8)) config.pings = lies.one_in(2) ? Pings::kTooLate : Pings::kErrors;
+  if (config.acks != ServerConfig::Acks::kTrue) config.acknowledges = true;
   Node node{.name = config.name, .addresses = {at(address)}};
   node.trusts = {trusts.begin(), trusts.end()};
   std::vector<std::string> names;
@@ -75,7 +80,7 @@ void World::add_server(ServerConfig config, std::vector<std::string> trusts, std
   nodes_.push_back(network_.add(std::move(node)));
   Users& users = *this;
   LogSink& sink = *this;
-  servers_.push_back(std::make_unique<Server>(std::move(config), users, chance_, sink));
+  servers_.push_back(std::make_unique<Server>(std::move(config), users, chance_, sink, lies));
 }
 
 void World::build() {
@@ -121,6 +126,7 @@ void World::build() {
              {"public"}, chance_.one_in(2) ? "public" : "itself", "198.51.100.3");
   add_server({.name = "blocked", .domains = {name("blocked.example")}}, {"public"}, "public", "198.51.100.4");
   add_server({.name = "oneway", .domains = {name("oneway.example")}}, {"public"}, "public", "198.51.100.6");
+  add_liar();
   add_server({.name = "evil",
               .domains = {name("evil.example")},
               .authenticate = Authenticate::kDialback,
@@ -129,6 +135,20 @@ void World::build() {
   for (const char* local : {"example.com", "beta.example", kAlias}) network_.set_name(local, public_side);
   ledger_.refuse("blocked.example", true);
   ledger_.let_only_answer("oneway.example");
+}
+
+void World::add_liar() {
+  using Acks = ServerConfig::Acks;
+  Chance lies(options_.seed, Chance::Stream::kLies);
+  const bool believed = options_.broken == "believes", waited_for = options_.broken == "waits";
+  if (!lies.one_in(4) && !believed && !waited_for) return;
+  const bool is_silent = waited_for || (lies.one_in(2) && !believed);
+  if (is_silent) lies_.expect_silence();
+  add_server({.name = "liar",
+              .domains = {name("liar.example")},
+              .acks = is_silent ? Acks::kNever : Acks::kTooHigh,
+              .only_seems_to_lie = believed || waited_for},
+             {"public"}, "public", "198.51.100.7");
 }
 
 config::PolicyUpdate World::policy() const {
@@ -142,8 +162,9 @@ config::PolicyUpdate World::policy() const {
     rules.lists.push_back({.domain = pattern("blocked.example"), .allow = false});
     if (dial_refused_) rules.lists.push_back({.domain = pattern("dial.example"), .allow = false});
   } else {
-    for (const char* allowed : {"ext.example", "ext2.example", "*.mux.example", "mux-a.example",
-                                "mux-b.example", "mux-c.example", "evil.example", "absent.example"})
+    for (const char* allowed :
+         {"ext.example", "ext2.example", "*.mux.example", "mux-a.example", "mux-b.example", "mux-c.example",
+          "evil.example", "absent.example", "liar.example"})
       rules.lists.push_back({.domain = pattern(allowed), .allow = true});
     rules.lists.push_back({.domain = pattern("dial.example"), .allow = !dial_refused_});
   }
@@ -185,7 +206,7 @@ config::CoreConfig World::core_config() const {
   for (std::size_t i = 0; i < edges_.size(); ++i)
     config.edges.push_back({.name = name(edge_name(i)), .address = host(fmt::format("{}:7400", kEdges[i]))});
   config.internal_names = {pattern("corp.example"), pattern("*.corp.example")};
-  config.delivery.lifetime = lifetime_;
+  config.delivery.lifetime = options_.broken == "hasty" ? std::chrono::seconds(1) : lifetime_;
   // Half of the worlds know their internal servers by certificate, half by their address.
   if (options_.seed % 2 == 0) config.server_ca = "servers-ca.crt";
   return config;
@@ -211,7 +232,7 @@ gate::EdgeSetup World::edge_setup(std::size_t edge) const {
 void World::start_core() {
   ++instances_;
   LogSink& sink = *this;
-  core_ = std::make_unique<gate::Core>(core_setup(), chance_, sink, schedule_.both());
+  core_ = std::make_unique<gate::Core>(core_setup(), chance_, sink, network_.now_of(core_node_));
   network_.start(core_node_, *core_);
 }
 
@@ -219,7 +240,7 @@ void World::start_edge(std::size_t edge) {
   ++instances_;
   LogSink& sink = edge_log_;
   auto& [role, node] = edges_[edge];
-  role = std::make_unique<gate::Edge>(edge_setup(edge), chance_, sink, schedule_.both());
+  role = std::make_unique<gate::Edge>(edge_setup(edge), chance_, sink, network_.now_of(node));
   network_.start(node, *role);
 }
 
@@ -237,6 +258,9 @@ Summary World::run() {
   plan_faults();
   if (options_.restarts) plan_restarts();
   if (is_durable_) plan_full_disk();
+  plan_drain();
+  plan_clocks();
+  plan_black_holes();
   if (!options_.broken.empty()) schedule_.in(3s, [this] { canary(); });
   schedule_.in(chance_.between(0us, 2'000'000us), [this] { talk(); });
   const Time end = schedule_.now() + 45s;
@@ -248,7 +272,8 @@ Summary World::run() {
   network_.faults() = {};
   // A message that has arrived is kept until its server says so, or does not answer.
   const auto is_quiet = [this] { return ledger_.open() == 0 && disk_.messages() == 0; };
-  for (int seconds = 0; seconds < (is_durable_ ? 600 : 100) && (!is_quiet() || seconds < 5); ++seconds) {
+  const Duration most = (is_durable_ ? 600s : 100s) + patience_;
+  for (Duration passed{}; passed < most && (!is_quiet() || passed < 5s); passed += 1s) {
     schedule_.run_until(schedule_.now() + 1s);
     check_bounds();
   }
@@ -270,6 +295,7 @@ void World::EdgeLog::log(LogEvent event) {
   for (const auto& [key, value] : event.fields)
     if (value.find("10.0.0.") != value.npos && !event.name.starts_with("link."))
       throw Violation("inside names", "the edge logs an inside address: " + format_text(event, ""));
+  if (event.name == "link.forgotten") ledger.link_given_up();
   all.log(std::move(event));
 }
 

@@ -3,7 +3,8 @@
 //     inside: int0 (example.com, the node behind the alias), int1 (beta.example, known by dialback)
 //     nodes:  core, one or two edges
 //     world:  ext (EXTERNAL), dial (dialback alone), mux (three domains on shared streams), blocked (not
-//             allowed), oneway (may answer, not start), evil (allowed, hostile)
+//             allowed), oneway (may answer, not start), evil (allowed, hostile); in some worlds liar, which
+//             lies about what it has read
 #pragma once
 
 #include <array>
@@ -16,6 +17,7 @@
 #include "gate/core.h"
 #include "gate/edge.h"
 #include "ledger.h"
+#include "lying.h"
 #include "network.h"
 #include "schedule.h"
 #include "server.h"
@@ -26,8 +28,7 @@ struct Options {
   std::uint64_t seed = 1;
   bool restarts = false;
   bool trace = false;
-  // What is broken on purpose, so that a checker must fail: lost, twice, order, forged, leak, stall, ghost,
-  // answer, address, keeps.
+  // What is broken on purpose, so that a checker must fail (main.cc).
   std::string broken{};
 };
 
@@ -56,13 +57,15 @@ class World : private Watch, private Users, private LogSink {
 
   // What an edge logs; all of it goes where the core's log goes.
   struct EdgeLog : LogSink {
-    explicit EdgeLog(LogSink& sink) : all(sink) {}
+    EdgeLog(LogSink& sink, Ledger& book) : all(sink), ledger(book) {}
     void log(LogEvent event) override;
     LogSink& all;
+    Ledger& ledger;
   };
 
   // world.cc: who there is
   void build();
+  void add_liar();
   void add_server(ServerConfig config, std::vector<std::string> trusts, std::string issuer,
                   const std::string& address);
   config::CoreConfig core_config() const;
@@ -91,6 +94,8 @@ class World : private Watch, private Users, private LogSink {
   void plan_silence();
   void plan_restarts();
   void plan_full_disk();
+  // Where the core's process dies: at a time when its disk has not answered.
+  void restart_while_writing(Time until);
   // The core, or that edge.
   void restart(std::optional<std::size_t> edge);
   // The roles of the nodes that run.
@@ -98,7 +103,21 @@ class World : private Watch, private Users, private LogSink {
   std::size_t some_edge() { return edges_[chance_.up_to(edges_.size() - 1)].node; }
   void probe();
   void change_policy();
+
+  // lasting_faults.cc: drains, clocks, and ways on which all is lost for a while
+  void plan_drain();
+  void drain(std::size_t edge);
+  void stop_drained(std::size_t edge, std::uint64_t starts, Time at_last);
+  void plan_clocks();
+  void plan_black_holes();
+
   void check_bounds();
+  // Of roles that run and of those that ended as they should.
+  struct Counted {
+    std::uint64_t uncertain = 0;
+    std::uint64_t sent_again = 0;
+  };
+  Counted counted_by(gate::Role& role) const;
   void check_uncertain();
   void check_resumed();
   void check_disk();
@@ -106,17 +125,21 @@ class World : private Watch, private Users, private LogSink {
   void stall();
   void wrote(const Node& from, const Node& to, std::uint64_t flow, std::string_view bytes) override;
   void read(const Node& by, std::uint64_t flow, std::string_view bytes) override;
-  void ended(std::uint64_t flow) override { ledger_.ended(flow); }
+  void ended(std::uint64_t flow) override {
+    ledger_.ended(flow);
+    lies_.ended(flow);
+  }
   void lost(std::uint64_t flow, std::string_view unread, std::string_view bytes) override;
   void dialled(const Node& by, const gate::DialPlan& plan) override;
   void note(const std::string& text) override;
   void log(LogEvent event) override;
 
   Options options_;
-  EdgeLog edge_log_{*this};
   Chance chance_;
   Schedule schedule_;
   Ledger ledger_;
+  EdgeLog edge_log_{*this, ledger_};
+  LieWatch lies_{schedule_};
   Network network_;
   std::vector<std::unique_ptr<Server>> servers_;
   std::vector<std::size_t> nodes_;  // of servers_
@@ -141,8 +164,11 @@ class World : private Watch, private Users, private LogSink {
   std::map<std::uint64_t, std::string> tails_;
   std::set<std::uint64_t> node_flows_;           // written by a node
   std::set<std::uint64_t> link_flows_;           // and read by the other
+  std::set<std::uint64_t> liar_flows_;           // between the liar and an edge
   std::vector<std::pair<Time, Time>> restarts_;  // died, and up again
   std::vector<Time> link_cuts_;
+  Counted of_stopped_{};  // by edges that were drained and stopped
+  Duration patience_{};   // after the last fault
   std::optional<Stanza> swapped_{};
   bool broke_ = false;
 };
