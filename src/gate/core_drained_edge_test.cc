@@ -41,6 +41,23 @@ TEST_F(CoreDrainedEdge, sends_it_nothing_more_and_waits_for_another_or_the_next_
   EXPECT_EQ(internal_receives(), Lines{});
 }
 
+TEST_F(CoreDrainedEdge, takes_back_what_it_refuses_because_of_that_in_order) {
+  for (const char* id : {"1", "2", "3", "4"}) internal_sends(message(id));
+  EXPECT_EQ(edge_receives().size(), 4u);
+  edge_drains();
+  internal_sends(message("5"));
+  edge_settles(std::nullopt);
+  edge_settles(Error{Code::kStreamShutdown, {}});
+  edge_settles(Error{Code::kDialRefused, {}});
+  EXPECT_EQ(internal_receives().size(), 1u) << "another reason is an answer";
+  edge_settles(Error{Code::kStreamShutdown, {}});
+  edge_->loses_link(*core_, now_);
+  link_comes_up();
+  exchange();
+  EXPECT_EQ(edge_receives(), (Lines{to_bob("2")[0], to_bob("4")[0], to_bob("5")[0]}));
+  EXPECT_EQ(internal_receives(), Lines{});
+}
+
 TEST_F(CoreDrainedEdge, shows_it_in_status_and_explain) {
   edge_drains();
   EXPECT_EQ(asks(R"({"ask":"status"})").at("links").at(0).at("state").as_string(), "draining");

@@ -57,6 +57,8 @@ class Core::Impl {
     Outbox box;
     std::optional<std::size_t> edge;  // that carries the pair until its link is declared dead
     std::set<ConnId> held;
+    // Refused by an edge that drains, in order: they go before what waits once nothing else is on its way.
+    std::vector<Queued> handed_back{};
     // The ticket that its stanzas are settled with; 0 while none was sent.
     Ticket ticket = 0;
     std::size_t unsettled = 0;
@@ -89,6 +91,10 @@ class Core::Impl {
   void pump(const Pair& pair, PairState& out, Now now);
   void pump_all(Now now);
   void release(PairState& out);
+  Duration patience_for(const xmpp::Stanza& stanza) const;
+  // Takes back what an edge that drains refused. False: the stanza is not one of those.
+  bool take_back(std::size_t edge, PairEntry& entry, link::Settled& settled, Now now);
+  void put_handed_back(const Pair& pair, PairState& out);
   void check_again(const Pair& pair, PairState& out, Now now);
   // Stanzas whose deadline has passed, and those that made room for others.
   void answer_lost(Now now);

@@ -156,6 +156,7 @@ void Core::Impl::move_away(std::size_t edge, Now now) {
   links.state[edge].give_up.reset();
   for (auto& [pair, out] : outward.map) {
     if (out.edge == edge) out.edge.reset();
+    if (out.unsettled == 0) put_handed_back(pair, out);
     pump(pair, out, now);
   }
 }
@@ -169,6 +170,8 @@ void Core::Impl::give_up(std::size_t edge, Now now) {
     answer_queued({.stanza = std::move(entry.stanza), .ticket = entry.ticket}, {Code::kLinkDown, {}},
                   setup.config.name.ascii(), now);
   }
+  for (auto& [pair, out] : outward.map)
+    if (out.unsettled == 0) put_handed_back(pair, out);
 }
 
 std::string Core::Impl::internal_key(const Pair& pair, const std::string& stream_id) const {

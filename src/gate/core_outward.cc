@@ -62,11 +62,14 @@ void Core::Impl::on(On<s2s::StanzaReceived>&& received, Now now) {
   enqueue(entry, std::move(stanza), Source{received.conn, number}, now);
 }
 
+Duration Core::Impl::patience_for(const xmpp::Stanza& stanza) const {
+  return stanza.kind() == xmpp::StanzaKind::kMessage ? Duration(setup.config.delivery.lifetime_memory)
+                                                     : Duration(limits::kDeliveryTimeout);
+}
+
 void Core::Impl::enqueue(PairEntry& entry, xmpp::Stanza stanza, std::optional<Source> from, Now now) {
-  const Duration patience = stanza.kind() == xmpp::StanzaKind::kMessage
-                                ? Duration(setup.config.delivery.lifetime_memory)
-                                : Duration(limits::kDeliveryTimeout);
-  Queued queued{std::move(stanza), 0, now.mono + patience};
+  const Time deadline = now.mono + patience_for(stanza);
+  Queued queued{std::move(stanza), 0, deadline};
   if (from && from->number)
     queued.ticket = outward.tickets.put({&entry, StreamReceipt{from->conn, *from->number}});
   place(entry, std::move(queued), from ? std::optional(from->conn) : std::nullopt, now);
@@ -215,6 +218,7 @@ void Core::Impl::on(std::size_t edge, link::Settled&& settled, Now now) {
   PairEntry* entry = note_settled(settled.ticket, settled.count);
   if (entry == nullptr) return;
   if (settle_question(settled.ticket, entry->first, settled.outcome.has_value(), now)) return;
+  if (take_back(edge, *entry, settled, now)) return;
   bool answer = true;
   if (!settle_durable(settled.ticket, settled.outcome, answer, now)) acknowledge(settled.ticket, now);
   auto& [pair, out] = *entry;
@@ -229,7 +233,31 @@ void Core::Impl::on(std::size_t edge, link::Settled&& settled, Now now) {
     if (answer) answer_internal(*settled.stanza, error, setup.config.edges[edge].name.ascii(), now);
     if (!is_permanent(error.code)) missed_remote(pair, now);
   }
-  if (links.state[edge].draining) pump(pair, out, now);
+  if (!links.state[edge].draining) return;
+  if (out.unsettled == 0) put_handed_back(pair, out);
+  pump(pair, out, now);
+}
+
+// The channel settles in order, so that what is handed back was sent before all that is still unsettled.
+bool Core::Impl::take_back(std::size_t edge, PairEntry& entry, link::Settled& settled, Now now) {
+  const bool drains = links.state[edge].draining && settled.outcome &&
+                      settled.outcome->code == Code::kStreamShutdown && settled.stanza;
+  const OutwardPairs::Ticketed* found = outward.tickets.get(settled.ticket);
+  if (!drains || (found != nullptr && found->message != 0)) return false;
+  auto& [pair, out] = entry;
+  Queued queued{.stanza = *std::move(settled.stanza),
+                .ticket = settled.ticket == out.ticket ? 0 : settled.ticket};
+  queued.deadline = now.mono + patience_for(queued.stanza);
+  out.handed_back.push_back(std::move(queued));
+  if (out.unsettled > 0) return true;
+  put_handed_back(pair, out);
+  pump(pair, out, now);
+  return true;
+}
+
+void Core::Impl::put_handed_back(const Pair& pair, PairState& out) {
+  for (; !out.handed_back.empty(); out.handed_back.pop_back())
+    outward.outboxes.put_front(pair, out.box, std::move(out.handed_back.back()));
 }
 
 // RFC 6120 8.3: one error, which names the leg that failed.

@@ -145,8 +145,14 @@ void Edge::drain(Now now) {
   impl_->turn(now);
 }
 
+// Stanzas for the core wait for it while it is linked: where their servers cannot send them again, they would
+// be lost with the process.
 bool Edge::is_drained() const {
-  return impl_->accepting.draining && impl_->endpoint.is_empty() && impl_->owed.size() == 0;
+  const Impl& edge = *impl_;
+  if (!edge.accepting.draining || !edge.endpoint.is_empty() || edge.owed.size() > 0) return false;
+  if (!edge.served.link || !edge.served.link->session().is_up()) return true;
+  return edge.served.link->session().unsettled() == 0 &&
+         std::ranges::all_of(edge.inward.map, [](const auto& each) { return each.second.box.empty(); });
 }
 
 bool Edge::is_proved(ConnId conn) const { return impl_->endpoint.is_proved(conn); }

@@ -16,11 +16,6 @@ double minutes(std::chrono::seconds time) {
   return std::chrono::duration<double, std::ratio<60>>(time).count();
 }
 
-std::uint64_t waiting_in(gate::Role& role) {
-  const auto status = boost::json::parse(role.control(R"({"ask":"status"})", {}));
-  return status.at("waiting").at("stanzas").to_number<std::uint64_t>();
-}
-
 }  // namespace
 
 // --- drains
@@ -53,9 +48,7 @@ void World::drain(std::size_t edge) {
 void World::stop_drained(std::size_t edge, std::uint64_t starts, Time at_last) {
   auto& [role, node] = edges_[edge];
   if (!role || network_.node(node).starts != starts) return;
-  // An edge calls itself drained though stanzas for its core wait in it, which die with the process where
-  // their server has no stream management.
-  const bool is_drained = role->is_drained() && waiting_in(*role) == 0;
+  const bool is_drained = role->is_drained();
   if (!is_drained && schedule_.now() < at_last) {
     schedule_.in(20ms, [this, edge, starts, at_last] { stop_drained(edge, starts, at_last); });
     return;
