@@ -145,13 +145,12 @@ void Edge::drain(Now now) {
   impl_->turn(now);
 }
 
-// Stanzas for the core wait for it while it is linked: where their servers cannot send them again, they would
-// be lost with the process.
+// Stanzas for the core are waited for, too: where their servers cannot send them again, they would be lost
+// with the process.
 bool Edge::is_drained() const {
   const Impl& edge = *impl_;
   if (!edge.accepting.draining || !edge.endpoint.is_empty() || edge.owed.size() > 0) return false;
-  if (!edge.served.link || !edge.served.link->session().is_up()) return true;
-  return edge.served.link->session().unsettled() == 0 &&
+  return (!edge.served.link || edge.served.link->session().unsettled() == 0) &&
          std::ranges::all_of(edge.inward.map, [](const auto& each) { return each.second.box.empty(); });
 }
 

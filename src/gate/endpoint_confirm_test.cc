@@ -172,6 +172,22 @@ TEST_F(EndpointConfirm, a_peer_with_stream_management_gets_no_ping) {
   EXPECT_EQ(ping_in(reads()), "");
 }
 
+TEST_F(EndpointConfirm, a_peer_that_dies_while_nothing_is_sent_is_noticed_in_time_by_the_next_stanza) {
+  opens("<sm xmlns='urn:xmpp:sm:3'/>");
+  says("<enabled xmlns='urn:xmpp:sm:3'/>");
+  says("<a xmlns='urn:xmpp:sm:3' h='1'/>");
+  EXPECT_EQ(confirmed(), Tickets{1});
+  passes(1min);
+  sends(message("2"));
+  reads();
+  ASSERT_TRUE(endpoint.poll_timeout());
+  EXPECT_LE(*endpoint.poll_timeout(), now.mono + limits::kAckTimeout);
+  dials();
+  passes(limits::kAckTimeout);
+  EXPECT_EQ(dials().size(), 1u);
+  EXPECT_EQ(endpoint.counters().sent_again, 1u);
+}
+
 TEST_F(EndpointConfirm, a_slow_reader_is_given_no_more_than_it_may_owe) {
   opens("<sm xmlns='urn:xmpp:sm:3'/>");
   says("<enabled xmlns='urn:xmpp:sm:3'/>");

@@ -114,6 +114,8 @@ bool Endpoint::write(const s2s::PeerProof& proof, Outgoing& out, Stream& stream,
     return true;
   }
   if (!std::exchange(stream.flush_due, true)) emit(Output{Flush{*out.conn}});
+  const auto due = stream.out()->ack_deadline();
+  if (due && (!stream.timer || *due < *stream.timer)) set_timer(*out.conn, stream);
   ++counters_.stanzas_out;
   counters_.bytes_out += size;
   count(stream, proof.pair(), size);

@@ -46,6 +46,7 @@ class Outbound::Impl final : private StreamHandler {
   std::optional<std::uint64_t> ping(const PeerProof& proof, std::string_view id, Time now);
   void acknowledge_to(std::uint64_t mark) { report(session_.sending().acknowledge_to(mark)); }
   bool is_resuming() const { return acks_.is_resuming(); }
+  std::optional<Time> ack_deadline() const { return acks_.deadline(); }
   bool acknowledge_written() {
     if (!session_.sending().is_written()) return false;
     acknowledge_to(std::numeric_limits<std::uint64_t>::max());
@@ -281,6 +282,7 @@ std::uint64_t Outbound::bytes_in_flight() const { return impl_->session().sendin
 bool Outbound::takes(const xmpp::Stanza& stanza) const { return impl_->session().sending().takes(stanza); }
 bool Outbound::is_full() const { return impl_->is_resuming() || impl_->session().sending().is_full(); }
 bool Outbound::is_resuming() const { return impl_->is_resuming(); }
+std::optional<Time> Outbound::ack_deadline() const { return impl_->ack_deadline(); }
 void Outbound::handle_written(std::uint64_t total, Time now) { impl_->handle_written(total, now); }
 void Outbound::confirm(std::uint64_t mark) { impl_->confirm(mark); }
 bool Outbound::has_output() const { return !impl_->stream().output().empty(); }
