@@ -23,19 +23,26 @@ module:hook("host-activated", prepare);
 for host in pairs(prosody.hosts) do prepare(host); end
 """
 
-# Logs the id of each stanza between servers: a short trace, with which Prosody keeps its speed.
+# Logs the id of each stanza between servers: a short trace, with which Prosody keeps its speed. What is sent is
+# logged when it is written: stanzas that waited for the stream pass no filter of stanzas.
 LOG_IDS = """\
 module:set_global();
 local filters = require "util.filters";
-local function log_id(way, session, stanza)
-	if stanza.attr and stanza.attr.id and session.type:match("^s2s") then
-		module:log("info", "%s %s", way, stanza.attr.id);
+local now = require "util.time".now;
+local function log_id(way, session, id)
+	if id and session.type:match("^s2s") then
+		module:log("info", "%s %s on %s at %.3f", way, id, session.id, now());
 	end
-	return stanza;
 end
 filters.add_filter_hook(function (session)
-	filters.add_filter(session, "stanzas/in", function (s) return log_id("received", session, s); end, -10000);
-	filters.add_filter(session, "stanzas/out", function (s) return log_id("sent", session, s); end, 10000);
+	filters.add_filter(session, "stanzas/in", function (stanza)
+		log_id("received", session, stanza.attr and stanza.attr.id);
+		return stanza;
+	end, -10000);
+	filters.add_filter(session, "bytes/out", function (data)
+		log_id("sent", session, data:match("^<[^>]* id='([^']+)'"));
+		return data;
+	end, 10000);
 end);
 """
 
