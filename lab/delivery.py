@@ -102,21 +102,13 @@ def where_lost(flow, logs):
 
 def traced(server):
     """id -> directions ("in", "out") in which a server's trace shows it between servers; None without one."""
-    if server.kind not in ("Prosody", "ejabberd") or server.kind == "ejabberd" and not server.site.trace:
+    if not server.ids:
         return None
     seen = {}
-    prosody = server.kind == "Prosody"
-    with open(server.logs[0], errors="replace") as log:
+    with open(server.ids, errors="replace") as log:
         for line in log:
-            if not ID.search(line) or prosody and "lab_log_ids" not in line:
-                continue
-            if prosody:
-                way = "in" if " received " in line else "out" if " sent " in line else ""
-            else:
-                way = "in" if "Received XML" in line else "out" if "Send XML" in line else ""
-            if way:
-                for found in ID.finditer(line):
-                    seen.setdefault(found[0], set()).add(way)
+            if "lab_log_ids" in line and (found := ID.search(line)):
+                seen.setdefault(found[0], set()).add("in" if "received " in line else "out")
     return seen
 
 

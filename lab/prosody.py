@@ -64,6 +64,7 @@ class Prosody:
             file.write(self._config(log))
         self._accounts()
         self.logs = [log]
+        self.ids = log
         self._process = process.Process(
             f"prosody {site.host}", network.namespace(site.host),
             ["prosody", "--config", f"{folder}/prosody.cfg.lua", "-F"], log)
