@@ -1,5 +1,6 @@
 """Numbered bursts of messages through a gateway, and what became of each message."""
 
+import os
 import random
 import re
 import threading
@@ -13,7 +14,10 @@ from .faults import FAULTS, Counters
 from .world import ALICE, BOB
 
 # Losses of servers that died: none of the gateway.
-AT_SERVERS = ("not sent by the sender's server", "received by the receiver's server")
+AT_SERVERS = ("not sent by the sender's server", "received by the receiver's server",
+              "sent without stream management to a connection that broke")
+BREAKS_OUT, BREAKS_IN = ("core", "inner-s2s"), ("edge", "s2s", "cut")  # faults that break the sender's connection
+UNREAD_S = 6  # what was written at most so long before a break, and a second after it, may not have been read
 CHUNK = 20  # messages at most that are sent at once
 WAITING_S = 300  # how long a message is awaited that a node holds
 SETTLE_S = 4  # after the last missing message: time in which a second copy would arrive
@@ -53,26 +57,30 @@ class Flow:
     def missing(self):
         return sorted(set(self.sent) - self.fates())
 
-    def report(self, logs):
-        first, reordered, doubled, newest = {}, [], [], -1
+    def report(self, logs, blows):
+        first, reordered, at_servers, doubled, newest = {}, [], [], [], -1
+        sending, receiving = traces_of(self, logs)
         for number, when in self.arrived:
             if number in first:
                 doubled.append(number)
                 continue
             first[number] = when
             if number < newest:
-                reordered.append(number)
+                pair = (self.id(number), self.id(newest))
+                blame = sending.overtaken(sending.written, *pair) or receiving.overtaken(receiving.received, *reversed(pair))
+                (at_servers if blame else reordered).append(number)
             newest = max(newest, number)
         answered = {number for number, _ in self.errors}
         conditions = [condition for _, condition in self.errors]
         waits = sorted(when - self.sent[number] for number, when in first.items())
-        where = where_lost(self, logs)
+        where = where_lost(self, logs, blows)
         return {
             "from": self.sender.jid, "to": self.receiver.jid, "sent": len(self.sent) - len(self.unsent),
             "delivered": len(first), "answered": len(answered - set(first)),
             "lost": sum(len(numbers) for place, numbers in where.items() if place not in AT_SERVERS),
             "lost_at_servers": sum(len(where.get(place, ())) for place in AT_SERVERS),
-            "doubled": len(doubled), "reordered": len(reordered), "delivered_and_answered": len(answered & set(first)),
+            "doubled": len(doubled), "reordered": len(reordered), "reordered_at_servers": len(at_servers),
+            "delivered_and_answered": len(answered & set(first)),
             "answered_twice": len(self.errors) - len(answered),
             "conditions": {name: conditions.count(name) for name in sorted(set(conditions))},
             "lost_numbers": {place: numbers[:50] for place, numbers in where.items()},
@@ -81,35 +89,55 @@ class Flow:
         }
 
 
-def where_lost(flow, logs):
+def traces_of(flow, logs):
+    """Those of the sender's and of the receiver's server."""
+    return [logs[host] for host in (("inside", "remote") if flow.sender.jid == ALICE else ("remote", "inside"))]
+
+
+def where_lost(flow, logs, blows=()):
     """The lost messages by how far the servers' logs show them: those between the two are the gateway's."""
-    sending, receiving = (logs[host] for host in (("inside", "remote") if flow.sender.jid == ALICE
-                                                  else ("remote", "inside")))
+    sending, receiving = traces_of(flow, logs)
+    breaks = [blow["at"] for blow in blows if blow["what"] in (BREAKS_OUT if flow.sender.jid == ALICE else BREAKS_IN)]
     places = {}
     for number in flow.missing():
         id = flow.id(number)
-        if receiving is None or sending is None:
-            place = "unknown: a server without a trace"
-        elif "in" in receiving.get(id, ()):
+        if id in receiving.received:
             place = AT_SERVERS[1]
-        elif "out" in sending.get(id, ()):
+        elif sending.exists and id not in sending.written:
+            place = AT_SERVERS[0]
+        elif sending.exists and id not in sending.kept and any(0 < at - sending.at[id] + 1 < UNREAD_S for at in breaks):
+            place = AT_SERVERS[2]
+        elif sending.exists and receiving.exists:
             place = "sent by the sender's server, not received by the other"
         else:
-            place = AT_SERVERS[0]
+            place = "unknown: a server without a trace"
         places.setdefault(place, []).append(number)
     return places
 
 
-def traced(server):
-    """id -> directions ("in", "out") in which a server's trace shows it between servers; None without one."""
-    if not server.ids:
-        return None
-    seen = {}
-    with open(server.ids, errors="replace") as log:
-        for line in log:
-            if "lab_log_ids" in line and (found := ID.search(line)):
-                seen.setdefault(found[0], set()).add("in" if "received " in line else "out")
-    return seen
+class Trace:
+    """The messages that a server wrote to streams between servers, and those that it read: id -> place in the order."""
+
+    LINE = re.compile(r"(received|kept, sent|sent) (\S+) .*at ([\d.]+)$")
+
+    def __init__(self, path):
+        self.exists, self.written, self.received = bool(path), {}, {}
+        self.at, self.kept = {}, set()  # when each was last written; which of them stream management kept
+        with open(path or os.devnull, errors="replace") as log:
+            for line in log:
+                found = "lab_log_ids" in line and ID.search(line) and self.LINE.search(line)
+                if not found:
+                    continue
+                way, id, at = found.groups()
+                places = self.received if way == "received" else self.written
+                places.setdefault(id, len(places))
+                if way != "received":
+                    self.at[id] = float(at)
+                    (self.kept.add if way != "sent" else self.kept.discard)(id)
+
+    def overtaken(self, places, early, late):
+        """Whether both are known, and `early` came after `late`."""
+        return early in places and late in places and places[early] > places[late]
 
 
 def resent_by_servers(world):
@@ -159,10 +187,10 @@ class Burst:
             flow.sender.watch = flow.receiver.watch = None
         if self._failure:
             raise self._failure
-        logs = {host: traced(world.server(host)) for host in ("inside", "remote")}
+        logs = {host: Trace(world.server(host).ids) for host in ("inside", "remote")}
         held = resent_by_servers(world)
         return {
-            "flows": [flow.report(logs) for flow in self.flows], "faults": self.blows,
+            "flows": [flow.report(logs, self.blows) for flow in self.flows], "faults": self.blows,
             "counters": counters.total(),
             "unacknowledged_at_servers": {host: held[host] - held_before[host] for host in held},
             "seconds": {"sending": round(sent_s, 1), "until_quiet": round(total_s, 1)},
@@ -243,7 +271,7 @@ class Burst:
         if name in self._up:
             self._up[name].set()
         clock = time.strftime("%H:%M:%S", time.gmtime(began)) + f".{int(began * 1000) % 1000:03}Z"
-        self.blows.append({"what": name, "at_s": round(at_s, 2), "utc": clock, "down_s": round(down, 2)})
+        self.blows.append({"what": name, "at_s": round(at_s, 2), "utc": clock, "at": round(began, 3), "down_s": round(down, 2)})
 
     def _wait_for_quiet(self, counters):
         """Until nothing is missing and nothing more comes, or nothing has come for long and no node holds anything."""
@@ -271,7 +299,7 @@ def faultless(result):
 
 def table(result):
     """The result as lines of text."""
-    columns = ("sent", "delivered", "answered", "lost", "lost_at_servers", "doubled", "reordered")
+    columns = ("sent", "delivered", "answered", "lost", "lost_at_servers", "doubled", "reordered", "reordered_at_servers")
     yield f"{'from':20} {'to':20} " + " ".join(f"{name:>{max(9, len(name))}}" for name in columns)
     for flow in result["flows"]:
         yield f"{flow['from']:20} {flow['to']:20} " + " ".join(f"{flow[name]:>{max(9, len(name))}}" for name in columns)

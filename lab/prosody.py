@@ -24,7 +24,8 @@ for host in pairs(prosody.hosts) do prepare(host); end
 """
 
 # Logs the id of each stanza between servers: a short trace, with which Prosody keeps its speed. What is sent is
-# logged when it is written: stanzas that waited for the stream pass no filter of stanzas.
+# logged when it is written: stanzas that waited for the stream pass no filter of stanzas, and mod_smacks (at -999)
+# does not keep them.
 LOG_IDS = """\
 module:set_global();
 local filters = require "util.filters";
@@ -35,12 +36,18 @@ local function log_id(way, session, id)
 	end
 end
 filters.add_filter_hook(function (session)
+	local kept;
 	filters.add_filter(session, "stanzas/in", function (stanza)
 		log_id("received", session, stanza.attr and stanza.attr.id);
 		return stanza;
 	end, -10000);
+	filters.add_filter(session, "stanzas/out", function (stanza)
+		kept = session.smacks and session.outgoing_stanza_queue and stanza.attr and stanza.attr.id;
+		return stanza;
+	end, -10000);
 	filters.add_filter(session, "bytes/out", function (data)
-		log_id("sent", session, data:match("^<[^>]* id='([^']+)'"));
+		local id = data:match("^<[^>]* id='([^']+)'");
+		log_id(id == kept and "kept, sent" or "sent", session, id);
 		return data;
 	end, 10000);
 end);
