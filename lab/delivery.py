@@ -1,29 +1,22 @@
 """Numbered bursts of messages through a gateway, and what became of each message."""
 
-import os
 import random
-import re
 import threading
 import time
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
-from . import address as at
+from . import ghosts
+from . import room as rooms
 from .client import NS, message
 from .faults import FAULTS, Counters
+from .trace import AT_SERVERS, ID, Trace, changed_by_servers, resent_by_servers, traces_of, where_lost
 from .world import ALICE, BOB
 
-# Losses of servers that died: none of the gateway.
-AT_SERVERS = ("not sent by the sender's server", "received by the receiver's server",
-              "sent without stream management to a connection that broke")
-BREAKS_OUT, BREAKS_IN = ("core", "inner-s2s"), ("edge", "s2s", "cut")  # faults that break the sender's connection
-UNREAD_S = 6  # what was written at most so long before a break, and a second after it, may not have been read
 CHUNK = 20  # messages at most that are sent at once
 WAITING_S = 300  # how long a message is awaited that a node holds
 SETTLE_S = 4  # after the last missing message: time in which a second copy would arrive
 DIRECTIONS = {"out": [(ALICE, BOB)], "in": [(BOB, ALICE)], "both": [(ALICE, BOB), (BOB, ALICE)]}
-ID = re.compile(r"\b(b[0-9a-f]{6}(?:out|in))-(\d+)\b")
-UNACKNOWLEDGED = re.compile(r"Destroying session with (\d+) unacked stanzas")
 
 
 @dataclass
@@ -44,7 +37,8 @@ class Flow:
 
     def __init__(self, run, sender, receiver):
         self.sender, self.receiver = sender, receiver
-        self.key = run + ("out" if sender.jid == ALICE else "in")
+        self.outward = sender.jid == ALICE
+        self.key = run + ("out" if self.outward else "in")
         self.sent, self.unsent = {}, set()  # number -> time
         self.arrived, self.errors = [], []  # (number, time), (number, condition)
 
@@ -66,9 +60,8 @@ class Flow:
                 continue
             first[number] = when
             if number < newest:
-                pair = (self.id(number), self.id(newest))
-                blame = sending.overtaken(sending.written, *pair) or receiving.overtaken(receiving.received, *reversed(pair))
-                (at_servers if blame else reordered).append(number)
+                by_servers = changed_by_servers(sending, receiving, self.id(number), self.id(newest))
+                (at_servers if by_servers else reordered).append(number)
             newest = max(newest, number)
         answered = {number for number, _ in self.errors}
         conditions = [condition for _, condition in self.errors]
@@ -89,78 +82,21 @@ class Flow:
         }
 
 
-def traces_of(flow, logs):
-    """Those of the sender's and of the receiver's server."""
-    return [logs[host] for host in (("inside", "remote") if flow.sender.jid == ALICE else ("remote", "inside"))]
-
-
-def where_lost(flow, logs, blows=()):
-    """The lost messages by how far the servers' logs show them: those between the two are the gateway's."""
-    sending, receiving = traces_of(flow, logs)
-    breaks = [blow["at"] for blow in blows if blow["what"] in (BREAKS_OUT if flow.sender.jid == ALICE else BREAKS_IN)]
-    places = {}
-    for number in flow.missing():
-        id = flow.id(number)
-        if id in receiving.received:
-            place = AT_SERVERS[1]
-        elif sending.exists and id not in sending.written:
-            place = AT_SERVERS[0]
-        elif sending.exists and id not in sending.kept and any(0 < at - sending.at[id] + 1 < UNREAD_S for at in breaks):
-            place = AT_SERVERS[2]
-        elif sending.exists and receiving.exists:
-            place = "sent by the sender's server, not received by the other"
-        else:
-            place = "unknown: a server without a trace"
-        places.setdefault(place, []).append(number)
-    return places
-
-
-class Trace:
-    """The messages that a server wrote to streams between servers, and those that it read: id -> place in the order."""
-
-    LINE = re.compile(r"(received|kept, sent|sent) (\S+) .*at ([\d.]+)$")
-
-    def __init__(self, path):
-        self.exists, self.written, self.received = bool(path), {}, {}
-        self.at, self.kept = {}, set()  # when each was last written; which of them stream management kept
-        with open(path or os.devnull, errors="replace") as log:
-            for line in log:
-                found = "lab_log_ids" in line and ID.search(line) and self.LINE.search(line)
-                if not found:
-                    continue
-                way, id, at = found.groups()
-                places = self.received if way == "received" else self.written
-                places.setdefault(id, len(places))
-                if way != "received":
-                    self.at[id] = float(at)
-                    (self.kept.add if way != "sent" else self.kept.discard)(id)
-
-    def overtaken(self, places, early, late):
-        """Whether both are known, and `early` came after `late`."""
-        return early in places and late in places and places[early] > places[late]
-
-
-def resent_by_servers(world):
-    """Stanzas that each Prosody still held, unacknowledged, when a stream of it ended."""
-    counts = {}
-    for host in ("inside", "remote"):
-        server = world.server(host)
-        if server.kind == "Prosody":
-            with open(server.logs[0], errors="replace") as log:
-                counts[host] = sum(int(count) for count in UNACKNOWLEDGED.findall(log.read()))
-    return counts
+def new_run():
+    """A name that the ids of a burst begin with."""
+    return f"b{random.SystemRandom().randrange(1 << 24):06x}"
 
 
 class Burst:
-    """Runs a Plan in a world whose clients are logged in."""
+    """Runs a Plan in a world whose clients are logged in, and beside it a Room whose occupants have entered."""
 
-    def __init__(self, world, plan):
-        self._world, self._plan = world, plan
+    def __init__(self, world, plan, room=None):
+        self._world, self._plan, self._room = world, plan, room
         self._draw = random.Random(plan.seed)
         self._up = {host: threading.Event() for host in ("inside", "remote")}
         for event in self._up.values():
             event.set()
-        run = f"b{random.SystemRandom().randrange(1 << 24):06x}"
+        run = new_run()
         self.flows = [Flow(run, world.client(a), world.client(b)) for a, b in DIRECTIONS[plan.direction]]
         self._by_key = {flow.key: flow for flow in self.flows}
         self._last_event = time.monotonic()
@@ -176,9 +112,15 @@ class Burst:
         start = time.monotonic()
         threads = [threading.Thread(target=self._send, args=(flow,)) for flow in self.flows]
         threads.append(threading.Thread(target=self._strike, args=(counters,)))
-        for thread in threads:
+        self._sending = True
+        beside = [threading.Thread(target=self._room.send, args=(flow, lambda: self._sending))
+                  for flow in (self._room.flows if self._room else ())]
+        for thread in threads + beside:
             thread.start()
         for thread in threads:
+            thread.join()
+        self._sending = False
+        for thread in beside:
             thread.join()
         sent_s = time.monotonic() - start
         self._wait_for_quiet(counters)
@@ -189,8 +131,9 @@ class Burst:
             raise self._failure
         logs = {host: Trace(world.server(host).ids) for host in ("inside", "remote")}
         held = resent_by_servers(world)
+        room = {"room": self._room.report(lambda flow: where_lost(flow, logs, self.blows))} if self._room else {}
         return {
-            "flows": [flow.report(logs, self.blows) for flow in self.flows], "faults": self.blows,
+            **room, "flows": [flow.report(logs, self.blows) for flow in self.flows], "faults": self.blows,
             "counters": counters.total(),
             "unacknowledged_at_servers": {host: held[host] - held_before[host] for host in held},
             "seconds": {"sending": round(sent_s, 1), "until_quiet": round(total_s, 1)},
@@ -266,10 +209,12 @@ class Burst:
             counters.before_kill(name)
         if name in self._up:
             self._up[name].clear()
-        began = time.time()
+        began, monotonic = time.time(), time.monotonic()
         down = FAULTS[name][1](self._world, self._draw)
         if name in self._up:
             self._up[name].set()
+        if self._room:
+            self._room.struck(name, monotonic)
         clock = time.strftime("%H:%M:%S", time.gmtime(began)) + f".{int(began * 1000) % 1000:03}Z"
         self.blows.append({"what": name, "at_s": round(at_s, 2), "utc": clock, "at": round(began, 3), "down_s": round(down, 2)})
 
@@ -277,8 +222,8 @@ class Burst:
         """Until nothing is missing and nothing more comes, or nothing has come for long and no node holds anything."""
         start = self._last_event = time.monotonic()
         while True:
-            idle = time.monotonic() - self._last_event
-            missing = any(flow.missing() for flow in self.flows)
+            idle = time.monotonic() - max(self._last_event, self._room.last_event if self._room else 0)
+            missing = any(flow.missing() for flow in self.flows) or self._room and self._room.missing()
             if idle > (self._plan.quiet_s if missing else SETTLE_S):
                 if not missing or time.monotonic() > start + WAITING_S or not counters.waiting():
                     return
@@ -294,7 +239,9 @@ def condition_of(xml):
 
 
 def faultless(result):
-    return all(not flow["lost"] and not flow["reordered"] for flow in result["flows"])
+    return (all(not flow["lost"] and not flow["reordered"] for flow in result["flows"])
+            and ("room" not in result or rooms.faultless(result["room"], [blow["what"] for blow in result["faults"]]))
+            and ("outage" not in result or ghosts.faultless(result["outage"])))
 
 
 def table(result):
@@ -307,6 +254,8 @@ def table(result):
         for name in ("conditions", "lost_numbers", "reordered_numbers", "doubled_numbers"):
             if flow[name]:
                 yield f"{flow['from']}: {name}: {flow[name]}"
+    yield from rooms.table(result["room"]) if "room" in result else ()
+    yield from ghosts.table(result["outage"]) if "outage" in result else ()
     for role, counts in result["counters"].items():
         yield f"{role}: " + ", ".join(f"{name} {count}" for name, count in counts.items())
     for host, count in result["unacknowledged_at_servers"].items():

@@ -113,7 +113,7 @@ class Prosody:
             "c2s_direct_tls_ports = {}", "s2s_direct_tls_ports = {}",
             "modules_enabled = { " + ", ".join(f'"{m}"' for m in modules) + " }",
             'authentication = "internal_plain"', 'storage = "internal"',
-            "c2s_require_encryption = false", "s2s_require_encryption = true",
+            "c2s_require_encryption = false", "allow_unencrypted_plain_auth = true", "s2s_require_encryption = true",
             f"s2s_secure_auth = {'true' if site.demand_certificate else 'false'}",
             'unbound = { resolvconf = false, hoststxt = false, '
             f'forward = {{ "{site.nameserver}@53" }} }}',

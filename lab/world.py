@@ -15,6 +15,7 @@ from .jabberd2 import Jabberd2
 from .net import Network, require_root
 from .process import LabError, wait_until
 from .prosody import Prosody
+from .room import accounts
 from .server import Site
 
 SERVERS = {"prosody": Prosody, "ejabberd": Ejabberd, "jabberd2": Jabberd2}
@@ -43,6 +44,8 @@ class Options:
     shards: int = 1  # of each node
     smacks: tuple = ("remote",)  # hosts whose Prosody has stream management between servers
     durable: bool = False  # messages wait on the disk of the core
+    occupants: tuple = (0, 0)  # accounts for the occupants of a room: inside, remote (room.py)
+    slow: bool = False  # the remote server is behind a wire that delays and loses packets (delay.py)
 
 
 class World:
@@ -161,8 +164,9 @@ class World:
                 else self.public_ca.issue(stem, names, eku=options.eku))
         site = dict(trusted_ca=self.public_ca.certificate if external else "",
                     demand_certificate=external, external=external, trace=options.trace)
+        users = {j: PASSWORDS[j] for j in (BOB, CAROL)} | accounts("remote", options.occupants[1])
         self._server("remote", options.outside, Site(
-            host="remote", domains=[at.REMOTE, at.STRANGER], accounts={j: PASSWORDS[j] for j in (BOB, CAROL)},
+            host="remote", domains=[at.REMOTE, at.STRANGER], accounts=users,
             certificate=pair[0], key=pair[1], rooms="" if split else at.REMOTE_ROOMS,
             smacks="remote" in options.smacks, **site))
         if split:
@@ -186,9 +190,10 @@ class World:
             external = options.trust == "minted"
             trusted = self.gateway.internal_ca if external else ""
             nameserver = at.ip("core")
+        users = {ALICE: PASSWORDS[ALICE]} | accounts("inside", options.occupants[0])
         self._server("inside", options.inside, Site(
-            host="inside", domains=[at.DOMAIN], accounts={ALICE: PASSWORDS[ALICE]}, certificate=pair[0],
-            key=pair[1], rooms=rooms, trusted_ca=trusted, demand_certificate=external, external=external,
+            host="inside", domains=[at.DOMAIN], accounts=users, certificate=pair[0], key=pair[1],
+            rooms=rooms, trusted_ca=trusted, demand_certificate=external, external=external,
             nameserver=nameserver, trace=options.trace, smacks="inside" in options.smacks))
 
     def _server(self, host, kind, site):
