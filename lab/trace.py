@@ -5,8 +5,10 @@ import re
 
 # Losses of servers that died: none of the gateway.
 AT_SERVERS = ("not sent by the sender's server", "received by the receiver's server",
-              "sent without stream management to a connection that broke")
+              "sent without stream management to a connection that broke", "sent just before the sender's server was killed")
 BREAKS_OUT, BREAKS_IN = ("core", "inner-s2s"), ("edge", "s2s", "cut")  # faults that break the sender's connection
+KILLED_OUT, KILLED_IN = ("inside",), ("remote",)  # kills of the sender's server
+UNWRITTEN_S = 0.5  # so old may be what a server has in buffers of its own
 UNREAD_S = 6  # what was written at most so long before a break, and a second after it, may not have been read
 ID = re.compile(r"\b(b[0-9a-f]{6}(?:out|in|roomnear|roomfar))-(\d+)\b")
 UNACKNOWLEDGED = re.compile(r"Destroying session with (\d+) unacked stanzas")
@@ -21,6 +23,7 @@ def where_lost(flow, logs, blows=()):
     """The lost messages by how far the servers' logs show them: those between the two are the gateway's."""
     sending, receiving = traces_of(flow, logs)
     breaks = [blow["at"] for blow in blows if blow["what"] in (BREAKS_OUT if flow.outward else BREAKS_IN)]
+    kills = [blow["at"] for blow in blows if blow["what"] in (KILLED_OUT if flow.outward else KILLED_IN)]
     places = {}
     for number in flow.missing():
         id = flow.id(number)
@@ -30,6 +33,8 @@ def where_lost(flow, logs, blows=()):
             place = AT_SERVERS[0]
         elif sending.exists and id not in sending.kept and any(0 < at - sending.at[id] + 1 < UNREAD_S for at in breaks):
             place = AT_SERVERS[2]
+        elif sending.exists and any(-0.1 < at - sending.at[id] < UNWRITTEN_S for at in kills):
+            place = AT_SERVERS[3]
         elif sending.exists and receiving.exists:
             place = "sent by the sender's server, not received by the other"
         else:
