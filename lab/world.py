@@ -57,7 +57,7 @@ class World:
         self.folder = folder or tempfile.mkdtemp(prefix=f"lab-{name}-")
         self.logs = f"{self.folder}/log"
         os.makedirs(self.logs, exist_ok=True)
-        self.network = Network(name)
+        self.network = Network(name, "remote" if options.slow else "")
         self.gateway = None
         self._processes, self._servers, self._agents, self._clients = [], {}, {}, {}
 
