@@ -26,7 +26,8 @@ LOG_IDS = (
     'T = fun(W, P) when is_tuple(P), element(1, P) == message, is_binary(element(2, P)) -> L(W, P);'
     ' (_, _) -> ok end,'
     '[begin ejabberd_hooks:add(s2s_in_handle_recv, H, fun(S, _, P) -> T(received, P), S end, 1),'
-    ' ejabberd_hooks:add(s2s_out_handle_send, H, fun(S, P, _) -> T(sent, P), S end, 1)'
+    ' ejabberd_hooks:add(s2s_out_handle_send, H,'
+    ' fun(S, P, R) -> R == ok andalso T(sent, P), S end, 1)'
     ' end || H <- ejabberd_option:hosts()]')
 
 
