@@ -5,7 +5,7 @@ import time
 
 from .room import GHOST_S, OTHER
 
-NOTICE_S = 60  # a silent leg is declared dead after 9 s (the link) or 25 s and a ping (a server)
+NOTICE_S = 180  # a silent leg is declared dead after 9 s (the link) or 25 s, a ping and an attempt to connect (a server)
 BACK_S = 180  # servers that tried meanwhile wait for the next attempt of their TCP
 
 
@@ -14,7 +14,7 @@ def declared_dead(log, since):
     with open(log, errors="replace") as lines:
         for line in lines:
             words = line.split()
-            if len(words) > 2 and words[2] in ("peer.lost", "link.dead"):
+            if len(words) > 2 and words[2] in ("peer.lost", "internal-server.lost", "link.dead"):
                 when = datetime.datetime.fromisoformat(words[0].replace("Z", "+00:00")).timestamp()
                 if when >= since:
                     return when

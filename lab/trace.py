@@ -9,7 +9,7 @@ AT_SERVERS = ("not sent by the sender's server", "received by the receiver's ser
 BREAKS_OUT, BREAKS_IN = ("core", "inner-s2s"), ("edge", "s2s", "cut")  # faults that break the sender's connection
 KILLED_OUT, KILLED_IN = ("inside",), ("remote",)  # kills of the sender's server
 UNWRITTEN_S = 0.5  # so old may be what a server has in buffers of its own
-UNREAD_S = 6  # what was written at most so long before a break, and a second after it, may not have been read
+UNREAD_S = 30  # what was written at most so long before a break, and a second after it, may not have been read
 ID = re.compile(r"\b(b[0-9a-f]{6}(?:out|in|roomnear|roomfar))-(\d+)\b")
 UNACKNOWLEDGED = re.compile(r"Destroying session with (\d+) unacked stanzas")
 
@@ -31,7 +31,7 @@ def where_lost(flow, logs, blows=()):
             place = AT_SERVERS[1]
         elif sending.exists and id not in sending.written:
             place = AT_SERVERS[0]
-        elif sending.exists and id not in sending.kept and any(0 < at - sending.at[id] + 1 < UNREAD_S for at in breaks):
+        elif sending.exists and id not in sending.kept and any(-1 < at - sending.at[id] < UNREAD_S for at in breaks):
             place = AT_SERVERS[2]
         elif sending.exists and any(-0.1 < at - sending.at[id] < UNWRITTEN_S for at in kills):
             place = AT_SERVERS[3]

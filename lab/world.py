@@ -25,6 +25,7 @@ DIALBACK = "dialback"  # the remote's certificate is self-signed
 DIALBACK_VALID = "dialback, valid certificate"  # the remote speaks dialback only, with a good certificate
 
 ALICE, BOB, CAROL = f"alice@{at.DOMAIN}", f"bob@{at.REMOTE}", f"carol@{at.STRANGER}"
+READY_S = 120  # of a server on a machine that is busy; ten are usual
 PASSWORDS = {jid: jid.split("@")[0] + "-lab" for jid in (ALICE, BOB, CAROL)}
 
 
@@ -91,7 +92,7 @@ class World:
         if self.gateway:
             self.gateway.wait_ready()
         for host, server in self._servers.items():
-            wait_until(f"{server.kind} on {host}", server.ready, 40)
+            wait_until(f"{server.kind} on {host}", server.ready, READY_S)
         return self
 
     def stop(self, keep_folder=False):
@@ -127,7 +128,7 @@ class World:
         server.kill()
         time.sleep(down_s)
         server.start()
-        wait_until(f"{server.kind} again", server.ready, 40)
+        wait_until(f"{server.kind} again", server.ready, READY_S)
         for jid, client in self._clients.items():
             if jid.endswith("@" + at.DOMAIN) == (host == "inside"):
                 client.connect(60)
