@@ -131,7 +131,9 @@ class Burst:
             raise self._failure
         logs = {host: Trace(world.server(host).ids) for host in ("inside", "remote")}
         held = resent_by_servers(world)
-        room = {"room": self._room.report(lambda flow: where_lost(flow, logs, self.blows))} if self._room else {}
+        room = {"room": self._room.report(
+            lambda flow: where_lost(flow, logs, self.blows),
+            lambda flow, *pair: changed_by_servers(*traces_of(flow, logs), *pair))} if self._room else {}
         return {
             **room, "flows": [flow.report(logs, self.blows) for flow in self.flows], "faults": self.blows,
             "counters": counters.total(),

@@ -23,6 +23,7 @@ UNTOLD = ("message: not an occupant", "self-ping: not an occupant")
 KILLS = {"edge", "core", "inside", "remote"}  # faults after which occupants may be untold
 ENTER_S = 90  # until all occupants have entered
 GHOST_S = 60  # so long the room may keep an occupant who is not there, after its leg was declared dead
+NEVER = (-1, -1)
 OTHER = {"inside": "remote", "remote": "inside"}
 DOMAINS = {"inside": at.DOMAIN, "remote": at.REMOTE}
 
@@ -94,8 +95,12 @@ class RoomFlow:
         """Messages that reached nobody and had no answer."""
         return sorted(set(self.sent) - self.reflected - self.unsent - set(self.errors))
 
-    def judge(self, occupant):
-        """What one occupant has of this flow: numbers that are lost, doubled and reordered, and those missed by leaving."""
+    def judge(self, occupant, order):
+        """What one occupant has of this flow: numbers that are lost, doubled and reordered, and those missed by leaving.
+
+        `order` is that of the room: number -> (place of the first copy, place of the last one). The room removes
+        whom an error tells it of, and what it had sent to that occupant before is missed by leaving, too.
+        """
         lost, doubled, reordered, missed, seen = [], [], [], [], set()
         for stay in occupant.stays:
             newest, got = -1, set()
@@ -105,14 +110,15 @@ class RoomFlow:
                     continue
                 seen.add(number)
                 got.add(number)
-                if number < newest:
+                if number < newest and order.get(number, NEVER)[1] < order.get(newest, NEVER)[0]:
                     reordered.append(number)
                 newest = max(newest, number)
-            for number in self.reflected - got - seen:
-                if self.sent[number] > stay.begin and (stay.end is None or number < newest):
-                    lost.append(number)
-                elif stay.end is not None and stay.begin < self.sent[number] < stay.end:
-                    missed.append(number)
+            for number in self.reflected - seen:
+                sent = self.sent[number]
+                if sent <= stay.begin or stay.end is not None and sent >= stay.end:
+                    continue
+                removed = stay.why.startswith("unavailable") and sent > stay.end - GHOST_S
+                (missed if removed or stay.end is not None and number > newest else lost).append(number)
         return [sorted(set(lost) - seen), doubled, reordered, sorted(set(missed) - seen)]
 
 
@@ -178,7 +184,7 @@ class Room:
     def missing(self):
         with self._lock:
             return (any(flow.missing() for flow in self.flows) or not all(o.present for o in self.occupants.values())
-                    or any(flow.judge(o)[0] for flow in self.flows for o in self.occupants.values()))
+                    or any(flow.judge(o, {})[0] for flow in self.flows for o in self.occupants.values()))
 
     # --- what arrives ---
 
@@ -251,12 +257,16 @@ class Room:
                 return sorted(ghosts), sorted(unaware), round(waited, 1)
             time.sleep(1)
 
-    def report(self, where_lost):
-        """`where_lost` of a flow from the other side says where the messages that reached nobody ended."""
+    def report(self, where_lost, changed_by_servers):
+        """Both are of trace.py, for a flow: where messages that reached nobody ended, and who changed an order."""
         ghosts, unaware, waited = self.settle()
         with self._lock:
-            rows = [self._flow_report(flow, {AT_SERVERS[0]: flow.missing()} if flow.sender.side == self.host
-                                      else where_lost(flow)) for flow in self.flows]
+            rows = []
+            for flow in self.flows:
+                near = flow.sender.side == self.host
+                late = [] if near else [pair for pair in self._overtaken(flow) if not changed_by_servers(flow, *pair)]
+                rows.append(self._flow_report(flow, {AT_SERVERS[0]: flow.missing()} if near else where_lost(flow)))
+                rows[-1]["reordered_on_the_way_to_the_room"] = [id for id, _ in late]
             reasons = [stay.why for o in self.occupants.values() for stay in o.stays if stay.end is not None]
         return {
             "room": self.jid, "untold": sum(map(reasons.count, UNTOLD)), "occupants": dict(self.spread), "flows": rows,
@@ -265,8 +275,26 @@ class Room:
             "ghosts": ghosts, "unaware": unaware, "seconds_until_agreed": waited,
         }
 
+    def _order(self, flow):
+        """That of the room, as the witness beside it has seen it: number -> (place of the first copy, of the last)."""
+        order = {}
+        numbers = (number for stay in self.witness.stays for number in stay.got.get(flow.key, ()))
+        for place, number in enumerate(numbers):
+            order[number] = (order.get(number, (place,))[0], place)
+        return order
+
+    def _overtaken(self, flow):
+        """(id, id that came before it into the room and was sent later)."""
+        first = {number: place for number, (place, _) in self._order(flow).items()}
+        newest = -1
+        for number in sorted(first, key=first.get):
+            if number < newest:
+                yield flow.id(number), flow.id(newest)
+            newest = max(newest, number)
+
     def _flow_report(self, flow, nobody):
-        parts = [flow.judge(occupant) for occupant in self.occupants.values()]
+        order = self._order(flow)
+        parts = [flow.judge(occupant, order) for occupant in self.occupants.values()]
         counts = [sum(len(part[n]) for part in parts) for n in range(4)]
         conditions = list(flow.errors.values())
         received = sum(len(stay.got.get(flow.key, ())) for o in self.occupants.values() for stay in o.stays)
@@ -283,8 +311,10 @@ class Room:
 
 def faultless(report, faults):
     """`faults` are the names of those that happened."""
-    return (not report["untold"] or bool(KILLS & set(faults))) and not report["ghosts"] and not report["unaware"] and not any(
-        set(flow["reached_nobody"]) - set(AT_SERVERS) or flow["lost"] or flow["reordered"] for flow in report["flows"])
+    if report["ghosts"] or report["unaware"] or report["untold"] and not KILLS & set(faults):
+        return False
+    return not any(set(flow["reached_nobody"]) - set(AT_SERVERS) or flow["lost"] or flow["reordered"]
+                   or flow["reordered_on_the_way_to_the_room"] for flow in report["flows"])
 
 
 def table(report):
@@ -295,7 +325,8 @@ def table(report):
     for flow in report["flows"]:
         yield (f"{flow['from']:30} {sum(map(len, flow['reached_nobody'].values())):14} "
                + " ".join(f"{flow[name]:>{max(9, len(name))}}" for name in columns))
-        for name in ("reached_nobody", "conditions", "lost_numbers", "reordered_numbers"):
+        for name in ("reached_nobody", "conditions", "lost_numbers", "reordered_numbers",
+                     "reordered_on_the_way_to_the_room"):
             if flow[name]:
                 yield f"{flow['from']}: {name}: {flow[name]}"
     for why, count in report["left"].items():
