@@ -218,7 +218,8 @@ class Burst:
         if self._room:
             self._room.struck(name, monotonic)
         clock = time.strftime("%H:%M:%S", time.gmtime(began)) + f".{int(began * 1000) % 1000:03}Z"
-        self.blows.append({"what": name, "at_s": round(at_s, 2), "utc": clock, "at": round(began, 3), "down_s": round(down, 2)})
+        self.blows.append({"what": name, "at_s": round(at_s, 2), "utc": clock, "at": round(began, 3),
+                           "monotonic": monotonic, "down_s": round(down, 2)})
 
     def _wait_for_quiet(self, counters):
         """Until nothing is missing and nothing more comes, or nothing has come for long and no node holds anything."""

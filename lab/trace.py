@@ -5,11 +5,13 @@ import re
 
 # Losses of servers that died: none of the gateway.
 AT_SERVERS = ("not sent by the sender's server", "received by the receiver's server",
-              "sent without stream management to a connection that broke", "sent just before the sender's server was killed")
+              "sent without stream management to a connection that broke", "sent just before the sender's server was killed",
+              "sent by a client shortly before its server, which has no trace, lost its connection")
 BREAKS_OUT, BREAKS_IN = ("core", "inner-s2s"), ("edge", "s2s", "cut")  # faults that break the sender's connection
 KILLED_OUT, KILLED_IN = ("inside",), ("remote",)  # kills of the sender's server
 UNWRITTEN_S = 0.5  # so old may be what a server has in buffers of its own
 UNREAD_S = 30  # what was written at most so long before a break, and a second after it, may not have been read
+UNTRACED_S = 5  # as UNREAD_S, where only the time is known at which the client sent it
 ID = re.compile(r"\b(b[0-9a-f]{6}(?:out|in|roomnear|roomfar))-(\d+)\b")
 UNACKNOWLEDGED = re.compile(r"Destroying session with (\d+) unacked stanzas")
 
@@ -24,6 +26,8 @@ def where_lost(flow, logs, blows=()):
     sending, receiving = traces_of(flow, logs)
     breaks = [blow["at"] for blow in blows if blow["what"] in (BREAKS_OUT if flow.outward else BREAKS_IN)]
     kills = [blow["at"] for blow in blows if blow["what"] in (KILLED_OUT if flow.outward else KILLED_IN)]
+    untraced = [blow["monotonic"] for blow in blows
+                if blow["what"] in (BREAKS_OUT + KILLED_OUT if flow.outward else BREAKS_IN + KILLED_IN)]
     places = {}
     for number in flow.missing():
         id = flow.id(number)
@@ -35,6 +39,8 @@ def where_lost(flow, logs, blows=()):
             place = AT_SERVERS[2]
         elif sending.exists and any(-0.1 < at - sending.at[id] < UNWRITTEN_S for at in kills):
             place = AT_SERVERS[3]
+        elif not sending.exists and any(-1 < at - flow.sent[number] < UNTRACED_S for at in untraced):
+            place = AT_SERVERS[4]
         elif sending.exists and receiving.exists:
             place = "sent by the sender's server, not received by the other"
         else:
