@@ -10,7 +10,7 @@ from . import ghosts
 from . import room as rooms
 from .client import NS, message
 from .faults import FAULTS, Counters
-from .trace import AT_SERVERS, ID, Trace, changed_by_servers, resent_by_servers, traces_of, where_lost
+from .trace import AT_SERVERS, ID, Trace, changed_by_servers, resent_by_servers, where_lost
 from .world import ALICE, BOB
 
 CHUNK = 20  # messages at most that are sent at once
@@ -53,14 +53,13 @@ class Flow:
 
     def report(self, logs, blows):
         first, reordered, at_servers, doubled, newest = {}, [], [], [], -1
-        sending, receiving = traces_of(self, logs)
         for number, when in self.arrived:
             if number in first:
                 doubled.append(number)
                 continue
             first[number] = when
             if number < newest:
-                by_servers = changed_by_servers(sending, receiving, self.id(number), self.id(newest))
+                by_servers = changed_by_servers(self, logs, blows, self.id(number), self.id(newest))
                 (at_servers if by_servers else reordered).append(number)
             newest = max(newest, number)
         answered = {number for number, _ in self.errors}
@@ -133,7 +132,7 @@ class Burst:
         held = resent_by_servers(world)
         room = {"room": self._room.report(
             lambda flow: where_lost(flow, logs, self.blows),
-            lambda flow, *pair: changed_by_servers(*traces_of(flow, logs), *pair))} if self._room else {}
+            lambda flow, *pair: changed_by_servers(flow, logs, self.blows, *pair))} if self._room else {}
         return {
             **room, "flows": [flow.report(logs, self.blows) for flow in self.flows], "faults": self.blows,
             "counters": counters.total(),

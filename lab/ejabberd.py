@@ -21,8 +21,8 @@ NO_EXTERNAL = (
 
 # Writes the id of each message between servers to a file: a short trace, with which ejabberd keeps its speed.
 LOG_IDS = (
-    'L = fun(W, P) -> file:write_file("FILE", io_lib:format("lab_log_ids ~s ~s at ~.3f~n",'
-    ' [W, element(2, P), os:system_time(millisecond) / 1000]), [append]) end,'
+    'L = fun(W, P) -> file:write_file("FILE", io_lib:format("lab_log_ids ~s ~s on ~p at ~.3f~n",'
+    ' [W, element(2, P), self(), os:system_time(millisecond) / 1000]), [append]) end,'
     'T = fun(W, P) when is_tuple(P), element(1, P) == message, is_binary(element(2, P)) -> L(W, P);'
     ' (_, _) -> ok end,'
     '[begin ejabberd_hooks:add(s2s_in_handle_recv, H, fun(S, _, P) -> T(received, P), S end, 1),'

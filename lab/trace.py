@@ -75,18 +75,20 @@ class Trace:
                     (self.kept.add if way != "sent" else self.kept.discard)(id)
 
 
-def changed_by_servers(sending, receiving, late, newer):
+def changed_by_servers(flow, logs, blows, late, newer):
     """Whether servers alone explain that `newer` overtook `late`.
 
     The sender's server wrote `late`, or wrote it again, after `newer`; or the receiver's server read them in their
-    order, or read `late` from what was left of an older stream.
+    order, or, where a fault broke its connection, read `late` from what was left of an older stream.
     """
+    sending, receiving = traces_of(flow, logs)
     if late in sending.written and newer in sending.written and sending.written_last[late] > sending.written[newer]:
         return True
     if late not in receiving.received or newer not in receiving.received:
         return False
     (place, stream), (other_place, other) = receiving.received[late], receiving.received[newer]
-    return place < other_place or receiving.streams[stream] < receiving.streams[other]
+    broken = any(blow["what"] in (BREAKS_IN if flow.outward else BREAKS_OUT) for blow in blows)
+    return place < other_place or broken and receiving.streams[stream] < receiving.streams[other]
 
 
 def resent_by_servers(world):
