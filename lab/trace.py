@@ -7,7 +7,8 @@ import re
 AT_SERVERS = ("not sent by the sender's server", "received by the receiver's server",
               "sent without stream management to a connection that broke", "sent just before the sender's server was killed",
               "sent by a client shortly before its server, which has no trace, lost its connection")
-BREAKS_OUT, BREAKS_IN = ("core", "inner-s2s"), ("edge", "s2s", "cut")  # faults that break the sender's connection
+# Faults that break the sender's connection. An edge that has no core for 9 s ends its streams.
+BREAKS_OUT, BREAKS_IN = ("core", "inner-s2s"), ("edge", "s2s", "cut", "core")
 KILLED_OUT, KILLED_IN = ("inside",), ("remote",)  # kills of the sender's server
 UNWRITTEN_S = 0.5  # so old may be what a server has in buffers of its own
 UNREAD_S = 30  # what was written at most so long before a break, and a second after it, may not have been read
