@@ -10,7 +10,7 @@ from . import ghosts
 from . import room as rooms
 from .client import NS, message
 from .faults import FAULTS, Counters
-from .trace import AT_SERVERS, ID, Trace, changed_by_servers, resent_by_servers, where_lost
+from .trace import AT_SERVERS, ID, Trace, changed_by_servers, dropped_by_server, resent_by_servers, where_lost
 from .world import ALICE, BOB
 
 CHUNK = 20  # messages at most that are sent at once
@@ -132,7 +132,8 @@ class Burst:
         held = resent_by_servers(world)
         room = {"room": self._room.report(
             lambda flow: where_lost(flow, logs, self.blows),
-            lambda flow, *pair: changed_by_servers(flow, logs, self.blows, *pair))} if self._room else {}
+            lambda flow, *pair: changed_by_servers(flow, logs, self.blows, *pair),
+            lambda copies, id: dropped_by_server(copies, logs, self.blows, id))} if self._room else {}
         return {
             **room, "flows": [flow.report(logs, self.blows) for flow in self.flows], "faults": self.blows,
             "counters": counters.total(),

@@ -14,7 +14,7 @@ def declared_dead(log, since):
     with open(log, errors="replace") as lines:
         for line in lines:
             words = line.split()
-            if len(words) > 2 and words[2] in ("peer.lost", "internal-server.lost", "link.dead"):
+            if len(words) > 2 and (words[2] in ("peer.lost", "internal-server.lost") or "code=link.dead" in words):
                 when = datetime.datetime.fromisoformat(words[0].replace("Z", "+00:00")).timestamp()
                 if when >= since:
                     return when

@@ -16,14 +16,13 @@ from xml.etree import ElementTree
 from . import address as at
 from .client import message
 from .process import LabError, wait_until
-from .trace import AT_SERVERS
+from .trace import AT_SERVERS, Copies
 
 ADMIN = "http://jabber.org/protocol/muc#admin"
 UNTOLD = ("message: not an occupant", "self-ping: not an occupant")
 KILLS = {"edge", "core", "inside", "remote"}  # faults after which occupants may be untold
 ENTER_S = 90  # until all occupants have entered
 GHOST_S = 60  # so long the room may keep an occupant who is not there, after its leg was declared dead
-NEVER = (-1, -1)
 OTHER = {"inside": "remote", "remote": "inside"}
 DOMAINS = {"inside": at.DOMAIN, "remote": at.REMOTE}
 
@@ -95,11 +94,11 @@ class RoomFlow:
         """Messages that reached nobody and had no answer."""
         return sorted(set(self.sent) - self.reflected - self.unsent - set(self.errors))
 
-    def judge(self, occupant, order):
+    def judge(self, occupant, overtook=lambda late, newer: True):
         """What one occupant has of this flow: numbers that are lost, doubled and reordered, and those missed by leaving.
 
-        `order` is that of the room: number -> (place of the first copy, place of the last one). The room removes
-        whom an error tells it of, and what it had sent to that occupant before is missed by leaving, too.
+        `overtook` says whether the gateway has to answer for an order. The room removes whom an error tells it of,
+        and what it had sent to that occupant before is missed by leaving, too.
         """
         lost, doubled, reordered, missed, seen = [], [], [], [], set()
         for stay in occupant.stays:
@@ -110,7 +109,7 @@ class RoomFlow:
                     continue
                 seen.add(number)
                 got.add(number)
-                if number < newest and order.get(number, NEVER)[1] < order.get(newest, NEVER)[0]:
+                if number < newest and overtook(number, newest):
                     reordered.append(number)
                 newest = max(newest, number)
             for number in self.reflected - seen:
@@ -184,7 +183,7 @@ class Room:
     def missing(self):
         with self._lock:
             return (any(flow.missing() for flow in self.flows) or not all(o.present for o in self.occupants.values())
-                    or any(flow.judge(o, {})[0] for flow in self.flows for o in self.occupants.values()))
+                    or any(flow.judge(o)[0] for flow in self.flows for o in self.occupants.values()))
 
     # --- what arrives ---
 
@@ -257,15 +256,16 @@ class Room:
                 return sorted(ghosts), sorted(unaware), round(waited, 1)
             time.sleep(1)
 
-    def report(self, where_lost, changed_by_servers):
-        """Both are of trace.py, for a flow: where messages that reached nobody ended, and who changed an order."""
+    def report(self, where_lost, changed_by_servers, dropped_by_server):
+        """All are of trace.py: where messages that reached nobody ended, who changed an order, who dropped a copy."""
         ghosts, unaware, waited = self.settle()
         with self._lock:
             rows = []
             for flow in self.flows:
                 near = flow.sender.side == self.host
                 late = [] if near else [pair for pair in self._overtaken(flow) if not changed_by_servers(flow, *pair)]
-                rows.append(self._flow_report(flow, {AT_SERVERS[0]: flow.missing()} if near else where_lost(flow)))
+                rows.append(self._flow_report(flow, {AT_SERVERS[0]: flow.missing()} if near else where_lost(flow),
+                                              changed_by_servers, dropped_by_server))
                 rows[-1]["reordered_on_the_way_to_the_room"] = [id for id, _ in late]
             reasons = [stay.why for o in self.occupants.values() for stay in o.stays if stay.end is not None]
         return {
@@ -292,9 +292,18 @@ class Room:
                 yield flow.id(number), flow.id(newest)
             newest = max(newest, number)
 
-    def _flow_report(self, flow, nobody):
-        order = self._order(flow)
-        parts = [flow.judge(occupant, order) for occupant in self.occupants.values()]
+    def _flow_report(self, flow, nobody, changed_by_servers, dropped_by_server):
+        order, copies = self._order(flow), Copies(self.host == "inside")
+
+        def overtook(late, newer):
+            in_room = late in order and newer in order and order[late][1] > order[newer][0]
+            return not in_room and not changed_by_servers(copies, flow.id(late), flow.id(newer))
+
+        parts = [flow.judge(occupant, overtook) for occupant in self.occupants.values()]
+        dropped = 0
+        for part in parts:
+            left = [number for number in part[0] if not dropped_by_server(copies, flow.id(number))]
+            dropped, part[0] = dropped + len(part[0]) - len(left), left
         counts = [sum(len(part[n]) for part in parts) for n in range(4)]
         conditions = list(flow.errors.values())
         received = sum(len(stay.got.get(flow.key, ())) for o in self.occupants.values() for stay in o.stays)
@@ -302,7 +311,7 @@ class Room:
             "from": flow.sender.jid, "sent": len(flow.sent) - len(flow.unsent), "reflected": len(flow.reflected),
             "answered": len(set(flow.errors) - flow.reflected),
             "reached_nobody": {place: numbers[:50] for place, numbers in nobody.items() if numbers},
-            "copies": received - counts[1], "lost": counts[0], "doubled": counts[1], "reordered": counts[2],
+            "copies": received - counts[1], "lost": counts[0], "lost_at_servers": dropped, "doubled": counts[1], "reordered": counts[2],
             "missed_by_leaving": counts[3], "conditions": {name: conditions.count(name) for name in sorted(set(conditions))},
             "lost_numbers": {o.nick: part[0][:30] for o, part in zip(self.occupants.values(), parts) if part[0]},
             "reordered_numbers": {o.nick: part[2][:30] for o, part in zip(self.occupants.values(), parts) if part[2]},
@@ -319,7 +328,7 @@ def faultless(report, faults):
 
 def table(report):
     """The report as lines of text."""
-    columns = ("sent", "reflected", "answered", "copies", "lost", "missed_by_leaving", "doubled", "reordered")
+    columns = ("sent", "reflected", "answered", "copies", "lost", "lost_at_servers", "missed_by_leaving", "doubled", "reordered")
     yield f"room {report['room']}: occupants inside {report['occupants']['inside']}, remote {report['occupants']['remote']}"
     yield f"{'from':30} reached nobody " + " ".join(f"{name:>{max(9, len(name))}}" for name in columns)
     for flow in report["flows"]:

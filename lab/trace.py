@@ -76,6 +76,20 @@ class Trace:
                     (self.kept.add if way != "sent" else self.kept.discard)(id)
 
 
+class Copies:
+    """As a flow: what the server of a room sends to occupants of the other side."""
+
+    def __init__(self, outward):
+        self.outward = outward
+
+
+def dropped_by_server(copies, logs, blows, id):
+    """Whether the server of the room wrote this last without stream management, to a connection that broke then."""
+    sending = traces_of(copies, logs)[0]
+    breaks = [blow["at"] for blow in blows if blow["what"] in (BREAKS_OUT if copies.outward else BREAKS_IN)]
+    return id in sending.at and id not in sending.kept and any(-1 < at - sending.at[id] < UNREAD_S for at in breaks)
+
+
 def changed_by_servers(flow, logs, blows, late, newer):
     """Whether servers alone explain that `newer` overtook `late`.
 
