@@ -39,7 +39,8 @@ class Crowd:
         self._heard = heard
         with open(log, "ab") as errors:
             self._popen = subprocess.Popen(
-                ["ip", "netns", "exec", namespace, "/usr/bin/python3", os.path.join(os.path.dirname(__file__), "occupant.py")],
+                ["ip", "netns", "exec", namespace, "/usr/bin/python3",
+                 os.path.join(os.path.dirname(__file__), "occupant.py")],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True)
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -311,7 +312,8 @@ class Room:
             "from": flow.sender.jid, "sent": len(flow.sent) - len(flow.unsent), "reflected": len(flow.reflected),
             "answered": len(set(flow.errors) - flow.reflected),
             "reached_nobody": {place: numbers[:50] for place, numbers in nobody.items() if numbers},
-            "copies": received - counts[1], "lost": counts[0], "lost_at_servers": dropped, "doubled": counts[1], "reordered": counts[2],
+            "copies": received - counts[1], "lost": counts[0], "lost_at_servers": dropped,
+            "doubled": counts[1], "reordered": counts[2],
             "missed_by_leaving": counts[3], "conditions": {name: conditions.count(name) for name in sorted(set(conditions))},
             "lost_numbers": {o.nick: part[0][:30] for o, part in zip(self.occupants.values(), parts) if part[0]},
             "reordered_numbers": {o.nick: part[2][:30] for o, part in zip(self.occupants.values(), parts) if part[2]},
@@ -328,7 +330,8 @@ def faultless(report, faults):
 
 def table(report):
     """The report as lines of text."""
-    columns = ("sent", "reflected", "answered", "copies", "lost", "lost_at_servers", "missed_by_leaving", "doubled", "reordered")
+    columns = ("sent", "reflected", "answered", "copies", "lost", "lost_at_servers", "missed_by_leaving", "doubled",
+               "reordered")
     yield f"room {report['room']}: occupants inside {report['occupants']['inside']}, remote {report['occupants']['remote']}"
     yield f"{'from':30} reached nobody " + " ".join(f"{name:>{max(9, len(name))}}" for name in columns)
     for flow in report["flows"]:
