@@ -1,25 +1,22 @@
 """Numbered bursts of messages through a gateway, and what became of each message."""
 
 import random
-import re
 import threading
 import time
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
-from . import address as at
+from . import ghosts
+from . import room as rooms
 from .client import NS, message
 from .faults import FAULTS, Counters
+from .trace import AT_SERVERS, ID, Trace, changed_by_servers, dropped_by_server, resent_by_servers, where_lost
 from .world import ALICE, BOB
 
-# Losses of servers that died: none of the gateway.
-AT_SERVERS = ("not sent by the sender's server", "received by the receiver's server")
 CHUNK = 20  # messages at most that are sent at once
 WAITING_S = 300  # how long a message is awaited that a node holds
 SETTLE_S = 4  # after the last missing message: time in which a second copy would arrive
 DIRECTIONS = {"out": [(ALICE, BOB)], "in": [(BOB, ALICE)], "both": [(ALICE, BOB), (BOB, ALICE)]}
-ID = re.compile(r"\b(b[0-9a-f]{6}(?:out|in))-(\d+)\b")
-UNACKNOWLEDGED = re.compile(r"Destroying session with (\d+) unacked stanzas")
 
 
 @dataclass
@@ -40,7 +37,8 @@ class Flow:
 
     def __init__(self, run, sender, receiver):
         self.sender, self.receiver = sender, receiver
-        self.key = run + ("out" if sender.jid == ALICE else "in")
+        self.outward = sender.jid == ALICE
+        self.key = run + ("out" if self.outward else "in")
         self.sent, self.unsent = {}, set()  # number -> time
         self.arrived, self.errors = [], []  # (number, time), (number, condition)
 
@@ -53,26 +51,28 @@ class Flow:
     def missing(self):
         return sorted(set(self.sent) - self.fates())
 
-    def report(self, logs):
-        first, reordered, doubled, newest = {}, [], [], -1
+    def report(self, logs, blows):
+        first, reordered, at_servers, doubled, newest = {}, [], [], [], -1
         for number, when in self.arrived:
             if number in first:
                 doubled.append(number)
                 continue
             first[number] = when
             if number < newest:
-                reordered.append(number)
+                by_servers = changed_by_servers(self, logs, blows, self.id(number), self.id(newest))
+                (at_servers if by_servers else reordered).append(number)
             newest = max(newest, number)
         answered = {number for number, _ in self.errors}
         conditions = [condition for _, condition in self.errors]
         waits = sorted(when - self.sent[number] for number, when in first.items())
-        where = where_lost(self, logs)
+        where = where_lost(self, logs, blows)
         return {
             "from": self.sender.jid, "to": self.receiver.jid, "sent": len(self.sent) - len(self.unsent),
             "delivered": len(first), "answered": len(answered - set(first)),
             "lost": sum(len(numbers) for place, numbers in where.items() if place not in AT_SERVERS),
             "lost_at_servers": sum(len(where.get(place, ())) for place in AT_SERVERS),
-            "doubled": len(doubled), "reordered": len(reordered), "delivered_and_answered": len(answered & set(first)),
+            "doubled": len(doubled), "reordered": len(reordered), "reordered_at_servers": len(at_servers),
+            "delivered_and_answered": len(answered & set(first)),
             "answered_twice": len(self.errors) - len(answered),
             "conditions": {name: conditions.count(name) for name in sorted(set(conditions))},
             "lost_numbers": {place: numbers[:50] for place, numbers in where.items()},
@@ -81,66 +81,21 @@ class Flow:
         }
 
 
-def where_lost(flow, logs):
-    """The lost messages by how far the servers' logs show them: those between the two are the gateway's."""
-    sending, receiving = (logs[host] for host in (("inside", "remote") if flow.sender.jid == ALICE
-                                                  else ("remote", "inside")))
-    places = {}
-    for number in flow.missing():
-        id = flow.id(number)
-        if receiving is None or sending is None:
-            place = "unknown: a server without a trace"
-        elif "in" in receiving.get(id, ()):
-            place = AT_SERVERS[1]
-        elif "out" in sending.get(id, ()):
-            place = "sent by the sender's server, not received by the other"
-        else:
-            place = AT_SERVERS[0]
-        places.setdefault(place, []).append(number)
-    return places
-
-
-def traced(server):
-    """id -> directions ("in", "out") in which a server's trace shows it between servers; None without one."""
-    if server.kind not in ("Prosody", "ejabberd") or server.kind == "ejabberd" and not server.site.trace:
-        return None
-    seen = {}
-    prosody = server.kind == "Prosody"
-    with open(server.logs[0], errors="replace") as log:
-        for line in log:
-            if not ID.search(line) or prosody and "lab_log_ids" not in line:
-                continue
-            if prosody:
-                way = "in" if " received " in line else "out" if " sent " in line else ""
-            else:
-                way = "in" if "Received XML" in line else "out" if "Send XML" in line else ""
-            if way:
-                for found in ID.finditer(line):
-                    seen.setdefault(found[0], set()).add(way)
-    return seen
-
-
-def resent_by_servers(world):
-    """Stanzas that each Prosody still held, unacknowledged, when a stream of it ended."""
-    counts = {}
-    for host in ("inside", "remote"):
-        server = world.server(host)
-        if server.kind == "Prosody":
-            with open(server.logs[0], errors="replace") as log:
-                counts[host] = sum(int(count) for count in UNACKNOWLEDGED.findall(log.read()))
-    return counts
+def new_run():
+    """A name that the ids of a burst begin with."""
+    return f"b{random.SystemRandom().randrange(1 << 24):06x}"
 
 
 class Burst:
-    """Runs a Plan in a world whose clients are logged in."""
+    """Runs a Plan in a world whose clients are logged in, and beside it a Room whose occupants have entered."""
 
-    def __init__(self, world, plan):
-        self._world, self._plan = world, plan
+    def __init__(self, world, plan, room=None):
+        self._world, self._plan, self._room = world, plan, room
         self._draw = random.Random(plan.seed)
         self._up = {host: threading.Event() for host in ("inside", "remote")}
         for event in self._up.values():
             event.set()
-        run = f"b{random.SystemRandom().randrange(1 << 24):06x}"
+        run = new_run()
         self.flows = [Flow(run, world.client(a), world.client(b)) for a, b in DIRECTIONS[plan.direction]]
         self._by_key = {flow.key: flow for flow in self.flows}
         self._last_event = time.monotonic()
@@ -156,9 +111,15 @@ class Burst:
         start = time.monotonic()
         threads = [threading.Thread(target=self._send, args=(flow,)) for flow in self.flows]
         threads.append(threading.Thread(target=self._strike, args=(counters,)))
-        for thread in threads:
+        self._sending = True
+        beside = [threading.Thread(target=self._room.send, args=(flow, lambda: self._sending))
+                  for flow in (self._room.flows if self._room else ())]
+        for thread in threads + beside:
             thread.start()
         for thread in threads:
+            thread.join()
+        self._sending = False
+        for thread in beside:
             thread.join()
         sent_s = time.monotonic() - start
         self._wait_for_quiet(counters)
@@ -167,10 +128,14 @@ class Burst:
             flow.sender.watch = flow.receiver.watch = None
         if self._failure:
             raise self._failure
-        logs = {host: traced(world.server(host)) for host in ("inside", "remote")}
+        logs = {host: Trace(world.server(host).ids) for host in ("inside", "remote")}
         held = resent_by_servers(world)
+        room = {"room": self._room.report(
+            lambda flow: where_lost(flow, logs, self.blows),
+            lambda flow, *pair: changed_by_servers(flow, logs, self.blows, *pair),
+            lambda copies, id: dropped_by_server(copies, logs, self.blows, id))} if self._room else {}
         return {
-            "flows": [flow.report(logs) for flow in self.flows], "faults": self.blows,
+            **room, "flows": [flow.report(logs, self.blows) for flow in self.flows], "faults": self.blows,
             "counters": counters.total(),
             "unacknowledged_at_servers": {host: held[host] - held_before[host] for host in held},
             "seconds": {"sending": round(sent_s, 1), "until_quiet": round(total_s, 1)},
@@ -246,19 +211,22 @@ class Burst:
             counters.before_kill(name)
         if name in self._up:
             self._up[name].clear()
-        began = time.time()
+        began, monotonic = time.time(), time.monotonic()
         down = FAULTS[name][1](self._world, self._draw)
         if name in self._up:
             self._up[name].set()
+        if self._room:
+            self._room.struck(name, monotonic)
         clock = time.strftime("%H:%M:%S", time.gmtime(began)) + f".{int(began * 1000) % 1000:03}Z"
-        self.blows.append({"what": name, "at_s": round(at_s, 2), "utc": clock, "down_s": round(down, 2)})
+        self.blows.append({"what": name, "at_s": round(at_s, 2), "utc": clock, "at": round(began, 3),
+                           "monotonic": monotonic, "down_s": round(down, 2)})
 
     def _wait_for_quiet(self, counters):
         """Until nothing is missing and nothing more comes, or nothing has come for long and no node holds anything."""
         start = self._last_event = time.monotonic()
         while True:
-            idle = time.monotonic() - self._last_event
-            missing = any(flow.missing() for flow in self.flows)
+            idle = time.monotonic() - max(self._last_event, self._room.last_event if self._room else 0)
+            missing = any(flow.missing() for flow in self.flows) or self._room and self._room.missing()
             if idle > (self._plan.quiet_s if missing else SETTLE_S):
                 if not missing or time.monotonic() > start + WAITING_S or not counters.waiting():
                     return
@@ -274,12 +242,14 @@ def condition_of(xml):
 
 
 def faultless(result):
-    return all(not flow["lost"] and not flow["reordered"] for flow in result["flows"])
+    return (all(not flow["lost"] and not flow["reordered"] for flow in result["flows"])
+            and ("room" not in result or rooms.faultless(result["room"], [blow["what"] for blow in result["faults"]]))
+            and ("outage" not in result or ghosts.faultless(result["outage"])))
 
 
 def table(result):
     """The result as lines of text."""
-    columns = ("sent", "delivered", "answered", "lost", "lost_at_servers", "doubled", "reordered")
+    columns = ("sent", "delivered", "answered", "lost", "lost_at_servers", "doubled", "reordered", "reordered_at_servers")
     yield f"{'from':20} {'to':20} " + " ".join(f"{name:>{max(9, len(name))}}" for name in columns)
     for flow in result["flows"]:
         yield f"{flow['from']:20} {flow['to']:20} " + " ".join(f"{flow[name]:>{max(9, len(name))}}" for name in columns)
@@ -287,6 +257,8 @@ def table(result):
         for name in ("conditions", "lost_numbers", "reordered_numbers", "doubled_numbers"):
             if flow[name]:
                 yield f"{flow['from']}: {name}: {flow[name]}"
+    yield from rooms.table(result["room"]) if "room" in result else ()
+    yield from ghosts.table(result["outage"]) if "outage" in result else ()
     for role, counts in result["counters"].items():
         yield f"{role}: " + ", ".join(f"{name} {count}" for name, count in counts.items())
     for host, count in result["unacknowledged_at_servers"].items():

@@ -44,6 +44,7 @@ class Jabberd2:
         os.chmod(f"{folder}/anyone", 0o755)
         network.resolver(site.host, site.nameserver)
         self.logs = [f"{log}.{name}" for name in ("router", "sm", "s2s", "c2s")]
+        self.ids = None
         self.processes = [
             process.Process(f"jabberd2-{name} {site.host}", network.namespace(site.host),
                             [f"jabberd2-{name}", "-c", f"{folder}/{name}.xml"], f"{log}.{name}")

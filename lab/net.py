@@ -11,7 +11,7 @@ import shutil
 import signal
 
 from . import address
-from .process import LabError, run, wait_until
+from .process import LabError, Process, run, wait_until
 
 RULES_GATEWAY = [  # (name in the port table, nft match); order as in the table
     ("inner: core -> edge:7400", 'iifname "lan" oifname "dmz" ip saddr {core} ip daddr {edge} tcp dport 7400'),
@@ -47,8 +47,8 @@ RULES_DIRECT = [  # no gateway: tests servers, names and certificates alone
 class Network:
     """The namespaces of one world; `prefix` keeps worlds apart."""
 
-    def __init__(self, prefix):
-        self.prefix = prefix
+    def __init__(self, prefix, slow=""):
+        self.prefix, self._slow = prefix, slow  # the host behind a slow wire (delay.py)
         self.hosts = []
 
     def namespace(self, host):
@@ -78,14 +78,26 @@ class Network:
     def _attach(self, host):
         segment, ip = address.HOSTS[host]
         self._namespace(host)
-        run("ip", "link", "add", "eth0", "netns", self.namespace(host), "type", "veth",
-            "peer", "name", f"p-{host}", "netns", self.namespace("router"))
+        if host == self._slow:
+            self._slow_wire(host)
+        else:
+            run("ip", "link", "add", "eth0", "netns", self.namespace(host), "type", "veth",
+                "peer", "name", f"p-{host}", "netns", self.namespace("router"))
         self._in("router", "ip", "link", "set", f"p-{host}", "master", segment, "up")
         self._in(host, "ip", "addr", "add", f"{ip}/24", "dev", "eth0")
         if host == "dns":
             self._in(host, "ip", "addr", "add", f"{address.AUTHORITY}/24", "dev", "eth0")
         self._in(host, "ip", "link", "set", "eth0", "up")
         self._in(host, "ip", "route", "add", "default", "via", address.SEGMENTS[segment][1])
+
+    def _slow_wire(self, host):
+        """Two devices as a veth pair, with delay.py between them. It ends with the processes of the world."""
+        far = f"far-{host}"
+        Process("delay", self.namespace("router"), ["/usr/bin/python3", os.path.join(os.path.dirname(__file__), "delay.py"),
+                                                    f"p-{host}", far], os.devnull).start()
+        wait_until("the slow wire", lambda: far in self._in("router", "ip", "link"), 10)
+        self._in("router", "ip", "link", "set", far, "netns", self.namespace(host))
+        self._in(host, "ip", "link", "set", far, "name", "eth0")
 
     def resolver(self, host, nameserver, hosts_lines=()):
         """Write resolv.conf and hosts of a host.

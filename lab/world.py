@@ -15,6 +15,7 @@ from .jabberd2 import Jabberd2
 from .net import Network, require_root
 from .process import LabError, wait_until
 from .prosody import Prosody
+from .room import accounts
 from .server import Site
 
 SERVERS = {"prosody": Prosody, "ejabberd": Ejabberd, "jabberd2": Jabberd2}
@@ -24,6 +25,7 @@ DIALBACK = "dialback"  # the remote's certificate is self-signed
 DIALBACK_VALID = "dialback, valid certificate"  # the remote speaks dialback only, with a good certificate
 
 ALICE, BOB, CAROL = f"alice@{at.DOMAIN}", f"bob@{at.REMOTE}", f"carol@{at.STRANGER}"
+READY_S = 120  # of a server on a machine that is busy; ten are usual
 PASSWORDS = {jid: jid.split("@")[0] + "-lab" for jid in (ALICE, BOB, CAROL)}
 
 
@@ -43,6 +45,8 @@ class Options:
     shards: int = 1  # of each node
     smacks: tuple = ("remote",)  # hosts whose Prosody has stream management between servers
     durable: bool = False  # messages wait on the disk of the core
+    occupants: tuple = (0, 0)  # accounts for the occupants of a room: inside, remote (room.py)
+    slow: bool = False  # the remote server is behind a wire that delays and loses packets (delay.py)
 
 
 class World:
@@ -54,7 +58,7 @@ class World:
         self.folder = folder or tempfile.mkdtemp(prefix=f"lab-{name}-")
         self.logs = f"{self.folder}/log"
         os.makedirs(self.logs, exist_ok=True)
-        self.network = Network(name)
+        self.network = Network(name, "remote" if options.slow else "")
         self.gateway = None
         self._processes, self._servers, self._agents, self._clients = [], {}, {}, {}
 
@@ -88,7 +92,7 @@ class World:
         if self.gateway:
             self.gateway.wait_ready()
         for host, server in self._servers.items():
-            wait_until(f"{server.kind} on {host}", server.ready, 40)
+            wait_until(f"{server.kind} on {host}", server.ready, READY_S)
         return self
 
     def stop(self, keep_folder=False):
@@ -124,7 +128,7 @@ class World:
         server.kill()
         time.sleep(down_s)
         server.start()
-        wait_until(f"{server.kind} again", server.ready, 40)
+        wait_until(f"{server.kind} again", server.ready, READY_S)
         for jid, client in self._clients.items():
             if jid.endswith("@" + at.DOMAIN) == (host == "inside"):
                 client.connect(60)
@@ -161,8 +165,9 @@ class World:
                 else self.public_ca.issue(stem, names, eku=options.eku))
         site = dict(trusted_ca=self.public_ca.certificate if external else "",
                     demand_certificate=external, external=external, trace=options.trace)
+        users = {j: PASSWORDS[j] for j in (BOB, CAROL)} | accounts("remote", options.occupants[1])
         self._server("remote", options.outside, Site(
-            host="remote", domains=[at.REMOTE, at.STRANGER], accounts={j: PASSWORDS[j] for j in (BOB, CAROL)},
+            host="remote", domains=[at.REMOTE, at.STRANGER], accounts=users,
             certificate=pair[0], key=pair[1], rooms="" if split else at.REMOTE_ROOMS,
             smacks="remote" in options.smacks, **site))
         if split:
@@ -186,9 +191,10 @@ class World:
             external = options.trust == "minted"
             trusted = self.gateway.internal_ca if external else ""
             nameserver = at.ip("core")
+        users = {ALICE: PASSWORDS[ALICE]} | accounts("inside", options.occupants[0])
         self._server("inside", options.inside, Site(
-            host="inside", domains=[at.DOMAIN], accounts={ALICE: PASSWORDS[ALICE]}, certificate=pair[0],
-            key=pair[1], rooms=rooms, trusted_ca=trusted, demand_certificate=external, external=external,
+            host="inside", domains=[at.DOMAIN], accounts=users, certificate=pair[0], key=pair[1],
+            rooms=rooms, trusted_ca=trusted, demand_certificate=external, external=external,
             nameserver=nameserver, trace=options.trace, smacks="inside" in options.smacks))
 
     def _server(self, host, kind, site):
