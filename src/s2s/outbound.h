@@ -69,8 +69,8 @@ class Outbound {
   // More than limits::kWriteQueueBytesMax of its output has not reached the socket, and nothing is sent
   // until less than half of that is left; or the stream is resuming a session.
   bool is_full() const;
-  // When the peer has to have acknowledged what was asked last; nothing where nothing is asked. `send` may set
-  // it, and then `poll_timeout` is earlier than before.
+  // When the peer has to have acknowledged what was asked last; nothing where nothing is asked. `send` may
+  // set it, and then `poll_timeout` is earlier than before.
   std::optional<Time> ack_deadline() const;
   // The peer was asked to resume `previous`; ResumeAnswered follows.
   bool is_resuming() const;
