@@ -267,10 +267,7 @@ void Core::Impl::turn(Now now) {
       std::visit([&](auto&& event) { on(told->node, std::move(event), now); }, std::move(told->event));
       any = true;
     }
-    while (auto event = durable.queue.poll()) {
-      std::visit([&](auto&& each) { on(std::move(each), now); }, std::move(*event));
-      any = true;
-    }
+    if (drain_durable(now)) any = true;
     if (links.ends.flush(now)) any = true;
   }
   if (auto batch = durable.queue.poll_batch(now)) outputs.push_back(SpoolWork{std::move(batch)});

@@ -27,13 +27,15 @@ void Core::Impl::keep_outward(PairEntry& entry, xmpp::Stanza stanza, const Sourc
     answer_internal(stanza, kept.error(), setup.config.name.ascii(), now);
     return acknowledge(receipt, now);
   }
+  // Before the presence or request behind it, which does not wait for a disk.
+  drain_durable(now);
   if (durable.queue.presses() && durable.held.insert(from.conn).second) endpoint.hold(from.conn, true);
 }
 
 void Core::Impl::keep_inward(const Pair& pair, xmpp::Stanza stanza, const Arriving& arriving, Now now) {
   const Ticket receipt = inward.arriving.put(arriving);
   const auto kept = durable.queue.accept({policy::Direction::kIn, pair}, stanza, receipt, now);
-  if (kept) return;
+  if (kept) return void(drain_durable(now));
   inward.arriving.take(receipt);
   refuse_inward(pair, stanza, kept.error(), setup.config.name.ascii(), now);
   settle(arriving, kept.error().code, now);
@@ -46,6 +48,15 @@ void Core::Impl::release_spool() {
 }
 
 // --- events of the queue
+
+bool Core::Impl::drain_durable(Now now) {
+  bool any = false;
+  while (auto event = durable.queue.poll()) {
+    std::visit([&](auto&& each) { on(std::move(each), now); }, std::move(*event));
+    any = true;
+  }
+  return any;
+}
 
 void Core::Impl::on(DurableQueue::Send&& send, Now now) {
   send.flow.direction == policy::Direction::kOut ? send_outward(std::move(send), now)

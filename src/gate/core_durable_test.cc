@@ -56,6 +56,15 @@ TEST_F(CoreDurable, a_message_goes_on_at_once_and_is_on_disk_until_it_is_deliver
   EXPECT_EQ(storage_.disk->messages(), 0u);
 }
 
+TEST_F(CoreDurable, a_presence_behind_a_message_does_not_overtake_it) {
+  const ConnId conn = internal_.stream_for(stanza_of(out("1")));
+  internal_.says(conn, out("1") + "<presence from='alice@example.com' to='bob@partner.example'/>" + out("2"));
+  exchange();
+  Lines kinds;
+  for (const auto& each : edge_->received) kinds.emplace_back(xmpp::kind_name(each.stanza.kind()));
+  EXPECT_EQ(kinds, (Lines{"message", "presence", "message"}));
+}
+
 TEST_F(CoreDurable, other_stanzas_are_not_kept) {
   for (const std::string& xml :
        {out("1", "chat", "<no-store xmlns='urn:xmpp:hints'/>"), out("2", "groupchat"),

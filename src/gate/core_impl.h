@@ -129,6 +129,8 @@ class Core::Impl {
   // The outcome of a message with that ticket outward. True: it is one of the queue's, and nothing more is to
   // be done about it but, where `answer` is set, to answer its sender.
   bool settle_durable(Ticket ticket, const std::optional<Error>& refused, bool& answer, Now now);
+  // Carries out what the queue wants; false where it wants nothing.
+  bool drain_durable(Now now);
   // Streams that were not read because the disk was slow are read again.
   void release_spool();
 
