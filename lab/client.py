@@ -5,15 +5,12 @@ after the last that was expected, so a script reads like the dialogue it checks.
 """
 
 import itertools
-import json
-import os
-import subprocess
 import threading
 import time
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape, quoteattr
 
-from .process import LabError
+from .process import LabError, Script
 
 NS = {
     "c": "jabber:client",
@@ -63,35 +60,20 @@ class Stanza:
         return self.text if len(self.text) < 600 else self.text[:600] + "..."
 
 
-class Agent:
+class Agent(Script):
     """The process in a namespace that runs clients (agent.py)."""
 
     def __init__(self, namespace, log):
         self._clients = {}
-        self._popen = subprocess.Popen(
-            ["ip", "netns", "exec", namespace, "/usr/bin/python3",  # Debian's, which has slixmpp
-             os.path.join(os.path.dirname(__file__), "agent.py")],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=open(log, "ab"), text=True,
-            start_new_session=True)
-        threading.Thread(target=self._read, daemon=True).start()
+        super().__init__(namespace, "agent.py", log, self._handle)
 
     def add(self, client):
         self._clients[client.jid] = client
 
-    def order(self, **words):
-        self._popen.stdin.write(json.dumps(words) + "\n")
-        self._popen.stdin.flush()
-
-    def stop(self):
-        self._popen.kill()
-        self._popen.wait()
-
-    def _read(self):
-        for line in self._popen.stdout:
-            event = json.loads(line)
-            client = self._clients.get(event["jid"])
-            if client:
-                client.handle(event)
+    def _handle(self, event):
+        client = self._clients.get(event["jid"])
+        if client:
+            client.handle(event)
 
 
 class Client:

@@ -1,9 +1,11 @@
 """Processes of a world: started in a namespace, logged to files, ended by id."""
 
+import json
 import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 
@@ -18,6 +20,31 @@ def run(*command, stdin=None, check=True, timeout_s=30):
     if check and done.returncode != 0:
         raise LabError(f"{' '.join(command)}: exit {done.returncode}\n{done.stdout}")
     return done.stdout
+
+
+class Script:
+    """A script of this folder in a namespace. It takes orders and tells events, each a line of JSON."""
+
+    def __init__(self, namespace, name, log, heard):
+        self._heard = heard
+        with open(log, "ab") as errors:
+            self._popen = subprocess.Popen(
+                ["ip", "netns", "exec", namespace, "/usr/bin/python3",  # Debian's, which has slixmpp
+                 os.path.join(os.path.dirname(__file__), name)],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True)
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def order(self, **words):
+        self._popen.stdin.write(json.dumps(words) + "\n")
+        self._popen.stdin.flush()
+
+    def stop(self):
+        self._popen.kill()
+        self._popen.wait()
+
+    def _read(self):
+        for line in self._popen.stdout:
+            self._heard(json.loads(line))
 
 
 class Process:

@@ -6,16 +6,13 @@ Who has to find out by itself that the room does not have it any more (an error 
 `untold`: a server removes occupants that it cannot reach while a node is dead, and then nobody can tell them.
 """
 
-import json
-import os
-import subprocess
 import threading
 import time
 from xml.etree import ElementTree
 
 from . import address as at
 from .client import message
-from .process import LabError, wait_until
+from .process import LabError, Script, wait_until
 from .trace import AT_SERVERS, Copies
 
 ADMIN = "http://jabber.org/protocol/muc#admin"
@@ -30,31 +27,6 @@ DOMAINS = {"inside": at.DOMAIN, "remote": at.REMOTE}
 def accounts(host, count):
     """JID -> password of the occupants of one side."""
     return {f"occupant{n}@{DOMAINS[host]}": f"occupant{n}-lab" for n in range(count)}
-
-
-class Crowd:
-    """The process in a namespace that runs occupants (occupant.py)."""
-
-    def __init__(self, namespace, log, heard):
-        self._heard = heard
-        with open(log, "ab") as errors:
-            self._popen = subprocess.Popen(
-                ["ip", "netns", "exec", namespace, "/usr/bin/python3",
-                 os.path.join(os.path.dirname(__file__), "occupant.py")],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True)
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def order(self, **words):
-        self._popen.stdin.write(json.dumps(words) + "\n")
-        self._popen.stdin.flush()
-
-    def stop(self):
-        self._popen.kill()
-        self._popen.wait()
-
-    def _read(self):
-        for line in self._popen.stdout:
-            self._heard(*json.loads(line))
 
 
 class Stay:
@@ -134,7 +106,8 @@ class Room:
         self._crowds, self._lock, self._answers = [], threading.Lock(), {}
         self.occupants = {}
         for side in (host, OTHER[host]):
-            crowd = Crowd(world.network.namespace(side), f"{world.logs}/occupants-{side}.log", self._heard)
+            crowd = Script(world.network.namespace(side), "occupant.py", f"{world.logs}/occupants-{side}.log",
+                           lambda event: self._heard(*event))
             self._crowds.append(crowd)
             for jid, password in accounts(side, spread[side]).items():
                 occupant = self.occupants[jid] = Occupant(jid, crowd)

@@ -10,7 +10,7 @@ namespace sallyport::limits {
 using namespace std::chrono_literals;
 
 // --- in memory
-// A stanza that waits longer than this on the core is bounced.
+// A stanza that waits longer than this is bounced, where kLifetimeMemory does not apply to it.
 inline constexpr auto kDeliveryTimeout = 25s;
 // How often a queue whose deadlines are not in order is searched for those that have passed.
 inline constexpr auto kOutboxLookEvery = 1s;
@@ -46,6 +46,7 @@ inline constexpr std::chrono::seconds kAckTimeout = 20s;
 constexpr std::chrono::milliseconds ack_timeout(std::size_t dead_peer_seconds) {
   return std::chrono::milliseconds(dead_peer_seconds * 1'000 / 3);
 }
+static_assert(ack_timeout(kDeadPeerSeconds) == kAckTimeout);
 // Bytes that are written to one stream and that a peer which confirms has not confirmed, beside one stanza:
 // what may come twice when it dies, and what a slow reader has to read in time to count as alive.
 inline constexpr std::size_t kUnconfirmedBytesMax = 256 * 1024;

@@ -14,6 +14,7 @@
 #include "gate/durable_queue.h"
 #include "gate/endpoint.h"
 #include "gate/link_set.h"
+#include "gate/lost_contacts.h"
 #include "gate/peer_life.h"
 #include "gate/presence_table.h"
 #include "gate/repeated_log.h"
@@ -68,6 +69,8 @@ class Core::Impl {
     std::uint64_t refused = 0;
     std::string last_error;  // of the last stanza that was settled, or could not be sent
 
+    // The stanza's own ticket; 0 where it has that of the pair.
+    Ticket own(Ticket of_stanza) const { return of_stanza == ticket ? 0 : of_stanza; }
     bool was_used() const { return stanzas > 0 || !box.empty() || !last_error.empty(); }
   };
   using PairEntry = xmpp::PairMap<PairState>::Entry;
@@ -274,9 +277,7 @@ class Core::Impl {
     std::set<std::uint64_t> asked{};          // numbers of questions
     std::set<Ticket> outward{};               // questions on their way to remote servers
     std::map<Ticket, xmpp::Domain> inward{};  // to internal ones
-    // Users and their contacts at a server that was lost.
-    std::map<Pair, Contacts> ended{};
-    std::size_t contacts = 0;  // of all of them
+    LostContacts contacts{};                  // at a server that was lost
   };
   struct Report {
     std::uint64_t out = 0;

@@ -107,7 +107,7 @@ void Core::Impl::on(std::size_t edge, link::NotRepeated&& doubtful, Now now) {
   PairEntry* entry = note_settled(doubtful.ticket);
   if (entry == nullptr) return;
   ++report.uncertain;
-  const Ticket own = doubtful.ticket == entry->second.ticket ? 0 : doubtful.ticket;
+  const Ticket own = entry->second.own(doubtful.ticket);
   answer_queued({.stanza = std::move(doubtful.stanza), .ticket = own}, {Code::kDeliveryUncertain, {}},
                 setup.config.edges[edge].name.ascii(), now);
 }
@@ -139,7 +139,7 @@ void Core::Impl::move_away(std::size_t edge, Now now) {
   for (auto it = abandoned.rbegin(); it != abandoned.rend(); ++it) {
     note_settled(it->ticket);
     auto& [pair, out] = outward.map.get(it->pair);
-    const Ticket own = it->ticket == out.ticket ? 0 : it->ticket;
+    const Ticket own = out.own(it->ticket);
     if (it->sent && !may_repeat(pair, it->stanza)) {
       ++report.uncertain;
       answer_queued({.stanza = std::move(it->stanza), .ticket = own}, {Code::kDeliveryUncertain, {}},

@@ -245,8 +245,7 @@ bool Core::Impl::take_back(std::size_t edge, PairEntry& entry, link::Settled& se
   const OutwardPairs::Ticketed* found = outward.tickets.get(settled.ticket);
   if (!drains || (found != nullptr && found->message != 0)) return false;
   auto& [pair, out] = entry;
-  Queued queued{.stanza = *std::move(settled.stanza),
-                .ticket = settled.ticket == out.ticket ? 0 : settled.ticket};
+  Queued queued{.stanza = *std::move(settled.stanza), .ticket = out.own(settled.ticket)};
   queued.deadline = now.mono + patience_for(queued.stanza);
   out.handed_back.push_back(std::move(queued));
   if (out.unsettled > 0) return true;

@@ -7,11 +7,7 @@
 #include "s2s/stream_xml.h"
 
 namespace sallyport::gate {
-namespace {
-
-std::string bare(std::string_view address) { return std::string(address.substr(0, address.find('/'))); }
-
-}  // namespace
+namespace {}  // namespace
 
 void Core::Impl::note_presence(const Pair& pair, policy::Direction direction, const xmpp::Stanza& stanza,
                                Now now) {
@@ -118,12 +114,8 @@ void Core::Impl::lose_remote(const Pair& pair, Now now) {
            {{"local", pair.local.ascii()},
             {"remote", pair.remote.ascii()},
             {"unavailable", std::to_string(ended.size())}}});
-  if (ended.empty()) return;
-  auto& contacts = presence.ended[pair];
   for (const auto& stanza : ended) {
-    // A contact's presence comes to the bare address; an occupant's to a full one.
-    if (!stanza.to_has_resource() && presence.contacts < limits::kLostContactsMax)
-      presence.contacts += contacts.emplace(bare(stanza.to_text()), bare(stanza.from_text())).second ? 1 : 0;
+    presence.contacts.note(pair, stanza);
     deliver_internally(pair, stanza, 0, now);
   }
 }
@@ -152,12 +144,7 @@ void Core::Impl::lose_all_remote(Now now) {
 void Core::Impl::heard_remote(const Pair& pair, Now now) {
   if (!presence.remote.heard(pair, now.mono)) return;
   log.log({LogLevel::kInfo, "peer.back", {{"local", pair.local.ascii()}, {"remote", pair.remote.ascii()}}});
-  const auto found = presence.ended.find(pair);
-  if (found == presence.ended.end()) return;
-  const auto contacts = std::move(found->second);
-  presence.contacts -= contacts.size();
-  presence.ended.erase(found);
-  for (const auto& [user, contact] : contacts)
+  for (const auto& [user, contact] : presence.contacts.take(pair))
     ask_remote(pair, presence_probe(user, contact, links.random.u64()), now);
 }
 

@@ -16,6 +16,7 @@
 #include "gate/endpoint.h"
 #include "gate/link_set.h"
 #include "gate/listening.h"
+#include "gate/lost_contacts.h"
 #include "gate/presence_table.h"
 #include "gate/repeated_log.h"
 #include "gate/slots.h"
@@ -154,9 +155,9 @@ class Edge::Impl {
   };
   struct Presence {
     PresenceTable shown{};
-    // While the core is lost: its instance, and users that were shown to remote contacts.
+    // While the core is lost: its instance, and remote users that our users were shown to.
     std::optional<std::string> lost{};
-    std::map<Pair, Contacts> contacts{};
+    LostContacts contacts{};
     std::uint64_t probes = 0;
   };
   // The link, and the core that is served over it.

@@ -5,23 +5,12 @@
 #include "gate/edge_impl.h"
 
 namespace sallyport::gate {
-namespace {
-
-std::string bare(std::string_view address) { return std::string(address.substr(0, address.find('/'))); }
-
-}  // namespace
-
 void Edge::Impl::lose_core(Now now) {
   if (served.presence.lost) return;
   served.presence.lost = served.link->session().peer_instance();
-  std::size_t kept = 0;
   for (const Pair& pair : served.presence.shown.pairs(policy::Direction::kOut)) {
     for (auto& stanza : served.presence.shown.end(pair, policy::Direction::kOut)) {
-      if (!stanza.to_has_resource() && kept < limits::kLostContactsMax)
-        kept +=
-            served.presence.contacts[pair].emplace(bare(stanza.to_text()), bare(stanza.from_text())).second
-                ? 1
-                : 0;
+      served.presence.contacts.note(pair, stanza);
       // Who has no stream now learns it from the server that does not answer.
       if (endpoint.is_ready(pair)) endpoint.send(pair, std::move(stanza), 0, now);
     }
@@ -30,20 +19,22 @@ void Edge::Impl::lose_core(Now now) {
 
 void Edge::Impl::regain_core(Now now) {
   if (!served.presence.lost) return;
-  // The same process has taken back what it knew itself, and asks on its own.
   const auto admits = [&](const Pair& pair) { return policy.view.admits(pair, now.civil).has_value(); };
+  // The same process has taken back what it knew itself, and asks on its own.
   const bool remembers =
       *std::exchange(served.presence.lost, std::nullopt) == served.link->session().peer_instance();
+  LostContacts remote;
   for (const Pair& pair : served.presence.shown.pairs(policy::Direction::kIn)) {
     for (auto& stanza : served.presence.shown.end(pair, policy::Direction::kIn)) {
       if (remembers || !admits(pair)) continue;
-      const bool is_contact = !stanza.to_has_resource();
-      const std::string user = bare(stanza.to_text()), contact = bare(stanza.from_text());
+      remote.note(pair, stanza);
       say_inward(pair, std::move(stanza), now);
-      if (is_contact) endpoint.send(pair, presence_probe(user, contact, ++served.presence.probes), 0, now);
     }
   }
-  for (const auto& [pair, contacts] : std::exchange(served.presence.contacts, {})) {
+  for (const auto& [pair, contacts] : remote.take_all())
+    for (const auto& [user, contact] : contacts)
+      endpoint.send(pair, presence_probe(user, contact, ++served.presence.probes), 0, now);
+  for (const auto& [pair, contacts] : served.presence.contacts.take_all()) {
     // The core would answer a probe of who may not start.
     const auto may_start =
         policy.view.policy().rules().decide(pair, policy::Direction::kIn, now.civil).result;

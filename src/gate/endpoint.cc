@@ -195,10 +195,9 @@ void Endpoint::handle_timeout(Now now) {
 std::optional<Time> Endpoint::poll_timeout() const {
   std::optional<Time> first;
   if (!timers_.empty()) first = timers_.begin()->first;
-  if (const auto& waits = outgoing_.returning; !waits.empty() && (!first || waits.begin()->first < *first))
-    first = waits.begin()->first;
-  for (const auto& next : {outboxes_.poll_timeout(), confirming_.doubts.poll_timeout(),
-                           confirming_.suspended.poll_timeout(), policy_.epoch.poll_timeout()})
+  for (const auto& next :
+       {outboxes_.poll_timeout(), outgoing_.poll_timeout(), confirming_.doubts.poll_timeout(),
+        confirming_.suspended.poll_timeout(), policy_.epoch.poll_timeout()})
     if (next && (!first || *next < *first)) first = next;
   return first;
 }

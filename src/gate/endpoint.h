@@ -253,6 +253,10 @@ class Endpoint {
     Sweep sweep{limits::kPairsRememberedMax};
     // Pairs for whose server stanzas wait, by the time of the next dial.
     std::set<std::pair<Time, Pair>> returning{};
+
+    std::optional<Time> poll_timeout() const {
+      return returning.empty() ? std::nullopt : std::optional(returning.begin()->first);
+    }
   };
 
   // The policy in force as streams ask it, and the streams that have been checked against it.
@@ -375,7 +379,6 @@ class Endpoint {
   void answer_resumes(Now now);
   // The peer's: keeps what is in doubt until it says what it has.
   void keep_for_resume(const Pair& pair, Outgoing& out, const s2s::SendEnded& ended, Now now);
-  static std::vector<Queued> take_doubtful(Outboxes& boxes, Outbox& box);
   // The peer has the stanzas up to `handled`, if it says so; of the others nobody knows.
   void settle_doubts(const Pair& pair, Outgoing& out, const s2s::ResumeAnswered& answer, Now now);
 

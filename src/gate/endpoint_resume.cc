@@ -6,6 +6,15 @@
 #include "gate/endpoint.h"
 
 namespace sallyport::gate {
+namespace {
+
+std::vector<Queued> take_doubtful(Outboxes& boxes, Outbox& box) {
+  std::vector<Queued> doubtful;
+  while (!box.empty() && box.front().doubt != 0) doubtful.push_back(boxes.pop(box));
+  return doubtful;
+}
+
+}  // namespace
 
 // --- streams that were accepted: the peer resumes
 
@@ -45,7 +54,7 @@ void Endpoint::answer_resumes(Now now) {
       stream->in()->resume(answer->id, std::move(answer->count), now.mono);
       confirming_.suspended.open(answer->id, answer->to);
     } else {
-      stream->in()->refuse_resume(answer->handled, now.mono);
+      stream->in()->refuse_resume(answer->count.handled(), now.mono);
     }
     flush(answer->to, *stream);
     set_timer(answer->to, *stream);
@@ -74,12 +83,6 @@ void Endpoint::keep_for_resume(const Pair& pair, Outgoing& out, const s2s::SendE
     queued.deadline = deadline_of(out, queued, now);
     outboxes_.put_front(pair, out.box, std::move(queued));
   }
-}
-
-std::vector<Queued> Endpoint::take_doubtful(Outboxes& boxes, Outbox& box) {
-  std::vector<Queued> doubtful;
-  while (!box.empty() && box.front().doubt != 0) doubtful.push_back(boxes.pop(box));
-  return doubtful;
 }
 
 void Endpoint::settle_doubts(const Pair& pair, Outgoing& out, const s2s::ResumeAnswered& answer, Now now) {

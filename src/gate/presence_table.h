@@ -11,7 +11,6 @@
 #include <deque>
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -29,8 +28,6 @@ struct PresenceBounds {
   std::size_t total = limits::kShownPresencesMax;
 };
 
-// Of presences that were taken back: bare addresses of users, and of their contacts, to be asked for later.
-using Contacts = std::set<std::pair<std::string, std::string>>;
 // What a server asks when it starts (RFC 6121 4.3), with an id that only probes of nodes have.
 xmpp::Stanza presence_probe(const std::string& from, const std::string& to, std::uint64_t number);
 // Whether the stanza is an error that answers the probe of a node, whichever: nobody else gets it.

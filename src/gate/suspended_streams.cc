@@ -61,9 +61,7 @@ void SuspendedStreams::end(ConnId conn, bool resumes) {
   timers_.erase({session.until, conn});
   close(session.id);
   if (!session.awaited_by) return;
-  const std::uint32_t handled = session.count.handled();
-  answers_.push_back(
-      {*session.awaited_by, std::move(session.id), resumes, handled, std::move(session.count)});
+  answers_.push_back({*session.awaited_by, std::move(session.id), resumes, std::move(session.count)});
 }
 
 void SuspendedStreams::clear() {

@@ -56,9 +56,7 @@ class SuspendedStreams {
   struct Answer {
     ConnId to;
     std::string id;
-    // The session goes on; otherwise it is over, and `handled` of its stanzas are taken care of.
-    bool resumes;
-    std::uint32_t handled;
+    bool resumes;  // the session goes on; otherwise it is over
     s2s::HandledCount count;
   };
   void handle_timeout(Time now);

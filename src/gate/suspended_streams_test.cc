@@ -25,7 +25,7 @@ struct SuspendedStreamsTest : ::testing::Test {
     Answers lines;
     while (auto answer = streams.poll())
       lines.push_back(fmt::format("{} {} {} {}", answer->to, answer->id,
-                                  answer->resumes ? "goes on" : "is over", answer->handled));
+                                  answer->resumes ? "goes on" : "is over", answer->count.handled()));
     return lines;
   }
   void passes(Duration time) {

@@ -4,6 +4,8 @@
 #include <chrono>
 #include <cstdint>
 
+#include "base/limits.h"
+
 namespace sallyport::policy {
 
 // The required proof of a remote domain: a certificate that is valid for it, or DNS alone (XEP-0220).
@@ -29,7 +31,7 @@ struct PeerRules {
   OnDoubt on_doubt = OnDoubt::kResend;
   Delivery delivery = Delivery::kMemory;  // on a core; an edge keeps nothing
   // How long an acknowledgement may take; a node's own setting ([limits] dead_peer_seconds).
-  std::chrono::milliseconds ack_timeout = std::chrono::seconds(20);
+  std::chrono::milliseconds ack_timeout = limits::kAckTimeout;
 };
 
 }  // namespace sallyport::policy
