@@ -1,10 +1,13 @@
 """jabberd2 (Debian 12: 2.7.0) as a server of the lab: router, sm, s2s and c2s.
 
-It proves itself by dialback only (no SASL EXTERNAL in s2s) and serves no rooms.
+It proves itself by dialback only (no SASL EXTERNAL in s2s) and serves no rooms. It stores in SQLite: its file system
+driver hands out in any order the messages that waited for a user, and sometimes makes sm hang.
 """
 
+import contextlib
 import os
 import signal
+import sqlite3
 
 from . import process
 
@@ -19,6 +22,19 @@ CHAINS = {  # the modules of sm for each kind of stanza, without group chat, vCa
     "user-unload": "", "user-create": "active", "user-delete": "active offline privacy roster",
     "disco-extend": "iq-version",
 }
+TABLES = {  # what these modules store, beside owner and sequence
+    "active": '"time" INTEGER NOT NULL DEFAULT 0',
+    "logout": '"time" INTEGER NOT NULL DEFAULT 0',
+    "roster-items": '"jid" TEXT NOT NULL, "name" TEXT, "to" BOOLEAN NOT NULL, "from" BOOLEAN NOT NULL, '
+                    '"ask" INTEGER NOT NULL',
+    "roster-groups": '"jid" TEXT NOT NULL, "group" TEXT NOT NULL',
+    "published-roster": '"jid" TEXT NOT NULL, "group" TEXT, "name" TEXT, "to" BOOLEAN NOT NULL, '
+                        '"from" BOOLEAN NOT NULL, "ask" INTEGER NOT NULL',
+    "published-roster-groups": '"groupname" TEXT NOT NULL',
+    "queue": '"xml" TEXT NOT NULL',
+    "privacy-default": '"default" TEXT',
+    "privacy-items": '"list" TEXT NOT NULL, "type" TEXT, "value" TEXT, "deny" BOOL, "order" INTEGER, "block" INTEGER',
+}
 
 
 class Jabberd2:
@@ -30,8 +46,9 @@ class Jabberd2:
         if site.rooms:
             raise process.LabError("jabberd2 has no group chat service")
         self.site, self.network, self.folder = site, network, folder
-        os.makedirs(f"{folder}/fs", exist_ok=True)
+        os.makedirs(folder, exist_ok=True)
         self._log = log
+        self._store()
         self._write("server.pem", "".join(open(p).read() for p in (site.certificate, site.key)))
         self._write("router-users.xml", "<users><user><name>jabberd</name>"
                     "<secret>secret</secret></user></users>")
@@ -65,6 +82,13 @@ class Jabberd2:
         where = self.network.namespace(self.site.host)
         return all(process.listens(where, self.site.ip, port) for port in (5222, 5269))
 
+    def _store(self):
+        with contextlib.closing(sqlite3.connect(f"{self.folder}/sm.db")) as store:
+            store.execute("PRAGMA journal_mode = WAL")
+            for name, columns in TABLES.items():
+                store.execute(f'CREATE TABLE IF NOT EXISTS "{name}" ("collection-owner" TEXT NOT NULL, '
+                              f'"object-sequence" INTEGER PRIMARY KEY, {columns})')
+
     def _write(self, name, text):
         with open(f"{self.folder}/{name}", "w") as file:
             file.write(text)
@@ -89,7 +113,8 @@ class Jabberd2:
             f"<chain id='{chain}'>" + "".join(f"<module>{m}</module>" for m in names.split()) + "</chain>"
             for chain, names in CHAINS.items())
         return (f"<sm>{self._common('sm')}<local>{ids}</local>"
-                f"<storage><path>{MODULES}</path><driver>fs</driver><fs><path>{self.folder}/fs</path></fs></storage>"
+                f"<storage><path>{MODULES}</path><driver>sqlite</driver><sqlite>"
+                f"<dbname>{self.folder}/sm.db</dbname><busy-timeout>2000</busy-timeout></sqlite></storage>"
                 f"<modules><path>{MODULES}</path>{chains}</modules>"
                 "<discovery><identity><category>server</category><type>im</type><name>lab</name></identity></discovery>"
                 "<user><auto-create/></user></sm>")
