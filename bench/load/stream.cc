@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "acks.h"
+
 namespace bench {
 namespace {
 
@@ -306,7 +308,7 @@ bool Stream::step_header() {
   say_header();
   say("<stream:features>" +
       std::string(!wire_.is_secure() ? kTlsFeature
-                  : authenticated_   ? std::string_view()
+                  : authenticated_   ? kAcksFeature
                                      : kSaslFeature) +
       "</stream:features>");
   state_ = State::kNegotiate;

@@ -167,8 +167,25 @@ void Traffic::give_up(const std::string& what) {
 // --- stanzas
 
 void Traffic::handle_bytes(Stream& stream, std::string_view bytes) {
-  arriving_[&stream].marks.scan(
-      bytes, [&](std::uint32_t flow, std::uint32_t number) { handle_mark(stream, flow, number); });
+  Arriving& arriving = arriving_[&stream];
+  arriving.marks.scan(bytes, [&](std::uint32_t flow, std::uint32_t number) {
+    ++arriving.stanzas;
+    handle_mark(stream, flow, number);
+  });
+  const Acks::Asked asked = arriving.acks.scan(bytes);
+  arriving.stanzas += asked.iqs;
+  if (asked.enable) stream.write(Acks::enabled_xml());
+  if (asked.request) stream.write(Acks::ack_xml(arriving.stanzas));
+  if (asked.enable || asked.request) stream.flush();
+}
+
+void Traffic::acknowledge_all() {
+  for (auto& [stream, owned] : streams_) {
+    const auto found = arriving_.find(stream);
+    if (found == arriving_.end() || !found->second.acks.enabled()) continue;
+    stream->write(Acks::ack_xml(found->second.stanzas));
+    stream->flush();
+  }
 }
 
 void Traffic::handle_mark(Stream& stream, std::uint32_t number_of_flow, std::uint32_t number) {
@@ -361,6 +378,7 @@ int Traffic::run() {
     measure_from_ = now_ns();
     measured = send_for(options_.measure_s);
     drain();
+    acknowledge_all();
     idle_until(now_ns() + kAfterwards);  // a stanza that arrives now is a duplicate
   }
   if (failure_.empty() && bounced_ > 0) failure_ = "stanzas came back";

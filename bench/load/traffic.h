@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "acks.h"
 #include "proc.h"
 #include "stanza.h"
 #include "stream.h"
@@ -60,6 +61,8 @@ class Traffic {
   bool prime();
 
   void handle_bytes(Stream& stream, std::string_view bytes);
+  // Acknowledges what has arrived, asked for or not.
+  void acknowledge_all();
   void handle_mark(Stream& stream, std::uint32_t flow, std::uint32_t number);
   void fail_at(std::uint32_t flow, std::uint32_t number, const std::string& what);
   void fill(Flow& flow);
@@ -101,6 +104,8 @@ class Traffic {
   // By stream: the stanzas that arrive there.
   struct Arriving {
     Marks marks;
+    Acks acks;
+    std::uint32_t stanzas = 0;
     std::optional<std::uint32_t> flow;
   };
   std::unordered_map<const Stream*, Arriving> arriving_;

@@ -15,6 +15,9 @@ inline constexpr std::size_t kShownPresencesPerPairMax = 65'536;
 // Servers that are lost and may come back, and their contacts that are asked for then.
 inline constexpr std::size_t kLostPeersMax = 65'536;
 inline constexpr std::size_t kLostContactsMax = 262'144;
+// Addresses of one page of what an edge tells a new core to be shown: it is written and read in one turn.
+// JSON may double them, which a frame of the link still holds.
+inline constexpr std::size_t kShownPageBytesMax = 256 * 1024;
 // How often silence is looked for.
 inline constexpr auto kSilenceLookEvery = 5s;
 // A pair across which presence is shown, and of which nothing was heard for this long, is asked whether it is

@@ -140,6 +140,9 @@ class Core::Impl {
   // --- core_presence.cc
   // A presence of the pair passed in that direction.
   void note_presence(const Pair& pair, policy::Direction direction, const xmpp::Stanza& stanza, Now now);
+  // Asks the edge for what is shown, and takes its answer.
+  void ask_shown(std::size_t edge);
+  void take_shown(const ShownPresence& shown, Now now);
   void look_for_silence(Now now);
   xmpp::Stanza new_ping(const xmpp::Domain& from, const xmpp::Domain& to);
   // Its outcome tells whether the remote server is there; nobody is told of it.
@@ -186,6 +189,9 @@ class Core::Impl {
     bool unwanted = false;        // the edge has no place for this core (kLinkShard)
     std::optional<Time> give_up;  // when unsettled stanzas are answered
     std::uint64_t pushed_generation = 0;
+    // What is shown across its pairs is to be learnt from there; nothing: it is known.
+    std::optional<std::uint64_t> shown_after;
+    std::optional<std::uint64_t> asked_shown;  // the question's number
     std::string last_error;
     RepeatedLog failures;  // since it was ready last
   };
@@ -204,13 +210,13 @@ class Core::Impl {
   void on(std::size_t edge, link::Dead&& dead, Now now);
   void on(std::size_t edge, link::PeerDrains&& drains, Now now);
   void on(std::size_t edge, link::NotRepeated&& doubtful, Now now);
+  void on(std::size_t edge, link::Answered&& answered, Now now);
   link::Answer answer_to(const link::KeyAsk& ask, Now now);
   link::Answer answer_to(const link::VerdictAsk& ask, Now now);
   link::Answer answer_to(const link::AdmitAsk& ask, Now now);
   link::Answer answer_to(const link::ControlAsk& ask, Now now);
-  // For edges only: a core receives no push and asks nothing, and its sessions are kept.
+  // For edges only: a core receives no push, and its sessions are kept.
   void on(std::size_t, link::Pushed&&, Now) {}
-  void on(std::size_t, link::Answered&&, Now) {}
   void on(std::size_t, link::Forgotten&&, Now) {}
   void push(std::size_t edge);
   void set_ready(std::size_t edge, Now now);

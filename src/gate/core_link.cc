@@ -56,6 +56,7 @@ void Core::Impl::on(std::size_t edge, link::Up&& up, Now now) {
   link.backoff = {};
   link.dead = false;
   link.draining = false;
+  if (!up.resumed) link.shown_after = 0;
   report.sent_again += up.sent_again;
   link.give_up.reset();
   if (link.failures.is_news("link.up", now)) {
@@ -119,6 +120,7 @@ void Core::Impl::push(std::size_t edge) {
 void Core::Impl::set_ready(std::size_t edge, Now now) {
   links.state[edge].ready = true;
   links.state[edge].last_error.clear();
+  ask_shown(edge);
   for (std::size_t i = 0; i < links.state.size(); ++i)
     if (i != edge && links.state[i].dead) move_away(i, now);
   pump_all(now);

@@ -7,7 +7,6 @@
 #include "s2s/stream_xml.h"
 
 namespace sallyport::gate {
-namespace {}  // namespace
 
 void Core::Impl::note_presence(const Pair& pair, policy::Direction direction, const xmpp::Stanza& stanza,
                                Now now) {
@@ -16,6 +15,44 @@ void Core::Impl::note_presence(const Pair& pair, policy::Direction direction, co
   presence.remote.watch(pair, now.mono);
   presence.internal.watch(pair.local, now.mono);
   if (!presence.next_look) presence.next_look = now.mono + limits::kSilenceLookEvery;
+}
+
+// --- what a process before has seen
+
+void Core::Impl::ask_shown(std::size_t edge) {
+  Link& link = links.state[edge];
+  if (!link.shown_after || link.asked_shown) return;
+  link.asked_shown = links.ends.at(edge).session().ask(link::ControlAsk{shown_question(*link.shown_after)});
+}
+
+void Core::Impl::on(std::size_t edge, link::Answered&& answered, Now now) {
+  Link& link = links.state[edge];
+  if (link.asked_shown != answered.id) return;
+  link.asked_shown.reset();
+  // Without the link it is asked again when it is there; an edge of an earlier version knows no such
+  // question.
+  if (!answered.answer && answered.answer.error().code == Code::kLinkDown) return;
+  const auto page =
+      answered.answer ? parse_shown(*answered.answer) : Result<ShownPage>(answered.answer.error());
+  if (!page || page->last < *link.shown_after || (page->more && page->shown.empty())) {
+    link.shown_after.reset();
+    return;
+  }
+  for (const auto& shown : page->shown) take_shown(shown, now);
+  link.shown_after = page->more ? std::optional(page->last) : std::nullopt;
+  ask_shown(edge);
+}
+
+// An edge says no more by this than by a stanza that it passes on: of a pair that policy admits.
+void Core::Impl::take_shown(const ShownPresence& shown, Now now) {
+  const auto from = xmpp::Jid::parse(shown.from), to = xmpp::Jid::parse(shown.to);
+  if (!from || !to) return;
+  const bool out = shown.direction == policy::Direction::kOut;
+  const Pair pair{(out ? from : to)->domain(), (out ? to : from)->domain()};
+  const auto& rules = policy.in_force->rules();
+  if (!rules.is_local(pair.local) || !rules.may_answer(pair, now.civil)) return;
+  if (policy.in_force->aliases().is_mapped_node(pair.local)) return;
+  note_presence(pair, shown.direction, shown_presence(from->text(), to->text()), now);
 }
 
 void Core::Impl::look_for_silence(Now now) {

@@ -1,6 +1,7 @@
 // What a core says of presence when a server is lost, and when it is back.
 #include "base/presence_limits.h"
 #include "gate/core_fixture.h"
+#include "gate/shown_page.h"
 
 namespace sallyport::gate {
 namespace {
@@ -120,6 +121,85 @@ TEST_F(CorePresence, where_nothing_is_shown_nobody_is_asked) {
   edge_settles(kDown);
   waits(2 * limits::kPeerSilence);
   EXPECT_EQ(edge(), Lines{"alice@example.com to bob@partner.example "});
+}
+
+// --- a new process, of which the edge knows what is shown
+
+struct CorePresenceLearnt : CorePresence {
+  // The edge's answer to the core's last question for what is shown.
+  void edge_tells(const ShownPage& page) {
+    edge_->session.answer(edge_->asked.back().id, shown_answer(page));
+    exchange();
+  }
+  std::string last_question() {
+    const auto* ask = std::get_if<link::ControlAsk>(&edge_->asked.back().ask);
+    return ask == nullptr ? "" : ask->json;
+  }
+  void edge_is_lost() {
+    edge_->loses_link(*core_, now_);
+    waits(limits::kLinkDeadAfter + 1s);
+  }
+  Lines taken_back() {
+    Lines got = internal();
+    std::erase_if(got, [](const auto& line) { return line.ends_with("ping"); });
+    return got;
+  }
+  const ShownPresence phone{policy::Direction::kIn, "bob@partner.example/phone", "alice@example.com"};
+  const ShownPresence eve{policy::Direction::kIn, "room@partner.example/eve", "alice@example.com/desk"};
+};
+
+TEST_F(CorePresenceLearnt, is_taken_back_like_what_it_has_seen_itself) {
+  EXPECT_EQ(last_question(), shown_question(0));
+  edge_tells({{phone}, 7, true});
+  EXPECT_EQ(last_question(), shown_question(7));
+  edge_tells({{eve}, 9, false});
+  EXPECT_EQ(edge_->asked.size(), 2u);
+  EXPECT_EQ(taken_back(), Lines{});
+  edge_is_lost();
+  EXPECT_EQ(taken_back(), kTakenBack);
+}
+
+TEST_F(CorePresenceLearnt, of_a_silent_peer_is_asked_for) {
+  edge_tells({{phone}, 1, false});
+  waits(limits::kPeerSilence + 10s);
+  EXPECT_EQ(edge(), Lines{"example.com to partner.example ping"});
+  edge_settles(kDown);
+  EXPECT_EQ(taken_back(), Lines{kTakenBack[0]});
+}
+
+TEST_F(CorePresenceLearnt, is_asked_for_again_where_the_link_was_lost_before_the_answer) {
+  edge_->loses_link(*core_, now_);
+  link_comes_up();
+  EXPECT_EQ(last_question(), shown_question(0));
+  edge_tells({{phone}, 1, false});
+  edge_is_lost();
+  EXPECT_EQ(taken_back(), Lines{kTakenBack[0]});
+}
+
+TEST_F(CorePresenceLearnt, of_who_may_not_be_heard_is_not_believed) {
+  using policy::Direction;
+  edge_tells({{{Direction::kIn, "eve@stranger.example/x", "alice@example.com"},
+               {Direction::kIn, "bob@partner.example/x", "alice@elsewhere.example"},
+               {Direction::kIn, "alice@example.com/x", "bob@partner.example"},
+               {Direction::kOut, "bob@partner.example/x", "alice@example.com"},
+               {Direction::kIn, "@", "alice@example.com"},
+               {Direction::kIn, "bob@partner.example/x", ""}},
+              9,
+              false});
+  edge_is_lost();
+  EXPECT_EQ(taken_back(), Lines{});
+}
+
+TEST_F(CorePresenceLearnt, ends_with_an_answer_that_is_none) {
+  for (const auto& answer : {link::Answer(Error{Code::kControlRefused, "an older edge"}),
+                             link::Answer(std::string("{}")), link::Answer(shown_answer({{}, 0, true}))}) {
+    const std::size_t questions = edge_->asked.size();
+    edge_->session.answer(edge_->asked.back().id, answer);
+    exchange();
+    EXPECT_EQ(edge_->asked.size(), questions);
+    starts("[[allow]]\ndomain = \"partner.example\"\n");
+    link_comes_up();
+  }
 }
 
 }  // namespace

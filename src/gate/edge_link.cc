@@ -113,8 +113,9 @@ void Edge::Impl::on(link::Asked&& asked_for, Now now) {
   served.link->session().answer(asked_for.id, std::visit(answer, asked_for.ask));
 }
 
-// A core may only ask for the status.
+// A core may only ask for the status, and for what is shown.
 link::Answer Edge::Impl::answer_to(const link::ControlAsk& ask, Now now) const {
+  if (const auto after = shown_after(ask.json)) return shown_answer(served.presence.shown.page(*after));
   if (ask.json != R"({"ask":"status"})") return not_for_edges();
   return status(now);
 }

@@ -1,5 +1,6 @@
 // What an edge tells both sides when its core is lost for long, and when one is there again.
 #include "gate/edge_fixture.h"
+#include "gate/shown_page.h"
 
 namespace sallyport::gate {
 namespace {
@@ -91,6 +92,21 @@ TEST_F(EdgePresence, of_a_pair_that_policy_does_not_admit_any_more_nothing_is_sa
   core_pushes(push(2, {"other.example"}));
   EXPECT_EQ(told_inward(), Lines{});
   EXPECT_EQ(told_outward(), Lines{});
+}
+
+TEST_F(EdgePresence, a_core_that_asks_is_told_what_is_shown) {
+  core_.session.ask(link::ControlAsk{shown_question(0)});
+  exchange();
+  ASSERT_EQ(core_.answered.size(), 1u);
+  const auto page = parse_shown(*core_.answered[0].answer);
+  Lines told;
+  for (const auto& each : page->shown)
+    told.push_back(fmt::format("{}: {} to {}", policy::direction_name(each.direction), each.from, each.to));
+  EXPECT_EQ(told, (Lines{"out: alice@example.com/a to bob@partner.example",
+                         "out: room@example.com/bob to bob@partner.example/b",
+                         "in: bob@partner.example/b to alice@example.com",
+                         "in: bob@partner.example/b to room@example.com/bob"}));
+  EXPECT_FALSE(page->more);
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "gate/presence_table.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "xmpp/xml.h"
@@ -19,11 +21,13 @@ xmpp::Stanza presence(const std::string& from, const std::string& to, const std:
   xmpp::append_escaped_attribute(xml, from);
   xml += "' to='";
   xmpp::append_escaped_attribute(xml, to);
-  xml += "' type='" + type + "'/>";
+  xml += type.empty() ? "'/>" : "' type='" + type + "'/>";
   return {xmpp::StanzaKind::kPresence, *xmpp::Jid::parse(from), *xmpp::Jid::parse(to), id, type, {}, xml};
 }
 
 }  // namespace
+
+xmpp::Stanza shown_presence(const std::string& from, const std::string& to) { return presence(from, to, {}); }
 
 xmpp::Stanza presence_probe(const std::string& from, const std::string& to, std::uint64_t number) {
   return presence(from, to, "probe", fmt::format("{}{:016x}", kProbeId, number));
@@ -126,6 +130,32 @@ std::vector<xmpp::Pair> PresenceTable::pairs(policy::Direction direction) const 
   std::vector<xmpp::Pair> all;
   for (const auto& [pair, shown] : side(direction)) all.push_back(pair);
   return all;
+}
+
+ShownPage PresenceTable::page(std::uint64_t after) const {
+  struct Row {
+    std::uint64_t number;
+    policy::Direction direction;
+    const Key* key;
+  };
+  std::vector<Row> rows;
+  for (const auto direction : {policy::Direction::kOut, policy::Direction::kIn})
+    for (const auto& [pair, shown] : side(direction))
+      for (auto at = shown.order.upper_bound(after); at != shown.order.end(); ++at)
+        rows.push_back({at->first, direction, &at->second});
+  std::ranges::sort(rows, {}, &Row::number);
+  ShownPage page{.shown = {}, .last = after, .more = false};
+  std::size_t bytes = 0;
+  for (const auto& [number, direction, key] : rows) {
+    bytes += key->first.size() + key->second.size();
+    if (bytes > limits::kShownPageBytesMax) {
+      page.more = true;
+      break;
+    }
+    page.last = number;
+    page.shown.push_back({direction, key->first, key->second});
+  }
+  return page;
 }
 
 }  // namespace sallyport::gate

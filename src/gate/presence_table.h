@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/presence_limits.h"
+#include "gate/shown_page.h"
 #include "policy/rules.h"
 #include "xmpp/pair_map.h"
 #include "xmpp/stanza.h"
@@ -28,6 +29,8 @@ struct PresenceBounds {
   std::size_t total = limits::kShownPresencesMax;
 };
 
+// A presence that is available, between these addresses. Precondition, also of the next: they are addresses.
+xmpp::Stanza shown_presence(const std::string& from, const std::string& to);
 // What a server asks when it starts (RFC 6121 4.3), with an id that only probes of nodes have.
 xmpp::Stanza presence_probe(const std::string& from, const std::string& to, std::uint64_t number);
 // Whether the stanza is an error that answers the probe of a node, whichever: nobody else gets it.
@@ -53,6 +56,8 @@ class PresenceTable {
   // The pairs of which something is shown in that direction.
   std::vector<xmpp::Pair> pairs(policy::Direction direction) const;
   std::size_t size() const { return size_; }
+  // What was shown behind that number, in order, up to limits::kShownPageBytesMax.
+  ShownPage page(std::uint64_t after) const;
 
  private:
   // From, to.

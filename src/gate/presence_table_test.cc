@@ -100,5 +100,32 @@ TEST_F(PresenceTableTest, what_is_repeated_is_no_news_until_it_was_taken_back) {
   EXPECT_EQ(ends(Direction::kIn).size(), 1u);
 }
 
+TEST_F(PresenceTableTest, is_told_page_by_page_in_the_order_in_which_it_was_shown) {
+  const std::string long_name(1000, 'r');
+  const std::size_t many = limits::kShownPageBytesMax / 1000 + 10;
+  for (std::size_t i = 0; i < many; ++i)
+    (i % 2 == 0) ? in(fmt::format("bob@far.example/{}{}", long_name, i), "alice@example.com")
+                 : out(fmt::format("alice@example.com/{}{}", long_name, i), "bob@far.example");
+  in(fmt::format("bob@far.example/{}{}", long_name, 2), "alice@example.com", "unavailable");
+  Lines told;
+  std::uint64_t last = 0;
+  std::size_t pages = 0;
+  for (bool more = true; more; ++pages) {
+    const auto page = table.page(last);
+    for (const auto& each : page.shown) {
+      EXPECT_EQ(each.direction, each.from.starts_with("bob") ? Direction::kIn : Direction::kOut);
+      told.push_back(each.from.substr(each.from.rfind('r') + 1));
+    }
+    last = page.last;
+    more = page.more;
+  }
+  Lines all;
+  for (std::size_t i = 0; i < many; ++i)
+    if (i != 2) all.push_back(std::to_string(i));
+  EXPECT_EQ(told, all);
+  EXPECT_EQ(pages, 2u);
+  EXPECT_TRUE(table.page(last).shown.empty());
+}
+
 }  // namespace
 }  // namespace sallyport::gate

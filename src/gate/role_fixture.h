@@ -192,6 +192,7 @@ struct LinkPeer {
       if (auto* pushed = std::get_if<link::Pushed>(&*event)) session.push_done(pushed->generation, {});
       if (auto* done = std::get_if<link::PushDone>(&*event)) pushes_done.push_back(std::move(*done));
       if (auto* ask = std::get_if<link::Asked>(&*event)) asked.push_back(std::move(*ask));
+      if (auto* answer = std::get_if<link::Answered>(&*event)) answered.push_back(std::move(*answer));
       if (auto* outcome = std::get_if<link::Settled>(&*event)) settled.push_back(std::move(*outcome));
       if (auto* down = std::get_if<link::Down>(&*event)) downs.push_back(std::move(*down));
       if (auto* came = std::get_if<link::Received>(&*event)) {
@@ -230,6 +231,7 @@ struct LinkPeer {
   std::deque<link::Receipt> unsettled;
   std::vector<link::Settled> settled;
   std::vector<link::Asked> asked;
+  std::vector<link::Answered> answered;
   std::vector<link::PushDone> pushes_done;
   std::vector<link::Down> downs;
 };
