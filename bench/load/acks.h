@@ -1,6 +1,6 @@
-// Our end of stream management (XEP-0198) on a stream that a server opened to us: offered, and acknowledged when it is
-// asked for, as a server does. Without it a node would hold back what nobody confirms, and send again in the next run
-// what was on its way at the end of this one.
+// Our end of stream management (XEP-0198) on a stream that a server opened to us: offered, and acknowledged
+// when it is asked for, as a server does. Without it a node would hold back what nobody confirms, and send
+// again in the next run what was on its way at the end of this one.
 #pragma once
 
 #include <cstdint>

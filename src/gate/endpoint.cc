@@ -94,13 +94,17 @@ bool Endpoint::handle_connected(ConnId conn, const Connected& connected, Now now
   if (stream == nullptr) return false;
   stream->peer = connected.peer;
   const OutgoingEntry* sends = outgoing_of(conn, *stream);
-  const bool may_use_external = sends == nullptr || sends->second.redial.may_use_external();
+  s2s::PeerTraits traits;
+  if (sends != nullptr) {
+    const Redial& redial = sends->second.redial;
+    traits = {redial.may_use_external(), redial.may_use_acknowledgements(now)};
+  }
   std::optional<s2s::ResumePoint> previous;
   if (sends != nullptr && sends->second.resume && now.mono < sends->second.resume->until)
     previous = sends->second.resume->point;
-  auto& out = stream->machine.emplace<s2s::Outbound>(policy_.of_streams, *stream->target, !stream->verifies,
-                                                     connected.direct_tls, now.mono, may_use_external,
-                                                     std::move(previous));
+  auto& out =
+      stream->machine.emplace<s2s::Outbound>(policy_.of_streams, *stream->target, !stream->verifies,
+                                             connected.direct_tls, now.mono, traits, std::move(previous));
   out.handle_connected(now.mono);
   for (const KeyQuestion& each : verifier_.questions(conn))
     out.verify(each.pair, each.stream_id, each.key, now.mono);

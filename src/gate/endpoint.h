@@ -99,7 +99,7 @@ struct EndpointCounters {
   std::uint64_t refused_streams = 0;
   std::uint64_t sent_again = 0;  // not confirmed on a stream that ended: the peer may get them twice
   std::uint64_t uncertain = 0;  // DESIGN invariant 6: written to a stream that ended before anyone could know
-  std::uint64_t fell_back = 0;  // pairs whose pings had no answer
+  std::uint64_t fell_back = 0;  // pairs whose peer confirmed nothing
 };
 
 class Endpoint {
@@ -344,6 +344,10 @@ class Endpoint {
 
   // endpoint_confirm.cc: what the peer of a pair has read
   void begin_confirming(const Pair& pair, Outgoing& out, Stream& stream);
+  // Its pair is not waited for any more.
+  void note_fall_back(const Stream& stream, const char* event);
+  // Whether the peer has acknowledged anything; nothing where it was not asked to.
+  static std::optional<bool> acknowledged(const Stream& stream);
   // The peer confirms, and has not confirmed so much that it is given no more.
   static bool awaits_confirmation(const Outgoing& out, const Stream& stream);
   // So much is in flight that the next ping does not wait for its interval.

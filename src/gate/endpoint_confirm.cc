@@ -64,10 +64,7 @@ bool Endpoint::ping_if_due(Outgoing& out, Stream& stream, Now now) {
         if (drain(conn, now) == nullptr) return false;
         break;
       case PingAcks::Due::kFallBack: {
-        ++counters_.fell_back;
-        LogEvent event = pair_event(LogLevel::kInfo, "pair.pings-unanswered", "out", *stream.target);
-        event.fields.emplace_back("peer", stream.peer.text());
-        setup_.log.log(std::move(event));
+        note_fall_back(stream, "pair.pings-unanswered");
         stream.out()->set_confirmed_by(s2s::ConfirmedBy::kWrites);
         if (drain(conn, now) == nullptr) return false;
         break;
@@ -78,6 +75,13 @@ bool Endpoint::ping_if_due(Outgoing& out, Stream& stream, Now now) {
         return false;
     }
   }
+}
+
+void Endpoint::note_fall_back(const Stream& stream, const char* event) {
+  ++counters_.fell_back;
+  LogEvent said = pair_event(LogLevel::kInfo, event, "out", *stream.target);
+  said.fields.emplace_back("peer", stream.peer.text());
+  setup_.log.log(std::move(said));
 }
 
 bool Endpoint::take_ping_answer(const s2s::StanzaReceived& received, Now now) {

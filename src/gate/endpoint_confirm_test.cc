@@ -188,6 +188,25 @@ TEST_F(EndpointConfirm, a_peer_that_dies_while_nothing_is_sent_is_noticed_in_tim
   EXPECT_EQ(endpoint.counters().sent_again, 1u);
 }
 
+TEST_F(EndpointConfirm,
+       a_peer_that_offers_acknowledgements_and_gives_none_is_asked_by_pings_from_the_third_stream_on) {
+  const std::string offer = "<sm xmlns='urn:xmpp:sm:3'/>";
+  for (std::size_t stream = 1; stream <= limits::kPingTries; ++stream) {
+    sends(message(std::to_string(stream)));
+    accepts(offer);
+    EXPECT_NE(reads().find("<enable "), std::string::npos);
+    EXPECT_EQ(endpoint.counters().fell_back, 0u);
+    says("<enabled xmlns='urn:xmpp:sm:3'/>");
+    passes(limits::kAckTimeout);
+  }
+  EXPECT_EQ(endpoint.counters().fell_back, 1u);
+  sends(message("3"));
+  accepts(offer);
+  const std::string sent = reads();
+  EXPECT_EQ(sent.find("<enable "), std::string::npos);
+  EXPECT_NE(ping_in(sent), "");
+}
+
 TEST_F(EndpointConfirm, a_slow_reader_is_given_no_more_than_it_may_owe) {
   opens("<sm xmlns='urn:xmpp:sm:3'/>");
   says("<enabled xmlns='urn:xmpp:sm:3'/>");

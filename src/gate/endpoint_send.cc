@@ -135,6 +135,12 @@ Endpoint::OutgoingEntry* Endpoint::outgoing_of(ConnId conn, const Stream& stream
 }
 
 // The pair's stream has ended, or failed to open: its stanzas are sent on a new one, or returned.
+std::optional<bool> Endpoint::acknowledged(const Stream& stream) {
+  const auto* out = std::get_if<s2s::Outbound>(&stream.machine);
+  if (out == nullptr || out->confirmed_by() != s2s::ConfirmedBy::kAcks) return std::nullopt;
+  return out->has_acknowledged();
+}
+
 void Endpoint::outgoing_ended(ConnId conn, Stream& stream, const std::optional<Error>& error, Now now) {
   stream.dial.reset();
   OutgoingEntry* entry = outgoing_of(conn, stream);
@@ -144,12 +150,16 @@ void Endpoint::outgoing_ended(ConnId conn, Stream& stream, const std::optional<E
                         .ready = out.ready.has_value(),
                         .carried = !stream.traffic.empty(),
                         .peer = stream.peer,
+                        .acknowledged = acknowledged(stream),
                         .error = error,
                         .patience = setup_.patience};
   out.conn.reset();
   out.ready.reset();
   out.pings.end();
-  switch (out.redial.handle_end(end, !out.box.empty(), now)) {
+  const bool asked = out.redial.may_use_acknowledgements(now);
+  const Redial::Next next = out.redial.handle_end(end, !out.box.empty(), now);
+  if (asked && !out.redial.may_use_acknowledgements(now)) note_fall_back(stream, "pair.acks-unanswered");
+  switch (next) {
     case Redial::Next::kWait:
       return;
     case Redial::Next::kOpen:

@@ -16,6 +16,7 @@ constexpr std::size_t kLastStep = std::size(limits::kDialBackoff) - 1;
 Redial::Next Redial::handle_end(const End& end, bool waits, Now now) {
   if (end.carried) begin_anew();
   if (end.ready) was_ready_ = now.mono;
+  note_acknowledgements(end, now);
   // A failed dial after a server that could not be used is less telling than the failure of that server.
   const bool says_less = !avoid_.empty() && !end.connected && last_error_;
   // That an idle stream was closed is not an error.
@@ -41,6 +42,16 @@ void Redial::handle_ready(Now now) {
   was_ready_ = now.mono;
   last_error_.reset();
   failures_ = 0;
+}
+
+// Otherwise such a peer gets a copy of each stanza for each stream, and confirms none.
+void Redial::note_acknowledgements(const End& end, Now now) {
+  if (!end.acknowledged) return;
+  if (*end.acknowledged) unacknowledged_ = 0;
+  if (*end.acknowledged || !end.error || end.error->code != Code::kStreamAckTimeout) return;
+  if (++unacknowledged_ < limits::kPingTries) return;
+  unacknowledged_ = 0;
+  no_acknowledgements_until_ = now.mono + limits::kPingRetry;
 }
 
 void Redial::begin_anew() {

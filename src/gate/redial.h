@@ -17,10 +17,12 @@ class Redial {
  public:
   // How a stream ended, or the attempt to open one.
   struct End {
-    bool connected = false;        // it had a connection
-    bool ready = false;            // stanzas could be sent
-    bool carried = false;          // and one was
-    dns::SocketAddress peer{};     // of the connection
+    bool connected = false;     // it had a connection
+    bool ready = false;         // stanzas could be sent
+    bool carried = false;       // and one was
+    dns::SocketAddress peer{};  // of the connection
+    // Whether the peer acknowledged anything; nothing where it offers no acknowledgements (XEP-0198).
+    std::optional<bool> acknowledged{};
     std::optional<Error> error{};  // nothing: a clean end
     Duration patience{};           // as in expects_return()
   };
@@ -51,12 +53,16 @@ class Redial {
   const std::vector<dns::SocketAddress>& avoid() const { return avoid_; }
   // False once the peer refused our certificate: then dialback is used at once (XEP-0178 leaves it to us).
   bool may_use_external() const { return !external_refused_; }
+  // False for limits::kPingRetry after limits::kPingTries streams in a row that ended because the peer, which
+  // offers acknowledgements, gave none.
+  bool may_use_acknowledgements(Now now) const { return now.mono >= no_acknowledgements_until_; }
   // The last error, while it is remembered.
   const std::optional<Error>& last_error() const { return last_error_; }
   Error reason() const { return last_error_.value_or(Error{Code::kStreamClosedByPeer, {}}); }
 
  private:
   bool may_retry(const End& end, const Error& error);
+  void note_acknowledgements(const End& end, Now now);
   void begin_anew();
   void back_off(std::size_t step_most, Now now);
 
@@ -67,6 +73,8 @@ class Redial {
   std::size_t failures_ = 0;  // in a row: how long the next back-off is
   Time back_off_until_{};
   bool external_refused_ = false;
+  std::size_t unacknowledged_ = 0;  // streams in a row
+  Time no_acknowledgements_until_{};
 };
 
 }  // namespace sallyport::gate

@@ -90,6 +90,33 @@ TEST_F(RedialTest, failures_in_a_row_back_off_for_longer_each_time) {
   EXPECT_TRUE(redial.may_dial(now)) << "and the first failure costs nothing again";
 }
 
+// --- a server that offers acknowledgements
+
+TEST_F(RedialTest, a_server_that_gives_none_on_two_streams_is_not_asked_for_an_hour) {
+  const auto silent = [&](std::optional<bool> acknowledged, Code code = Code::kStreamAckTimeout) {
+    redial.handle_end({.connected = true,
+                       .ready = true,
+                       .carried = true,
+                       .peer = {},
+                       .acknowledged = acknowledged,
+                       .error = Error{code, {}},
+                       .patience = kPatience},
+                      false, now);
+    return redial.may_use_acknowledgements(now);
+  };
+  EXPECT_TRUE(silent(false));
+  EXPECT_TRUE(silent(true)) << "it has given one";
+  EXPECT_TRUE(silent(false));
+  EXPECT_TRUE(silent(false, Code::kStreamLost)) << "it was not silent for long";
+  EXPECT_TRUE(silent(std::nullopt)) << "it was not asked";
+  EXPECT_FALSE(silent(false));
+  now.mono += limits::kPingRetry - 1us;
+  EXPECT_FALSE(redial.may_use_acknowledgements(now));
+  now.mono += 1us;
+  EXPECT_TRUE(redial.may_use_acknowledgements(now));
+  EXPECT_TRUE(silent(false));
+}
+
 // --- a server that was there
 
 TEST_F(RedialTest, a_server_that_was_ready_a_moment_ago_is_expected_back) {

@@ -13,16 +13,25 @@
 
 namespace sallyport::s2s {
 
+namespace {
+
+bool may_ask(policy::Confirm confirm, const PeerTraits& traits) {
+  return confirm == policy::Confirm::kAck || (confirm == policy::Confirm::kAuto && traits.acknowledges);
+}
+
+}  // namespace
+
 // The parts refer to each other and to the stream, so they stay where they are made.
 class Outbound::Impl final : private StreamHandler {
  public:
   Impl(const StreamPolicy& policy, const Pair& first, bool authenticate_first, bool direct_tls, Time now,
-       bool may_use_external, std::optional<ResumePoint> previous)
+       PeerTraits traits, std::optional<ResumePoint> previous)
       : stream_(*this, Phase::kHeader, now),
         session_(stream_, Session::Entity::kInitiating),
-        negotiation_(stream_, policy, session_.sending(), outputs_, first, {direct_tls, may_use_external}),
+        negotiation_(stream_, policy, session_.sending(), outputs_, first,
+                     {direct_tls, traits.takes_certificate}),
         dialback_(stream_, policy, session_, outputs_, first, authenticate_first),
-        acks_(stream_, session_.sending(), policy.rules(first).confirm != policy::Confirm::kNone,
+        acks_(stream_, session_.sending(), may_ask(policy.rules(first).confirm, traits),
               policy.rules(first).ack_timeout, std::move(previous)) {}
 
   Stream& stream() { return stream_; }
@@ -46,6 +55,7 @@ class Outbound::Impl final : private StreamHandler {
   std::optional<std::uint64_t> ping(const PeerProof& proof, std::string_view id, Time now);
   void acknowledge_to(std::uint64_t mark) { report(session_.sending().acknowledge_to(mark)); }
   bool is_resuming() const { return acks_.is_resuming(); }
+  bool has_acknowledged() const { return acks_.has_answer(); }
   std::optional<Time> ack_deadline() const { return acks_.deadline(); }
   bool acknowledge_written() {
     if (!session_.sending().is_written()) return false;
@@ -243,8 +253,8 @@ void Outbound::Impl::handle_end(std::optional<Error> error) {
 // --- the public interface
 
 Outbound::Outbound(const StreamPolicy& policy, Pair first, bool authenticate_first, bool direct_tls, Time now,
-                   bool may_use_external, std::optional<ResumePoint> previous)
-    : impl_(std::make_unique<Impl>(policy, first, authenticate_first, direct_tls, now, may_use_external,
+                   PeerTraits traits, std::optional<ResumePoint> previous)
+    : impl_(std::make_unique<Impl>(policy, first, authenticate_first, direct_tls, now, traits,
                                    std::move(previous))) {}
 Outbound::~Outbound() = default;
 Outbound::Outbound(Outbound&&) noexcept = default;
@@ -275,6 +285,7 @@ std::optional<std::uint64_t> Outbound::ping(const PeerProof& proof, std::string_
   return impl_->ping(proof, id, now);
 }
 void Outbound::acknowledge_to(std::uint64_t mark) { impl_->acknowledge_to(mark); }
+bool Outbound::has_acknowledged() const { return impl_->has_acknowledged(); }
 bool Outbound::acknowledge_written() { return impl_->acknowledge_written(); }
 void Outbound::set_confirmed_by(ConfirmedBy by) { impl_->set_confirmed_by(by); }
 ConfirmedBy Outbound::confirmed_by() const { return impl_->session().sending().confirmed_by(); }

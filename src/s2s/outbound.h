@@ -26,14 +26,19 @@
 
 namespace sallyport::s2s {
 
+// What earlier streams to the peer have shown.
+struct PeerTraits {
+  bool takes_certificate = true;  // false: it refused ours; dialback is used at once
+  bool acknowledges = true;       // false: it offers acknowledgements (XEP-0198) and gives none
+};
+
 class Outbound {
  public:
   // The header is `from` first.local `to` first.remote. With `authenticate_first` the stream proves `first`
   // for sending; without, it only asks about keys until `add_pair`.
-  // `may_use_external`: false once the peer refused our certificate; then dialback is used at once.
   // `previous`: the session of a stream that broke, to be resumed where the peer offers that.
   Outbound(const StreamPolicy& policy, Pair first, bool authenticate_first, bool direct_tls, Time now,
-           bool may_use_external = true, std::optional<ResumePoint> previous = std::nullopt);
+           PeerTraits traits = {}, std::optional<ResumePoint> previous = std::nullopt);
   ~Outbound();
   Outbound(Outbound&&) noexcept;
   Outbound& operator=(Outbound&&) noexcept;
@@ -72,6 +77,8 @@ class Outbound {
   // When the peer has to have acknowledged what was asked last; nothing where nothing is asked. `send` may
   // set it, and then `poll_timeout` is earlier than before.
   std::optional<Time> ack_deadline() const;
+  // The peer has acknowledged something on this stream.
+  bool has_acknowledged() const;
   // The peer was asked to resume `previous`; ResumeAnswered follows.
   bool is_resuming() const;
   // The socket has taken `total` bytes of the connection, counted from its beginning.

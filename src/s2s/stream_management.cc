@@ -100,6 +100,7 @@ AckRequests::Outcome AckRequests::handle_answer(const xmpp::Element& element) {
     stream_.fail({Code::kStreamAckInvalid, bounded(element.xml())});
     return {};
   }
+  has_answer_ = true;
   if (lane_.proofs().empty()) {
     // The lane has ended, and with it what was in flight; the peer cannot know.
     handled_ = *handled;
@@ -127,6 +128,7 @@ AckRequests::Outcome AckRequests::handle_resumed(const xmpp::Element& element) {
     return {};
   }
   state_ = State::kOn;
+  has_answer_ = true;
   handled_ = *handled;
   asked_at_.reset();
   return {{}, {}, ResumeAnswered{true, handled}};

@@ -74,6 +74,8 @@ class AckRequests {
   void close() { resumable_.reset(); }
   // The peer acknowledges what is sent.
   bool is_on() const { return state_ == State::kOn; }
+  // An `<a/>` or `<resumed/>` has come.
+  bool has_answer() const { return has_answer_; }
   // Where the stream breaks now: the session that another may resume.
   std::optional<ResumePoint> resume_point() const;
   // When the peer counts as dead unless it has answered by then; unset where nothing is asked.
@@ -93,6 +95,7 @@ class AckRequests {
   const Duration timeout_;
   bool offered_ = false;
   State state_ = State::kOff;
+  bool has_answer_ = false;
   std::uint32_t handled_ = 0;               // the last `h`
   std::optional<Time> asked_at_{};          // `<enable/>`, `<resume/>` or `<r/>` is not answered yet
   std::optional<ResumePoint> resumable_{};  // to be resumed; then this stream's own, while it is on
