@@ -142,7 +142,7 @@ void Ledger::count_delivery(Entry& entry, std::uint64_t number, const xmpp::Stan
   if (entry.forgotten) return;
   const bool excused = is_excused(entry);
   // What was answered may have been sent again before its server knew.
-  const bool again = entry.delivered++ > 0 || (entry.errors > 0 && excused);
+  const bool again = entry.delivered++ > 0 || ((entry.errors > 0 || entry.refused) && excused);
   ++delivered_;
   if (again) {
     ++repeated_;
@@ -271,6 +271,11 @@ void Ledger::answer_lost(std::string_view id) {
   if (Entry* entry = entry_of(id.substr(1))) entry->uncertain = entry->lost_elsewhere = true;
 }
 
+void Ledger::refused_by_node(std::string_view id) {
+  if (!id.starts_with("s")) return;
+  if (Entry* entry = entry_of(id.substr(1))) entry->refused = true;
+}
+
 bool Ledger::died_between(Time from, Time to) const {
   for (const Time at : deaths_)
     if (at >= from && at <= to) return true;
@@ -295,6 +300,9 @@ bool Ledger::may_have_changed_edges(const Entry& entry) const {
     return std::ranges::any_of(link_failures_,
                                [&](Time at) { return at > entry.sent - 40s && at <= schedule_.now(); });
   }
+  // Who confirms nothing may read what the drained edge has written beside what the other one writes.
+  const auto was_drained = [&](Time at) { return at >= entry.sent && at <= schedule_.now(); };
+  if (unconfirmed_.contains(entry.partner) && std::ranges::any_of(drains_, was_drained)) return true;
   // A stanza that the edge had refused before its link was lost goes to the other one behind those that the
   // first did deliver: the core has not heard of either.
   return !link_failures_.empty() && std::ranges::any_of(link_breaks_, [&](const auto& each) {

@@ -43,6 +43,7 @@ class Ledger {
     bool doubted = false;         // answered with delivery.uncertain: it may have arrived all the same
     bool lost_elsewhere = false;  // and not on a stream that a node wrote
     bool forgotten = false;       // by forget_next()
+    bool refused = false;         // a node has answered it; the answer may still be on its way
     std::optional<Time> done{};
   };
 
@@ -61,6 +62,10 @@ class Ledger {
   void lost(std::uint64_t flow, std::string_view unread, std::string_view bytes, bool by_node);
   // A node says in its log that it could not bring the answer with this id home.
   void answer_lost(std::string_view id);
+  // A node says in its log that it refused a stanza with this id.
+  void refused_by_node(std::string_view id);
+  // A node says in its log that the servers of that remote domain confirm nothing.
+  void confirms_nothing(std::string_view partner) { unconfirmed_.emplace(partner); }
   // A server outside may go on at the other edge, and overtake what waits in an edge whose link is down.
   void link_failed() { link_failures_.push_back(schedule_.now()); }
   // Messages wait on disk, and others do not: others may overtake them.
@@ -150,6 +155,7 @@ class Ledger {
   std::vector<Time> given_up_;
   std::vector<Time> link_failures_;  // where there are two edges
   std::vector<Time> drains_;
+  std::set<std::string> unconfirmed_;
   std::vector<std::pair<Time, Time>> link_breaks_;
   std::chrono::seconds lifetime_{};
   std::vector<std::pair<Time, std::chrono::seconds>> clock_;  // of the core: set when, and how far off then
