@@ -189,9 +189,10 @@ class Core::Impl {
     bool unwanted = false;        // the edge has no place for this core (kLinkShard)
     std::optional<Time> give_up;  // when unsettled stanzas are answered
     std::uint64_t pushed_generation = 0;
-    // What is shown across its pairs is to be learnt from there; nothing: it is known.
-    std::optional<std::uint64_t> shown_after;
-    std::optional<std::uint64_t> asked_shown;  // the question's number
+    struct Shown {                              // across its pairs
+      std::optional<std::uint64_t> after{};     // to be learnt from there; nothing: it is known
+      std::optional<std::uint64_t> question{};  // its number, until it is answered
+    } shown{};
     std::string last_error;
     RepeatedLog failures;  // since it was ready last
   };

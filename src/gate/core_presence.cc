@@ -21,25 +21,26 @@ void Core::Impl::note_presence(const Pair& pair, policy::Direction direction, co
 
 void Core::Impl::ask_shown(std::size_t edge) {
   Link& link = links.state[edge];
-  if (!link.shown_after || link.asked_shown) return;
-  link.asked_shown = links.ends.at(edge).session().ask(link::ControlAsk{shown_question(*link.shown_after)});
+  if (!link.shown.after || link.shown.question) return;
+  link.shown.question =
+      links.ends.at(edge).session().ask(link::ControlAsk{shown_question(*link.shown.after)});
 }
 
 void Core::Impl::on(std::size_t edge, link::Answered&& answered, Now now) {
   Link& link = links.state[edge];
-  if (link.asked_shown != answered.id) return;
-  link.asked_shown.reset();
+  if (link.shown.question != answered.id) return;
+  link.shown.question.reset();
   // Without the link it is asked again when it is there; an edge of an earlier version knows no such
   // question.
   if (!answered.answer && answered.answer.error().code == Code::kLinkDown) return;
   const auto page =
       answered.answer ? parse_shown(*answered.answer) : Result<ShownPage>(answered.answer.error());
-  if (!page || page->last < *link.shown_after || (page->more && page->shown.empty())) {
-    link.shown_after.reset();
+  if (!page || page->last < *link.shown.after || (page->more && page->shown.empty())) {
+    link.shown.after.reset();
     return;
   }
   for (const auto& shown : page->shown) take_shown(shown, now);
-  link.shown_after = page->more ? std::optional(page->last) : std::nullopt;
+  link.shown.after = page->more ? std::optional(page->last) : std::nullopt;
   ask_shown(edge);
 }
 

@@ -1,5 +1,5 @@
-// How an edge tells a core what is shown across its pairs (docs/link-protocol.md, CONTROL): page by page, as an
-// answer over the link. A core's new process remembers none of it. Pure.
+// How an edge tells a core what is shown across its pairs (docs/link-protocol.md, CONTROL): page by page, as
+// an answer over the link. A core's new process remembers none of it. Pure.
 #pragma once
 
 #include <cstdint>
