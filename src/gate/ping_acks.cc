@@ -35,8 +35,11 @@ void PingAcks::begin(Mode mode, Duration ack_timeout) {
 
 std::optional<Time> PingAcks::poll_timeout() const {
   if (mode_ == Mode::kOff) return std::nullopt;
-  if (state_ == State::kAnswered && !asked_.empty()) return asked_.front().at + ack_timeout_;
-  if (state_ == State::kTrying && !asked_.empty()) return asked_.back().at + limits::kPingTimeout;
+  if (state_ != State::kUnanswered && !asked_.empty()) {
+    const Duration patience = std::min<Duration>(limits::kPingTimeout, ack_timeout_ / limits::kPingTries);
+    if (state_ == State::kTrying || asked_.size() < limits::kPingTries) return asked_.back().at + patience;
+    return asked_.front().at + ack_timeout_;
+  }
   if (!unasked_) {
     if (!answers_since_ || state_ == State::kUnanswered) return std::nullopt;
     return *answers_since_ + limits::kDoubtDelay;
@@ -56,7 +59,8 @@ PingAcks::Due PingAcks::poll(bool presses, Time now) {
     return Due::kAssume;
   }
   if (!awaits_answer) return Due::kPing;
-  if (state_ == State::kTrying && asked_.size() < limits::kPingTries) return Due::kPing;
+  // An answer may be lost: servers drop what they have for a stream of theirs that breaks.
+  if (asked_.size() < limits::kPingTries) return Due::kPing;
   if (state_ == State::kAnswered || mode_ == Mode::kMust) {
     state_ = State::kTrying;
     begin(mode_);

@@ -113,10 +113,39 @@ TEST_F(PingAcksTest, a_peer_that_answered_before_and_does_not_now_is_dead_and_th
   is_known_to_answer();
   EXPECT_EQ(sends(), Due::kPing);
   pings(2);
-  EXPECT_EQ(passes(limits::kAckTimeout - 1us), Due::kNothing);
+  EXPECT_EQ(passes(limits::kPingTimeout), Due::kPing) << "the answer may be lost";
+  pings(3);
+  EXPECT_EQ(passes(limits::kAckTimeout - limits::kPingTimeout - 1us), Due::kNothing);
   EXPECT_EQ(next(), Due::kDead);
   EXPECT_EQ(acks.state(), State::kTrying);
   EXPECT_EQ(sends(), Due::kPing);
+}
+
+TEST_F(PingAcksTest, an_answer_that_is_lost_is_made_up_for_by_that_to_the_next_ping) {
+  is_known_to_answer();
+  sends();
+  pings(2);
+  passes(limits::kPingTimeout);
+  pings(3);
+  passes(1s);
+  EXPECT_EQ(acks.handle_answer(3), 3u);
+  EXPECT_EQ(passes(limits::kAckTimeout), Due::kNothing);
+  EXPECT_EQ(acks.state(), State::kAnswered);
+}
+
+TEST_F(PingAcksTest, a_short_patience_has_room_for_two_pings) {
+  constexpr Duration kShort = limits::kPingTimeout;
+  acks.begin(PingAcks::Mode::kAuto, kShort);
+  sends();
+  pings(1);
+  acks.handle_answer(1);
+  now += limits::kPingInterval;
+  sends();
+  pings(2);
+  EXPECT_EQ(passes(kShort / 2), Due::kPing);
+  pings(3);
+  EXPECT_EQ(passes(kShort / 2 - 1us), Due::kNothing);
+  EXPECT_EQ(next(), Due::kDead);
 }
 
 TEST_F(PingAcksTest, a_peer_that_must_answer_and_does_not_is_dead) {

@@ -1,5 +1,7 @@
 """Fixtures: one world per cell of the matrix, its clients, and the table at the end."""
 
+import contextlib
+import io
 import os
 import re
 import sys
@@ -64,7 +66,10 @@ def world(request):
 def pytest_runtest_makereport(item, call):
     report = (yield).get_result()
     if report.when == "call" and report.failed and "world" in item.funcargs:
-        item.funcargs["world"].report(40)
+        logs = io.StringIO()
+        with contextlib.redirect_stdout(logs):
+            item.funcargs["world"].report(40)
+        report.sections.append(("logs of the world", logs.getvalue()))  # a worker's own output is not shown
 
 
 @pytest.fixture
