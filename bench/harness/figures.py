@@ -234,22 +234,28 @@ def shards(world, plan, samples):
 
 
 def durable(plan, samples):
-    """Messages that a core keeps on disk until they are delivered, beside the same in memory. Nobody acknowledges
-    them here, so each is written and, half a second later, removed. Nodes find that out with pings, in ten seconds, and
-    let few messages pass until then. In flight are fewer than the window of a flow: presence overtakes messages that
-    wait behind it, and the generator demands the order."""
-    kinds = ("memory", "durable")
+    """Messages that a core keeps on disk until they are delivered, beside the same in memory. Where servers acknowledge,
+    most are delivered before their turn to be written comes. Where they do not, a part waits long enough for the disk;
+    nodes find that out with pings, in ten seconds, and let few messages pass until then. bench/spool measures the disk
+    alone. In flight are fewer than the window of a flow: presence overtakes messages that wait behind it, and the
+    generator demands the order."""
     for direction in plan.directions:
-        try:
-            with beside(*(lambda world, kind=kind: Sallyport(world, delivery=kind) for kind in kinds),
-                        folder=plan.folder) as systems:
-                results = load_in_turn(systems, "saturate", lambda system: [
-                    *system.words(), "--window", 180, "--direction", direction, "--warm", 25, "--measure", plan.seconds])
-                for kind, result in zip(kinds, results):
-                    samples.add(f"{kind}, {direction}: CPU s per 100k", "sallyport", result["cpu_s_per_100k"])
-                    samples.add(f"{kind}, {direction}: stanzas/s", "sallyport", result["stanzas_per_s"])
-        except LabError as error:
-            samples.fail("durable", error)
+        _durable(plan, samples, direction, direction, "--window", 180, "--warm", plan.warm)
+    _durable(plan, samples, "both", "without acknowledgements", "--window", 180, "--warm", 25, "--acks", "no")
+
+
+def _durable(plan, samples, direction, what, *words):
+    kinds = ("memory", "durable")
+    try:
+        with beside(*(lambda world, kind=kind: Sallyport(world, delivery=kind) for kind in kinds),
+                    folder=plan.folder) as systems:
+            results = load_in_turn(systems, "saturate", lambda system: [
+                *system.words(), *words, "--direction", direction, "--measure", plan.seconds])
+            for kind, result in zip(kinds, results):
+                samples.add(f"{kind}, {what}: CPU s per 100k", "sallyport", result["cpu_s_per_100k"])
+                samples.add(f"{kind}, {what}: stanzas/s", "sallyport", result["stanzas_per_s"])
+    except LabError as error:
+        samples.fail("durable", error)
 
 
 def start(world, samples):

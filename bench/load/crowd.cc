@@ -14,7 +14,7 @@ Crowd::Crowd(const Options& options)
     : options_(options),
       pki_(options.folder),
       server_(server_context(pki_)),
-      host_{loop_, pki_, client_.get(), server_.get(), options.secret, {}, {}, {}},
+      host_{loop_, pki_, client_.get(), server_.get(), options.secret, options.acks, {}, {}, {}},
       entry_(address_of(options.entry_in)) {
   host_.on_ready = [this](Stream& stream) {
     ++ready_;

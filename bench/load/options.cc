@@ -23,6 +23,7 @@ words
   --entry-in ADDRESS:PORT     --entry-out ADDRESS:PORT      where stanzas go in
   --listen-inside A:P         --listen-world A:P            the servers that we play
   --pairs N  --locals N  --remotes N  --local-suffix DOMAIN  --remote-suffix DOMAIN
+  --acks yes|no               whether the servers that we play acknowledge stanzas (XEP-0198)
   --window N  --per-record N  --stanza-bytes N  --rate N
   --setup SECONDS  --warm SECONDS  --measure SECONDS
   --turn I/N                  works in every N-th half second only, beside N - 1 others
@@ -111,6 +112,9 @@ Setters setters_of(Options& options) {
     options.turns.own = whole("--turn", v.substr(0, slash));
     options.turns.count = whole("--turn", v.substr(std::min(slash + 1, v.size())));
     if (options.turns.own >= options.turns.count) usage("--turn wants I/N, I below N");
+  };
+  set["--acks"] = [&](const std::string& v) {
+    options.acks = one_of<bool>("--acks", v, {{"no", false}, {"yes", true}});
   };
   set["--begin"] = [&](const std::string& v) {
     options.waits = one_of<bool>("--begin", v, {{"ready", false}, {"told", true}});

@@ -42,6 +42,7 @@ struct Options {
   std::size_t pairs = 8;
   std::size_t locals = 0;  // 0: as many as there are pairs
   std::size_t remotes = 0;
+  bool acks = true;            // our servers offer stream management (XEP-0198)
   std::size_t window = 540;    // stanzas in flight for each pair and direction
   std::size_t per_record = 1;  // stanzas written together, in one TLS record
   std::size_t stanza_bytes = 290;

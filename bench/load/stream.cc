@@ -308,8 +308,9 @@ bool Stream::step_header() {
   say_header();
   say("<stream:features>" +
       std::string(!wire_.is_secure() ? kTlsFeature
-                  : authenticated_   ? kAcksFeature
-                                     : kSaslFeature) +
+                  : !authenticated_  ? kSaslFeature
+                  : host_.acks       ? kAcksFeature
+                                     : std::string_view()) +
       "</stream:features>");
   state_ = State::kNegotiate;
   if (authenticated_) ready();

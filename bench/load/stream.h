@@ -24,6 +24,7 @@ struct StreamHost {
   SSL_CTX* client;
   SSL_CTX* server;
   std::string secret;
+  bool acks;  // stream management is offered
   // Stanzas may be sent.
   std::function<void(Stream&)> on_ready;
   std::function<void(Stream&, std::string_view)> on_bytes;

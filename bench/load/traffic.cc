@@ -36,7 +36,7 @@ Traffic::Traffic(const Options& options)
     : options_(options),
       pki_(options.folder),
       server_(server_context(pki_)),
-      host_{loop_, pki_, client_.get(), server_.get(), options.secret, {}, {}, {}} {
+      host_{loop_, pki_, client_.get(), server_.get(), options.secret, options.acks, {}, {}, {}} {
   host_.on_ready = [this](Stream& stream) {
     if (stream.user == &planned_) --opening_;
   };
@@ -279,7 +279,8 @@ void Traffic::drain() {
   sending_ = false;
   std::uint64_t sent = 0;
   for (const Flow& flow : flows_) sent += flow.sent;
-  std::int64_t end = now_ns() + 10 * kSecond;
+  // A node that nobody has acknowledged anything finds that out in ten seconds, and lets little pass until then.
+  std::int64_t end = now_ns() + 30 * kSecond;
   while (received_ < sent && now_ns() < end && !failed()) loop_.turn(10);
   if (received_ < sent) give_up(std::to_string(sent - received_) + " stanzas did not come out");
 }
