@@ -279,7 +279,8 @@ void Traffic::drain() {
   sending_ = false;
   std::uint64_t sent = 0;
   for (const Flow& flow : flows_) sent += flow.sent;
-  // A node that nobody has acknowledged anything finds that out in ten seconds, and lets little pass until then.
+  // A node that nobody has acknowledged anything finds that out in ten seconds, and lets little pass until
+  // then.
   std::int64_t end = now_ns() + 30 * kSecond;
   while (received_ < sent && now_ns() < end && !failed()) loop_.turn(10);
   if (received_ < sent) give_up(std::to_string(sent - received_) + " stanzas did not come out");

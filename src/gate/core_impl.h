@@ -192,6 +192,7 @@ class Core::Impl {
     struct Shown {                              // across its pairs
       std::optional<std::uint64_t> after{};     // to be learnt from there; nothing: it is known
       std::optional<std::uint64_t> question{};  // its number, until it is answered
+      std::size_t taken = 0;                    // so many were told, of which it knows no more than its bound
     } shown{};
     std::string last_error;
     RepeatedLog failures;  // since it was ready last

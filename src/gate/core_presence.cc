@@ -1,5 +1,7 @@
 // Presence across a way that is lost: a remote server, an internal one, or the links. Contacts are shown as
 // unavailable then, and occupants leave their rooms. (docs/delivery.md "Presence and rooms".)
+#include <utility>
+
 #include <fmt/format.h>
 
 #include "gate/core_impl.h"
@@ -35,12 +37,12 @@ void Core::Impl::on(std::size_t edge, link::Answered&& answered, Now now) {
   if (!answered.answer && answered.answer.error().code == Code::kLinkDown) return;
   const auto page =
       answered.answer ? parse_shown(*answered.answer) : Result<ShownPage>(answered.answer.error());
-  if (!page || page->last < *link.shown.after || (page->more && page->shown.empty())) {
-    link.shown.after.reset();
-    return;
-  }
+  const auto after = std::exchange(link.shown.after, std::nullopt);
+  if (!page || (page->more && page->last <= *after)) return;
+  link.shown.taken += page->shown.size();
+  if (link.shown.taken > limits::kShownPresencesMax) return;
   for (const auto& shown : page->shown) take_shown(shown, now);
-  link.shown.after = page->more ? std::optional(page->last) : std::nullopt;
+  if (page->more) link.shown.after = page->last;
   ask_shown(edge);
 }
 

@@ -190,9 +190,17 @@ TEST_F(CorePresenceLearnt, of_who_may_not_be_heard_is_not_believed) {
   EXPECT_EQ(taken_back(), Lines{});
 }
 
+TEST_F(CorePresenceLearnt, is_no_more_than_an_edge_remembers) {
+  const std::vector page(1'000, phone);
+  std::uint64_t told = 0;
+  while (edge_->asked.size() > told && told < 1'000) edge_tells({page, ++told, true});
+  EXPECT_EQ(told, limits::kShownPresencesMax / page.size() + 1);
+}
+
 TEST_F(CorePresenceLearnt, ends_with_an_answer_that_is_none) {
-  for (const auto& answer : {link::Answer(Error{Code::kControlRefused, "an older edge"}),
-                             link::Answer(std::string("{}")), link::Answer(shown_answer({{}, 0, true}))}) {
+  for (const auto& answer :
+       {link::Answer(Error{Code::kControlRefused, "an older edge"}), link::Answer(std::string("{}")),
+        link::Answer(shown_answer({{phone}, 0, true}))}) {
     const std::size_t questions = edge_->asked.size();
     edge_->session.answer(edge_->asked.back().id, answer);
     exchange();
