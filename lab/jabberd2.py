@@ -1,7 +1,7 @@
 """jabberd2 (Debian 12: 2.7.0) as a server of the lab: router, sm, s2s and c2s.
 
 It proves itself by dialback only (no SASL EXTERNAL in s2s) and serves no rooms. It stores in SQLite: its file system
-driver hands out in any order the messages that waited for a user, and sometimes makes sm hang.
+driver hands out in any order the messages that waited for a user, and after that sm may answer nobody.
 """
 
 import contextlib

@@ -179,14 +179,18 @@ def _growth_of_pairs(plan, samples, names, direction):
 def _growth_of_rows(plan, samples):
     counts = (0, plan.rows_many)
     try:
-        with beside(*(lambda world, rows=rows: Sallyport(world, rows=rows) for rows in counts),
-                    folder=plan.folder) as systems:
-            results = load_in_turn(systems, "saturate", lambda system: [
-                *system.words(), "--warm", plan.warm, "--measure", plan.seconds])
-            for rows, result in zip(counts, results):
-                samples.add(f"growth, {rows} rows: CPU s per 100k", "sallyport", result["cpu_s_per_100k"])
+        results = _saturated(plan, [lambda world, rows=rows: Sallyport(world, rows=rows) for rows in counts],
+                             "--warm", plan.warm)
+        for rows, result in zip(counts, results):
+            samples.add(f"growth, {rows} rows: CPU s per 100k", "sallyport", result["cpu_s_per_100k"])
     except LabError as error:
         samples.fail("growth of rows", error)
+
+
+def _saturated(plan, makers, *words):
+    """The results of one saturation of these systems, which run beside each other, in their order."""
+    with beside(*makers, folder=plan.folder) as systems:
+        return load_in_turn(systems, "saturate", lambda system: [*system.words(), *words, "--measure", plan.seconds])
 
 
 def _reload(world, plan, samples):
@@ -234,28 +238,26 @@ def shards(world, plan, samples):
 
 
 def durable(plan, samples):
-    """Messages that a core keeps on disk until they are delivered, beside the same in memory. Where servers acknowledge,
-    most are delivered before their turn to be written comes. Where they do not, a part waits long enough for the disk;
-    nodes find that out with pings, in ten seconds, and let few messages pass until then. bench/spool measures the disk
-    alone. In flight are fewer than the window of a flow: presence overtakes messages that wait behind it, and the
-    generator demands the order."""
+    """Messages that a core keeps on disk until they are delivered, beside the same in memory. What is delivered before
+    its turn to be written comes is never written; where servers do not acknowledge, more waits for the disk. Nodes find
+    that out with pings, in ten seconds, and let few messages pass until then. bench/spool measures the disk alone."""
     for direction in plan.directions:
-        _durable(plan, samples, direction, direction, "--window", 180, "--warm", plan.warm)
-    _durable(plan, samples, "both", "without acknowledgements", "--window", 180, "--warm", 25, "--acks", "no")
+        _durable(plan, samples, direction, direction, "--warm", plan.warm)
+    _durable(plan, samples, "both", "without acknowledgements", "--warm", 25, "--acks", "no")
 
 
 def _durable(plan, samples, direction, what, *words):
+    """In flight are fewer than the window of a flow: presence overtakes messages that wait behind it, and the generator
+    demands the order."""
     kinds = ("memory", "durable")
     try:
-        with beside(*(lambda world, kind=kind: Sallyport(world, delivery=kind) for kind in kinds),
-                    folder=plan.folder) as systems:
-            results = load_in_turn(systems, "saturate", lambda system: [
-                *system.words(), *words, "--direction", direction, "--measure", plan.seconds])
-            for kind, result in zip(kinds, results):
-                samples.add(f"{kind}, {what}: CPU s per 100k", "sallyport", result["cpu_s_per_100k"])
-                samples.add(f"{kind}, {what}: stanzas/s", "sallyport", result["stanzas_per_s"])
+        results = _saturated(plan, [lambda world, kind=kind: Sallyport(world, delivery=kind) for kind in kinds],
+                             "--window", 180, "--direction", direction, *words)
+        for kind, result in zip(kinds, results):
+            samples.add(f"{kind}, {what}: CPU s per 100k", "sallyport", result["cpu_s_per_100k"])
+            samples.add(f"{kind}, {what}: stanzas/s", "sallyport", result["stanzas_per_s"])
     except LabError as error:
-        samples.fail("durable", error)
+        samples.fail(f"durable, {what}", error)
 
 
 def start(world, samples):

@@ -56,7 +56,7 @@ void Core::Impl::on(std::size_t edge, link::Up&& up, Now now) {
   link.backoff = {};
   link.dead = false;
   link.draining = false;
-  if (!up.resumed) link.shown = {.after = 0, .question = link.shown.question};
+  if (!up.resumed) link.shown = {.after = 0};
   report.sent_again += up.sent_again;
   link.give_up.reset();
   if (link.failures.is_news("link.up", now)) {

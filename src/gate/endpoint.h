@@ -344,7 +344,7 @@ class Endpoint {
 
   // endpoint_confirm.cc: what the peer of a pair has read
   void begin_confirming(const Pair& pair, Outgoing& out, Stream& stream);
-  // Its pair is not waited for any more.
+  // Its peer does not confirm in the way that was tried: the pair goes on with another.
   void note_fall_back(const Stream& stream, const char* event);
   // Whether the peer has acknowledged anything; nothing where it was not asked to.
   static std::optional<bool> acknowledged(const Stream& stream);

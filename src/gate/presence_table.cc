@@ -1,6 +1,7 @@
 #include "gate/presence_table.h"
 
 #include <algorithm>
+#include <functional>
 
 #include <fmt/format.h>
 
@@ -143,10 +144,13 @@ ShownPage PresenceTable::page(std::uint64_t after) const {
     for (const auto& [pair, shown] : side(direction))
       for (auto at = shown.order.upper_bound(after); at != shown.order.end(); ++at)
         rows.push_back({at->first, direction, &at->second});
-  std::ranges::sort(rows, {}, &Row::number);
+  // Only those of this page are put in order.
+  std::ranges::make_heap(rows, std::ranges::greater{}, &Row::number);
   ShownPage page{.shown = {}, .last = after, .more = false};
   std::size_t bytes = 0;
-  for (const auto& [number, direction, key] : rows) {
+  for (; !rows.empty(); rows.pop_back()) {
+    std::ranges::pop_heap(rows, std::ranges::greater{}, &Row::number);
+    const auto& [number, direction, key] = rows.back();
     bytes += key->first.size() + key->second.size();
     if (bytes > limits::kShownPageBytesMax) {
       page.more = true;
