@@ -3,6 +3,7 @@
 //
 //   sallyport-spool FOLDER [SECONDS]     makes its files in FOLDER, on the disk to be measured
 //   sallyport-spool FOLDER open COUNT    the time to open a spool of COUNT messages of 400 bytes
+//   sallyport-spool FOLDER case spool|file BATCH IN_FLIGHT SECONDS     one case, for bench/disk
 #include <algorithm>
 #include <charconv>
 #include <chrono>
@@ -201,9 +202,17 @@ int main(int argc, char** argv) {
     measure_open(argv[1], number(words[2]));
     return 0;
   }
+  if (words.size() == 6 && words[1] == "case" && number(words[3]) > 0 && number(words[4]) > 0) {
+    const Case one{400, number(words[3]), number(words[4]), 1, 0};
+    const auto measure = words[2] == "file" ? measure_file : measure_spool;
+    measure(argv[1], one, static_cast<double>(number(words[5])));
+    return 0;
+  }
   const std::size_t seconds = words.size() == 2 ? number(words[1]) : 3;
   if (words.empty() || words.size() > 2 || seconds == 0) {
-    std::fprintf(stderr, "usage: sallyport-spool FOLDER [SECONDS | open COUNT]\n");
+    std::fprintf(
+        stderr,
+        "usage: sallyport-spool FOLDER [SECONDS | open COUNT | case STORE BATCH IN_FLIGHT SECONDS]\n");
     return 2;
   }
   for (const Case& what : kCases) {

@@ -142,6 +142,9 @@ void Core::Impl::move_away(std::size_t edge, Now now) {
     note_settled(it->ticket);
     auto& [pair, out] = outward.map.get(it->pair);
     const Ticket own = out.own(it->ticket);
+    // A message of the spool goes back there where this takes long.
+    const Duration patience =
+        it->attempt != 0 ? Duration(limits::kDeliveryTimeout) : patience_for(it->stanza);
     if (it->sent && !may_repeat(pair, it->stanza)) {
       ++report.uncertain;
       answer_queued({.stanza = std::move(it->stanza), .ticket = own}, {Code::kDeliveryUncertain, {}},
@@ -151,7 +154,7 @@ void Core::Impl::move_away(std::size_t edge, Now now) {
     outward.outboxes.put_front(pair, out.box,
                                {.stanza = std::move(it->stanza),
                                 .ticket = own,
-                                .deadline = now.mono + limits::kDeliveryTimeout,
+                                .deadline = now.mono + patience,
                                 .attempt = it->attempt});
     if (it->sent) ++report.sent_again;
   }

@@ -265,7 +265,10 @@ void Endpoint::hold(ConnId conn, bool on) {
   Stream* stream = find(conn);
   if (stream == nullptr || (!on && stream->holds == 0)) return;
   stream->holds += on ? 1 : -1;
-  if (stream->holds == (on ? 1 : 0)) emit(Output{Hold{conn, on}});
+  if (stream->holds != (on ? 1 : 0)) return;
+  emit(Output{Hold{conn, on}});
+  if (auto* in = stream->in()) in->hold(on);
+  set_timer(conn, *stream);
 }
 
 // Pairs without a stream, and streams that still negotiate, consult the new policy anyway.

@@ -40,12 +40,20 @@ struct EndpointResume : ::testing::Test {
     carry();
   }
 
+  // Stops, or goes on, reading.
+  void holds(bool on) {
+    receiver.hold(net.cable->to, on);
+    carry();
+  }
+
   // --- the network
   struct Cable {
     ConnId from;
     ConnId to;
     std::uint64_t taken_of_sender = 0;
     std::uint64_t taken_of_receiver = 0;
+    bool held = false;     // the receiver does not read
+    std::string unread{};  // for it
   };
   // What the sender's last dial leads to.
   void connect(ConnId conn) {
@@ -89,7 +97,11 @@ struct EndpointResume : ::testing::Test {
       if (flush(sender, net.cable->from, net.cable->taken_of_sender, there, now)) {
         any = true;
         if (net.left) there.resize(std::min(there.size(), *net.left)), *net.left -= there.size();
-        receiver.handle_bytes(net.cable->to, there, now);
+        net.cable->unread += there;
+      }
+      if (!net.cable->held && !net.cable->unread.empty()) {
+        any = true;
+        receiver.handle_bytes(net.cable->to, std::exchange(net.cable->unread, {}), now);
       }
       // A connection that is about to break brings nothing back.
       if (flush(receiver, net.cable->to, net.cable->taken_of_receiver, back, now) && !net.left) {
@@ -107,6 +119,8 @@ struct EndpointResume : ::testing::Test {
       if (const auto* dial = std::get_if<Dial>(pass)) connect(dial->conn);
   }
   void note_of_receiver(const EndpointOutput& output) {
+    if (const auto* pass = std::get_if<Output>(&output))
+      if (const auto* hold = std::get_if<Hold>(pass); hold && net.cable) net.cable->held = hold->on;
     const auto* came = std::get_if<On<s2s::StanzaReceived>>(&output);
     if (came == nullptr) return;
     received.emplace_back(came->event.stanza.id());
@@ -158,6 +172,21 @@ TEST_F(EndpointResume, what_had_not_is_sent_and_requests_are_too) {
   EXPECT_EQ(received, (Ids{"1", "2", "3", "4"}));
   EXPECT_EQ(heard.told, Ids{});
   EXPECT_EQ(heard.delivered.size(), 4u);
+}
+
+TEST_F(EndpointResume, a_receiver_that_does_not_read_for_a_while_does_not_count_as_dead) {
+  sends("1");
+  const ConnId first = net.cable->from;
+  holds(true);
+  sends("2");
+  passes(limits::kStreamIdleTimeout + 1min);
+  EXPECT_EQ(received, (Ids{"1"}));
+  EXPECT_EQ(heard.delivered, (std::vector<Ticket>{1}));
+  holds(false);
+  EXPECT_EQ(received, (Ids{"1", "2"}));
+  EXPECT_EQ(heard.delivered, (std::vector<Ticket>{1, 2}));
+  EXPECT_EQ(net.cable->from, first) << "on the same connection";
+  EXPECT_EQ(sender.counters().sent_again, 0u);
 }
 
 TEST_F(EndpointResume,

@@ -42,6 +42,9 @@ class Inbound::Impl final : private StreamHandler {
   void check_again(Time now);
   void acknowledge(std::uint32_t number) { acks_.handle(number); }
   bool is_owing() const { return acks_.is_owing() && !stream_.is_over(); }
+  void hold(bool on) { acks_.hold(on); }
+  // Nobody knows what lies unread in a stream that is held.
+  Time idle_since() const { return acks_.is_held() ? stream_.now() : stream_.last_moved(); }
   void resume(const std::string& id, HandledCount count, Time now) {
     if (stream_.is_over()) return;
     stream_.set_now(now);
@@ -179,7 +182,7 @@ std::optional<Time> Inbound::Impl::poll_timeout() const {
   if (stream_.phase() == Phase::kClosing) return stream_.close_deadline();
   const Time accepted_at = negotiation_.accepted_at();
   Time at = proofs().empty() ? accepted_at + limits::kNegotiationTimeout
-                             : stream_.last_moved() + limits::kStreamIdleTimeout;
+                             : idle_since() + limits::kStreamIdleTimeout;
   if (is_tls_awaited()) at = std::min(at, accepted_at + limits::kTlsTimeout);
   if (stream_.parser_deadline()) at = std::min(at, *stream_.parser_deadline());
   if (const auto answer = acks_.deadline()) at = std::min(at, *answer);
@@ -199,8 +202,7 @@ void Inbound::Impl::handle_timeout(Time now) {
     return stream_.fail({Code::kStreamNegotiationTimeout, "TLS"});
   const bool negotiating = proofs().empty() || stream_.phase() == Phase::kSasl;
   if (!negotiating) {
-    if (now >= stream_.last_moved() + limits::kStreamIdleTimeout)
-      stream_.begin_close(Error{Code::kStreamIdle, {}});
+    if (now >= idle_since() + limits::kStreamIdleTimeout) stream_.begin_close(Error{Code::kStreamIdle, {}});
     return;
   }
   if (now < accepted_at + limits::kNegotiationTimeout) return dialback_.handle_linger_timeout();
@@ -263,6 +265,7 @@ void Inbound::refuse_resume(std::optional<std::uint32_t> handled, Time now) {
 std::optional<Inbound::Suspended> Inbound::suspend() { return impl_->suspend(); }
 const std::string& Inbound::resume_id() const { return impl_->resume_id(); }
 bool Inbound::is_owing() const { return impl_->is_owing(); }
+void Inbound::hold(bool on) { impl_->hold(on); }
 void Inbound::close(std::optional<Error> reason, Time now) { impl_->stream().close(std::move(reason), now); }
 std::optional<InboundOutput> Inbound::poll() { return impl_->poll(); }
 bool Inbound::take_output(std::string& out) { return impl_->stream().output().take(out); }

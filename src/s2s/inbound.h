@@ -73,6 +73,9 @@ class Inbound {
   void acknowledge(std::uint32_t number);
   // Whether a stanza that came is not acknowledged yet.
   bool is_owing() const;
+  // The owner stops, or goes on, reading the connection. Meanwhile the stream does not count as idle, and the
+  // peer hears that we live.
+  void hold(bool on);
   // The answer to ResumeAsked: the session goes on here, and all of `count` is handled; or it does not, and
   // `handled` of its stanzas are known to be.
   void resume(const std::string& id, HandledCount count, Time now);

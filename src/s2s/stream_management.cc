@@ -223,9 +223,12 @@ void AckAnswers::handle(std::uint32_t number) {
 
 void AckAnswers::answer() {
   asked_at_.reset();
+  if (held_at_) held_at_ = stream_.now();
   told_ = count_.handled();
   stream_.write(answer_xml(count_.handled()));
 }
+
+void AckAnswers::hold(bool on) { held_at_ = on ? std::optional(stream_.now()) : std::nullopt; }
 
 // With the closing handshake the session is over.
 void AckAnswers::close() {
@@ -234,11 +237,12 @@ void AckAnswers::close() {
 }
 
 std::optional<Time> AckAnswers::deadline() const {
-  return asked_at_ ? std::optional(*asked_at_ + limits::kAckAnswerDelay) : std::nullopt;
+  if (asked_at_) return *asked_at_ + limits::kAckAnswerDelay;
+  return on_ && held_at_ ? std::optional(*held_at_ + limits::kHeldAnswerInterval) : std::nullopt;
 }
 
 void AckAnswers::handle_timeout(Time now) {
-  if (asked_at_ && now >= *asked_at_ + limits::kAckAnswerDelay && !stream_.is_over()) answer();
+  if (const auto due = deadline(); due && now >= *due && !stream_.is_over()) answer();
 }
 
 }  // namespace sallyport::s2s

@@ -105,7 +105,9 @@ class AckRequests {
 //
 // A stanza counts as handled when the owner says so, and all before it on the stream are (XEP-0198 4: `h` is
 // a count, not a list). An `<r/>` is answered when all that came before it is handled, and otherwise
-// limits::kAckAnswerDelay later with what is handled by then: the peer then asks again.
+// limits::kAckAnswerDelay later with what is handled by then: the peer then asks again. While the stream is
+// not read, an `<r/>` may lie unread in it; then the count is told every limits::kHeldAnswerInterval without
+// one (XEP-0198 4 allows that), so that a peer that is slowed down does not take us for dead.
 class AckAnswers {
  public:
   // Both outlive it.
@@ -134,6 +136,9 @@ class AckAnswers {
   // The owner has taken responsibility for the stanza of that number; numbers may come in any order, each
   // once. Ignored once the stream is over.
   void handle(std::uint32_t number);
+  // The owner stops, or goes on, reading the stream.
+  void hold(bool on);
+  bool is_held() const { return held_at_.has_value(); }
   // The stream ends with the closing handshake: what is handled is told, so that the peer need not send it
   // again.
   void close();
@@ -155,6 +160,7 @@ class AckAnswers {
   HandledCount count_;
   std::uint32_t told_ = 0;          // the last `h`
   std::optional<Time> asked_at_{};  // an `<r/>` waits for its answer
+  std::optional<Time> held_at_{};   // the stream is not read; since then, or since the count was told
 };
 
 }  // namespace sallyport::s2s

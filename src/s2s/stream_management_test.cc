@@ -182,6 +182,38 @@ TEST_F(AckAnswersTest, what_is_answered_on_the_stream_is_handled_at_once) {
   EXPECT_EQ(writes(), answer(1));
 }
 
+TEST_F(AckAnswersTest, a_peer_that_is_not_read_hears_the_count_without_asking) {
+  is_on();
+  receives(2);
+  answers.handle(1);
+  EXPECT_FALSE(answers.deadline());
+  const Time begun = lone.stream.now();
+  answers.hold(true);
+  EXPECT_TRUE(answers.is_held());
+  EXPECT_EQ(answers.deadline(), begun + limits::kHeldAnswerInterval);
+  answers.handle_timeout(begun + limits::kHeldAnswerInterval - std::chrono::milliseconds(1));
+  EXPECT_EQ(writes(), "");
+  lone.stream.set_now(begun + limits::kHeldAnswerInterval);
+  answers.handle_timeout(lone.stream.now());
+  EXPECT_EQ(writes(), answer(1));
+  EXPECT_EQ(answers.deadline(), begun + 2 * limits::kHeldAnswerInterval) << "and again";
+  answers.hold(false);
+  EXPECT_FALSE(answers.deadline());
+}
+
+TEST_F(AckAnswersTest, a_request_that_was_read_before_the_hold_is_answered_in_its_time) {
+  is_on();
+  receives(1);
+  answers.handle_element(element("r"), true);
+  answers.hold(true);
+  EXPECT_EQ(answers.deadline(), lone.stream.now() + limits::kAckAnswerDelay);
+}
+
+TEST_F(AckAnswersTest, a_held_stream_without_management_says_nothing) {
+  answers.hold(true);
+  EXPECT_FALSE(answers.deadline());
+}
+
 TEST_F(AckAnswersTest, the_last_count_is_told_before_the_stream_is_closed) {
   is_on();
   receives(2);
