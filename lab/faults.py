@@ -1,6 +1,7 @@
 """What `deliver` does to a world while messages pass: each fault happens, and is repaired, in one call."""
 
 import json
+import os
 import subprocess
 import time
 
@@ -8,6 +9,7 @@ from . import process
 
 CUT_S = (3, 14)  # a lost link is noticed after 10 s
 LOSS_S = (3, 6)
+FULL_S = (20, 30)
 LOSS_TABLE = """\
 table inet lab_loss {
  chain forward {
@@ -55,6 +57,26 @@ def cut(host):
     return strike
 
 
+def fill_disk(world, draw):
+    """Messages that come at first can be sent on without the disk; behind the edge that is gone they would have to wait."""
+    down = draw.uniform(*FULL_S)
+    filler = f"{world.gateway.state}/filler"
+    with open(filler, "wb", buffering=0) as file:
+        for size in (1 << 20, 1 << 12):
+            try:
+                while file.write(bytes(size)) == size:
+                    pass
+            except OSError:  # ENOSPC
+                pass
+    time.sleep(down / 6)
+    world.network.cut("edge")
+    time.sleep(down * 4 / 6)
+    world.network.mend("edge")
+    time.sleep(down / 6)
+    os.remove(filler)
+    return down
+
+
 def lose_packets(world, draw):
     """5 % of what the router passes on is lost, and 200 ms of delay added where the kernel has netem."""
     down = draw.uniform(*LOSS_S)
@@ -78,6 +100,7 @@ FAULTS = {  # name -> (what happens, function of a world and a random.Random tha
     "s2s": ("end of the public s2s TCP connections", end_connections("edge", 5269)),
     "inner-s2s": ("end of the internal s2s TCP connections", end_connections("core", 5269)),
     "cut": ("the edge is disconnected on both sides for 3 to 14 s", cut("edge")),
+    "disk": ("the disk of the core is full for 20 to 30 s, and the edge is disconnected for two thirds of that", fill_disk),
     "loss": ("5 % of the packets through the router are lost for 3 to 6 s, with 200 ms of delay if the kernel can",
              lose_packets),
 }

@@ -41,6 +41,9 @@ class Gateway:
         self.binary = program()
         for name in ("edge", "core/certs", "core/state", "run"):
             os.makedirs(f"{folder}/{name}", exist_ok=True)
+        self.state = f"{folder}/core/state"
+        if options.state_mib:
+            run("mount", "-t", "tmpfs", "-o", f"size={options.state_mib}m,mode=700", "tmpfs", self.state)
         shutil.copy(servers_ca.certificate, f"{folder}/core/servers-ca.crt")
         shutil.copy(public_ca.certificate, f"{folder}/core/public-ca.crt")
         public_ca.issue(f"{folder}/core/certs/example.com", [at.DOMAIN, at.ALIAS], eku=options.eku)
@@ -57,6 +60,11 @@ class Gateway:
     def start(self):
         self.edge.start()
         self.core.start()
+
+    def end(self):
+        """Unmounts the core's disk where it has one of its own. The nodes have ended."""
+        if self.options.state_mib:
+            run("umount", "--lazy", self.state, check=False)
 
     def wait_ready(self, timeout_s=20):
         """Wait until the edge listens: it is then linked and has the policy."""

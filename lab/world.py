@@ -45,6 +45,7 @@ class Options:
     shards: int = 1  # of each node
     smacks: tuple = ("remote",)  # hosts whose Prosody has stream management between servers
     durable: bool = False  # messages wait on the disk of the core
+    state_mib: int = 0  # that disk is a small one of its own
     occupants: tuple = (0, 0)  # accounts for the occupants of a room: inside, remote (room.py)
     slow: bool = False  # the remote server is behind a wire that delays and loses packets (delay.py)
 
@@ -99,6 +100,8 @@ class World:
         for agent in self._agents.values():
             agent.stop()
         self.network.end()
+        if self.gateway:
+            self.gateway.end()
         if not keep_folder:
             shutil.rmtree(self.folder, ignore_errors=True)
 

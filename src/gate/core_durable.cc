@@ -109,12 +109,11 @@ void Core::Impl::on(DurableQueue::Bounced&& bounced, Now now) {
   refuse_inward(flow.pair, stanza, error, setup.config.name.ascii(), now);
 }
 
-bool Core::Impl::settle_durable(Ticket ticket, const std::optional<Error>& refused, bool& answer, Now now) {
+Core::Impl::Kept Core::Impl::settle_durable(Ticket ticket, const std::optional<Error>& refused, Now now) {
   const OutwardPairs::Ticketed* found = outward.tickets.get(ticket);
-  if (found == nullptr || found->message == 0) return false;
+  if (found == nullptr || found->message == 0) return Kept::kNo;
   const std::uint64_t message = outward.tickets.take(ticket)->message;
-  answer = durable.queue.handle_settled(message, refused, now) && refused;
-  return true;
+  return durable.queue.handle_settled(message, refused, now) ? Kept::kLeft : Kept::kStays;
 }
 
 }  // namespace sallyport::gate

@@ -190,6 +190,17 @@ TEST_F(CoreDurable, on_a_full_disk_messages_pass_as_those_that_are_not_kept) {
   EXPECT_TRUE(asks(R"({"ask":"status"})").at("queue").as_object().contains("failing"));
 }
 
+TEST_F(CoreDurable, on_a_full_disk_the_sender_of_what_would_have_to_wait_learns_no_path) {
+  internal_sends(out("1"));
+  edge_settles(kDown);
+  storage_.disk->fails = true;
+  internal_sends(out("2"));
+  const Lines told = internal_receives();
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_NE(told[0].find("spool.unwritable"), std::string::npos) << told[0];
+  EXPECT_EQ(told[0].find("no space left"), std::string::npos) << "what the spool said: " << told[0];
+}
+
 TEST_F(CoreDurable, the_queue_is_listed_tried_again_and_purged) {
   internal_sends(out("1"));
   edge_settles(kDown);

@@ -129,9 +129,10 @@ class Core::Impl {
   void on(DurableQueue::Bounced&& bounced, Now now);
   void send_outward(DurableQueue::Send&& send, Now now);
   void send_inward(DurableQueue::Send&& send, Now now);
-  // The outcome of a message with that ticket outward. True: it is one of the queue's, and nothing more is to
-  // be done about it but, where `answer` is set, to answer its sender.
-  bool settle_durable(Ticket ticket, const std::optional<Error>& refused, bool& answer, Now now);
+  // The outcome of a stanza with that ticket outward, where it may be one of the durable queue's. What stays
+  // there is tried again, so that nobody is to be answered.
+  enum class Kept : std::uint8_t { kNo, kStays, kLeft };
+  Kept settle_durable(Ticket ticket, const std::optional<Error>& refused, Now now);
   // Carries out what the queue wants; false where it wants nothing.
   bool drain_durable(Now now);
   // Streams that were not read because the disk was slow are read again.
@@ -203,6 +204,7 @@ class Core::Impl {
   void link_down(std::size_t edge, const Error& error, bool final, Now now);
   // Events of the session with that edge.
   void on(std::size_t edge, link::Received&& received, Now now);
+  void open_window(std::size_t edge, const Pair& pair, Now now);
   void on(std::size_t edge, link::Settled&& settled, Now now);
   void on(std::size_t edge, link::Writable&& writable, Now now);
   void on(std::size_t edge, link::Asked&& asked, Now now);

@@ -36,6 +36,7 @@ void Core::Impl::on(std::size_t edge, link::Received&& received, Now now) {
     return;
   }
   policy.in_force->aliases().used(pair.local, pair.remote);
+  if (received.is_first_of_channel()) open_window(edge, pair, now);
   durable.queue.wake(policy::Direction::kOut, pair.remote, now);
   heard_remote(pair, now);
   if (takes_answer(received.stanza)) return settle({edge, received.receipt}, std::nullopt, now);
@@ -43,6 +44,13 @@ void Core::Impl::on(std::size_t edge, link::Received&& received, Now now) {
   if (is_durable(state_of(pair), received.stanza, now))
     return keep_inward(pair, std::move(received.stanza), {edge, received.receipt}, now);
   deliver_internally(pair, std::move(received.stanza), inward.arriving.put({edge, received.receipt}), now);
+}
+
+// Where the internal server takes stanzas already: the edge is another process, or the channel was idle.
+void Core::Impl::open_window(std::size_t edge, const Pair& pair, Now now) {
+  std::optional<Pair> made;
+  if (!endpoint.is_ready(internal_pair(pair, made, now))) return;
+  links.ends.at(edge).session().grant(pair, limits::kChannelWindowMaxBytes);
 }
 
 // The error goes back on the pair's own way out, to a proved and allowed pair only.

@@ -111,5 +111,22 @@ TEST_F(CoreNewEdge, a_message_goes_again_and_a_request_is_answered) {
   EXPECT_NE(core_->control(R"({"ask":"status"})", now_).find(R"("uncertain":1)"), std::string::npos);
 }
 
+TEST_F(CoreNewEdge, may_have_as_much_on_its_way_on_a_stream_that_is_ready_as_the_one_before) {
+  const std::string in =
+      "<message from='bob@partner.example' to='alice@example.com' id='3'><body>3</body></message>";
+  const Pair pair{*xmpp::Domain::parse("example.com"), *xmpp::Domain::parse("partner.example")};
+  const auto has_window = [&] {
+    return edge_->session.can_send(
+        pair, limits::kChannelWindowMaxBytes - 2 * limits::kStanzaOverheadBytes - in.size());
+  };
+  servers_.acknowledge = false;
+  edge_sends(in);
+  EXPECT_TRUE(has_window()) << "granted when the stream was ready";
+  core_->handle_disconnected(*edge_->conn, {Code::kLinkDown, {}}, now_);
+  link_comes_up();
+  edge_sends(in);
+  EXPECT_TRUE(has_window());
+}
+
 }  // namespace
 }  // namespace sallyport::gate

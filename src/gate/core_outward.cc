@@ -204,14 +204,10 @@ bool Core::Impl::is_with_its_server(Ticket ticket) {
 void Core::Impl::answer_queued(const Queued& queued, const Error& error, const std::string& leg, Now now) {
   if (settle_question(queued.ticket, {queued.stanza.from().domain(), queued.stanza.to().domain()}, true, now))
     return;
-  bool answer = true;
-  if (settle_durable(queued.ticket, error, answer, now)) {
-    if (answer) answer_internal(queued.stanza, error, leg, now);
-    return;
-  }
-  if (is_with_its_server(queued.ticket)) return;
+  const Kept kept = settle_durable(queued.ticket, error, now);
+  if (kept == Kept::kStays || (kept == Kept::kNo && is_with_its_server(queued.ticket))) return;
   answer_internal(queued.stanza, error, leg, now);
-  acknowledge(queued.ticket, now);
+  if (kept == Kept::kNo) acknowledge(queued.ticket, now);
 }
 
 void Core::Impl::on(std::size_t edge, link::Settled&& settled, Now now) {
@@ -219,8 +215,8 @@ void Core::Impl::on(std::size_t edge, link::Settled&& settled, Now now) {
   if (entry == nullptr) return;
   if (settle_question(settled.ticket, entry->first, settled.outcome.has_value(), now)) return;
   if (take_back(edge, *entry, settled, now)) return;
-  bool answer = true;
-  if (!settle_durable(settled.ticket, settled.outcome, answer, now)) acknowledge(settled.ticket, now);
+  const Kept kept = settle_durable(settled.ticket, settled.outcome, now);
+  if (kept == Kept::kNo) acknowledge(settled.ticket, now);
   auto& [pair, out] = *entry;
   if (!settled.outcome) {
     if (!out.last_error.empty()) out.last_error.clear();
@@ -230,7 +226,8 @@ void Core::Impl::on(std::size_t edge, link::Settled&& settled, Now now) {
     const Error& error = *settled.outcome;
     out.last_error = fmt::format("{}: {}", code_row(error.code).name, error.text);
     ++out.refused;
-    if (answer) answer_internal(*settled.stanza, error, setup.config.edges[edge].name.ascii(), now);
+    if (kept != Kept::kStays)
+      answer_internal(*settled.stanza, error, setup.config.edges[edge].name.ascii(), now);
     if (!is_permanent(error.code)) missed_remote(pair, now);
   }
   if (!links.state[edge].draining) return;

@@ -228,6 +228,7 @@ void DurableQueue::handle_answer(store::SpoolAnswer answer, Now now) {
 }
 
 // A message on its way goes on without the spool, as one of policy "memory" does; the others are answered.
+// Their senders need not know which file it was.
 void DurableQueue::handle_failed(const store::SpoolBatch& batch, const Error& error, Now now) {
   for (const auto& message : batch.messages) {
     auto* found = live_.find(message.number);
@@ -237,7 +238,7 @@ void DurableQueue::handle_failed(const store::SpoolBatch& batch, const Error& er
     if (live.on_way) continue;
     FlowState& flow = *live.flow;
     --flow.waiting.count;
-    bounce_xml(flow, message.xml, error);
+    bounce_xml(flow, message.xml, {error.code, {}});
     tell_accepted(live);
     leave(flow, message.number, live.size, live.accepted);
     arm(flow, now);

@@ -193,8 +193,11 @@ void Edge::Impl::on(StanzaReturned&& returned, Now now) {
   settle(returned.ticket, std::move(returned.error), now);
 }
 
-void Edge::Impl::on(On<s2s::PairReady>&& ready, Now) {
-  if (served.link) served.link->session().grant(ready.event.proof.pair(), limits::kChannelWindowMaxBytes);
+void Edge::Impl::on(On<s2s::PairReady>&& ready, Now) { open_window(ready.event.proof.pair()); }
+
+// Its server takes stanzas: the core may have more of them on their way.
+void Edge::Impl::open_window(const Pair& pair) {
+  if (served.link) served.link->session().grant(pair, limits::kChannelWindowMaxBytes);
 }
 
 void Edge::Impl::on(On<s2s::NeedKey>&& need, Now now) {

@@ -38,6 +38,7 @@ class Edge::Impl {
   void on(On<s2s::AskAdmission>&& ask, Now now);
   void on(On<s2s::StanzaRejected>&& rejected, Now now);
   void on(On<s2s::PairReady>&& ready, Now now);
+  void open_window(const Pair& pair);
   void on(StanzaDelivered&& delivered, Now now);
   void on(StanzaReturned&& returned, Now now);
   // A stanza of a remote domain, proved: onto the channel, or it waits and its stream is not read.

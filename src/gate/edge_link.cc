@@ -53,6 +53,8 @@ void Edge::Impl::close_link(Now now) {
 // --- events of the session
 
 void Edge::Impl::on(link::Received&& received, Now now) {
+  // The core is another process, or the channel was idle, and the stream is there still.
+  if (received.is_first_of_channel() && endpoint.is_ready(received.pair())) open_window(received.pair());
   const auto ticket = owed.put({served.sessions, received.receipt});
   if (answers_presence_probe(received.stanza)) return settle(ticket, std::nullopt, now);
   if (accepting.draining) {

@@ -148,6 +148,22 @@ TEST_F(EdgeStanzas, when_the_link_stays_lost_the_streams_of_remote_servers_are_e
 
 // --- the core is started anew
 
+TEST_F(EdgeStanzas, a_new_core_may_have_as_much_on_its_way_on_a_stream_that_is_ready_as_the_one_before) {
+  const Pair pair{domain("example.com"), domain("partner.example")};
+  const auto has_window = [&] {
+    return core_.session.can_send(
+        pair, limits::kChannelWindowMaxBytes - 2 * limits::kStanzaOverheadBytes - kOut.size());
+  };
+  core_sends(kOut);
+  EXPECT_TRUE(has_window()) << "granted when the stream was ready";
+  link_is_lost();
+  core_ = core("another");
+  link_comes_up();
+  core_pushes(push(1, {"partner.example", "other.example"}));
+  core_sends(kOut);
+  EXPECT_TRUE(has_window());
+}
+
 TEST_F(EdgeStanzas, a_message_goes_to_a_new_core_again_and_a_request_is_answered) {
   remote_sends("<iq from='bob@partner.example' to='alice@example.com' id='1' type='get'><q xmlns='x'/></iq>");
   remote_sends(kIn);

@@ -350,9 +350,11 @@ class Endpoint {
   static std::optional<bool> acknowledged(const Stream& stream);
   // The peer confirms, and has not confirmed so much that it is given no more.
   static bool awaits_confirmation(const Outgoing& out, const Stream& stream);
-  // So much is in flight that the next ping does not wait for its interval.
+  // So much is in flight that the next ping does not wait for its interval: half of the smallest window of a
+  // channel, whose sender would otherwise wait for that.
   static bool presses(const Stream& stream) {
-    return std::get<s2s::Outbound>(stream.machine).bytes_in_flight() >= limits::kDoubtStreamBytesMax;
+    return std::get<s2s::Outbound>(stream.machine).credit_in_flight() >=
+           limits::kChannelWindowInitialBytes / 2;
   }
   // A stanza was written, or time has passed: writes a ping, or falls back, where that is due. Returns false
   // when the stream has ended by that.

@@ -94,6 +94,21 @@ TEST_F(EndpointConfirm, an_error_confirms_as_a_result_does_and_what_is_written_l
   EXPECT_EQ(confirmed(), Tickets{2});
 }
 
+// Each of them counts for limits::kStanzaOverheadBytes more on the link, whose channel is full long before a
+// stream of that many bytes is.
+TEST_F(EndpointConfirm, small_stanzas_that_fill_half_a_channel_are_asked_about_before_the_interval_is_over) {
+  constexpr std::size_t kMost = limits::kChannelWindowInitialBytes / 2 / limits::kStanzaOverheadBytes;
+  peer_answers(ping_in(opens()));
+  EXPECT_EQ(confirmed().size(), 1u);
+  sends(message("2"));
+  EXPECT_EQ(ping_in(reads()), "");
+  for (std::size_t i = 3; i < 3 + kMost; ++i) sends(message(std::to_string(i)));
+  const std::string id = ping_in(reads());
+  ASSERT_FALSE(id.empty());
+  peer_answers(id);
+  EXPECT_GE(confirmed().size(), kMost / 2);
+}
+
 TEST_F(EndpointConfirm, what_answers_no_ping_of_this_stream_is_a_stanza_as_any_other) {
   const std::string id = ping_in(opens());
   peer_answers("ping-0123456789abcdef");

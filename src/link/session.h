@@ -110,6 +110,8 @@ struct Received {
         validated(is_validated),
         attempt(of_attempt) {}
   const xmpp::Pair& pair() const { return opening->pair; }
+  // Nothing came on its channel before: the channel has limits::kChannelWindowInitialBytes.
+  bool is_first_of_channel() const { return receipt.sequence == 1; }
   // Meaningful on the core only.
   const Provenance& provenance() const { return opening->provenance; }
 
@@ -228,8 +230,8 @@ class LinkSession {
   // Callable in any order; settlements are sent in the order of the channel.
   void settle(const Receipt& receipt, Outcome outcome, Time now);
   // The receiver allows the pair this much in flight (bytes in all, at most limits::kChannelWindowMaxBytes).
-  // A value that is not larger than before is ignored, so it may be called with each stanza. A channel that
-  // was closed as idle starts again with limits::kChannelWindowInitialBytes.
+  // A value that is not larger than before is ignored. A channel that is not open yet, or was closed as idle,
+  // starts with limits::kChannelWindowInitialBytes (Received::is_first_of_channel).
   void grant(const xmpp::Pair& pair, std::uint32_t window_bytes);
   // Abandons everything unsettled and returns it, in order, to be sent on another link or bounced. The
   // session ignores late settlements for it.

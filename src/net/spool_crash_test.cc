@@ -201,6 +201,8 @@ class SpoolOnFullDiskTest : public SpoolFolder {
     ASSERT_GT(last, 500U);
     EXPECT_EQ(answer.stored.error().code, Code::kSpoolUnwritable);
     EXPECT_NE(answer.stored.error().text.find(path_), std::string::npos);
+    EXPECT_EQ(answer.stored.error().text.find("not an error"), std::string::npos)
+        << answer.stored.error().text;
     EXPECT_FALSE(stores(messages_of(last + 1, last + 50, 1'000)));
     EXPECT_EQ(stored_numbers(), range(1, last));
     // Reading and removing need no room, and what is removed makes room.

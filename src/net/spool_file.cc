@@ -92,7 +92,11 @@ std::optional<Error> SpoolFile::attempt(const Batches& batches, std::vector<stor
   if (done == SQLITE_OK) done = statements_.commit.run();
   if (done == SQLITE_OK) return std::nullopt;
 
-  Error why{Code::kSpoolUnwritable, fmt::format("{}: {}", path_, sqlite3_errmsg(connection_.get()))};
+  // The connection does not know of a failure of its file's system calls.
+  const bool is_known = (sqlite3_errcode(connection_.get()) & 0xff) == (done & 0xff);
+  Error why{
+      Code::kSpoolUnwritable,
+      fmt::format("{}: {}", path_, is_known ? sqlite3_errmsg(connection_.get()) : sqlite3_errstr(done))};
   highest_ = before;
   pages_allocated_ = 0;
   if (sqlite3_get_autocommit(connection_.get()) == 0) statements_.rollback.run();
@@ -158,7 +162,8 @@ int SpoolFile::allocate() {
   if (pages > pages_allocated_) {
     sqlite3_int64 bytes = pages * page_bytes_;
     const int done = sqlite3_file_control(connection_.get(), "main", SQLITE_FCNTL_SIZE_HINT, &bytes);
-    if (done != SQLITE_OK) return done;
+    // It asked for nothing but room.
+    if (done != SQLITE_OK) return SQLITE_FULL;
   }
   pages_allocated_ = pages;
   return SQLITE_OK;

@@ -290,6 +290,7 @@ bool Outbound::acknowledge_written() { return impl_->acknowledge_written(); }
 void Outbound::set_confirmed_by(ConfirmedBy by) { impl_->set_confirmed_by(by); }
 ConfirmedBy Outbound::confirmed_by() const { return impl_->session().sending().confirmed_by(); }
 std::uint64_t Outbound::bytes_in_flight() const { return impl_->session().sending().bytes_in_flight(); }
+std::uint64_t Outbound::credit_in_flight() const { return impl_->session().sending().credit_in_flight(); }
 bool Outbound::takes(const xmpp::Stanza& stanza) const { return impl_->session().sending().takes(stanza); }
 bool Outbound::is_full() const { return impl_->is_resuming() || impl_->session().sending().is_full(); }
 bool Outbound::is_resuming() const { return impl_->is_resuming(); }

@@ -99,6 +99,7 @@ class Outbound {
   ConfirmedBy confirmed_by() const;
   // As SendLane's.
   std::uint64_t bytes_in_flight() const;
+  std::uint64_t credit_in_flight() const;
   // Rules changed: pairs that this stream does not satisfy any longer fail.
   void check_again(Time now);
   // As Inbound's.

@@ -33,12 +33,12 @@ std::uint64_t number_of(std::string_view digits) {
   return number;
 }
 
-// Every stanza number in the bytes, in order.
+// Every stanza number in the bytes, and where its mark is; the marks of one sort in order.
 template <typename F>
 void each_mark(std::string_view bytes, F&& f) {
   for (const auto mark : {kIdMark, kMark})
     for (auto at = bytes.find(mark); at != bytes.npos; at = bytes.find(mark, at + 1))
-      if (const auto number = number_of(digits_at(bytes, at + mark.size())); number != 0) f(number);
+      if (const auto number = number_of(digits_at(bytes, at + mark.size())); number != 0) f(number, at);
 }
 
 struct Mark {
@@ -238,8 +238,11 @@ void Ledger::refuse(const std::string& partner, bool on) {
 void Ledger::read(std::uint64_t flow, std::string_view bytes) {
   Flow& at = flows_[flow];
   at.tail.append(bytes);
-  if (const auto newest = newest_mark(at.tail); newest.number != 0) at.last = newest.number;
-  each_mark(at.tail, [&at](std::uint64_t number) { at.numbers.insert(number); });
+  std::size_t newest = 0;
+  each_mark(at.tail, [&](std::uint64_t number, std::size_t where) {
+    at.numbers.insert(number);
+    if (where >= newest) at.last = number, newest = where;
+  });
   if (at.tail.size() > kTailBytes) at.tail.erase(0, at.tail.size() - kTailBytes);
   if (at.over) ended(flow);
 }
@@ -252,7 +255,7 @@ void Ledger::ended(std::uint64_t flow) {
 
 void Ledger::lost(std::uint64_t flow, std::string_view unread, std::string_view bytes, bool by_node) {
   auto& [tail, last, numbers, over] = flows_[flow];
-  const auto mark = [&](std::uint64_t number) {
+  const auto mark = [&](std::uint64_t number, std::size_t = 0) {
     if (number == 0 || number > entries_.size()) return;
     entries_[number - 1].uncertain = true;
     if (!by_node) entries_[number - 1].lost_elsewhere = true;

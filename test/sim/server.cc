@@ -231,14 +231,13 @@ bool Server::take_ping(const Pair& pair, const Stanza& stanza, Now now) {
   if (!gate::ping_number(stanza.id())) return false;
   using Pings = ServerConfig::Pings;
   if (!stanza.is_request() || config_.pings == Pings::kNever) return true;
-  xmpp::StanzaReader reader;
   const bool fails = config_.pings == Pings::kErrors;
   auto answer =
-      reader.read(fmt::format("<iq type='{}' from='{}' to='{}' id='{}'>{}</iq>", fails ? "error" : "result",
-                              pair.local.ascii(), pair.remote.ascii(), stanza.id(),
-                              fails ? "<error type='cancel'><service-unavailable "
-                                      "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"
-                                    : ""));
+      reader_.read(fmt::format("<iq type='{}' from='{}' to='{}' id='{}'>{}</iq>", fails ? "error" : "result",
+                               pair.local.ascii(), pair.remote.ascii(), stanza.id(),
+                               fails ? "<error type='cancel'><service-unavailable "
+                                       "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"
+                                     : ""));
   using namespace std::chrono_literals;
   const int times = config_.pings == Pings::kTwice ? 2 : 1;
   for (int i = 0; i < times; ++i) {

@@ -13,6 +13,7 @@
 
 #include "chance.h"
 #include "gate/endpoint.h"
+#include "xmpp/xml_stream.h"
 
 namespace sallyport::sim {
 
@@ -135,6 +136,7 @@ class Server : public gate::Role, private gate::PolicyView {
   std::deque<gate::Output> outputs_;
   std::map<ConnId, std::unique_ptr<Shared>> shared_;
   std::map<ConnId, std::string> last_words_;
+  xmpp::StanzaReader reader_;
   std::multimap<Time, std::pair<Pair, Stanza>> late_;  // answers to pings
 };
 
