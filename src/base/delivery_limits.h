@@ -58,8 +58,8 @@ inline constexpr auto kPingInterval = 1s;
 inline constexpr auto kPingRetry = 1h;
 // An answer to a peer's request (XEP-0198 4) waits this long at most for stanzas that are not settled yet.
 inline constexpr auto kAckAnswerDelay = 1s;
-// On a stream that is not read, the count is told this often without a request: less than a peer of ours waits
-// for an answer, whatever its dead_peer_seconds.
+// On a stream that is not read, the count is told this often without a request: less than a peer of ours
+// waits for an answer, whatever its dead_peer_seconds.
 inline constexpr auto kHeldAnswerInterval = 2s;
 // How long a session can be resumed after its stream broke (XEP-0198 5); the size of its id, ours and a
 // peer's.
