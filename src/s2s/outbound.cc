@@ -199,7 +199,8 @@ void Outbound::Impl::check_again(Time now) {
 // stream is not idle: that has a deadline of its own.
 Time Outbound::Impl::idle_deadline() const {
   const Time ours = stream_.last_moved() + limits::kStreamIdleTimeout;
-  return dialback_.is_pending() ? ours : std::min(ours, session_.sending().peer_idle_deadline());
+  const bool is_owed = dialback_.is_pending() || acks_.deadline();
+  return is_owed ? ours : std::min(ours, session_.sending().peer_idle_deadline());
 }
 
 std::optional<Time> Outbound::Impl::poll_timeout() const {
