@@ -15,7 +15,7 @@ enum class Exit : int {
   kGood = 0,
   kFailed = 1,         // a check or an action failed
   kUsage = 2,          // the command line is not valid
-  kConfiguration = 3,  // a configuration file is invalid or absent
+  kConfiguration = 3,  // a configuration file is invalid or absent, or the spool is damaged
   kNoDaemon = 4,       // no daemon answers
 };
 

@@ -64,7 +64,7 @@ constexpr struct {
 } kExits[] = {{Exit::kGood, "Success."},
               {Exit::kFailed, "A check or an action failed."},
               {Exit::kUsage, "The command line is not valid."},
-              {Exit::kConfiguration, "A configuration file is invalid or absent."},
+              {Exit::kConfiguration, "A configuration file is invalid or absent, or the spool is damaged."},
               {Exit::kNoDaemon, "No daemon answers on the control socket."}};
 
 std::string join(const std::set<std::string>& words) {

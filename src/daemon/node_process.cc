@@ -118,7 +118,9 @@ Exit NodeProcess::fail(const Error& error) {
             {{"code", std::string(row.name)},
              {"why", fmt::format("{} {}", row.sentence, error.text)},
              {"remedy", std::string(row.remedy)}}});
-  return Exit::kFailed;
+  // What stays as it is until an administrator acts: a supervisor should not start the node again.
+  const bool is_lasting = error.code == Code::kSpoolCorrupt || error.code == Code::kSpoolVersion;
+  return is_lasting ? Exit::kConfiguration : Exit::kFailed;
 }
 
 void NodeProcess::make_shards(std::size_t count) {

@@ -67,7 +67,7 @@ class NodeProcess {
   // Prints the errors of the configuration and logs its warnings. False when there is an error.
   bool report_findings(const std::vector<config::Finding>& errors,
                        const std::vector<config::Finding>& warnings);
-  // Logs why the node does not start; kFailed.
+  // Logs why the node does not start; kFailed, or kConfiguration where another start would not help.
   Exit fail(const Error& error);
 
   // Sets the number of shards; to be called once, before anything that belongs to one is made.

@@ -105,8 +105,10 @@ Exit run_queue_retry(const Invocation& invocation) {
 Exit run_queue_purge(const Invocation& invocation) {
   const auto domain = domain_of(invocation);
   if (!domain) return Exit::kUsage;
-  if (domain->empty() != invocation.has("--all"))
+  if (domain->empty() && !invocation.has("--all"))
     return usage("Name a remote DOMAIN whose messages are to be removed, or give --all.");
+  if (!domain->empty() && invocation.has("--all"))
+    return usage("Give either a remote DOMAIN or --all: with both it is not clear what is to be removed.");
   json::object question{{"ask", "queue purge"}};
   if (!domain->empty()) question["domain"] = *domain;
   if (invocation.has("--older-than")) {

@@ -161,11 +161,13 @@ void DurableQueue::bounce(FlowState& flow, xmpp::Stanza stanza, Error error) {
   events_.emplace_back(Bounced{flow.flow, std::move(stanza), std::move(error)});
 }
 
-void DurableQueue::bounce_xml(FlowState& flow, const std::string& xml, Error error) {
+void DurableQueue::bounce_xml(FlowState& flow, std::uint64_t number, const std::string& xml, Error error) {
   if (auto stanza = reader_.read(xml)) return bounce(flow, *std::move(stanza), std::move(error));
   setup_.log.log({LogLevel::kError,
                   "spool.unreadable",
-                  {{"local", flow.flow.pair.local.ascii()}, {"remote", flow.flow.pair.remote.ascii()}}});
+                  {{"local", flow.flow.pair.local.ascii()},
+                   {"remote", flow.flow.pair.remote.ascii()},
+                   {"message", std::to_string(number)}}});
 }
 
 const Error* DurableQueue::refused_with(std::uint64_t message) {
@@ -238,7 +240,7 @@ void DurableQueue::handle_failed(const store::SpoolBatch& batch, const Error& er
     if (live.on_way) continue;
     FlowState& flow = *live.flow;
     --flow.waiting.count;
-    bounce_xml(flow, message.xml, {error.code, {}});
+    bounce_xml(flow, message.number, message.xml, {error.code, {}});
     tell_accepted(live);
     leave(flow, message.number, live.size, live.accepted);
     arm(flow, now);
@@ -283,7 +285,7 @@ bool DurableQueue::take_row(FlowState& flow, store::StoredMessage row, Now now) 
     Error error{is_purged ? Code::kDeliveryPurged : Code::kDeliveryExpired, {}};
     if (!is_purged && flow.attempts.last_error)
       error.text = fmt::format("{}", code_row(flow.attempts.last_error->code).name);
-    bounce_xml(flow, row.xml, std::move(error));
+    bounce_xml(flow, row.number, row.xml, std::move(error));
     leave(flow, row.number, size, row.accepted);
   } else {
     if (!flow.is_open() || !has_window(flow, size)) return false;
@@ -294,7 +296,7 @@ bool DurableQueue::take_row(FlowState& flow, store::StoredMessage row, Now now) 
       live.disk = Live::Disk::kStored;
       send(flow, row.number, live, *std::move(stanza), false);
     } else {
-      bounce_xml(flow, row.xml, stanza.error());
+      bounce_xml(flow, row.number, row.xml, stanza.error());
       leave(flow, row.number, size, row.accepted);
     }
   }

@@ -196,7 +196,7 @@ class DurableQueue {
   void leave(FlowState& flow, std::uint64_t number, std::size_t size, UnixTime accepted);
   void tell_accepted(Live& live);
   void bounce(FlowState& flow, xmpp::Stanza stanza, Error error);
-  void bounce_xml(FlowState& flow, const std::string& xml, Error error);
+  void bounce_xml(FlowState& flow, std::uint64_t number, const std::string& xml, Error error);
   void handle_failed(const store::SpoolBatch& batch, const Error& error, Now now);
   void handle_rows(store::SpoolRows rows, Now now);
   void lose_waiting(FlowState& flow);

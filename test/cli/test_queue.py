@@ -138,6 +138,25 @@ def test_a_purge_removes_messages_for_good(core):
     assert core.ask("core", "queue", "shape").out.split()[-11:] == ["0"] * 11
 
 
+def test_a_core_with_a_damaged_spool_does_not_start_and_is_not_to_be_started_again(place):
+    fill(place)
+    with open(place / "state/spool.db", "r+b") as file:
+        file.write(b"no longer a database")
+    done = run("core", "-c", place / "core.toml")
+    assert done.exit == 3 and "code=spool.corrupt" in done.out + done.err, done.out + done.err
+
+
+def test_a_message_that_cannot_be_read_any_more_is_named_in_the_log(place):
+    fill(place)
+    with spool(place) as base, base:
+        base.execute("UPDATE message SET xml = ? WHERE number = 1", (b"<message",))
+    place.start("core")
+    assert place.ask("core", "queue", "purge", "partner.example").exit == 0
+    wait_for("it is empty", lambda: numbers(place) == {("out", "other.example"): 1})
+    line = next(line for line in place.log("core").splitlines() if "spool.unreadable" in line)
+    assert "remote=partner.example message=1" in line and "secret" not in line, line
+
+
 def test_an_edge_has_no_queue(place):
     place.start("edge")
     for words in (("list",), ("shape",), ("show", "1"), ("retry",), ("purge", "--all")):
