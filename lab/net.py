@@ -189,10 +189,10 @@ def fresh_name(counter=[0]):
 
 def sweep():
     """Remove the worlds of processes that ended without removing them (a test run that was killed)."""
-    for line in run("ip", "netns", "list").splitlines():
-        match = re.match(r"(lab(\d+)n\d+)-router\b", line)
-        if match and not os.path.exists(f"/proc/{match[2]}"):
-            existing(match[1]).end()
+    worlds = set(re.findall(r"^(lab(\d+)n\d+)-", run("ip", "netns", "list"), re.MULTILINE))
+    for name, process in worlds:
+        if not os.path.exists(f"/proc/{process}"):
+            existing(name).end()
 
 
 def require_root():

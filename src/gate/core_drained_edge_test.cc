@@ -58,6 +58,23 @@ TEST_F(CoreDrainedEdge, takes_back_what_it_refuses_because_of_that_in_order) {
   EXPECT_EQ(internal_receives(), Lines{});
 }
 
+TEST_F(CoreDrainedEdge, goes_on_with_what_it_took_back_also_where_a_question_of_its_own_is_settled_last) {
+  internal_sends("<presence from='alice@example.com/a' to='bob@partner.example'/>");
+  internal_sends(message("1"));
+  internal_sends(message("2"));
+  EXPECT_EQ(edge_receives().size(), 3u);
+  edge_settles(std::nullopt);
+  edge_settles(Error{Code::kDialRefused, {}});
+  EXPECT_EQ(edge_receives().size(), 1u) << "whether the server is there";
+  edge_drains();
+  edge_settles(Error{Code::kStreamShutdown, {}});
+  edge_settles(Error{Code::kStreamShutdown, {}});
+  edge_->loses_link(*core_, now_);
+  link_comes_up();
+  exchange();
+  EXPECT_EQ(edge_receives(), to_bob("2"));
+}
+
 TEST_F(CoreDrainedEdge, shows_it_in_status_and_explain) {
   edge_drains();
   EXPECT_EQ(asks(R"({"ask":"status"})").at("links").at(0).at("state").as_string(), "draining");

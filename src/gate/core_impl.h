@@ -97,6 +97,8 @@ class Core::Impl {
   Duration patience_for(const xmpp::Stanza& stanza) const;
   // Takes back what an edge that drains refused. False: the stanza is not one of those.
   bool take_back(std::size_t edge, PairEntry& entry, link::Settled& settled, Now now);
+  void conclude(std::size_t edge, PairEntry& entry, link::Settled& settled, Now now);
+  void go_on(const Pair& of, Now now);
   void put_handed_back(const Pair& pair, PairState& out);
   void check_again(const Pair& pair, PairState& out, Now now);
   // Stanzas whose deadline has passed, and those that made room for others.

@@ -109,8 +109,10 @@ void Core::Impl::on(std::size_t edge, link::NotRepeated&& doubtful, Now now) {
   if (entry == nullptr) return;
   ++report.uncertain;
   const Ticket own = entry->second.own(doubtful.ticket);
+  const Pair pair = entry->first;
   answer_queued({.stanza = std::move(doubtful.stanza), .ticket = own}, {Code::kDeliveryUncertain, {}},
                 setup.config.edges[edge].name.ascii(), now);
+  go_on(pair, now);
 }
 
 void Core::Impl::push(std::size_t edge) {

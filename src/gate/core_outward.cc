@@ -213,11 +213,27 @@ void Core::Impl::answer_queued(const Queued& queued, const Error& error, const s
 void Core::Impl::on(std::size_t edge, link::Settled&& settled, Now now) {
   PairEntry* entry = note_settled(settled.ticket, settled.count);
   if (entry == nullptr) return;
-  if (settle_question(settled.ticket, entry->first, settled.outcome.has_value(), now)) return;
-  if (take_back(edge, *entry, settled, now)) return;
+  std::optional<Pair> drained;
+  if (links.state[edge].draining || !entry->second.handed_back.empty()) drained = entry->first;
+  if (!settle_question(settled.ticket, entry->first, settled.outcome.has_value(), now) &&
+      !take_back(edge, *entry, settled, now))
+    conclude(edge, *entry, settled, now);
+  if (drained) go_on(*drained, now);
+}
+
+// Whatever was settled last, a question included: what was handed back goes on when nothing is on its way.
+void Core::Impl::go_on(const Pair& of, Now now) {
+  PairEntry* entry = outward.map.find(of);
+  if (entry == nullptr) return;
+  auto& [pair, out] = *entry;
+  if (out.unsettled == 0) put_handed_back(pair, out);
+  pump(pair, out, now);
+}
+
+void Core::Impl::conclude(std::size_t edge, PairEntry& entry, link::Settled& settled, Now now) {
   const Kept kept = settle_durable(settled.ticket, settled.outcome, now);
   if (kept == Kept::kNo) acknowledge(settled.ticket, now);
-  auto& [pair, out] = *entry;
+  auto& [pair, out] = entry;
   if (!settled.outcome) {
     if (!out.last_error.empty()) out.last_error.clear();
     durable.queue.wake(policy::Direction::kOut, pair.remote, now);
@@ -230,9 +246,6 @@ void Core::Impl::on(std::size_t edge, link::Settled&& settled, Now now) {
       answer_internal(*settled.stanza, error, setup.config.edges[edge].name.ascii(), now);
     if (!is_permanent(error.code)) missed_remote(pair, now);
   }
-  if (!links.state[edge].draining) return;
-  if (out.unsettled == 0) put_handed_back(pair, out);
-  pump(pair, out, now);
 }
 
 // The channel settles in order, so that what is handed back was sent before all that is still unsettled.
@@ -245,9 +258,6 @@ bool Core::Impl::take_back(std::size_t edge, PairEntry& entry, link::Settled& se
   Queued queued{.stanza = *std::move(settled.stanza), .ticket = out.own(settled.ticket)};
   queued.deadline = now.mono + patience_for(queued.stanza);
   out.handed_back.push_back(std::move(queued));
-  if (out.unsettled > 0) return true;
-  put_handed_back(pair, out);
-  pump(pair, out, now);
   return true;
 }
 

@@ -18,10 +18,13 @@ Redial::Next Redial::handle_end(const End& end, bool waits, Now now) {
   if (end.ready) was_ready_ = now.mono;
   note_acknowledgements(end, now);
   // A failed dial after a server that could not be used is less telling than the failure of that server.
-  const bool says_less = !avoid_.empty() && !end.connected && last_error_;
+  const bool says_less = !avoid_.empty() && !end.connected && last_error_ && !has_no_way_;
   // That an idle stream was closed is not an error.
   const bool was_idle = end.ready && end.error && end.error->code == Code::kStreamIdle;
-  if (end.error && !was_idle && !says_less) last_error_ = end.error;
+  if (end.error && !was_idle && !says_less) {
+    last_error_ = end.error;
+    has_no_way_ = end.error->code == Code::kPolicyDisabled;
+  }
 
   if (!waits) {
     begin_anew();
@@ -41,6 +44,7 @@ Redial::Next Redial::handle_end(const End& end, bool waits, Now now) {
 void Redial::handle_ready(Now now) {
   was_ready_ = now.mono;
   last_error_.reset();
+  has_no_way_ = false;
   failures_ = 0;
 }
 

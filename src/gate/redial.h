@@ -37,11 +37,15 @@ class Redial {
   void handle_ready(Now now);
   // The peer shows that it is there: the back-off is over.
   void handle_sign_of_life() { back_off_until_ = {}; }
-  // There is no way to that peer: the reason is remembered.
-  void note(Error error) { last_error_ = std::move(error); }
+  // There is no way to that peer: the reason is remembered. Policy is asked again for the next stanza, since
+  // no dial has failed.
+  void note(Error error) {
+    last_error_ = std::move(error);
+    has_no_way_ = true;
+  }
 
   // False during the back-off: then what is to be sent is returned with the last error.
-  bool may_dial(Now now) const { return now.mono >= back_off_until_ || !last_error_; }
+  bool may_dial(Now now) const { return now.mono >= back_off_until_ || !last_error_ || has_no_way_; }
   Time dials_at() const { return back_off_until_; }
   // Whether the server is expected back: a stream was ready less than `patience` ago, and what failed since
   // is not final.
@@ -70,6 +74,7 @@ class Redial {
   std::size_t attempts_ = 0;
   std::vector<dns::SocketAddress> avoid_;
   std::optional<Error> last_error_;
+  bool has_no_way_ = false;   // says it
   std::size_t failures_ = 0;  // in a row: how long the next back-off is
   Time back_off_until_{};
   bool external_refused_ = false;

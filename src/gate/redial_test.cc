@@ -34,6 +34,26 @@ TEST_F(RedialTest, a_failed_dial_returns_what_waits) {
   EXPECT_EQ(redial.reason().code, Code::kDialRefused);
 }
 
+// Without a policy there is no way to anybody; what is sent once there is one is not refused for want of it.
+TEST_F(RedialTest, policy_is_asked_again_after_it_left_no_way_also_during_a_back_off) {
+  dial_fails();
+  dial_fails();
+  EXPECT_FALSE(redial.may_dial(now));
+  redial.note({Code::kPolicyDisabled, {}});
+  EXPECT_TRUE(redial.may_dial(now));
+  dial_fails();
+  EXPECT_FALSE(redial.may_dial(now));
+  negotiation_fails(Code::kPolicyDisabled);
+  EXPECT_TRUE(redial.may_dial(now)) << "the policy went while the stream was being opened";
+}
+
+TEST_F(RedialTest, a_failed_dial_says_more_than_that_there_was_no_policy_before) {
+  negotiation_fails(Code::kStreamLost);
+  redial.note({Code::kPolicyDisabled, {}});
+  dial_fails();
+  EXPECT_EQ(redial.reason().code, Code::kDialRefused);
+}
+
 TEST_F(RedialTest, a_server_that_could_not_be_used_is_avoided_and_the_next_one_tried) {
   EXPECT_EQ(negotiation_fails(Code::kTlsUntrusted, 1), Next::kOpen);
   EXPECT_EQ(negotiation_fails(Code::kStreamLost, 2), Next::kOpen);

@@ -271,7 +271,7 @@ Summary World::run() {
   // The faults are over. All that is under way has an end within the longest of the time limits.
   network_.faults() = {};
   // A message that has arrived is kept until its server says so, or does not answer.
-  const auto is_quiet = [this] { return ledger_.open() == 0 && disk_.messages() == 0; };
+  const auto is_quiet = [this] { return ledger_.open() == 0 && disk_.messages() == 0 && disk_.flows() == 0; };
   const Duration most = (is_durable_ ? 600s : 100s) + patience_;
   for (Duration passed{}; passed < most && (!is_quiet() || passed < 5s); passed += 1s) {
     schedule_.run_until(schedule_.now() + 1s);
@@ -303,7 +303,8 @@ void World::log(LogEvent event) {
   if (event.name == "stanza.refused")
     for (const auto& [key, value] : event.fields)
       if (key == "code" && value == "policy.disabled")
-        throw Violation("resumes", "a stanza is refused for want of a policy that is on its way");
+        throw Violation("resumes", "a stanza is refused for want of a policy that is on its way: " +
+                                       format_text(event, ""));
   const auto field = [&event](std::string_view wanted) -> std::string_view {
     for (const auto& [key, value] : event.fields)
       if (key == wanted) return value;
