@@ -89,6 +89,8 @@ void Edge::Impl::on(link::Up&& up, Now now) {
     regain_core(now);
   }
   if (!up.resumed) drop_early();
+  // Another process of the core has not heard of it.
+  if (!up.resumed && accepting.draining) served.link->session().drain();
   for (auto& [pair, in] : inward.map) pump_inward(pair, now);
   send_admissions(now);
 }
