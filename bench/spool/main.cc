@@ -202,7 +202,8 @@ int main(int argc, char** argv) {
     measure_open(argv[1], number(words[2]));
     return 0;
   }
-  if (words.size() == 6 && words[1] == "case" && number(words[3]) > 0 && number(words[4]) > 0) {
+  if (words.size() == 6 && words[1] == "case" && number(words[3]) > 0 && number(words[4]) > 0 &&
+      number(words[5]) > 0) {
     const Case one{400, number(words[3]), number(words[4]), 1, 0};
     const auto measure = words[2] == "file" ? measure_file : measure_spool;
     measure(argv[1], one, static_cast<double>(number(words[5])));

@@ -97,8 +97,10 @@ class Core::Impl {
   Duration patience_for(const xmpp::Stanza& stanza) const;
   // Takes back what an edge that drains refused. False: the stanza is not one of those.
   bool take_back(std::size_t edge, PairEntry& entry, link::Settled& settled, Now now);
+  // The sender's side of an outcome: acknowledges, answers, or leaves it to the durable queue.
   void conclude(std::size_t edge, PairEntry& entry, link::Settled& settled, Now now);
-  void go_on(const Pair& of, Now now);
+  // Sends what was taken back of the pair once nothing of it is on its way.
+  void send_taken_back(const Pair& of, Now now);
   void put_handed_back(const Pair& pair, PairState& out);
   void check_again(const Pair& pair, PairState& out, Now now);
   // Stanzas whose deadline has passed, and those that made room for others.

@@ -46,7 +46,8 @@ void Core::Impl::on(std::size_t edge, link::Received&& received, Now now) {
   deliver_internally(pair, std::move(received.stanza), inward.arriving.put({edge, received.receipt}), now);
 }
 
-// Where the internal server takes stanzas already: the edge is another process, or the channel was idle.
+// A new edge process, or a channel that was closed as idle, finds a stream of the internal server that is
+// ready.
 void Core::Impl::open_window(std::size_t edge, const Pair& pair, Now now) {
   std::optional<Pair> made;
   if (!endpoint.is_ready(internal_pair(pair, made, now))) return;

@@ -112,7 +112,7 @@ void Core::Impl::on(std::size_t edge, link::NotRepeated&& doubtful, Now now) {
   const Pair pair = entry->first;
   answer_queued({.stanza = std::move(doubtful.stanza), .ticket = own}, {Code::kDeliveryUncertain, {}},
                 setup.config.edges[edge].name.ascii(), now);
-  go_on(pair, now);
+  send_taken_back(pair, now);
 }
 
 void Core::Impl::push(std::size_t edge) {

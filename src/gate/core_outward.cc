@@ -218,11 +218,11 @@ void Core::Impl::on(std::size_t edge, link::Settled&& settled, Now now) {
   if (!settle_question(settled.ticket, entry->first, settled.outcome.has_value(), now) &&
       !take_back(edge, *entry, settled, now))
     conclude(edge, *entry, settled, now);
-  if (drained) go_on(*drained, now);
+  if (drained) send_taken_back(*drained, now);
 }
 
-// Whatever was settled last, a question included: what was handed back goes on when nothing is on its way.
-void Core::Impl::go_on(const Pair& of, Now now) {
+// Whatever was settled last, a question of the core included.
+void Core::Impl::send_taken_back(const Pair& of, Now now) {
   PairEntry* entry = outward.map.find(of);
   if (entry == nullptr) return;
   auto& [pair, out] = *entry;

@@ -74,7 +74,7 @@ class Redial {
   std::size_t attempts_ = 0;
   std::vector<dns::SocketAddress> avoid_;
   std::optional<Error> last_error_;
-  bool has_no_way_ = false;   // says it
+  bool has_no_way_ = false;   // `last_error_` is why there is no way: no dial has failed with it
   std::size_t failures_ = 0;  // in a row: how long the next back-off is
   Time back_off_until_{};
   bool external_refused_ = false;

@@ -127,13 +127,13 @@ class SendLane {
   std::size_t in_flight() const { return in_flight_.size(); }
   // The socket has taken all that is in flight.
   bool is_written() const { return in_flight_.empty() || in_flight_.back().end <= written_; }
-  // The same with what the link counts beside (limits::kStanzaOverheadBytes).
-  std::uint64_t credit_in_flight() const {
-    return bytes_in_flight() + in_flight_.size() * limits::kStanzaOverheadBytes;
-  }
   // Of the output, from the end of the first stanza in flight to the end of the last.
   std::uint64_t bytes_in_flight() const {
     return in_flight_.empty() ? 0 : in_flight_.back().end - in_flight_.front().end;
+  }
+  // These bytes, and limits::kStanzaOverheadBytes for each stanza in flight, as the link counts them.
+  std::uint64_t credit_in_flight() const {
+    return bytes_in_flight() + in_flight_.size() * limits::kStanzaOverheadBytes;
   }
 
  private:
