@@ -130,17 +130,24 @@ class Abuse {
     const std::string_view instance = choices_.byte() % 4 == 0 ? "other" : "peer";
     const std::uint64_t session = choices_.number();
     const std::uint64_t position = choices_.number();
+    const auto version = static_cast<std::uint16_t>(frame::kVersionHighest - choices_.byte() % 3);
     if (role_ == NodeRole::kEdge) {
-      say(frame::Hello{1, 2, 0, "c", "1", instance, session == 0 ? "" : "me", session, position});
+      say(frame::Hello{1, version, 0, "c", "1", instance, session == 0 ? "" : "me", session, position});
     } else {
       const bool resumed = choices_.byte() % 2 == 0;
-      say(frame::Welcome{2, "e", "1", instance, session == 0 ? 1 : session, resumed, resumed ? position : 0});
+      say(frame::Welcome{version, "e", "1", instance, session == 0 ? 1 : session, resumed,
+                         resumed ? position : 0});
     }
   }
   frame::Frame numbered() {
     const std::uint64_t channel = choices_.number();
     const bool inward = role_ == NodeRole::kCore;
-    switch (choices_.byte() % 6) {
+    switch (choices_.byte() % 7) {
+      case 6:
+        return frame::SettleAhead{channel,
+                                  choices_.number(),
+                                  std::max<std::uint64_t>(1, choices_.number()),
+                                  {choices_.byte() % 2 == 0 ? "dns.no-name" : "", ""}};
       case 0:
         return frame::Open{channel, "example.com", kRemotes[choices_.byte() % 3], "m", "a"};
       case 1:

@@ -1,13 +1,15 @@
 """jabberd2 (Debian 12: 2.7.0) as a server of the lab: router, sm, s2s and c2s.
 
 It proves itself by dialback only (no SASL EXTERNAL in s2s) and serves no rooms. It stores in SQLite: its file system
-driver hands out in any order the messages that waited for a user, and after that sm may answer nobody.
+driver hands out in any order the messages that waited for a user, and after that sm may answer nobody. That file is in
+memory: sm waits for the disk after each message for a user who is not there, and logs nobody in meanwhile.
 """
 
 import contextlib
 import os
 import signal
 import sqlite3
+import tempfile
 
 from . import process
 
@@ -48,6 +50,7 @@ class Jabberd2:
         self.site, self.network, self.folder = site, network, folder
         os.makedirs(folder, exist_ok=True)
         self._log = log
+        self._memory = tempfile.TemporaryDirectory(dir="/dev/shm", prefix="lab-")  # removed with this object
         self._store()
         self._write("server.pem", "".join(open(p).read() for p in (site.certificate, site.key)))
         self._write("router-users.xml", "<users><user><name>jabberd</name>"
@@ -83,7 +86,7 @@ class Jabberd2:
         return all(process.listens(where, self.site.ip, port) for port in (5222, 5269))
 
     def _store(self):
-        with contextlib.closing(sqlite3.connect(f"{self.folder}/sm.db")) as store:
+        with contextlib.closing(sqlite3.connect(f"{self._memory.name}/sm.db")) as store:
             store.execute("PRAGMA journal_mode = WAL")
             for name, columns in TABLES.items():
                 store.execute(f'CREATE TABLE IF NOT EXISTS "{name}" ("collection-owner" TEXT NOT NULL, '
@@ -114,7 +117,7 @@ class Jabberd2:
             for chain, names in CHAINS.items())
         return (f"<sm>{self._common('sm')}<local>{ids}</local>"
                 f"<storage><path>{MODULES}</path><driver>sqlite</driver><sqlite>"
-                f"<dbname>{self.folder}/sm.db</dbname><busy-timeout>2000</busy-timeout></sqlite></storage>"
+                f"<dbname>{self._memory.name}/sm.db</dbname><busy-timeout>2000</busy-timeout></sqlite></storage>"
                 f"<modules><path>{MODULES}</path>{chains}</modules>"
                 "<discovery><identity><category>server</category><type>im</type><name>lab</name></identity></discovery>"
                 "<user><auto-create/></user></sm>")

@@ -1,5 +1,6 @@
 """One world: lan, dmz and world with real servers, started in seconds and removed completely."""
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -127,9 +128,15 @@ class World:
 
     def restart_server(self, host, down_s=0):
         """kill -9 and start of a server; its clients log in again."""
+        with self.without_server(host):
+            time.sleep(down_s)
+
+    @contextlib.contextmanager
+    def without_server(self, host):
+        """The same; what stands in the block happens while it is dead."""
         server = self._servers[host]
         server.kill()
-        time.sleep(down_s)
+        yield
         server.start()
         wait_until(f"{server.kind} again", server.ready, READY_S)
         for jid, client in self._clients.items():

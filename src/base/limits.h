@@ -198,6 +198,8 @@ inline constexpr auto kChannelIdle = 10min;
 inline constexpr std::size_t kChannelsMax = 65'536;
 // A settlement waits this long at most to share a frame with others.
 inline constexpr auto kSettleDelay = 50ms;
+// A settlement behind a stanza that is not settled waits this long for that one, then it is told ahead of it.
+inline constexpr auto kSettleAheadDelay = 200ms;
 // The settlements of one frame; more go in the next.
 inline constexpr std::size_t kSettleBytesMax = 64 * 1024;
 // Settlements kept for replay until they are acknowledged; more wait.

@@ -44,7 +44,9 @@ Core::Impl::Impl(CoreSetup setup_in, Random& random, LogSink& log_in, Now now)
                         .version = setup.version,
                         .instance = setup.instance,
                         .may_repeat = [this](const Pair& pair, const xmpp::Stanza& stanza) {
-                          return may_repeat(pair, stanza);
+                          const auto* found = outward.map.find(pair);
+                          const bool has_others = found != nullptr && !found->second.handed_back.empty();
+                          return !has_others && may_repeat(pair, stanza);
                         }});
     links.state[i].next_dial = now.mono;
     dial(i, now);

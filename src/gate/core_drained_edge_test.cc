@@ -58,6 +58,50 @@ TEST_F(CoreDrainedEdge, takes_back_what_it_refuses_because_of_that_in_order) {
   EXPECT_EQ(internal_receives(), Lines{});
 }
 
+TEST_F(CoreDrainedEdge, takes_back_in_the_order_of_sending_what_it_is_told_ahead_of_others) {
+  for (const char* id : {"1", "2", "3"}) internal_sends(message(id));
+  EXPECT_EQ(edge_receives().size(), 3u);
+  edge_drains();
+  for (int i = 0; i < 2; ++i) edge_->settles(1, Error{Code::kStreamShutdown, {}}, now_);
+  passes(limits::kSettleAheadDelay);
+  edge_settles(Error{Code::kStreamShutdown, {}});
+  edge_->loses_link(*core_, now_);
+  link_comes_up();
+  exchange();
+  EXPECT_EQ(edge_receives(), (Lines{to_bob("1")[0], to_bob("2")[0], to_bob("3")[0]}));
+}
+
+TEST_F(CoreDrainedEdge, loses_no_order_where_it_ends_before_it_has_handed_back_all) {
+  for (const char* id : {"1", "2", "3"}) internal_sends(message(id));
+  EXPECT_EQ(edge_receives().size(), 3u);
+  edge_drains();
+  edge_->settles(1, Error{Code::kStreamShutdown, {}}, now_);
+  passes(limits::kSettleAheadDelay);
+  internal_sends(message("4"));
+  edge_->loses_link(*core_, now_);
+  link_comes_up();
+  exchange();
+  EXPECT_EQ(edge_receives(), (Lines{to_bob("1")[0], to_bob("2")[0], to_bob("3")[0], to_bob("4")[0]}));
+}
+
+TEST_F(CoreDrainedEdge, takes_back_also_what_it_hears_of_after_a_break_of_the_link) {
+  internal_sends(message("1"));
+  EXPECT_EQ(edge_receives(), to_bob("1"));
+  edge_drains();
+  edge_->settles(Error{Code::kStreamShutdown, {}}, now_);
+  now_.mono += limits::kSettleDelay;
+  std::string lost;
+  EXPECT_TRUE(edge_->session.take_output(lost, now_.mono));
+  edge_->loses_link(*core_, now_);
+  edge_->connects(*core_, core_dials_edge(), 0, now_);
+  exchange();
+  EXPECT_EQ(internal_receives(), Lines{});
+  edge_->loses_link(*core_, now_);
+  link_comes_up();
+  exchange();
+  EXPECT_EQ(edge_receives(), to_bob("1"));
+}
+
 TEST_F(CoreDrainedEdge, goes_on_with_what_it_took_back_also_where_a_question_of_its_own_is_settled_last) {
   internal_sends("<presence from='alice@example.com/a' to='bob@partner.example'/>");
   internal_sends(message("1"));

@@ -24,8 +24,7 @@ void Core::Impl::keep_outward(PairEntry& entry, xmpp::Stanza stanza, const Sourc
       from.number ? outward.tickets.put({&entry, StreamReceipt{from.conn, *from.number}}) : 0;
   const auto kept = durable.queue.accept({policy::Direction::kOut, entry.first}, stanza, receipt, now);
   if (!kept) {
-    answer_internal(stanza, kept.error(), setup.config.name.ascii(), now);
-    return acknowledge(receipt, now);
+    return answer_internal(stanza, kept.error(), setup.config.name.ascii(), now, take_receipt(receipt));
   }
   // Before the presence or request behind it, which does not wait for a disk.
   drain_durable(now);
@@ -37,8 +36,8 @@ void Core::Impl::keep_inward(const Pair& pair, xmpp::Stanza stanza, const Arrivi
   const auto kept = durable.queue.accept({policy::Direction::kIn, pair}, stanza, receipt, now);
   if (kept) return void(drain_durable(now));
   inward.arriving.take(receipt);
-  refuse_inward(pair, stanza, kept.error(), setup.config.name.ascii(), now);
-  settle(arriving, kept.error().code, now);
+  refuse_inward(pair, stanza, kept.error(), setup.config.name.ascii(), now,
+                Owed{arriving, kept.error().code});
 }
 
 void Core::Impl::release_spool() {

@@ -38,6 +38,7 @@ class Core::Impl {
   void on(On<s2s::PairReady>&& ready, Now now);
   void on(StanzaDelivered&& delivered, Now now);  // core_inward.cc, as the next
   void on(StanzaReturned&& returned, Now now);
+  void on(AnswerSettled&& answer, Now now) { endpoint.acknowledge(answer.receipt, now); }
   std::optional<Time> next_timeout() const;
   void handle_timeout(Now now);
   void apply(std::shared_ptr<const config::PreparedPolicy> next, Now now);
@@ -58,8 +59,9 @@ class Core::Impl {
     Outbox box;
     std::optional<std::size_t> edge;  // that carries the pair until its link is declared dead
     std::set<ConnId> held;
-    // Refused by an edge that drains, in order: they go before what waits once nothing else is on its way.
-    std::vector<Queued> handed_back{};
+    // Refused by an edge that drains, or held for one that is lost, by link::Settled::order: they go before
+    // what waits, and nothing else goes before them, once nothing more is on its way.
+    std::map<std::uint64_t, Queued> handed_back{};
     // The ticket that its stanzas are settled with; 0 while none was sent.
     Ticket ticket = 0;
     std::size_t unsettled = 0;
@@ -80,12 +82,19 @@ class Core::Impl {
     link::Receipt receipt{};
     std::uint64_t message = 0;
   };
+  // What a stanza from an edge is settled with once its answer is on the same link, or settled on another:
+  // then it does not die with this process.
+  struct Owed {
+    Arriving arriving;
+    Code code;
+  };
   // Where a stanza came from, and what its peer awaits.
   struct Source {
     ConnId conn;
     std::optional<std::uint32_t> number;
   };
-  void enqueue(PairEntry& entry, xmpp::Stanza stanza, std::optional<Source> from, Now now);
+  void enqueue(PairEntry& entry, xmpp::Stanza stanza, std::optional<Source> from, Now now,
+               const std::optional<Owed>& owed = std::nullopt);
   // Sends the stanza, which `from` brought, or lets it wait for its pair's edge.
   void place(PairEntry& entry, Queued&& queued, std::optional<ConnId> from, Now now);
   // Whether the pair's edge takes a stanza of that size now.
@@ -101,6 +110,7 @@ class Core::Impl {
   void conclude(std::size_t edge, PairEntry& entry, link::Settled& settled, Now now);
   // Sends what was taken back of the pair once nothing of it is on its way.
   void send_taken_back(const Pair& of, Now now);
+  void hand_back(PairState& out, Queued&& queued, std::uint64_t order, Now now);
   void put_handed_back(const Pair& pair, PairState& out);
   void check_again(const Pair& pair, PairState& out, Now now);
   // Stanzas whose deadline has passed, and those that made room for others.
@@ -111,13 +121,18 @@ class Core::Impl {
   PairEntry* note_settled(Ticket ticket, std::uint64_t count = 1);
   // The stanza with that ticket of its own (or 0) needs its peer no more: it is settled, or answered.
   void acknowledge(Ticket ticket, Now now);
+  // Settles what this answer answers, if it went the same way.
+  void pay(Queued& queued, std::size_t edge, Now now);
+  std::optional<StreamReceipt> take_receipt(Ticket ticket);
   // Whether the stanza with that ticket came on a stream that ended before it was acknowledged: then its
   // server still has it, and sends it again or answers it. The ticket is not in use any more.
   bool is_with_its_server(Ticket ticket);
   void answer_queued(const Queued& queued, const Error& error, const std::string& leg, Now now);
   std::optional<std::size_t> choose_edge(const Pair& pair) const;
-  // The one error for a stanza that an internal user sent; nothing where none may be sent.
-  void answer_internal(const xmpp::Stanza& stanza, const Error& error, const std::string& leg, Now now);
+  // The one error for a stanza that an internal user sent; nothing where none may be sent. `owed`: as in
+  // Endpoint::answer.
+  void answer_internal(const xmpp::Stanza& stanza, const Error& error, const std::string& leg, Now now,
+                       const std::optional<StreamReceipt>& owed = std::nullopt);
   // The endpoint's view of a pair, of which `pair` is policy's. No pair is remembered by that: where none is
   // known, the result is in `made`.
   const Pair& internal_pair(const Pair& pair, std::optional<Pair>& made, Now now);
@@ -177,7 +192,7 @@ class Core::Impl {
   // Replaces the stanza by what its bytes say, parsed again, unless the link has done so.
   Result<void> check_inward(link::Received& received, Now now);
   void refuse_inward(const Pair& pair, const xmpp::Stanza& stanza, const Error& error, const std::string& leg,
-                     Now now);
+                     Now now, const std::optional<Owed>& owed = std::nullopt);
   // The only way in which a core settles what an edge sent: with a code at most. Texts stay here, since they
   // may hold the addresses and names of internal servers (DESIGN invariant 2).
   void settle(const Arriving& stanza, std::optional<Code> refused, Now now);
@@ -269,7 +284,8 @@ class Core::Impl {
     struct Ticketed {
       PairEntry* pair;
       std::optional<StreamReceipt> receipt{};
-      std::uint64_t message = 0;  // of the durable queue; 0: it does not keep it
+      std::uint64_t message = 0;   // of the durable queue; 0: it does not keep it
+      std::optional<Owed> owed{};  // this is an answer
     };
     Slots<Ticketed> tickets{};
     std::size_t unsettled = 0;  // of all pairs

@@ -29,11 +29,11 @@ void Core::Impl::on(std::size_t edge, link::Received&& received, Now now) {
   const Pair& pair = received.pair();
   if (auto decision = check_inward(received, now); !decision) {
     const Error error = std::move(decision).error();
+    const Arriving arriving{edge, received.receipt};
     // The addresses that the edge gave suffice to answer a proved pair, not to deliver.
-    if (received.stanza.is_between(pair.remote, pair.local))
-      refuse_inward(pair, received.stanza, error, setup.config.name.ascii(), now);
-    settle({edge, received.receipt}, error.code, now);
-    return;
+    if (!received.stanza.is_between(pair.remote, pair.local)) return settle(arriving, error.code, now);
+    return refuse_inward(pair, received.stanza, error, setup.config.name.ascii(), now,
+                         Owed{arriving, error.code});
   }
   policy.in_force->aliases().used(pair.local, pair.remote);
   if (received.is_first_of_channel()) open_window(edge, pair, now);
@@ -56,7 +56,7 @@ void Core::Impl::open_window(std::size_t edge, const Pair& pair, Now now) {
 
 // The error goes back on the pair's own way out, to a proved and allowed pair only.
 void Core::Impl::refuse_inward(const Pair& pair, const xmpp::Stanza& stanza, const Error& error,
-                               const std::string& leg, Now now) {
+                               const std::string& leg, Now now, const std::optional<Owed>& owed) {
   ++report.refused;
   const auto& row = code_row(error.code);
   log.log({LogLevel::kInfo,
@@ -68,14 +68,15 @@ void Core::Impl::refuse_inward(const Pair& pair, const xmpp::Stanza& stanza, con
             {"code", std::string(row.name)},
             {"leg", leg},
             {"text", error.text}}});
-  if (!policy.in_force->rules().may_answer(pair, now.civil)) return;
-  // The sender is not known, whatever the edge asserts.
-  if (error.code == Code::kStanzaFromInvalid || error.code == Code::kStanzaFromMalformed) return;
-  const auto condition = stanza_condition(error.code, SenderSide::kPublic);
+  // The sender may not be known, whatever the edge asserts.
+  const bool is_known = error.code != Code::kStanzaFromInvalid && error.code != Code::kStanzaFromMalformed;
+  std::optional<xmpp::Stanza> answer;
   // A remote sender learns what happened, not where: no internal address, no node name.
-  if (auto answer =
-          xmpp::bounce(stanza, condition, fmt::format("{}: {}", pair.local.unicode(), row.sentence)))
-    enqueue(state_of(pair), std::move(*answer), std::nullopt, now);
+  if (is_known && policy.in_force->rules().may_answer(pair, now.civil))
+    answer = xmpp::bounce(stanza, stanza_condition(error.code, SenderSide::kPublic),
+                          fmt::format("{}: {}", pair.local.unicode(), row.sentence));
+  if (answer) return enqueue(state_of(pair), *std::move(answer), std::nullopt, now, owed);
+  if (owed) settle(owed->arriving, owed->code, now);
 }
 
 void Core::Impl::settle(const Arriving& stanza, std::optional<Code> refused, Now now) {
@@ -100,11 +101,13 @@ void Core::Impl::on(StanzaReturned&& returned, Now now) {
   const bool is_kept = entry->message != 0;
   if (is_kept && !durable.queue.handle_settled(entry->message, returned.error, now)) return;
   const xmpp::Domain remote = returned.stanza.from().domain();
+  const auto owed = is_kept ? std::nullopt : std::optional(Owed{*entry, returned.error.code});
   if (policy.in_force->outward(returned.stanza, remote)) {
     const Pair pair{returned.stanza.to().domain(), returned.stanza.from().domain()};
-    refuse_inward(pair, returned.stanza, returned.error, setup.config.name.ascii(), now);
+    refuse_inward(pair, returned.stanza, returned.error, setup.config.name.ascii(), now, owed);
+  } else if (owed) {
+    settle(owed->arriving, owed->code, now);
   }
-  if (!is_kept) settle(*entry, returned.error.code, now);
 }
 
 }  // namespace sallyport::gate

@@ -55,7 +55,7 @@ void Core::Impl::on(std::size_t edge, link::Up&& up, Now now) {
   Link& link = links.state[edge];
   link.backoff = {};
   link.dead = false;
-  link.draining = false;
+  if (!up.resumed) link.draining = false;
   if (!up.resumed) link.shown = {.after = 0};
   report.sent_again += up.sent_again;
   link.give_up.reset();
@@ -103,15 +103,21 @@ void Core::Impl::on(std::size_t edge, link::PeerDrains&&, Now now) {
   pump_all(now);
 }
 
-// The process before may have sent it.
+// The process before may have sent it. What may be repeated is back because others of its pair are, too.
 void Core::Impl::on(std::size_t edge, link::NotRepeated&& doubtful, Now now) {
   PairEntry* entry = note_settled(doubtful.ticket);
   if (entry == nullptr) return;
-  ++report.uncertain;
-  const Ticket own = entry->second.own(doubtful.ticket);
   const Pair pair = entry->first;
-  answer_queued({.stanza = std::move(doubtful.stanza), .ticket = own}, {Code::kDeliveryUncertain, {}},
-                setup.config.edges[edge].name.ascii(), now);
+  PairState& out = entry->second;
+  Queued queued{
+      .stanza = std::move(doubtful.stanza), .ticket = out.own(doubtful.ticket), .attempt = doubtful.attempt};
+  if (may_repeat(pair, queued.stanza)) {
+    ++report.sent_again;
+    hand_back(out, std::move(queued), doubtful.order, now);
+  } else {
+    ++report.uncertain;
+    answer_queued(queued, {Code::kDeliveryUncertain, {}}, setup.config.edges[edge].name.ascii(), now);
+  }
   send_taken_back(pair, now);
 }
 
@@ -139,26 +145,17 @@ bool Core::Impl::may_repeat(const Pair& pair, const xmpp::Stanza& stanza) const 
 // The link is declared lost and another one is ready: its pairs move there, in order, before the stanzas that
 // waited behind them.
 void Core::Impl::move_away(std::size_t edge, Now now) {
-  auto abandoned = links.ends.at(edge).session().abandon();
-  for (auto it = abandoned.rbegin(); it != abandoned.rend(); ++it) {
-    note_settled(it->ticket);
-    auto& [pair, out] = outward.map.get(it->pair);
-    const Ticket own = out.own(it->ticket);
-    // A message of the spool goes back there where this takes long.
-    const Duration patience =
-        it->attempt != 0 ? Duration(limits::kDeliveryTimeout) : patience_for(it->stanza);
-    if (it->sent && !may_repeat(pair, it->stanza)) {
+  for (auto& each : links.ends.at(edge).session().abandon()) {
+    note_settled(each.ticket);
+    auto& [pair, out] = outward.map.get(each.pair);
+    Queued queued{.stanza = std::move(each.stanza), .ticket = out.own(each.ticket), .attempt = each.attempt};
+    if (each.sent && !may_repeat(pair, queued.stanza)) {
       ++report.uncertain;
-      answer_queued({.stanza = std::move(it->stanza), .ticket = own}, {Code::kDeliveryUncertain, {}},
-                    setup.config.edges[edge].name.ascii(), now);
+      answer_queued(queued, {Code::kDeliveryUncertain, {}}, setup.config.edges[edge].name.ascii(), now);
       continue;
     }
-    outward.outboxes.put_front(pair, out.box,
-                               {.stanza = std::move(it->stanza),
-                                .ticket = own,
-                                .deadline = now.mono + patience,
-                                .attempt = it->attempt});
-    if (it->sent) ++report.sent_again;
+    hand_back(out, std::move(queued), each.order, now);
+    if (each.sent) ++report.sent_again;
   }
   links.state[edge].give_up.reset();
   for (auto& [pair, out] : outward.map) {

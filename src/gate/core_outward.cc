@@ -1,5 +1,7 @@
 // From internal servers to the edges: stanzas are translated, checked against policy, queued for their pair,
 // sent as credit allows, and bounced when they are refused.
+#include <ranges>
+
 #include <fmt/format.h>
 
 #include "gate/core_impl.h"
@@ -27,9 +29,10 @@ void Core::Impl::on(On<s2s::StanzaReceived>&& received, Now now) {
   const xmpp::Domain& local = pair.local;
   xmpp::Stanza& stanza = received.event.stanza;
   const auto number = received.event.number;
+  const auto receipt = number ? std::optional(StreamReceipt{received.conn, *number}) : std::nullopt;
   if (takes_answer(stanza)) {
     presence.internal.heard(local, now.mono);
-    if (number) endpoint.acknowledge({received.conn, *number}, now);
+    if (receipt) endpoint.acknowledge(*receipt, now);
     return;
   }
   if (auto mapped = policy.in_force->outward(stanza, remote); !mapped) {
@@ -43,17 +46,12 @@ void Core::Impl::on(On<s2s::StanzaReceived>&& received, Now now) {
               {"remote", remote.ascii()},
               {"id", std::string(stanza.id())},
               {"code", std::string(row.name)}}});
-    if (auto answer = xmpp::bounce(stanza, "policy-violation", row.sentence))
-      endpoint.send(proved, std::move(*answer), 0, now);
-    if (number) endpoint.acknowledge({received.conn, *number}, now);
-    return;
+    return endpoint.answer(proved, xmpp::bounce(stanza, "policy-violation", row.sentence), receipt, now);
   }
   PairEntry& entry = state_of(pair);
   if (auto may = may_pass(entry, stanza, policy::Direction::kOut, now); !may) {
     entry.second.last_error = std::string(code_row(may.error().code).name);
-    answer_internal(stanza, may.error(), setup.config.name.ascii(), now);
-    if (number) endpoint.acknowledge({received.conn, *number}, now);
-    return;
+    return answer_internal(stanza, may.error(), setup.config.name.ascii(), now, receipt);
   }
   presence.internal.heard(local, now.mono);
   note_presence(pair, policy::Direction::kOut, stanza, now);
@@ -67,11 +65,16 @@ Duration Core::Impl::patience_for(const xmpp::Stanza& stanza) const {
                                                      : Duration(limits::kDeliveryTimeout);
 }
 
-void Core::Impl::enqueue(PairEntry& entry, xmpp::Stanza stanza, std::optional<Source> from, Now now) {
+void Core::Impl::enqueue(PairEntry& entry, xmpp::Stanza stanza, std::optional<Source> from, Now now,
+                         const std::optional<Owed>& owed) {
   const Time deadline = now.mono + patience_for(stanza);
   Queued queued{std::move(stanza), 0, deadline};
   if (from && from->number)
     queued.ticket = outward.tickets.put({&entry, StreamReceipt{from->conn, *from->number}});
+  if (owed) {
+    queued.ticket = outward.tickets.put({.pair = &entry, .owed = owed});
+    queued.owes = true;
+  }
   place(entry, std::move(queued), from ? std::optional(from->conn) : std::nullopt, now);
 }
 
@@ -108,8 +111,10 @@ std::optional<std::size_t> Core::Impl::choose_edge(const Pair& pair) const {
   return best;
 }
 
-// A pair leaves an edge that is being drained once nothing of it is on its way there.
+// A pair leaves an edge that is being drained once nothing of it is on its way there, and then goes on with
+// what the edge has handed back.
 bool Core::Impl::has_way(const Pair& pair, PairState& out, std::size_t size) {
+  if (!out.handed_back.empty()) return false;
   if (out.edge && links.state[*out.edge].draining) {
     if (out.unsettled > 0) return false;
     out.edge.reset();
@@ -126,6 +131,7 @@ void Core::Impl::send(const Pair& pair, PairState& out, Queued&& queued, Now now
   ++report.out;
   ++out.unsettled;
   ++outward.unsettled;
+  if (queued.owes) pay(queued, *out.edge, now);
   const Ticket ticket = queued.ticket == 0 ? out.ticket : queued.ticket;
   links.ends.at(*out.edge).session().send(pair, std::move(queued.stanza), ticket, now.mono, {},
                                           queued.attempt);
@@ -174,7 +180,7 @@ void Core::Impl::answer_lost(Now now) {
 Core::Impl::PairEntry& Core::Impl::state_of(const Pair& pair) {
   if (auto* found = outward.map.find(pair)) return *found;
   outward.sweep(outward.map, [this](const PairState& out) {
-    const bool idle = out.box.is_idle() && out.held.empty() && out.unsettled == 0;
+    const bool idle = out.box.is_idle() && out.held.empty() && out.handed_back.empty() && out.unsettled == 0;
     if (idle) outward.tickets.take(out.ticket);
     return idle;
   });
@@ -190,8 +196,23 @@ Core::Impl::PairEntry* Core::Impl::note_settled(Ticket ticket, std::uint64_t cou
 }
 
 void Core::Impl::acknowledge(Ticket ticket, Now now) {
+  if (const auto receipt = take_receipt(ticket)) return endpoint.acknowledge(*receipt, now);
   const OutwardPairs::Ticketed* found = outward.tickets.get(ticket);
-  if (found != nullptr && found->receipt) endpoint.acknowledge(*outward.tickets.take(ticket)->receipt, now);
+  if (found == nullptr || !found->owed) return;
+  const Owed owed = *outward.tickets.take(ticket)->owed;
+  settle(owed.arriving, owed.code, now);
+}
+
+std::optional<StreamReceipt> Core::Impl::take_receipt(Ticket ticket) {
+  const OutwardPairs::Ticketed* found = outward.tickets.get(ticket);
+  if (found == nullptr || !found->receipt) return std::nullopt;
+  return outward.tickets.take(ticket)->receipt;
+}
+
+void Core::Impl::pay(Queued& queued, std::size_t edge, Now now) {
+  const OutwardPairs::Ticketed* found = outward.tickets.get(queued.ticket);
+  if (found == nullptr || !found->owed || found->owed->arriving.edge != edge) return;
+  acknowledge(std::exchange(queued.ticket, 0), now);
 }
 
 bool Core::Impl::is_with_its_server(Ticket ticket) {
@@ -206,8 +227,9 @@ void Core::Impl::answer_queued(const Queued& queued, const Error& error, const s
     return;
   const Kept kept = settle_durable(queued.ticket, error, now);
   if (kept == Kept::kStays || (kept == Kept::kNo && is_with_its_server(queued.ticket))) return;
-  answer_internal(queued.stanza, error, leg, now);
-  if (kept == Kept::kNo) acknowledge(queued.ticket, now);
+  const auto receipt = kept == Kept::kNo ? take_receipt(queued.ticket) : std::nullopt;
+  answer_internal(queued.stanza, error, leg, now, receipt);
+  if (kept == Kept::kNo && !receipt) acknowledge(queued.ticket, now);
 }
 
 void Core::Impl::on(std::size_t edge, link::Settled&& settled, Now now) {
@@ -232,9 +254,9 @@ void Core::Impl::send_taken_back(const Pair& of, Now now) {
 
 void Core::Impl::conclude(std::size_t edge, PairEntry& entry, link::Settled& settled, Now now) {
   const Kept kept = settle_durable(settled.ticket, settled.outcome, now);
-  if (kept == Kept::kNo) acknowledge(settled.ticket, now);
   auto& [pair, out] = entry;
   if (!settled.outcome) {
+    if (kept == Kept::kNo) acknowledge(settled.ticket, now);
     if (!out.last_error.empty()) out.last_error.clear();
     durable.queue.wake(policy::Direction::kOut, pair.remote, now);
     heard_remote(pair, now);
@@ -242,13 +264,14 @@ void Core::Impl::conclude(std::size_t edge, PairEntry& entry, link::Settled& set
     const Error& error = *settled.outcome;
     out.last_error = fmt::format("{}: {}", code_row(error.code).name, error.text);
     ++out.refused;
+    const auto receipt = kept == Kept::kNo ? take_receipt(settled.ticket) : std::nullopt;
     if (kept != Kept::kStays)
-      answer_internal(*settled.stanza, error, setup.config.edges[edge].name.ascii(), now);
+      answer_internal(*settled.stanza, error, setup.config.edges[edge].name.ascii(), now, receipt);
+    if (kept == Kept::kNo && !receipt) acknowledge(settled.ticket, now);
     if (!is_permanent(error.code)) missed_remote(pair, now);
   }
 }
 
-// The channel settles in order, so that what is handed back was sent before all that is still unsettled.
 bool Core::Impl::take_back(std::size_t edge, PairEntry& entry, link::Settled& settled, Now now) {
   const bool drains = links.state[edge].draining && settled.outcome &&
                       settled.outcome->code == Code::kStreamShutdown && settled.stanza;
@@ -256,19 +279,26 @@ bool Core::Impl::take_back(std::size_t edge, PairEntry& entry, link::Settled& se
   if (!drains || (found != nullptr && found->message != 0)) return false;
   auto& [pair, out] = entry;
   Queued queued{.stanza = *std::move(settled.stanza), .ticket = out.own(settled.ticket)};
-  queued.deadline = now.mono + patience_for(queued.stanza);
-  out.handed_back.push_back(std::move(queued));
+  hand_back(out, std::move(queued), settled.order, now);
   return true;
 }
 
+// A message of the spool goes back there where this takes long.
+void Core::Impl::hand_back(PairState& out, Queued&& queued, std::uint64_t order, Now now) {
+  const bool is_kept = queued.attempt != 0;
+  queued.deadline = now.mono + (is_kept ? limits::kDeliveryTimeout : patience_for(queued.stanza));
+  out.handed_back.emplace(order, std::move(queued));
+}
+
 void Core::Impl::put_handed_back(const Pair& pair, PairState& out) {
-  for (; !out.handed_back.empty(); out.handed_back.pop_back())
-    outward.outboxes.put_front(pair, out.box, std::move(out.handed_back.back()));
+  for (auto& [order, queued] : std::views::reverse(out.handed_back))
+    outward.outboxes.put_front(pair, out.box, std::move(queued));
+  out.handed_back.clear();
 }
 
 // RFC 6120 8.3: one error, which names the leg that failed.
 void Core::Impl::answer_internal(const xmpp::Stanza& stanza, const Error& error, const std::string& leg,
-                                 Now now) {
+                                 Now now, const std::optional<StreamReceipt>& owed) {
   ++report.refused;
   const auto& row = code_row(error.code);
   // An error is not answered (RFC 6120 8.3.1): that it did not arrive stands here only.
@@ -283,8 +313,11 @@ void Core::Impl::answer_internal(const xmpp::Stanza& stanza, const Error& error,
   const std::string text =
       fmt::format("{} -> {}: {}{}{}{} [{}]", leg, stanza.to().domain().unicode(), row.sentence,
                   error.text.empty() ? "" : " (", error.text, error.text.empty() ? "" : ")", row.name);
-  if (auto answer = xmpp::bounce(stanza, stanza_condition(error.code, SenderSide::kInternal), text))
-    deliver_internally({stanza.from().domain(), stanza.to().domain()}, std::move(*answer), 0, now);
+  auto answer = xmpp::bounce(stanza, stanza_condition(error.code, SenderSide::kInternal), text);
+  if (answer && !policy.in_force->inward(*answer)) answer.reset();
+  std::optional<Pair> made;
+  const Pair& internal = internal_pair({stanza.from().domain(), stanza.to().domain()}, made, now);
+  endpoint.answer(internal, std::move(answer), owed, now);
 }
 
 const Pair& Core::Impl::internal_pair(const Pair& pair, std::optional<Pair>& made, Now now) {

@@ -67,6 +67,19 @@ TEST_F(CorePresence, of_a_peer_that_a_question_does_not_reach_is_taken_back_once
   EXPECT_EQ(edge(), Lines{});
 }
 
+TEST_F(CorePresence, of_a_peer_is_taken_back_also_while_a_message_waits_for_it_at_the_edge) {
+  are_shown();
+  internal_sends(
+      "<message from='alice@example.com' to='bob@partner.example' id='1'><body>x</body></message>");
+  waits(limits::kPeerSilence + 10s);
+  EXPECT_EQ(edge(),
+            (Lines{"alice@example.com to bob@partner.example ", "example.com to partner.example ping"}));
+  internal();
+  edge_->settles(1, kDown, now_);
+  passes(limits::kSettleAheadDelay);
+  EXPECT_EQ(internal(), kTakenBack);
+}
+
 TEST_F(CorePresence, of_a_peer_that_the_question_reaches_stays_and_its_answer_is_for_nobody) {
   are_shown();
   waits(limits::kPeerSilence + 10s);

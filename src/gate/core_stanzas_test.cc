@@ -37,6 +37,20 @@ TEST_F(CoreStanzas, a_stanza_that_the_edge_could_not_deliver_is_bounced_and_the_
                   "partner.example: No server accepted the connection. (198.51.100.7:5269) [dial.refused]"});
 }
 
+TEST_F(CoreStanzas, a_request_is_answered_while_a_message_in_front_of_it_waits_at_the_edge) {
+  linked();
+  internal_sends(kOut);
+  internal_sends("<iq type='get' from='alice@example.com' to='bob@partner.example' id='q'/>");
+  ASSERT_EQ(edge_receives().size(), 2u);
+  edge_->settles(1, Error{Code::kDialRefused, {}}, now_);
+  passes(limits::kSettleAheadDelay);
+  const Lines got = internal_receives();
+  ASSERT_EQ(got.size(), 1u);
+  EXPECT_NE(got[0].find("remote-server-not-found"), std::string::npos) << got[0];
+  edge_settles(std::nullopt);
+  EXPECT_EQ(internal_receives(), Lines{});
+}
+
 TEST_F(CoreStanzas, an_error_is_never_answered_with_an_error) {
   linked();
   internal_sends(message("alice@example.com", "bob@partner.example", " type='error'",
@@ -97,6 +111,32 @@ TEST_F(CoreStanzas, a_stanza_from_the_public_side_that_policy_refuses_is_settled
   edge_sends(kIn);
   EXPECT_EQ(outcomes(), Lines{"1 policy.denied"});
   EXPECT_EQ(internal_receives(), Lines{});
+}
+
+TEST_F(CoreStanzas, a_stanza_that_is_refused_is_settled_when_its_answer_is_on_the_link) {
+  linked("[[allow]]\ndomain = \"partner.example\"\ndirection = \"out\"\n");
+  const std::string body = "<body>" + std::string(limits::kChannelWindowInitialBytes / 2, 'x') + "</body>";
+  for (int i = 0; i < 3; ++i) internal_sends(message("alice@example.com", "bob@partner.example", "", body));
+  ASSERT_EQ(edge_receives().size(), 1u) << "the window of the pair is full";
+  edge_sends(kIn);
+  EXPECT_EQ(outcomes(), Lines{});
+  edge_settles(std::nullopt);
+  edge_settles(std::nullopt);
+  EXPECT_EQ(outcomes(), Lines{"1 policy.direction"});
+}
+
+TEST_F(CoreStanzas, a_refused_stanza_of_an_internal_server_is_acknowledged_when_its_answer_is_settled) {
+  linked();
+  servers_.answer = ReceivingServers::Dials::kUnanswered;
+  const std::string refused = message("alice@example.com", "bob@nobody.example");
+  const ConnId conn = internal_.stream_for(stanza_of(refused));
+  internal_.says(conn, "<enable xmlns='urn:xmpp:sm:3'/>");
+  internal_.says(conn, refused + "<r xmlns='urn:xmpp:sm:3'/>");
+  passes(limits::kAckAnswerDelay);
+  EXPECT_NE(internal_.hears(conn).find("h='0'"), std::string::npos) << internal_.hears(conn);
+  core_->handle_dial_failed(servers_.dials.back().conn, {Code::kDialRefused, {}}, now_);
+  exchange();
+  EXPECT_NE(internal_.says(conn, "<r xmlns='urn:xmpp:sm:3'/>").find("h='1'"), std::string::npos);
 }
 
 TEST_F(CoreStanzas, the_addresses_of_a_stanza_count_and_not_what_the_edge_calls_them) {

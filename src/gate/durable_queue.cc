@@ -191,7 +191,8 @@ bool DurableQueue::handle_settled(std::uint64_t message, const std::optional<Err
     tell_accepted(live);
     leave(flow, message, live.size, live.accepted);
   } else {
-    flow.attempts.refusing = true;
+    const bool is_first = !std::exchange(flow.attempts.refusing, true);
+    flow.attempts.unlinked = refused->code == Code::kLinkDown && (is_first || flow.attempts.unlinked);
     flow.attempts.last_error = refused;
     wait(flow, message);
     if (live.disk == Live::Disk::kStored) live_.erase(message);

@@ -93,6 +93,8 @@ class DurableQueue {
   // limits::kQueueRetryMin after the last attempt. Their back-off does not grow by that.
   void wake(policy::Direction direction, const xmpp::Domain& remote, Now now);
   void wake_local(policy::Direction direction, const xmpp::Domain& local, Now now);
+  // The link is there. Flows whose messages were refused only for want of it (Code::kLinkDown) go on behind
+  // those that are on their way still; the others are woken.
   void wake_all(policy::Direction direction, Now now);
   // Messages that were accepted before `cutoff` are answered and removed, of one peer or of all: those on
   // their way when they come back. Returns how many there are at most.
@@ -152,6 +154,7 @@ class DurableQueue {
     struct Attempts {
       Attempt current = 1;
       bool refusing = false;  // a message of the current one was refused
+      bool unlinked = false;  // all refusals of it were for want of the link
       Duration backoff{};
       std::optional<Time> retry_at{};  // none before that
       Time ended{};                    // the last one
@@ -191,6 +194,7 @@ class DurableQueue {
   void end_attempt(FlowState& flow, Now now);
   bool try_again(FlowState& flow);
   void wake(FlowState& flow, Now now);
+  void go_on(FlowState& flow, std::uint64_t last);
   void feed(FlowState& flow);
   void read(FlowState& flow);
   void leave(FlowState& flow, std::uint64_t number, std::size_t size, UnixTime accepted);

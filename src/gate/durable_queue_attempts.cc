@@ -1,5 +1,6 @@
 // The attempts of a durable queue's flows: when each begins and ends, and who may hasten it.
 #include <algorithm>
+#include <unordered_map>
 
 #include "base/limits.h"
 #include "gate/durable_queue.h"
@@ -70,7 +71,22 @@ void DurableQueue::wake_local(policy::Direction direction, const xmpp::Domain& l
 }
 
 void DurableQueue::wake_all(policy::Direction direction, Now now) {
-  for (auto& [pair, flow] : flows_of(direction)) wake(flow, now);
+  std::unordered_map<const FlowState*, std::uint64_t> last;  // of the messages that are on their way
+  for (const auto& [number, live] : live_)
+    if (live.on_way && live.flow->attempts.unlinked) last[live.flow] = std::max(last[live.flow], number);
+  for (auto& [pair, flow] : flows_of(direction)) {
+    const auto found = last.find(&flow);
+    if (found != last.end()) go_on(flow, found->second);
+    wake(flow, now);
+  }
+}
+
+// No carrier has refused anything of this attempt, so it need not end first: that takes until the last
+// message on its way is settled, which a silent peer delays.
+void DurableQueue::go_on(FlowState& flow, std::uint64_t last) {
+  if (!flow.attempts.refusing || !flow.attempts.unlinked || flow.waiting.next <= last) return;
+  flow.attempts.refusing = false;
+  feed(flow);
 }
 
 template <typename Act>

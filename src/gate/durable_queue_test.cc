@@ -216,6 +216,38 @@ TEST_F(DurableQueueTest, a_peer_that_can_be_reached_wakes_its_flows_and_no_other
   EXPECT_EQ(events(), Lines{"send 2"});
 }
 
+TEST_F(DurableQueueTest, what_only_a_missing_link_refused_goes_on_behind_what_is_on_its_way) {
+  const struct {
+    const char* name;
+    const char* first_refused;
+    Error how;
+    Lines sent;  // when the link is there
+  } kCases[] = {
+      {"the later ones", "2", {Code::kLinkDown, {}}, {"send 2", "send 3", "send 4"}},
+      {"an earlier one", "1", {Code::kLinkDown, {}}, {}},
+      {"not only", "2", kDown, {}},
+  };
+  for (const auto& c : kCases) {
+    spool = {};
+    starts();
+    for (const char* id : {"1", "2", "3"}) accepts(id);
+    stores();
+    settles(c.first_refused, c.how);
+    settles("3", Error{Code::kLinkDown, {}});
+    accepts("4");
+    stores();
+    events();
+    queue->wake_all(Direction::kOut, now);
+    stores();
+    EXPECT_EQ(events(), c.sent) << c.name;
+    while (!on_way.empty()) settles(on_way.begin()->first);
+    passes(1min);
+    while (!on_way.empty()) settles(on_way.begin()->first);
+    stores();
+    EXPECT_EQ(queue->messages(), 0u) << c.name;
+  }
+}
+
 TEST_F(DurableQueueTest, waking_tries_again_soon_after_a_failure_but_not_at_once_and_the_back_off_stays) {
   accepts("1");
   stores();

@@ -41,6 +41,7 @@ class Edge::Impl {
   void open_window(const Pair& pair);
   void on(StanzaDelivered&& delivered, Now now);
   void on(StanzaReturned&& returned, Now now);
+  void on(AnswerSettled&& answer, Now now) { endpoint.acknowledge(answer.receipt, now); }
   // A stanza of a remote domain, proved: onto the channel, or it waits and its stream is not read.
   void on(On<s2s::StanzaReceived>&& received, Now now);
   void settle(Ticket ticket, link::Outcome outcome, Now now);

@@ -49,9 +49,8 @@ void Edge::Impl::refuse_inward(const Pair& pair, const Queued& queued, Code code
             {"id", std::string(stanza.id())},
             {"code", std::string(row.name)}}});
   const auto condition = stanza_condition(code, SenderSide::kPublic);
-  if (auto answer = xmpp::bounce(stanza, condition, row.sentence))
-    endpoint.send(pair, std::move(*answer), 0, now);
-  acknowledge(queued.ticket, now);
+  endpoint.answer(pair, xmpp::bounce(stanza, condition, row.sentence), inward.receipts.take(queued.ticket),
+                  now);
 }
 
 }  // namespace sallyport::gate

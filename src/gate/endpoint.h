@@ -64,13 +64,17 @@ struct StanzaReturned {
   Error error;
   xmpp::Stanza stanza;
 };
+// The answer to the stanza with that receipt has arrived, or cannot: the stanza may be acknowledged.
+struct AnswerSettled {
+  StreamReceipt receipt;
+};
 using EndpointOutput =
     std::variant<Output,
                  On<s2s::NeedKey>,       // answered by handle_key
                  On<s2s::CheckKey>,      // answered by handle_key_checked
                  On<s2s::AskAdmission>,  // answered by handle_admission where the pair is not proved
                  On<s2s::StanzaReceived>, On<s2s::StanzaRejected>, On<s2s::PairReady>, StanzaDelivered,
-                 StanzaReturned>;
+                 StanzaReturned, AnswerSettled>;
 
 // One row of `connections`.
 struct ConnectionRow {
@@ -136,6 +140,11 @@ class Endpoint {
   // StanzaReturned, the latter after limits::kDeliveryTimeout at most while it has not reached a stream. A
   // message or presence without an attempt waits for Setup::patience where the server was there before.
   void send(const Pair& pair, xmpp::Stanza stanza, Ticket ticket, Now now, Attempt attempt = 0);
+  // Sends the answer to a stanza that came on a stream; nothing: it has none. Where the peer of that stream
+  // awaits an acknowledgement, `owed`, it follows when the answer is settled: until then the peer keeps the
+  // stanza, so that the answer does not die with this process.
+  void answer(const Pair& pair, std::optional<xmpp::Stanza> answer, const std::optional<StreamReceipt>& owed,
+              Now now);
   void handle_key(ConnId conn, const Pair& pair, const std::string& stream_id, Result<std::string> key,
                   Now now);
   void handle_key_checked(ConnId conn, const Pair& pair, const std::string& stream_id, Result<bool> valid,
@@ -191,6 +200,9 @@ class Endpoint {
   bool may_dial(const Pair& pair, Now now) const;
 
  private:
+  // The tickets of answers have this bit, those of the role do not.
+  static constexpr Ticket kAnswer = Ticket{1} << 63;
+
   struct Traffic {
     Pair pair;
     std::uint64_t stanzas = 0;
@@ -368,8 +380,10 @@ class Endpoint {
   void send_again(const Pair& pair, Outgoing& out, std::vector<Queued> doubtful,
                   const std::optional<Error>& error, Now now);
   void deliver(const Queued& queued) {
-    if (queued.ticket != 0) emit(StanzaDelivered{queued.ticket});
+    if (queued.ticket != 0 && !settle_answer(queued)) emit(StanzaDelivered{queued.ticket});
   }
+  // False: it is not the answer to a stanza that is to be acknowledged.
+  bool settle_answer(const Queued& queued);
   void return_all(Outgoing& out, const Error& error);
   void return_lost();
   // Returns what waits in front and belongs to an attempt that is over.
@@ -399,6 +413,7 @@ class Endpoint {
   struct Confirming {
     Doubts doubts{};
     SuspendedStreams suspended{};
+    Slots<StreamReceipt> answers{};  // by their tickets without kAnswer
   };
   Confirming confirming_;
   Verifier verifier_;

@@ -37,6 +37,38 @@ TEST_F(EndpointDelivery, a_stanza_counts_as_delivered_a_little_after_the_socket_
   EXPECT_EQ(delivered, Tickets{2});
 }
 
+TEST_F(EndpointDelivery, an_answer_settles_what_it_answers_when_it_has_arrived) {
+  ready();
+  endpoint.answer(pair, message("error"), StreamReceipt{ConnId{77}, 5}, now);
+  reads();
+  EXPECT_EQ(answered, std::vector<std::uint32_t>{});
+  passes(limits::kDoubtDelay + limits::kDoubtTick);
+  drain();
+  EXPECT_EQ(answered, std::vector<std::uint32_t>{5});
+  EXPECT_EQ(delivered, Tickets{});
+}
+
+TEST_F(EndpointDelivery, an_answer_settles_what_it_answers_when_it_cannot_arrive) {
+  endpoint.answer(pair, message("error"), StreamReceipt{ConnId{77}, 5}, now);
+  const auto dialled_now = dials();
+  ASSERT_EQ(dialled_now.size(), 1u);
+  EXPECT_EQ(answered, std::vector<std::uint32_t>{});
+  endpoint.handle_dial_failed(dialled_now[0], {Code::kDialRefused, "refused"}, now);
+  drain();
+  EXPECT_EQ(answered, std::vector<std::uint32_t>{5});
+  EXPECT_EQ(told, Told{});
+}
+
+TEST_F(EndpointDelivery, an_answer_to_whom_nothing_is_owed_settles_nothing) {
+  ready();
+  endpoint.answer(pair, message("error"), std::nullopt, now);
+  EXPECT_NE(reads().find("error"), std::string::npos);
+  passes(limits::kDoubtDelay + limits::kDoubtTick);
+  drain();
+  EXPECT_EQ(answered, std::vector<std::uint32_t>{});
+  EXPECT_EQ(delivered, Tickets{});
+}
+
 TEST_F(EndpointDelivery, what_is_written_within_one_tick_costs_one_timer) {
   ready();
   const Time tick =

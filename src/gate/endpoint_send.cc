@@ -36,6 +36,18 @@ void Endpoint::send(const Pair& pair, xmpp::Stanza stanza, Ticket ticket, Now no
   pump(key, out, now);
 }
 
+void Endpoint::answer(const Pair& pair, std::optional<xmpp::Stanza> answer,
+                      const std::optional<StreamReceipt>& owed, Now now) {
+  if (answer) return send(pair, *std::move(answer), owed ? kAnswer | confirming_.answers.put(*owed) : 0, now);
+  if (owed) acknowledge(*owed, now);
+}
+
+bool Endpoint::settle_answer(const Queued& queued) {
+  if ((queued.ticket & kAnswer) == 0) return false;
+  if (const auto owed = confirming_.answers.take(queued.ticket & ~kAnswer)) emit(AnswerSettled{*owed});
+  return true;
+}
+
 void Endpoint::pump(const Pair& pair, Outgoing& out, Now now) {
   return_refused(out);
   if (out.box.empty()) return;
@@ -201,15 +213,15 @@ void Endpoint::return_refused(Outgoing& out) {
   }
 }
 
-// Reports the outcome to the role. A stanza without a ticket is an answer, and an answer is not answered:
-// its loss stands in the log only. Whatever keeps a stanza from being sent again, the peer may have it
-// already; but one that is kept on disk is tried again later, and nobody is told yet.
+// Reports the outcome to the role. A stanza without a ticket of the role is an answer, and an answer is not
+// answered: its loss stands in the log only. Whatever keeps a stanza from being sent again, the peer may have
+// it already; but one that is kept on disk is tried again later, and nobody is told yet.
 void Endpoint::give_back(Outgoing& out, Queued& queued, const Error& reason) {
   if (queued.doubt != 0) ++counters_.uncertain;
   const bool is_in_doubt = (queued.sent_again || queued.doubt != 0) && queued.attempt == 0;
   const Error error = is_in_doubt ? Error{Code::kDeliveryUncertain, reason.text} : reason;
   if (queued.attempt != 0 && !is_permanent(error.code)) out.refused = {queued.attempt, error};
-  if (queued.ticket != 0) {
+  if (queued.ticket != 0 && !settle_answer(queued)) {
     emit(StanzaReturned{queued.ticket, error, std::move(queued.stanza)});
     return;
   }

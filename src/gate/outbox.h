@@ -42,6 +42,7 @@ struct Queued {
   Time deadline = kNoDeadline;
   std::uint32_t feed = 0;   // which of the outbox's feeds it came from
   bool sent_again = false;  // a stream ended that may have brought it to the peer
+  bool owes = false;        // an answer, and what it answers is not settled
   Attempt attempt = 0;
   // Its number in the session of a stream that broke, while the peer can still say whether it has it; 0: it
   // is in no such doubt.

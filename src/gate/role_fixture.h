@@ -207,10 +207,12 @@ struct LinkPeer {
     session.send(pair, std::move(stanza), ++last_ticket, now.mono);
   }
   // The oldest stanza that it has not settled.
-  void settles(link::Outcome outcome, Now now) {
-    ASSERT_FALSE(unsettled.empty());
-    session.settle(unsettled.front(), std::move(outcome), now.mono);
-    unsettled.pop_front();
+  void settles(link::Outcome outcome, Now now) { settles(0, std::move(outcome), now); }
+  // The one behind so many older ones.
+  void settles(std::size_t older, link::Outcome outcome, Now now) {
+    ASSERT_LT(older, unsettled.size());
+    session.settle(unsettled[older], std::move(outcome), now.mono);
+    unsettled.erase(unsettled.begin() + static_cast<std::ptrdiff_t>(older));
   }
   // The role's settlements of stanzas since the last call: "1 delivered", "2 policy.denied: TEXT".
   Lines outcomes() {

@@ -74,6 +74,10 @@ void write(Appender& out, const Run& f) {
 void write(Appender& out, const Settle& f) {
   for (const Run& run : f.runs) write(out, run);
 }
+void write(Appender& out, const SettleAhead& f) {
+  for (const std::uint64_t number : {f.channel, f.first, f.count}) out.varint(number);
+  write(out, f.outcome);
+}
 void write(Appender& out, const Window& f) {
   out.varint(f.channel);
   out.varint(f.bytes);
@@ -127,6 +131,7 @@ std::optional<std::size_t> payload_bytes_max(std::uint8_t type) {
     case Type::kHello:
     case Type::kWelcome:
     case Type::kRefuse:
+    case Type::kSettleAhead:
     case Type::kPushDone:
       return limits::kGreetingBytesMax;
     case Type::kDrain:
@@ -187,6 +192,8 @@ std::string_view type_name(Type type) {
       return "SETTLE";
     case Type::kWindow:
       return "WINDOW";
+    case Type::kSettleAhead:
+      return "SETTLE_AHEAD";
     case Type::kAsk:
       return "ASK";
     case Type::kAnswer:

@@ -18,11 +18,13 @@ namespace sallyport::link::frame {
 
 // Increase when a type is added, or when the layout or meaning of a frame changes.
 inline constexpr std::uint16_t kVersionLowest = 1;
-inline constexpr std::uint16_t kVersionHighest = 3;
+inline constexpr std::uint16_t kVersionHighest = 4;
 // The first version in which an edge may ask ADMIT.
 inline constexpr std::uint16_t kVersionAdmit = 2;
 // The first version with DRAIN, and with an attempt in STANZA.
 inline constexpr std::uint16_t kVersionAttempts = 3;
+// The first version with SETTLE_AHEAD.
+inline constexpr std::uint16_t kVersionAhead = 4;
 
 enum class Type : std::uint8_t {
   kHello = 0x01,
@@ -39,6 +41,7 @@ enum class Type : std::uint8_t {
   kVoid = 0x13,
   kSettle = 0x14,
   kWindow = 0x15,
+  kSettleAhead = 0x16,
   kAsk = 0x20,
   kAnswer = 0x21,
   kPush = 0x22,
@@ -51,7 +54,7 @@ enum class Type : std::uint8_t {
 inline constexpr std::size_t kHeaderBytes = 4;
 // Returns the largest payload of a frame of that type; nothing if this version has no such type.
 std::optional<std::size_t> payload_bytes_max(std::uint8_t type);
-constexpr bool is_numbered(Type type) { return type >= Type::kOpen && type <= Type::kWindow; }
+constexpr bool is_numbered(Type type) { return type >= Type::kOpen && type <= Type::kSettleAhead; }
 std::string_view type_name(Type type);  // "HELLO", for messages
 
 struct Hello {
@@ -153,6 +156,16 @@ struct Settle {
   std::vector<Run> runs;
   bool operator==(const Settle&) const = default;
 };
+// The outcome of `count` stanzas of the channel, from number `first` on, before those in front of them are
+// settled. A run of SETTLE still counts them, and says nothing new of them.
+struct SettleAhead {
+  static constexpr Type kType = Type::kSettleAhead;
+  std::uint64_t channel = 0;
+  std::uint64_t first = 0;
+  std::uint64_t count = 0;
+  Verdict outcome = {};
+  bool operator==(const SettleAhead&) const = default;
+};
 struct Window {
   static constexpr Type kType = Type::kWindow;
   std::uint64_t channel = 0;
@@ -196,7 +209,7 @@ struct PushDone {
 };
 
 using Frame = std::variant<Hello, Welcome, Refuse, Ping, Pong, Ack, Drain, Open, Close, Stanza, Void, Settle,
-                           Window, Ask, Answer, Push, PushChunk, PushDone>;
+                           Window, SettleAhead, Ask, Answer, Push, PushChunk, PushDone>;
 Type type_of(const Frame& frame);
 
 // A frame as cut out of the byte stream.

@@ -140,6 +140,13 @@ void read(Fields& in, Settle& f) {
     f.runs.push_back(run);
   } while (in.good() && !in.at_end());
 }
+void read(Fields& in, SettleAhead& f) {
+  f.channel = in.varint();
+  f.first = in.varint();
+  f.count = in.varint();
+  f.outcome = in.verdict(kText);
+  in.require(f.count != 0);
+}
 void read(Fields& in, Window& f) {
   f.channel = in.varint();
   f.bytes = in.varint();
@@ -219,6 +226,8 @@ Result<Frame> decode(const Raw& raw) {
       return decode_as<Settle>(raw);
     case Type::kWindow:
       return decode_as<Window>(raw);
+    case Type::kSettleAhead:
+      return decode_as<SettleAhead>(raw);
     case Type::kAsk:
       return decode_as<Ask>(raw);
     case Type::kAnswer:

@@ -128,7 +128,7 @@ void Receiver::settle(const Receipt& receipt, Outcome outcome, Time now) {
 void Receiver::settle_slot(std::uint64_t id, Channel& channel, std::size_t index, Outcome outcome, Time now) {
   channel.slots[index].settled = true;
   channel.slots[index].outcome = std::move(outcome);
-  if (index != channel.ready) return;
+  if (index != channel.ready) return note_ahead(id, channel, channel.first_sequence + index, now);
   if (channel.ready == 0) {
     if (ready_.empty()) deadline_ = now + limits::kSettleDelay;
     ready_.push_back(id);
@@ -142,11 +142,62 @@ void Receiver::settle_slot(std::uint64_t id, Channel& channel, std::size_t index
     deadline_ = now;
 }
 
-std::optional<Time> Receiver::poll_timeout() const {
-  return has_settlements() ? std::optional(deadline_) : std::nullopt;
+// A stanza in front may wait for its server for minutes; what stands behind it is told meanwhile.
+void Receiver::note_ahead(std::uint64_t id, Channel& channel, std::uint64_t sequence, Time now) {
+  if (shared_.version < frame::kVersionAhead) return;
+  if (channel.ahead.empty()) {
+    if (ahead_.empty()) ahead_deadline_ = now + limits::kSettleAheadDelay;
+    ahead_.push_back(id);
+  }
+  channel.ahead.push_back(sequence);
 }
 
-void Receiver::flush() {
+std::optional<Time> Receiver::poll_timeout() const {
+  if (!has_settlements()) return std::nullopt;
+  if (ahead_.empty()) return deadline_;
+  return ready_.empty() ? ahead_deadline_ : std::min(deadline_, ahead_deadline_);
+}
+
+void Receiver::flush(Time now) {
+  flush_ready();
+  if (now >= ahead_deadline_) flush_ahead();
+}
+
+void Receiver::flush_ahead() {
+  std::erase_if(ahead_, [this](std::uint64_t id) {
+    auto* found = channels_.find(id);  // nullptr: all were ready, and the channel was closed
+    return found == nullptr || write_ahead(id, found->second);
+  });
+}
+
+// As runs of equal outcomes, without those that are ready meanwhile. Returns false if the log is full before
+// the last.
+bool Receiver::write_ahead(std::uint64_t id, Channel& channel) {
+  auto& ahead = channel.ahead;
+  std::ranges::sort(ahead);
+  auto next = std::ranges::lower_bound(ahead, channel.first_sequence + channel.ready);
+  const auto slot_of = [&channel](std::uint64_t number) -> Slot& {
+    return channel.slots[number - channel.first_sequence];
+  };
+  while (next != ahead.end() && log_has_room()) {
+    const std::uint64_t first = *next;
+    const Outcome outcome = slot_of(first).outcome;
+    std::uint64_t count = 0;
+    for (; next != ahead.end() && *next == first + count && slot_of(*next).outcome == outcome;
+         ++next, ++count) {
+      slot_of(*next).told = true;
+      slot_of(*next).outcome.reset();
+    }
+    const std::size_t start = shared_.out.size();
+    const frame::Verdict verdict = outcome ? shared_.verdict_on(*outcome) : frame::Verdict{};
+    frame::append(shared_.out, frame::SettleAhead{id, first, count, verdict});
+    shared_.log.add_bytes(std::string_view(shared_.out).substr(start), true);
+  }
+  ahead.erase(ahead.begin(), next);
+  return ahead.empty();
+}
+
+void Receiver::flush_ready() {
   std::size_t done = 0;
   while (done < ready_.size() && log_has_room()) {
     const std::size_t start = shared_.out.size();
@@ -176,7 +227,7 @@ bool Receiver::write_runs(std::uint64_t id, Channel& channel, frame::SettleWrite
       channel.ready_bytes -= slot.credit;
       in_flight_ -= slot.credit;
       ready_bytes_ -= slot.credit;
-    } while (channel.ready > 0 && channel.slots.front().outcome == outcome);
+    } while (channel.ready > 0 && (channel.slots.front().outcome == outcome || channel.slots.front().told));
     channel.first_sequence += count;
     writer.add({id, count, outcome ? shared_.verdict_on(*outcome) : frame::Verdict{}});
   }
@@ -211,6 +262,7 @@ void Receiver::start_anew() {
   in_flight_ = 0;
   ready_.clear();
   ready_bytes_ = 0;
+  ahead_.clear();
 }
 
 }  // namespace sallyport::link

@@ -36,15 +36,16 @@ class Receiver {
   // Returns when settlements must be sent, even alone; nothing while none waits or none may be sent.
   std::optional<Time> poll_timeout() const;
   // Returns whether `flush` would write something.
-  bool has_settlements() const { return !ready_.empty() && log_has_room(); }
+  bool has_settlements() const { return (!ready_.empty() || !ahead_.empty()) && log_has_room(); }
   // Writes the waiting settlements, as far as the log has room for them.
-  void flush();
+  void flush(Time now);
 
  private:
   struct Slot {
     std::uint32_t credit;
     bool settled;
     Outcome outcome;
+    bool told = false;  // ahead of the front
   };
   struct Channel {
     explicit Channel(std::shared_ptr<const Opening> by)
@@ -59,6 +60,8 @@ class Receiver {
     std::uint32_t in_flight = 0;    // of all slots
     std::size_t ready = 0;          // settled ones at the front: they may be sent
     std::uint32_t ready_bytes = 0;  // of those
+    // Numbers of slots that were settled behind one that is not, and not told; some are ready meanwhile.
+    std::vector<std::uint64_t> ahead;
   };
 
   bool log_has_room() const { return shared_.log.settlement_bytes() < limits::kSettleLogBytesMax; }
@@ -69,7 +72,11 @@ class Receiver {
   };
   Result<Validated> validate(const Channel& channel, const frame::Stanza& f);
   void settle_slot(std::uint64_t id, Channel& channel, std::size_t index, Outcome outcome, Time now);
+  void note_ahead(std::uint64_t id, Channel& channel, std::uint64_t sequence, Time now);
+  void flush_ready();
   bool write_runs(std::uint64_t id, Channel& channel, frame::SettleWriter& writer);
+  void flush_ahead();
+  bool write_ahead(std::uint64_t id, Channel& channel);
 
   SessionState& shared_;
   xmpp::StanzaReader reader_;
@@ -81,6 +88,8 @@ class Receiver {
   std::vector<std::uint64_t> ready_;  // channels whose front slot is settled, each once
   std::uint32_t ready_bytes_ = 0;     // of all channels
   Time deadline_{};                   // while `ready_` is not empty
+  std::vector<std::uint64_t> ahead_;  // channels with something in `ahead`, each once
+  Time ahead_deadline_{};             // while `ahead_` is not empty
 };
 
 }  // namespace sallyport::link

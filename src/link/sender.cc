@@ -36,6 +36,10 @@ frame::Stanza frame_of(std::uint64_t channel, const xmpp::Stanza& stanza, Attemp
           .attempt = attempt};
 }
 
+Outcome outcome_of(const frame::Verdict& verdict) {
+  return verdict.code.empty() ? Outcome() : Outcome(error_of(verdict, Code::kInternal));
+}
+
 // A parsed stanza always fits; one that an alias has made longer may not.
 bool fits_a_frame(const xmpp::Stanza& stanza) {
   return stanza.xml().size() <= limits::kCanonicalBytesMax &&
@@ -277,8 +281,7 @@ Result<void> Sender::settle(const frame::Run& run, Time now) {
   Channel& channel = *found->second;
   if (run.count > channel.acked)
     return frame_error(on_channel("SETTLE", run.channel) + " of more stanzas than were received");
-  const Outcome outcome =
-      run.outcome.code.empty() ? Outcome() : Outcome(error_of(run.outcome, Code::kInternal));
+  const Outcome outcome = outcome_of(run.outcome);
   Settled delivered{0, std::nullopt, std::nullopt, 0};
   const auto emit_delivered = [&] {
     if (delivered.count > 0) shared_.events.push_back(delivered);
@@ -295,7 +298,7 @@ Result<void> Sender::settle(const frame::Run& run, Time now) {
     if (slot.stanza) {
       held_bytes_ -= slot.credit;
       if (outcome) {
-        shared_.events.emplace_back(Settled{slot.ticket, outcome, std::move(slot.stanza)});
+        shared_.events.emplace_back(Settled{slot.ticket, outcome, std::move(slot.stanza), 1, slot.order});
       } else {
         if (slot.ticket != delivered.ticket) emit_delivered();
         delivered.ticket = slot.ticket;
@@ -314,6 +317,27 @@ Result<void> Sender::settle(const frame::Run& run, Time now) {
     peer_has_room_ = true;
   }
   notify_writable(channel);
+  return {};
+}
+
+// The owner hears of these now; their places and their credit stay until a SETTLE counts them.
+Result<void> Sender::handle_settle_ahead(const frame::SettleAhead& ahead) {
+  if (shared_.version < frame::kVersionAhead) return frame_error("SETTLE_AHEAD in an earlier version");
+  auto* found = open_.find(ahead.channel);
+  if (found == nullptr) return frame_error(on_channel("SETTLE_AHEAD", ahead.channel) + ", which is not open");
+  Channel& channel = *found->second;
+  const std::uint64_t index = ahead.first - channel.first_sequence;
+  if (ahead.first < channel.first_sequence || index >= channel.acked || ahead.count > channel.acked - index)
+    return frame_error(on_channel("SETTLE_AHEAD", ahead.channel) + " of stanzas that are not unsettled");
+  const Outcome outcome = outcome_of(ahead.outcome);
+  for (std::uint64_t i = index; i < index + ahead.count; ++i) {
+    Slot& slot = channel.slots[i];
+    if (!slot.stanza) continue;
+    Settled settled{slot.ticket, outcome, std::nullopt, 1, slot.order};
+    if (outcome) settled.stanza = std::move(slot.stanza);
+    shared_.events.emplace_back(std::move(settled));
+    abandon_slot(channel, i);
+  }
   return {};
 }
 

@@ -37,6 +37,7 @@ class Sender {
   // Handle one frame each. Errors: kLinkFrame.
   Result<void> handle_ack(std::uint64_t position);
   Result<void> handle_settle(const frame::Settle& settle, Time now);
+  Result<void> handle_settle_ahead(const frame::SettleAhead& ahead);
   Result<void> handle_window(const frame::Window& window);
 
   // The session is resumed: writes everything unacknowledged again.
@@ -57,9 +58,9 @@ class Sender {
   struct Slot {
     Ticket ticket;
     std::uint64_t order;                 // among all stanzas of this sender
-    std::optional<xmpp::Stanza> stanza;  // nothing: abandoned
-    std::uint32_t credit;      // its cost, also that of an abandoned one, which the receiver may have
-    std::uint64_t provenance;  // its index among the channel's provenances
+    std::optional<xmpp::Stanza> stanza;  // nothing: abandoned, or settled ahead of others
+    std::uint32_t credit;                // its cost, also without the stanza: the receiver may have it
+    std::uint64_t provenance;            // its index among the channel's provenances
     bool sent_ever;
     Attempt attempt;
   };

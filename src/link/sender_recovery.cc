@@ -40,7 +40,8 @@ std::uint64_t Sender::start_anew(const MayRepeat& may_repeat) {
       if (!slot.stanza) continue;
       if (slot.sent_ever && may_repeat && !may_repeat(anew.pair, *slot.stanza)) {
         held_bytes_ -= slot.credit;
-        shared_.events.emplace_back(NotRepeated{anew.pair, slot.ticket, std::move(*slot.stanza)});
+        shared_.events.emplace_back(
+            NotRepeated{anew.pair, slot.ticket, std::move(*slot.stanza), slot.attempt, slot.order});
         continue;
       }
       sent_before += slot.sent_ever ? 1 : 0;
@@ -74,21 +75,18 @@ void Sender::abandon_slot(Channel& channel, std::size_t index) {
 }
 
 std::vector<Unsettled> Sender::abandon() {
-  std::vector<std::pair<std::uint64_t, Unsettled>> abandoned;
+  std::vector<Unsettled> abandoned;
   for (auto& [pair, channel] : channels_) {
     for (std::size_t i = 0; i < channel.slots.size(); ++i) {
       Slot& slot = channel.slots[i];
       if (!slot.stanza) continue;
-      abandoned.emplace_back(
-          slot.order, Unsettled{pair, std::move(*slot.stanza), slot.ticket, slot.sent_ever, slot.attempt});
+      abandoned.push_back(
+          {pair, std::move(*slot.stanza), slot.ticket, slot.sent_ever, slot.attempt, slot.order});
       abandon_slot(channel, i);
     }
   }
-  std::ranges::sort(abandoned, {}, &std::pair<std::uint64_t, Unsettled>::first);
-  std::vector<Unsettled> result;
-  result.reserve(abandoned.size());
-  for (auto& [order, unsettled] : abandoned) result.push_back(std::move(unsettled));
-  return result;
+  std::ranges::sort(abandoned, {}, &Unsettled::order);
+  return abandoned;
 }
 
 bool Sender::withdraw(const xmpp::Pair& pair, Ticket ticket) {

@@ -97,6 +97,7 @@ Result<void> LinkSession::Impl::handle_established(const frame::Frame& f, Time n
   };
   return std::visit(Overloaded{
                         [&](const frame::Settle& settle) { return sender_.handle_settle(settle, now); },
+                        [&](const frame::SettleAhead& ahead) { return sender_.handle_settle_ahead(ahead); },
                         [&](const frame::Open& open) { return receiver_.handle_open(open); },
                         [&](const frame::Close& close) { return receiver_.handle_close(close); },
                         [&](const frame::Void& nothing) { return receiver_.handle_void(nothing, now); },
@@ -319,7 +320,7 @@ bool LinkSession::Impl::take_output(std::string& out, Time now) {
       acknowledged_ = received_;
       unacknowledged_bytes_ = 0;
     }
-    if (settle) receiver_.flush();
+    if (settle) receiver_.flush(now);
   }
   if (shared_.out.empty()) return false;
   last_sent_ = now;

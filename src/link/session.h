@@ -2,7 +2,7 @@
 // run (docs/link-protocol.md).
 //
 // A session outlives its connections. Stanzas travel on channels, one per (local, remote) pair and direction,
-// numbered from 1; the receiver settles each in order, as delivered or as refused(code). The sender keeps
+// numbered from 1; the receiver settles each, as delivered or as refused(code). The sender keeps
 // unsettled stanzas and, after a reconnect, continues from the receiver's position: nothing is lost,
 // duplicated or reordered while both processes live. When the other process is a new one, everything
 // unsettled is sent to it again.
@@ -130,13 +130,18 @@ struct Settled {
   std::optional<xmpp::Stanza> stanza{};
   // Consecutive delivered stanzas of one ticket are one event.
   std::uint64_t count = 1;
+  // Of one that was refused: its place among all stanzas of this sender. Outcomes mostly come in that order;
+  // the one of a stanza behind another that waits long at the other node comes before that of the other.
+  std::uint64_t order = 0;
 };
 // A new session begins, and the process before may have had the stanza: it is not sent again, because
-// SessionConfig::may_repeat says so. Its owner answers it.
+// SessionConfig::may_repeat says so. Its owner has it back.
 struct NotRepeated {
   xmpp::Pair pair;
   Ticket ticket;
   xmpp::Stanza stanza;
+  Attempt attempt;
+  std::uint64_t order;  // as Settled::order
 };
 // `can_send` returned false for the pair and would now return true. Reported once; ask again before sending.
 struct Writable {
@@ -184,6 +189,7 @@ struct Unsettled {
   Ticket ticket;
   bool sent;  // it may have reached the other node
   Attempt attempt;
+  std::uint64_t order;  // as Settled::order
 };
 
 class LinkSession {

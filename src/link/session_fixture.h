@@ -40,11 +40,16 @@ inline xmpp::Stanza stanza(const xmpp::Pair& p, std::string id, bool outward = t
 
 // One end: a session and its events.
 struct End {
-  explicit End(NodeRole role, std::string instance = "1") : session(config(role, std::move(instance))) {}
-  static SessionConfig config(NodeRole role, std::string instance) {
+  explicit End(NodeRole role, std::string instance = "1", std::uint16_t version = frame::kVersionHighest)
+      : session(config(role, std::move(instance), version)) {}
+  static SessionConfig config(NodeRole role, std::string instance,
+                              std::uint16_t version = frame::kVersionHighest) {
     const bool core = role == NodeRole::kCore;
-    return {role, core ? "core-1" : "vcse.example.com", core ? "0.1.0" : "0.1.1",
-            (core ? "core-" : "edge-") + std::move(instance)};
+    return {.role = role,
+            .name = core ? "core-1" : "vcse.example.com",
+            .version = core ? "0.1.0" : "0.1.1",
+            .instance = (core ? "core-" : "edge-") + std::move(instance),
+            .version_highest = version};
   }
 
   // Takes all events out; returns those of one kind, keeps the others for later.

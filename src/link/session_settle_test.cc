@@ -23,23 +23,6 @@ TEST(LinkSettlement, gives_a_refused_stanza_back_and_forgets_a_delivered_one) {
   EXPECT_EQ(settled[1].stanza->id(), "b");
 }
 
-TEST(LinkSettlement, leaves_in_order_whatever_order_it_is_made_in) {
-  Link link;
-  link.up();
-  for (int i = 0; i < 4; ++i) link.send_out(std::to_string(i), static_cast<Ticket>(i));
-  link.exchange();
-  const auto received = link.edge.take<Received>();
-  link.edge.session.settle(received[2].receipt, std::nullopt, link.now);
-  link.edge.session.settle(received[1].receipt, Error{Code::kDnsNoName, "partner.example"}, link.now);
-  link.pass(limits::kSettleDelay);
-  EXPECT_EQ(outcomes(link.core.take<Settled>()), Strings{});
-  link.edge.session.settle(received[0].receipt, std::nullopt, link.now);
-  link.pass(limits::kSettleDelay);
-  const auto settled = link.core.take<Settled>();
-  EXPECT_EQ(outcomes(settled), (Strings{"0:", "1:dns.no-name", "2:"}));
-  EXPECT_EQ(settled[1].outcome->text, "partner.example");
-}
-
 TEST(LinkSettlement, a_thousand_stanzas_do_not_cost_a_thousand_frames) {
   Link link;
   link.up();

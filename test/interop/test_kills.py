@@ -10,6 +10,8 @@ from lab.world import ALICE, BOB
 pytestmark = [pytest.mark.kills, pytest.mark.gateway]
 RESUME_S = 15
 CUT_S = 14
+ANSWER_S = 10  # to a request of a server that is away
+GHOST_S = 60
 
 
 def flows(sender, receiver, to, since, within_s=RESUME_S):
@@ -42,6 +44,26 @@ def test_traffic_resumes_after_kill_9(world, alice, bob, victim, record_property
         client.mark()
     for sender, receiver, to in ((alice, bob, BOB), (bob, alice, ALICE)):
         record_property(f"{victim} {sender.jid}", round(flows(sender, receiver, to, since), 1))
+
+
+def test_a_message_that_waits_for_its_server_holds_up_no_answer(world, alice, bob, record_property):
+    run = uuid.uuid4().hex[:8]
+    alice.message(BOB, f"before {run}")
+    bob.expect_message(f"before {run}", timeout_s=30)
+    bob.presence(alice.full)
+    alice.expect_presence(bob.full)
+    with world.without_server("remote"):
+        gone = time.monotonic()
+        for n in range(3):
+            alice.message(BOB, f"waits {run} {n}", id=f"{run}-{n}")
+        answer = alice.iq(bob.full, "<ping xmlns='urn:xmpp:ping'/>", timeout_s=ANSWER_S)
+        assert answer.type == "error" and answer.condition != "service-unavailable", answer
+        record_property("answered", round(time.monotonic() - gone, 1))
+        alice.expect_presence(bob.full, "unavailable", timeout_s=GHOST_S)
+        record_property("unavailable", round(time.monotonic() - gone, 1))
+    for n in range(3):
+        bob.expect_message(f"waits {run} {n}", timeout_s=30)
+    assert alice.count(lambda s: s.type == "error" and (s.id or "").startswith(run)) == 0
 
 
 def test_a_cut_link_loses_and_doubles_nothing(world, alice, bob):

@@ -120,6 +120,7 @@ void World::plan_full_disk() {
   schedule_.at(full + chance_.between(10ms, 10s), [this] {
     note("the disk has room");
     disk_.fails = false;
+    disk_works_ = schedule_.now();
   });
 }
 
@@ -205,6 +206,8 @@ void World::check_resumed() {
     const auto is_within = [up = up](Time time) { return time > up && time < up + 15s; };
     if (std::ranges::any_of(restarts_, [&](const auto& other) { return is_within(other.first); })) continue;
     if (std::ranges::any_of(link_cuts_, is_within)) continue;
+    // Messages that have to wait are answered while the disk is full.
+    if (disk_works_ && is_within(*disk_works_)) continue;
     check(up, "user@example.com", "user@ext.example");
     check(up, "user@ext.example", "user@example.com");
   }

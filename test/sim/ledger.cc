@@ -17,9 +17,10 @@ constexpr std::string_view kMark = "xmlns='urn:sim' n='";
 // Its id is the number, too: a bounce has nothing else.
 constexpr std::string_view kIdMark = " id='s";
 constexpr std::size_t kTailBytes = 32;
-// One for each way on which a stanza may be sent again: from its server, from one node or the other; and for
-// each of two deaths of a core from its disk and from an edge that had no settlement yet.
-constexpr std::size_t kRepeatsMax = 6;
+// A core sends what is on its disk, and its server once more what was not acknowledged: 1, 2 and 3 copies in
+// the lives before, between and after two deaths. A receiver that confirms nothing gets each of them once
+// more when its stream ends.
+constexpr std::size_t kRepeatsMax = 12;
 
 std::string_view digits_at(std::string_view text, std::size_t at) {
   std::size_t end = at;

@@ -219,10 +219,9 @@ void Server::handle(gate::EndpointOutput output, Now now) {
             if (const auto number = received.event.number)
               endpoint_.acknowledge({received.conn, *number}, now);
           },
-          [](On<s2s::StanzaRejected>&&) {},
-          [](On<s2s::PairReady>&&) {},
-          [](gate::StanzaDelivered&&) {},
+          [](On<s2s::StanzaRejected>&&) {}, [](On<s2s::PairReady>&&) {}, [](gate::StanzaDelivered&&) {},
           [&](gate::StanzaReturned&& returned) { users_.failed(config_, returned.stanza, returned.error); },
+          [](gate::AnswerSettled&&) {},  // a server here acknowledges before it answers
       },
       std::move(output));
 }

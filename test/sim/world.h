@@ -167,6 +167,7 @@ class World : private Watch, private Users, private LogSink {
   std::set<std::uint64_t> liar_flows_;           // between the liar and an edge
   std::vector<std::pair<Time, Time>> restarts_;  // died, and up again
   std::vector<Time> link_cuts_;
+  std::optional<Time> disk_works_;  // again
   Counted of_stopped_{};  // by edges that were drained and stopped
   Duration patience_{};   // after the last fault
   std::optional<Stanza> swapped_{};
