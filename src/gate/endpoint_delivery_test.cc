@@ -41,10 +41,10 @@ TEST_F(EndpointDelivery, an_answer_settles_what_it_answers_when_it_has_arrived) 
   ready();
   endpoint.answer(pair, message("error"), StreamReceipt{ConnId{77}, 5}, now);
   reads();
-  EXPECT_EQ(answered, std::vector<std::uint32_t>{});
+  EXPECT_EQ(acknowledgeable, std::vector<std::uint32_t>{});
   passes(limits::kDoubtDelay + limits::kDoubtTick);
   drain();
-  EXPECT_EQ(answered, std::vector<std::uint32_t>{5});
+  EXPECT_EQ(acknowledgeable, std::vector<std::uint32_t>{5});
   EXPECT_EQ(delivered, Tickets{});
 }
 
@@ -52,10 +52,10 @@ TEST_F(EndpointDelivery, an_answer_settles_what_it_answers_when_it_cannot_arrive
   endpoint.answer(pair, message("error"), StreamReceipt{ConnId{77}, 5}, now);
   const auto dialled_now = dials();
   ASSERT_EQ(dialled_now.size(), 1u);
-  EXPECT_EQ(answered, std::vector<std::uint32_t>{});
+  EXPECT_EQ(acknowledgeable, std::vector<std::uint32_t>{});
   endpoint.handle_dial_failed(dialled_now[0], {Code::kDialRefused, "refused"}, now);
   drain();
-  EXPECT_EQ(answered, std::vector<std::uint32_t>{5});
+  EXPECT_EQ(acknowledgeable, std::vector<std::uint32_t>{5});
   EXPECT_EQ(told, Told{});
 }
 
@@ -65,7 +65,7 @@ TEST_F(EndpointDelivery, an_answer_to_whom_nothing_is_owed_settles_nothing) {
   EXPECT_NE(reads().find("error"), std::string::npos);
   passes(limits::kDoubtDelay + limits::kDoubtTick);
   drain();
-  EXPECT_EQ(answered, std::vector<std::uint32_t>{});
+  EXPECT_EQ(acknowledgeable, std::vector<std::uint32_t>{});
   EXPECT_EQ(delivered, Tickets{});
 }
 

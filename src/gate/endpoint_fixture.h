@@ -143,7 +143,8 @@ struct EndpointFixture : ::testing::Test {
         told.push_back(std::to_string(failed->ticket) + " " + std::string(code_row(failed->error.code).name));
         texts.push_back(failed->error.text);
       }
-      if (auto* answer = std::get_if<AnswerSettled>(&*output)) answered.push_back(answer->receipt.number);
+      if (auto* answer = std::get_if<AnswerSettled>(&*output))
+        acknowledgeable.push_back(answer->receipt.number);
       if (auto* pass = std::get_if<Output>(&*output))
         if (auto* dial = std::get_if<Dial>(pass)) dialled.push_back(dial->conn);
     }
@@ -158,7 +159,7 @@ struct EndpointFixture : ::testing::Test {
   ScriptedServer server{endpoint, now};
   std::vector<ConnId> dialled;
   std::vector<Ticket> delivered;
-  std::vector<std::uint32_t> answered;  // the numbers of the stanzas that may be acknowledged
+  std::vector<std::uint32_t> acknowledgeable;  // the numbers of the stanzas that may be acknowledged
   std::vector<std::string> told;
   std::vector<std::string> texts;
 };

@@ -272,7 +272,7 @@ Summary World::run() {
   network_.faults() = {};
   // A message that has arrived is kept until its server says so, or does not answer.
   const auto is_quiet = [this] { return ledger_.open() == 0 && disk_.messages() == 0 && disk_.flows() == 0; };
-  const Duration most = (is_durable_ ? 600s : 100s) + patience_;
+  const Duration most = (is_durable_ ? 7200s : 100s) + patience_;
   for (Duration passed{}; passed < most && (!is_quiet() || passed < 5s); passed += 1s) {
     schedule_.run_until(schedule_.now() + 1s);
     if (passed % 10s == 0s) check_bounds();
