@@ -93,8 +93,8 @@ class Core::Impl {
     ConnId conn;
     std::optional<std::uint32_t> number;
   };
-  void enqueue(PairEntry& entry, xmpp::Stanza stanza, std::optional<Source> from, Now now,
-               const std::optional<Owed>& owed = std::nullopt);
+  void enqueue(PairEntry& entry, xmpp::Stanza stanza, std::optional<Source> from, Now now);
+  void enqueue_answer(PairEntry& entry, xmpp::Stanza answer, const Owed& owed, Now now);
   // Sends the stanza, which `from` brought, or lets it wait for its pair's edge.
   void place(PairEntry& entry, Queued&& queued, std::optional<ConnId> from, Now now);
   // Whether the pair's edge takes a stanza of that size now.
@@ -121,6 +121,8 @@ class Core::Impl {
   PairEntry* note_settled(Ticket ticket, std::uint64_t count = 1);
   // The stanza with that ticket of its own (or 0) needs its peer no more: it is settled, or answered.
   void acknowledge(Ticket ticket, Now now);
+  // What is owed for the answer with that ticket, if it is one.
+  void settle_owed(Ticket ticket, Now now);
   // Settles what this answer answers, if it went the same way.
   void pay(Queued& queued, std::size_t edge, Now now);
   std::optional<StreamReceipt> take_receipt(Ticket ticket);
@@ -280,15 +282,16 @@ class Core::Impl {
     Outboxes outboxes;
     xmpp::PairMap<PairState> map{};
     Sweep sweep{limits::kPairsRememberedMax};
-    // One for each pair, and one for each stanza whose peer awaits an acknowledgement.
+    // One for each pair, and one for each stanza whose peer awaits an acknowledgement or that is an answer
+    // which something is owed for.
     struct Ticketed {
       PairEntry* pair;
       std::optional<StreamReceipt> receipt{};
-      std::uint64_t message = 0;   // of the durable queue; 0: it does not keep it
-      std::optional<Owed> owed{};  // this is an answer
+      std::uint64_t message = 0;  // of the durable queue; 0: it does not keep it
     };
     Slots<Ticketed> tickets{};
-    std::size_t unsettled = 0;  // of all pairs
+    std::map<Ticket, Owed> owed{};  // by the ticket of the answer
+    std::size_t unsettled = 0;      // of all pairs
   };
   struct InwardStanzas {
     xmpp::StanzaReader reader{};

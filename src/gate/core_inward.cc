@@ -75,8 +75,10 @@ void Core::Impl::refuse_inward(const Pair& pair, const xmpp::Stanza& stanza, con
   if (is_known && policy.in_force->rules().may_answer(pair, now.civil))
     answer = xmpp::bounce(stanza, stanza_condition(error.code, SenderSide::kPublic),
                           fmt::format("{}: {}", pair.local.unicode(), row.sentence));
-  if (answer) return enqueue(state_of(pair), *std::move(answer), std::nullopt, now, owed);
-  if (owed) settle(owed->arriving, owed->code, now);
+  if (!answer) return owed ? settle(owed->arriving, owed->code, now) : void();
+  PairEntry& entry = state_of(pair);
+  owed ? enqueue_answer(entry, *std::move(answer), *owed, now)
+       : enqueue(entry, *std::move(answer), std::nullopt, now);
 }
 
 void Core::Impl::settle(const Arriving& stanza, std::optional<Code> refused, Now now) {

@@ -29,10 +29,12 @@ void Core::Impl::on(On<s2s::StanzaReceived>&& received, Now now) {
   const xmpp::Domain& local = pair.local;
   xmpp::Stanza& stanza = received.event.stanza;
   const auto number = received.event.number;
-  const auto receipt = number ? std::optional(StreamReceipt{received.conn, *number}) : std::nullopt;
+  const auto receipt = [&] {
+    return number ? std::optional(StreamReceipt{received.conn, *number}) : std::nullopt;
+  };
   if (takes_answer(stanza)) {
     presence.internal.heard(local, now.mono);
-    if (receipt) endpoint.acknowledge(*receipt, now);
+    if (number) endpoint.acknowledge({received.conn, *number}, now);
     return;
   }
   if (auto mapped = policy.in_force->outward(stanza, remote); !mapped) {
@@ -46,12 +48,12 @@ void Core::Impl::on(On<s2s::StanzaReceived>&& received, Now now) {
               {"remote", remote.ascii()},
               {"id", std::string(stanza.id())},
               {"code", std::string(row.name)}}});
-    return endpoint.answer(proved, xmpp::bounce(stanza, "policy-violation", row.sentence), receipt, now);
+    return endpoint.answer(proved, xmpp::bounce(stanza, "policy-violation", row.sentence), receipt(), now);
   }
   PairEntry& entry = state_of(pair);
   if (auto may = may_pass(entry, stanza, policy::Direction::kOut, now); !may) {
     entry.second.last_error = std::string(code_row(may.error().code).name);
-    return answer_internal(stanza, may.error(), setup.config.name.ascii(), now, receipt);
+    return answer_internal(stanza, may.error(), setup.config.name.ascii(), now, receipt());
   }
   presence.internal.heard(local, now.mono);
   note_presence(pair, policy::Direction::kOut, stanza, now);
@@ -65,17 +67,22 @@ Duration Core::Impl::patience_for(const xmpp::Stanza& stanza) const {
                                                      : Duration(limits::kDeliveryTimeout);
 }
 
-void Core::Impl::enqueue(PairEntry& entry, xmpp::Stanza stanza, std::optional<Source> from, Now now,
-                         const std::optional<Owed>& owed) {
+void Core::Impl::enqueue(PairEntry& entry, xmpp::Stanza stanza, std::optional<Source> from, Now now) {
   const Time deadline = now.mono + patience_for(stanza);
   Queued queued{std::move(stanza), 0, deadline};
   if (from && from->number)
     queued.ticket = outward.tickets.put({&entry, StreamReceipt{from->conn, *from->number}});
-  if (owed) {
-    queued.ticket = outward.tickets.put({.pair = &entry, .owed = owed});
-    queued.owes = true;
-  }
   place(entry, std::move(queued), from ? std::optional(from->conn) : std::nullopt, now);
+}
+
+void Core::Impl::enqueue_answer(PairEntry& entry, xmpp::Stanza answer, const Owed& owed, Now now) {
+  const Time deadline = now.mono + patience_for(answer);
+  Queued queued{.stanza = std::move(answer),
+                .ticket = outward.tickets.put({.pair = &entry}),
+                .deadline = deadline,
+                .owes = true};
+  outward.owed.emplace(queued.ticket, owed);
+  place(entry, std::move(queued), std::nullopt, now);
 }
 
 void Core::Impl::place(PairEntry& entry, Queued&& queued, std::optional<ConnId> from, Now now) {
@@ -196,11 +203,17 @@ Core::Impl::PairEntry* Core::Impl::note_settled(Ticket ticket, std::uint64_t cou
 }
 
 void Core::Impl::acknowledge(Ticket ticket, Now now) {
-  if (const auto receipt = take_receipt(ticket)) return endpoint.acknowledge(*receipt, now);
   const OutwardPairs::Ticketed* found = outward.tickets.get(ticket);
-  if (found == nullptr || !found->owed) return;
-  const Owed owed = *outward.tickets.take(ticket)->owed;
-  settle(owed.arriving, owed.code, now);
+  if (found == nullptr) return;
+  if (found->receipt) return endpoint.acknowledge(*outward.tickets.take(ticket)->receipt, now);
+  if (!outward.owed.empty()) settle_owed(ticket, now);
+}
+
+void Core::Impl::settle_owed(Ticket ticket, Now now) {
+  const auto owed = outward.owed.extract(ticket);
+  if (owed.empty()) return;
+  outward.tickets.take(ticket);
+  settle(owed.mapped().arriving, owed.mapped().code, now);
 }
 
 std::optional<StreamReceipt> Core::Impl::take_receipt(Ticket ticket) {
@@ -210,8 +223,8 @@ std::optional<StreamReceipt> Core::Impl::take_receipt(Ticket ticket) {
 }
 
 void Core::Impl::pay(Queued& queued, std::size_t edge, Now now) {
-  const OutwardPairs::Ticketed* found = outward.tickets.get(queued.ticket);
-  if (found == nullptr || !found->owed || found->owed->arriving.edge != edge) return;
+  const auto found = outward.owed.find(queued.ticket);
+  if (found == outward.owed.end() || found->second.arriving.edge != edge) return;
   acknowledge(std::exchange(queued.ticket, 0), now);
 }
 

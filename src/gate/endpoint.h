@@ -380,10 +380,12 @@ class Endpoint {
   void send_again(const Pair& pair, Outgoing& out, std::vector<Queued> doubtful,
                   const std::optional<Error>& error, Now now);
   void deliver(const Queued& queued) {
-    if (queued.ticket != 0 && !settle_answer(queued)) emit(StanzaDelivered{queued.ticket});
+    if (is_answer(queued)) return settle_answer(queued);
+    if (queued.ticket != 0) emit(StanzaDelivered{queued.ticket});
   }
-  // False: it is not the answer to a stanza that is to be acknowledged.
-  bool settle_answer(const Queued& queued);
+  // Whether it is the answer to a stanza that is to be acknowledged.
+  static bool is_answer(const Queued& queued) { return (queued.ticket & kAnswer) != 0; }
+  void settle_answer(const Queued& queued);
   void return_all(Outgoing& out, const Error& error);
   void return_lost();
   // Returns what waits in front and belongs to an attempt that is over.

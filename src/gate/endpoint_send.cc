@@ -42,10 +42,8 @@ void Endpoint::answer(const Pair& pair, std::optional<xmpp::Stanza> answer,
   if (owed) acknowledge(*owed, now);
 }
 
-bool Endpoint::settle_answer(const Queued& queued) {
-  if ((queued.ticket & kAnswer) == 0) return false;
+void Endpoint::settle_answer(const Queued& queued) {
   if (const auto owed = confirming_.answers.take(queued.ticket & ~kAnswer)) emit(AnswerSettled{*owed});
-  return true;
 }
 
 void Endpoint::pump(const Pair& pair, Outgoing& out, Now now) {
@@ -221,7 +219,9 @@ void Endpoint::give_back(Outgoing& out, Queued& queued, const Error& reason) {
   const bool is_in_doubt = (queued.sent_again || queued.doubt != 0) && queued.attempt == 0;
   const Error error = is_in_doubt ? Error{Code::kDeliveryUncertain, reason.text} : reason;
   if (queued.attempt != 0 && !is_permanent(error.code)) out.refused = {queued.attempt, error};
-  if (queued.ticket != 0 && !settle_answer(queued)) {
+  if (is_answer(queued)) {
+    settle_answer(queued);
+  } else if (queued.ticket != 0) {
     emit(StanzaReturned{queued.ticket, error, std::move(queued.stanza)});
     return;
   }

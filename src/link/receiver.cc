@@ -85,7 +85,7 @@ Result<void> Receiver::handle_stanza(const frame::Stanza& f, Time now) {
   const auto credit = static_cast<std::uint32_t>(f.xml.size()) + limits::kStanzaOverheadBytes;
   if (auto admitted = admit(channel, f.channel, credit); !admitted) return admitted;
 
-  channel.slots.push_back({credit, false, {}});
+  channel.slots.push_back({credit, false, false, {}});
   channel.in_flight += credit;
   in_flight_ += credit;
   auto stanza = validate(channel, f);
@@ -107,7 +107,7 @@ Result<void> Receiver::handle_void(const frame::Void& f, Time now) {
   if (channel.slots.size() >= limits::kLinkCreditBytes / limits::kStanzaOverheadBytes) {
     return frame_error("VOID", f.channel, "too many");
   }
-  channel.slots.push_back({0, false, {}});
+  channel.slots.push_back({0, false, false, {}});
   settle_slot(f.channel, channel, channel.slots.size() - 1, std::nullopt, now);
   return {};
 }

@@ -44,8 +44,8 @@ class Receiver {
   struct Slot {
     std::uint32_t credit;
     bool settled;
+    bool told;  // ahead of the front
     Outcome outcome;
-    bool told = false;  // ahead of the front
   };
   struct Channel {
     explicit Channel(std::shared_ptr<const Opening> by)

@@ -37,12 +37,15 @@ class ReplayLog {
   bool can_acknowledge(std::uint64_t position) const {
     return position >= acknowledged() && position <= sent_;
   }
-  // Removes and returns the oldest entry if `position` covers it. Precondition: can_acknowledge(position).
-  std::optional<LogEntry> take_acknowledged(std::uint64_t position) {
+  // Removes the oldest entry if `position` covers it; returns its channel, as in LogEntry. Precondition:
+  // can_acknowledge(position).
+  std::optional<std::uint64_t> take_acknowledged(std::uint64_t position) {
     if (acknowledged() >= position) return std::nullopt;
-    LogEntry entry = entries_.pop_front();
+    const LogEntry& entry = entries_.front();
+    const std::uint64_t channel = entry.channel;
     if (entry.is_settlement) settlement_bytes_ -= entry.bytes.size();
-    return entry;
+    entries_.drop_front();
+    return channel;
   }
 
   // Returns the number of unacknowledged entries; operator[] starts with the oldest.

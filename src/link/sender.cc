@@ -252,9 +252,9 @@ void Sender::pump_backlog() {
 Result<void> Sender::handle_ack(std::uint64_t position) {
   if (!shared_.log.can_acknowledge(position))
     return frame_error("ACK of frames that were not sent or were acknowledged before");
-  while (const auto entry = shared_.log.take_acknowledged(position)) {
-    if (entry->channel == 0) continue;
-    auto* found = open_.find(entry->channel);
+  while (const auto channel = shared_.log.take_acknowledged(position)) {
+    if (*channel == 0) continue;
+    auto* found = open_.find(*channel);
     // A stanza is settled only when acknowledged, a channel closed only when settled: the channel exists.
     assert(found != nullptr);
     ++found->second->acked;

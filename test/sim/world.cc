@@ -271,9 +271,11 @@ Summary World::run() {
   // The faults are over. All that is under way has an end within the longest of the time limits.
   network_.faults() = {};
   // A message that has arrived is kept until its server says so, or does not answer.
-  const auto is_quiet = [this] { return ledger_.open() == 0 && disk_.messages() == 0 && disk_.flows() == 0; };
-  const Duration most = (is_durable_ ? 7200s : 100s) + patience_;
-  for (Duration passed{}; passed < most && (!is_quiet() || passed < 5s); passed += 1s) {
+  const auto is_empty = [this] { return disk_.messages() == 0 && disk_.flows() == 0; };
+  const auto is_quiet = [&] { return ledger_.open() == 0 && is_empty(); };
+  // A peer may fail in many attempts, which come ever more rarely.
+  const auto most = [&] { return (!is_durable_ ? 100s : is_empty() ? 600s : 7200s) + patience_; };
+  for (Duration passed{}; passed < most() && (!is_quiet() || passed < 5s); passed += 1s) {
     schedule_.run_until(schedule_.now() + 1s);
     if (passed % 10s == 0s) check_bounds();
   }
