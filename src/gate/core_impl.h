@@ -87,6 +87,8 @@ class Core::Impl {
   struct Owed {
     Arriving arriving;
     Code code;
+    bool moot = false;  // the edge that it came from is a new process: its server answers the stanza, or
+                        // sends it again
   };
   // Where a stanza came from, and what its peer awaits.
   struct Source {
@@ -121,6 +123,8 @@ class Core::Impl {
   PairEntry* note_settled(Ticket ticket, std::uint64_t count = 1);
   // The stanza with that ticket of its own (or 0) needs its peer no more: it is settled, or answered.
   void acknowledge(Ticket ticket, Now now);
+  // Whether the answer with that ticket is moot. The ticket is not in use any more then.
+  bool drop_moot(Ticket ticket);
   // What is owed for the answer with that ticket, if it is one.
   void settle_owed(Ticket ticket, Now now);
   // Settles what this answer answers, if it went the same way.

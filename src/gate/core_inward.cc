@@ -75,10 +75,11 @@ void Core::Impl::refuse_inward(const Pair& pair, const xmpp::Stanza& stanza, con
   if (is_known && policy.in_force->rules().may_answer(pair, now.civil))
     answer = xmpp::bounce(stanza, stanza_condition(error.code, SenderSide::kPublic),
                           fmt::format("{}: {}", pair.local.unicode(), row.sentence));
-  if (!answer) return owed ? settle(owed->arriving, owed->code, now) : void();
-  PairEntry& entry = state_of(pair);
-  owed ? enqueue_answer(entry, *std::move(answer), *owed, now)
-       : enqueue(entry, *std::move(answer), std::nullopt, now);
+  // An edge that drains waits for its settlements, and the answer may have to wait for the next one.
+  const bool waits = answer && owed && !links.state[owed->arriving.edge].draining;
+  if (waits) return enqueue_answer(state_of(pair), *std::move(answer), *owed, now);
+  if (answer) enqueue(state_of(pair), *std::move(answer), std::nullopt, now);
+  if (owed) settle(owed->arriving, owed->code, now);
 }
 
 void Core::Impl::settle(const Arriving& stanza, std::optional<Code> refused, Now now) {

@@ -55,7 +55,10 @@ void Core::Impl::on(std::size_t edge, link::Up&& up, Now now) {
   Link& link = links.state[edge];
   link.backoff = {};
   link.dead = false;
-  if (!up.resumed) link.draining = false;
+  if (!up.resumed) {
+    link.draining = false;
+    for (auto& [ticket, owed] : outward.owed) owed.moot = owed.moot || owed.arriving.edge == edge;
+  }
   if (!up.resumed) link.shown = {.after = 0};
   report.sent_again += up.sent_again;
   link.give_up.reset();

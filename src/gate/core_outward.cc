@@ -148,7 +148,7 @@ void Core::Impl::pump(const Pair& pair, PairState& out, Now now) {
   if (out.box.empty()) return;
   while (!out.box.empty() && has_way(pair, out, out.box.front().stanza.xml().size())) {
     Queued queued = outward.outboxes.pop(out.box);
-    if (is_with_its_server(queued.ticket)) continue;
+    if (is_with_its_server(queued.ticket) || (queued.owes && drop_moot(queued.ticket))) continue;
     const OutwardPairs::Ticketed* found = outward.tickets.get(queued.ticket);
     if (const Error* why = found == nullptr ? nullptr : durable.queue.refused_with(found->message)) {
       answer_queued(queued, Error(*why), setup.config.name.ascii(), now);
@@ -220,6 +220,14 @@ std::optional<StreamReceipt> Core::Impl::take_receipt(Ticket ticket) {
   const OutwardPairs::Ticketed* found = outward.tickets.get(ticket);
   if (found == nullptr || !found->receipt) return std::nullopt;
   return outward.tickets.take(ticket)->receipt;
+}
+
+bool Core::Impl::drop_moot(Ticket ticket) {
+  const auto found = outward.owed.find(ticket);
+  if (found == outward.owed.end() || !found->second.moot) return false;
+  outward.owed.erase(found);
+  outward.tickets.take(ticket);
+  return true;
 }
 
 void Core::Impl::pay(Queued& queued, std::size_t edge, Now now) {

@@ -139,6 +139,35 @@ TEST_F(CoreStanzas, a_refused_stanza_of_an_internal_server_is_acknowledged_when_
   EXPECT_NE(internal_.says(conn, "<r xmlns='urn:xmpp:sm:3'/>").find("h='1'"), std::string::npos);
 }
 
+TEST_F(CoreStanzas, an_answer_is_not_sent_where_the_edge_that_brought_the_stanza_is_another_process) {
+  linked("[[allow]]\ndomain = \"partner.example\"\ndirection = \"out\"\n");
+  const std::string body = "<body>" + std::string(limits::kChannelWindowInitialBytes / 2, 'x') + "</body>";
+  for (int i = 0; i < 2; ++i) internal_sends(message("alice@example.com", "bob@partner.example", "", body));
+  edge_sends(kIn);
+  edge_->loses_link(*core_, now_);
+  link_comes_up();
+  std::size_t received = 0;
+  for (int i = 0; i < 4; ++i) {
+    received += edge_receives().size();
+    while (!edge_->unsettled.empty()) edge_settles(std::nullopt);
+  }
+  EXPECT_EQ(received, 2u) << "both messages, and no answer";
+}
+
+TEST_F(CoreStanzas, what_is_not_answered_stays_unacknowledged_when_the_core_is_drained) {
+  linked();
+  servers_.answer = ReceivingServers::Dials::kUnanswered;
+  const std::string refused = message("alice@example.com", "bob@nobody.example");
+  const ConnId conn = internal_.stream_for(stanza_of(refused));
+  internal_.says(conn, "<enable xmlns='urn:xmpp:sm:3'/>");
+  internal_.says(conn, refused);
+  core_->drain(now_);
+  exchange();
+  const std::string heard = internal_.hears(conn);
+  EXPECT_NE(heard.find("</stream:stream>"), std::string::npos) << heard;
+  EXPECT_EQ(heard.find("h='1'"), std::string::npos) << heard;
+}
+
 TEST_F(CoreStanzas, the_addresses_of_a_stanza_count_and_not_what_the_edge_calls_them) {
   linked(kAllowed + "[[allow]]\ndomain = \"other.example\"\n");
   const Pair claimed{*xmpp::Domain::parse("example.com"), *xmpp::Domain::parse("other.example")};

@@ -81,8 +81,8 @@ void DurableQueue::wake_all(policy::Direction direction, Now now) {
   }
 }
 
-// No carrier has refused anything of this attempt, so it need not end first: that takes until the last
-// message on its way is settled, which a silent peer delays.
+// The attempt need not end first: that takes until the last message on its way is settled, which a silent
+// peer delays. An edge that has refused one of it, because its core was away, refuses these, too.
 void DurableQueue::go_on(FlowState& flow, std::uint64_t last) {
   if (!flow.attempts.refusing || !flow.attempts.unlinked || flow.waiting.next <= last) return;
   flow.attempts.refusing = false;

@@ -300,11 +300,15 @@ void Endpoint::close_all(const Error& reason, Now now) {
 void Endpoint::drain_all(const Error& reason, Now now) {
   policy_.of_streams.set(now.civil);
   confirming_.suspended.clear();
-  for (auto& [pair, out] : outgoing_.map) return_all(out, reason);
+  std::set<ConnId> unanswered;
+  for (auto& [pair, out] : outgoing_.map) {
+    drop_answers(pair, out, unanswered);
+    return_all(out, reason);
+  }
   for (const ConnId conn : keys_of(streams_)) {
     Stream* stream = find(conn);
     if (stream == nullptr) continue;
-    if (!stream->is_owing()) {
+    if (!stream->is_owing() || unanswered.contains(conn)) {
       close(conn, *stream, reason, now);
     } else if (!std::exchange(stream->ending.once_acknowledged, reason) && stream->in() != nullptr) {
       hold(conn, true);

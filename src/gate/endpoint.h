@@ -386,6 +386,10 @@ class Endpoint {
   // Whether it is the answer to a stanza that is to be acknowledged.
   static bool is_answer(const Queued& queued) { return (queued.ticket & kAnswer) != 0; }
   void settle_answer(const Queued& queued);
+  // Whether the stanza is answered, or sent, by its own server: the stream that it came on is gone.
+  bool is_moot(const Queued& answer);
+  // Answers that wait are not sent: what they answer stays unacknowledged, on the streams in `unanswered`.
+  void drop_answers(const Pair& pair, Outgoing& out, std::set<ConnId>& unanswered);
   void return_all(Outgoing& out, const Error& error);
   void return_lost();
   // Returns what waits in front and belongs to an attempt that is over.

@@ -46,6 +46,24 @@ void Endpoint::settle_answer(const Queued& queued) {
   if (const auto owed = confirming_.answers.take(queued.ticket & ~kAnswer)) emit(AnswerSettled{*owed});
 }
 
+bool Endpoint::is_moot(const Queued& answer) {
+  const StreamReceipt* owed = confirming_.answers.get(answer.ticket & ~kAnswer);
+  if (owed != nullptr && is_open(owed->conn)) return false;
+  confirming_.answers.take(answer.ticket & ~kAnswer);
+  return true;
+}
+
+void Endpoint::drop_answers(const Pair& pair, Outgoing& out, std::set<ConnId>& unanswered) {
+  for (std::size_t left = out.box.size(); left > 0; --left) {
+    Queued queued = outboxes_.pop(out.box);
+    if (!is_answer(queued)) {
+      outboxes_.put_back(pair, out.box, std::move(queued));
+    } else if (const auto owed = confirming_.answers.take(queued.ticket & ~kAnswer)) {
+      unanswered.insert(owed->conn);
+    }
+  }
+}
+
 void Endpoint::pump(const Pair& pair, Outgoing& out, Now now) {
   return_refused(out);
   if (out.box.empty()) return;
@@ -102,6 +120,7 @@ void Endpoint::write_queue(const Pair& pair, Outgoing& out, Now now) {
   Stream& stream = *find(*out.conn);
   while (!out.box.empty() && !stream.out()->is_full()) {
     Queued queued = outboxes_.pop(out.box);
+    if (is_answer(queued) && is_moot(queued)) continue;
     if (write(*out.ready, out, stream, queued, now)) continue;
     outboxes_.put_front(pair, out.box, std::move(queued));
     break;

@@ -332,6 +332,8 @@ Result<void> Sender::handle_settle_ahead(const frame::SettleAhead& ahead) {
   const Outcome outcome = outcome_of(ahead.outcome);
   for (std::uint64_t i = index; i < index + ahead.count; ++i) {
     Slot& slot = channel.slots[i];
+    if (std::exchange(slot.told, true))
+      return frame_error(on_channel("SETTLE_AHEAD", ahead.channel) + " of a stanza for the second time");
     if (!slot.stanza) continue;
     Settled settled{slot.ticket, outcome, std::nullopt, 1, slot.order};
     if (outcome) settled.stanza = std::move(slot.stanza);

@@ -63,6 +63,7 @@ class Sender {
     std::uint64_t provenance;            // its index among the channel's provenances
     bool sent_ever;
     Attempt attempt;
+    bool told = false;  // settled ahead of others
   };
   // The channels of one peer, a remote domain and all that share its parent: no peer holds all of the link's
   // credit or channels, however slowly it reads (limits::kPeerShareOf).

@@ -205,10 +205,12 @@ void LinkSession::Impl::come_up(std::string_view peer_name, std::string_view pee
   outage_since_.reset();
   last_ping_ = now;
   acknowledged_ = received_;  // the greeting contained it
-  drain_wanted_ = draining_;
   unacknowledged_bytes_ = 0;
   shared_.events.push_back(
       Up{std::string(peer_name), std::string(peer_version), resumed, resumed ? 0 : sent_again_});
+  // Before the settlements that say so of single stanzas.
+  if (draining_ && shared_.version >= frame::kVersionAttempts) frame::append(shared_.out, frame::Drain{});
+  drain_wanted_ = false;
   if (resumed) sender_.replay();
   control_.resume();
   sender_.resume();

@@ -1,6 +1,8 @@
 // What version 3 of the protocol adds: attempts, and a node that is being drained.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "link/session_fixture.h"
 
 namespace sallyport::link {
@@ -127,6 +129,29 @@ TEST(LinkDrain, is_no_word_of_an_earlier_version) {
   frame::append(bytes, frame::Drain{});
   link.core.session.handle_bytes(bytes, link.now);
   EXPECT_TRUE(link.core.session.wants_close());
+}
+
+TEST(LinkDrain, is_told_before_the_settlements_of_a_session_that_goes_on) {
+  Link link;
+  link.up();
+  link.send_out("a", 1);
+  link.exchange();
+  const Receipt receipt = link.edge.take<Received>()[0].receipt;
+  link.edge.session.drain();
+  link.edge.session.settle(receipt, Error{Code::kStreamShutdown, {}}, link.now);
+  link.now += limits::kSettleDelay;
+  std::string lost;
+  EXPECT_TRUE(link.edge.session.take_output(lost, link.now));
+  link.cut();
+  link.connect();
+  link.exchange();
+  link.core.collect();
+  const auto& events = link.core.events;
+  const auto is_settled = [](const Event& event) { return std::holds_alternative<Settled>(event); };
+  const auto settled = std::ranges::find_if(events, is_settled);
+  ASSERT_NE(settled, events.end());
+  EXPECT_TRUE(std::any_of(events.begin(), settled,
+                          [](const Event& event) { return std::holds_alternative<PeerDrains>(event); }));
 }
 
 }  // namespace

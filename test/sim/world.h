@@ -168,8 +168,8 @@ class World : private Watch, private Users, private LogSink {
   std::vector<std::pair<Time, Time>> restarts_;  // died, and up again
   std::vector<Time> link_cuts_;
   std::optional<Time> disk_works_;  // again
-  Counted of_stopped_{};  // by edges that were drained and stopped
-  Duration patience_{};   // after the last fault
+  Counted of_stopped_{};            // by edges that were drained and stopped
+  Duration patience_{};             // after the last fault
   std::optional<Stanza> swapped_{};
   bool broke_ = false;
 };
