@@ -127,8 +127,8 @@ class Core::Impl {
   bool drop_moot(Ticket ticket);
   // What is owed for the answer with that ticket, if it is one.
   void settle_owed(Ticket ticket, Now now);
-  // Settles what this answer answers, if it went the same way.
-  void pay(Queued& queued, std::size_t edge, Now now);
+  // The answer is about to go on the link of `edge`: settles what it answers, if that came on the same one.
+  void settle_beside(Queued& answer, std::size_t edge, Now now);
   std::optional<StreamReceipt> take_receipt(Ticket ticket);
   // Whether the stanza with that ticket came on a stream that ended before it was acknowledged: then its
   // server still has it, and sends it again or answers it. The ticket is not in use any more.
@@ -158,6 +158,10 @@ class Core::Impl {
   // there is tried again, so that nobody is to be answered.
   enum class Kept : std::uint8_t { kNo, kStays, kLeft };
   Kept settle_durable(Ticket ticket, const std::optional<Error>& refused, Now now);
+  // Answers a stanza that the queue does not keep any more, or never did. What is acknowledged or settled for
+  // it follows.
+  void answer_sender(Kept kept, Ticket ticket, const xmpp::Stanza& stanza, const Error& error,
+                     const std::string& leg, Now now);
   // Carries out what the queue wants; false where it wants nothing.
   bool drain_durable(Now now);
   // Streams that were not read because the disk was slow are read again.

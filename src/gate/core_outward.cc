@@ -138,7 +138,7 @@ void Core::Impl::send(const Pair& pair, PairState& out, Queued&& queued, Now now
   ++report.out;
   ++out.unsettled;
   ++outward.unsettled;
-  if (queued.owes) pay(queued, *out.edge, now);
+  if (queued.owes) settle_beside(queued, *out.edge, now);
   const Ticket ticket = queued.ticket == 0 ? out.ticket : queued.ticket;
   links.ends.at(*out.edge).session().send(pair, std::move(queued.stanza), ticket, now.mono, {},
                                           queued.attempt);
@@ -230,10 +230,10 @@ bool Core::Impl::drop_moot(Ticket ticket) {
   return true;
 }
 
-void Core::Impl::pay(Queued& queued, std::size_t edge, Now now) {
-  const auto found = outward.owed.find(queued.ticket);
+void Core::Impl::settle_beside(Queued& answer, std::size_t edge, Now now) {
+  const auto found = outward.owed.find(answer.ticket);
   if (found == outward.owed.end() || found->second.arriving.edge != edge) return;
-  acknowledge(std::exchange(queued.ticket, 0), now);
+  acknowledge(std::exchange(answer.ticket, 0), now);
 }
 
 bool Core::Impl::is_with_its_server(Ticket ticket) {
@@ -248,9 +248,14 @@ void Core::Impl::answer_queued(const Queued& queued, const Error& error, const s
     return;
   const Kept kept = settle_durable(queued.ticket, error, now);
   if (kept == Kept::kStays || (kept == Kept::kNo && is_with_its_server(queued.ticket))) return;
-  const auto receipt = kept == Kept::kNo ? take_receipt(queued.ticket) : std::nullopt;
-  answer_internal(queued.stanza, error, leg, now, receipt);
-  if (kept == Kept::kNo && !receipt) acknowledge(queued.ticket, now);
+  answer_sender(kept, queued.ticket, queued.stanza, error, leg, now);
+}
+
+void Core::Impl::answer_sender(Kept kept, Ticket ticket, const xmpp::Stanza& stanza, const Error& error,
+                               const std::string& leg, Now now) {
+  const auto receipt = kept == Kept::kNo ? take_receipt(ticket) : std::nullopt;
+  answer_internal(stanza, error, leg, now, receipt);
+  if (kept == Kept::kNo && !receipt) acknowledge(ticket, now);
 }
 
 void Core::Impl::on(std::size_t edge, link::Settled&& settled, Now now) {
@@ -285,10 +290,8 @@ void Core::Impl::conclude(std::size_t edge, PairEntry& entry, link::Settled& set
     const Error& error = *settled.outcome;
     out.last_error = fmt::format("{}: {}", code_row(error.code).name, error.text);
     ++out.refused;
-    const auto receipt = kept == Kept::kNo ? take_receipt(settled.ticket) : std::nullopt;
     if (kept != Kept::kStays)
-      answer_internal(*settled.stanza, error, setup.config.edges[edge].name.ascii(), now, receipt);
-    if (kept == Kept::kNo && !receipt) acknowledge(settled.ticket, now);
+      answer_sender(kept, settled.ticket, *settled.stanza, error, setup.config.edges[edge].name.ascii(), now);
     if (!is_permanent(error.code)) missed_remote(pair, now);
   }
 }

@@ -188,10 +188,8 @@ bool Receiver::write_ahead(std::uint64_t id, Channel& channel) {
       slot_of(*next).told = true;
       slot_of(*next).outcome.reset();
     }
-    const std::size_t start = shared_.out.size();
     const frame::Verdict verdict = outcome ? shared_.verdict_on(*outcome) : frame::Verdict{};
-    frame::append(shared_.out, frame::SettleAhead{id, first, count, verdict});
-    shared_.log.add_bytes(std::string_view(shared_.out).substr(start), true);
+    shared_.append_numbered(frame::SettleAhead{id, first, count, verdict}, true);
   }
   ahead.erase(ahead.begin(), next);
   return ahead.empty();

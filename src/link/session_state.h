@@ -31,10 +31,10 @@ struct SessionState {
   }
 
   // Appends a numbered frame that is not a stanza, and keeps it.
-  void append_numbered(const frame::Frame& f) {
+  void append_numbered(const frame::Frame& f, bool is_settlement = false) {
     const std::size_t start = out.size();
     frame::append(out, f);
-    log.add_bytes(std::string_view(out).substr(start));
+    log.add_bytes(std::string_view(out).substr(start), is_settlement);
   }
 };
 
