@@ -51,9 +51,11 @@ static_assert(ack_timeout(kDeadPeerSeconds) == kAckTimeout);
 // what may come twice when it dies, and what a slow reader has to read in time to count as alive.
 inline constexpr std::size_t kUnconfirmedBytesMax = 256 * 1024;
 // A pair's pings (gate/ping_acks.h): the time for an answer and the number of pings before it falls back, the
-// least time between two, and how long a pair that fell back is not asked again.
+// same where the peer has answered before, the least time between two, and how long a pair that fell back is
+// not asked again.
 inline constexpr auto kPingTimeout = 5s;
 inline constexpr std::size_t kPingTries = 2;
+inline constexpr std::size_t kPingTriesAnswered = 4;
 inline constexpr auto kPingInterval = 1s;
 inline constexpr auto kPingRetry = 1h;
 // An answer to a peer's request (XEP-0198 4) waits this long at most for stanzas that are not settled yet.

@@ -1,4 +1,5 @@
-// The bounds of what a core does about presence across a way that is lost; a part of base/limits.h.
+// The bounds of what is done about ways that are lost: presence across them, and signs that they are back. A
+// part of base/limits.h.
 #pragma once
 
 #include <chrono>
@@ -18,6 +19,8 @@ inline constexpr std::size_t kLostContactsMax = 262'144;
 // Addresses of one page of what an edge tells a new core to be shown: it is written and read in one turn.
 // JSON may double them, which a frame of the link still holds.
 inline constexpr std::size_t kShownPageBytesMax = 256 * 1024;
+// How often a stream that a peer opens ends the back-off of dials to it.
+inline constexpr auto kSignOfLifeEvery = 5s;
 // How often silence is looked for.
 inline constexpr auto kSilenceLookEvery = 5s;
 // A pair across which presence is shown, and of which nothing was heard for this long, is asked whether it is

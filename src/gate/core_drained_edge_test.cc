@@ -1,6 +1,7 @@
 // What a core does when its edge tells it that it is being drained.
 #include <boost/json.hpp>
 
+#include "base/presence_limits.h"
 #include "gate/core_fixture.h"
 
 namespace sallyport::gate {
@@ -112,11 +113,25 @@ TEST_F(CoreDrainedEdge, goes_on_with_what_it_took_back_also_where_a_question_of_
   EXPECT_EQ(edge_receives().size(), 1u) << "whether the server is there";
   edge_drains();
   edge_settles(Error{Code::kStreamShutdown, {}});
-  edge_settles(Error{Code::kStreamShutdown, {}});
+  edge_settles(std::nullopt);
   edge_->loses_link(*core_, now_);
   link_comes_up();
   exchange();
   EXPECT_EQ(edge_receives(), to_bob("2"));
+}
+
+TEST_F(CoreDrainedEdge, is_no_sign_that_the_servers_behind_it_are_gone) {
+  edge_sends("<presence from='bob@partner.example/phone' to='alice@example.com'/>");
+  for (auto waited = 0s; waited < limits::kPeerSilence + 10s; waited += 1s) passes(1s);
+  ASSERT_EQ(edge_receives().size(), 1u) << "whether the server is there";
+  internal_receives();
+  edge_drains();
+  edge_settles(Error{Code::kStreamShutdown, {}});
+  EXPECT_EQ(internal_receives(), Lines{});
+  edge_->loses_link(*core_, now_);
+  link_comes_up();
+  exchange();
+  EXPECT_EQ(edge_receives().size(), 1u) << "it is asked by the next edge";
 }
 
 TEST_F(CoreDrainedEdge, shows_it_in_status_and_explain) {

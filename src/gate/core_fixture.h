@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -29,7 +30,8 @@ class CoreFixture : public testing::Test {
   // The core starts, or starts again, with these rows of policy.toml and these lines of its [federation].
   void starts(const std::string& rows, const std::string& federation = {}) {
     edge_.reset();
-    dialled_.reset();
+    others_.edge.reset();
+    others_.dialled.clear();
     sockets_ = {};
     internal_.forget_streams();
     servers_.forget_streams();
@@ -69,10 +71,10 @@ class CoreFixture : public testing::Test {
 
   // --- the edge
   // The core dials it, now or later. Returns the connection, which nobody has answered yet.
-  ConnId core_dials_edge() {
+  ConnId core_dials_edge(std::size_t row = 0) {
     for (int i = 0; i < 10; ++i) {
       carry();
-      if (dialled_) return *std::exchange(dialled_, std::nullopt);
+      if (const auto conn = others_.dialled.extract(row)) return conn.mapped();
       now_.mono = *core_->poll_timeout();
       core_->handle_timeout(now_);
     }
@@ -83,6 +85,13 @@ class CoreFixture : public testing::Test {
     const ConnId conn = core_dials_edge();
     edge_.emplace(link::SessionConfig{link::NodeRole::kEdge, "vcse.example.com", "1", "edge"});
     edge_->connects(*core_, conn, 0, now_);
+  }
+  // The second row of [[edge]], where the configuration has one.
+  void other_edge_comes_up() {
+    const ConnId conn = core_dials_edge(1);
+    others_.edge.emplace(link::SessionConfig{link::NodeRole::kEdge, "vcse2.example.com", "1", "other-edge"});
+    others_.edge->connects(*core_, conn, 1, now_);
+    exchange();
   }
   // A stanza of a remote domain. `pair`, where the edge claims another one than the stanza's.
   void edge_sends(const std::string& xml, std::optional<Pair> pair = std::nullopt) {
@@ -110,15 +119,17 @@ class CoreFixture : public testing::Test {
     carry();
     now_.mono += limits::kSettleDelay;
     core_->handle_timeout(now_);
-    if (edge_) edge_->session.handle_timeout(now_.mono);
+    for (auto* edge : {&edge_, &others_.edge})
+      if (*edge) (*edge)->session.handle_timeout(now_.mono);
     carry();
   }
   // The same without any time.
   void carry() {
     for (bool any = true; any;) {
-      any = edge_ && edge_->writes(*core_, now_);
+      any = false;
+      for (auto* edge : {&edge_, &others_.edge}) any = (*edge && (*edge)->writes(*core_, now_)) || any;
       for (; auto output = core_->poll(); any = true) carry_out(std::move(*output));
-      if (edge_ && edge_->note_events()) any = true;
+      for (auto* edge : {&edge_, &others_.edge}) any = (*edge && (*edge)->note_events()) || any;
     }
   }
 
@@ -127,8 +138,11 @@ class CoreFixture : public testing::Test {
   Random37 random_;
   Now now_{Time{1s}, UnixTime{1'700'000'000s}};
   std::unique_ptr<Core> core_;
-  std::optional<LinkPeer> edge_;   // since the link came up
-  std::optional<ConnId> dialled_;  // to the edge, and not answered
+  std::optional<LinkPeer> edge_;  // since the link came up
+  struct Others {
+    std::optional<LinkPeer> edge{};           // the second one, as edge_
+    std::map<std::size_t, ConnId> dialled{};  // to edges, by their rows, and not answered
+  } others_;
   Sockets sockets_;
   InitiatingServers internal_{[this]() -> Role& { return *core_; }, now_, sockets_, [this] { carry(); }};
   ReceivingServers servers_{random_, ReceivingServers::Dials::kAccepted};
@@ -175,7 +189,7 @@ servers = ["10.0.0.20:5269"]
   }
   void carry_out(Output output) {
     if (const auto* link = std::get_if<DialLink>(&output)) {
-      dialled_ = link->conn;
+      others_.dialled[link->edge] = link->conn;
     } else if (auto* dial = std::get_if<Dial>(&output)) {
       servers_.handle_dial(*core_, std::move(*dial), now_);
     } else if (const auto* tls = std::get_if<BeginTls>(&output)) {
@@ -186,9 +200,11 @@ servers = ["10.0.0.20:5269"]
       if (!storage_.is_slow) core_->handle_spooled(storage_.disk->carry_out(*work->batch), now_);
     } else if (const auto* closed = std::get_if<Disconnect>(&output)) {
       sockets_.ended.insert(closed->conn);
-      if (edge_ && edge_->conn == closed->conn) edge_->closed(now_);
+      for (auto* edge : {&edge_, &others_.edge})
+        if (*edge && (*edge)->conn == closed->conn) (*edge)->closed(now_);
     } else if (const auto* flush = std::get_if<Flush>(&output)) {
-      if (edge_ && edge_->conn == flush->conn) return edge_->reads(*core_, flush->conn, now_);
+      for (auto* edge : {&edge_, &others_.edge})
+        if (*edge && (*edge)->conn == flush->conn) return (*edge)->reads(*core_, flush->conn, now_);
       servers_.handle_bytes(*core_, flush->conn, sockets_.flush(*core_, flush->conn, now_), now_);
     }
   }

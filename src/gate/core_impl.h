@@ -181,6 +181,8 @@ class Core::Impl {
   // The outcome of what has that ticket, outward or inward. False: it is no question of these.
   bool settle_question(Ticket ticket, const Pair& pair, bool is_refused, Now now);
   bool settle_question(Ticket ticket, bool is_refused, Now now);
+  // The same of one of which nobody knows whether it reached the server: another one is asked.
+  bool ask_again(Ticket ticket, const Pair& pair, Now now);
   // Whether the stanza answers such a question, so that nobody else gets it.
   bool takes_answer(const xmpp::Stanza& stanza);
   void missed_remote(const Pair& pair, Now now);
@@ -215,6 +217,8 @@ class Core::Impl {
     Duration backoff{};
     bool ready = false;     // up, and the push is taken
     bool draining = false;  // the edge takes no stanza any more
+    bool refuses = false;   // our policy: it serves by the one before
+    bool is_to_be_left() const { return draining || refuses; }
     bool dead = true;
     bool unwanted = false;        // the edge has no place for this core (kLinkShard)
     std::optional<Time> give_up;  // when unsettled stanzas are answered
@@ -233,6 +237,12 @@ class Core::Impl {
   void link_down(std::size_t edge, const Error& error, bool final, Now now);
   // Events of the session with that edge.
   void on(std::size_t edge, link::Received&& received, Now now);
+  // The pair's server opened a stream to that edge.
+  void on(std::size_t edge, link::Opened&& opened, Now now);
+  // Whether the stanza answers a ping of another edge, which is told: nobody inside has asked.
+  bool answers_other_edge(std::size_t edge, const Pair& pair, const xmpp::Stanza& stanza, Now now);
+  // Tells the edge of PeerHeard, where policy admits the pair.
+  void tell(std::size_t edge, const Pair& pair, std::uint64_t ping, Now now);
   void open_window(std::size_t edge, const Pair& pair, Now now);
   void on(std::size_t edge, link::Settled&& settled, Now now);
   void on(std::size_t edge, link::Writable&& writable, Now now);
@@ -251,6 +261,7 @@ class Core::Impl {
   // For edges only: a core receives no push, and its sessions are kept.
   void on(std::size_t, link::Pushed&&, Now) {}
   void on(std::size_t, link::Forgotten&&, Now) {}
+  void on(std::size_t, link::PeerHeard&&, Now) {}
   void push(std::size_t edge);
   void set_ready(std::size_t edge, Now now);
   void move_away(std::size_t edge, Now now);

@@ -27,6 +27,10 @@ Result<void> Core::Impl::check_inward(link::Received& received, Now now) {
 void Core::Impl::on(std::size_t edge, link::Received&& received, Now now) {
   ++report.in;
   const Pair& pair = received.pair();
+  if (links.ends.size() > 1 && answers_other_edge(edge, pair, received.stanza, now)) {
+    if (received.is_first_of_channel()) open_window(edge, pair, now);
+    return settle({edge, received.receipt}, std::nullopt, now);
+  }
   if (auto decision = check_inward(received, now); !decision) {
     const Error error = std::move(decision).error();
     const Arriving arriving{edge, received.receipt};
@@ -44,6 +48,32 @@ void Core::Impl::on(std::size_t edge, link::Received&& received, Now now) {
   if (is_durable(state_of(pair), received.stanza, now))
     return keep_inward(pair, std::move(received.stanza), {edge, received.receipt}, now);
   deliver_internally(pair, std::move(received.stanza), inward.arriving.put({edge, received.receipt}), now);
+}
+
+// A remote server may open its stream to one edge while the pair's stanzas leave by another, which is then
+// told of answers to its pings, and that the server is there. An edge knows its own pings. No rule about who
+// may start is asked: the ping was no stanza of a user. Only what the edge says beside the stanza is used.
+bool Core::Impl::answers_other_edge(std::size_t edge, const Pair& pair, const xmpp::Stanza& stanza, Now now) {
+  const auto ping = answered_ping(stanza);
+  if (!ping || presence.asked.contains(*ping)) return false;
+  if (stanza.from_text() != pair.remote.ascii() || stanza.to_text() != pair.local.ascii()) return false;
+  for (std::size_t other = 0; other < links.ends.size(); ++other)
+    if (other != edge) tell(other, pair, *ping, now);
+  return true;
+}
+
+// Only the edge that carries the pair's stanzas is told, which dials the server.
+void Core::Impl::on(std::size_t edge, link::Opened&& opened, Now now) {
+  if (links.ends.size() == 1) return;
+  const auto* found = outward.map.find(opened.pair);
+  if (found == nullptr || !found->second.edge || *found->second.edge == edge) return;
+  tell(*found->second.edge, opened.pair, 0, now);
+}
+
+void Core::Impl::tell(std::size_t edge, const Pair& pair, std::uint64_t ping, Now now) {
+  if (!policy.in_force->rules().may_answer(pair, now.civil)) return;
+  // What is lost is made up for by the next ping, or the next stream.
+  if (links.ends.at(edge).has_room()) links.ends.at(edge).session().heard(pair, ping);
 }
 
 // A new edge process, or a channel that was closed as idle, finds a stream of the internal server that is

@@ -84,6 +84,9 @@ void Core::Impl::on(std::size_t edge, link::PushDone&& done, Now now) {
     link.failures.log({LogLevel::kError, "policy.refused", {{"edge", setup.config.edges[edge].name.ascii()}}},
                       done.result.error(), now);
     links.ends.at(edge).session().refuse(done.result.error());
+    link.ready = false;
+    link.refuses = true;
+    pump_all(now);
     return;
   }
   link.pushed_generation = done.generation;
@@ -130,6 +133,7 @@ void Core::Impl::push(std::size_t edge) {
 
 void Core::Impl::set_ready(std::size_t edge, Now now) {
   links.state[edge].ready = true;
+  links.state[edge].refuses = false;
   links.state[edge].last_error.clear();
   ask_shown(edge);
   for (std::size_t i = 0; i < links.state.size(); ++i)

@@ -54,7 +54,7 @@ TEST_F(CoreLinkTest,
   dial_fails(Code::kLinkShard, "refused");
   ASSERT_TRUE(core_->poll_timeout());
   carry();
-  EXPECT_FALSE(dialled_);
+  EXPECT_TRUE(others_.dialled.empty());
   const std::string said = sockets_.written[conn];
   EXPECT_TRUE(sockets_.ended == std::set<ConnId>{conn} || said.find("<reset ") != std::string::npos) << said;
   const Time refused = now_.mono;
@@ -84,6 +84,109 @@ TEST_F(CoreLinkTest, a_core_whose_identity_another_one_uses_backs_off_and_shows_
     EXPECT_LE(now_.mono, before + Duration(limits::kLinkReconnectMax) * 5 / 4);
   }
   EXPECT_EQ(count("link.down link.same-identity"), 1);
+}
+
+// --- two edges
+
+struct CoreTwoEdges : CoreFixture {
+  CoreTwoEdges() {
+    config_.edges.push_back(config_.edges[0]);
+    config_.edges[1].name = domain("vcse2.example.com");
+    servers_.acknowledge = true;
+    starts(allow());
+    link_comes_up();
+    other_edge_comes_up();
+  }
+  static std::string allow(const std::string& more = {}) {
+    return "[[allow]]\ndomain = \"partner.example\"\n" + more;
+  }
+  // By the first edge, with the pair proved there.
+  void partner_sends(const std::string& xml) { edge_sends(xml); }
+  static std::string message(const std::string& id) {
+    return fmt::format(
+        "<message from='alice@example.com' to='bob@partner.example' id='{}'><body>x</body></message>", id);
+  }
+  static std::string answer(const std::string& from, const std::string& to) {
+    return fmt::format("<iq from='{}' to='{}' id='ping-000000000000002a' type='result'/>", from, to);
+  }
+  const Pair kPair{domain("example.com"), domain("partner.example")};
+  // What the other edge was told of since the last call.
+  std::vector<std::uint64_t> other_edge_hears() {
+    std::vector<std::uint64_t> pings;
+    for (const auto& each : std::exchange(others_.edge->heard, {})) {
+      EXPECT_EQ(each.pair, kPair);
+      pings.push_back(each.ping);
+    }
+    return pings;
+  }
+};
+using Pings = std::vector<std::uint64_t>;
+
+TEST_F(CoreTwoEdges, an_answer_to_a_ping_that_comes_by_one_is_told_to_the_other_alone) {
+  partner_sends(answer("partner.example", "example.com"));
+  EXPECT_EQ(outcomes(), Lines{"1 delivered"});
+  EXPECT_EQ(other_edge_hears(), Pings{42});
+  EXPECT_TRUE(edge_->heard.empty());
+  EXPECT_EQ(internal_receives(), Lines{});
+  partner_sends(answer("partner.example", "example.com"));
+  EXPECT_EQ(other_edge_hears(), Pings{42});
+}
+
+TEST_F(CoreTwoEdges, an_answer_to_a_user_goes_to_the_user) {
+  partner_sends(answer("bob@partner.example", "example.com"));
+  partner_sends(answer("partner.example", "alice@example.com"));
+  EXPECT_EQ(internal_receives(),
+            (Lines{"bob@partner.example to example.com: ", "partner.example to alice@example.com: "}));
+  EXPECT_EQ(other_edge_hears(), Pings{});
+}
+
+TEST_F(CoreTwoEdges, who_may_only_answer_may_answer_a_ping) {
+  applies("[[allow]]\ndomain = \"partner.example\"\ndirection = \"out\"\n");
+  partner_sends(answer("partner.example", "example.com"));
+  EXPECT_EQ(outcomes(), Lines{"1 delivered"});
+  EXPECT_EQ(other_edge_hears(), Pings{42});
+}
+
+TEST_F(CoreTwoEdges, of_a_pair_that_policy_does_not_admit_nothing_is_told) {
+  applies("");
+  partner_sends(answer("partner.example", "example.com"));
+  EXPECT_EQ(other_edge_hears(), Pings{});
+}
+
+TEST_F(CoreTwoEdges, a_core_that_drains_tells_of_answers_still) {
+  core_->drain(now_);
+  partner_sends(answer("partner.example", "example.com"));
+  EXPECT_EQ(outcomes(), Lines{"1 delivered"});
+  EXPECT_EQ(other_edge_hears(), Pings{42});
+}
+
+TEST_F(CoreTwoEdges, the_one_that_carries_a_pair_is_told_of_a_stream_at_the_other) {
+  internal_sends(message("1"));
+  LinkPeer& way_out = edge_->received.empty() ? *others_.edge : *edge_;
+  LinkPeer& way_in = edge_->received.empty() ? *edge_ : *others_.edge;
+  ASSERT_EQ(way_out.received.size(), 1u);
+  const std::string said =
+      "<message from='bob@partner.example' to='alice@example.com' id='2'><body>2</body></message>";
+  for (int i = 0; i < 2; ++i) way_in.sends(stanza_of(said), kPair, now_);
+  exchange();
+  ASSERT_EQ(way_out.heard.size(), 1u);
+  EXPECT_EQ(way_out.heard[0].ping, 0u);
+  EXPECT_TRUE(way_in.heard.empty());
+}
+
+TEST_F(CoreTwoEdges, one_that_refuses_the_policy_is_left_by_its_pairs_when_nothing_is_on_its_way) {
+  internal_sends(message("1"));
+  LinkPeer& first = edge_->received.empty() ? *others_.edge : *edge_;
+  LinkPeer& second = edge_->received.empty() ? *edge_ : *others_.edge;
+  ASSERT_EQ(first.received.size(), 1u);
+  first.pushes.answer = Error{Code::kLinkDomain, {}};
+  first.settles(std::nullopt, now_);
+  exchange();
+  applies(allow());
+  internal_sends(message("2"));
+  ASSERT_EQ(second.received.size(), 1u);
+  EXPECT_EQ(second.received[0].stanza.id(), "2");
+  EXPECT_EQ(internal_receives(), Lines{});
 }
 
 // --- the edge is started anew

@@ -122,7 +122,7 @@ std::optional<std::size_t> Core::Impl::choose_edge(const Pair& pair) const {
 // what the edge has handed back.
 bool Core::Impl::has_way(const Pair& pair, PairState& out, std::size_t size) {
   if (!out.handed_back.empty()) return false;
-  if (out.edge && links.state[*out.edge].draining) {
+  if (out.edge && links.state[*out.edge].is_to_be_left()) {
     if (out.unsettled > 0) return false;
     out.edge.reset();
   }
@@ -244,8 +244,9 @@ bool Core::Impl::is_with_its_server(Ticket ticket) {
 }
 
 void Core::Impl::answer_queued(const Queued& queued, const Error& error, const std::string& leg, Now now) {
-  if (settle_question(queued.ticket, {queued.stanza.from().domain(), queued.stanza.to().domain()}, true, now))
-    return;
+  const Pair pair{queued.stanza.from().domain(), queued.stanza.to().domain()};
+  if (error.code == Code::kDeliveryUncertain && ask_again(queued.ticket, pair, now)) return;
+  if (settle_question(queued.ticket, pair, true, now)) return;
   const Kept kept = settle_durable(queued.ticket, error, now);
   if (kept == Kept::kStays || (kept == Kept::kNo && is_with_its_server(queued.ticket))) return;
   answer_sender(kept, queued.ticket, queued.stanza, error, leg, now);
@@ -262,9 +263,9 @@ void Core::Impl::on(std::size_t edge, link::Settled&& settled, Now now) {
   PairEntry* entry = note_settled(settled.ticket, settled.count);
   if (entry == nullptr) return;
   std::optional<Pair> drained;
-  if (links.state[edge].draining || !entry->second.handed_back.empty()) drained = entry->first;
-  if (!settle_question(settled.ticket, entry->first, settled.outcome.has_value(), now) &&
-      !take_back(edge, *entry, settled, now))
+  if (links.state[edge].is_to_be_left() || !entry->second.handed_back.empty()) drained = entry->first;
+  if (!take_back(edge, *entry, settled, now) &&
+      !settle_question(settled.ticket, entry->first, settled.outcome.has_value(), now))
     conclude(edge, *entry, settled, now);
   if (drained) send_taken_back(*drained, now);
 }

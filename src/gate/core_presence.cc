@@ -116,6 +116,13 @@ bool Core::Impl::settle_question(Ticket ticket, const Pair& pair, bool is_refuse
   return true;
 }
 
+bool Core::Impl::ask_again(Ticket ticket, const Pair& pair, Now now) {
+  if (presence.outward.erase(ticket) == 0) return false;
+  outward.tickets.take(ticket);
+  ask_remote(pair, new_ping(pair.local, pair.remote), now);
+  return true;
+}
+
 bool Core::Impl::settle_question(Ticket ticket, bool is_refused, Now now) {
   const auto found = presence.inward.find(ticket);
   if (found == presence.inward.end()) return false;
@@ -131,8 +138,7 @@ bool Core::Impl::settle_question(Ticket ticket, bool is_refused, Now now) {
 
 bool Core::Impl::takes_answer(const xmpp::Stanza& stanza) {
   if (answers_presence_probe(stanza)) return true;
-  if (stanza.kind() != xmpp::StanzaKind::kIq || stanza.is_request()) return false;
-  const auto number = ping_number(stanza.id());
+  const auto number = answered_ping(stanza);
   return number && presence.asked.erase(*number) != 0;
 }
 

@@ -103,6 +103,17 @@ TEST_F(CorePresence, of_a_peer_that_is_back_is_asked_for_and_rooms_are_not) {
   EXPECT_EQ(edge(), Lines{"alice@example.com to bob@partner.example probe"});
 }
 
+TEST_F(CorePresence, of_a_peer_stays_where_an_edge_died_with_the_question_and_it_is_asked_again) {
+  are_shown();
+  waits(limits::kPeerSilence + 10s);
+  EXPECT_EQ(edge(), Lines{"example.com to partner.example ping"});
+  internal();
+  core_->handle_disconnected(*edge_->conn, {Code::kLinkDown, {}}, now_);
+  link_comes_up();
+  EXPECT_EQ(edge(), Lines{"example.com to partner.example ping"});
+  EXPECT_EQ(internal(), Lines{});
+}
+
 TEST_F(CorePresence, of_an_internal_server_that_is_gone_is_taken_back_outside) {
   are_shown();
   servers_.forget_streams();

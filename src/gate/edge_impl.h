@@ -85,6 +85,8 @@ class Edge::Impl {
   void on(link::Settled&& settled, Now now) { acknowledge(settled.ticket, now); }
   void on(link::PushDone&&, Now) {}
   void on(link::PeerDrains&&, Now) {}
+  void on(link::Opened&&, Now) {}
+  void on(link::PeerHeard&& heard, Now now);
   void on(link::NotRepeated&& doubtful, Now now);
   void handle_prepared(std::uint64_t id, Result<config::PreparedPush> prepared, Now now);
   bool awaits_policy(const Pair& pair, Now now) const;

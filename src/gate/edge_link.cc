@@ -95,6 +95,11 @@ void Edge::Impl::on(link::Up&& up, Now now) {
   send_admissions(now);
 }
 
+void Edge::Impl::on(link::PeerHeard&& heard, Now now) {
+  if (heard.ping == 0) return endpoint.handle_way_back(heard.pair, now);
+  endpoint.handle_ping_answer(heard.pair, heard.ping, now);
+}
+
 // The core before may have delivered it.
 void Edge::Impl::on(link::NotRepeated&& doubtful, Now now) {
   ++report.uncertain;

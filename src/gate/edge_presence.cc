@@ -20,13 +20,15 @@ void Edge::Impl::lose_core(Now now) {
 void Edge::Impl::regain_core(Now now) {
   if (!served.presence.lost) return;
   const auto admits = [&](const Pair& pair) { return policy.view.admits(pair, now.civil).has_value(); };
-  // The same process has taken back what it knew itself, and asks on its own.
+  // The same process has taken back what it knew itself, and asks on its own. With another edge it has lost
+  // nothing.
   const bool remembers =
       *std::exchange(served.presence.lost, std::nullopt) == served.link->session().peer_instance();
   LostContacts remote;
   for (const Pair& pair : served.presence.shown.pairs(policy::Direction::kIn)) {
+    if (remembers) break;
     for (auto& stanza : served.presence.shown.end(pair, policy::Direction::kIn)) {
-      if (remembers || !admits(pair)) continue;
+      if (!admits(pair)) continue;
       remote.note(pair, stanza);
       say_inward(pair, std::move(stanza), now);
     }

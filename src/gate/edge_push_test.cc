@@ -21,7 +21,7 @@ class EdgePush : public EdgeFixture {
   }
   std::vector<std::uint64_t> done() const {
     std::vector<std::uint64_t> generations;
-    for (const auto& each : core_.pushes_done) generations.push_back(each.generation);
+    for (const auto& each : core_.pushes.done) generations.push_back(each.generation);
     return generations;
   }
   void send(const std::string& remote) {
@@ -32,13 +32,13 @@ class EdgePush : public EdgeFixture {
 TEST_F(EdgePush, counts_when_it_is_prepared_and_not_before) {
   core_pushes(push(1, {"partner.example"}));
   EXPECT_FALSE(listeners_.open);
-  EXPECT_TRUE(core_.pushes_done.empty());
+  EXPECT_TRUE(core_.pushes.done.empty());
   EXPECT_TRUE(shows("link.down"));
   prepare();
   EXPECT_TRUE(listeners_.open);
   EXPECT_NE(pushes_.credentials, nullptr);
   ASSERT_EQ(done(), std::vector<std::uint64_t>{1});
-  EXPECT_TRUE(core_.pushes_done[0].result);
+  EXPECT_TRUE(core_.pushes.done[0].result);
   EXPECT_TRUE(shows(R"("generation":1)"));
 }
 
@@ -47,9 +47,9 @@ TEST_F(EdgePush, one_that_cannot_be_read_is_refused_and_the_one_in_force_stays) 
   prepare();
   core_pushes(2, "nonsense");
   prepare();
-  ASSERT_EQ(core_.pushes_done.size(), 2u);
-  ASSERT_FALSE(core_.pushes_done[1].result);
-  EXPECT_EQ(core_.pushes_done[1].result.error().code, Code::kLinkFrame);
+  ASSERT_EQ(core_.pushes.done.size(), 2u);
+  ASSERT_FALSE(core_.pushes.done[1].result);
+  EXPECT_EQ(core_.pushes.done[1].result.error().code, Code::kLinkFrame);
   EXPECT_TRUE(shows(R"("generation":1)"));
 }
 
@@ -60,9 +60,9 @@ TEST_F(EdgePush, a_core_brings_only_the_names_that_it_may) {
   link_comes_up();
   core_pushes(push(1, {"partner.example"}));
   prepare();
-  ASSERT_EQ(core_.pushes_done.size(), 1u);
-  ASSERT_FALSE(core_.pushes_done[0].result);
-  EXPECT_EQ(core_.pushes_done[0].result.error().code, Code::kLinkDomain);
+  ASSERT_EQ(core_.pushes.done.size(), 1u);
+  ASSERT_FALSE(core_.pushes.done[0].result);
+  EXPECT_EQ(core_.pushes.done[0].result.error().code, Code::kLinkDomain);
   EXPECT_FALSE(listeners_.open);
 }
 
@@ -94,7 +94,7 @@ TEST_F(EdgePush, is_pushed_and_prepared_again_when_the_link_went_down_meanwhile)
   link_is_lost();
   prepare();
   EXPECT_FALSE(listeners_.open);
-  EXPECT_TRUE(core_.pushes_done.empty());
+  EXPECT_TRUE(core_.pushes.done.empty());
   EXPECT_TRUE(shows("link.down"));
   EXPECT_EQ(pushes_.discarded.size(), 2u);
   link_comes_up();

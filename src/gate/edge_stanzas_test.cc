@@ -1,5 +1,6 @@
 // The way of a stanza through an edge, in both directions, and what its sender learns when it fails.
 #include "gate/edge_fixture.h"
+#include "gate/ping_acks.h"
 
 namespace sallyport::gate {
 namespace {
@@ -53,6 +54,33 @@ TEST_F(EdgeStanzas, what_the_socket_has_of_a_server_that_acknowledges_nothing_is
   passes(limits::kPingTimeout);
   passes(limits::kDoubtDelay + limits::kDoubtTick);
   EXPECT_EQ(edge_settles(), Lines{"1 delivered"});
+}
+
+TEST_F(EdgeStanzas, an_answer_to_its_ping_may_come_by_another_edge) {
+  core_sends(kOut);
+  passes(1s);
+  EXPECT_EQ(edge_settles(), Lines{});
+  const std::string& written = sockets_.written[servers_.dials[0].conn];
+  const auto ping = ping_number(std::string_view(written).substr(written.rfind("ping-"), ping_id(0).size()));
+  ASSERT_TRUE(ping);
+  const Pair pair{domain("example.com"), domain("partner.example")};
+  core_.session.heard(pair, *ping + 1);
+  core_.session.heard({pair.local, domain("other.example")}, *ping);
+  exchange();
+  EXPECT_EQ(edge_settles(), Lines{}) << "that is none of its pings";
+  core_.session.heard(pair, *ping);
+  exchange();
+  EXPECT_EQ(edge_settles(), Lines{"1 delivered"});
+}
+
+TEST_F(EdgeStanzas, a_server_that_opens_a_stream_to_another_edge_is_dialled_again) {
+  servers_.answer = ReceivingServers::Dials::kRefused;
+  for (int i = 0; i < 3; ++i) core_sends(kOut);
+  EXPECT_EQ(dialled().size(), 2u) << "then it is in its back-off";
+  core_.session.heard({domain("example.com"), domain("partner.example")}, 0);
+  exchange();
+  core_sends(kOut);
+  EXPECT_EQ(dialled().size(), 3u);
 }
 
 TEST_F(EdgeStanzas, a_stanza_leaves_in_canonical_form) {
@@ -143,6 +171,18 @@ TEST_F(EdgeStanzas, when_the_link_stays_lost_the_streams_of_remote_servers_are_e
   EXPECT_EQ(remote_.hears(conn), "");
   passes(1ms);
   EXPECT_EQ(remote_.hears(conn), stream_error("system-shutdown", "The core and the edge have no link."));
+  EXPECT_TRUE(sockets_.ended.contains(conn));
+}
+
+TEST_F(EdgeStanzas, what_a_server_has_under_way_when_the_edge_drains_still_crosses) {
+  const ConnId conn = remote_.stream_for(stanza_of(kIn));
+  edge_->drain(now_);
+  exchange();
+  EXPECT_TRUE(remote_.hears(conn).ends_with("</stream:features></stream:stream>")) << remote_.hears(conn);
+  EXPECT_EQ(remote_.says(conn, kIn), "");
+  EXPECT_EQ(core_receives(), Lines{kCrossed});
+  EXPECT_FALSE(sockets_.ended.contains(conn));
+  remote_.says(conn, "</stream:stream>");
   EXPECT_TRUE(sockets_.ended.contains(conn));
 }
 

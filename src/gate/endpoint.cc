@@ -299,6 +299,7 @@ void Endpoint::close_all(const Error& reason, Now now) {
 
 void Endpoint::drain_all(const Error& reason, Now now) {
   policy_.of_streams.set(now.civil);
+  outgoing_.draining = reason;
   confirming_.suspended.clear();
   std::set<ConnId> unanswered;
   for (auto& [pair, out] : outgoing_.map) {
@@ -308,7 +309,10 @@ void Endpoint::drain_all(const Error& reason, Now now) {
   for (const ConnId conn : keys_of(streams_)) {
     Stream* stream = find(conn);
     if (stream == nullptr) continue;
-    if (!stream->is_owing() || unanswered.contains(conn)) {
+    if (stream->in() != nullptr && (!stream->is_owing() || unanswered.contains(conn))) {
+      stream->in()->close_cleanly(reason, now.mono);
+      after(conn, now);
+    } else if (!stream->is_owing()) {
       close(conn, *stream, reason, now);
     } else if (!std::exchange(stream->ending.once_acknowledged, reason) && stream->in() != nullptr) {
       hold(conn, true);

@@ -159,8 +159,9 @@ class Endpoint {
   void check_again(Now now);
   // Ends every stream at once; stanzas that wait are returned with the reason.
   void close_all(const Error& reason, Now now);
-  // The same, but a stream on which stanzas are not acknowledged yet is closed when they are; until then no
-  // more is read from one that we accepted.
+  // The same, but what a peer without stream management has under way still comes, and a stream on which
+  // stanzas are not acknowledged yet is closed when they are; until then no more is read from one that we
+  // accepted.
   void drain_all(const Error& reason, Now now);
   // Returns a stanza that never came here, in turn with the others.
   void emit_failure(Ticket ticket, Error error, xmpp::Stanza stanza) {
@@ -190,6 +191,11 @@ class Endpoint {
   std::optional<dns::SocketAddress> peer(ConnId conn) const;
   // As text, "198.51.100.7:5269"; empty when the connection is gone.
   std::string peer_text(ConnId conn) const;
+  // The pair's peer, proved, opened a stream, here or at another node.
+  void handle_way_back(const Pair& pair, Now now);
+  // The pair's peer, proved, answered the ping of that number, here or at another node. False: it is no ping
+  // of the pair's stream.
+  bool handle_ping_answer(const Pair& pair, std::uint64_t number, Now now);
   // The source that the address counts for (source_of_address); empty when the connection is gone.
   std::string peer_source(ConnId conn) const;
   // Whether stanzas of the pair leave on a stream at once.
@@ -265,6 +271,8 @@ class Endpoint {
     Sweep sweep{limits::kPairsRememberedMax};
     // Pairs for whose server stanzas wait, by the time of the next dial.
     std::set<std::pair<Time, Pair>> returning{};
+    // Why no stream is opened any more.
+    std::optional<Error> draining{};
 
     std::optional<Time> poll_timeout() const {
       return returning.empty() ? std::nullopt : std::optional(returning.begin()->first);
@@ -371,8 +379,6 @@ class Endpoint {
   // A stanza was written, or time has passed: writes a ping, or falls back, where that is due. Returns false
   // when the stream has ended by that.
   bool ping_if_due(Outgoing& out, Stream& stream, Now now);
-  // Whether the stanza answers a ping of this endpoint. Then no role learns of it.
-  bool take_ping_answer(const s2s::StanzaReceived& received, Now now);
   // ConnectionRow::confirmed_by.
   std::string confirmed_by(const Stream& stream) const;
   void confirm_due(Now now);

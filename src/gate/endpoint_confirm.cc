@@ -84,22 +84,20 @@ void Endpoint::note_fall_back(const Stream& stream, const char* event) {
   setup_.log.log(std::move(said));
 }
 
-bool Endpoint::take_ping_answer(const s2s::StanzaReceived& received, Now now) {
-  const xmpp::Stanza& stanza = received.stanza;
-  if (stanza.kind() != xmpp::StanzaKind::kIq) return false;
-  const auto number = ping_number(stanza.id());
-  if (!number || (stanza.type() != "result" && stanza.type() != "error")) return false;
-  auto* found = outgoing_.map.find(received.proof.pair());
+bool Endpoint::handle_ping_answer(const Pair& pair, std::uint64_t number, Now now) {
+  policy_.of_streams.set(now.civil);
+  auto* found = outgoing_.map.find(pair);
   if (found == nullptr) return false;
   Outgoing& out = found->second;
   const bool was_strict = out.pings.is_strict();
-  const auto mark = out.pings.handle_answer(*number);
+  const auto mark = out.pings.handle_answer(number);
   if (!mark) return false;
   Stream* stream = out.ready ? find(*out.conn) : nullptr;
   if (stream == nullptr) return true;
   if (!was_strict) stream->out()->set_confirmed_by(s2s::ConfirmedBy::kPings);
   stream->out()->acknowledge_to(*mark);
-  if (drain(*out.conn, now) != nullptr) ping_if_due(out, *stream, now);
+  const ConnId conn = *out.conn;
+  if (drain(conn, now) != nullptr && ping_if_due(out, *stream, now)) after(conn, now);
   return true;
 }
 

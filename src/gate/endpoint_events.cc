@@ -59,16 +59,21 @@ bool Endpoint::on(ConnId conn, Stream&, s2s::AskAdmission&& event, Now) {
 }
 
 bool Endpoint::on(ConnId, Stream& stream, s2s::Admitted&& admitted, Now now) {
-  if (auto* found = outgoing_.map.find(admitted.proof.pair())) {
-    found->second.pings.note_way_back();
-    found->second.redial.handle_sign_of_life();
-    pump(found->first, found->second, now);
-  }
+  handle_way_back(admitted.proof.pair(), now);
   LogEvent event = pair_event(LogLevel::kInfo, "pair.proved", "in", admitted.proof.pair());
   event.fields.emplace_back("peer", stream.peer.text());
   event.fields.emplace_back("method", s2s::method_name(admitted.proof.method()));
   setup_.log.log(std::move(event));
   return true;
+}
+
+void Endpoint::handle_way_back(const Pair& pair, Now now) {
+  policy_.of_streams.set(now.civil);
+  auto* found = outgoing_.map.find(pair);
+  if (found == nullptr) return;
+  found->second.pings.note_way_back();
+  found->second.redial.handle_sign_of_life(now);
+  pump(found->first, found->second, now);
 }
 
 bool Endpoint::on(ConnId, Stream& stream, s2s::PairRefused&& refused, Now) {
@@ -82,7 +87,8 @@ bool Endpoint::on(ConnId, Stream& stream, s2s::PairRefused&& refused, Now) {
 }
 
 bool Endpoint::on(ConnId conn, Stream& stream, s2s::StanzaReceived&& received, Now now) {
-  if (take_ping_answer(received, now)) {
+  const auto ping = answered_ping(received.stanza);
+  if (ping && handle_ping_answer(received.proof.pair(), *ping, now)) {
     if (received.number) stream.in()->acknowledge(*received.number);
     return true;
   }

@@ -72,7 +72,9 @@ void Endpoint::pump(const Pair& pair, Outgoing& out, Now now) {
     ensure_current(*out.conn, *find(*out.conn), now);
     if (out.ready) write_queue(pair, out, now);
   } else if (!out.conn && !out.awaits_dial) {
-    if (out.redial.may_dial(now)) {
+    if (outgoing_.draining) {
+      return_all(out, *outgoing_.draining);
+    } else if (out.redial.may_dial(now)) {
       open(pair, out, now);
     } else if (out.redial.expects_return(setup_.patience, now)) {
       set_return_timer(pair, out);

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "base/limits.h"
 #include "gate/event.h"
 #include "link/session.h"
 
@@ -35,6 +36,8 @@ class LinkEnd {
     conn_.reset();
     session_.handle_disconnected(now.mono);
   }
+  // False while so much waits for a connection that is not read that what can be lost is not added.
+  bool has_room() const { return buffer_.size() < limits::kWriteQueueBytesMax; }
   // Collects the output of the session; true when the driver must be told to flush.
   bool collect(Now now) {
     if (!conn_ || !session_.take_output(buffer_, now.mono) || flush_due_) return false;

@@ -23,6 +23,12 @@ std::optional<std::uint64_t> ping_number(std::string_view id) {
   return number;
 }
 
+std::optional<std::uint64_t> answered_ping(const xmpp::Stanza& stanza) {
+  if (stanza.kind() != xmpp::StanzaKind::kIq || (stanza.type() != "result" && stanza.type() != "error"))
+    return std::nullopt;
+  return ping_number(stanza.id());
+}
+
 void PingAcks::begin(Mode mode, Duration ack_timeout) {
   mode_ = mode;
   ack_timeout_ = ack_timeout;
@@ -36,9 +42,9 @@ void PingAcks::begin(Mode mode, Duration ack_timeout) {
 std::optional<Time> PingAcks::poll_timeout() const {
   if (mode_ == Mode::kOff) return std::nullopt;
   if (state_ != State::kUnanswered && !asked_.empty()) {
-    const Duration patience = std::min<Duration>(limits::kPingTimeout, ack_timeout_ / limits::kPingTries);
-    if (state_ == State::kTrying || asked_.size() < limits::kPingTries) return asked_.back().at + patience;
-    return asked_.front().at + ack_timeout_;
+    const auto tries = state_ == State::kTrying ? limits::kPingTries : limits::kPingTriesAnswered;
+    const Time next = asked_.back().at + std::min<Duration>(limits::kPingTimeout, ack_timeout_ / tries);
+    return state_ == State::kTrying ? next : std::min(next, dead_at());
   }
   if (!unasked_) {
     if (!answers_since_ || state_ == State::kUnanswered) return std::nullopt;
@@ -60,7 +66,8 @@ PingAcks::Due PingAcks::poll(bool presses, Time now) {
   }
   if (!awaits_answer) return Due::kPing;
   // An answer may be lost: servers drop what they have for a stream of theirs that breaks.
-  if (asked_.size() < limits::kPingTries) return Due::kPing;
+  const bool asks_again = state_ == State::kTrying ? asked_.size() < limits::kPingTries : now < dead_at();
+  if (asks_again) return Due::kPing;
   if (state_ == State::kAnswered || mode_ == Mode::kMust) {
     state_ = State::kTrying;
     begin(mode_);
@@ -71,7 +78,8 @@ PingAcks::Due PingAcks::poll(bool presses, Time now) {
 }
 
 void PingAcks::note_ping(std::uint64_t number, std::uint64_t mark, Time now) {
-  if (asked_.size() == limits::kPingTries) asked_.erase(asked_.begin());
+  // The first stays: the peer's time counts from it.
+  if (asked_.size() == limits::kPingTriesAnswered) asked_.erase(asked_.begin() + 1);
   asked_.push_back({number, mark, now});
   last_at_ = now;
   unasked_ = false;
@@ -83,6 +91,8 @@ std::optional<std::uint64_t> PingAcks::handle_answer(std::uint64_t number) {
   if (at == asked_.end()) return std::nullopt;
   const std::uint64_t mark = at->mark;
   asked_.erase(asked_.begin(), at + 1);
+  // Others may be an hour old.
+  if (state_ == State::kUnanswered && !asked_.empty()) asked_.clear(), unasked_ = true;
   state_ = State::kAnswered;
   return mark;
 }

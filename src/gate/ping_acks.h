@@ -4,7 +4,8 @@
 //
 // A peer that can open no stream to this node answers nothing. After limits::kPingTries pings without an
 // answer the pair falls back: what the socket took counts as handed over. One ping each limits::kPingRetry
-// then finds out whether that has changed.
+// then finds out whether that has changed. A peer that has answered is asked again
+// and again until it counts as dead.
 //
 // No ping is written for an answer to a request alone: where two gateways answer each other's pings, each
 // answer would cause the next ping. Nobody is told of a lost answer; once the socket took it, and no ping is
@@ -21,6 +22,7 @@
 
 #include "base/limits.h"
 #include "base/time.h"
+#include "xmpp/stanza.h"
 
 namespace sallyport::gate {
 
@@ -28,6 +30,8 @@ namespace sallyport::gate {
 // random, so that a peer can answer no ping that it did not get.
 std::string ping_id(std::uint64_t number);
 std::optional<std::uint64_t> ping_number(std::string_view id);
+// The number of the ping that the stanza answers, as a result or an error, if it has such an id.
+std::optional<std::uint64_t> answered_ping(const xmpp::Stanza& stanza);
 
 class PingAcks {
  public:
@@ -89,13 +93,16 @@ class PingAcks {
     Time at;
   };
 
+  // Precondition: a ping is open.
+  Time dead_at() const { return asked_.front().at + ack_timeout_; }
+
   Mode mode_ = Mode::kOff;
   Duration ack_timeout_ = limits::kAckTimeout;
   State state_ = State::kTrying;
   bool unasked_ = false;               // stanzas stand behind the last ping
   std::optional<Time> answers_since_;  // the first answer behind the last ping
   std::optional<Time> last_at_;        // when the last ping was written
-  std::vector<Ping> asked_;            // not answered, oldest first; limits::kPingTries at most
+  std::vector<Ping> asked_;            // not answered, oldest first; limits::kPingTriesAnswered at most
 };
 
 }  // namespace sallyport::gate

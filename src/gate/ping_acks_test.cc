@@ -113,9 +113,11 @@ TEST_F(PingAcksTest, a_peer_that_answered_before_and_does_not_now_is_dead_and_th
   is_known_to_answer();
   EXPECT_EQ(sends(), Due::kPing);
   pings(2);
-  EXPECT_EQ(passes(limits::kPingTimeout), Due::kPing) << "the answer may be lost";
-  pings(3);
-  EXPECT_EQ(passes(limits::kAckTimeout - limits::kPingTimeout - 1us), Due::kNothing);
+  for (std::uint64_t ping = 3; ping < 2 + limits::kPingTriesAnswered; ++ping) {
+    EXPECT_EQ(passes(limits::kPingTimeout), Due::kPing) << "the answer may be lost";
+    pings(ping);
+  }
+  EXPECT_EQ(passes(limits::kPingTimeout - 1us), Due::kNothing);
   EXPECT_EQ(next(), Due::kDead);
   EXPECT_EQ(acks.state(), State::kTrying);
   EXPECT_EQ(sends(), Due::kPing);
@@ -133,7 +135,31 @@ TEST_F(PingAcksTest, an_answer_that_is_lost_is_made_up_for_by_that_to_the_next_p
   EXPECT_EQ(acks.state(), State::kAnswered);
 }
 
-TEST_F(PingAcksTest, a_short_patience_has_room_for_two_pings) {
+TEST_F(PingAcksTest, a_long_patience_asks_again_and_again_and_counts_from_the_first_ping) {
+  acks.begin(PingAcks::Mode::kAuto, 60s);
+  is_known_to_answer();
+  sends();
+  const Time asked = now;
+  std::uint64_t ping = 2;
+  pings(ping);
+  while (next() == Due::kPing) pings(++ping);
+  EXPECT_EQ(now, asked + 60s);
+  EXPECT_EQ(ping, 2u + 11);
+}
+
+TEST_F(PingAcksTest, an_answer_after_the_fall_back_leaves_no_old_ping_open) {
+  sends();
+  pings(1);
+  next();
+  pings(2);
+  EXPECT_EQ(next(), Due::kFallBack);
+  now += 1h;
+  EXPECT_EQ(acks.handle_answer(1), 1u);
+  EXPECT_EQ(acks.poll(false, now), Due::kPing)
+      << "the second one is forgotten, and its stanzas are asked about";
+}
+
+TEST_F(PingAcksTest, a_short_patience_has_room_for_all_pings) {
   constexpr Duration kShort = limits::kPingTimeout;
   acks.begin(PingAcks::Mode::kAuto, kShort);
   sends();
@@ -142,9 +168,11 @@ TEST_F(PingAcksTest, a_short_patience_has_room_for_two_pings) {
   now += limits::kPingInterval;
   sends();
   pings(2);
-  EXPECT_EQ(passes(kShort / 2), Due::kPing);
-  pings(3);
-  EXPECT_EQ(passes(kShort / 2 - 1us), Due::kNothing);
+  for (std::uint64_t ping = 3; ping < 2 + limits::kPingTriesAnswered; ++ping) {
+    EXPECT_EQ(passes(kShort / limits::kPingTriesAnswered), Due::kPing);
+    pings(ping);
+  }
+  EXPECT_EQ(passes(kShort / limits::kPingTriesAnswered - 1us), Due::kNothing);
   EXPECT_EQ(next(), Due::kDead);
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/codes.h"
+#include "base/presence_limits.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "gate/event.h"
@@ -35,8 +36,13 @@ class Redial {
   Next handle_end(const End& end, bool waits, Now now);
   // The stream can be used: earlier failures are forgotten.
   void handle_ready(Now now);
-  // The peer shows that it is there: the back-off is over.
-  void handle_sign_of_life() { back_off_until_ = {}; }
+  // The peer shows that it is there: the back-off is over. Only once in limits::kSignOfLifeEvery, so that a
+  // peer that opens many streams does not have a server of its choice dialled as often.
+  void handle_sign_of_life(Now now) {
+    if (now.mono < next_sign_) return;
+    next_sign_ = now.mono + limits::kSignOfLifeEvery;
+    back_off_until_ = {};
+  }
   // There is no way to that peer: the reason is remembered. Policy is asked again for the next stanza, since
   // no dial has failed.
   void note(Error error) {
@@ -77,6 +83,7 @@ class Redial {
   bool has_no_way_ = false;   // `last_error_` is why there is no way: no dial has failed with it
   std::size_t failures_ = 0;  // in a row: how long the next back-off is
   Time back_off_until_{};
+  Time next_sign_{};
   bool external_refused_ = false;
   std::size_t unacknowledged_ = 0;  // streams in a row
   Time no_acknowledgements_until_{};

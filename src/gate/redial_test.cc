@@ -156,10 +156,17 @@ TEST_F(RedialTest, it_is_not_after_a_failure_that_is_final) {
   EXPECT_EQ(dial_fails(Code::kDnsNoName), Next::kGiveUp);
 }
 
-TEST_F(RedialTest, a_sign_of_life_ends_the_back_off) {
-  for (int i = 0; i < 4; ++i) dial_fails();
+TEST_F(RedialTest, a_sign_of_life_ends_the_back_off_but_not_each_of_many) {
+  for (int i = 0; i < 6; ++i) dial_fails();
   EXPECT_FALSE(redial.may_dial(now));
-  redial.handle_sign_of_life();
+  redial.handle_sign_of_life(now);
+  EXPECT_TRUE(redial.may_dial(now));
+  dial_fails();
+  now.mono += limits::kSignOfLifeEvery - 1us;
+  redial.handle_sign_of_life(now);
+  EXPECT_FALSE(redial.may_dial(now));
+  now.mono += 1us;
+  redial.handle_sign_of_life(now);
   EXPECT_TRUE(redial.may_dial(now));
 }
 

@@ -189,11 +189,13 @@ struct LinkPeer {
   bool note_events() {
     bool any = false;
     for (; auto event = session.poll(); any = true) {
-      if (auto* pushed = std::get_if<link::Pushed>(&*event)) session.push_done(pushed->generation, {});
-      if (auto* done = std::get_if<link::PushDone>(&*event)) pushes_done.push_back(std::move(*done));
+      if (auto* pushed = std::get_if<link::Pushed>(&*event))
+        session.push_done(pushed->generation, pushes.answer);
+      if (auto* done = std::get_if<link::PushDone>(&*event)) pushes.done.push_back(std::move(*done));
       if (auto* ask = std::get_if<link::Asked>(&*event)) asked.push_back(std::move(*ask));
       if (auto* answer = std::get_if<link::Answered>(&*event)) answered.push_back(std::move(*answer));
       if (auto* outcome = std::get_if<link::Settled>(&*event)) settled.push_back(std::move(*outcome));
+      if (auto* ping = std::get_if<link::PeerHeard>(&*event)) heard.push_back(std::move(*ping));
       if (auto* down = std::get_if<link::Down>(&*event)) downs.push_back(std::move(*down));
       if (auto* came = std::get_if<link::Received>(&*event)) {
         unsettled.push_back(came->receipt);
@@ -234,7 +236,11 @@ struct LinkPeer {
   std::vector<link::Settled> settled;
   std::vector<link::Asked> asked;
   std::vector<link::Answered> answered;
-  std::vector<link::PushDone> pushes_done;
+  struct Pushes {
+    Result<void> answer{};  // to those that come
+    std::vector<link::PushDone> done{};
+  } pushes{};
+  std::vector<link::PeerHeard> heard;
   std::vector<link::Down> downs;
 };
 
@@ -351,7 +357,8 @@ class ReceivingServers : private s2s::StreamPolicy {
       if (auto* came = std::get_if<s2s::StanzaReceived>(&*output)) {
         if (came->number) machine->second.acknowledge(*came->number);
         // They answer no ping.
-        if (!ping_number(came->stanza.id())) received.push_back(std::move(came->stanza));
+        if (!came->stanza.is_request() || !ping_number(came->stanza.id()))
+          received.push_back(std::move(came->stanza));
       }
     std::string reply;
     if (!machine->second.take_output(reply)) return;

@@ -98,6 +98,11 @@ void write(Appender& out, const Answer& f) {
   out.string(f.answer.text);
 }
 void write(Appender&, const Drain&) {}
+void write(Appender& out, const Heard& f) {
+  out.u64(f.ping);
+  out.string(f.local);
+  out.string(f.remote);
+}
 void write(Appender& out, const Push& f) {
   out.varint(f.generation);
   out.varint(f.size);
@@ -143,6 +148,7 @@ std::optional<std::size_t> payload_bytes_max(std::uint8_t type) {
     case Type::kClose:
     case Type::kVoid:
       return kVarintBytesMax;
+    case Type::kHeard:
     case Type::kOpen:
       return 2048;
     case Type::kStanza:
@@ -180,6 +186,8 @@ std::string_view type_name(Type type) {
       return "ACK";
     case Type::kDrain:
       return "DRAIN";
+    case Type::kHeard:
+      return "HEARD";
     case Type::kOpen:
       return "OPEN";
     case Type::kClose:

@@ -18,13 +18,15 @@ namespace sallyport::link::frame {
 
 // Increase when a type is added, or when the layout or meaning of a frame changes.
 inline constexpr std::uint16_t kVersionLowest = 1;
-inline constexpr std::uint16_t kVersionHighest = 4;
+inline constexpr std::uint16_t kVersionHighest = 5;
 // The first version in which an edge may ask ADMIT.
 inline constexpr std::uint16_t kVersionAdmit = 2;
 // The first version with DRAIN, and with an attempt in STANZA.
 inline constexpr std::uint16_t kVersionAttempts = 3;
 // The first version with SETTLE_AHEAD.
 inline constexpr std::uint16_t kVersionAhead = 4;
+// The first version with HEARD.
+inline constexpr std::uint16_t kVersionHeard = 5;
 
 enum class Type : std::uint8_t {
   kHello = 0x01,
@@ -34,6 +36,7 @@ enum class Type : std::uint8_t {
   kPong = 0x05,
   kAck = 0x06,
   kDrain = 0x07,
+  kHeard = 0x08,
   // Numbered frames: kept until acknowledged, replayed after a reconnect.
   kOpen = 0x10,
   kClose = 0x11,
@@ -111,6 +114,15 @@ struct Ack {
 struct Drain {
   static constexpr Type kType = Type::kDrain;
   bool operator==(const Drain&) const = default;
+};
+// The pair's remote server was heard at another edge: it answered the ping of that number, which the edge
+// sent, or (0) opened a stream there.
+struct Heard {
+  static constexpr Type kType = Type::kHeard;
+  std::uint64_t ping = 0;
+  std::string_view local = {};
+  std::string_view remote = {};
+  bool operator==(const Heard&) const = default;
 };
 struct Open {
   static constexpr Type kType = Type::kOpen;
@@ -208,8 +220,8 @@ struct PushDone {
   bool operator==(const PushDone&) const = default;
 };
 
-using Frame = std::variant<Hello, Welcome, Refuse, Ping, Pong, Ack, Drain, Open, Close, Stanza, Void, Settle,
-                           Window, SettleAhead, Ask, Answer, Push, PushChunk, PushDone>;
+using Frame = std::variant<Hello, Welcome, Refuse, Ping, Pong, Ack, Drain, Heard, Open, Close, Stanza, Void,
+                           Settle, Window, SettleAhead, Ask, Answer, Push, PushChunk, PushDone>;
 Type type_of(const Frame& frame);
 
 // A frame as cut out of the byte stream.

@@ -110,6 +110,11 @@ void read(Fields& in, Ping& f) { f.number = in.u64(); }
 void read(Fields& in, Pong& f) { f.number = in.u64(); }
 void read(Fields& in, Ack& f) { f.position = in.varint(); }
 void read(Fields&, Drain&) {}
+void read(Fields& in, Heard& f) {
+  f.ping = in.u64();
+  f.local = in.string(limits::kDomainBytesMax);
+  f.remote = in.string(limits::kDomainBytesMax);
+}
 void read(Fields& in, Open& f) {
   f.channel = in.varint();
   f.local = in.string(limits::kDomainBytesMax);
@@ -214,6 +219,8 @@ Result<Frame> decode(const Raw& raw) {
       return decode_as<Ack>(raw);
     case Type::kDrain:
       return decode_as<Drain>(raw);
+    case Type::kHeard:
+      return decode_as<Heard>(raw);
     case Type::kOpen:
       return decode_as<Open>(raw);
     case Type::kClose:

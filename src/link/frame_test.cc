@@ -62,6 +62,7 @@ const std::vector<Row>& rows() {
       {"empty stanza", Stanza{}},
       {"message of an attempt", Stanza{1, 0, "a@b", "c@d", "i", "", "", "<message/>", 2}},
       {"drain", Drain{}},
+      {"heard", Heard{~0ULL, "example.com", "partner.example"}},
       {"void", Void{127}},
       {"settle", Settle{{{1, 5, {}}, {1, 1, {"dns.no-name", "no such name"}}, {9, 1, {}}}}},
       {"settle ahead", SettleAhead{1, 300, 2, {}}},

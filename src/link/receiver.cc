@@ -25,6 +25,7 @@ Result<void> Receiver::handle_open(const frame::Open& open) {
     if (found->second.opening->pair != opening->pair)
       return frame_error("OPEN", open.channel, "it is open for another pair");
     found->second.opening = opening;
+    shared_.events.emplace_back(Opened{opening->pair});
     return {};
   }
   if (open.channel != last_id_ + 1)
@@ -34,6 +35,7 @@ Result<void> Receiver::handle_open(const frame::Open& open) {
     return frame_error("OPEN", open.channel, "the pair already has a channel");
   last_id_ = open.channel;
   channels_.get(open.channel, opening);
+  shared_.events.emplace_back(Opened{opening->pair});
   return {};
 }
 

@@ -103,21 +103,10 @@ Result<void> LinkSession::Impl::handle_established(const frame::Frame& f, Time n
                         [&](const frame::Void& nothing) { return receiver_.handle_void(nothing, now); },
                         [&](const frame::Window& window) { return sender_.handle_window(window); },
                         [&](const frame::Ack& ack) { return sender_.handle_ack(ack.position); },
-                        [&](const frame::Ping& ping) {
-                          pong_wanted_ = ping.number;
-                          return Result<void>();
-                        },
-                        [&](const frame::Pong& pong) -> Result<void> {
-                          if (pong.number == 0 || pong.number > pings_)
-                            return {Code::kLinkFrame, "PONG without PING"};
-                          return {};
-                        },
-                        [&](const frame::Drain&) -> Result<void> {
-                          if (shared_.version < frame::kVersionAttempts)
-                            return {Code::kLinkFrame, "DRAIN in an earlier version"};
-                          shared_.events.emplace_back(PeerDrains{});
-                          return {};
-                        },
+                        [&](const frame::Ping& ping) { return handle_ping(ping); },
+                        [&](const frame::Pong& pong) { return handle_pong(pong); },
+                        [&](const frame::Drain&) { return handle_drain(); },
+                        [&](const frame::Heard& heard) { return handle_heard(heard); },
                         [&](const frame::Ask& ask) { return control_.handle_ask(ask); },
                         [&](const frame::Answer& answer) { return control_.handle_answer(answer); },
                         [&](const frame::Push& push) { return control_.handle_push(push); },
@@ -129,6 +118,27 @@ Result<void> LinkSession::Impl::handle_established(const frame::Frame& f, Time n
                         [&](const frame::Stanza& stanza) { return out_of_order(stanza); },
                     },
                     f);
+}
+
+Result<void> LinkSession::Impl::handle_drain() {
+  if (shared_.version < frame::kVersionAttempts) return {Code::kLinkFrame, "DRAIN in an earlier version"};
+  shared_.events.emplace_back(PeerDrains{});
+  return {};
+}
+
+Result<void> LinkSession::Impl::handle_heard(const frame::Heard& heard) {
+  if (config_.role == NodeRole::kCore) return {Code::kLinkFrame, "HEARD of an edge"};
+  if (shared_.version < frame::kVersionHeard) return {Code::kLinkFrame, "HEARD in an earlier version"};
+  auto local = xmpp::Domain::parse(heard.local);
+  auto remote = xmpp::Domain::parse(heard.remote);
+  if (!local || !remote) return {Code::kLinkFrame, "HEARD: a domain is not valid"};
+  shared_.events.emplace_back(PeerHeard{{*std::move(local), *std::move(remote)}, heard.ping});
+  return {};
+}
+
+void LinkSession::Impl::heard(const xmpp::Pair& pair, std::uint64_t ping) {
+  if (state_ != State::kUp || shared_.version < frame::kVersionHeard) return;
+  frame::append(shared_.out, frame::Heard{ping, pair.local.ascii(), pair.remote.ascii()});
 }
 
 void LinkSession::Impl::note_numbered(std::size_t bytes, Time now) {
@@ -387,6 +397,7 @@ void LinkSession::push_done(std::uint64_t generation, Result<void> result) {
   impl_->control().push_done(generation, result);
 }
 void LinkSession::drain() { impl_->drain(); }
+void LinkSession::heard(const xmpp::Pair& pair, std::uint64_t ping) { impl_->heard(pair, ping); }
 void LinkSession::refuse(Error reason) { impl_->refuse(reason); }
 
 }  // namespace sallyport::link

@@ -149,6 +149,17 @@ struct Writable {
 };
 // The other node is being drained: it refuses every stanza that is sent to it from now on.
 struct PeerDrains {};
+// The other node opened the pair's channel, or opened it again with another provenance: the pair has a new
+// stream there.
+struct Opened {
+  xmpp::Pair pair;
+};
+// Edge only: the pair's remote server was heard at another edge, with the pair proved there. It answered the
+// ping of that number, or (0) opened a stream.
+struct PeerHeard {
+  xmpp::Pair pair;
+  std::uint64_t ping;
+};
 struct Asked {
   std::uint64_t id;
   Ask ask;
@@ -168,7 +179,7 @@ struct PushDone {
   Result<void> result;
 };
 using Event = std::variant<Up, Down, Dead, Received, Settled, Writable, Asked, Answered, Pushed, PushDone,
-                           Forgotten, PeerDrains, NotRepeated>;
+                           Forgotten, PeerDrains, Opened, PeerHeard, NotRepeated>;
 
 struct SessionConfig {
   NodeRole role;
@@ -264,6 +275,9 @@ class LinkSession {
   // Tells the other node, after each greeting too, that this one is being drained, if the version of the
   // protocol has a word for it.
   void drain();
+  // Core: tells the edge of PeerHeard. Not kept: lost where the link is down, or has an earlier version of
+  // the protocol.
+  void heard(const xmpp::Pair& pair, std::uint64_t ping);
   // Sends the reason and ends the connection (kLinkSecondCore, kStreamShutdown …). Does nothing without one.
   void refuse(Error reason);
 

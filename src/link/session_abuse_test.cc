@@ -25,6 +25,8 @@ TEST(LinkStates, what_each_frame_does_before_and_after_the_greeting) {
       {"ACK", frame::Ack{0}, bad, good, bad, good},
       {"ACK ahead", frame::Ack{1}, bad, bad, bad, bad},
       {"DRAIN", frame::Drain{}, bad, good, bad, good},
+      {"HEARD", frame::Heard{1, "a", "b"}, bad, bad, bad, good},
+      {"HEARD of no domain", frame::Heard{1, "a", "b c"}, bad, bad, bad, bad},
       {"OPEN", open_frame(1), bad, good, bad, good},
       {"OPEN out of turn", open_frame(2), bad, bad, bad, bad},
       {"OPEN zero", open_frame(0), bad, bad, bad, bad},

@@ -28,6 +28,7 @@ class LinkSession::Impl {
   std::optional<Time> poll_timeout() const;
   bool take_output(std::string& out, Time now);
   void refuse(const Error& reason) { fail(reason); }
+  void heard(const xmpp::Pair& pair, std::uint64_t ping);
   void drain() { draining_ = drain_wanted_ = true; }
 
   State state() const { return state_; }
@@ -50,6 +51,8 @@ class LinkSession::Impl {
     if (pong.number > 0 && pong.number <= pings_) return {};
     return {Code::kLinkFrame, "PONG without PING"};
   }
+  Result<void> handle_drain();
+  Result<void> handle_heard(const frame::Heard& heard);
   Result<void> handle_hello(const frame::Hello& hello, Time now);
   Result<void> handle_welcome(const frame::Welcome& welcome, Time now);
   void greet();
