@@ -17,6 +17,7 @@ HOSTS = {  # host -> (segment, address)
     "core": (LAN, "10.0.0.5"),
     "insidedns": (LAN, "10.0.0.1"),
     "edge": (DMZ, "192.0.2.10"),
+    "edge2": (DMZ, "192.0.2.11"),  # in worlds with two edges
     "dns": (WORLD, "198.51.100.53"),
     "remote": (WORLD, "198.51.100.7"),
     "rooms": (WORLD, "198.51.100.8"),
@@ -30,6 +31,7 @@ ALIAS = "chatroom1.example.com"
 NODE = "conference-2.corp.example"  # the name of the MUC service if the alias is mapped
 CORE_NAME = "core.corp.example"
 EDGE_NAME = "vcse.example.com"
+EDGE2_NAME = "vcse2.example.com"
 
 REMOTE = "federated.com"
 REMOTE_ROOMS = "rooms.federated.com"

@@ -207,8 +207,9 @@ class Burst:
                 event.set()
 
     def _blow(self, name, at_s, counters):
-        if name in ("edge", "core"):
-            counters.before_kill(name)
+        node = name.replace("drain", "edge")
+        if node in self._world.gateway.nodes:
+            counters.before_end(node)
         if name in self._up:
             self._up[name].clear()
         began, monotonic = time.time(), time.monotonic()

@@ -13,8 +13,11 @@ from .process import Process
 SOA = "@ 60 IN SOA ns.lab. hostmaster.lab. 1 3600 600 86400 30\n@ 60 IN NS ns.lab.\n"
 
 
-def outside_zones(direct=False):
-    """The public zones. direct: SRV records of local domains name the internal server itself."""
+def outside_zones(direct=False, edges=1):
+    """The public zones. direct: SRV records of local domains name the internal server itself.
+
+    With two edges, servers connect to the second one unless it does not answer.
+    """
     edge = at.ip("inside") if direct else at.ip("edge")
     zones = {
         ".": [f"ns.lab. 60 IN A {at.AUTHORITY}"],
@@ -26,6 +29,12 @@ def outside_zones(direct=False):
         at.DEAD: [f"_xmpp-server._tcp.{at.DEAD}. 60 IN SRV 0 0 5269 xmpp.{at.DEAD}.",
                   f"xmpp.{at.DEAD}. 60 IN A {at.BLACK_HOLE}"],
     }
+    if edges > 1:
+        zones[at.DOMAIN] = [line.replace("SRV 0 0", "SRV 10 0") for line in zones[at.DOMAIN]] + [
+            f"_xmpp-server._tcp.{at.DOMAIN}. 60 IN SRV 0 0 5269 {at.EDGE2_NAME}.",
+            f"_xmpp-server._tcp.{at.ALIAS}. 60 IN SRV 0 0 5269 {at.EDGE2_NAME}.",
+            f"{at.EDGE2_NAME}. 60 IN A {at.ip('edge2')}",
+        ]
     for domain, host in ((at.REMOTE, "remote"), (at.STRANGER, "remote")):
         zones[domain] = [f"_xmpp-server._tcp.{domain}. 60 IN SRV 0 0 5269 xmpp.{domain}.",
                          f"xmpp.{domain}. 60 IN A {at.ip(host)}"]

@@ -6,6 +6,7 @@ import subprocess
 import time
 
 from . import process
+from .gateway import Gateway
 
 CUT_S = (3, 14)  # a lost link is noticed after 10 s
 LOSS_S = (3, 6)
@@ -20,10 +21,10 @@ table inet lab_loss {
 """
 
 
-def kill_role(role):
+def end_role(role, how):
     def strike(world, draw):
         down = draw.uniform(0, 1.5)
-        world.gateway.restart(role, down)
+        how(world.gateway, role, down)
         return down
     return strike
 
@@ -92,8 +93,11 @@ def lose_packets(world, draw):
 
 
 FAULTS = {  # name -> (what happens, function of a world and a random.Random that returns its seconds)
-    "edge": ("kill -9 of the edge, and restart", kill_role("edge")),
-    "core": ("kill -9 of the core, and restart", kill_role("core")),
+    "edge": ("kill -9 of the edge, and restart", end_role("edge", Gateway.restart)),
+    "edge2": ("the same of the second edge (--edges 2)", end_role("edge2", Gateway.restart)),
+    "drain": ("SIGTERM of the edge, and start when it has drained and ended", end_role("edge", Gateway.drain)),
+    "drain2": ("the same of the second edge (--edges 2)", end_role("edge2", Gateway.drain)),
+    "core": ("kill -9 of the core, and restart", end_role("core", Gateway.restart)),
     "remote": ("kill -9 of the remote server, and restart", kill_server("remote")),
     "inside": ("kill -9 of the internal server, and restart", kill_server("inside")),
     "link": ("end of the TCP connection of the link", end_connections("edge", 7400)),
@@ -113,7 +117,7 @@ class Counters:
 
     def __init__(self, gateway):
         self._gateway = gateway
-        self._ended = {role: dict.fromkeys(self.NAMES, 0) for role in ("edge", "core")}
+        self._ended = {role: dict.fromkeys(self.NAMES, 0) for role in gateway.nodes}
         self._start = self._ask_both()
 
     def _ask(self, role):
@@ -131,7 +135,7 @@ class Counters:
     def _ask_both(self):
         return {role: self._ask(role) or dict.fromkeys(self.NAMES, 0) for role in self._ended}
 
-    def before_kill(self, role):
+    def before_end(self, role):
         """Keeps what the node has counted. What it counts between this and its end is lost."""
         now = self._ask(role)
         for name in self.NAMES if now else ():

@@ -33,13 +33,14 @@ def pin(certificate):
 
 
 class Gateway:
-    """Both nodes. Folder layout: edge/ and core/, each with its configuration, and run/."""
+    """A core and its edges. Folder layout: edge/, edge2/ and core/, each with its configuration, and run/."""
 
     def __init__(self, options, network, folder, logs, public_ca, servers_ca):
         self.options, self.network, self.folder = options, network, folder
         self._public_ca = public_ca
         self.binary = program()
-        for name in ("edge", "core/certs", "core/state", "run"):
+        self.edges = ("edge", "edge2")[:options.edges]
+        for name in (*self.edges, "core/certs", "core/state", "run"):
             os.makedirs(f"{folder}/{name}", exist_ok=True)
         self.state = f"{folder}/core/state"
         if options.state_mib:
@@ -47,19 +48,22 @@ class Gateway:
         shutil.copy(servers_ca.certificate, f"{folder}/core/servers-ca.crt")
         shutil.copy(public_ca.certificate, f"{folder}/core/public-ca.crt")
         public_ca.issue(f"{folder}/core/certs/example.com", [at.DOMAIN, at.ALIAS], eku=options.eku)
-        for role in ("edge", "core"):
-            config.make_identity(f"{folder}/{role}/{role}", role)
-        config.replace(f"{self.folder}/edge/edge.toml", self._edge())
+        for name in self.edges:
+            config.make_identity(f"{folder}/{name}/edge", name)
+        config.make_identity(f"{folder}/core/core", "core")
+        for name in self.edges:
+            config.replace(f"{self.folder}/{name}/edge.toml", self._edge(name))
         config.replace(f"{self.folder}/core/core.toml", self._core())
         config.replace(f"{self.folder}/core/policy.toml", self.policy())
-        self.edge = self._role("edge", logs)
-        self.core = self._role("core", logs)
-        self.logs = [self.edge.log, self.core.log]
+        self.nodes = {name: self._node(name, "edge", logs) for name in self.edges}
+        self.nodes["core"] = self._node("core", "core", logs)
+        self.edge, self.core = self.nodes["edge"], self.nodes["core"]
+        self.logs = [node.log for node in self.nodes.values()]
         self.internal_ca = f"{folder}/core/state/internal-ca.crt"
 
     def start(self):
-        self.edge.start()
-        self.core.start()
+        for node in self.nodes.values():
+            node.start()
 
     def end(self):
         """Unmounts the core's disk where it has one of its own. The nodes have ended."""
@@ -69,12 +73,11 @@ class Gateway:
     def wait_ready(self, timeout_s=20):
         """Wait until the edge listens: it is then linked and has the policy."""
         def open_for_all():
-            for role in (self.edge, self.core):
-                if not role.alive():
-                    raise LabError(f"{role.name} ended with {role.exit_code()}:\n{process.tail(role.log)}")
-            return (process.listens(self.edge.namespace, at.ip("edge"), 5269)
-                    and process.listens(self.core.namespace, at.ip("core"), 5269))
-        process.wait_until("edge and core open for servers", open_for_all, timeout_s)
+            for node in self.nodes.values():
+                if not node.alive():
+                    raise LabError(f"{node.name} ended with {node.exit_code()}:\n{process.tail(node.log)}")
+            return all(process.listens(node.namespace, at.ip(name), 5269) for name, node in self.nodes.items())
+        process.wait_until("edges and core open for servers", open_for_all, timeout_s)
 
     def write_policy(self, **changes):
         """Replace policy.toml, with other options (see policy)."""
@@ -98,10 +101,21 @@ class Gateway:
 
     def restart(self, role, down_s=0):
         """kill -9, then start with the same arguments."""
-        part = self.edge if role == "edge" else self.core
-        part.kill(signal.SIGKILL)
+        self.nodes[role].kill(signal.SIGKILL)
         time.sleep(down_s)
-        part.start()
+        self.nodes[role].start()
+
+    def drain(self, role, down_s=0, within_s=60):
+        """SIGTERM, on which the node drains; start when it has ended, and wait until it serves.
+
+        LabError where it has not ended within the time.
+        """
+        node = self.nodes[role]
+        os.kill(node.pid, signal.SIGTERM)
+        process.wait_until(f"the end of {role}, which drains", lambda: not node.alive(), within_s)
+        time.sleep(down_s)
+        node.start()
+        self.wait_ready()
 
     def policy(self, allow=(at.REMOTE, at.REMOTE_ROOMS, at.DEAD, at.UNKNOWN), extra=""):
         """The text of policy.toml for these options."""
@@ -129,24 +143,30 @@ alias   = "{at.ALIAS}"
                      for domain in (at.REMOTE, at.REMOTE_ROOMS, at.STRANGER)]
         return "\n".join(rows) + extra
 
-    def _role(self, role, logs):
+    def _node(self, name, role, logs):
         return process.Process(
-            role, self.network.namespace(role),
-            [self.binary, role, "-c", f"{self.folder}/{role}/{role}.toml"], f"{logs}/{role}.log")
+            name, self.network.namespace(name),
+            [self.binary, role, "-c", f"{self.folder}/{name}/{role}.toml"], f"{logs}/{name}.log")
 
-    def _edge(self):
+    def _edge(self, name):
         return config.edge_toml(
-            name=at.EDGE_NAME, s2s=f"{at.ip('edge')}:5269", traversal=f"{at.ip('edge')}:7400",
-            control=f"{self.folder}/run/edge.sock", shards=self.options.shards,
+            name={"edge": at.EDGE_NAME, "edge2": at.EDGE2_NAME}[name], s2s=f"{at.ip(name)}:5269",
+            traversal=f"{at.ip(name)}:7400", control=f"{self.folder}/run/{name}.sock", shards=self.options.shards,
             core_pin=pin(f"{self.folder}/core/core.crt"), core_domains=(at.DOMAIN, f"*.{at.DOMAIN}"),
             resolver=f"{at.ip('dns')}:53")
 
     def _core(self):
+        second = f"""
+[[edge]]
+name    = "{at.EDGE2_NAME}"
+address = "{at.ip('edge2')}:7400"
+pins    = ["{pin(f'{self.folder}/edge2/edge.crt')}"]
+""" if len(self.edges) > 1 else ""
         return config.core_toml(
             name=at.CORE_NAME, s2s=f"{at.ip('core')}:5269", control=f"{self.folder}/run/core.sock",
             shards=self.options.shards, edge_name=at.EDGE_NAME, edge_address=f"{at.ip('edge')}:7400",
             edge_pin=pin(f"{self.folder}/edge/edge.crt"), trust=self.options.trust,
-            server_ca="servers-ca.crt" if self.options.server_ca else "", extra=f"""
+            server_ca="servers-ca.crt" if self.options.server_ca else "", extra=second + f"""
 [dns]
 listen   = ["{at.ip('core')}:53"]
 upstream = ["{at.ip('insidedns')}:53"]

@@ -125,6 +125,7 @@ class Network:
 
     def _rules(self, rules, dropped):
         ips = {host: entry[1] for host, entry in address.HOSTS.items()}
+        ips["edge"] = f"{{ {ips['edge']}, {ips['edge2']} }}"
         lines = ["table inet port_table {", " chain forward {",
                  "  type filter hook forward priority 0; policy drop;"]
         for row, (comment, match) in enumerate(rules):

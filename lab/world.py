@@ -44,6 +44,7 @@ class Options:
     eku: str = pki.EKU_SERVER  # of the public certificates
     trace: bool = True  # servers log every stanza
     shards: int = 1  # of each node
+    edges: int = 1  # of the core; two at most
     smacks: tuple = ("remote",)  # hosts whose Prosody has stream management between servers
     durable: bool = False  # messages wait on the disk of the core
     state_mib: int = 0  # that disk is a small one of its own
@@ -79,7 +80,7 @@ class World:
 
     def start(self):
         split = self.options.outside == "jabberd2"  # its rooms live on a Prosody beside it
-        hosts = [h for h in at.HOSTS if (h != "rooms" or split)
+        hosts = [h for h in at.HOSTS if (h != "rooms" or split) and (h != "edge2" or self.options.edges > 1)
                  and not (self.options.direct and h in ("edge", "core"))]
         self.network.build(hosts, direct=self.options.direct)
         self.public_ca = pki.Authority(f"{self.folder}/pki")
@@ -144,7 +145,7 @@ class World:
                 client.connect(60)
 
     def _dns(self, rooms_host):
-        zones = dns.outside_zones(self.options.direct)
+        zones = dns.outside_zones(self.options.direct, self.options.edges)
         dns.add_rooms(zones, rooms_host)
         for process_ in (
                 dns.nsd("nsd", self.network, "dns", at.AUTHORITY, zones,
