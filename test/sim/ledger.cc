@@ -280,10 +280,8 @@ void Ledger::refused_by_node(std::string_view id) {
   if (Entry* entry = entry_of(id.substr(1))) entry->refused = true;
 }
 
-bool Ledger::died_between(Time from, Time to) const {
-  for (const Time at : deaths_)
-    if (at >= from && at <= to) return true;
-  return false;
+std::ptrdiff_t Ledger::deaths_between(Time from, Time to) const {
+  return std::ranges::count_if(deaths_, [&](Time at) { return at >= from && at <= to; });
 }
 
 // An inbound stanza of a refused pair is dropped: the pair may not be answered either.
@@ -305,8 +303,7 @@ bool Ledger::may_have_changed_edges(const Entry& entry) const {
                                [&](Time at) { return at > entry.sent - 40s && at <= schedule_.now(); });
   }
   // Who confirms nothing may read what the drained edge has written beside what the other one writes.
-  const auto was_drained = [&](Time at) { return at >= entry.sent && at <= schedule_.now(); };
-  if (unconfirmed_.contains(entry.partner) && std::ranges::any_of(drains_, was_drained)) return true;
+  if (is_unconfirmed_at_drained(entry)) return true;
   // A stanza that the edge had refused before its link was lost goes to the other one behind those that the
   // first did deliver: the core has not heard of either.
   return !link_failures_.empty() && std::ranges::any_of(link_breaks_, [&](const auto& each) {
@@ -314,29 +311,38 @@ bool Ledger::may_have_changed_edges(const Entry& entry) const {
   });
 }
 
+bool Ledger::is_unconfirmed_at_drained(const Entry& entry) const {
+  return !is_from_outside(entry) && unconfirmed_.contains(entry.partner) && !drains_.empty() &&
+         drains_.back() >= entry.sent;
+}
+
 bool Ledger::given_up_since(Time from) const { return !given_up_.empty() && given_up_.back() >= from; }
 
 // --- the end
 
 std::size_t Ledger::open() const {
-  std::size_t count = 0;
-  for (const auto& entry : entries_)
-    if (!entry.done && !entry.uncertain && !entry.forged) ++count;
-  return count;
+  return static_cast<std::size_t>(std::ranges::count_if(
+      entries_, [this](const Entry& entry) { return !entry.uncertain && is_owed_an_end(entry); }));
+}
+
+bool Ledger::is_owed_an_end(const Entry& e) const {
+  if (e.forged || e.delivered + e.errors + e.failed != 0) return false;
+  // Nobody may answer a result, an error or most presence (RFC 6120 8.3.1, RFC 6121 8.5).
+  if (e.sort == Sort::kResult || e.sort == Sort::kError || e.sort == Sort::kPresence) return false;
+  return e.reliable && !refused_meanwhile(e);
 }
 
 void Ledger::close() {
   for (std::size_t i = 0; i < entries_.size(); ++i) {
     const Entry& e = entries_[i];
-    if (e.forged) continue;
-    if (e.delivered + e.errors + e.failed != 0) continue;
-    // Nobody may answer a result, an error or most presence (RFC 6120 8.3.1, RFC 6121 8.5).
-    if (e.sort == Sort::kResult || e.sort == Sort::kError || e.sort == Sort::kPresence) continue;
-    if (!e.reliable || refused_meanwhile(e)) continue;
+    if (!is_owed_an_end(e)) continue;
     if (e.forgotten) violated("delivered or answered", i + 1, "it is lost");
     ++missing_;
-    if (e.uncertain && !e.lost_elsewhere) ++missing_by_nodes_;
+    // A drained edge ends its stream to a server that confirms nothing, and does not learn what was read.
+    if (e.uncertain && !e.lost_elsewhere && !is_unconfirmed_at_drained(e)) ++missing_by_nodes_;
     if (e.uncertain) continue;
+    // Its answer was on the link when both nodes died.
+    if (e.refused && deaths_between(e.sent, e.sent + 1s) > 1) continue;
     // An edge that has no link for a minute forgets what came from outside.
     if (!e.guarded && is_from_outside(e) && given_up_since(e.sent)) continue;
     // It was there when a process died; an edge keeps it for as long without a link.

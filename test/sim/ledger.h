@@ -121,8 +121,12 @@ class Ledger {
   Duration longest_age(Time sent) const;
   bool is_only_drained(Time sent) const;
   bool is_excused(const Entry& entry) const;
-  bool died_between(Time from, Time to) const;
+  std::ptrdiff_t deaths_between(Time from, Time to) const;
+  bool died_between(Time from, Time to) const { return deaths_between(from, to) > 0; }
+  bool is_unconfirmed_at_drained(const Entry& entry) const;
   bool refused_meanwhile(const Entry& entry) const;
+  // It was neither delivered nor answered, and one of them it must be.
+  bool is_owed_an_end(const Entry& entry) const;
   bool given_up_since(Time from) const;
   bool may_have_changed_edges(const Entry& entry) const;
   static bool is_from_outside(const Entry& entry);
