@@ -51,8 +51,8 @@ static_assert(ack_timeout(kDeadPeerSeconds) == kAckTimeout);
 // what may come twice when it dies, and what a slow reader has to read in time to count as alive.
 inline constexpr std::size_t kUnconfirmedBytesMax = 256 * 1024;
 // A pair's pings (gate/ping_acks.h): the time for an answer and the number of pings before it falls back, the
-// same where the peer has answered before, the least time between two, and how long a pair that fell back is
-// not asked again.
+// part of its time after which a peer that has answered before is asked again, the least time between two,
+// and how long a pair that fell back is not asked again.
 inline constexpr auto kPingTimeout = 5s;
 inline constexpr std::size_t kPingTries = 2;
 inline constexpr std::size_t kPingTriesAnswered = 4;

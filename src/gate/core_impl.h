@@ -237,7 +237,7 @@ class Core::Impl {
   void link_down(std::size_t edge, const Error& error, bool final, Now now);
   // Events of the session with that edge.
   void on(std::size_t edge, link::Received&& received, Now now);
-  // The pair's server opened a stream to that edge.
+  // The pair's server has opened a stream to that edge, mostly.
   void on(std::size_t edge, link::Opened&& opened, Now now);
   // Whether the stanza answers a ping of another edge, which is told: nobody inside has asked.
   bool answers_other_edge(std::size_t edge, const Pair& pair, const xmpp::Stanza& stanza, Now now);

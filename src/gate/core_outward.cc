@@ -118,8 +118,8 @@ std::optional<std::size_t> Core::Impl::choose_edge(const Pair& pair) const {
   return best;
 }
 
-// A pair leaves an edge that is being drained once nothing of it is on its way there, and then goes on with
-// what the edge has handed back.
+// A pair leaves an edge that is being drained, or refuses the policy, once nothing of it is on its way there,
+// and then goes on with what the edge has handed back.
 bool Core::Impl::has_way(const Pair& pair, PairState& out, std::size_t size) {
   if (!out.handed_back.empty()) return false;
   if (out.edge && links.state[*out.edge].is_to_be_left()) {
@@ -262,12 +262,12 @@ void Core::Impl::answer_sender(Kept kept, Ticket ticket, const xmpp::Stanza& sta
 void Core::Impl::on(std::size_t edge, link::Settled&& settled, Now now) {
   PairEntry* entry = note_settled(settled.ticket, settled.count);
   if (entry == nullptr) return;
-  std::optional<Pair> drained;
-  if (links.state[edge].is_to_be_left() || !entry->second.handed_back.empty()) drained = entry->first;
+  std::optional<Pair> leaving;
+  if (links.state[edge].is_to_be_left() || !entry->second.handed_back.empty()) leaving = entry->first;
   if (!take_back(edge, *entry, settled, now) &&
       !settle_question(settled.ticket, entry->first, settled.outcome.has_value(), now))
     conclude(edge, *entry, settled, now);
-  if (drained) send_taken_back(*drained, now);
+  if (leaving) send_taken_back(*leaving, now);
 }
 
 // Whatever was settled last, a question of the core included.

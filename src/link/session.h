@@ -149,8 +149,8 @@ struct Writable {
 };
 // The other node is being drained: it refuses every stanza that is sent to it from now on.
 struct PeerDrains {};
-// The other node opened the pair's channel, or opened it again with another provenance: the pair has a new
-// stream there.
+// The other node opened the pair's channel, or opened it again with another provenance. Where that is an
+// edge, the pair mostly has a new stream there.
 struct Opened {
   xmpp::Pair pair;
 };
