@@ -128,7 +128,8 @@ class Burst:
             flow.sender.watch = flow.receiver.watch = None
         if self._failure:
             raise self._failure
-        logs = {host: Trace(world.server(host).ids) for host in ("inside", "remote")}
+        servers = {host: world.server(host) for host in ("inside", "remote")}
+        logs = {host: Trace(server.ids, server.kind != "jabberd2") for host, server in servers.items()}
         held = resent_by_servers(world)
         room = {"room": self._room.report(
             lambda flow: where_lost(flow, logs, self.blows),

@@ -49,7 +49,7 @@ class Jabberd2:
             raise process.LabError("jabberd2 has no group chat service")
         self.site, self.network, self.folder = site, network, folder
         os.makedirs(folder, exist_ok=True)
-        self._log = log
+        self._log, self.ids = log, f"{log}.messages"
         self._memory = tempfile.TemporaryDirectory(dir="/dev/shm", prefix="lab-")  # removed with this object
         self._store()
         self._write("server.pem", "".join(open(p).read() for p in (site.certificate, site.key)))
@@ -64,7 +64,6 @@ class Jabberd2:
         os.chmod(f"{folder}/anyone", 0o755)
         network.resolver(site.host, site.nameserver)
         self.logs = [f"{log}.{name}" for name in ("router", "sm", "s2s", "c2s")]
-        self.ids = None
         self.processes = [
             process.Process(f"jabberd2-{name} {site.host}", network.namespace(site.host),
                             [f"jabberd2-{name}", "-c", f"{folder}/{name}.xml"], f"{log}.{name}")
@@ -108,7 +107,8 @@ class Jabberd2:
                 "<secret>secret</secret></local><check><interval>60</interval></check>"
                 "<io><max_fds>1024</max_fds><access><order>allow,deny</order></access></io>"
                 "<aci><acl type='all'><user>jabberd</user></acl>"
-                f"<filter>{self.folder}/router-filter.xml</filter></aci></router>")
+                f"<filter>{self.folder}/router-filter.xml</filter></aci>"
+                f"<message_logging><enabled/><file>{self.ids}</file></message_logging></router>")
 
     def _sm(self):
         ids = "".join(f"<id>{domain}</id>" for domain in self.site.domains)

@@ -14,6 +14,7 @@ UNWRITTEN_S = 0.5  # so old may be what a server has in buffers of its own
 UNREAD_S = 30  # what was written at most so long before a break, and a second after it, may not have been read
 UNTRACED_S = 5  # as UNREAD_S, where only the time is known at which the client sent it
 ID = re.compile(r"\b(b[0-9a-f]{6}(?:out|in|roomnear|roomfar))-(\d+)\b")
+ROUTED = re.compile(r"^\S+ \S+ \S+ (b[0-9a-f]{6}out-\d+)$")  # a line of the message log of jabberd2's router
 UNACKNOWLEDGED = re.compile(r"Destroying session with (\d+) unacked stanzas")
 
 
@@ -34,15 +35,15 @@ def where_lost(flow, logs, blows=()):
         id = flow.id(number)
         if id in receiving.received:
             place = AT_SERVERS[1]
-        elif sending.exists and id not in sending.written:
+        elif sending.writes and id not in sending.written:
             place = AT_SERVERS[0]
-        elif sending.exists and id not in sending.kept and any(-1 < at - sending.at[id] < UNREAD_S for at in breaks):
+        elif sending.writes and id not in sending.kept and any(-1 < at - sending.at[id] < UNREAD_S for at in breaks):
             place = AT_SERVERS[2]
-        elif sending.exists and any(-0.1 < at - sending.at[id] < UNWRITTEN_S for at in kills):
+        elif sending.writes and any(-0.1 < at - sending.at[id] < UNWRITTEN_S for at in kills):
             place = AT_SERVERS[3]
-        elif not sending.exists and any(-1 < at - flow.sent[number] < UNTRACED_S for at in untraced):
+        elif not sending.writes and any(-1 < at - flow.sent[number] < UNTRACED_S for at in untraced):
             place = AT_SERVERS[4]
-        elif sending.exists and receiving.exists:
+        elif sending.writes and receiving.reads:
             place = "sent by the sender's server, not received by the other"
         else:
             place = "unknown: a server without a trace"
@@ -51,17 +52,24 @@ def where_lost(flow, logs, blows=()):
 
 
 class Trace:
-    """The messages that a server wrote to streams between servers, and those that it read."""
+    """The messages that a server wrote to streams between servers, and those that it read.
+
+    Of jabberd2 only the latter: its router logs each message that comes to it, before it passes it on.
+    """
 
     LINE = re.compile(r"(received|kept, sent|sent) (\S+) (?:on (\S+) )?at ([\d.]+)$")
 
-    def __init__(self, path):
-        self.exists = bool(path)
+    def __init__(self, path, writes=True):
+        self.reads, self.writes = bool(path), bool(path) and writes  # whether it tells of what it reads, and of what it writes
         self.written, self.written_last = {}, {}  # id -> place in the order of all writes: first and last copy
         self.received, self.streams = {}, {}  # id -> (place, stream) of the first copy; stream -> place of its first
         self.at, self.kept = {}, set()  # when each was last written; which of them stream management kept
         with open(path or os.devnull, errors="replace") as log:
             for place, line in enumerate(log):
+                if routed := ROUTED.match(line):
+                    self.received.setdefault(routed[1], (place, None))
+                    self.streams.setdefault(None, place)
+                    continue
                 found = "lab_log_ids" in line and ID.search(line) and self.LINE.search(line)
                 if not found:
                     continue

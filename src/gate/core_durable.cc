@@ -89,7 +89,7 @@ void Core::Impl::send_inward(DurableQueue::Send&& send, Now now) {
   }
   if (refused) {
     if (durable.queue.handle_settled(send.message, refused, now))
-      refuse_inward(pair, send.stanza, *refused, setup.config.name.ascii(), now);
+      refuse_inward(pair, send.stanza, DurableQueue::answer_to(*refused), setup.config.name.ascii(), now);
     return;
   }
   const Ticket ticket = inward.arriving.put({.message = send.message});

@@ -137,7 +137,8 @@ void Core::Impl::on(StanzaReturned&& returned, Now now) {
   const auto owed = is_kept ? std::nullopt : std::optional(Owed{*entry, returned.error.code});
   if (policy.in_force->outward(returned.stanza, remote)) {
     const Pair pair{returned.stanza.to().domain(), returned.stanza.from().domain()};
-    refuse_inward(pair, returned.stanza, returned.error, setup.config.name.ascii(), now, owed);
+    const Error error = is_kept ? DurableQueue::answer_to(returned.error) : returned.error;
+    refuse_inward(pair, returned.stanza, error, setup.config.name.ascii(), now, owed);
   } else if (owed) {
     settle(owed->arriving, owed->code, now);
   }

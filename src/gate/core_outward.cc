@@ -254,9 +254,10 @@ void Core::Impl::answer_queued(const Queued& queued, const Error& error, const s
 
 void Core::Impl::answer_sender(Kept kept, Ticket ticket, const xmpp::Stanza& stanza, const Error& error,
                                const std::string& leg, Now now) {
-  const auto receipt = kept == Kept::kNo ? take_receipt(ticket) : std::nullopt;
+  if (kept == Kept::kLeft) return answer_internal(stanza, DurableQueue::answer_to(error), leg, now);
+  const auto receipt = take_receipt(ticket);
   answer_internal(stanza, error, leg, now, receipt);
-  if (kept == Kept::kNo && !receipt) acknowledge(ticket, now);
+  if (!receipt) acknowledge(ticket, now);
 }
 
 void Core::Impl::on(std::size_t edge, link::Settled&& settled, Now now) {

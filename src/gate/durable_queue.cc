@@ -106,6 +106,7 @@ void DurableQueue::count(FlowState& flow, UnixTime accepted, std::size_t size) {
 // A message has left the queue.
 void DurableQueue::leave(FlowState& flow, std::uint64_t number, std::size_t size, UnixTime accepted) {
   writer_.remove(number);
+  if (auto* live = live_.find(number)) set_disk(live->second, Live::Disk::kStored);
   live_.erase(number);
   --totals_.count;
   totals_.bytes -= size;
@@ -203,6 +204,11 @@ bool DurableQueue::handle_settled(std::uint64_t message, const std::optional<Err
   return leaves;
 }
 
+Error DurableQueue::answer_to(const Error& refused) {
+  if (is_permanent(refused.code)) return refused;
+  return {Code::kSpoolUnwritable, std::string(code_row(refused.code).name)};
+}
+
 // --- the spool
 
 void DurableQueue::handle_answer(store::SpoolAnswer answer, Now now) {
@@ -224,21 +230,31 @@ void DurableQueue::handle_answer(store::SpoolAnswer answer, Now now) {
     auto* found = live_.find(message.number);
     if (found == nullptr) continue;
     tell_accepted(found->second);
-    found->second.disk = Live::Disk::kStored;
+    set_disk(found->second, Live::Disk::kStored);
     if (!found->second.on_way) live_.erase(message.number);
   }
   for (auto& rows : answer.rows) handle_rows(std::move(rows), now);
 }
 
-// A message on its way goes on without the spool, as one of policy "memory" does; the others are answered.
-// Their senders need not know which file it was.
+void DurableQueue::set_disk(Live& live, Live::Disk disk) {
+  if (live.disk == Live::Disk::kFailed) totals_.unkept -= live.size;
+  live.disk = disk;
+  if (disk == Live::Disk::kFailed) totals_.unkept += live.size;
+}
+
+// A message on its way goes on without the spool, as one of policy "memory" does, and is given to it again
+// with the next batch: what follows it must not be on disk without it. The others are answered; their senders
+// need not know which file it was.
 void DurableQueue::handle_failed(const store::SpoolBatch& batch, const Error& error, Now now) {
   for (const auto& message : batch.messages) {
     auto* found = live_.find(message.number);
     if (found == nullptr) continue;
     Live& live = found->second;
-    live.disk = Live::Disk::kFailed;
-    if (live.on_way) continue;
+    if (live.on_way) {
+      set_disk(live, Live::Disk::kFailed);
+      writer_.add(message);
+      continue;
+    }
     FlowState& flow = *live.flow;
     --flow.waiting.count;
     bounce_xml(flow, message.number, message.xml, {error.code, {}});
@@ -319,7 +335,11 @@ void DurableQueue::lose_waiting(FlowState& flow) {
   flow.minutes.clear();
 }
 
-bool DurableQueue::presses() const { return writer_.pending_bytes() > limits::kSpoolBatchBytes; }
+// What a full disk did not take is on its way, and its outcome may come by a stream that is not read
+// meanwhile.
+bool DurableQueue::presses() const {
+  return writer_.pending_bytes() > limits::kSpoolBatchBytes + totals_.unkept;
+}
 
 // --- time
 

@@ -84,8 +84,11 @@ class DurableQueue {
   // untouched.
   Result<void> accept(const store::Flow& flow, xmpp::Stanza& stanza, Ticket receipt, Now now);
   // The outcome of a Send: delivered, or refused. Returns whether it has left the queue: then its sender is
-  // to be answered if it was refused.
+  // to be answered if it was refused, with `answer_to`.
   bool handle_settled(std::uint64_t message, const std::optional<Error>& refused, Now now);
+  // What the sender of a message is told that was refused and has left the queue: where it could have been
+  // tried again, that it could not wait for want of a disk.
+  static Error answer_to(const Error& refused);
   // Whether others of that attempt were refused, so that this one is to be refused with the same error.
   const Error* refused_with(std::uint64_t message);
   bool is_empty() const { return totals_.count == 0; }
@@ -204,6 +207,7 @@ class DurableQueue {
   void handle_failed(const store::SpoolBatch& batch, const Error& error, Now now);
   void handle_rows(store::SpoolRows rows, Now now);
   void lose_waiting(FlowState& flow);
+  void set_disk(Live& live, Live::Disk disk);
   // False where the message, and those behind it, wait on.
   bool take_row(FlowState& flow, store::StoredMessage row, Now now);
   void count(FlowState& flow, UnixTime accepted, std::size_t size);
@@ -226,6 +230,7 @@ class DurableQueue {
     std::uint64_t count = 0;
     std::uint64_t bytes = 0;
     std::uint64_t sent_again = 0;
+    std::uint64_t unkept = 0;  // bytes of what is on its way and could not be written
   };
   Totals totals_;
   // The last numbers given.

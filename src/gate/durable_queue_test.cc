@@ -1,109 +1,8 @@
 // Messages in the spool: when each is accepted, sent, sent again and answered.
-#include "gate/durable_queue.h"
-
-#include <gtest/gtest.h>
-
-#include <fmt/format.h>
-
-#include "base/limits.h"
-#include "base/overloaded.h"
-#include "gate/role_fixture.h"
-#include "store/memory_spool_for_test.h"
+#include "gate/durable_queue_fixture.h"
 
 namespace sallyport::gate {
 namespace {
-
-using namespace std::chrono_literals;
-using policy::Direction;
-
-const store::Flow kOut{Direction::kOut, {domain("example.com"), domain("far.example")}};
-const store::Flow kIn{Direction::kIn, {domain("example.com"), domain("far.example")}};
-const store::Flow kElsewhere{Direction::kOut, {domain("example.com"), domain("near.example")}};
-const Error kDown{Code::kDialRefused, "nobody listens"};
-
-xmpp::Stanza message(const std::string& id, std::size_t body = 2, const std::string& more = {}) {
-  xmpp::StanzaReader reader;
-  return *reader.read(fmt::format(
-      "<message from='a@example.com' to='b@far.example' id='{}' type='chat'><body>{}</body>{}</message>", id,
-      std::string(body, 'x'), more));
-}
-
-struct DurableQueueTest : ::testing::Test {
-  DurableQueueTest() { starts(); }
-  // A new process, with what the spool holds.
-  void starts(std::uint64_t bytes_max = 64 << 20) {
-    queue.emplace(DurableQueue::Setup{.bytes_max = bytes_max, .lifetime = 24h, .random = random, .log = log});
-    queue->restore(spool.contents(), now);
-    on_way.clear();
-  }
-  bool accepts(const std::string& id, const store::Flow& flow = kOut, std::size_t body = 2) {
-    auto stanza = message(id, body);
-    const auto result = queue->accept(flow, stanza, ++receipts, now);
-    takes();
-    return result.has_value();
-  }
-  // What the queue asks for by now: "send 1", "accepted 1", "bounced 1 code".
-  Lines events() { return std::exchange(lines, {}); }
-  // The spool carries out what it was given.
-  void stores() {
-    takes();
-    while (const auto batch = queue->poll_batch(now)) {
-      ++batches;
-      queue->handle_answer(spool.carry_out(*batch), now);
-      takes();
-    }
-  }
-  bool settles(const std::string& id, std::optional<Error> refused = std::nullopt) {
-    const bool left = queue->handle_settled(on_way.at(id).message, refused, now);
-    on_way.erase(id);
-    takes();
-    return left;
-  }
-  void passes(Duration time) {
-    const Time until = now.mono + time;
-    while (const auto at = queue->poll_timeout()) {
-      if (*at > until) break;
-      move_to(std::max(*at, now.mono));
-      queue->handle_timeout(now);
-      stores();
-    }
-    move_to(until);
-  }
-  void move_to(Time time) {
-    fraction += time - now.mono;
-    now.civil += std::chrono::floor<std::chrono::seconds>(fraction);
-    fraction -= std::chrono::floor<std::chrono::seconds>(fraction);
-    now.mono = time;
-  }
-  void takes() {
-    while (auto event = queue->poll()) {
-      std::visit(Overloaded{[&](DurableQueue::Send& send) {
-                              const std::string id(send.stanza.id());
-                              lines.push_back("send " + id);
-                              on_way.insert_or_assign(id, std::move(send));
-                            },
-                            [&](DurableQueue::Accepted& accepted) {
-                              lines.push_back(fmt::format("accepted {}", accepted.receipt));
-                            },
-                            [&](DurableQueue::Bounced& bounced) {
-                              lines.push_back(fmt::format("bounced {} {}", bounced.stanza.id(),
-                                                          code_row(bounced.error.code).name));
-                            }},
-                 *event);
-    }
-  }
-
-  KeptLog log;
-  Random37 random;
-  store::MemorySpool spool;
-  Now now{Time{1h}, UnixTime{1'700'000'000s}};
-  Duration fraction{};
-  std::optional<DurableQueue> queue;
-  std::map<std::string, DurableQueue::Send> on_way;
-  Lines lines;
-  Ticket receipts = 0;
-  int batches = 0;
-};
 
 TEST_F(DurableQueueTest, a_message_is_sent_at_once_and_accepted_when_it_is_on_disk) {
   EXPECT_TRUE(accepts("1"));
@@ -380,6 +279,43 @@ TEST_F(DurableQueueTest, on_a_full_disk_what_is_on_its_way_goes_on_and_what_wait
   stores();
   EXPECT_EQ(spool.messages(), 0u);
   EXPECT_EQ(spool.flows(), 0u);
+}
+
+TEST_F(DurableQueueTest, what_a_full_disk_did_not_take_is_written_before_what_comes_behind_it) {
+  accepts("1");
+  accepts("2");
+  spool.fails = true;
+  stores();
+  EXPECT_FALSE(queue->presses());
+  settles("2");
+  spool.fails = false;
+  accepts("3");
+  passes(limits::kSpoolRetry);
+  EXPECT_EQ(events(), (Lines{"send 1", "send 2", "accepted 2", "send 3", "accepted 1", "accepted 3"}));
+  starts();
+  passes(limits::kQueueRetryMin);
+  EXPECT_EQ(events(), (Lines{"send 1", "send 3"}));
+  settles("1");
+  settles("3");
+  stores();
+  EXPECT_EQ(spool.messages(), 0u);
+}
+
+TEST_F(DurableQueueTest, what_the_disk_takes_at_last_waits_as_any_other) {
+  accepts("1");
+  spool.fails = true;
+  stores();
+  spool.fails = false;
+  passes(limits::kSpoolRetry);
+  EXPECT_FALSE(settles("1", kDown));
+  events();
+  passes(limits::kQueueRetryMin * 2);
+  EXPECT_EQ(events(), Lines{"send 1"});
+}
+
+TEST_F(DurableQueueTest, a_sender_is_told_of_the_disk_where_its_message_could_have_waited_there) {
+  EXPECT_EQ(DurableQueue::answer_to(kDown).code, Code::kSpoolUnwritable);
+  EXPECT_EQ(DurableQueue::answer_to({Code::kPolicyDenied, {}}).code, Code::kPolicyDenied);
 }
 
 TEST_F(DurableQueueTest, removals_of_a_batch_that_failed_are_not_lost) {

@@ -186,6 +186,21 @@ TEST_F(EdgeStanzas, what_a_server_has_under_way_when_the_edge_drains_still_cross
   EXPECT_TRUE(sockets_.ended.contains(conn));
 }
 
+TEST_F(EdgeStanzas, a_stream_that_is_not_read_when_the_edge_drains_is_closed_when_it_is_read_again) {
+  const ConnId conn = remote_.stream_for(stanza_of(kIn));
+  link_is_lost();
+  remote_.says(conn, kIn);  // waits for the link
+  edge_->drain(now_);
+  passes(limits::kCloseTimeout + 1s);
+  EXPECT_FALSE(remote_.hears(conn).ends_with("</stream:stream>"));
+  link_comes_up();
+  passes(1s);
+  EXPECT_TRUE(remote_.hears(conn).ends_with("</stream:features></stream:stream>")) << remote_.hears(conn);
+  EXPECT_FALSE(sockets_.ended.contains(conn));
+  remote_.says(conn, kIn);
+  EXPECT_EQ(core_receives(), (Lines{kCrossed, kCrossed}));
+}
+
 // --- the core is started anew
 
 TEST_F(EdgeStanzas, a_new_core_may_have_as_much_on_its_way_on_a_stream_that_is_ready_as_the_one_before) {

@@ -176,6 +176,7 @@ void Endpoint::handle_timeout(Now now) {
     if (stream == nullptr) continue;
     stream->timer.reset();
     if (auto* in = stream->in()) in->handle_timeout(now.mono);
+    close_once_read(*stream, now);
     if (auto* out = stream->out()) {
       out->handle_timeout(now.mono);
       OutgoingEntry* sends = outgoing_of(conn, *stream);
@@ -310,7 +311,8 @@ void Endpoint::drain_all(const Error& reason, Now now) {
     Stream* stream = find(conn);
     if (stream == nullptr) continue;
     if (stream->in() != nullptr && (!stream->is_owing() || unanswered.contains(conn))) {
-      stream->in()->close_cleanly(reason, now.mono);
+      stream->ending.once_read = reason;
+      close_once_read(*stream, now);
       after(conn, now);
     } else if (!stream->is_owing()) {
       close(conn, *stream, reason, now);
@@ -318,6 +320,12 @@ void Endpoint::drain_all(const Error& reason, Now now) {
       hold(conn, true);
     }
   }
+}
+
+// While it is held nobody reads what the peer has written, and the time for that has not begun.
+void Endpoint::close_once_read(Stream& stream, Now now) {
+  if (!stream.ending.once_read || stream.holds > 0) return;
+  stream.in()->close_cleanly(*std::exchange(stream.ending.once_read, std::nullopt), now.mono);
 }
 
 void Endpoint::close(ConnId conn, Stream& stream, const Error& reason, Now now) {
@@ -355,6 +363,7 @@ void Endpoint::flush(ConnId conn, Stream& stream) {
 void Endpoint::set_timer(ConnId conn, Stream& stream) {
   std::optional<Time> next;
   if (auto* in = stream.in()) next = in->poll_timeout();
+  if (stream.ending.once_read && stream.holds == 0) next = Time{};
   if (auto* out = stream.out()) {
     next = out->poll_timeout();
     const OutgoingEntry* sends =

@@ -228,6 +228,7 @@ class Endpoint {
       bool broken = false;  // its connection is gone: nothing more can be written
       // It is closed for that as soon as no acknowledgement is awaited on it.
       std::optional<Error> once_acknowledged{};
+      std::optional<Error> once_read{};  // it is closed for that as soon as it may be read again
     } ending{};
     int holds = 0;
     std::optional<Time> timer;
@@ -291,6 +292,7 @@ class Endpoint {
   Stream* enter(ConnId conn, Now now);
   Stream new_stream(Now now) const;
   void after(ConnId conn, Now now);
+  static void close_once_read(Stream& stream, Now now);
   void close(ConnId conn, Stream& stream, const Error& reason, Now now);
   void flush(ConnId conn, Stream& stream);
   void set_timer(ConnId conn, Stream& stream);
