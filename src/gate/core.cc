@@ -222,12 +222,13 @@ bool Core::take_output(ConnId conn, std::string& out, Now) {
 
 void Core::drain(Now now) {
   impl_->report.draining = true;
+  impl_->answer_stranded(now);
   impl_->endpoint.drain_all({Code::kStreamShutdown, {}}, now);
   impl_->turn(now);
 }
 
 bool Core::is_drained() const {
-  return impl_->report.draining && impl_->endpoint.is_empty() && impl_->outward.unsettled == 0 &&
+  return impl_->report.draining && impl_->endpoint.is_empty() && !impl_->has_more_to_send() &&
          impl_->durable.queue.is_quiet();
 }
 

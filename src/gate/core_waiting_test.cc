@@ -79,5 +79,12 @@ TEST_F(CoreWaiting, what_was_answered_waits_no_longer) {
   }
 }
 
+TEST_F(CoreWaiting, what_has_no_way_to_an_edge_is_answered_when_the_core_is_drained) {
+  send(server(20), 2, ".one.example");
+  EXPECT_EQ(refused(), Lines{});
+  core_->drain(now_);
+  EXPECT_EQ(refused(), (Lines{"s0.one.example stream.shutdown", "s0.one.example stream.shutdown"}));
+}
+
 }  // namespace
 }  // namespace sallyport::gate
