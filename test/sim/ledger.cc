@@ -316,6 +316,12 @@ bool Ledger::is_unconfirmed_at_drained(const Entry& entry) const {
          drains_.back() >= entry.sent;
 }
 
+bool Ledger::is_lost_unconfirmed(const Entry& entry) const {
+  if (!entry.uncertain || entry.lost_elsewhere || is_unconfirmed_at_drained(entry)) return false;
+  if (promise_ == Promise::kAtLeastOnce || given_up_since(entry.sent)) return false;
+  return !unconfirmed_.contains(xmpp::Jid::parse(entry.to)->domain().ascii());
+}
+
 bool Ledger::given_up_since(Time from) const { return !given_up_.empty() && given_up_.back() >= from; }
 
 // --- the end
@@ -340,6 +346,7 @@ void Ledger::close() {
     ++missing_;
     // A drained edge ends its stream to a server that confirms nothing, and does not learn what was read.
     if (e.uncertain && !e.lost_elsewhere && !is_unconfirmed_at_drained(e)) ++missing_by_nodes_;
+    if (is_lost_unconfirmed(e)) violated("delivered or answered", i + 1, "a stream lost it for good");
     if (e.uncertain) continue;
     // Its answer was on the link when both nodes died.
     if (e.refused && deaths_between(e.sent, e.sent + 1s) > 1) continue;

@@ -64,8 +64,8 @@ class Ledger {
   void answer_lost(std::string_view id);
   // A node says in its log that it refused a stanza with this id.
   void refused_by_node(std::string_view id);
-  // A node says in its log that the servers of that remote domain confirm nothing.
-  void confirms_nothing(std::string_view partner) { unconfirmed_.emplace(partner); }
+  // A node says in its log that the servers of that domain confirm nothing.
+  void confirms_nothing(std::string_view domain) { unconfirmed_.insert(outward(std::string(domain))); }
   // A server outside may go on at the other edge, and overtake what waits in an edge whose link is down.
   void link_failed() { link_failures_.push_back(schedule_.now()); }
   // Messages wait on disk, and others do not: others may overtake them.
@@ -124,6 +124,8 @@ class Ledger {
   std::ptrdiff_t deaths_between(Time from, Time to) const;
   bool died_between(Time from, Time to) const { return deaths_between(from, to) > 0; }
   bool is_unconfirmed_at_drained(const Entry& entry) const;
+  // Only a node's stream can have lost it, and the node knew, or could know, that it had not arrived.
+  bool is_lost_unconfirmed(const Entry& entry) const;
   bool refused_meanwhile(const Entry& entry) const;
   // It was neither delivered nor answered, and one of them it must be.
   bool is_owed_an_end(const Entry& entry) const;
