@@ -166,7 +166,6 @@ void Core::handle_disconnected(ConnId conn, Error error, Now now) {
 
 void Core::handle_spooled(store::SpoolAnswer answer, Now now) {
   impl_->durable.queue.handle_answer(std::move(answer), now);
-  impl_->release_spool();
   impl_->turn(now);
 }
 
@@ -220,18 +219,6 @@ bool Core::take_output(ConnId conn, std::string& out, Now) {
   return impl_->endpoint.take_output(conn, out);
 }
 
-void Core::drain(Now now) {
-  impl_->report.draining = true;
-  impl_->answer_stranded(now);
-  impl_->endpoint.drain_all({Code::kStreamShutdown, {}}, now);
-  impl_->turn(now);
-}
-
-bool Core::is_drained() const {
-  return impl_->report.draining && impl_->endpoint.is_empty() && !impl_->has_more_to_send() &&
-         impl_->durable.queue.is_quiet();
-}
-
 bool Core::is_proved(ConnId conn) const { return impl_->endpoint.is_proved(conn); }
 
 std::string Core::control(std::string_view text, Now now) {
@@ -272,7 +259,9 @@ void Core::Impl::turn(Now now) {
     }
     if (drain_durable(now)) any = true;
     if (links.ends.flush(now)) any = true;
+    if (report.draining && answer_stranded(now)) any = true;
   }
+  if (!durable.held.empty()) release_spool();
   if (auto batch = durable.queue.poll_batch(now)) outputs.push_back(SpoolWork{std::move(batch)});
 }
 

@@ -117,11 +117,17 @@ class Core::Impl {
   void check_again(const Pair& pair, PairState& out, Now now);
   // Stanzas whose deadline has passed, and those that made room for others.
   void answer_lost(Now now);
-  // Before a drain: what waits and has no way to an edge would be lost with the process, but for what came on
-  // a stream with stream management, whose server keeps it.
-  void answer_stranded(Now now);
-  // Whether something is on its way to an edge, or waits and has a way.
+
+  // core_drain.cc
+  // Whether what waits for the pair has a way to an edge now.
+  bool can_leave(const Pair& pair, const PairState& out) const;
+  // What waits and has none would be lost with the process, but for what came on a stream with stream
+  // management, whose server keeps it. Returns whether there was any.
+  bool answer_stranded(Now now);
+  // Whether something is on its way to an edge, or waits and can leave.
   bool has_more_to_send() const;
+
+  // core_outward.cc
   PairEntry& state_of(const Pair& pair);
   Decided& up_to_date(Decided& decided, Now now);
   // Counts `count` stanzas as settled. nullptr where the ticket is not in use.

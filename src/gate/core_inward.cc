@@ -64,6 +64,7 @@ bool Core::Impl::answers_other_edge(std::size_t edge, const Pair& pair, const xm
 
 // Only the edge that carries the pair's stanzas is told, which dials the server.
 void Core::Impl::on(std::size_t edge, link::Opened&& opened, Now now) {
+  durable.queue.wake(policy::Direction::kOut, opened.pair.remote, now);
   if (links.ends.size() == 1) return;
   const auto* found = outward.map.find(opened.pair);
   if (found == nullptr || !found->second.edge || *found->second.edge == edge) return;

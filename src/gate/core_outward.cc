@@ -184,32 +184,6 @@ void Core::Impl::answer_lost(Now now) {
   }
 }
 
-void Core::Impl::answer_stranded(Now now) {
-  std::vector<Queued> stranded;
-  for (auto& [pair, out] : outward.map) {
-    if (choose_edge(pair)) continue;
-    for (std::size_t left = out.box.size(); left > 0; --left) {
-      Queued queued = outward.outboxes.pop(out.box);
-      const OutwardPairs::Ticketed* found = outward.tickets.get(queued.ticket);
-      if (queued.owes || (found != nullptr && found->receipt)) {
-        outward.outboxes.put_back(pair, out.box, std::move(queued));
-      } else {
-        stranded.push_back(std::move(queued));
-      }
-    }
-    release(out);
-  }
-  for (const Queued& queued : stranded)
-    answer_queued(queued, {Code::kStreamShutdown, {}}, setup.config.name.ascii(), now);
-}
-
-bool Core::Impl::has_more_to_send() const {
-  return outward.unsettled > 0 || std::ranges::any_of(outward.map, [this](const auto& entry) {
-           const auto& [pair, out] = entry;
-           return (!out.box.empty() || !out.handed_back.empty()) && choose_edge(pair);
-         });
-}
-
 Core::Impl::PairEntry& Core::Impl::state_of(const Pair& pair) {
   if (auto* found = outward.map.find(pair)) return *found;
   outward.sweep(outward.map, [this](const PairState& out) {

@@ -163,9 +163,41 @@ TEST_F(CoreStanzas, what_is_not_answered_stays_unacknowledged_when_the_core_is_d
   internal_.says(conn, refused);
   core_->drain(now_);
   exchange();
+  EXPECT_EQ(internal_.hears(conn).find("</stream:stream>"), std::string::npos)
+      << "its answer waits for a stream";
+  core_->handle_dial_failed(servers_.dials.back().conn, {Code::kDialRefused, {}}, now_);
+  exchange();
   const std::string heard = internal_.hears(conn);
   EXPECT_NE(heard.find("</stream:stream>"), std::string::npos) << heard;
   EXPECT_EQ(heard.find("h='1'"), std::string::npos) << heard;
+}
+
+TEST_F(CoreStanzas, what_an_edge_refuses_while_the_core_drains_is_answered_before_it_is_acknowledged) {
+  linked();
+  const ConnId conn = internal_.stream_for(stanza_of(kOut));
+  internal_.says(conn, "<enable xmlns='urn:xmpp:sm:3'/>");
+  internal_.says(conn, kOut);
+  core_->drain(now_);
+  exchange();
+  edge_settles(Error{Code::kDialRefused, {}});
+  exchange();
+  const Lines answers = internal_receives();
+  ASSERT_EQ(answers.size(), 1u);
+  EXPECT_NE(answers[0].find("type='error'"), std::string::npos) << answers[0];
+  const std::string heard = internal_.hears(conn);
+  EXPECT_NE(heard.find("h='1'"), std::string::npos) << heard;
+  EXPECT_TRUE(heard.ends_with("</stream:stream>")) << heard;
+}
+
+TEST_F(CoreStanzas, what_comes_while_a_core_without_a_link_drains_is_answered) {
+  linked();
+  const ConnId conn = internal_.stream_for(stanza_of(kOut));
+  link_is_lost();
+  core_->drain(now_);
+  exchange();
+  internal_.says(conn, kOut);
+  exchange();
+  EXPECT_EQ(internal_receives().size(), 1u);
 }
 
 TEST_F(CoreStanzas, the_addresses_of_a_stanza_count_and_not_what_the_edge_calls_them) {

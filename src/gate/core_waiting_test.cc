@@ -83,7 +83,9 @@ TEST_F(CoreWaiting, what_has_no_way_to_an_edge_is_answered_when_the_core_is_drai
   send(server(20), 2, ".one.example");
   EXPECT_EQ(refused(), Lines{});
   core_->drain(now_);
+  exchange();
   EXPECT_EQ(refused(), (Lines{"s0.one.example stream.shutdown", "s0.one.example stream.shutdown"}));
+  EXPECT_EQ(internal_receives().size(), 2u);
 }
 
 }  // namespace

@@ -73,13 +73,23 @@ DurableQueue::FlowState& DurableQueue::flow_of(const store::Flow& flow) {
   if (auto* found = flows_of(flow.direction).find(flow.pair)) return found->second;
   const store::NumberedFlow numbered{next_number(last_.flow), flow};
   writer_.add_flow(numbered);
-  return add_flow(numbered);
+  FlowState& made = add_flow(numbered);
+  auto& refused = remotes_.refused[index_of(flow.direction)];
+  if (const auto* known = refused.find(flow.pair)) {
+    made.attempts.refused = known->second;
+    made.attempts.current = other(known->second);
+    refused.erase(xmpp::Pair(flow.pair));
+  }
+  return made;
 }
 
 void DurableQueue::forget(FlowState& flow) {
   if (flow.armed) timers_.erase({*flow.armed, flow.number});
   by_number_.erase(flow.number);
   writer_.forget_flow(flow.number);
+  auto& refused = remotes_.refused[index_of(flow.flow.direction)];
+  if (flow.attempts.refused != 0 && refused.size() < limits::kPairsRememberedMax)
+    refused.get(flow.flow.pair).second = flow.attempts.refused;
   const std::string& remote = flow.flow.pair.remote.ascii();
   if (--flow.of_peer->flows == 0) remotes_.peers.erase(std::string(parent_of_domain(remote)));
   auto& of_remote = remotes_.flows.find(remote)->second;
@@ -143,6 +153,7 @@ Result<void> DurableQueue::accept(const store::Flow& to, xmpp::Stanza& stanza, T
 
 void DurableQueue::send(FlowState& flow, std::uint64_t number, Live& live, xmpp::Stanza stanza, bool is_new) {
   if (number <= last_.restored) ++totals_.sent_again;
+  if (flow.attempts.refused != flow.attempts.current) flow.attempts.refused = 0;
   live.on_way = true;
   ++flow.on_way.count;
   flow.on_way.bytes += live.size;
@@ -150,7 +161,11 @@ void DurableQueue::send(FlowState& flow, std::uint64_t number, Live& live, xmpp:
 }
 
 void DurableQueue::wait(FlowState& flow, std::uint64_t number) {
-  flow.waiting.next = flow.waiting.count++ == 0 ? number : std::min(flow.waiting.next, number);
+  if (flow.waiting.count == 0 || number < flow.waiting.next) {
+    flow.waiting.next = number;
+    flow.waiting.no_window = 0;
+  }
+  ++flow.waiting.count;
 }
 
 void DurableQueue::tell_accepted(Live& live) {
@@ -186,15 +201,13 @@ bool DurableQueue::handle_settled(std::uint64_t message, const std::optional<Err
   --flow.on_way.count;
   flow.on_way.bytes -= live.size;
   const bool leaves = !refused || is_permanent(refused->code) || live.disk == Live::Disk::kFailed;
+  if (refused && !is_permanent(refused->code)) note_refused(flow, *refused);
   if (leaves) {
     if (!refused) flow.attempts.backoff = {};
     if (!refused && !flow.attempts.refusing) flow.attempts.last_error.reset();
     tell_accepted(live);
     leave(flow, message, live.size, live.accepted);
   } else {
-    const bool is_first = !std::exchange(flow.attempts.refusing, true);
-    flow.attempts.unlinked = refused->code == Code::kLinkDown && (is_first || flow.attempts.unlinked);
-    flow.attempts.last_error = refused;
     wait(flow, message);
     if (live.disk == Live::Disk::kStored) live_.erase(message);
   }
@@ -305,7 +318,11 @@ bool DurableQueue::take_row(FlowState& flow, store::StoredMessage row, Now now) 
     bounce_xml(flow, row.number, row.xml, std::move(error));
     leave(flow, row.number, size, row.accepted);
   } else {
-    if (!flow.is_open() || !has_window(flow, size)) return false;
+    if (!flow.is_open()) return false;
+    if (!has_window(flow, size)) {
+      flow.waiting.no_window = size;
+      return false;
+    }
     const bool is_late = now.civil - row.accepted > limits::kDelayStampAfter;
     auto stanza = reader_.read(is_late ? stamped(row.xml, flow.flow, row.accepted) : row.xml);
     if (stanza) {

@@ -153,6 +153,7 @@ class DurableQueue {
       std::uint64_t count = 0;
       std::uint64_t next = 0;  // none of them has a lower number
       bool reading = false;
+      std::size_t no_window = 0;  // the size of the first one, where it was read and too large for the window
     } waiting{};
     struct Attempts {
       Attempt current = 1;
@@ -162,6 +163,7 @@ class DurableQueue {
       std::optional<Time> retry_at{};  // none before that
       Time ended{};                    // the last one
       bool woken = false;              // the current one did not wait for `retry_at`
+      Attempt refused = 0;  // the last one of which a message was refused, until one of the other is sent
       std::optional<Error> last_error{};
     } attempts{};
     UnixTime purged_before{};
@@ -173,6 +175,9 @@ class DurableQueue {
   struct Remotes {
     TextMap<std::vector<FlowState*>> flows{};  // by remote domain
     TextMap<OfPeer> peers{};
+    // Attempts of flows that are forgotten, of which a message was refused: who carried it refuses others of
+    // an attempt with that number. Outward and inward; at most limits::kPairsRememberedMax of each.
+    std::array<xmpp::PairMap<Attempt>, 2> refused{};
   };
   // A message that is on its way, or not on disk yet.
   struct Live {
@@ -184,13 +189,16 @@ class DurableQueue {
     enum class Disk : std::uint8_t { kPending, kStored, kFailed } disk = Disk::kPending;
   };
 
-  Flows& flows_of(policy::Direction direction) {
-    return flows_[direction == policy::Direction::kOut ? 0 : 1];
+  static std::size_t index_of(policy::Direction direction) {
+    return direction == policy::Direction::kOut ? 0 : 1;
   }
+  Flows& flows_of(policy::Direction direction) { return flows_[index_of(direction)]; }
   FlowState& add_flow(const store::NumberedFlow& flow);
   std::uint64_t next_number(std::uint64_t& last) const;
   bool is_over(const FlowState& flow, UnixTime accepted, Now now) const;
   FlowState& flow_of(const store::Flow& flow);
+  static Attempt other(Attempt attempt) { return static_cast<Attempt>(3 - attempt); }
+  void note_refused(FlowState& flow, const Error& refused);
   static bool has_window(const FlowState& flow, std::size_t size);
   void send(FlowState& flow, std::uint64_t number, Live& live, xmpp::Stanza stanza, bool is_new);
   static void wait(FlowState& flow, std::uint64_t number);

@@ -7,10 +7,18 @@
 
 namespace sallyport::gate {
 
+void DurableQueue::note_refused(FlowState& flow, const Error& refused) {
+  auto& attempts = flow.attempts;
+  const bool is_first = !std::exchange(attempts.refusing, true);
+  attempts.unlinked = refused.code == Code::kLinkDown && (is_first || attempts.unlinked);
+  attempts.last_error = refused;
+  attempts.refused = attempts.current;
+}
+
 void DurableQueue::end_attempt(FlowState& flow, Now now) {
   auto& attempts = flow.attempts;
   attempts.refusing = false;
-  attempts.current = static_cast<Attempt>(3 - attempts.current);
+  attempts.current = other(attempts.current);
   if (attempts.backoff.count() == 0) {
     attempts.backoff = limits::kQueueRetryMin;
   } else if (!attempts.woken) {
@@ -33,12 +41,13 @@ bool DurableQueue::try_again(FlowState& flow) {
 void DurableQueue::feed(FlowState& flow) {
   const bool is_half_free = 2 * flow.on_way.count <= limits::kFlowWindowMessages &&
                             2 * flow.on_way.bytes <= limits::kFlowWindowBytes;
-  if (flow.is_open() && is_half_free) read(flow);
+  if (flow.is_open() && is_half_free && has_window(flow, flow.waiting.no_window)) read(flow);
 }
 
 void DurableQueue::read(FlowState& flow) {
   if (flow.waiting.count == 0 || flow.waiting.reading) return;
   flow.waiting.reading = true;
+  flow.waiting.no_window = 0;
   const auto left = [](std::size_t window, std::size_t used) { return window - std::min(window, used); };
   writer_.read({flow.number, flow.waiting.next, left(limits::kFlowWindowMessages, flow.on_way.count),
                 left(limits::kFlowWindowBytes, flow.on_way.bytes)});

@@ -313,6 +313,39 @@ TEST_F(DurableQueueTest, what_the_disk_takes_at_last_waits_as_any_other) {
   EXPECT_EQ(events(), Lines{"send 1"});
 }
 
+TEST_F(DurableQueueTest, after_a_refusal_on_a_full_disk_the_next_message_is_of_another_attempt) {
+  spool.fails = true;
+  accepts("1");
+  stores();
+  const Attempt refused = on_way.at("1").attempt;
+  EXPECT_TRUE(settles("1", kDown));
+  stores();
+  accepts("2");
+  EXPECT_NE(on_way.at("2").attempt, refused) << "its carrier would refuse it";
+  settles("2");
+  accepts("3");
+  EXPECT_EQ(on_way.at("3").attempt, 1) << "one of another attempt was sent since";
+}
+
+TEST_F(DurableQueueTest, a_message_that_is_too_large_for_what_is_left_of_the_window_is_read_once) {
+  accepts("1", kOut, limits::kFlowWindowBytes / 2 - 10'000);
+  accepts("2", kOut, 10);
+  accepts("3", kOut, limits::kFlowWindowBytes * 2 / 3);
+  stores();
+  settles("2");
+  const int before = batches;
+  for (int i = 0; i < 10; ++i) {
+    const auto batch = queue->poll_batch(now);
+    if (!batch) break;
+    ++batches;
+    queue->handle_answer(spool.carry_out(*batch), now);
+  }
+  EXPECT_LE(batches - before, 2);
+  settles("1");
+  stores();
+  EXPECT_TRUE(on_way.contains("3"));
+}
+
 TEST_F(DurableQueueTest, a_sender_is_told_of_the_disk_where_its_message_could_have_waited_there) {
   EXPECT_EQ(DurableQueue::answer_to(kDown).code, Code::kSpoolUnwritable);
   EXPECT_EQ(DurableQueue::answer_to({Code::kPolicyDenied, {}}).code, Code::kPolicyDenied);

@@ -13,14 +13,6 @@ Verifier::Memory::Bounds verifications(const limits::Configured& limits, bool is
   return {total, {limits::address_share(total), limits::peer_share(total)}};
 }
 
-template <typename Map>
-std::vector<ConnId> keys_of(const Map& map) {
-  std::vector<ConnId> keys;
-  keys.reserve(map.size());
-  for (const auto& [key, value] : map) keys.push_back(key);
-  return keys;
-}
-
 }  // namespace
 
 Endpoint::Endpoint(Setup setup)
@@ -50,6 +42,13 @@ bool Endpoint::Stream::take_output(std::string& bytes) {
   if (auto* to_us = in()) return to_us->take_output(bytes);
   if (auto* to_peer = out()) return to_peer->take_output(bytes);
   return false;
+}
+
+std::vector<ConnId> Endpoint::conns() const {
+  std::vector<ConnId> conns;
+  conns.reserve(streams_.size());
+  for (const auto& [conn, stream] : streams_) conns.push_back(conn);
+  return conns;
 }
 
 Endpoint::Stream* Endpoint::find(ConnId conn) {
@@ -157,6 +156,7 @@ bool Endpoint::handle_written(ConnId conn, std::uint64_t bytes_total, Now now) {
   if (stream != nullptr && was_full && !stream->out()->is_full()) {
     if (auto* sends = outgoing_of(conn, *stream)) pump(sends->first, sends->second, now);
   }
+  if (outgoing_.draining && find(conn) != nullptr) after(conn, now);
   return true;
 }
 
@@ -275,7 +275,7 @@ void Endpoint::hold(ConnId conn, bool on) {
 // Pairs without a stream, and streams that still negotiate, consult the new policy anyway.
 void Endpoint::check_again(Now now) {
   policy_.of_streams.set(now.civil);
-  policy_.epoch.advance(keys_of(streams_));
+  policy_.epoch.advance(conns());
   policy_.epoch.take_turn(now.mono, [&](ConnId conn) {
     if (Stream* stream = find(conn)) ensure_current(conn, *stream, now);
   });
@@ -294,38 +294,8 @@ void Endpoint::close_all(const Error& reason, Now now) {
   policy_.of_streams.set(now.civil);
   confirming_.suspended.clear();
   for (auto& [pair, out] : outgoing_.map) return_all(out, reason);
-  for (const ConnId conn : keys_of(streams_))
+  for (const ConnId conn : conns())
     if (Stream* stream = find(conn)) close(conn, *stream, reason, now);
-}
-
-void Endpoint::drain_all(const Error& reason, Now now) {
-  policy_.of_streams.set(now.civil);
-  outgoing_.draining = reason;
-  confirming_.suspended.clear();
-  std::set<ConnId> unanswered;
-  for (auto& [pair, out] : outgoing_.map) {
-    drop_answers(pair, out, unanswered);
-    return_all(out, reason);
-  }
-  for (const ConnId conn : keys_of(streams_)) {
-    Stream* stream = find(conn);
-    if (stream == nullptr) continue;
-    if (stream->in() != nullptr && (!stream->is_owing() || unanswered.contains(conn))) {
-      stream->ending.once_read = reason;
-      close_once_read(*stream, now);
-      after(conn, now);
-    } else if (!stream->is_owing()) {
-      close(conn, *stream, reason, now);
-    } else if (!std::exchange(stream->ending.once_acknowledged, reason) && stream->in() != nullptr) {
-      hold(conn, true);
-    }
-  }
-}
-
-// While it is held nobody reads what the peer has written, and the time for that has not begun.
-void Endpoint::close_once_read(Stream& stream, Now now) {
-  if (!stream.ending.once_read || stream.holds > 0) return;
-  stream.in()->close_cleanly(*std::exchange(stream.ending.once_read, std::nullopt), now.mono);
 }
 
 void Endpoint::close(ConnId conn, Stream& stream, const Error& reason, Now now) {
@@ -346,7 +316,7 @@ void Endpoint::close(ConnId conn, Stream& stream, const Error& reason, Now now) 
 void Endpoint::after(ConnId conn, Now now) {
   Stream* stream = drain(conn, now);
   if (stream == nullptr) return;
-  if (stream->ending.once_acknowledged && !stream->is_owing()) {
+  if (stream->ending.once_acknowledged && is_done(conn, *stream)) {
     const Error reason = *std::exchange(stream->ending.once_acknowledged, std::nullopt);
     return close(conn, *stream, reason, now);
   }

@@ -136,6 +136,10 @@ class Endpoint {
   std::optional<EndpointOutput> poll();
 
   // --- from the role
+  // Another process sends from now on: what was refused of an attempt says nothing of its own.
+  void begin_attempts_anew() {
+    for (auto& [pair, out] : outgoing_.map) out.refused.reset();
+  }
   // Queues the stanza for the pair and opens a stream if there is none. It ends in StanzaDelivered or
   // StanzaReturned, the latter after limits::kDeliveryTimeout at most while it has not reached a stream. A
   // message or presence without an attempt waits for Setup::patience where the server was there before.
@@ -161,7 +165,7 @@ class Endpoint {
   void close_all(const Error& reason, Now now);
   // The same, but what a peer without stream management has under way still comes, and a stream on which
   // stanzas are not acknowledged yet is closed when they are; until then no more is read from one that we
-  // accepted.
+  // accepted. Answers are sent as before, where there is a way to the peer at once.
   void drain_all(const Error& reason, Now now);
   // Returns a stanza that never came here, in turn with the others.
   void emit_failure(Ticket ticket, Error error, xmpp::Stanza stanza) {
@@ -180,7 +184,8 @@ class Endpoint {
   // Stanzas that wait for a stream.
   std::size_t waiting() const;
   std::size_t waiting_bytes() const;
-  bool is_empty() const { return streams_.empty(); }
+  // Without streams, and nothing waits for one.
+  bool is_empty() const { return streams_.empty() && waiting() == 0; }
   // Also where its connection broke and the peer may still resume its session.
   bool is_open(ConnId conn) const {
     return streams_.find(conn) != nullptr || confirming_.suspended.has(conn);
@@ -272,7 +277,7 @@ class Endpoint {
     Sweep sweep{limits::kPairsRememberedMax};
     // Pairs for whose server stanzas wait, by the time of the next dial.
     std::set<std::pair<Time, Pair>> returning{};
-    // Why no stream is opened any more.
+    // Why nothing but answers is sent any more.
     std::optional<Error> draining{};
 
     std::optional<Time> poll_timeout() const {
@@ -287,12 +292,12 @@ class Endpoint {
   };
 
   // endpoint.cc: connections
+  std::vector<ConnId> conns() const;
   Stream* find(ConnId conn);
   // Begins the handling of an input: streams ask policy as it is at that time.
   Stream* enter(ConnId conn, Now now);
   Stream new_stream(Now now) const;
   void after(ConnId conn, Now now);
-  static void close_once_read(Stream& stream, Now now);
   void close(ConnId conn, Stream& stream, const Error& reason, Now now);
   void flush(ConnId conn, Stream& stream);
   void set_timer(ConnId conn, Stream& stream);
@@ -396,13 +401,20 @@ class Endpoint {
   void settle_answer(const Queued& queued);
   // Whether the stanza is answered, or sent, by its own server: the stream that it came on is gone.
   bool is_moot(const Queued& answer);
-  // Answers that wait are not sent: what they answer stays unacknowledged, on the streams in `unanswered`.
-  void drop_answers(const Pair& pair, Outgoing& out, std::set<ConnId>& unanswered);
   void return_all(Outgoing& out, const Error& error);
   void return_lost();
   // Returns what waits in front and belongs to an attempt that is over.
   void return_refused(Outgoing& out);
   void give_back(Outgoing& out, Queued& queued, const Error& reason);
+
+  // endpoint_drain.cc
+  bool has_more_for(ConnId conn, const Stream& stream);
+  // Nothing is owed, and nothing is left to write.
+  bool is_done(ConnId conn, Stream& stream);
+  static void close_once_read(Stream& stream, Now now);
+  // To the role, what it has sent and no peer can have.
+  void return_unsent(const Pair& pair, Outgoing& out);
+  void give_up(Outgoing& out, Now now);
 
   // endpoint_resume.cc: sessions that go on after their stream broke (XEP-0198 5)
   bool on(ConnId conn, Stream& stream, s2s::Resumable&& event, Now now);

@@ -53,17 +53,6 @@ bool Endpoint::is_moot(const Queued& answer) {
   return true;
 }
 
-void Endpoint::drop_answers(const Pair& pair, Outgoing& out, std::set<ConnId>& unanswered) {
-  for (std::size_t left = out.box.size(); left > 0; --left) {
-    Queued queued = outboxes_.pop(out.box);
-    if (!is_answer(queued)) {
-      outboxes_.put_back(pair, out.box, std::move(queued));
-    } else if (const auto owed = confirming_.answers.take(queued.ticket & ~kAnswer)) {
-      unanswered.insert(owed->conn);
-    }
-  }
-}
-
 void Endpoint::pump(const Pair& pair, Outgoing& out, Now now) {
   return_refused(out);
   if (out.box.empty()) return;
@@ -73,9 +62,13 @@ void Endpoint::pump(const Pair& pair, Outgoing& out, Now now) {
     if (out.ready) write_queue(pair, out, now);
   } else if (!out.conn && !out.awaits_dial) {
     if (outgoing_.draining) {
-      return_all(out, *outgoing_.draining);
-    } else if (out.redial.may_dial(now)) {
+      return_unsent(pair, out);
+      if (out.box.empty()) return;
+    }
+    if (out.redial.may_dial(now)) {
       open(pair, out, now);
+    } else if (outgoing_.draining) {
+      give_up(out, now);
     } else if (out.redial.expects_return(setup_.patience, now)) {
       set_return_timer(pair, out);
     } else {
@@ -105,6 +98,7 @@ void Endpoint::open(const Pair& pair, Outgoing& out, Now now) {
   Stream stream = new_stream(now);
   stream.target = pair;
   stream.dial = dials_.hold(peer, conn);
+  stream.ending.once_acknowledged = outgoing_.draining;
   streams_.get(conn, std::move(stream));
   emit(Output{Dial{conn, std::move(*plan)}});
 }
@@ -187,9 +181,11 @@ void Endpoint::outgoing_ended(ConnId conn, Stream& stream, const std::optional<E
   out.conn.reset();
   out.ready.reset();
   out.pings.end();
+  if (outgoing_.draining) return_unsent(pair, out);
   const bool asked = out.redial.may_use_acknowledgements(now);
   const Redial::Next next = out.redial.handle_end(end, !out.box.empty(), now);
   if (asked && !out.redial.may_use_acknowledgements(now)) note_fall_back(stream, "pair.acks-unanswered");
+  if (outgoing_.draining && next != Redial::Next::kOpen) return give_up(out, now);
   switch (next) {
     case Redial::Next::kWait:
       return;

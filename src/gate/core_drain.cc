@@ -1,0 +1,54 @@
+// A core that is to end: what it holds is settled, stays in the spool, or is answered.
+#include "gate/core_impl.h"
+
+namespace sallyport::gate {
+
+void Core::drain(Now now) {
+  impl_->report.draining = true;
+  impl_->endpoint.drain_all({Code::kStreamShutdown, {}}, now);
+  impl_->turn(now);
+}
+
+bool Core::is_drained() const {
+  return impl_->report.draining && impl_->endpoint.is_empty() && !impl_->has_more_to_send() &&
+         impl_->durable.queue.is_quiet();
+}
+
+bool Core::Impl::can_leave(const Pair& pair, const PairState& out) const {
+  if (out.edge && !links.state[*out.edge].is_to_be_left()) return links.state[*out.edge].ready;
+  return choose_edge(pair).has_value();
+}
+
+bool Core::Impl::has_more_to_send() const {
+  return outward.unsettled > 0 || std::ranges::any_of(outward.map, [this](const auto& entry) {
+           const auto& [pair, out] = entry;
+           return (!out.box.empty() || !out.handed_back.empty()) && can_leave(pair, out);
+         });
+}
+
+bool Core::Impl::answer_stranded(Now now) {
+  std::vector<Queued> stranded;
+  for (auto& [pair, out] : outward.map) {
+    if (can_leave(pair, out)) continue;
+    if (out.unsettled == 0) put_handed_back(pair, out);
+    for (std::size_t left = out.box.size(); left > 0; --left) {
+      Queued queued = outward.outboxes.pop(out.box);
+      if (presence.outward.erase(queued.ticket) != 0) {
+        outward.tickets.take(queued.ticket);  // a question of ours, which says nothing of the other server
+        continue;
+      }
+      const OutwardPairs::Ticketed* found = outward.tickets.get(queued.ticket);
+      if (queued.owes || (found != nullptr && found->receipt)) {
+        outward.outboxes.put_back(pair, out.box, std::move(queued));
+      } else {
+        stranded.push_back(std::move(queued));
+      }
+    }
+    release(out);
+  }
+  for (const Queued& queued : stranded)
+    answer_queued(queued, {Code::kStreamShutdown, {}}, setup.config.name.ascii(), now);
+  return !stranded.empty();
+}
+
+}  // namespace sallyport::gate
