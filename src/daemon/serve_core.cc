@@ -15,6 +15,7 @@
 #include "daemon/queue_show.h"
 #include "daemon/run.h"
 #include "daemon/state.h"
+#include "gate/contents_of_shard.h"
 #include "gate/control.h"
 #include "gate/core.h"
 #include "net/dial.h"
@@ -25,7 +26,6 @@
 #include "net/resolver.h"
 #include "net/spool.h"
 #include "net/tls.h"
-#include "s2s/header_hint.h"
 
 namespace sallyport::daemon {
 namespace {
@@ -104,15 +104,6 @@ struct CoreParts {
   net::Spool& spool;
 };
 
-// What the spool holds of the flows that are this shard's.
-store::SpoolContents contents_for(const store::SpoolContents& all, std::size_t shard, std::size_t shards) {
-  store::SpoolContents own{{}, all.last_message, all.last_flow};
-  for (const auto& held : all.flows) {
-    if (s2s::shard_of(held.flow.flow.pair.remote.ascii(), shards) == shard) own.flows.push_back(held);
-  }
-  return own;
-}
-
 // One shard of a core. It shares only the immutable policy with the others.
 struct CoreShard {
   CoreShard(NodeProcess& node, std::size_t shard, const CoreParts& parts,
@@ -126,7 +117,7 @@ struct CoreShard {
               .dialback_secret = parts.dialback_secret,
               .version = program_version(),
               .instance = node.random().hex(8),
-              .spool = contents_for(parts.spool.contents(), shard, node.shards().count()),
+              .spool = gate::contents_of_shard(parts.spool.contents(), shard, node.shards().count()),
               .shard = shard},
              node.random(), node.log_of(shard), NodeProcess::now()),
         driver({node.loop_of(shard), core, dialer, s2s_tls, *link_tls, nullptr, node.worker(),

@@ -32,6 +32,8 @@ bool may_be_stored(const xmpp::Stanza& stanza) {
   return !has("<no-store xmlns='urn:xmpp:hints'") && !has("<no-permanent-store xmlns='urn:xmpp:hints'");
 }
 
+std::uint64_t shard_of_flow(std::uint64_t number) { return number % limits::kShardsMax; }
+
 DurableQueue::DurableQueue(const Setup& setup) : setup_(setup) {}
 
 std::uint64_t DurableQueue::next_number(std::uint64_t& last) const {

@@ -42,6 +42,9 @@ namespace sallyport::gate {
 // (XEP-0334 4.1, 4.2).
 bool may_be_stored(const xmpp::Stanza& stanza);
 
+// The shard whose queue gave that number to a flow.
+std::uint64_t shard_of_flow(std::uint64_t number);
+
 class DurableQueue {
  public:
   struct Setup {
@@ -77,7 +80,8 @@ class DurableQueue {
 
   explicit DurableQueue(const Setup& setup);
 
-  // To be called first: what an earlier process left is tried again soon.
+  // To be called first: what an earlier process left is tried again soon. Another queue may not be given the
+  // same flows.
   void restore(const store::SpoolContents& contents, Now now);
 
   // Takes the message; Accepted follows if `receipt` is not 0. Errors: kSpoolFull; then `stanza` is

@@ -176,6 +176,44 @@ TEST_F(DurableQueueTest, a_new_process_sends_what_the_old_one_left_in_order) {
   EXPECT_EQ(queue->sent_again(), 2u) << "the peer may have had 1 and 3";
 }
 
+TEST_F(DurableQueueTest, what_several_shards_left_of_a_pair_is_sent_once_in_the_order_of_acceptance) {
+  DurableQueue second({.bytes_max = 64 << 20, .lifetime = 24h, .random = random, .log = log, .shard = 1});
+  const auto second_accepts = [&](const std::string& id) {
+    auto stanza = message(id);
+    ASSERT_TRUE(second.accept(kOut, stanza, 0, now));
+    while (const auto batch = second.poll_batch(now)) second.handle_answer(spool.carry_out(*batch), now);
+  };
+  for (const char* id : {"1", "2", "3"}) accepts(id);
+  accepts("in", kIn);
+  stores();
+  passes(1s);
+  second_accepts("4");  // its number is lower than that of 2
+  second_accepts("5");
+  passes(1s);
+  accepts("6");
+  stores();
+  settles("2");
+  stores();
+  starts();
+  EXPECT_EQ(queue->messages(), 6u);
+  EXPECT_EQ(queue->flows().size(), 2u);
+  events();
+  passes(limits::kQueueRetryMin);
+  Lines out = events();
+  EXPECT_EQ(std::erase(out, "send in"), 1u);
+  EXPECT_EQ(out, (Lines{"send 1", "send 3", "send 4", "send 5", "send 6"}));
+  EXPECT_EQ(queue->sent_again(), 6u);
+  while (!on_way.empty()) settles(on_way.begin()->first);
+  stores();
+  passes(48h);
+  EXPECT_EQ(events(), Lines{});
+  EXPECT_EQ(spool.messages(), 0u);
+  EXPECT_EQ(spool.flows(), 0u);
+  EXPECT_EQ(queue->messages(), 0u);
+  EXPECT_EQ(queue->bytes(), 0u);
+  EXPECT_TRUE(queue->is_quiet());
+}
+
 TEST_F(DurableQueueTest, numbers_are_never_used_again) {
   accepts("1");
   const auto first = on_way.at("1").message;

@@ -37,7 +37,10 @@ class SpoolFile {
   SpoolFile(const SpoolFile&) = delete;
   SpoolFile& operator=(const SpoolFile&) = delete;
 
-  // Reads the whole database. Errors: kSpoolCorrupt.
+  // Makes one flow of those that have the same pair and direction (store::SpoolContents), then reads the
+  // whole database. No batch may refer to what it held before. Errors: kSpoolCorrupt; and where flows were to
+  // be merged, which needs about as much room as their messages have, kSpoolBusy and kSpoolUnwritable. Then
+  // they are as they were.
   Result<store::SpoolContents> contents();
 
   // Carries the batches out in their order, as one transaction where all succeed, else each alone. Returns an
@@ -58,6 +61,7 @@ class SpoolFile {
   int create_schema();
   Result<void> configure();
   void prepare();
+  Result<void> merge_flows();
 
   using Batches = std::vector<const store::SpoolBatch*>;
   std::optional<Error> attempt(const Batches& batches, std::vector<store::SpoolAnswer>& answers,
@@ -68,7 +72,6 @@ class SpoolFile {
   int allocate();
   std::optional<Error> wal_too_large();
   bool checkpoint(int mode);
-  Error failure() const;
 
   struct Highest {
     std::uint64_t message = 0;

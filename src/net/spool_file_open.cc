@@ -55,6 +55,35 @@ constexpr const char* kConfiguration =
     "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384; PRAGMA secure_delete = FAST;"
     "PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864";
 
+constexpr const char* kSharedPairs =
+    "SELECT count(*) FROM (SELECT 1 FROM flow WHERE number IN (SELECT flow FROM message) "
+    "GROUP BY direction, local, remote HAVING count(*) > 1)";
+
+// The messages of such flows get new numbers, in the order of acceptance. That is the order of their times
+// and, within a second, of their numbers; but a clock that was set back does not change the order in a flow.
+// The flow that accepted the last of them stays.
+constexpr const char* kMerge = R"(
+  CREATE TEMP TABLE merged AS
+    WITH held AS (
+      SELECT number, min(number) OVER same AS pair, count(*) OVER same AS flows
+      FROM flow WHERE number IN (SELECT flow FROM message)
+      WINDOW same AS (PARTITION BY direction, local, remote)
+    ), timed AS (
+      SELECT m.number, m.flow, held.pair,
+        max(m.accepted) OVER (PARTITION BY m.flow ORDER BY m.number) AS time
+      FROM message AS m JOIN held ON held.number = m.flow WHERE held.flows > 1
+    )
+    SELECT number,
+      max((SELECT message FROM highest), (SELECT max(number) FROM message))
+        + row_number() OVER (ORDER BY time, number) AS new_number,
+      first_value(flow) OVER (PARTITION BY pair ORDER BY time DESC, number DESC) AS new_flow
+    FROM timed;
+  UPDATE message SET number = new_number, flow = new_flow
+    FROM temp.merged WHERE merged.number = message.number;
+  UPDATE highest SET message = (SELECT max(number) FROM message);
+  DROP TABLE temp.merged;
+)";
+
 std::string folder_of(const std::string& path) {
   std::string folder = std::filesystem::path(path).parent_path().string();
   return folder.empty() ? "." : folder;
@@ -135,9 +164,30 @@ Result<void> SpoolFile::configure() {
   return {};
 }
 
-Result<store::SpoolContents> SpoolFile::contents() {
+// Shards number their flows themselves, so that a pair that was in several of them has several.
+Result<void> SpoolFile::merge_flows() {
   sqlite3* at = connection_.get();
-  // Flows that lost their last message just before the end of the process. On a full disk they stay.
+  std::int64_t shared = 0;
+  if (ask(at, kSharedPairs, shared) != SQLITE_OK) return spool_error(path_, at);
+  if (shared == 0) return {};
+  int done = statements_.begin_immediate.run();
+  if (done == SQLITE_OK) done = execute(at, kMerge);
+  if (done == SQLITE_OK) done = allocate();
+  if (done == SQLITE_OK) done = statements_.commit.run();
+  if (done == SQLITE_OK) return {};
+  // The connection does not know of a failure to allocate.
+  const Error why = done == SQLITE_FULL
+                        ? Error{Code::kSpoolUnwritable, fmt::format("{}: {}", path_, sqlite3_errstr(done))}
+                        : spool_error(path_, at);
+  pages_allocated_ = 0;
+  if (sqlite3_get_autocommit(at) == 0) statements_.rollback.run();
+  return why;
+}
+
+Result<store::SpoolContents> SpoolFile::contents() {
+  if (Result<void> merged = merge_flows(); !merged) return merged.error();
+  sqlite3* at = connection_.get();
+  // Flows that lost their last message just before the end of the process, or now. On a full disk they stay.
   execute(at, "DELETE FROM flow WHERE number NOT IN (SELECT flow FROM message)");
   store::SpoolContents contents;
   std::map<std::uint64_t, std::map<std::int64_t, store::SpoolMinute>> minutes;  // by flow, then time

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <atomic>
 #include <fstream>
 #include <thread>
@@ -120,6 +121,105 @@ TEST_F(SpoolTest, a_reopened_spool_tells_its_flows_with_the_minutes_of_acceptanc
   EXPECT_EQ(contents.last_flow, 10U);
   // The empty flow was not told, so its number is free of everything.
   EXPECT_TRUE(stores({{{10, flow_to("other.example")}}, {message_of(17, 10)}, {}, {}, {}}));
+}
+
+// What three flows of one pair and direction have, between others.
+store::SpoolBatch of_several_shards() {
+  const store::Flow pair = flow_to("a.example");
+  store::SpoolBatch batch{{{16, pair},
+                           {17, pair},
+                           {18, pair},
+                           {19, flow_to("a.example", policy::Direction::kIn)},
+                           {32, flow_to("b.example")},
+                           {33, pair}},  // without messages
+                          {},
+                          {},
+                          {},
+                          {}};
+  const auto add = [&](std::uint64_t number, std::uint64_t flow, std::int64_t second) {
+    batch.messages.push_back(message_of(number, flow));
+    batch.messages.back().accepted = at_second(second);
+  };
+  add(16, 16, 100);
+  add(32, 16, 300);
+  add(48, 16, 200);  // the clock was set back, but 32 came before it
+  add(17, 17, 150);
+  add(33, 17, 250);
+  add(65, 17, 299);
+  add(18, 18, 300);  // in one second with 32
+  add(19, 19, 1'000);
+  add(40, 32, 1);
+  return batch;
+}
+
+TEST_F(SpoolTest, flows_of_one_pair_and_direction_are_one_after_the_start_in_the_order_of_acceptance) {
+  open();
+  const store::SpoolBatch before = of_several_shards();
+  ASSERT_TRUE(stores(before));
+  for (int i = 0; i < 2; ++i) {  // the second time nothing is left to do
+    SCOPED_TRACE(i);
+    open();
+    const store::SpoolContents& contents = spool_->contents();
+    ASSERT_EQ(contents.flows.size(), 3U);
+    EXPECT_EQ(contents.flows[0], (store::SpoolContents::Held{{16, flow_to("a.example")},
+                                                             66,
+                                                             {{at_second(60), 1, 100},
+                                                              {at_second(120), 1, 100},
+                                                              {at_second(180), 1, 100},
+                                                              {at_second(240), 2, 200},
+                                                              {at_second(300), 2, 200}}}));
+    EXPECT_EQ(contents.flows[1].flow, before.flows[3]);
+    EXPECT_EQ(contents.flows[1].first, 19U);
+    EXPECT_EQ(contents.flows[2].flow, before.flows[4]);
+    EXPECT_EQ(contents.flows[2].first, 40U);
+    EXPECT_EQ(contents.last_message, 72U);
+    EXPECT_EQ(contents.last_flow, 33U);
+  }
+  std::vector<store::StoredMessage> expected;
+  for (const std::uint64_t old : std::vector<std::uint64_t>{16, 17, 33, 65, 18, 32, 48}) {
+    store::StoredMessage message = *std::ranges::find(before.messages, old, &store::StoredMessage::number);
+    message.number = 66 + expected.size();
+    message.flow = 16;
+    expected.push_back(std::move(message));
+  }
+  EXPECT_EQ(rows_of(run(read_of({16, 66, 100, 100'000}))), expected);
+  EXPECT_TRUE(rows_of(run(read_of({17, 0, 100, 100'000}))).empty());
+
+  store::SpoolBatch settled = removal_of(66, 72);
+  settled.forgotten = {16};
+  ASSERT_TRUE(stores(settled));
+  open();
+  EXPECT_EQ(stored_numbers(), (std::vector<std::uint64_t>{19, 40}));
+  EXPECT_EQ(spool_->contents().flows.size(), 2U);
+  EXPECT_EQ(spool_->contents().last_message, 72U) << "these numbers are not used again, either";
+}
+
+TEST_F(SpoolTest, one_flow_of_a_pair_keeps_the_number_of_the_shard_that_accepted_last) {
+  open();
+  store::SpoolBatch batch{{{16, flow_to("a.example")}, {17, flow_to("a.example")}}, {}, {}, {}, {}};
+  batch.messages = {message_of(17, 17), message_of(16, 16), message_of(33, 17)};
+  ASSERT_TRUE(stores(batch));
+  open();
+  ASSERT_EQ(spool_->contents().flows.size(), 1U);
+  EXPECT_EQ(spool_->contents().flows[0].flow.number, 17U);
+  EXPECT_EQ(stored_numbers(), range(34, 36));
+}
+
+TEST_F(SpoolTest, flows_that_cannot_be_merged_stop_the_start_and_lose_nothing) {
+  open();
+  ASSERT_TRUE(stores(of_several_shards()));
+  const auto before = stored_numbers();
+  spool_.reset();
+  SqliteConnection writer;
+  ASSERT_EQ(open_sqlite(path_, SQLITE_OPEN_READWRITE, 0, writer), SQLITE_OK);
+  ASSERT_EQ(execute(writer.get(), "BEGIN IMMEDIATE"), SQLITE_OK);
+  const auto refused = Spool::open(path_);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kSpoolBusy) << refused.error().text;
+  writer.reset();
+  EXPECT_EQ(stored_numbers(), before);
+  open();
+  EXPECT_EQ(spool_->contents().flows.size(), 3U);
 }
 
 TEST_F(SpoolTest, numbers_are_remembered_when_everything_is_removed) {

@@ -5,7 +5,9 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <set>
 #include <utility>
+#include <vector>
 
 #include "store/spool.h"
 
@@ -23,12 +25,14 @@ class MemorySpool {
     for (const auto& read : batch.reads) answer.rows.push_back({read, fails ? Rows() : rows_of(read)});
     return answer;
   }
-  // Flows without messages are forgotten then, as when a database is opened.
+  // Flows without messages are forgotten then, and those of the same pair and direction merged, as when a
+  // database is opened.
   SpoolContents contents() {
     std::erase_if(flows_, [this](const auto& flow) {
       return std::ranges::none_of(messages_,
                                   [&](const auto& each) { return each.second.flow == flow.first; });
     });
+    merge_flows();
     SpoolContents contents{{}, last_message_, last_flow_};
     for (const auto& [number, flow] : flows_) {
       SpoolContents::Held held{{number, flow}, 0, {}};
@@ -70,6 +74,39 @@ class MemorySpool {
     for (const auto number : batch.removed)
       if (!keeps) messages_.erase(number);
     for (const auto number : batch.forgotten) flows_.erase(number);
+  }
+  void merge_flows() {
+    // A message's time is not before that of any message before it in its flow.
+    std::map<std::uint64_t, UnixTime> latest;
+    std::vector<std::pair<UnixTime, std::uint64_t>> order;
+    for (const auto& [number, message] : messages_) {
+      UnixTime& time = latest.try_emplace(message.flow, message.accepted).first->second;
+      time = std::max(time, message.accepted);
+      order.emplace_back(time, number);
+    }
+    std::ranges::sort(order);
+    std::map<std::uint64_t, std::uint64_t> merged;  // flows, each with the one of its pair that is kept
+    for (const auto& [time, message] : order) {
+      const auto last = flows_.find(messages_.at(message).flow);
+      if (last == flows_.end()) continue;
+      for (const auto& [number, flow] : flows_)
+        if (flow == last->second) merged[number] = last->first;
+    }
+    std::set<std::uint64_t> grown;
+    for (const auto& [number, into] : merged)
+      if (number != into) grown.insert(into);
+    for (const auto& [time, number] : order) {
+      const auto into = merged.find(messages_.at(number).flow);
+      if (into == merged.end() || !grown.contains(into->second)) continue;
+      auto message = messages_.extract(number);
+      message.key() = message.mapped().number = ++last_message_;
+      message.mapped().flow = into->second;
+      messages_.insert(std::move(message));
+    }
+    std::erase_if(flows_, [&](const auto& flow) {
+      const auto into = merged.find(flow.first);
+      return into != merged.end() && into->second != flow.first;
+    });
   }
   Rows rows_of(const SpoolRead& read) const {
     Rows rows;

@@ -3,7 +3,9 @@
 // one transaction, and has it on disk when it answers. Values only: net/spool.h keeps them in SQLite, a
 // simulation in memory.
 //
-// The messages of one pair in one direction are a flow, and leave in the order of their numbers.
+// The messages of one pair in one direction are a flow, and leave in the order of their numbers. Where a node
+// has several shards, each has flows of its own; what a process left of those of one pair and direction is
+// one flow for the next.
 #pragma once
 
 #include <cstddef>
@@ -32,7 +34,7 @@ struct NumberedFlow {
 };
 
 struct StoredMessage {
-  std::uint64_t number = 0;  // ascending in the order of acceptance, in all flows
+  std::uint64_t number = 0;  // ascending in the order of acceptance, in all flows of a shard
   std::uint64_t flow = 0;    // its number
   UnixTime accepted{};
   std::string xml;  // the stanza in canonical form, as it leaves towards the public side, or came from there
@@ -81,7 +83,10 @@ struct SpoolMinute {
   bool operator==(const SpoolMinute&) const = default;
 };
 
-// What a spool holds at the start of the process.
+// What a spool holds at the start of the process. No two flows have the same pair and direction: those of
+// several shards were made one, with new numbers for their messages in the order of the times of acceptance
+// (to the second; then in that of the old numbers), but each flow's own order stays. It has the number of
+// the flow that accepted the last message.
 struct SpoolContents {
   struct Held {
     NumberedFlow flow;
