@@ -33,7 +33,12 @@ void World::plan_faults() {
     });
   plan_policy();
   // How fast traffic resumes is measured where processes die: there nothing else makes a node back off.
-  if (options_.restarts) return;
+  if (!options_.restarts || options_.storm) plan_cuts();
+}
+
+void World::plan_cuts() {
+  Faults& faults = network_.faults();
+  const auto some_time = [this] { return schedule_.now() + chance_.between(0us, 35s); };
   faults.refuse_dial_one_in = chance_.one_in(2) ? 3 + chance_.up_to(20) : 0;
   faults.fail_tls_one_in = chance_.one_in(2) ? 5 + chance_.up_to(20) : 0;
   for (auto i = chance_.up_to(12); i > 0; --i)
@@ -128,7 +133,7 @@ void World::restart(std::optional<std::size_t> edge) {
   if (edge ? edges_[*edge].edge == nullptr : core_ == nullptr) return;
   const std::size_t node = edge ? edges_[*edge].node : core_node_;
   note(network_.node(node).name + " is killed");
-  ledger_.died();
+  ledger_.died(edge ? Ledger::Process::kEdge : Ledger::Process::kCore);
   const Time died = schedule_.now();
   network_.kill(node);
   edge ? edges_[*edge].edge.reset() : core_.reset();
@@ -194,6 +199,7 @@ void World::check_disk() {
 }
 
 void World::check_resumed() {
+  if (options_.storm) return;
   const auto check = [this](Time up, const std::string& from, const std::string& to) {
     const auto first = ledger_.first_arrival_of_those_sent_since(up, from, to);
     if (!first || *first > up + 15s)

@@ -55,7 +55,7 @@ void World::stop_drained(std::size_t edge, std::uint64_t starts, Time at_last) {
   }
   note(fmt::format("{} is stopped{}", network_.node(node).name,
                    is_drained ? "" : ", though it is not drained"));
-  if (!is_drained) ledger_.died();
+  if (!is_drained) ledger_.died(Ledger::Process::kEdge);
   const Counted counted = counted_by(*role);
   of_stopped_.uncertain += counted.uncertain;
   of_stopped_.sent_again += counted.sent_again;
@@ -94,7 +94,7 @@ void World::plan_clocks() {
 // Shorter and longer than an acknowledgement, a link, and a session of a link may take.
 void World::plan_black_holes() {
   Chance chance(options_.seed, Chance::Stream::kBlackHole);
-  if (options_.restarts || !chance.one_in(5)) return;
+  if ((options_.restarts && !options_.storm) || !chance.one_in(5)) return;
   const Duration length = chance.between(5s, chance.one_in(3) ? 90s : 40s);
   const bool of_link = chance.one_in(2);
   const std::size_t edge = edges_[chance.up_to(edges_.size() - 1)].node;

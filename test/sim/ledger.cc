@@ -17,10 +17,11 @@ constexpr std::string_view kMark = "xmlns='urn:sim' n='";
 // Its id is the number, too: a bounce has nothing else.
 constexpr std::string_view kIdMark = " id='s";
 constexpr std::size_t kTailBytes = 32;
-// A core sends what is on its disk, and its server once more what was not acknowledged: 1, 2 and 3 copies in
-// the lives before, between and after two deaths. A receiver that confirms nothing gets each of them once
-// more when its stream ends.
-constexpr std::size_t kRepeatsMax = 12;
+// Each death, and each end of a stream, may double what was on its way then; but no more than this. A core
+// sends what is on its disk, and its server once more what was not acknowledged: 1, 2 and 3 copies in the
+// lives before, between and after two deaths. A receiver that confirms nothing gets each of them once more
+// when its stream ends.
+constexpr std::size_t kCopiesMax = 12;
 
 std::string_view digits_at(std::string_view text, std::size_t at) {
   std::size_t end = at;
@@ -148,7 +149,8 @@ void Ledger::count_delivery(Entry& entry, std::uint64_t number, const xmpp::Stan
   if (again) {
     ++repeated_;
     // Who never says what it has read gets what is kept on disk at each attempt.
-    const bool too_often = entry.reliable && entry.partner != "liar.example" && entry.delivered > kRepeatsMax;
+    const bool too_often =
+        entry.reliable && entry.partner != "liar.example" && entry.delivered > copies_max(entry);
     if (!excused || too_often) violated("exactly once", number, "it came twice");
     return;  // what comes twice comes from its first place on again
   }
@@ -167,7 +169,7 @@ void Ledger::count_delivery(Entry& entry, std::uint64_t number, const xmpp::Stan
 
 // A process died, or a stream: what it had not confirmed may come again.
 bool Ledger::is_excused(const Entry& entry) const {
-  return entry.repeatable || (promise_ == Promise::kAtLeastOnce && died_between(entry.sent, schedule_.now()));
+  return entry.ends > 0 || (promise_ == Promise::kAtLeastOnce && died_between(entry.sent, schedule_.now()));
 }
 
 void Ledger::count_error(Entry& entry, std::uint64_t number, const xmpp::Stanza& stanza) {
@@ -181,7 +183,7 @@ void Ledger::count_error(Entry& entry, std::uint64_t number, const xmpp::Stanza&
   check_code(entry, number, stanza);
   const bool excused = is_excused(entry);
   if (entry.errors + entry.delivered > 0) ++repeated_;
-  if (++entry.errors > 1 && (!excused || entry.errors > kRepeatsMax))
+  if (++entry.errors > 1 && (!excused || entry.errors > copies_max(entry)))
     violated("delivered or answered", number, "it was answered twice");
   if (!entry.done) entry.done = schedule_.now();
   if (entry.delivered != 0 && !entry.doubted && !excused && !given_up_since(entry.sent))
@@ -241,17 +243,17 @@ void Ledger::read(std::uint64_t flow, std::string_view bytes) {
   at.tail.append(bytes);
   std::size_t newest = 0;
   each_mark(at.tail, [&](std::uint64_t number, std::size_t where) {
-    at.numbers.insert(number);
+    const bool is_new = at.numbers.insert(number).second;
+    if (is_new && at.over && number <= entries_.size()) ++entries_[number - 1].ends;
     if (where >= newest) at.last = number, newest = where;
   });
   if (at.tail.size() > kTailBytes) at.tail.erase(0, at.tail.size() - kTailBytes);
-  if (at.over) ended(flow);
 }
 
 void Ledger::ended(std::uint64_t flow) {
-  flows_[flow].over = true;
+  if (std::exchange(flows_[flow].over, true)) return;
   for (const std::uint64_t number : flows_[flow].numbers)
-    if (number <= entries_.size()) entries_[number - 1].repeatable = true;
+    if (number <= entries_.size()) ++entries_[number - 1].ends;
 }
 
 void Ledger::lost(std::uint64_t flow, std::string_view unread, std::string_view bytes, bool by_node) {
@@ -281,7 +283,22 @@ void Ledger::refused_by_node(std::string_view id) {
 }
 
 std::ptrdiff_t Ledger::deaths_between(Time from, Time to) const {
-  return std::ranges::count_if(deaths_, [&](Time at) { return at >= from && at <= to; });
+  return std::ranges::count_if(deaths_,
+                               [&](const auto& each) { return each.first >= from && each.first <= to; });
+}
+
+// A core keeps what an edge has not settled, and an edge what a core has not: for as long without a link.
+bool Ledger::holder_died(const Entry& entry) const {
+  const Process holder = is_from_outside(entry) ? Process::kEdge : Process::kCore;
+  return std::ranges::any_of(deaths_, [&](const auto& each) {
+    return each.second == holder && each.first >= entry.sent &&
+           each.first <= entry.sent + limits::kLinkSessionKept;
+  });
+}
+
+std::size_t Ledger::copies_max(const Entry& entry) const {
+  const auto doublings = entry.ends + static_cast<std::size_t>(deaths_between(entry.sent, schedule_.now()));
+  return doublings > 3 ? kCopiesMax : std::min(kCopiesMax, std::size_t{1} << doublings);
 }
 
 // An inbound stanza of a refused pair is dropped: the pair may not be answered either.
@@ -352,10 +369,7 @@ void Ledger::close() {
     if (e.refused && deaths_between(e.sent, e.sent + 1s) > 1) continue;
     // An edge that has no link for a minute forgets what came from outside.
     if (!e.guarded && is_from_outside(e) && given_up_since(e.sent)) continue;
-    // It was there when a process died; an edge keeps it for as long without a link.
-    if (promise_ == Promise::kAtLeastOnce && !e.guarded &&
-        died_between(e.sent, e.sent + limits::kLinkSessionKept))
-      continue;
+    if (!e.guarded && holder_died(e)) continue;
     violated("delivered or answered", i + 1, "it is lost");
   }
 }

@@ -39,7 +39,7 @@ class Ledger {
     unsigned errors = 0;
     unsigned failed = 0;          // its own server gave it back
     bool uncertain = false;       // was lost in a cut, or may have been
-    bool repeatable = false;      // a stream on which it was read has ended: it may come again
+    unsigned ends = 0;            // of streams on which it was read: after each it may come again
     bool doubted = false;         // answered with delivery.uncertain: it may have arrived all the same
     bool lost_elsewhere = false;  // and not on a stream that a node wrote
     bool forgotten = false;       // by forget_next()
@@ -76,10 +76,11 @@ class Ledger {
   void let_only_answer(const std::string& partner) { only_answers_.insert(partner); }
   // A node says in its log that a stanza from outside with this id was refused: its side may not start.
   void refused_by_direction(std::string_view id);
-  // A process died: what was on its way then may be lost, or come twice.
-  void died() {
+  // A process died: what was on its way then may come twice, and what it alone held is lost.
+  enum class Process : std::uint8_t { kCore, kEdge };
+  void died(Process process) {
     promise_ = Promise::kAtLeastOnce;
-    deaths_.push_back(schedule_.now());
+    deaths_.emplace_back(schedule_.now(), process);
   }
   bool any_died() const { return !deaths_.empty(); }
   // One of two edges is drained: from then on no stanza is answered because of that.
@@ -123,6 +124,10 @@ class Ledger {
   bool is_excused(const Entry& entry) const;
   std::ptrdiff_t deaths_between(Time from, Time to) const;
   bool died_between(Time from, Time to) const { return deaths_between(from, to) > 0; }
+  // The process that alone holds a stanza of that direction until the other has settled it.
+  bool holder_died(const Entry& entry) const;
+  // How often it may have been delivered, or answered, by what has died and ended since.
+  std::size_t copies_max(const Entry& entry) const;
   bool is_unconfirmed_at_drained(const Entry& entry) const;
   // Only a node's stream can have lost it, and the node knew, or could know, that it had not arrived.
   bool is_lost_unconfirmed(const Entry& entry) const;
@@ -157,7 +162,7 @@ class Ledger {
   std::map<std::uint64_t, Flow> flows_;
   std::map<std::string, std::vector<Refusal>> refused_;
   std::set<std::string> only_answers_;
-  std::vector<Time> deaths_;
+  std::vector<std::pair<Time, Process>> deaths_;
   std::vector<Time> given_up_;
   std::vector<Time> link_failures_;  // where there are two edges
   std::vector<Time> drains_;

@@ -52,7 +52,9 @@ void run(const Options& options, Summary& sum, Outcomes& outcomes) {
   } catch (const Violation& violation) {
     std::cout << fmt::format("seed {}: violated: {}\n  {}\n  replay: sim --seed {}{}{} --trace\n",
                              options.seed, violation.invariant, violation.what(), options.seed,
-                             options.restarts ? " --restarts" : "",
+                             options.storm      ? " --storm"
+                             : options.restarts ? " --restarts"
+                                                : "",
                              options.broken.empty() ? "" : " --break " + options.broken);
     ++outcomes.failed;
     outcomes.violated.insert(violation.invariant);
@@ -72,12 +74,15 @@ int main(int argc, char** argv) {
   app.add_option("--first", first, "the first seed");
   auto* one = app.add_option("--seed", options.seed, "this seed only");
   app.add_flag("--trace", options.trace, "tell what happens");
-  app.add_flag("--restarts", options.restarts, "kill and start the nodes' processes, too");
+  app.add_flag("--restarts", options.restarts,
+               "kill and start the nodes' processes; then fewer connections break");
+  app.add_flag("--storm", options.storm, "kill processes while everything else goes wrong, too");
   app.add_option("--break", options.broken,
                  "break something; succeeds where its checker, and no other, notices")
       ->check(CLI::IsMember(kCanaries));
   CLI11_PARSE(app, argc, argv);
 
+  options.restarts = options.restarts || options.storm;
   Summary sum;
   if (one->count() != 0) first = options.seed, seeds = 1;
   Outcomes outcomes;

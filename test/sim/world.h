@@ -27,6 +27,7 @@ namespace sallyport::sim {
 struct Options {
   std::uint64_t seed = 1;
   bool restarts = false;
+  bool storm = false;  // with restarts: all other faults happen, too
   bool trace = false;
   // What is broken on purpose, so that a checker must fail (main.cc).
   std::string broken{};
@@ -90,6 +91,7 @@ class World : private Watch, private Users, private LogSink {
 
   // faults.cc: what goes wrong, and what is looked at
   void plan_faults();
+  void plan_cuts();
   void plan_policy();
   void plan_silence();
   void plan_restarts();
