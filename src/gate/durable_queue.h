@@ -102,8 +102,9 @@ class DurableQueue {
   // Messages that were accepted before `cutoff` are answered and removed, of one peer or of all: those on
   // their way when they come back. Returns how many there are at most.
   std::uint64_t purge(const std::optional<xmpp::Domain>& remote, UnixTime cutoff);
-  // `retry` of the command line. Returns the number of flows.
-  std::size_t retry(const std::optional<xmpp::Domain>& remote);
+  // `retry` of the command line, of flows whose oldest message was accepted before `cutoff`. Returns the
+  // number of flows.
+  std::size_t retry(const std::optional<xmpp::Domain>& remote, UnixTime cutoff = UnixTime::max());
 
   void handle_timeout(Now now);
   std::optional<Time> poll_timeout() const;

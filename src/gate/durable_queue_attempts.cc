@@ -97,9 +97,12 @@ void DurableQueue::for_each(const std::optional<xmpp::Domain>& remote, Act act) 
   }
 }
 
-std::size_t DurableQueue::retry(const std::optional<xmpp::Domain>& remote) {
+std::size_t DurableQueue::retry(const std::optional<xmpp::Domain>& remote, UnixTime cutoff) {
   std::size_t tried = 0;
-  for_each(remote, [&](FlowState& flow) { tried += try_again(flow) ? 1 : 0; });
+  for_each(remote, [&](FlowState& flow) {
+    const bool is_old = !flow.minutes.empty() && flow.minutes.front().minute < cutoff;
+    tried += is_old && try_again(flow) ? 1 : 0;
+  });
   return tried;
 }
 
