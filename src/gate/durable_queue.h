@@ -165,7 +165,13 @@ class DurableQueue {
       bool woken = false;              // the current one did not wait for `retry_at`
       std::optional<Error> last_error{};
     } attempts{};
-    UnixTime purged_before{};
+    // What was accepted before that time and has no higher number: a clock that is set back gives messages
+    // that come later an earlier time. Each has an earlier time than the one before.
+    struct Purge {
+      UnixTime before;
+      std::uint64_t up_to;
+    };
+    std::vector<Purge> purges;
     std::optional<Time> armed{};  // in `timers_`
 
     bool is_open() const { return !attempts.refusing && !attempts.retry_at; }
@@ -190,7 +196,8 @@ class DurableQueue {
   }
   FlowState& add_flow(const store::NumberedFlow& flow);
   std::uint64_t next_number(std::uint64_t& last) const;
-  bool is_over(const FlowState& flow, UnixTime accepted, Now now) const;
+  static bool is_purged(const FlowState& flow, std::uint64_t number, UnixTime accepted);
+  bool is_over(const FlowState& flow, std::uint64_t number, UnixTime accepted, Now now) const;
   FlowState& flow_of(const store::Flow& flow);
   static bool has_window(const FlowState& flow, std::size_t size);
   void send(FlowState& flow, std::uint64_t number, Live& live, xmpp::Stanza stanza, bool is_new);

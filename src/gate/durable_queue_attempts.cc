@@ -111,7 +111,8 @@ std::uint64_t DurableQueue::purge(const std::optional<xmpp::Domain>& remote, Uni
   for_each(remote, [&](FlowState& flow) {
     for (const auto& each : flow.minutes)
       if (each.minute < cutoff) messages += each.count;
-    flow.purged_before = std::max(flow.purged_before, cutoff);
+    std::erase_if(flow.purges, [&](const auto& purge) { return purge.before <= cutoff; });
+    flow.purges.push_back({cutoff, last_.message});
     read(flow);
   });
   return messages;
