@@ -59,19 +59,26 @@ constexpr Argument kLevel[] = {
 
 constexpr Argument kQueueListed[] = {
     {"DOMAIN", "A local or remote domain; by default the messages of all are listed.", false}};
+constexpr Option kOldest{"--older-than", "", "DURATION",
+                         "Only pairs whose oldest message was accepted so long ago: 90s, 15m, 1h or 7d."};
+constexpr Option kOlder{"--older-than", "", "DURATION",
+                        "Only messages that were accepted so long ago: 90s, 15m, 1h or 7d."};
+constexpr Option kQueueList[] = {kOldest};
+constexpr Argument kQueueShaped[] = {
+    {"DOMAIN", "A remote domain; by default the messages of all are counted.", false}};
 constexpr Option kQueueShape[] = {{"--direction", "", "DIRECTION",
                                    "Only messages to remote domains (out) or from them (in).", false, false,
                                    "in|out"}};
 constexpr Argument kQueueShown[] = {{"WHAT", "The number of a message, or a remote domain."}};
 constexpr Option kQueueShow[] = {
     {"--count", "", "N",
-     "How many messages of the domain to show, the oldest first; 20 by default, at most 1000."}};
+     "How many messages of the domain to show, the oldest first; 20 by default, at most 1000."},
+    kOlder};
 constexpr Argument kQueueRetried[] = {
     {"DOMAIN", "A remote domain; by default the messages of all are tried again.", false}};
+constexpr Option kQueueRetry[] = {kOldest};
 constexpr Argument kQueuePurged[] = {{"DOMAIN", "The remote domain whose messages are removed.", false}};
-constexpr Option kQueuePurge[] = {
-    {"--all", "", "", "Remove the messages of all remote domains."},
-    {"--older-than", "", "DURATION", "Only messages that were accepted so long ago: 90s, 15m, 1h or 7d."}};
+constexpr Option kQueuePurge[] = {{"--all", "", "", "Remove the messages of all remote domains."}, kOlder};
 
 constexpr Argument kPolicyFile[] = {{"FILE", "The new policy.toml."}};
 constexpr Option kPolicyApply[] = {
@@ -207,36 +214,21 @@ constexpr Command kCommands[] = {
      "It "
      "refuses while policy.toml contains an edit that was never reloaded.",
      kPolicyFile, kPolicyApply, true, true, run_policy_apply},
-    {"queue list",
-     "List the messages that wait in the durable queue, by pair of domains.",
+    {"queue list", "List the messages that wait in the durable queue, by pair of domains.",
      "Asks the core. Shows how many wait, since when, how many are being sent, when the next attempt "
      "follows, "
      "and the error of the last one.",
-     kQueueListed,
-     {},
-     true,
-     true,
-     run_queue_list},
-    {"queue shape",
-     "Count the messages in the durable queue by remote domain and age.",
+     kQueueListed, kQueueList, true, true, run_queue_list},
+    {"queue shape", "Count the messages in the durable queue by remote domain and age.",
      "Asks the core. The columns are those of Postfix's qshape: T is the number of all messages, 5 that of "
      "messages that have waited for at most 5 minutes, 10 for more than that and at most 10, and so on.",
-     {},
-     kQueueShape,
-     true,
-     true,
-     run_queue_shape},
+     kQueueShaped, kQueueShape, true, true, run_queue_shape},
     {"queue show", "Show addresses, size and times of messages in the durable queue.",
      "Asks the core. The content of a message is never shown.", kQueueShown, kQueueShow, true, true,
      run_queue_show},
-    {"queue retry",
-     "Try to deliver the messages in the durable queue now.",
-     "Asks the core, which otherwise waits longer after each failure.",
-     kQueueRetried,
-     {},
-     true,
-     true,
-     run_queue_retry},
+    {"queue retry", "Try to deliver the messages in the durable queue now.",
+     "Asks the core, which otherwise waits longer after each failure.", kQueueRetried, kQueueRetry, true,
+     true, run_queue_retry},
     {"queue purge", "Remove messages from the durable queue, and answer each sender with an error.",
      "Asks the core. Each sender gets one error, `delivery.purged`. A message that is just being sent is "
      "removed when it comes back, unless it is delivered. Needs DOMAIN or --all.",

@@ -113,13 +113,15 @@ std::string metrics_text(const json::object& status, MetricsFormat format) {
           {{"streams", "in", "streams{state=\"in\"}"},
            {"streams", "out", "streams{state=\"out\"}"},
            {"streams", "negotiating", "streams{state=\"negotiating\"}"}});
-  begin("stanzas", "counter", "Stanzas, by what became of them.");
+  begin("stanzas", "counter",
+        "Stanzas, by what became of them; fell_back: how often a pair was confirmed by nothing.");
   figures(out, status,
           {{"stanzas", "in", "stanzas_total{what=\"in\"}"},
            {"stanzas", "out", "stanzas_total{what=\"out\"}"},
            {"stanzas", "refused", "stanzas_total{what=\"refused\"}"},
            {"stanzas", "sent_again", "stanzas_total{what=\"sent_again\"}"},
-           {"stanzas", "uncertain", "stanzas_total{what=\"uncertain\"}"}});
+           {"stanzas", "uncertain", "stanzas_total{what=\"uncertain\"}"},
+           {"stanzas", "fell_back", "stanzas_total{what=\"fell_back\"}"}});
   begin("waiting_stanzas", "gauge", "Stanzas that wait for delivery.");
   figures(out, status, {{"waiting", "stanzas", "waiting_stanzas"}});
   begin("waiting_bytes", "gauge", "Bytes of the stanzas that wait for delivery.");

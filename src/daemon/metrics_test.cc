@@ -18,7 +18,7 @@ std::string open_metrics(std::string_view text) {
 constexpr std::string_view kUp =
     R"({"role":"edge","name":"vcse.example.com","version":"0.1.0","listening":true,
   "links":[{"name":"core-1","state":"up"}],"policy":{"generation":3},"streams":{"in":1,"out":2,"negotiating":4},
-  "stanzas":{"in":5,"out":6,"refused":7,"uncertain":8},"waiting":{"stanzas":9,"bytes":10}})";
+  "stanzas":{"in":5,"out":6,"refused":7,"sent_again":11,"uncertain":8,"fell_back":12},"waiting":{"stanzas":9,"bytes":10}})";
 
 TEST(Metrics, are_the_figures_of_the_status) {
   const std::string text = metrics_text(status(kUp), MetricsFormat::kOpenMetrics);
@@ -26,6 +26,8 @@ TEST(Metrics, are_the_figures_of_the_status) {
        {"sallyport_build_info{role=\"edge\",name=\"vcse.example.com\",version=\"0.1.0\"} 1\n",
         "sallyport_link_up{link=\"core-1\"} 1\n", "sallyport_policy_generation 3\n",
         "sallyport_streams{state=\"out\"} 2\n", "sallyport_stanzas_total{what=\"refused\"} 7\n",
+        "sallyport_stanzas_total{what=\"sent_again\"} 11\n",
+        "sallyport_stanzas_total{what=\"uncertain\"} 8\n", "sallyport_stanzas_total{what=\"fell_back\"} 12\n",
         "sallyport_waiting_bytes 10\n"}) {
     EXPECT_NE(text.find(line), std::string::npos) << line << "in\n" << text;
   }

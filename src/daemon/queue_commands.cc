@@ -45,6 +45,19 @@ std::optional<std::uint64_t> number_in(const std::string& text) {
   return number;
 }
 
+// Adds --older-than to the question, in seconds. False, and a usage error printed, where it is no duration.
+bool add_age(const Invocation& invocation, json::object& question) {
+  if (!invocation.has("--older-than")) return true;
+  const std::string text = invocation.value("--older-than");
+  const auto age = config::parse_duration(text);
+  if (age) {
+    question["older_than"] = age->count();
+  } else {
+    usage(fmt::format("--older-than: `{}` is not a duration such as 90s, 15m, 1h or 7d", text));
+  }
+  return age.has_value();
+}
+
 bool has_messages(const json::object& answer) { return !list_at(answer, "messages").empty(); }
 
 }  // namespace
@@ -54,16 +67,23 @@ Exit run_queue_list(const Invocation& invocation) {
   if (!domain) return Exit::kUsage;
   json::object question{{"ask", "queue list"}};
   if (!domain->empty()) question["domain"] = *domain;
-  return put(invocation, question,
-             [&](const json::object& answer) { return show_queue_list(answer, *domain, now()); });
+  if (!add_age(invocation, question)) return Exit::kUsage;
+  return put(invocation, question, [&](const json::object& answer) {
+    return show_queue_list(answer, *domain, now(), invocation.value("--older-than"));
+  });
 }
 
 Exit run_queue_shape(const Invocation& invocation) {
+  const auto domain = domain_of(invocation);
+  if (!domain) return Exit::kUsage;
+  json::object question{{"ask", "queue list"}};
+  if (!domain->empty()) question["domain"] = *domain;
   Exit exit = Exit::kGood;
-  const auto answer = ask_for(invocation, {{"ask", "queue list"}}, exit);
+  const auto answer = ask_for(invocation, question, exit);
   if (!answer) return exit;
   return put_answer(
-      invocation, answer->contains("error") ? *answer : queue_shape(*answer, invocation.value("--direction")),
+      invocation,
+      answer->contains("error") ? *answer : queue_shape(*answer, invocation.value("--direction"), *domain),
       show_queue_shape);
 }
 
@@ -86,11 +106,11 @@ Exit run_queue_show(const Invocation& invocation) {
                                limits::kQueueShownMax));
     question["count"] = *count;
   }
+  if (!add_age(invocation, question)) return Exit::kUsage;
+  std::string which = question.contains("number") ? what : "for " + what;
+  if (invocation.has("--older-than")) which += " that is older than " + invocation.value("--older-than");
   return put(
-      invocation, question,
-      [&](const json::object& answer) {
-        return show_queue_messages(answer, question.contains("number") ? what : "for " + what);
-      },
+      invocation, question, [&](const json::object& answer) { return show_queue_messages(answer, which); },
       question.contains("number") ? has_messages : nullptr);
 }
 
@@ -99,6 +119,7 @@ Exit run_queue_retry(const Invocation& invocation) {
   if (!domain) return Exit::kUsage;
   json::object question{{"ask", "queue retry"}};
   if (!domain->empty()) question["domain"] = *domain;
+  if (!add_age(invocation, question)) return Exit::kUsage;
   return put(invocation, question, show_queue_retry);
 }
 
@@ -111,13 +132,7 @@ Exit run_queue_purge(const Invocation& invocation) {
     return usage("Give either a remote DOMAIN or --all: with both it is not clear what is to be removed.");
   json::object question{{"ask", "queue purge"}};
   if (!domain->empty()) question["domain"] = *domain;
-  if (invocation.has("--older-than")) {
-    const std::string text = invocation.value("--older-than");
-    const auto age = config::parse_duration(text);
-    if (!age)
-      return usage(fmt::format("--older-than: `{}` is not a duration such as 90s, 15m, 1h or 7d", text));
-    question["older_than"] = age->count();
-  }
+  if (!add_age(invocation, question)) return Exit::kUsage;
   return put(invocation, question, show_queue_purge);
 }
 

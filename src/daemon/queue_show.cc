@@ -42,7 +42,7 @@ json::object row_of(const net::SpooledMessage& message, xmpp::StanzaReader& read
 
 }  // namespace
 
-Result<net::SpoolFilter> queue_filter(const json::object& question) {
+Result<net::SpoolFilter> queue_filter(const json::object& question, UnixTime now) {
   net::SpoolFilter filter{limits::kQueueShown};
   boost::system::error_code failed;
   if (const json::value* number = question.if_contains("number")) {
@@ -60,6 +60,11 @@ Result<net::SpoolFilter> queue_filter(const json::object& question) {
     filter.count = count->to_number<std::size_t>(failed);
     if (failed || filter.count == 0 || filter.count > limits::kQueueShownMax)
       return refused(fmt::format("`count` is not a number from 1 to {}", limits::kQueueShownMax));
+  }
+  if (const json::value* older = question.if_contains("older_than")) {
+    const auto seconds = older->to_number<std::uint32_t>(failed);
+    if (failed) return refused("`older_than` is not a number of seconds");
+    filter.accepted_before = now - std::chrono::seconds(seconds) + std::chrono::seconds(1);
   }
   return filter;
 }

@@ -13,9 +13,9 @@
 
 namespace sallyport::daemon {
 
-// The messages that the question names: one by its `number`, or the first `count` of a remote `domain`.
-// Errors: kControlRefused.
-Result<net::SpoolFilter> queue_filter(const boost::json::object& question);
+// The messages that the question names: one by its `number`, or the first `count` of a remote `domain`; with
+// `older_than` those that have waited so many seconds. Errors: kControlRefused.
+Result<net::SpoolFilter> queue_filter(const boost::json::object& question, UnixTime now);
 
 // Reads the messages from the spool and answers with their addresses, sizes and times, never with their
 // content. Blocks; may be called from any thread.

@@ -40,9 +40,12 @@ TEST(QueueFilter, names_a_message_or_a_domain) {
       {R"({"number":7,"count":0})", "`count`"},
       {R"({"number":7,"count":1001})", "`count`"},
       {R"({"number":7,"count":"all"})", "`count`"},
+      {R"({"domain":"partner.example","older_than":3600})", nullptr},
+      {R"({"domain":"partner.example","older_than":-1})", "`older_than`"},
+      {R"({"domain":"partner.example","older_than":"1h"})", "`older_than`"},
   };
   for (const auto& one : cases) {
-    const auto filter = queue_filter(object(one.question));
+    const auto filter = queue_filter(object(one.question), UnixTime(0s));
     EXPECT_EQ(filter.has_value(), one.refused == nullptr) << one.question;
     if (filter) {
       EXPECT_EQ(filter->count, one.count) << one.question;
@@ -51,7 +54,8 @@ TEST(QueueFilter, names_a_message_or_a_domain) {
       EXPECT_NE(filter.error().text.find(one.refused), std::string::npos) << filter.error().text;
     }
   }
-  EXPECT_EQ(queue_filter(object(R"({"domain":"BÜCHER.example"})"))->remote->ascii(), "xn--bcher-kva.example");
+  EXPECT_EQ(queue_filter(object(R"({"domain":"BÜCHER.example"})"), UnixTime(0s))->remote->ascii(),
+            "xn--bcher-kva.example");
 }
 
 class QueueShow : public testing::Test {
@@ -132,6 +136,21 @@ TEST_F(QueueShow, says_that_there_are_more) {
   }
   EXPECT_EQ(list_at(shown({20, {}, 3}), "messages").size(), 1u);
   EXPECT_TRUE(list_at(shown({20, {}, 6}), "messages").empty());
+}
+
+TEST_F(QueueShow, shows_only_messages_that_have_waited_so_long) {
+  store(std::vector<std::string>(5, "<message from='a@example.com' to='b@partner.example'/>"));
+  const UnixTime now(2'000s);
+  const struct {
+    std::int64_t older_than;
+    std::size_t rows;
+  } cases[] = {{950, 5}, {951, 4}, {980, 2}, {990, 1}, {991, 0}};
+  for (const auto& [older_than, rows] : cases) {
+    const json::object of_domain{{"domain", "partner.example"}, {"older_than", older_than}};
+    EXPECT_EQ(list_at(shown(*queue_filter(of_domain, now), now), "messages").size(), rows) << older_than;
+    const json::object first{{"number", 1}, {"older_than", older_than}};
+    EXPECT_EQ(list_at(shown(*queue_filter(first, now), now), "messages").size(), rows > 0 ? 1u : 0u);
+  }
 }
 
 TEST_F(QueueShow, a_spool_that_cannot_be_read_is_an_error) {

@@ -109,7 +109,8 @@ std::string show_queue(const json::object& queue, std::string_view indent) {
                      bytes_text(number_at(queue, "bytes")), failing_lines(queue, indent));
 }
 
-std::string show_queue_list(const json::object& answer, const std::string& domain, UnixTime now) {
+std::string show_queue_list(const json::object& answer, const std::string& domain, UnixTime now,
+                            const std::string& older_than) {
   const json::object& queue = object_at(answer, "queue");
   std::vector<std::vector<std::string>> rows;
   std::uint64_t messages = 0;
@@ -124,7 +125,10 @@ std::string show_queue_list(const json::object& answer, const std::string& domai
   }
   std::string out = failing_lines(queue, "");
   if (number_at(queue, "messages") == 0 && rows.empty()) return out + "The queue is empty.\n";
-  if (rows.empty()) return out + fmt::format("No message waits for {}.\n", shown(domain));
+  if (rows.empty()) {
+    return out + fmt::format("No message waits{}{}.\n", domain.empty() ? "" : " for " + shown(domain),
+                             older_than.empty() ? "" : " that is older than " + older_than);
+  }
   out += aligned(
       {"DIR", "LOCAL", "REMOTE", "MESSAGES", "SIZE", "OLDEST", "ON THE WAY", "NEXT ATTEMPT", "LAST ERROR"},
       rows);
@@ -174,7 +178,7 @@ std::string right_aligned(const std::vector<std::vector<std::string>>& rows) {
 
 }  // namespace
 
-json::object queue_shape(const json::object& answer, std::string_view direction) {
+json::object queue_shape(const json::object& answer, std::string_view direction, std::string_view remote) {
   Shape total;
   total.ages.resize(list_at(answer, "age_minutes").size() + 1);
   std::map<std::string, Shape> remotes;
@@ -182,6 +186,7 @@ json::object queue_shape(const json::object& answer, std::string_view direction)
     if (!one.is_object()) continue;
     const json::object& flow = one.get_object();
     if (!direction.empty() && field(flow, "direction") != direction) continue;
+    if (!remote.empty() && field(flow, "remote") != remote) continue;
     total.add(flow);
     remotes[field(flow, "remote")].add(flow);
   }

@@ -20,13 +20,16 @@ std::string age_text(std::chrono::seconds age);
 // The `queue` of a status: its size in one line and, while the spool is failing, the error and its remedy.
 // Lines after the first begin with `indent`; the text ends with a line feed.
 std::string show_queue(const boost::json::object& queue, std::string_view indent);
-// The answer to `queue list`. `domain`: the one that was asked for, or empty.
-std::string show_queue_list(const boost::json::object& answer, const std::string& domain, UnixTime now);
+// The answer to `queue list`. `domain`: the one that was asked for, or empty; so `older_than`, as it was
+// written.
+std::string show_queue_list(const boost::json::object& answer, const std::string& domain, UnixTime now,
+                            const std::string& older_than = {});
 
 // The numbers of messages by remote domain and age, from the answer to `queue list`: `age_minutes`, `total`
 // {`messages`, `ages`} and `domains` [{`remote`, `messages`, `ages`}], the largest first. `direction`: only
-// flows of this one; empty: of both.
-boost::json::object queue_shape(const boost::json::object& answer, std::string_view direction);
+// flows of this one; empty: of both. So `remote`, a domain.
+boost::json::object queue_shape(const boost::json::object& answer, std::string_view direction,
+                                std::string_view remote = {});
 // As Postfix's qshape(1) prints it.
 std::string show_queue_shape(const boost::json::object& shape);
 

@@ -98,6 +98,10 @@ TEST(QueueShape, is_printed_as_postfix_prints_it) {
             "          T 5 10 10+\n"
             "    TOTAL 1 1  0   0\n"
             "b.example 1 1  0   0\n");
+  EXPECT_EQ(show_queue_shape(queue_shape(object(kList), "", "a.example")),
+            "           T 5 10 10+\n"
+            "    TOTAL 12 0  2  10\n"
+            "a.example 12 0  2  10\n");
   EXPECT_EQ(show_queue_shape(queue_shape(object(R"({"age_minutes":[5,10],"flows":[]})"), "")),
             "      T 5 10 10+\n"
             "TOTAL 0 0  0   0\n");

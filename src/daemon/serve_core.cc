@@ -231,11 +231,12 @@ ControlHandlers handlers_of(NodeProcess& node, const CoreFiles& files, CoreFiles
   };
   handlers.ports = [&] { return ports_answer(core_ports(files.config, in_use.policy())); };
   handlers.queue_show = [&](const json::object& question, const Reply& reply) {
-    Result<net::SpoolFilter> filter = queue_filter(question);
+    const UnixTime now = NodeProcess::now().civil;
+    Result<net::SpoolFilter> filter = queue_filter(question, now);
     if (!filter) return reply(gate::refusal(filter.error()));
     node.worker().run(
         node.io().get_executor(),
-        [delivery = files.config.delivery, filter = *std::move(filter), now = NodeProcess::now().civil] {
+        [delivery = files.config.delivery, filter = *std::move(filter), now] {
           return answer_queue_show(delivery.spool, filter, delivery.lifetime, now);
         },
         reply);

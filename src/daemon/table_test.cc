@@ -41,10 +41,10 @@ TEST(Show, status_names_links_and_policy) {
     "since":"2026-11-22T20:00:00Z","policy":{"generation":3,"sha256":"0123456789abcdef0123","enabled":true,
     "privacy":"allow-list"},"links":[{"name":"vcse.example.com","state":"up","address":"192.0.2.10:7400",
     "since":"2026-11-22T20:00:01Z","last_error":null}],"streams":{"in":1,"out":2,"negotiating":0},
-    "stanzas":{"in":4,"out":5,"refused":0,"uncertain":0},"waiting":{"stanzas":0,"bytes":0}})"));
-  for (const char* part :
-       {"core core.corp.example (sallyport 0.1.0)", "generation 3", "allow-list", "0123456789abcdef\n",
-        "1 in, 2 out, 0 negotiating", "vcse.example.com  up     192.0.2.10:7400"}) {
+    "stanzas":{"in":4,"out":5,"refused":0,"uncertain":0,"fell_back":3},"waiting":{"stanzas":0,"bytes":0}})"));
+  for (const char* part : {"core core.corp.example (sallyport 0.1.0)", "generation 3", "allow-list",
+                           "0123456789abcdef\n", "1 in, 2 out, 0 negotiating", "0 uncertain, 3 fell_back",
+                           "vcse.example.com  up     192.0.2.10:7400"}) {
     EXPECT_NE(out.find(part), std::string::npos) << part << "\nin\n" << out;
   }
 }

@@ -52,7 +52,8 @@ std::string Core::Impl::status() const {
                                {"refused", report.refused},
                                {"sent_again", report.sent_again + durable.queue.sent_again() +
                                                   endpoint.counters().sent_again},
-                               {"uncertain", report.uncertain + endpoint.counters().uncertain}}},
+                               {"uncertain", report.uncertain + endpoint.counters().uncertain},
+                               {"fell_back", endpoint.counters().fell_back}}},
       {"queue", queue_object()},
       {"waiting", json::object{{"stanzas", waiting}, {"bytes", bytes}}}});
 }

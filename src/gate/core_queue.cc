@@ -17,6 +17,12 @@ namespace {
 // is everything older.
 constexpr std::array<std::int64_t, 9> kAgeMinutes{5, 10, 20, 40, 80, 160, 320, 640, 1280};
 
+// Messages that were accepted before that are as old as the question says. Nothing: it names no age.
+std::optional<UnixTime> cutoff_of(const ControlQuestion& question, UnixTime now) {
+  if (question.older_than == 0) return std::nullopt;
+  return now - std::chrono::seconds(question.older_than) + std::chrono::seconds(1);
+}
+
 json::array ages_of(const DurableQueue::View& flow, UnixTime now) {
   std::array<std::uint64_t, kAgeMinutes.size() + 1> counts{};
   for (const auto& minute : flow.minutes) {
@@ -60,7 +66,9 @@ json::object Core::Impl::queue_object() const {
 
 std::string Core::Impl::queue_list(const ControlQuestion& question, Now now) const {
   json::array rows;
+  const auto cutoff = cutoff_of(question, now.civil);
   for (const auto& flow : durable.queue.flows()) {
+    if (cutoff && (flow.minutes.empty() || flow.minutes.front().minute >= *cutoff)) continue;
     if (!question.domain.empty() && flow.flow.pair.remote.ascii() != question.domain &&
         flow.flow.pair.local.ascii() != question.domain)
       continue;
@@ -79,10 +87,13 @@ std::string Core::Impl::queue_order(const ControlQuestion& question, Now now) {
     if (!domain) return refusal(domain.error());
     remote = *std::move(domain);
   }
-  if (question.ask == "queue retry")
-    return json::serialize(json::object{{"flows", durable.queue.retry(remote)}});
-  const auto cutoff = now.civil - std::chrono::seconds(question.older_than) + std::chrono::seconds(1);
-  const std::uint64_t messages = durable.queue.purge(remote, cutoff);
+  const auto cutoff = cutoff_of(question, now.civil);
+  if (question.ask == "queue retry") {
+    const std::size_t flows = durable.queue.retry(remote, cutoff.value_or(UnixTime::max()));
+    return json::serialize(json::object{{"flows", flows}});
+  }
+  const std::uint64_t messages =
+      durable.queue.purge(remote, cutoff.value_or(now.civil + std::chrono::seconds(1)));
   log.log({LogLevel::kWarning,
            "queue.purged",
            {{"remote", remote ? remote->ascii() : "all"}, {"messages", std::to_string(messages)}}});

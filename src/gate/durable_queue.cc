@@ -279,8 +279,13 @@ void DurableQueue::handle_failed(const store::SpoolBatch& batch, const Error& er
   }
 }
 
-bool DurableQueue::is_over(const FlowState& flow, UnixTime accepted, Now now) const {
-  return accepted < flow.purged_before || accepted + setup_.lifetime <= now.civil;
+bool DurableQueue::is_purged(const FlowState& flow, std::uint64_t number, UnixTime accepted) {
+  return std::ranges::any_of(
+      flow.purges, [&](const auto& purge) { return number <= purge.up_to && accepted < purge.before; });
+}
+
+bool DurableQueue::is_over(const FlowState& flow, std::uint64_t number, UnixTime accepted, Now now) const {
+  return is_purged(flow, number, accepted) || accepted + setup_.lifetime <= now.civil;
 }
 
 void DurableQueue::handle_rows(store::SpoolRows rows, Now now) {
@@ -303,7 +308,9 @@ void DurableQueue::handle_rows(store::SpoolRows rows, Now now) {
   }
   // Where a refused message came back meanwhile, what was read is behind it.
   for (auto& row : rows.messages) took_all = took_all && take_row(flow, std::move(row), now);
-  if (took_all && flow.waiting.count > 0 && is_over(flow, flow.minutes.front().minute, now)) read(flow);
+  if (took_all && flow.waiting.count > 0 &&
+      is_over(flow, flow.waiting.next, flow.minutes.front().minute, now))
+    read(flow);
   feed(flow);
   arm(flow, now);
 }
@@ -312,10 +319,10 @@ void DurableQueue::handle_rows(store::SpoolRows rows, Now now) {
 bool DurableQueue::take_row(FlowState& flow, store::StoredMessage row, Now now) {
   if (flow.waiting.count == 0 || live_.find(row.number) != nullptr) return false;
   const std::size_t size = cost(row.xml.size());
-  if (is_over(flow, row.accepted, now)) {
-    const bool is_purged = row.accepted < flow.purged_before;
-    Error error{is_purged ? Code::kDeliveryPurged : Code::kDeliveryExpired, {}};
-    if (!is_purged && flow.attempts.last_error)
+  if (is_over(flow, row.number, row.accepted, now)) {
+    const bool purged = is_purged(flow, row.number, row.accepted);
+    Error error{purged ? Code::kDeliveryPurged : Code::kDeliveryExpired, {}};
+    if (!purged && flow.attempts.last_error)
       error.text = fmt::format("{}", code_row(flow.attempts.last_error->code).name);
     bounce_xml(flow, row.number, row.xml, std::move(error));
     leave(flow, row.number, size, row.accepted);

@@ -106,8 +106,9 @@ class DurableQueue {
   // Messages that were accepted before `cutoff` are answered and removed, of one peer or of all: those on
   // their way when they come back. Returns how many there are at most.
   std::uint64_t purge(const std::optional<xmpp::Domain>& remote, UnixTime cutoff);
-  // `retry` of the command line. Returns the number of flows.
-  std::size_t retry(const std::optional<xmpp::Domain>& remote);
+  // `retry` of the command line, of flows whose oldest message was accepted before `cutoff`. Returns the
+  // number of flows.
+  std::size_t retry(const std::optional<xmpp::Domain>& remote, UnixTime cutoff = UnixTime::max());
 
   void handle_timeout(Now now);
   std::optional<Time> poll_timeout() const;
@@ -170,7 +171,13 @@ class DurableQueue {
       Attempt refused = 0;  // the last one of which a message was refused, until one of the other is sent
       std::optional<Error> last_error{};
     } attempts{};
-    UnixTime purged_before{};
+    // What was accepted before that time and has no higher number: a clock that is set back gives messages
+    // that come later an earlier time. Each has an earlier time than the one before.
+    struct Purge {
+      UnixTime before;
+      std::uint64_t up_to;
+    };
+    std::vector<Purge> purges;
     std::optional<Time> armed{};  // in `timers_`
 
     bool is_open() const { return !attempts.refusing && !attempts.retry_at; }
@@ -199,7 +206,8 @@ class DurableQueue {
   Flows& flows_of(policy::Direction direction) { return flows_[index_of(direction)]; }
   FlowState& add_flow(const store::NumberedFlow& flow);
   std::uint64_t next_number(std::uint64_t& last) const;
-  bool is_over(const FlowState& flow, UnixTime accepted, Now now) const;
+  static bool is_purged(const FlowState& flow, std::uint64_t number, UnixTime accepted);
+  bool is_over(const FlowState& flow, std::uint64_t number, UnixTime accepted, Now now) const;
   FlowState& flow_of(const store::Flow& flow);
   static Attempt other(Attempt attempt) { return static_cast<Attempt>(3 - attempt); }
   void note_refused(FlowState& flow, const Error& refused);

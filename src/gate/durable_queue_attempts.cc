@@ -106,9 +106,12 @@ void DurableQueue::for_each(const std::optional<xmpp::Domain>& remote, Act act) 
   }
 }
 
-std::size_t DurableQueue::retry(const std::optional<xmpp::Domain>& remote) {
+std::size_t DurableQueue::retry(const std::optional<xmpp::Domain>& remote, UnixTime cutoff) {
   std::size_t tried = 0;
-  for_each(remote, [&](FlowState& flow) { tried += try_again(flow) ? 1 : 0; });
+  for_each(remote, [&](FlowState& flow) {
+    const bool is_old = !flow.minutes.empty() && flow.minutes.front().minute < cutoff;
+    tried += is_old && try_again(flow) ? 1 : 0;
+  });
   return tried;
 }
 
@@ -117,7 +120,8 @@ std::uint64_t DurableQueue::purge(const std::optional<xmpp::Domain>& remote, Uni
   for_each(remote, [&](FlowState& flow) {
     for (const auto& each : flow.minutes)
       if (each.minute < cutoff) messages += each.count;
-    flow.purged_before = std::max(flow.purged_before, cutoff);
+    std::erase_if(flow.purges, [&](const auto& purge) { return purge.before <= cutoff; });
+    flow.purges.push_back({cutoff, last_.message});
     read(flow);
   });
   return messages;

@@ -271,6 +271,21 @@ TEST_F(DurableQueueTest, a_purge_answers_what_waits_and_what_comes_back) {
   EXPECT_EQ(queue->messages(), 1u);
 }
 
+TEST_F(DurableQueueTest, a_purge_spares_what_comes_after_it_even_if_the_clock_is_set_back) {
+  accepts("1");
+  stores();
+  settles("1", kDown);
+  events();
+  EXPECT_EQ(queue->purge(domain("far.example"), now.civil + 1s), 1u);
+  now.civil -= 1h;
+  accepts("2");
+  EXPECT_EQ(queue->purge(domain("far.example"), now.civil - 1min), 0u) << "nothing is so old";
+  stores();
+  passes(limits::kQueueRetryMin * 2);
+  EXPECT_EQ(events(), (Lines{"accepted 2", "bounced 1 delivery.purged", "send 2"}));
+  EXPECT_EQ(queue->messages(), 1u);
+}
+
 TEST_F(DurableQueueTest, a_large_backlog_is_read_in_windows_and_leaves_in_order) {
   const std::size_t many = 3 * limits::kFlowWindowMessages;
   for (std::size_t i = 0; i < many; ++i) accepts(std::to_string(i));

@@ -345,7 +345,8 @@ std::string Edge::Impl::status(Now now) const {
                                {"out", counters.stanzas_out},
                                {"refused", report.refused},
                                {"sent_again", report.sent_again + counters.sent_again},
-                               {"uncertain", report.uncertain + counters.uncertain}}},
+                               {"uncertain", report.uncertain + counters.uncertain},
+                               {"fell_back", counters.fell_back}}},
       {"waiting", waiting()}};
   if (const auto& error = accepting.state.error())
     answer["listen_error"] = fmt::format("{}: {}", code_row(error->code).name, error->text);

@@ -103,7 +103,7 @@ struct EndpointCounters {
   std::uint64_t refused_streams = 0;
   std::uint64_t sent_again = 0;  // not confirmed on a stream that ended: the peer may get them twice
   std::uint64_t uncertain = 0;  // DESIGN invariant 6: written to a stream that ended before anyone could know
-  std::uint64_t fell_back = 0;  // pairs whose peer confirmed nothing
+  std::uint64_t fell_back = 0;  // how often the peer of a pair confirmed nothing
 };
 
 class Endpoint {

@@ -39,8 +39,12 @@ constexpr std::string_view kListed =
 // The sorter gets the numbers alone, not the stanzas.
 constexpr std::string_view kOfRemote =
     "WHERE m.number IN (SELECT number FROM message WHERE flow IN (SELECT number FROM flow WHERE remote = ?1) "
-    "AND number BETWEEN ?2 AND ?3 ORDER BY number LIMIT ?4) ORDER BY m.number";
-constexpr std::string_view kOfAll = "WHERE m.number BETWEEN ?2 AND ?3 ORDER BY m.number LIMIT ?4";
+    "AND number BETWEEN ?2 AND ?3";
+constexpr std::string_view kOfAll = "WHERE m.number BETWEEN ?2 AND ?3";
+// Only where it is asked for: it reads each message's row, and not the index alone.
+constexpr std::string_view kAccepted = " AND accepted < ?5";
+constexpr std::string_view kFirstOfRemote = " ORDER BY number LIMIT ?4) ORDER BY m.number";
+constexpr std::string_view kFirstOfAll = " ORDER BY m.number LIMIT ?4";
 
 }  // namespace
 
@@ -141,13 +145,16 @@ Result<void> Spool::list(const std::string& path, const SpoolFilter& filter,
     return spool_error(path, connection.get());
   }
   if (Result<void> checked = check_spool_version(path, connection.get()); !checked) return checked.error();
-  const std::string sql = fmt::format("{}{}", kListed, filter.remote ? kOfRemote : kOfAll);
+  const std::string sql =
+      fmt::format("{}{}{}{}", kListed, filter.remote ? kOfRemote : kOfAll,
+                  filter.accepted_before ? kAccepted : "", filter.remote ? kFirstOfRemote : kFirstOfAll);
   Statement rows(connection.get(), sql);
   if (filter.remote) rows.bind_text(1, filter.remote->ascii());
   rows.bind(2, filter.number.value_or(0))
       .bind(3, filter.number ? static_cast<std::int64_t>(*filter.number)
                              : std::numeric_limits<std::int64_t>::max())
       .bind(4, std::uint64_t{filter.count});
+  if (filter.accepted_before) rows.bind(5, std::int64_t{filter.accepted_before->time_since_epoch().count()});
   int stepped = SQLITE_OK;
   while ((stepped = rows.step()) == SQLITE_ROW) {
     Result<store::Flow> flow = spool_flow(path, rows.bytes(1), rows.bytes(2), rows.bytes(3));

@@ -43,6 +43,7 @@ struct SpoolFilter {
   std::size_t count = 0;
   std::optional<xmpp::Domain> remote{};
   std::optional<std::uint64_t> number{};
+  std::optional<UnixTime> accepted_before{};
 };
 
 class Spool {

@@ -70,6 +70,8 @@ def test_the_queue_is_listed(core):
     assert [flow["remote"] for flow in listed(core, "other.example")["flows"]] == ["other.example"]
     assert len(listed(core, "EXAMPLE.com")["flows"]) == 3
     assert "No message waits for stranger.example." in core.ask("core", "queue", "list", "stranger.example").out
+    assert [flow["remote"] for flow in listed(core, "--older-than", "1h")["flows"]] == ["partner.example"]
+    assert core.ask("core", "queue", "list", "--older-than", "1d").out == "No message waits that is older than 1d.\n"
 
 
 def test_the_queue_has_a_shape(core):
@@ -79,6 +81,8 @@ def test_the_queue_has_a_shape(core):
                     ["TOTAL", "5", "3", "0", "1", "0", "0", "0", "1", "0", "0", "0"],
                     ["partner.example", "4", "3", "0", "0", "0", "0", "0", "1", "0", "0", "0"],
                     ["other.example", "1", "0", "0", "1", "0", "0", "0", "0", "0", "0", "0"]], done.out
+    one = core.ask("core", "queue", "shape", "other.example", "--json").json
+    assert one["total"]["messages"] == 1 and [row["remote"] for row in one["domains"]] == ["other.example"]
     shape = core.ask("core", "queue", "shape", "--direction", "in", "--json").json
     assert shape["total"]["messages"] == 1 and [row["remote"] for row in shape["domains"]] == ["partner.example"]
 
@@ -94,6 +98,10 @@ def test_messages_are_shown_without_their_content(core):
     first = core.ask("core", "queue", "show", "partner.example", "--count", "1")
     assert first.exit == 0 and "a@example.com/desk" in first.out and "There are more" in first.out, first.out
     assert "second" not in first.out and "secret" not in first.out
+    old = core.ask("core", "queue", "show", "partner.example", "--older-than", "1h", "--json").json
+    assert [row["number"] for row in old["messages"]] == [1]
+    assert core.ask("core", "queue", "show", "other.example", "--older-than", "1h").out == (
+        "The queue has no message for other.example that is older than 1h.\n")
     one = core.ask("core", "queue", "show", "3")
     assert one.exit == 0 and "b@other.example" in one.out and "third" in one.out, one.out
     gone = core.ask("core", "queue", "show", "99")
@@ -113,12 +121,14 @@ def test_status_and_metrics_have_the_queue(core):
 
 
 def test_a_retry_is_an_order(core):
+    none = core.ask("core", "queue", "retry", "--older-than", "1d", "--json")
+    assert none.json == {"flows": 0}, none.out
     one = core.ask("core", "queue", "retry", "other.example", "--json")
     assert one.json == {"flows": 1}, one.out
     assert core.ask("core", "queue", "retry", "stranger.example").out == "No message waits for its next attempt.\n"
     assert core.ask("core", "queue", "retry").out == "The messages of 3 pairs of domains are tried again now.\n"
     assert sum(numbers(core).values()) == 5
-    assert core.log("core").count('control.order order="queue retry" by=') == 3, core.log("core")
+    assert core.log("core").count('control.order order="queue retry" by=') == 4, core.log("core")
 
 
 def test_a_purge_removes_messages_for_good(core):
@@ -168,7 +178,8 @@ def test_an_edge_has_no_queue(place):
 @pytest.mark.parametrize("words", [
     ("purge",), ("purge", "a.example", "--all"), ("purge", "--all", "--older-than", "1w"), ("purge", "not a domain"),
     ("show", "not a domain"), ("show", "1", "--count", "0"), ("show", "1", "--count", "1001"), ("show", ""),
-    ("show", "99999999999999999999"), ("list", "not a domain"), ("retry", "not a domain")])
+    ("show", "99999999999999999999"), ("list", "not a domain"), ("retry", "not a domain"), ("shape", "not a domain"),
+    ("list", "--older-than", "1w"), ("show", "1", "--older-than", "1w"), ("retry", "--older-than", "1w")])
 def test_usage_errors_ask_no_node(words):
     done = run("queue", *words, "--control", "/nowhere/x.sock")
     assert done.exit == 2 and done.err, done.out
