@@ -183,7 +183,8 @@ TEST_F(CoreStanzas, what_an_edge_refuses_while_the_core_drains_is_answered_befor
   exchange();
   const Lines answers = internal_receives();
   ASSERT_EQ(answers.size(), 1u);
-  EXPECT_NE(answers[0].find("type='error'"), std::string::npos) << answers[0];
+  EXPECT_NE(answers[0].find("[dial.refused]"), std::string::npos) << answers[0];
+  passes(limits::kDoubtDelay + limits::kDoubtTick);
   const std::string heard = internal_.hears(conn);
   EXPECT_NE(heard.find("h='1'"), std::string::npos) << heard;
   EXPECT_TRUE(heard.ends_with("</stream:stream>")) << heard;
@@ -192,7 +193,7 @@ TEST_F(CoreStanzas, what_an_edge_refuses_while_the_core_drains_is_answered_befor
 TEST_F(CoreStanzas, what_comes_while_a_core_without_a_link_drains_is_answered) {
   linked();
   const ConnId conn = internal_.stream_for(stanza_of(kOut));
-  link_is_lost();
+  edge_->loses_link(*core_, now_);
   core_->drain(now_);
   exchange();
   internal_.says(conn, kOut);
