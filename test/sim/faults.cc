@@ -211,7 +211,10 @@ void World::check_resumed() {
     // for a while waits longer before it dials again.
     const auto is_within = [up = up](Time time) { return time > up && time < up + 15s; };
     if (std::ranges::any_of(restarts_, [&](const auto& other) { return is_within(other.first); })) continue;
-    if (std::ranges::any_of(link_cuts_, is_within)) continue;
+    // An edge that was drained meanwhile keeps its pairs until their peers have confirmed, who may be slow.
+    const bool was_cut = std::ranges::any_of(
+        link_cuts_, [&, since = died](Time time) { return time > since && time < up + 15s; });
+    if (was_cut) continue;
     // Messages that have to wait are answered while the disk is full.
     if (disk_works_ && is_within(*disk_works_)) continue;
     check(up, "user@example.com", "user@ext.example");

@@ -365,8 +365,9 @@ void Ledger::close() {
     if (e.uncertain && !e.lost_elsewhere && !is_unconfirmed_at_drained(e)) ++missing_by_nodes_;
     if (is_lost_unconfirmed(e)) violated("delivered or answered", i + 1, "a stream lost it for good");
     if (e.uncertain) continue;
-    // Its answer was on the link when both nodes died.
-    if (e.refused && deaths_between(e.sent, e.sent + 1s) > 1) continue;
+    // The other node had its answer, and died too, or could not open a stream for it without the one that
+    // died.
+    if (e.refused && died_between(e.sent, e.sent + limits::kLinkSessionKept)) continue;
     // An edge that has no link for a minute forgets what came from outside.
     if (!e.guarded && is_from_outside(e) && given_up_since(e.sent)) continue;
     if (!e.guarded && holder_died(e)) continue;
