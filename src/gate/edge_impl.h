@@ -186,6 +186,7 @@ class Edge::Impl {
       std::uint64_t generation;
     };
     std::optional<Preparing> preparing;
+    bool awaited = false;  // a push has come, and its end is not known yet; also while the link is down
     std::uint64_t last_prepared = 0;
     // Stanzas that cannot be routed or checked before a push is in use: a core that was linked to an earlier
     // process of this edge sends its unsettled stanzas at once. Bounded by the link's credit, of which the

@@ -176,6 +176,7 @@ void Edge::Impl::listen(bool on) {
 // Another push may come meanwhile, and takes its place.
 void Edge::Impl::on(link::Pushed&& pushed, Now) {
   policy.preparing = Policy::Preparing{++policy.last_prepared, pushed.generation};
+  policy.awaited = true;
   outputs.push_back(Prepare{
       policy.last_prepared,
       {SecretBytes(std::move(pushed.bytes)), setup.config.name, setup.config.cores[*served.core].domains}});
@@ -184,7 +185,7 @@ void Edge::Impl::on(link::Pushed&& pushed, Now) {
 // A core applies its new policy from the moment it pushes it: a pair that only the new one admits must not be
 // refused because the push is not in use here yet.
 bool Edge::Impl::awaits_policy(const Pair& pair, Now now) const {
-  return !policy.view.has_policy() || (policy.preparing && !policy.view.find(pair, now.civil));
+  return !policy.view.has_policy() || (policy.awaited && !policy.view.find(pair, now.civil));
 }
 
 void Edge::Impl::handle_prepared(std::uint64_t id, Result<config::PreparedPush> prepared, Now now) {
@@ -196,6 +197,7 @@ void Edge::Impl::handle_prepared(std::uint64_t id, Result<config::PreparedPush> 
     return;
   }
   const std::uint64_t generation = std::exchange(policy.preparing, std::nullopt)->generation;
+  policy.awaited = false;
   if (!prepared) {
     served.failures.log({LogLevel::kError, "policy.refused", {{"generation", std::to_string(generation)}}},
                         prepared.error(), now);
@@ -224,6 +226,7 @@ void Edge::Impl::handle_prepared(std::uint64_t id, Result<config::PreparedPush> 
 
 // Their session is over: its core sends them again, or has abandoned them.
 void Edge::Impl::drop_early() {
+  policy.awaited = false;
   for (const auto& each : std::exchange(policy.early, {})) owed.take(each.ticket);
 }
 

@@ -134,6 +134,22 @@ TEST_F(EdgePush, a_stanza_that_only_the_push_under_way_admits_waits_for_it) {
   EXPECT_EQ(core_.settled[0].outcome->code, Code::kPolicyNotListed);
 }
 
+TEST_F(EdgePush, a_stanza_waits_for_it_also_when_the_link_broke_meanwhile) {
+  core_pushes(push(1, {"old.example"}));
+  prepare();
+  core_pushes(push(2, {"new.example"}));
+  link_is_lost();
+  link_comes_up();
+  send("new.example");
+  EXPECT_EQ(dialled(), Lines{});
+  core_pushes(push(2, {"new.example"}));
+  prepare();  // that of the link before
+  prepare();
+  passes(limits::kSettleDelay);
+  EXPECT_EQ(dialled(), Lines{"new.example"});
+  EXPECT_TRUE(core_.settled.empty());
+}
+
 TEST_F(EdgePush, nothing_of_it_is_kept_a_minute_after_the_link) {
   core_pushes(push(1, {"partner.example"}));
   prepare();
