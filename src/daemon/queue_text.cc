@@ -191,9 +191,9 @@ json::object queue_shape(const json::object& answer, std::string_view direction,
     remotes[field(flow, "remote")].add(flow);
   }
   json::array rows;
-  for (const auto& [remote, shape] : remotes) {
+  for (const auto& [name, shape] : remotes) {
     json::object row = shape.object();
-    row["remote"] = remote;
+    row["remote"] = name;
     rows.push_back(std::move(row));
   }
   json::array sorted;
