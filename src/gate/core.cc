@@ -204,6 +204,7 @@ std::optional<Time> Core::Impl::next_timeout() const {
   earlier(outward.outboxes.poll_timeout());
   earlier(durable.queue.poll_timeout());
   earlier(presence.next_look);
+  if (report.draining) earlier(report.looks_at);
   return next;
 }
 

@@ -3,6 +3,13 @@
 
 namespace sallyport::gate {
 
+namespace {
+
+// How often a core that drains looks for what has lost its way to an edge: there may be very many pairs.
+constexpr auto kLookEvery = std::chrono::milliseconds(100);
+
+}  // namespace
+
 void Core::drain(Now now) {
   impl_->report.draining = true;
   impl_->endpoint.drain_all({Code::kStreamShutdown, {}}, now);
@@ -20,16 +27,17 @@ bool Core::Impl::can_leave(const Pair& pair, const PairState& out) const {
 }
 
 bool Core::Impl::has_more_to_send() const {
-  return outward.unsettled > 0 || std::ranges::any_of(outward.map, [this](const auto& entry) {
-           const auto& [pair, out] = entry;
-           return (!out.box.empty() || !out.handed_back.empty()) && can_leave(pair, out);
+  return outward.unsettled > 0 || std::ranges::any_of(outward.map, [](const auto& entry) {
+           return !entry.second.box.empty() || !entry.second.handed_back.empty();
          });
 }
 
 bool Core::Impl::answer_stranded(Now now) {
+  if (now.mono < report.looks_at) return false;
+  report.looks_at = now.mono + kLookEvery;
   std::vector<Queued> stranded;
   for (auto& [pair, out] : outward.map) {
-    if (can_leave(pair, out)) continue;
+    if ((out.box.empty() && out.handed_back.empty()) || can_leave(pair, out)) continue;
     if (out.unsettled == 0) put_handed_back(pair, out);
     for (std::size_t left = out.box.size(); left > 0; --left) {
       Queued queued = outward.outboxes.pop(out.box);
@@ -37,9 +45,12 @@ bool Core::Impl::answer_stranded(Now now) {
         outward.tickets.take(queued.ticket);  // a question of ours, which says nothing of the other server
         continue;
       }
-      const OutwardPairs::Ticketed* found = outward.tickets.get(queued.ticket);
-      if (queued.owes || (found != nullptr && found->receipt)) {
-        outward.outboxes.put_back(pair, out.box, std::move(queued));
+      if (queued.owes) {
+        // What it answers stays with the edge, whose server sends it again.
+        outward.owed.erase(queued.ticket);
+        outward.tickets.take(queued.ticket);
+      } else if (const auto receipt = take_receipt(queued.ticket)) {
+        endpoint.leave_unacknowledged(*receipt, now);
       } else {
         stranded.push_back(std::move(queued));
       }

@@ -121,10 +121,10 @@ class Core::Impl {
   // core_drain.cc
   // Whether what waits for the pair has a way to an edge now.
   bool can_leave(const Pair& pair, const PairState& out) const;
-  // What waits and has none would be lost with the process, but for what came on a stream with stream
-  // management, whose server keeps it. Returns whether there was any.
+  // What waits and has none would be lost with the process: it is answered, or stays unacknowledged where it
+  // came on a stream with stream management. Returns whether there was any to answer.
   bool answer_stranded(Now now);
-  // Whether something is on its way to an edge, or waits and can leave.
+  // Whether something is on its way to an edge, or waits.
   bool has_more_to_send() const;
 
   // core_outward.cc
@@ -350,6 +350,7 @@ class Core::Impl {
     std::uint64_t sent_again = 0;  // to an edge, after another one may have had it
     UnixTime since{};
     bool draining = false;
+    Time looks_at{};  // for what has no way any more, while it drains
   };
 
   CoreSetup setup;

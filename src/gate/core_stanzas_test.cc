@@ -173,6 +173,7 @@ TEST_F(CoreStanzas, what_is_not_answered_stays_unacknowledged_when_the_core_is_d
 }
 
 TEST_F(CoreStanzas, what_an_edge_refuses_while_the_core_drains_is_answered_before_it_is_acknowledged) {
+  servers_.acknowledge = true;
   linked();
   const ConnId conn = internal_.stream_for(stanza_of(kOut));
   internal_.says(conn, "<enable xmlns='urn:xmpp:sm:3'/>");
@@ -197,8 +198,28 @@ TEST_F(CoreStanzas, what_comes_while_a_core_without_a_link_drains_is_answered) {
   core_->drain(now_);
   exchange();
   internal_.says(conn, kOut);
-  exchange();
+  passes(200ms);
   EXPECT_EQ(internal_receives().size(), 1u);
+}
+
+TEST_F(CoreStanzas,
+       what_has_no_way_from_a_core_that_drains_stays_unacknowledged_and_what_came_before_does_not) {
+  linked();
+  const ConnId conn = internal_.stream_for(stanza_of(kOut));
+  internal_.says(conn, "<enable xmlns='urn:xmpp:sm:3'/>");
+  internal_.says(conn, kOut);
+  edge_settles(std::nullopt);
+  exchange();
+  edge_->loses_link(*core_, now_);
+  internal_.says(conn, kOut);
+  EXPECT_FALSE(sockets_.ended.contains(conn));
+  core_->drain(now_);
+  exchange();
+  const std::string heard = internal_.hears(conn);
+  EXPECT_NE(heard.find("h='1'"), std::string::npos) << heard;
+  EXPECT_TRUE(heard.ends_with("</stream:stream>")) << heard;
+  EXPECT_EQ(internal_receives(), Lines{});
+  EXPECT_TRUE(core_->is_drained());
 }
 
 TEST_F(CoreStanzas, the_addresses_of_a_stanza_count_and_not_what_the_edge_calls_them) {

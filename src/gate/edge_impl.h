@@ -172,6 +172,7 @@ class Edge::Impl {
     std::optional<std::size_t> core{};  // its [[core]] row
     bool is_dead = true;                // nothing was heard from it for long: another core may take over
     std::uint64_t sessions = 0;
+    std::string instance{};  // of the core's process that was linked last
     std::string last_error{};
     Takeover takeover{};
     Presence presence{};

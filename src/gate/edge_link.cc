@@ -88,10 +88,9 @@ void Edge::Impl::on(link::Up&& up, Now now) {
     serve(true);
     regain_core(now);
   }
-  if (!up.resumed) {
-    drop_early();
-    endpoint.begin_attempts_anew();
-  }
+  if (!up.resumed) drop_early();
+  const std::string& instance = served.link->session().peer_instance();
+  if (std::exchange(served.instance, instance) != instance) endpoint.begin_attempts_anew();
   // Another process of the core has not heard of it.
   if (!up.resumed && accepting.draining) served.link->session().drain();
   for (auto& [pair, in] : inward.map) pump_inward(pair, now);

@@ -142,7 +142,6 @@ TEST_F(EdgePush, a_stanza_waits_for_it_also_when_the_link_broke_meanwhile) {
   link_comes_up();
   send("new.example");
   EXPECT_EQ(dialled(), Lines{});
-  core_pushes(push(2, {"new.example"}));
   prepare();  // that of the link before
   prepare();
   passes(limits::kSettleDelay);

@@ -176,7 +176,7 @@ void Endpoint::handle_timeout(Now now) {
     if (stream == nullptr) continue;
     stream->timer.reset();
     if (auto* in = stream->in()) in->handle_timeout(now.mono);
-    close_once_read(*stream, now);
+    close_once_read(conn, *stream, now);
     if (auto* out = stream->out()) {
       out->handle_timeout(now.mono);
       OutgoingEntry* sends = outgoing_of(conn, *stream);

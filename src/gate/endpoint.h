@@ -155,6 +155,8 @@ class Endpoint {
                           Now now);
   // The stanza needs no peer any more: it is settled, or answered.
   void acknowledge(const StreamReceipt& receipt, Now now);
+  // It will not be, and its server sends it again.
+  void leave_unacknowledged(const StreamReceipt& receipt, Now now);
   void handle_admission(ConnId conn, const Pair& pair, Result<void> answer, Now now);
   // Stops or resumes reading what comes on a connection (back-pressure). Counted: reading resumes when each
   // pair that stopped it has resumed, since a stream may carry several.
@@ -184,7 +186,6 @@ class Endpoint {
   // Stanzas that wait for a stream.
   std::size_t waiting() const;
   std::size_t waiting_bytes() const;
-  // Without streams, and nothing waits for one.
   bool is_empty() const { return streams_.empty() && waiting() == 0; }
   // Also where its connection broke and the peer may still resume its session.
   bool is_open(ConnId conn) const {
@@ -411,8 +412,7 @@ class Endpoint {
   bool has_more_for(ConnId conn, const Stream& stream);
   // Nothing is owed, and nothing is left to write.
   bool is_done(ConnId conn, Stream& stream);
-  static void close_once_read(Stream& stream, Now now);
-  // To the role, what it has sent and no peer can have.
+  void close_once_read(ConnId conn, Stream& stream, Now now);
   void return_unsent(const Pair& pair, Outgoing& out);
   void give_up(Outgoing& out, Now now);
 

@@ -17,7 +17,7 @@ void Endpoint::drain_all(const Error& reason, Now now) {
     if (stream == nullptr) continue;
     if (stream->in() != nullptr && !stream->is_owing()) {
       stream->ending.once_read = reason;
-      close_once_read(*stream, now);
+      close_once_read(conn, *stream, now);
       after(conn, now);
     } else if (!stream->is_owing() && !has_more_for(conn, *stream)) {
       close(conn, *stream, reason, now);
@@ -38,13 +38,17 @@ bool Endpoint::is_done(ConnId conn, Stream& stream) {
   return stream.in() != nullptr || !stream.has_output();
 }
 
-// While it is held nobody reads what the peer has written, and the time for that has not begun.
-void Endpoint::close_once_read(Stream& stream, Now now) {
+// While it is held nobody reads what the peer has written, and the time for that has not begun. Where
+// something was read before the stream could be closed, it is closed when that is acknowledged.
+void Endpoint::close_once_read(ConnId conn, Stream& stream, Now now) {
   if (!stream.ending.once_read || stream.holds > 0) return;
-  stream.in()->close_cleanly(*std::exchange(stream.ending.once_read, std::nullopt), now.mono);
+  const Error reason = *std::exchange(stream.ending.once_read, std::nullopt);
+  if (!stream.is_owing()) return stream.in()->close_cleanly(reason, now.mono);
+  stream.ending.once_acknowledged = reason;
+  hold(conn, true);
 }
 
-// Where one is in doubt, those behind it wait with it.
+// To the role, what it has sent and no peer can have. Where one is in doubt, those behind it wait with it.
 void Endpoint::return_unsent(const Pair& pair, Outgoing& out) {
   bool is_doubtful = false;
   for (std::size_t left = out.box.size(); left > 0; --left) {
@@ -61,22 +65,23 @@ void Endpoint::return_unsent(const Pair& pair, Outgoing& out) {
 
 // There is no way to the peer. What an answer was for stays unacknowledged: its server keeps it.
 void Endpoint::give_up(Outgoing& out, Now now) {
-  std::vector<ConnId> unanswered;
+  std::vector<StreamReceipt> unanswered;
   while (!out.box.empty()) {
     Queued queued = outboxes_.pop(out.box);
     if (!is_answer(queued)) {
       give_back(out, queued, *outgoing_.draining);
     } else if (const auto owed = confirming_.answers.take(queued.ticket & ~kAnswer)) {
-      unanswered.push_back(owed->conn);
+      unanswered.push_back(*owed);
     }
   }
-  for (const ConnId conn : unanswered) {
-    Stream* stream = find(conn);
-    if (stream == nullptr || stream->in() == nullptr) continue;
-    if (std::exchange(stream->ending.once_acknowledged, std::nullopt)) hold(conn, false);
-    stream->in()->close_cleanly(*outgoing_.draining, now.mono);
-    after(conn, now);
-  }
+  for (const StreamReceipt& receipt : unanswered) leave_unacknowledged(receipt, now);
+}
+
+void Endpoint::leave_unacknowledged(const StreamReceipt& receipt, Now now) {
+  Stream* stream = find(receipt.conn);
+  if (stream == nullptr || stream->in() == nullptr) return;
+  stream->in()->leave_unacknowledged(receipt.number);
+  after(receipt.conn, now);
 }
 
 }  // namespace sallyport::gate

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "base/ring.h"
 
@@ -25,14 +26,20 @@ class HandledCount {
       ++handled_;
     }
   }
+  // Nobody takes care of the stanza of that number: its sender has to send it, and all behind it, again.
+  void leave(std::uint32_t number) {
+    if (!left_ || number - handled_ < *left_ - handled_) left_ = number;
+  }
   // `h`: this stanza and all before it are.
   std::uint32_t handled() const { return handled_; }
-  bool is_complete() const { return handled_ == received_; }
+  // As far as it can grow.
+  bool is_complete() const { return handled_ == received_ || (left_ && handled_ + 1 == *left_); }
 
  private:
   std::uint32_t received_ = 0;
   std::uint32_t handled_ = 0;
-  Ring<bool> open_;  // of those behind `handled_`, in order
+  std::optional<std::uint32_t> left_{};  // the first of those
+  Ring<bool> open_;                      // of those behind `handled_`, in order
 };
 
 }  // namespace sallyport::s2s

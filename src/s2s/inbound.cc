@@ -41,6 +41,7 @@ class Inbound::Impl final : private StreamHandler {
   std::optional<Time> poll_timeout() const;
   void check_again(Time now);
   void acknowledge(std::uint32_t number) { acks_.handle(number); }
+  void leave_unacknowledged(std::uint32_t number) { acks_.leave(number); }
   bool is_owing() const { return acks_.is_owing() && !stream_.is_over(); }
   void hold(bool on) { acks_.hold(on); }
   // Nobody knows what lies unread in a stream that is held.
@@ -256,6 +257,7 @@ void Inbound::handle_disconnected(std::optional<Error> why) {
 }
 void Inbound::check_again(Time now) { impl_->check_again(now); }
 void Inbound::acknowledge(std::uint32_t number) { impl_->acknowledge(number); }
+void Inbound::leave_unacknowledged(std::uint32_t number) { impl_->leave_unacknowledged(number); }
 void Inbound::resume(const std::string& id, HandledCount count, Time now) {
   impl_->resume(id, std::move(count), now);
 }

@@ -71,7 +71,9 @@ class Inbound {
   // Somebody is responsible for the stanza of that StanzaReceived::number, whom the loss of it here does not
   // concern: it is acknowledged (XEP-0198 4).
   void acknowledge(std::uint32_t number);
-  // Whether a stanza that came is not acknowledged yet.
+  // Nobody will be: it stays unacknowledged, and so do those behind it.
+  void leave_unacknowledged(std::uint32_t number);
+  // Whether a stanza that came is not acknowledged yet, and may still be.
   bool is_owing() const;
   // The owner stops, or goes on, reading the connection. Meanwhile the stream does not count as idle, and the
   // peer hears that we live.

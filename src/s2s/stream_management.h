@@ -136,6 +136,8 @@ class AckAnswers {
   // The owner has taken responsibility for the stanza of that number; numbers may come in any order, each
   // once. Ignored once the stream is over.
   void handle(std::uint32_t number);
+  // Nobody will take it.
+  void leave(std::uint32_t number) { count_.leave(number); }
   // The owner stops, or goes on, reading the stream.
   void hold(bool on);
   bool is_held() const { return held_at_.has_value(); }
