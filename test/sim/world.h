@@ -128,7 +128,8 @@ class World : private Watch, private Users, private LogSink {
   void wrote(const Node& from, const Node& to, std::uint64_t flow, std::string_view bytes) override;
   void read(const Node& by, std::uint64_t flow, std::string_view bytes) override;
   void ended(std::uint64_t flow) override {
-    ledger_.ended(flow);
+    // A link that goes on repeats nothing; with two edges another one may send what this one had.
+    if (!link_flows_.contains(flow) || edges_.size() > 1) ledger_.ended(flow);
     lies_.ended(flow);
   }
   void lost(std::uint64_t flow, std::string_view unread, std::string_view bytes) override;
