@@ -324,11 +324,11 @@ bool Ledger::may_have_changed_edges(const Entry& entry) const {
   }
   // Who confirms nothing may read what the drained edge has written beside what the other one writes.
   if (is_unconfirmed_at_drained(entry)) return true;
-  // A stanza that the edge had refused before its link was lost goes to the other one behind those that the
-  // first did deliver: the core has not heard of either.
-  return !link_failures_.empty() && std::ranges::any_of(link_breaks_, [&](const auto& each) {
-    return each.second >= entry.sent && each.second - each.first >= limits::kLinkDeadAfter - 1s;
-  });
+  // A stanza that the edge had refused before its link was lost goes to the other one, or to the next process
+  // of it, behind those that the first did deliver: the core has not heard of either.
+  return (!link_failures_.empty() || any_died()) && std::ranges::any_of(link_breaks_, [&](const auto& each) {
+           return each.second >= entry.sent && each.second - each.first >= limits::kLinkDeadAfter - 1s;
+         });
 }
 
 bool Ledger::is_unconfirmed_at_drained(const Entry& entry) const {

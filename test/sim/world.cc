@@ -318,7 +318,8 @@ void World::log(LogEvent event) {
   if (event.name == "stanza.refused" && field("code") == "policy.direction" && field("direction") == "in")
     ledger_.refused_by_direction(field("id"));
   if (event.name == "stanza.refused") ledger_.refused_by_node(field("id"));
-  if (event.name == "pair.pings-unanswered") ledger_.confirms_nothing(field("remote"));
+  if (event.name == "pair.pings-unanswered")
+    ledger_.confirms_nothing(field(field("face") == "inside" ? "local" : "remote"));
   // The way back was as broken as the way there.
   if (event.name == "answer.lost")
     for (const auto& [key, value] : event.fields)
