@@ -196,11 +196,12 @@ class Burst:
         length = self._plan.messages / self._plan.rate
         start = time.monotonic()
         try:
-            for moment in sorted(self._draw.uniform(0.05, 0.9) for _ in range(self._plan.blows)):
+            order = self._draw.sample(self._plan.faults, len(self._plan.faults))
+            for number, moment in enumerate(sorted(self._draw.uniform(0.05, 0.9) for _ in range(self._plan.blows))):
                 if not self._plan.faults:
                     return
                 time.sleep(max(0.3, start + moment * length - time.monotonic()))
-                self._blow(self._draw.choice(self._plan.faults), time.monotonic() - start, counters)
+                self._blow(order[number % len(order)], time.monotonic() - start, counters)
         except Exception as error:  # the burst ends, and says it
             self._failure = error
         finally:

@@ -17,8 +17,12 @@ void Core::drain(Now now) {
 }
 
 bool Core::is_drained() const {
-  return impl_->report.draining && impl_->endpoint.is_empty() && !impl_->has_more_to_send() &&
-         impl_->durable.queue.is_quiet();
+  if (!impl_->report.draining || !impl_->endpoint.is_empty() || impl_->has_more_to_send()) return false;
+  for (std::size_t i = 0; i < impl_->links.ends.size(); ++i) {
+    const auto& session = impl_->links.ends.at(i).session();
+    if (session.is_up() && session.owes_settlements()) return false;
+  }
+  return impl_->durable.queue.is_quiet();
 }
 
 bool Core::Impl::can_leave(const Pair& pair, const PairState& out) const {

@@ -150,8 +150,11 @@ void Edge::drain(Now now) {
 bool Edge::is_drained() const {
   const Impl& edge = *impl_;
   if (!edge.accepting.draining || !edge.endpoint.is_empty() || edge.owed.size() > 0) return false;
-  return (!edge.served.link || edge.served.link->session().unsettled() == 0) &&
-         std::ranges::all_of(edge.inward.map, [](const auto& each) { return each.second.box.empty(); });
+  if (edge.served.link) {
+    const auto& session = edge.served.link->session();
+    if (session.unsettled() > 0 || (session.is_up() && session.owes_settlements())) return false;
+  }
+  return std::ranges::all_of(edge.inward.map, [](const auto& each) { return each.second.box.empty(); });
 }
 
 bool Edge::is_proved(ConnId conn) const { return impl_->endpoint.is_proved(conn); }

@@ -201,6 +201,15 @@ TEST_F(EdgeStanzas, a_stream_that_is_not_read_when_the_edge_drains_is_closed_whe
   EXPECT_EQ(core_receives(), (Lines{kCrossed, kCrossed}));
 }
 
+TEST_F(EdgeStanzas, an_edge_is_drained_when_its_core_has_all_settlements) {
+  core_sends(message("alice@example.com", "bob@nobody.example"));  // refused at once
+  edge_->drain(now_);
+  exchange();
+  EXPECT_FALSE(edge_->is_drained());
+  passes(limits::kSettleDelay + limits::kAckDelay + 1s);
+  EXPECT_TRUE(edge_->is_drained());
+}
+
 // --- the core is started anew
 
 TEST_F(EdgeStanzas, a_new_core_may_have_as_much_on_its_way_on_a_stream_that_is_ready_as_the_one_before) {

@@ -35,8 +35,10 @@ class Receiver {
 
   // Returns when settlements must be sent, even alone; nothing while none waits or none may be sent.
   std::optional<Time> poll_timeout() const;
+  // Whether settlements wait to be written.
+  bool has_waiting() const { return !ready_.empty() || !ahead_.empty(); }
   // Returns whether `flush` would write something.
-  bool has_settlements() const { return (!ready_.empty() || !ahead_.empty()) && log_has_room(); }
+  bool has_settlements() const { return has_waiting() && log_has_room(); }
   // Writes the waiting settlements, as far as the log has room for them.
   void flush(Time now);
 

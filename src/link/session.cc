@@ -387,6 +387,7 @@ bool LinkSession::withdraw(const xmpp::Pair& pair, Ticket ticket) {
 }
 std::size_t LinkSession::unsettled_bytes() const { return impl_->sender().unsettled_bytes(); }
 std::size_t LinkSession::unsettled() const { return impl_->sender().unsettled(); }
+bool LinkSession::owes_settlements() const { return impl_->owes_settlements(); }
 
 std::uint64_t LinkSession::ask(Ask ask) { return impl_->control().ask(std::move(ask)); }
 void LinkSession::answer(std::uint64_t id, Answer answer) { impl_->control().answer(id, std::move(answer)); }

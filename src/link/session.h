@@ -260,6 +260,8 @@ class LinkSession {
   // each.
   std::size_t unsettled_bytes() const;
   std::size_t unsettled() const;  // how many stanzas those are
+  // Whether the other side may lack settlements of ours: some wait to be sent, or are not acknowledged.
+  bool owes_settlements() const;
 
   // --- control
   // Answered with kLinkDown if the connection is lost; with kLinkBusy above limits::kLinkAsksMax; with

@@ -36,6 +36,7 @@ class LinkSession::Impl {
   SessionState& shared() { return shared_; }
   Sender& sender() { return sender_; }
   Receiver& receiver() { return receiver_; }
+  bool owes_settlements() const { return receiver_.has_waiting() || shared_.log.settlement_bytes() > 0; }
   Control& control() { return control_; }
 
  private:

@@ -339,7 +339,10 @@ bool Ledger::is_unconfirmed_at_drained(const Entry& entry) const {
 bool Ledger::is_lost_unconfirmed(const Entry& entry) const {
   if (!entry.uncertain || entry.lost_elsewhere || is_unconfirmed_at_drained(entry)) return false;
   if (promise_ == Promise::kAtLeastOnce || given_up_since(entry.sent)) return false;
-  return !unconfirmed_.contains(xmpp::Jid::parse(entry.to)->domain().ascii());
+  const auto confirms = [this](const std::string& address) {
+    return !unconfirmed_.contains(xmpp::Jid::parse(address)->domain().ascii());
+  };
+  return confirms(entry.to) && (!entry.refused || confirms(entry.from));
 }
 
 bool Ledger::given_up_since(Time from) const { return !given_up_.empty() && given_up_.back() >= from; }
