@@ -6,8 +6,10 @@
 namespace sallyport::config {
 namespace {
 
-PolicyUpdate with_internal_names(PolicyUpdate update, const CoreConfig& config) {
+// What rules take from core.toml.
+PolicyUpdate with_own_settings(PolicyUpdate update, const CoreConfig& config) {
   update.policy.rules.internal_names = internal_names(config, update.policy.served);
+  update.policy.rules.lifetime_memory = config.delivery.lifetime_memory;
   return update;
 }
 
@@ -70,7 +72,7 @@ std::shared_ptr<const PreparedPolicy> PreparedPolicy::make(const CoreConfig& con
 }
 
 PreparedPolicy::PreparedPolicy(const CoreConfig& config, PolicyUpdate update)
-    : update_(with_internal_names(std::move(update), config)),
+    : update_(with_own_settings(std::move(update), config)),
       rules_(borrowed(update_.policy.rules)),
       alias_names_(renamed_rows(update_.policy.served)),
       outward_(map_outward(alias_names_.rows())),

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/limits.h"
+#include "config/delivery_config.h"
 
 namespace sallyport::config {
 namespace {
@@ -17,6 +18,8 @@ using policy::RuleSet;
 constexpr std::uint8_t kVersion = 1;
 // The first version in which a [[peer]] row has `confirm` and `on_doubt`.
 constexpr std::uint8_t kVersionConfirm = 2;
+// The first version that has `lifetime_memory`.
+constexpr std::uint8_t kVersionLifetime = 3;
 // Encodes an absent optional enumerator.
 constexpr std::uint8_t kAbsent = 0xff;
 
@@ -29,10 +32,11 @@ std::uint8_t byte_of(const std::optional<Enum>& value) {
   return value ? byte_of(*value) : kAbsent;
 }
 
-void append_head(Appender& out, const RuleSet& rules) {
+void append_head(Appender& out, const RuleSet& rules, std::uint8_t version) {
   out.u8(rules.enabled ? 1 : 0);
   out.u8(byte_of(rules.privacy));
   out.u8(byte_of(rules.authenticate));
+  if (version >= kVersionLifetime) out.varint(static_cast<std::uint64_t>(rules.lifetime_memory.count()));
 }
 
 void append_row(Appender& out, const LocalName& row) {
@@ -69,6 +73,7 @@ void append_peers(Appender& out, const std::vector<PeerRow>& rows, std::uint8_t 
 
 // Written in the lowest version that has all that the rules set: an edge of an earlier release reads it.
 std::uint8_t version_of(const RuleSet& rules) {
+  if (rules.lifetime_memory != limits::kLifetimeMemory) return kVersionLifetime;
   const auto sets = [](const PeerRow& row) { return row.confirm || row.on_doubt; };
   return std::ranges::any_of(rules.peers, sets) ? kVersionConfirm : kVersion;
 }
@@ -141,6 +146,11 @@ class Decoder {
     return static_cast<std::uint32_t>(value);
   }
   bool flag() { return up_to(1) == 1; }
+  std::chrono::seconds lifetime() {
+    const auto value = std::chrono::seconds(static_cast<std::int64_t>(take(in_.varint())));
+    require(value >= kLifetimeMemoryLeast && value <= kLifetimeMemoryMost);
+    return value;
+  }
   template <typename Enum>
   Enum enumerator(Enum last) {
     return static_cast<Enum>(up_to(byte_of(last)));
@@ -273,7 +283,7 @@ std::string PushView::encode() const {
   out.u8(version);
   out.u64(generation);
   out.raw({reinterpret_cast<const char*>(policy_sha256.data()), policy_sha256.size()});
-  append_head(out, rules);
+  append_head(out, rules, version);
   append_rows(out, rules.local);
   append_rows(out, rules.lists);
   append_rows(out, rules.routed);
@@ -288,7 +298,7 @@ Result<Push> Push::decode(std::string_view bytes) {
   if (bytes.size() > limits::kPushBytesMax) return Error{Code::kLinkFrame, "a push larger than the limit"};
   Decoder in(bytes);
   const std::uint8_t version = in.u8();
-  if (version != kVersion && version != kVersionConfirm)
+  if (version < kVersion || version > kVersionLifetime)
     return Error{Code::kLinkFrame, "a push of an unknown version"};
   Push push;
   push.generation = in.u64();
@@ -296,6 +306,7 @@ Result<Push> Push::decode(std::string_view bytes) {
   push.rules.enabled = in.flag();
   push.rules.privacy = in.enumerator(policy::Privacy::kOff);
   push.rules.authenticate = in.enumerator(policy::Authenticate::kDialback);
+  if (version >= kVersionLifetime) push.rules.lifetime_memory = in.lifetime();
   push.rules.local = in.rows<LocalName>(limits::kPolicyRowsMax, read_local);
   push.rules.lists = in.rows<ListRow>(limits::kPolicyRowsMax, read_list_row);
   push.rules.routed = in.rows<xmpp::Domain>(limits::kPolicyRowsMax, read_domain);

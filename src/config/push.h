@@ -47,6 +47,7 @@ struct Push {
   std::uint64_t generation = 0;
   Digest256 policy_sha256{};  // of the policy file's bytes; both nodes show it
   // `internal_names`, the rows' comments and `delivery` stay on the core: an edge does not need them.
+  // `lifetime_memory` is sent where it is not the default, in a version that earlier releases do not read.
   policy::RuleSet rules;
   std::vector<route::StaticRoute> routes;  // empty while static_routes is off
   std::string trusted_ca;                  // PEM; empty: the edge's system store

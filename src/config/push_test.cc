@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/limits.h"
+#include "config/prepared_policy.h"
 
 namespace sallyport::config {
 namespace {
@@ -64,6 +65,12 @@ Push confirming() {
   return push;
 }
 
+Push patient() {
+  Push push = confirming();
+  push.rules.lifetime_memory = 1h;
+  return push;
+}
+
 void expect_equal(const Push& a, const Push& b) {
   EXPECT_EQ(a.generation, b.generation);
   EXPECT_EQ(a.policy_sha256, b.policy_sha256);
@@ -85,7 +92,7 @@ Code refusal(std::string_view bytes) {
 }
 
 TEST(Push, what_is_encoded_is_decoded) {
-  for (const auto& push : {Push(), full(), confirming()}) {
+  for (const auto& push : {Push(), full(), confirming(), patient()}) {
     const auto decoded = Push::decode(push.encode());
     ASSERT_TRUE(decoded);
     expect_equal(*decoded, push);
@@ -96,6 +103,7 @@ TEST(Push, what_is_encoded_is_decoded) {
 TEST(Push, an_edge_of_an_earlier_release_reads_what_sets_nothing_that_it_does_not_know) {
   EXPECT_EQ(full().encode()[0], 1);
   EXPECT_EQ(confirming().encode()[0], 2);
+  EXPECT_EQ(patient().encode()[0], 3);
 }
 
 TEST(Push, cut_at_any_byte_or_with_one_more_it_is_refused) {
@@ -107,7 +115,7 @@ TEST(Push, cut_at_any_byte_or_with_one_more_it_is_refused) {
 }
 
 TEST(Push, every_other_byte_at_any_place_is_refused_or_means_something_else) {
-  for (const std::string& bytes : {full().encode(), confirming().encode()}) {
+  for (const std::string& bytes : {full().encode(), confirming().encode(), patient().encode()}) {
     for (std::size_t at = 0; at < bytes.size(); ++at) {
       for (const int flip : {0x01, 0x02, 0x03, 0x20, 0x80}) {
         std::string changed = bytes;
@@ -121,6 +129,15 @@ TEST(Push, every_other_byte_at_any_place_is_refused_or_means_something_else) {
       }
     }
   }
+}
+
+TEST(Push, an_edge_learns_how_long_a_message_waits_for_a_server_that_was_there) {
+  CoreConfig config{.name = domain("core.corp.example")};
+  config.delivery.lifetime_memory = 30s;
+  const auto prepared = PreparedPolicy::make(config, PolicyUpdate());
+  const auto decoded = Push::decode(prepared->push()->view());
+  ASSERT_TRUE(decoded);
+  EXPECT_EQ(decoded->rules.lifetime_memory, 30s);
 }
 
 TEST(Push, internal_names_and_comments_stay_at_home) {

@@ -20,8 +20,7 @@ Core::Impl::Impl(CoreSetup setup_in, Random& random, LogSink& log_in, Now now)
       // No internal server can have the core make a key that a remote server would accept.
       policy{std::make_unique<PolicyInForce>(std::move(setup.policy)), CorePolicyView(setup.config),
              to_hex(hmac_sha256(setup.dialback_secret, "inside"))},
-      endpoint({"inside", policy.view, ids, random, log_in, setup.config.limits,
-                setup.config.delivery.lifetime_memory}),
+      endpoint({"inside", policy.view, ids, random, log_in, setup.config.limits}),
       links{LinkSet(setup.config.edges.size(), outputs), random},
       outward{Outboxes({.total = setup.config.limits.waiting_bytes,
                         .per_peer = limits::waiting_share(setup.config.limits.waiting_bytes),

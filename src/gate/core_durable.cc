@@ -89,7 +89,8 @@ void Core::Impl::send_inward(DurableQueue::Send&& send, Now now) {
   }
   if (refused) {
     if (durable.queue.handle_settled(send.message, refused, now))
-      refuse_inward(pair, send.stanza, DurableQueue::answer_to(*refused), setup.config.name.ascii(), now);
+      refuse_inward(pair, send.stanza, DurableQueue::answer_to(*refused), setup.config.name.ascii(), now,
+                    Owed{{.message = send.message}, refused->code});
     return;
   }
   const Ticket ticket = inward.arriving.put({.message = send.message});
@@ -102,17 +103,22 @@ void Core::Impl::on(DurableQueue::Accepted&& accepted, Now now) {
 }
 
 void Core::Impl::on(DurableQueue::Bounced&& bounced, Now now) {
-  const auto& [flow, stanza, error] = bounced;
-  if (flow.direction == policy::Direction::kOut)
-    return answer_internal(stanza, error, setup.config.name.ascii(), now);
-  refuse_inward(flow.pair, stanza, error, setup.config.name.ascii(), now);
+  const auto& [flow, message, stanza, error] = bounced;
+  const std::string& leg = setup.config.name.ascii();
+  if (flow.direction == policy::Direction::kOut) {
+    answer_internal(stanza, error, leg, now,
+                    message == 0 ? std::nullopt : std::optional(StreamReceipt{0, 0, message}));
+  } else {
+    refuse_inward(flow.pair, stanza, error, leg, now,
+                  message == 0 ? std::nullopt : std::optional(Owed{{.message = message}, error.code}));
+  }
 }
 
 Core::Impl::Kept Core::Impl::settle_durable(Ticket ticket, const std::optional<Error>& refused, Now now) {
   const OutwardPairs::Ticketed* found = outward.tickets.get(ticket);
-  if (found == nullptr || found->message == 0) return Kept::kNo;
+  if (found == nullptr || found->message == 0) return {};
   const std::uint64_t message = outward.tickets.take(ticket)->message;
-  return durable.queue.handle_settled(message, refused, now) ? Kept::kLeft : Kept::kStays;
+  return {message, !durable.queue.handle_settled(message, refused, now)};
 }
 
 }  // namespace sallyport::gate

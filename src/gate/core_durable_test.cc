@@ -121,6 +121,29 @@ TEST_F(CoreDurable, what_is_refused_for_good_is_answered) {
   EXPECT_EQ(internal_receives().size(), 1u);
 }
 
+// An answer that nobody has dies with the process.
+TEST_F(CoreDurable, what_is_refused_stays_on_disk_until_the_server_of_its_sender_has_the_answer) {
+  servers_.answer = ReceivingServers::Dials::kUnanswered;
+  internal_sends(out("1"));
+  edge_settles(Error{Code::kDnsNoName, {}});
+  EXPECT_EQ(storage_.disk->messages(), 1u);
+  waits(limits::kDeliveryTimeout + 1s);
+  EXPECT_EQ(storage_.disk->messages(), 0u) << "it cannot have it";
+}
+
+TEST_F(CoreDurable, what_is_refused_inward_stays_on_disk_until_the_edge_has_settled_the_answer) {
+  servers_.answer = ReceivingServers::Dials::kRefused;
+  edge_sends(in("1"));
+  EXPECT_EQ(outcomes(), Lines{"1 delivered"});
+  asks(R"({"ask":"queue purge"})");
+  const Lines answers = edge_receives();
+  ASSERT_EQ(answers.size(), 1u);
+  EXPECT_NE(answers[0].find("to bob@partner.example"), std::string::npos) << answers[0];
+  EXPECT_EQ(storage_.disk->messages(), 1u);
+  edge_settles(std::nullopt);
+  EXPECT_EQ(storage_.disk->messages(), 0u);
+}
+
 TEST_F(CoreDurable, a_stanza_from_the_peer_wakes_what_waits_for_it) {
   internal_sends(out("1"));
   edge_settles(kDown);

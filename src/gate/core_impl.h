@@ -38,7 +38,10 @@ class Core::Impl {
   void on(On<s2s::PairReady>&& ready, Now now);
   void on(StanzaDelivered&& delivered, Now now);  // core_inward.cc, as the next
   void on(StanzaReturned&& returned, Now now);
-  void on(AnswerSettled&& answer, Now now) { endpoint.acknowledge(answer.receipt, now); }
+  void on(AnswerSettled&& answer, Now now) {
+    if (answer.receipt.kept == 0) return endpoint.acknowledge(answer.receipt, now);
+    durable.queue.handle_answered(answer.receipt.kept, now);
+  }
   std::optional<Time> next_timeout() const;
   void handle_timeout(Now now);
   void apply(std::shared_ptr<const config::PreparedPolicy> next, Now now);
@@ -81,6 +84,8 @@ class Core::Impl {
     std::size_t edge = 0;
     link::Receipt receipt{};
     std::uint64_t message = 0;
+
+    bool is_of(std::size_t other) const { return message == 0 && edge == other; }
   };
   // What a stanza from an edge is settled with once its answer is on the same link, or settled on another:
   // then it does not die with this process.
@@ -165,13 +170,15 @@ class Core::Impl {
   void on(DurableQueue::Bounced&& bounced, Now now);
   void send_outward(DurableQueue::Send&& send, Now now);
   void send_inward(DurableQueue::Send&& send, Now now);
-  // The outcome of a stanza with that ticket outward, where it may be one of the durable queue's. What stays
-  // there is tried again, so that nobody is to be answered.
-  enum class Kept : std::uint8_t { kNo, kStays, kLeft };
+  // The outcome of a stanza with that ticket outward, where it may be one of the durable queue's (`message`).
+  // What stays there to be tried again is not answered.
+  struct Kept {
+    std::uint64_t message = 0;
+    bool is_tried_again = false;
+  };
   Kept settle_durable(Ticket ticket, const std::optional<Error>& refused, Now now);
-  // Answers a stanza that the queue does not keep any more, or never did. What is acknowledged or settled for
-  // it follows.
-  void answer_sender(Kept kept, Ticket ticket, const xmpp::Stanza& stanza, const Error& error,
+  // Answers a stanza that is not tried again. What is acknowledged, settled or removed for it follows.
+  void answer_sender(const Kept& kept, Ticket ticket, const xmpp::Stanza& stanza, const Error& error,
                      const std::string& leg, Now now);
   // Carries out what the queue wants; false where it wants nothing.
   bool drain_durable(Now now);

@@ -107,13 +107,15 @@ void Core::Impl::refuse_inward(const Pair& pair, const xmpp::Stanza& stanza, con
     answer = xmpp::bounce(stanza, stanza_condition(error.code, SenderSide::kPublic),
                           fmt::format("{}: {}", pair.local.unicode(), row.sentence));
   // An edge that drains waits for its settlements, and the answer may have to wait for the next one.
-  const bool waits = answer && owed && !links.state[owed->arriving.edge].draining;
+  const bool waits =
+      answer && owed && (owed->arriving.message != 0 || !links.state[owed->arriving.edge].draining);
   if (waits) return enqueue_answer(state_of(pair), *std::move(answer), *owed, now);
   if (answer) enqueue(state_of(pair), *std::move(answer), std::nullopt, now);
   if (owed) settle(owed->arriving, owed->code, now);
 }
 
 void Core::Impl::settle(const Arriving& stanza, std::optional<Code> refused, Now now) {
+  if (stanza.message != 0) return durable.queue.handle_answered(stanza.message, now);
   const link::Outcome outcome = refused ? link::Outcome(Error{*refused, {}}) : std::nullopt;
   links.ends.at(stanza.edge).session().settle(stanza.receipt, outcome, now.mono);
 }
@@ -135,13 +137,13 @@ void Core::Impl::on(StanzaReturned&& returned, Now now) {
   const bool is_kept = entry->message != 0;
   if (is_kept && !durable.queue.handle_settled(entry->message, returned.error, now)) return;
   const xmpp::Domain remote = returned.stanza.from().domain();
-  const auto owed = is_kept ? std::nullopt : std::optional(Owed{*entry, returned.error.code});
+  const Owed owed{*entry, returned.error.code};
   if (policy.in_force->outward(returned.stanza, remote)) {
     const Pair pair{returned.stanza.to().domain(), returned.stanza.from().domain()};
     const Error error = is_kept ? DurableQueue::answer_to(returned.error) : returned.error;
     refuse_inward(pair, returned.stanza, error, setup.config.name.ascii(), now, owed);
-  } else if (owed) {
-    settle(owed->arriving, owed->code, now);
+  } else {
+    settle(owed.arriving, owed.code, now);
   }
 }
 

@@ -57,7 +57,7 @@ void Core::Impl::on(std::size_t edge, link::Up&& up, Now now) {
   link.dead = false;
   if (!up.resumed) {
     link.draining = false;
-    for (auto& [ticket, owed] : outward.owed) owed.moot = owed.moot || owed.arriving.edge == edge;
+    for (auto& [ticket, owed] : outward.owed) owed.moot = owed.moot || owed.arriving.is_of(edge);
   }
   if (!up.resumed) link.shown = {.after = 0};
   report.sent_again += up.sent_again;

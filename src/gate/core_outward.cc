@@ -232,7 +232,7 @@ bool Core::Impl::drop_moot(Ticket ticket) {
 
 void Core::Impl::settle_beside(Queued& answer, std::size_t edge, Now now) {
   const auto found = outward.owed.find(answer.ticket);
-  if (found == outward.owed.end() || found->second.arriving.edge != edge) return;
+  if (found == outward.owed.end() || !found->second.arriving.is_of(edge)) return;
   acknowledge(std::exchange(answer.ticket, 0), now);
 }
 
@@ -248,13 +248,15 @@ void Core::Impl::answer_queued(const Queued& queued, const Error& error, const s
   if (error.code == Code::kDeliveryUncertain && ask_again(queued.ticket, pair, now)) return;
   if (settle_question(queued.ticket, pair, true, now)) return;
   const Kept kept = settle_durable(queued.ticket, error, now);
-  if (kept == Kept::kStays || (kept == Kept::kNo && is_with_its_server(queued.ticket))) return;
+  if (kept.is_tried_again || (kept.message == 0 && is_with_its_server(queued.ticket))) return;
   answer_sender(kept, queued.ticket, queued.stanza, error, leg, now);
 }
 
-void Core::Impl::answer_sender(Kept kept, Ticket ticket, const xmpp::Stanza& stanza, const Error& error,
-                               const std::string& leg, Now now) {
-  if (kept == Kept::kLeft) return answer_internal(stanza, DurableQueue::answer_to(error), leg, now);
+void Core::Impl::answer_sender(const Kept& kept, Ticket ticket, const xmpp::Stanza& stanza,
+                               const Error& error, const std::string& leg, Now now) {
+  if (kept.message != 0)
+    return answer_internal(stanza, DurableQueue::answer_to(error), leg, now,
+                           StreamReceipt{0, 0, kept.message});
   const auto receipt = take_receipt(ticket);
   answer_internal(stanza, error, leg, now, receipt);
   if (!receipt) acknowledge(ticket, now);
@@ -284,7 +286,7 @@ void Core::Impl::conclude(std::size_t edge, PairEntry& entry, link::Settled& set
   const Kept kept = settle_durable(settled.ticket, settled.outcome, now);
   auto& [pair, out] = entry;
   if (!settled.outcome) {
-    if (kept == Kept::kNo) acknowledge(settled.ticket, now);
+    if (kept.message == 0) acknowledge(settled.ticket, now);
     if (!out.last_error.empty()) out.last_error.clear();
     durable.queue.wake(policy::Direction::kOut, pair.remote, now);
     heard_remote(pair, now);
@@ -292,7 +294,7 @@ void Core::Impl::conclude(std::size_t edge, PairEntry& entry, link::Settled& set
     const Error& error = *settled.outcome;
     out.last_error = fmt::format("{}: {}", code_row(error.code).name, error.text);
     ++out.refused;
-    if (kept != Kept::kStays)
+    if (!kept.is_tried_again)
       answer_sender(kept, settled.ticket, *settled.stanza, error, setup.config.edges[edge].name.ascii(), now);
     if (!is_permanent(error.code)) missed_remote(pair, now);
   }

@@ -28,6 +28,7 @@ class CorePolicyView : public PolicyView {
                               const std::optional<xmpp::Domain>& internal) const override;
   Result<DialPlan> find(const Pair& pair, UnixTime at) const override;
   bool is_internal() const override { return true; }
+  Duration patience() const override { return config_.delivery.lifetime_memory; }
 
  private:
   const config::CoreConfig& config_;

@@ -87,9 +87,12 @@ xmpp::Stanza Core::Impl::new_ping(const xmpp::Domain& from, const xmpp::Domain& 
 
 void Core::Impl::ask_remote(const Pair& pair, xmpp::Stanza question, Now now) {
   PairEntry& entry = state_of(pair);
-  // Where only the remote side may start it cannot be asked.
-  if (!may_pass(entry, question, policy::Direction::kOut, now))
-    return presence.remote.answered(pair, now.mono);
+  // A ping asks the server whether it is there, also where only the remote side may start. A probe is said
+  // for a user.
+  const bool may_ask = question.kind() == xmpp::StanzaKind::kIq
+                           ? policy.in_force->rules().may_answer(pair, now.civil).has_value()
+                           : may_pass(entry, question, policy::Direction::kOut, now).has_value();
+  if (!may_ask) return presence.remote.answered(pair, now.mono);
   Queued queued{.stanza = std::move(question),
                 .ticket = outward.tickets.put({.pair = &entry}),
                 .deadline = now.mono + limits::kDeliveryTimeout};

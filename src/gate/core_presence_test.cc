@@ -139,6 +139,19 @@ TEST_F(CorePresence, of_a_pair_that_a_new_policy_ends_is_taken_back) {
   EXPECT_EQ(internal(), kTakenBack);
 }
 
+TEST_F(CorePresence, of_a_peer_that_only_itself_may_start_is_taken_back_too) {
+  starts("[[allow]]\ndomain = \"partner.example\"\ndirection = \"in\"\n");
+  link_comes_up();
+  edge_sends(presence("bob@partner.example/phone", "alice@example.com"));
+  internal();
+  waits(limits::kPeerSilence + 10s);
+  EXPECT_EQ(edge(), Lines{"example.com to partner.example ping"});
+  edge_settles(kDown);
+  EXPECT_EQ(internal(), Lines{kTakenBack[0]});
+  edge_sends("<message from='bob@partner.example' to='alice@example.com' id='1'><body>x</body></message>");
+  EXPECT_EQ(edge(), Lines{}) << "a probe would be a start";
+}
+
 TEST_F(CorePresence, where_nothing_is_shown_nobody_is_asked) {
   internal_sends(
       "<message from='alice@example.com' to='bob@partner.example' id='1'><body>x</body></message>");

@@ -100,9 +100,9 @@ void DurableQueue::forget(FlowState& flow) {
   flows_of(flow.flow.direction).erase(xmpp::Pair(flow.flow.pair));
 }
 
-bool DurableQueue::has_window(const FlowState& flow, std::size_t size) {
-  return flow.on_way.count == 0 || (flow.on_way.count < limits::kFlowWindowMessages &&
-                                    flow.on_way.bytes + size <= limits::kFlowWindowBytes);
+bool DurableQueue::fits(const FlowState::Part& part, std::size_t size) {
+  return part.count == 0 ||
+         (part.count < limits::kFlowWindowMessages && part.bytes + size <= limits::kFlowWindowBytes);
 }
 
 void DurableQueue::count(FlowState& flow, UnixTime accepted, std::size_t size) {
@@ -166,6 +166,7 @@ void DurableQueue::wait(FlowState& flow, std::uint64_t number) {
   if (flow.waiting.count == 0 || number < flow.waiting.next) {
     flow.waiting.next = number;
     flow.waiting.no_window = 0;
+    flow.waiting.for_answers = false;
   }
   ++flow.waiting.count;
 }
@@ -173,19 +174,6 @@ void DurableQueue::wait(FlowState& flow, std::uint64_t number) {
 void DurableQueue::tell_accepted(Live& live) {
   if (live.receipt != 0)
     events_.emplace_back(Accepted{live.flow->flow.direction, std::exchange(live.receipt, 0)});
-}
-
-void DurableQueue::bounce(FlowState& flow, xmpp::Stanza stanza, Error error) {
-  events_.emplace_back(Bounced{flow.flow, std::move(stanza), std::move(error)});
-}
-
-void DurableQueue::bounce_xml(FlowState& flow, std::uint64_t number, const std::string& xml, Error error) {
-  if (auto stanza = reader_.read(xml)) return bounce(flow, *std::move(stanza), std::move(error));
-  setup_.log.log({LogLevel::kError,
-                  "spool.unreadable",
-                  {{"local", flow.flow.pair.local.ascii()},
-                   {"remote", flow.flow.pair.remote.ascii()},
-                   {"message", std::to_string(number)}}});
 }
 
 const Error* DurableQueue::refused_with(std::uint64_t message) {
@@ -203,8 +191,11 @@ bool DurableQueue::handle_settled(std::uint64_t message, const std::optional<Err
   --flow.on_way.count;
   flow.on_way.bytes -= live.size;
   const bool leaves = !refused || is_permanent(refused->code) || live.disk == Live::Disk::kFailed;
+  const bool stays_for_answer = leaves && refused && live.disk != Live::Disk::kFailed;
   if (refused && !is_permanent(refused->code)) note_refused(flow, *refused);
-  if (leaves) {
+  if (stays_for_answer) {
+    begin_answering(live);
+  } else if (leaves) {
     if (!refused) flow.attempts.backoff = {};
     if (!refused && !flow.attempts.refusing) flow.attempts.last_error.reset();
     tell_accepted(live);
@@ -246,7 +237,7 @@ void DurableQueue::handle_answer(store::SpoolAnswer answer, Now now) {
     if (found == nullptr) continue;
     tell_accepted(found->second);
     set_disk(found->second, Live::Disk::kStored);
-    if (!found->second.on_way) live_.erase(message.number);
+    if (!found->second.on_way && !found->second.answering) live_.erase(message.number);
   }
   for (auto& rows : answer.rows) handle_rows(std::move(rows), now);
 }
@@ -270,9 +261,10 @@ void DurableQueue::handle_failed(const store::SpoolBatch& batch, const Error& er
       writer_.add(message);
       continue;
     }
+    if (live.answering) continue;
     FlowState& flow = *live.flow;
     --flow.waiting.count;
-    bounce_xml(flow, message.number, message.xml, {error.code, {}});
+    bounce(flow, message, 0, {error.code, {}});
     tell_accepted(live);
     leave(flow, message.number, live.size, live.accepted);
     arm(flow, now);
@@ -317,15 +309,23 @@ void DurableQueue::handle_rows(store::SpoolRows rows, Now now) {
 
 // False where it and those behind it have to wait on.
 bool DurableQueue::take_row(FlowState& flow, store::StoredMessage row, Now now) {
-  if (flow.waiting.count == 0 || live_.find(row.number) != nullptr) return false;
+  if (flow.waiting.count == 0) return false;
+  if (const auto* live = live_.find(row.number)) {
+    if (!live->second.answering) return false;
+    flow.waiting.next = row.number + 1;
+    return true;
+  }
   const std::size_t size = cost(row.xml.size());
   if (is_over(flow, row.number, row.accepted, now)) {
+    if (!fits(flow.answering, size)) {
+      flow.waiting.for_answers = true;
+      return false;
+    }
     const bool purged = is_purged(flow, row.number, row.accepted);
     Error error{purged ? Code::kDeliveryPurged : Code::kDeliveryExpired, {}};
     if (!purged && flow.attempts.last_error)
       error.text = fmt::format("{}", code_row(flow.attempts.last_error->code).name);
-    bounce_xml(flow, row.number, row.xml, std::move(error));
-    leave(flow, row.number, size, row.accepted);
+    answer_row(flow, row, std::move(error));
   } else {
     if (!flow.is_open()) return false;
     if (!has_window(flow, size)) {
@@ -339,8 +339,7 @@ bool DurableQueue::take_row(FlowState& flow, store::StoredMessage row, Now now) 
       live.disk = Live::Disk::kStored;
       send(flow, row.number, live, *std::move(stanza), false);
     } else {
-      bounce_xml(flow, row.number, row.xml, stanza.error());
-      leave(flow, row.number, size, row.accepted);
+      answer_row(flow, row, stanza.error());
     }
   }
   --flow.waiting.count;
@@ -351,7 +350,7 @@ bool DurableQueue::take_row(FlowState& flow, store::StoredMessage row, Now now) 
 // The spool does not have what it was given: somebody else changed it.
 void DurableQueue::lose_waiting(FlowState& flow) {
   flow.waiting.count = 0;
-  if (flow.on_way.count > 0) return;
+  if (flow.on_way.count + flow.answering.count > 0) return;
   for (const auto& minute : flow.minutes) {
     const std::uint64_t bytes = minute.bytes + minute.count * limits::kStanzaOverheadBytes;
     totals_.count -= minute.count;
@@ -374,7 +373,7 @@ bool DurableQueue::presses() const {
 void DurableQueue::arm(FlowState& flow, Now now) {
   if (flow.minutes.empty() && !flow.waiting.reading) return forget(flow);
   std::optional<Time> due = flow.attempts.retry_at;
-  if (flow.waiting.count > 0 && !flow.waiting.reading && flow.on_way.count == 0) {
+  if (flow.waiting.count > 0 && !flow.waiting.reading && flow.on_way.count + flow.answering.count == 0) {
     const auto expires = flow.minutes.front().minute + setup_.lifetime + std::chrono::minutes(1);
     const Time at = now.mono + std::max<Duration>(expires - now.civil, std::chrono::seconds(1));
     due = due ? std::min(*due, at) : at;

@@ -1,6 +1,7 @@
 // Messages that wait for delivery and survive the process ([delivery], docs/delivery.md). A message is
 // accepted once it is on disk, or once it was delivered before that; from then on its sender's server need
-// not keep it. It stays in the spool until it is delivered or answered.
+// not keep it. It stays in the spool until it is delivered, or the answer to it has arrived: a process that
+// dies before that answers it once more.
 //
 // The messages of a flow leave in the order in which they came. They are sent in attempts: once one of an
 // attempt is refused because it cannot be delivered now, whoever carries them refuses all later ones of the
@@ -70,9 +71,11 @@ class DurableQueue {
     policy::Direction direction;
     Ticket receipt;
   };
-  // Its sender is to be answered: it left the queue.
+  // Its sender is to be answered; `handle_answered` follows, unless `message` is 0: then it has left the
+  // queue.
   struct Bounced {
     store::Flow flow;
+    std::uint64_t message;
     xmpp::Stanza stanza;
     Error error;
   };
@@ -87,9 +90,11 @@ class DurableQueue {
   // Takes the message; Accepted follows if `receipt` is not 0. Errors: kSpoolFull; then `stanza` is
   // untouched.
   Result<void> accept(const store::Flow& flow, xmpp::Stanza& stanza, Ticket receipt, Now now);
-  // The outcome of a Send: delivered, or refused. Returns whether it has left the queue: then its sender is
-  // to be answered if it was refused, with `answer_to`.
+  // The outcome of a Send: delivered, or refused. Returns whether it is not sent again: then its sender is to
+  // be answered if it was refused, with `answer_to`, and handle_answered follows.
   bool handle_settled(std::uint64_t message, const std::optional<Error>& refused, Now now);
+  // The answer has arrived, or cannot: the message leaves the queue. Harmless for one that has left it.
+  void handle_answered(std::uint64_t message, Now now);
   // What the sender of a message is told that was refused and has left the queue: where it could have been
   // tried again, that it could not wait for want of a disk.
   static Error answer_to(const Error& refused);
@@ -123,8 +128,8 @@ class DurableQueue {
   std::uint64_t bytes() const { return totals_.bytes; }  // as `bytes_max` counts them
   // Messages of an earlier process that were sent by this one: the peer may get them twice.
   std::uint64_t sent_again() const { return totals_.sent_again; }
-  // Nothing is on its way, nor being written: what is left is in the spool.
-  bool is_quiet() const { return live_.empty() && writer_.is_idle(); }
+  // Nothing is on its way, nor being written: what is left is in the spool, and what awaits an answer, too.
+  bool is_quiet() const { return live_.size() == totals_.answering && writer_.is_idle(); }
   // So much is not on disk yet that streams that bring more should not be read.
   bool presses() const;
   std::optional<Error> failing() const { return failing_; }
@@ -150,15 +155,18 @@ class DurableQueue {
     std::uint64_t number;
     OfPeer* of_peer = nullptr;
     std::deque<store::SpoolMinute> minutes;  // of all its messages
-    struct OnWay {                           // messages that were sent and are not settled
+    struct Part {
       std::size_t count = 0;
       std::size_t bytes = 0;
-    } on_way{};
-    struct Waiting {  // messages that are not on their way
+    };
+    Part on_way{};     // messages that were sent and are not settled
+    Part answering{};  // those whose answers have not arrived
+    struct Waiting {   // messages that are not on their way
       std::uint64_t count = 0;
       std::uint64_t next = 0;  // none of them has a lower number
       bool reading = false;
       std::size_t no_window = 0;  // the size of the first one, where it was read and too large for the window
+      bool for_answers = false;   // the first one is over, and too many answers are on their way
     } waiting{};
     struct Attempts {
       Attempt current = 1;
@@ -190,13 +198,14 @@ class DurableQueue {
     // an attempt with that number. Outward and inward; at most limits::kPairsRememberedMax of each.
     std::array<xmpp::PairMap<Attempt>, 2> refused{};
   };
-  // A message that is on its way, or not on disk yet.
+  // A message that is on its way, or awaits its answer, or is not on disk yet.
   struct Live {
     FlowState* flow;
     std::size_t size;
     UnixTime accepted;
     Ticket receipt = 0;
     bool on_way = false;
+    bool answering = false;
     enum class Disk : std::uint8_t { kPending, kStored, kFailed } disk = Disk::kPending;
   };
 
@@ -211,7 +220,8 @@ class DurableQueue {
   FlowState& flow_of(const store::Flow& flow);
   static Attempt other(Attempt attempt) { return static_cast<Attempt>(3 - attempt); }
   void note_refused(FlowState& flow, const Error& refused);
-  static bool has_window(const FlowState& flow, std::size_t size);
+  static bool fits(const FlowState::Part& part, std::size_t size);
+  static bool has_window(const FlowState& flow, std::size_t size) { return fits(flow.on_way, size); }
   void send(FlowState& flow, std::uint64_t number, Live& live, xmpp::Stanza stanza, bool is_new);
   static void wait(FlowState& flow, std::uint64_t number);
   void end_attempt(FlowState& flow, Now now);
@@ -222,8 +232,12 @@ class DurableQueue {
   void read(FlowState& flow);
   void leave(FlowState& flow, std::uint64_t number, std::size_t size, UnixTime accepted);
   void tell_accepted(Live& live);
-  void bounce(FlowState& flow, xmpp::Stanza stanza, Error error);
-  void bounce_xml(FlowState& flow, std::uint64_t number, const std::string& xml, Error error);
+  // durable_queue_answers.cc
+  void begin_answering(Live& live);
+  // `row` was refused and is on disk: it is answered, and leaves then.
+  void answer_row(FlowState& flow, const store::StoredMessage& row, Error error);
+  // False where nobody can be answered.
+  bool bounce(FlowState& flow, const store::StoredMessage& message, std::uint64_t answered, Error error);
   void handle_failed(const store::SpoolBatch& batch, const Error& error, Now now);
   void handle_rows(store::SpoolRows rows, Now now);
   void lose_waiting(FlowState& flow);
@@ -251,6 +265,7 @@ class DurableQueue {
     std::uint64_t bytes = 0;
     std::uint64_t sent_again = 0;
     std::uint64_t unkept = 0;  // bytes of what is on its way and could not be written
+    std::size_t answering = 0;
   };
   Totals totals_;
   // The last numbers given.

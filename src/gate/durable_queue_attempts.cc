@@ -41,13 +41,15 @@ bool DurableQueue::try_again(FlowState& flow) {
 void DurableQueue::feed(FlowState& flow) {
   const bool is_half_free = 2 * flow.on_way.count <= limits::kFlowWindowMessages &&
                             2 * flow.on_way.bytes <= limits::kFlowWindowBytes;
-  if (flow.is_open() && is_half_free && has_window(flow, flow.waiting.no_window)) read(flow);
+  if (flow.is_open() && is_half_free && has_window(flow, flow.waiting.no_window) && !flow.waiting.for_answers)
+    read(flow);
 }
 
 void DurableQueue::read(FlowState& flow) {
   if (flow.waiting.count == 0 || flow.waiting.reading) return;
   flow.waiting.reading = true;
   flow.waiting.no_window = 0;
+  flow.waiting.for_answers = false;
   const auto left = [](std::size_t window, std::size_t used) { return window - std::min(window, used); };
   writer_.read({flow.number, flow.waiting.next, left(limits::kFlowWindowMessages, flow.on_way.count),
                 left(limits::kFlowWindowBytes, flow.on_way.bytes)});

@@ -55,10 +55,17 @@ struct DurableQueueTest : ::testing::Test {
     }
   }
   bool settles(const std::string& id, std::optional<Error> refused = std::nullopt) {
-    const bool left = queue->handle_settled(on_way.at(id).message, refused, now);
+    const std::uint64_t number = on_way.at(id).message;
+    const bool left = queue->handle_settled(number, refused, now);
     on_way.erase(id);
+    if (left && refused) unanswered.push_back(number);
     takes();
     return left;
+  }
+  // The answers arrive, of which those who wait for more are sent meanwhile.
+  void is_answered() {
+    for (const auto number : std::exchange(unanswered, {})) queue->handle_answered(number, now);
+    stores();
   }
   void passes(Duration time) {
     const Time until = now.mono + time;
@@ -89,9 +96,12 @@ struct DurableQueueTest : ::testing::Test {
                             [&](DurableQueue::Bounced& bounced) {
                               lines.push_back(fmt::format("bounced {} {}", bounced.stanza.id(),
                                                           code_row(bounced.error.code).name));
+                              unanswered.push_back(bounced.message);
                             }},
                  *event);
     }
+    if (!answers_arrive) return;
+    for (const auto number : std::exchange(unanswered, {})) queue->handle_answered(number, now);
   }
 
   KeptLog log;
@@ -102,6 +112,8 @@ struct DurableQueueTest : ::testing::Test {
   std::optional<DurableQueue> queue;
   std::map<std::string, DurableQueue::Send> on_way;
   Lines lines;
+  bool answers_arrive = true;  // at once
+  std::vector<std::uint64_t> unanswered;
   Ticket receipts = 0;
   int batches = 0;
 };

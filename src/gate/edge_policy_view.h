@@ -47,6 +47,9 @@ class EdgePolicyView : public PolicyView {
   policy::TlsRule minimum_tls(const xmpp::Domain& local,
                               const std::optional<xmpp::Domain>& remote) const override;
   Result<DialPlan> find(const Pair& pair, UnixTime at) const override;
+  Duration patience() const override {
+    return policy_ ? policy_->rules().set().lifetime_memory : limits::kLifetimeMemory;
+  }
 
  private:
   std::shared_ptr<const config::PushedPolicy> policy_;

@@ -49,6 +49,15 @@ TEST(EdgePolicyView, serves_local_domains_and_aliases_only) {
   EXPECT_EQ(other.error().code, Code::kStreamHostUnknown);
 }
 
+TEST(EdgePolicyView, waits_for_a_server_as_long_as_the_core_is_configured_to) {
+  EdgePolicyView view;
+  EXPECT_EQ(view.patience(), limits::kLifetimeMemory);
+  config::Push push = pushed();
+  push.rules.lifetime_memory = std::chrono::minutes(30);
+  view.use(config::PushedPolicy::make(std::move(push), kOwn));
+  EXPECT_EQ(view.patience(), std::chrono::minutes(30));
+}
+
 TEST(EdgePolicyView, admits_a_pair_when_either_side_may_start) {
   struct Case {
     std::string_view name;

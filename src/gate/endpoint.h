@@ -52,6 +52,7 @@ struct On {
 struct StreamReceipt {
   ConnId conn;
   std::uint32_t number;
+  std::uint64_t kept = 0;  // or one that the role keeps, under its own number (Endpoint::answer)
 };
 // The stanza counts as delivered (s2s/send_lane.h).
 struct StanzaDelivered {
@@ -116,8 +117,6 @@ class Endpoint {
     Random& random;
     LogSink& log;
     limits::Configured limits{};
-    // How long stanzas wait for a server that was there ([delivery] lifetime_memory).
-    Duration patience = limits::kLifetimeMemory;
   };
   explicit Endpoint(Setup setup);
   ~Endpoint();
@@ -142,11 +141,10 @@ class Endpoint {
   }
   // Queues the stanza for the pair and opens a stream if there is none. It ends in StanzaDelivered or
   // StanzaReturned, the latter after limits::kDeliveryTimeout at most while it has not reached a stream. A
-  // message or presence without an attempt waits for Setup::patience where the server was there before.
+  // message or presence without an attempt waits for PolicyView::patience where the server was there before.
   void send(const Pair& pair, xmpp::Stanza stanza, Ticket ticket, Now now, Attempt attempt = 0);
-  // Sends the answer to a stanza that came on a stream; nothing: it has none. Where the peer of that stream
-  // awaits an acknowledgement, `owed`, it follows when the answer is settled: until then the peer keeps the
-  // stanza, so that the answer does not die with this process.
+  // Sends the answer to a stanza, if it has one. AnswerSettled with `owed` follows when it has arrived or
+  // cannot: until then somebody keeps the stanza, so that the answer does not die with this process.
   void answer(const Pair& pair, std::optional<xmpp::Stanza> answer, const std::optional<StreamReceipt>& owed,
               Now now);
   void handle_key(ConnId conn, const Pair& pair, const std::string& stream_id, Result<std::string> key,

@@ -70,7 +70,8 @@ bool Endpoint::ping_if_due(Outgoing& out, Stream& stream, Now now) {
         break;
       }
       case PingAcks::Due::kDead:
-        emit(Output{Disconnect{conn}});
+        // What the driver wrote from now on would go out a second time by the next stream.
+        emit(Output{Disconnect{conn, true}});
         break_stream(conn, stream, {Code::kStreamAckTimeout, {}}, now);
         return false;
     }

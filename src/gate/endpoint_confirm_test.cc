@@ -146,6 +146,22 @@ TEST_F(EndpointConfirm, a_peer_that_answered_and_is_silent_is_dead_and_its_stanz
   EXPECT_EQ(endpoint.counters().sent_again, 1u);
 }
 
+// The driver writes it to nobody any more; a request would come twice else.
+TEST_F(EndpointConfirm, what_the_driver_of_a_dead_stream_has_not_written_goes_out_by_the_next_one_only) {
+  peer_answers(ping_in(opens()));
+  passes(limits::kPingInterval);
+  sends(message("2"));
+  EXPECT_FALSE(ping_in(reads()).empty());
+  sends(stanza_of(xmpp::StanzaKind::kIq, "get", "3"));
+  EXPECT_NE(server.waits_in_driver().find("id='3'"), std::string::npos);
+  passes(limits::kAckTimeout);
+  drain();
+  EXPECT_TRUE(server.is_cut_off);
+  EXPECT_EQ(told, Told{});
+  accepts();
+  EXPECT_NE(reads().find("id='3'"), std::string::npos);
+}
+
 TEST_F(EndpointConfirm, where_policy_wants_no_confirmation_nothing_is_asked) {
   policy.confirm = policy::Confirm::kNone;
   EXPECT_EQ(ping_in(opens("<sm xmlns='urn:xmpp:sm:3'/>")), "");

@@ -28,11 +28,13 @@ class OpenPolicy : public PolicyView, public Random, public LogSink {
   }
   Result<DialPlan> find(const Pair&, UnixTime) const override { return DialPlan{}; }
   bool is_internal() const override { return internal; }
+  Duration patience() const override { return lifetime_memory; }
   void fill(std::uint8_t* out, std::size_t size) override { std::fill_n(out, size, ++last_fill); }
   void log(LogEvent event) override { events.push_back(std::move(event)); }
 
   std::vector<LogEvent> events;
   bool internal = false;
+  Duration lifetime_memory = limits::kLifetimeMemory;
   std::uint8_t last_fill = 6;
   policy::Confirm confirm = policy::Confirm::kNone;
   policy::OnDoubt on_doubt = policy::OnDoubt::kResend;
@@ -58,15 +60,22 @@ class ScriptedServer {
     says("<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>");
     says(kHeader + features(limits));
   }
-  // The socket takes all that the endpoint wrote; returns what the server can read by that.
-  std::string reads() {
+  // The driver takes all that the endpoint wrote, and the socket does not.
+  std::string waits_in_driver() {
     std::string bytes, all;
     while (endpoint_.take_output(conn_, bytes)) all += std::exchange(bytes, {});
     written_ += all.size();
+    return all;
+  }
+  // The socket takes it, too; returns what the server can read by that.
+  std::string reads() {
+    std::string all = waits_in_driver();
     endpoint_.handle_written(conn_, written_, now_);
     return all;
   }
   void loses_connection() { endpoint_.handle_disconnected(conn_, {Code::kStreamLost, {}}, now_); }
+
+  bool is_cut_off = false;  // the driver drops what it has not written
 
  private:
   static std::string features(const std::string& what) {
@@ -145,8 +154,10 @@ struct EndpointFixture : ::testing::Test {
       }
       if (auto* answer = std::get_if<AnswerSettled>(&*output))
         acknowledgeable.push_back(answer->receipt.number);
-      if (auto* pass = std::get_if<Output>(&*output))
+      if (auto* pass = std::get_if<Output>(&*output)) {
         if (auto* dial = std::get_if<Dial>(pass)) dialled.push_back(dial->conn);
+        if (auto* gone = std::get_if<Disconnect>(pass)) server.is_cut_off = gone->at_once;
+      }
     }
   }
 

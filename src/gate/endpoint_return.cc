@@ -9,11 +9,12 @@ namespace sallyport::gate {
 
 bool Endpoint::may_wait(const Outgoing& out, const Queued& queued, Now now) const {
   return queued.attempt == 0 && !queued.stanza.is_request() &&
-         (out.ready || out.redial.expects_return(setup_.patience, now));
+         (out.ready || out.redial.expects_return(setup_.policy.patience(), now));
 }
 
 Time Endpoint::deadline_of(const Outgoing& out, const Queued& queued, Now now) const {
-  return now.mono + (may_wait(out, queued, now) ? setup_.patience : Duration(limits::kDeliveryTimeout));
+  return now.mono +
+         (may_wait(out, queued, now) ? setup_.policy.patience() : Duration(limits::kDeliveryTimeout));
 }
 
 void Endpoint::await_return(const Pair& pair, Outgoing& out, Now now) {

@@ -75,9 +75,10 @@ TEST_F(EndpointReturn, what_the_durable_queue_keeps_goes_back_there) {
 }
 
 TEST_F(EndpointReturn, what_waited_for_the_whole_patience_is_returned_once) {
+  policy.lifetime_memory = 3min;
   was_there();
   sends(message("a"));
-  for (Duration passed{}; passed < limits::kLifetimeMemory - 1s; passed += 1s) {
+  for (Duration passed{}; passed < policy.lifetime_memory - 1s; passed += 1s) {
     refuses_dial();
     passes(1s);
   }

@@ -48,7 +48,7 @@ void Endpoint::settle_answer(const Queued& queued) {
 
 bool Endpoint::is_moot(const Queued& answer) {
   const StreamReceipt* owed = confirming_.answers.get(answer.ticket & ~kAnswer);
-  if (owed != nullptr && is_open(owed->conn)) return false;
+  if (owed != nullptr && (owed->kept != 0 || is_open(owed->conn))) return false;
   confirming_.answers.take(answer.ticket & ~kAnswer);
   return true;
 }
@@ -69,7 +69,7 @@ void Endpoint::pump(const Pair& pair, Outgoing& out, Now now) {
       open(pair, out, now);
     } else if (outgoing_.draining) {
       give_up(out, now);
-    } else if (out.redial.expects_return(setup_.patience, now)) {
+    } else if (out.redial.expects_return(setup_.policy.patience(), now)) {
       set_return_timer(pair, out);
     } else {
       return_all(out, *out.redial.last_error());
@@ -177,7 +177,7 @@ void Endpoint::outgoing_ended(ConnId conn, Stream& stream, const std::optional<E
                         .peer = stream.peer,
                         .acknowledged = acknowledged(stream),
                         .error = error,
-                        .patience = setup_.patience};
+                        .patience = setup_.policy.patience()};
   out.conn.reset();
   out.ready.reset();
   out.pings.end();

@@ -83,9 +83,11 @@ struct Hold {
   bool on;
 };
 // Write the remaining bytes, then close. No input comes for the connection afterwards; the role has forgotten
-// it.
+// it. `at_once`: what the connection has taken and handle_written has not told is dropped instead, since the
+// role counts it as written to nobody.
 struct Disconnect {
   ConnId conn;
+  bool at_once = false;
 };
 // Edge only: open or close the s2s listeners (they are open while a core is linked and its push complete).
 // The first is answered by handle_listening, also where they are open already.

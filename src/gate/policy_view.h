@@ -4,6 +4,7 @@
 
 #include <optional>
 
+#include "base/limits.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "gate/event.h"
@@ -30,6 +31,8 @@ class PolicyView {
   // Whether the servers that it finds are internal ones. Then the peer that a pair counts for, where budgets
   // are shared, is `pair.local`.
   virtual bool is_internal() const { return false; }
+  // How long stanzas wait for a server that was there ([delivery] lifetime_memory).
+  virtual Duration patience() const { return limits::kLifetimeMemory; }
 };
 
 // A view at the time of the input that an endpoint is handling: what its streams ask.

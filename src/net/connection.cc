@@ -241,9 +241,13 @@ void Connection::begin_tls(const gate::BeginTls& order) {
   wake();
 }
 
-void Connection::disconnect() {
+void Connection::disconnect(bool at_once) {
   if (disconnect_wanted_) return;
-  take_rest();
+  if (at_once) {
+    fail({Code::kStreamLost, "given up"});
+  } else {
+    take_rest();
+  }
   disconnect_wanted_ = true;
   // Dialling is cancelled; any later wait is only woken, because closing has waits of its own.
   if (phase_ == Phase::kOpening) cancelled_.emit(asio::cancellation_type::terminal);

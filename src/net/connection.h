@@ -121,8 +121,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void flush();
   void hold(bool on);
   void begin_tls(const gate::BeginTls& order);
-  // Takes the role's remaining output; the role gets no more input of the connection.
-  void disconnect();
+  // Takes the role's remaining output, or with `at_once` drops what is not written; the role gets no more
+  // input of the connection.
+  void disconnect(bool at_once = false);
   // Closes at once without a message to the peer or the role: the driver stops.
   void abandon();
 

@@ -333,7 +333,7 @@ void Driver::apply(gate::Hold output) {
 }
 
 void Driver::apply(gate::Disconnect output) {
-  if (Connection* connection = find(output.conn)) connection->disconnect();
+  if (Connection* connection = find(output.conn)) connection->disconnect(output.at_once);
   // A connection that was over already sends nothing; the role need not keep its final bytes.
   std::string unsent;
   while (parts_.role.take_output(output.conn, unsent, now())) unsent.clear();

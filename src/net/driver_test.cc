@@ -189,6 +189,29 @@ TEST_F(DriverTest, disconnect_writes_what_is_left_first) {
   }
 }
 
+TEST_F(DriverTest, a_disconnect_at_once_writes_no_more_than_it_has_told) {
+  for (bool is_secure : {false, true}) {
+    SCOPED_TRACE(is_secure);
+    server_.role = ScriptedRole();
+    client_.role = ScriptedRole();
+    gate::ConnId conn = is_secure ? connect_secure() : connect();
+    client_.want(gate::Hold{2, true});
+    ASSERT_TRUE(run_until([&] { return client_.role.wants_.empty(); }));
+    const std::uint64_t before = server_.role.written_[conn];
+    const std::size_t read_before = client_.role.received_[2].size();
+    server_.role.pending_[conn] = std::string(64 * 1024 * 1024, 'x');
+    server_.want(gate::Flush{conn});
+    ASSERT_TRUE(run_until([&] { return server_.role.written_[conn] > before; }));
+    server_.want(gate::Disconnect{conn, true});
+    ASSERT_TRUE(run_until([&] { return server_.driver->connections() == 0; }));
+    client_.want(gate::Hold{2, false});
+    ASSERT_TRUE(run_until([&] { return !client_.role.disconnected_.empty(); }));
+    EXPECT_LE(client_.role.received_[2].size() - read_before, server_.role.written_[conn] - before);
+    ASSERT_TRUE(run_until([&] { return client_.driver->connections() == 0; }));
+    EXPECT_TRUE(server_.role.disconnected_.empty());
+  }
+}
+
 TEST_F(DriverTest, what_came_before_the_end_is_given_before_the_end) {
   gate::ConnId conn = connect();
   client_.role.pending_[2] = "</stream:stream>";

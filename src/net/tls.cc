@@ -87,6 +87,7 @@ int Tls::wire_write(BIO* bio, const char* bytes, int size) {
     return -1;
   }
   to.append(bytes, static_cast<std::size_t>(size));
+  tls.sealed_total_ += static_cast<std::size_t>(size);
   return size;
 }
 
@@ -97,6 +98,7 @@ TlsStep Tls::send_sealed() {
     ssize_t sent = ::send(descriptor_, left.data(), left.size(), MSG_NOSIGNAL);
     if (sent < 0) break;
     left.remove_prefix(static_cast<std::size_t>(sent));
+    sent_total_ += static_cast<std::size_t>(sent);
   }
   int saved_errno = errno;
   if (left.empty()) {
@@ -220,21 +222,39 @@ Tls::Moved Tls::read(char* to, std::size_t size) {
   return {step, moved};
 }
 
+// What an earlier call has sealed goes first, and nothing is sealed beside it.
 Tls::Moved Tls::write(std::string_view bytes) {
-  if (!sealed_.empty()) {
-    TlsStep step = send_sealed();
-    if (step != TlsStep::kDone) return {step, 0};
-  }
-  // Written by an earlier call that was offered the same bytes.
-  if (sealed_bytes_ > 0) return {TlsStep::kDone, std::exchange(sealed_bytes_, 0)};
-  errno = 0;
-  std::size_t moved = 0;
-  int result = SSL_write_ex(ssl_, bytes.data(), std::min(bytes.size(), limits::kWriteBytes), &moved);
-  if (result != 1) return {step_of(-1, "writing"), 0};
+  const bool is_waiting = !sealed_.empty();
+  if (!is_waiting)
+    if (TlsStep step = seal(bytes); step != TlsStep::kDone) return {step, 0};
   TlsStep step = send_sealed();
-  if (step == TlsStep::kDone) return {step, moved};
-  sealed_bytes_ = moved;
-  return {step, 0};
+  const std::size_t sent = take_sent();
+  // What a failure kept from the socket fails again with the next call.
+  if (sent > 0) return {TlsStep::kDone, sent};
+  if (step != TlsStep::kDone || !is_waiting) return {step, 0};
+  return write(bytes);
+}
+
+// One record for each call of OpenSSL, to know where it ends.
+TlsStep Tls::seal(std::string_view bytes) {
+  for (bytes = bytes.substr(0, limits::kWriteBytes); !bytes.empty();) {
+    errno = 0;
+    std::size_t moved = 0;
+    if (SSL_write_ex(ssl_, bytes.data(), std::min(bytes.size(), kTlsRecordBytesMax), &moved) != 1)
+      // The next call fails again; what is sealed goes first.
+      return records_.empty() ? step_of(-1, "writing") : TlsStep::kDone;
+    records_.push_back({sealed_total_, moved});
+    bytes.remove_prefix(moved);
+  }
+  return TlsStep::kDone;
+}
+
+std::size_t Tls::take_sent() {
+  std::size_t bytes = 0;
+  auto it = records_.begin();
+  for (; it != records_.end() && it->end <= sent_total_; ++it) bytes += it->bytes;
+  records_.erase(records_.begin(), it);
+  return bytes;
 }
 
 TlsStep Tls::close() {

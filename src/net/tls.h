@@ -57,9 +57,9 @@ class Tls {
   // are joined in `to`. Every step may bring bytes: kWantRead means that the socket has no more for now,
   // kDone that it may have.
   Moved read(char* to, std::size_t size);
-  // kDone: the socket has accepted that many of the bytes, at least one. At most limits::kWriteBytes are
-  // written at a time, in full records and one system call. After kWantWrite the next call must offer the
-  // same bytes.
+  // kDone: the socket has accepted the records of that many of the bytes, at least one, and of no other byte
+  // a whole record, so that nobody can have read more. At most limits::kWriteBytes are written at a time, in
+  // full records and one system call. Where not all of that was accepted, the next call must offer the rest.
   Moved write(std::string_view bytes);
   // Ciphertext that waits for the socket.
   std::size_t unsent_bytes() const { return sealed_.size() - sealed_at_; }
@@ -85,6 +85,9 @@ class Tls {
   TlsStep lost(std::string_view doing, std::string_view why);
   TlsStep decrypt(char* to, std::size_t size, std::size_t& moved);
   TlsStep send_sealed();
+  TlsStep seal(std::string_view bytes);
+  // The bytes of records that the socket has accepted since the last call.
+  std::size_t take_sent();
   void refuse(Error error) { refusal_ = std::move(error); }
   Result<void> show_for(const xmpp::Domain& own);
 
@@ -116,10 +119,18 @@ class Tls {
   // Ciphertext that was received and that OpenSSL has not read yet; `carried_` keeps it between two reads.
   std::string_view incoming_;
   std::string carried_;
-  // Ciphertext that the socket did not accept, and how many bytes of the last write it contains.
+  // Ciphertext that the socket did not accept.
   std::string sealed_;
   std::size_t sealed_at_ = 0;
-  std::size_t sealed_bytes_ = 0;
+  // The records of the last write that take_sent has not counted: where each ends in all ciphertext, and how
+  // many bytes it has.
+  struct Record {
+    std::uint64_t end;
+    std::size_t bytes;
+  };
+  std::vector<Record> records_;
+  std::uint64_t sealed_total_ = 0;
+  std::uint64_t sent_total_ = 0;
   // Accepting Direct TLS: the source of the certificate, which SNI chooses.
   CertificateSource* by_server_name_ = nullptr;
   UnixTime now_{};

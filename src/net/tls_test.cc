@@ -333,6 +333,25 @@ TEST_F(TlsBytesTest, what_the_socket_does_not_take_is_not_written_yet_and_arrive
   EXPECT_EQ(arrived, much);
 }
 
+// Of what counts as not written nobody may have read a byte: it is written again on another connection.
+TEST_F(TlsBytesTest, what_the_peer_can_read_counts_as_written_and_no_more_than_the_socket_took) {
+  open();
+  const std::string much(limits::kWriteBytes + 100, 'x');
+  std::size_t written = 0;
+  for (bool goes_on = true; goes_on;) {
+    const Tls::Moved moved = far_->write(std::string_view(much).substr(written % limits::kWriteBytes));
+    goes_on = moved.step == TlsStep::kDone;
+    written += moved.bytes;
+  }
+  EXPECT_GT(far_->unsent_bytes(), 0u);
+  std::size_t arrived = 0;
+  for (Tls::Moved moved{TlsStep::kDone, 0}; moved.step == TlsStep::kDone; arrived += moved.bytes) {
+    char buffer[4096];
+    moved = near_->read(buffer, sizeof buffer);
+  }
+  EXPECT_EQ(arrived, written);
+}
+
 TEST_F(TlsBytesTest, a_small_buffer_loses_nothing_of_large_records) {
   open();
   std::string much;

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/limits.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "policy/peer_rules.h"
@@ -83,6 +84,8 @@ struct RuleSet {
   Authenticate authenticate = Authenticate::kCertificate;
   Delivery delivery = Delivery::kMemory;  // core only
   std::vector<LocalName> local{};
+  // How long a message waits in memory for a server that was there: [delivery] of the core.
+  std::chrono::seconds lifetime_memory = limits::kLifetimeMemory;
   // Internal names (core only; an edge does not receive them).
   std::vector<DomainPattern> internal_names{};
   std::vector<ListRow> lists{};

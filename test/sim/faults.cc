@@ -23,7 +23,7 @@ void World::plan_faults() {
   faults.partial_read_one_in = 2 + chance_.up_to(6);
   faults.direct_tls_one_in = chance_.up_to(4);
   if (chance_.one_in(6)) return;  // a calm world
-  const auto some_time = [this] { return schedule_.now() + chance_.between(0us, 35s); };
+  const auto some_time = [this] { return schedule_.now() + chance_.between(0us, in_this_world(35s)); };
   for (auto i = chance_.up_to(3); i > 0; --i)
     schedule_.at(some_time(), [this] {
       if (!network_.cut_one(Network::Kind::kLink)) return;
@@ -38,7 +38,7 @@ void World::plan_faults() {
 
 void World::plan_cuts() {
   Faults& faults = network_.faults();
-  const auto some_time = [this] { return schedule_.now() + chance_.between(0us, 35s); };
+  const auto some_time = [this] { return schedule_.now() + chance_.between(0us, in_this_world(35s)); };
   faults.refuse_dial_one_in = chance_.one_in(2) ? 3 + chance_.up_to(20) : 0;
   faults.fail_tls_one_in = chance_.one_in(2) ? 5 + chance_.up_to(20) : 0;
   for (auto i = chance_.up_to(12); i > 0; --i)
@@ -53,12 +53,12 @@ void World::plan_cuts() {
 void World::plan_policy() {
   if (!chance_.one_in(3)) return;
   for (auto i = 1 + chance_.up_to(3); i > 0; --i)
-    schedule_.at(schedule_.now() + chance_.between(0us, 35s), [this] { change_policy(); });
+    schedule_.at(schedule_.now() + chance_.between(0us, in_this_world(35s)), [this] { change_policy(); });
 }
 
 // Nothing is lost, but nothing comes either.
 void World::plan_silence() {
-  const auto some_time = [this] { return schedule_.now() + chance_.between(0us, 35s); };
+  const auto some_time = [this] { return schedule_.now() + chance_.between(0us, in_this_world(35s)); };
   if (chance_.one_in(3)) {
     // Shorter and longer than a link may be silent (limits::kLinkDeadAfter).
     schedule_.at(some_time(), [this] {
@@ -101,7 +101,7 @@ void World::plan_restarts() {
   for (auto i = 1 + chance_.up_to(1); i > 0; --i) {
     std::optional<std::size_t> edge;
     if (chance_.one_in(2)) edge = chance_.up_to(edges_.size() - 1);
-    schedule_.at(schedule_.now() + chance_.between(3s, 25s), [this, edge] {
+    schedule_.at(schedule_.now() + chance_.between(in_this_world(3s), in_this_world(25s)), [this, edge] {
       // Half of the cores die while their disk is at work.
       if (!edge && is_durable_ && options_.seed % 2 == 0) return restart_while_writing(schedule_.now() + 3s);
       restart(edge);
@@ -117,7 +117,7 @@ void World::restart_while_writing(Time until) {
 
 void World::plan_full_disk() {
   if (!chance_.one_in(4)) return;
-  const Time full = schedule_.now() + chance_.between(0us, 30s);
+  const Time full = schedule_.now() + chance_.between(0us, in_this_world(30s));
   schedule_.at(full, [this] {
     note("the disk is full");
     disk_.fails = true;

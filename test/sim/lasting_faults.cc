@@ -24,7 +24,7 @@ void World::plan_drain() {
   Chance chance(options_.seed, Chance::Stream::kDrain);
   if (edges_.size() < 2 || !chance.one_in(3) || options_.broken == "drain") return;
   const std::size_t edge = chance.up_to(1);
-  schedule_.at(schedule_.now() + chance.between(1s, 30s), [this, edge] { drain(edge); });
+  schedule_.at(schedule_.now() + chance.between(1s, in_this_world(30s)), [this, edge] { drain(edge); });
 }
 
 // As `sallyport drain` asks, and some time later the edge is stopped and started again.
@@ -80,7 +80,7 @@ void World::plan_clocks() {
     const std::size_t node = of_core ? core_node_ : edges_[chance.up_to(edges_.size() - 1)].node;
     const auto ahead = std::chrono::seconds(60 + chance.up_to(chance.one_in(2) ? 3'600 : 30 * 3'600));
     const std::chrono::seconds offset = chance.one_in(2) ? ahead : -ahead / 4;
-    schedule_.at(schedule_.now() + chance.between(0us, 60s), [this, of_core, node, offset] {
+    schedule_.at(schedule_.now() + chance.between(0us, in_this_world(60s)), [this, of_core, node, offset] {
       note(fmt::format("the clock of {} is set to {:.1f} minutes from the true time",
                        network_.node(node).name, minutes(offset)));
       network_.node(node).clock = offset;
@@ -101,19 +101,20 @@ void World::plan_black_holes() {
   const std::size_t other = of_link ? core_node_ : nodes_[2 + chance.up_to(nodes_.size() - 3)];
   const auto ways = chance.up_to(2);
   patience_ = length;
-  schedule_.at(schedule_.now() + chance.between(0us, 30s), [this, length, of_link, edge, other, ways] {
-    static constexpr const char* kWays[] = {"between {} and {}", "from {} to {}", "to {} from {}"};
-    note(fmt::format(
-        "all is lost {} for {} ms",
-        fmt::format(fmt::runtime(kWays[ways]), network_.node(edge).name, network_.node(other).name),
-        length.count() / 1000));
-    const Time until = schedule_.now() + length;
-    if (ways != 2) network_.part_one_way(edge, other, until);
-    if (ways != 1) network_.part_one_way(other, edge, until);
-    if (!of_link) return;
-    ledger_.link_broke(until);
-    if (edges_.size() > 1) ledger_.link_failed();
-  });
+  schedule_.at(
+      schedule_.now() + chance.between(0us, in_this_world(30s)), [this, length, of_link, edge, other, ways] {
+        static constexpr const char* kWays[] = {"between {} and {}", "from {} to {}", "to {} from {}"};
+        note(fmt::format(
+            "all is lost {} for {} ms",
+            fmt::format(fmt::runtime(kWays[ways]), network_.node(edge).name, network_.node(other).name),
+            length.count() / 1000));
+        const Time until = schedule_.now() + length;
+        if (ways != 2) network_.part_one_way(edge, other, until);
+        if (ways != 1) network_.part_one_way(other, edge, until);
+        if (!of_link) return;
+        ledger_.link_broke(until);
+        if (edges_.size() > 1) ledger_.link_failed();
+      });
 }
 
 }  // namespace sallyport::sim

@@ -50,11 +50,12 @@ void run(const Options& options, Summary& sum, Outcomes& outcomes) {
     sum.missing += one.missing;
     sum.steps += one.steps;
   } catch (const Violation& violation) {
-    std::cout << fmt::format("seed {}: violated: {}\n  {}\n  replay: sim --seed {}{}{} --trace\n",
+    std::cout << fmt::format("seed {}: violated: {}\n  {}\n  replay: sim --seed {}{}{}{} --trace\n",
                              options.seed, violation.invariant, violation.what(), options.seed,
                              options.storm      ? " --storm"
                              : options.restarts ? " --restarts"
                                                 : "",
+                             options.brief ? " --brief" : "",
                              options.broken.empty() ? "" : " --break " + options.broken);
     ++outcomes.failed;
     outcomes.violated.insert(violation.invariant);
@@ -77,6 +78,8 @@ int main(int argc, char** argv) {
   app.add_flag("--restarts", options.restarts,
                "kill and start the nodes' processes; then fewer connections break");
   app.add_flag("--storm", options.storm, "kill processes while everything else goes wrong, too");
+  app.add_flag("--brief", options.brief,
+               "worlds of a quarter of the size: many more of them in the same time");
   app.add_option("--break", options.broken,
                  "break something; succeeds where its checker, and no other, notices")
       ->check(CLI::IsMember(kCanaries));

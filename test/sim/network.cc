@@ -114,6 +114,7 @@ void Network::obey(std::size_t number, gate::Output output) {
     // The role has forgotten the connection, but for its last words.
     std::string last;
     if (n.role->take_output(end.conn, last, now_of(number))) end.pending += last;
+    if (gone->at_once) end.pending.clear();
     conns_.erase(it);
     end.known = false;
     end.leaving = true;

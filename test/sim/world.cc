@@ -23,6 +23,7 @@ constexpr const char* kEdges[] = {"203.0.113.1", "203.0.113.2"};
 
 // How long all goes on at least: what comes twice may come late.
 constexpr Duration kAfterFaults = 65s;
+constexpr Duration kAfterFaultsBrief = 20s;
 
 std::string edge_name(std::size_t edge) { return fmt::format("vcse{}.example.com", edge); }
 
@@ -253,8 +254,9 @@ Summary World::run() {
   network_.set_shape(chance_.between(200us, heavy ? 5'000us : 40'000us), chance_.between(0us, 30'000us),
                      heavy ? 8192 : 32'768);
   conversations_ = heavy ? 40 : 60 + chance_.up_to(120);
+  if (options_.brief) conversations_ /= 4;
   body_bytes_max_ = heavy ? 100'000 : 600;
-  pace_ = Duration(chance_.between(4s, 34s)) / static_cast<long>(conversations_);
+  pace_ = in_this_world(chance_.between(4s, 34s)) / static_cast<long>(conversations_);
   for (std::size_t i = 0; i < servers_.size(); ++i) network_.start(nodes_[i], *servers_[i]);
   for (std::size_t i = 0; i < edges_.size(); ++i) start_edge(i);
   start_core();
@@ -266,7 +268,7 @@ Summary World::run() {
   plan_black_holes();
   if (!options_.broken.empty()) schedule_.in(3s, [this] { canary(); });
   schedule_.in(chance_.between(0us, 2'000'000us), [this] { talk(); });
-  const Time end = schedule_.now() + 45s;
+  const Time end = schedule_.now() + in_this_world(45s);
   for (Time second = schedule_.now(); second < end; second += 1s) {
     schedule_.run_until(second);
     check_bounds();
@@ -278,7 +280,8 @@ Summary World::run() {
   const auto is_quiet = [&] { return ledger_.open() == 0 && is_empty(); };
   // A peer may fail in many attempts, which come ever more rarely.
   const auto most = [&] { return (!is_durable_ ? 100s : is_empty() ? 600s : 7200s) + patience_; };
-  for (Duration passed{}; passed < most() && (!is_quiet() || passed < kAfterFaults); passed += 1s) {
+  const Duration least = options_.brief ? kAfterFaultsBrief : kAfterFaults;
+  for (Duration passed{}; passed < most() && (!is_quiet() || passed < least); passed += 1s) {
     schedule_.run_until(schedule_.now() + 1s);
     if (passed % 10s == 0s) check_bounds();
   }

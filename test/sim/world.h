@@ -28,6 +28,7 @@ struct Options {
   std::uint64_t seed = 1;
   bool restarts = false;
   bool storm = false;  // with restarts: all other faults happen, too
+  bool brief = false;  // a quarter of the talk, and of the time for faults to begin in
   bool trace = false;
   // What is broken on purpose, so that a checker must fail (main.cc).
   std::string broken{};
@@ -90,6 +91,8 @@ class World : private Watch, private Users, private LogSink {
   void deliver(const ServerConfig& at, const Stanza& stanza);
 
   // faults.cc: what goes wrong, and what is looked at
+  // Of the time that a whole world takes.
+  Duration in_this_world(Duration time) const { return options_.brief ? time / 4 : time; }
   void plan_faults();
   void plan_cuts();
   void plan_policy();
