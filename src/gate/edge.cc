@@ -243,7 +243,12 @@ void Edge::Impl::on(On<s2s::StanzaReceived>&& received, Now now) {
   const bool has_room = inward.outboxes.push(pair, in.box, queued);
   answer_lost(now);
   if (!has_room) return refuse_inward(pair, queued, Code::kDeliveryQueueFull, now);
-  if (in.held.insert(conn).second) endpoint.hold(conn, true);
+  if (!served.is_dead && in.held.insert(conn).second) endpoint.hold(conn, true);
+}
+
+void Edge::Impl::release(Inward& in) {
+  for (const ConnId conn : in.held) endpoint.hold(conn, false);
+  in.held.clear();
 }
 
 void Edge::Impl::acknowledge(Ticket ticket, Now now) {
@@ -266,9 +271,7 @@ void Edge::Impl::pump_inward(const Pair& pair, Now now) {
     if (is_with_its_server(queued.ticket)) continue;
     served.link->session().send(pair, std::move(queued.stanza), queued.ticket, now.mono, in.provenance);
   }
-  if (!in.box.empty()) return;
-  for (const ConnId conn : in.held) endpoint.hold(conn, false);
-  in.held.clear();
+  if (in.box.empty()) release(in);
 }
 
 // --- the control socket

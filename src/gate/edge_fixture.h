@@ -196,6 +196,8 @@ class EdgeFixture : public testing::Test {
       if (const auto link = links_.find(flush->conn); link != links_.end())
         return link->second->reads(*edge_, flush->conn, now_);
       servers_.handle_bytes(*edge_, flush->conn, sockets_.flush(*edge_, flush->conn, now_), now_);
+    } else if (const auto* hold = std::get_if<Hold>(&output)) {
+      hold->on ? void(sockets_.held.insert(hold->conn)) : void(sockets_.held.erase(hold->conn));
     } else if (const auto* closed = std::get_if<Disconnect>(&output)) {
       sockets_.ended.insert(closed->conn);
       auto link = links_.extract(closed->conn);

@@ -46,6 +46,8 @@ class Edge::Impl {
   void on(On<s2s::StanzaReceived>&& received, Now now);
   void settle(Ticket ticket, link::Outcome outcome, Now now);
   void pump_inward(const Pair& pair, Now now);
+  // The streams that brought its stanzas are read again.
+  void release(Inward& in);
 
   // --- edge_shares.cc: the share of one source in what all use
   // Asks the core whether a key that was shown to a peer is ours. Another source's question may be given up

@@ -114,7 +114,10 @@ void Edge::Impl::on(link::Down&& down, Now now) { link_lost(down.error, now); }
 void Edge::Impl::on(link::Dead&&, Now now) {
   served.is_dead = true;
   lose_core(now);
-  endpoint.close_all({Code::kLinkDown, {}}, now);
+  // What peers have written by now may cross yet, until it would be forgotten. It is read at once, so that they
+  // can end their streams: it fits into what may wait here.
+  for (auto& [pair, in] : inward.map) release(in);
+  endpoint.close_all({Code::kLinkDown, {}}, now, limits::kLinkSessionKept - limits::kLinkDeadAfter);
 }
 
 void Edge::Impl::on(link::Forgotten&&, Now now) { forget(now); }

@@ -170,8 +170,25 @@ TEST_F(EdgeStanzas, when_the_link_stays_lost_the_streams_of_remote_servers_are_e
   passes(limits::kLinkDeadAfter - 1ms);
   EXPECT_EQ(remote_.hears(conn), "");
   passes(1ms);
-  EXPECT_EQ(remote_.hears(conn), stream_error("system-shutdown", "The core and the edge have no link."));
+  EXPECT_EQ(remote_.hears(conn), "</stream:stream>");
+  passes(limits::kLinkSessionKept - limits::kLinkDeadAfter);
   EXPECT_TRUE(sockets_.ended.contains(conn));
+}
+
+TEST_F(EdgeStanzas, what_a_server_has_under_way_when_the_link_stays_lost_crosses_when_it_is_back) {
+  const ConnId conn = remote_.stream_for(stanza_of(kIn));
+  link_is_lost();
+  EXPECT_EQ(remote_sends(kIn), "");
+  EXPECT_TRUE(sockets_.held.contains(conn));
+  passes(limits::kLinkDeadAfter);
+  EXPECT_EQ(remote_.hears(conn), "</stream:stream>");
+  EXPECT_FALSE(sockets_.held.contains(conn)) << "its server can end it";
+  EXPECT_EQ(remote_sends(kIn), "") << "it was on its way";
+  EXPECT_FALSE(sockets_.held.contains(conn));
+  passes(limits::kCloseTimeout * 4);
+  EXPECT_FALSE(sockets_.ended.contains(conn));
+  link_comes_up();
+  EXPECT_EQ(core_receives(), (Lines{kCrossed, kCrossed}));
 }
 
 TEST_F(EdgeStanzas, what_a_server_has_under_way_when_the_edge_drains_still_crosses) {

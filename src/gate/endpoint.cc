@@ -290,12 +290,21 @@ Endpoint::Stream* Endpoint::ensure_current(ConnId conn, Stream& stream, Now now)
   return find(conn);
 }
 
-void Endpoint::close_all(const Error& reason, Now now) {
+void Endpoint::close_all(const Error& reason, Now now, std::optional<Duration> patience) {
   policy_.of_streams.set(now.civil);
   confirming_.suspended.clear();
   for (auto& [pair, out] : outgoing_.map) return_all(out, reason);
-  for (const ConnId conn : conns())
-    if (Stream* stream = find(conn)) close(conn, *stream, reason, now);
+  for (const ConnId conn : conns()) {
+    Stream* stream = find(conn);
+    if (stream == nullptr) continue;
+    if (s2s::Inbound* in = stream->in();
+        in != nullptr && patience && !in->proofs().empty() && !in->is_owing()) {
+      in->close_cleanly(reason, now.mono, *patience);
+      after(conn, now);
+    } else {
+      close(conn, *stream, reason, now);
+    }
+  }
 }
 
 void Endpoint::close(ConnId conn, Stream& stream, const Error& reason, Now now) {

@@ -161,8 +161,9 @@ class Endpoint {
   void hold(ConnId conn, bool on);
   // Policy changed: each stream checks its pairs again (gate/policy_epoch.h).
   void check_again(Now now);
-  // Ends every stream at once; stanzas that wait are returned with the reason.
-  void close_all(const Error& reason, Now now);
+  // Ends every stream at once; stanzas that wait are returned with the reason. With `patience` what a peer
+  // without stream management has under way still comes, so long.
+  void close_all(const Error& reason, Now now, std::optional<Duration> patience = std::nullopt);
   // The same, but what a peer without stream management has under way still comes, and a stream on which
   // stanzas are not acknowledged yet is closed when they are; until then no more is read from one that we
   // accepted. Answers are sent as before, where there is a way to the peer at once.

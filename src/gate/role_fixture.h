@@ -133,6 +133,7 @@ struct Sockets {
   }
   std::map<ConnId, std::string> written;
   std::set<ConnId> ended;  // by the role
+  std::set<ConnId> held;
 };
 
 // Prepares a push as a driver does off the event loop.

@@ -269,9 +269,9 @@ const std::string& Inbound::resume_id() const { return impl_->resume_id(); }
 bool Inbound::is_owing() const { return impl_->is_owing(); }
 void Inbound::hold(bool on) { impl_->hold(on); }
 void Inbound::close(std::optional<Error> reason, Time now) { impl_->stream().close(std::move(reason), now); }
-void Inbound::close_cleanly(Error reason, Time now) {
+void Inbound::close_cleanly(Error reason, Time now, Duration patience) {
   impl_->stream().set_now(now);
-  impl_->stream().begin_close(std::move(reason));
+  impl_->stream().begin_close(std::move(reason), patience);
 }
 std::optional<InboundOutput> Inbound::poll() { return impl_->poll(); }
 bool Inbound::take_output(std::string& out) { return impl_->stream().output().take(out); }

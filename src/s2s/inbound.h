@@ -95,8 +95,9 @@ class Inbound {
   // Ends the stream with a stream error, or cleanly with none.
   void close(std::optional<Error> reason, Time now);
   // Ends the stream with the closing handshake: what the peer has under way still comes (RFC 6120 4.4),
-  // unless stream management is on, where the peer keeps it. `reason` is for Closed; the peer is not told.
-  void close_cleanly(Error reason, Time now);
+  // for `patience`, unless stream management is on, where the peer keeps it. `reason` is for Closed; the peer
+  // is not told.
+  void close_cleanly(Error reason, Time now, Duration patience = limits::kCloseTimeout);
   // The next output, in order.
   std::optional<InboundOutput> poll();
   // Bytes to write: appended to `out`; true when there were any.

@@ -154,13 +154,13 @@ void Stream::fail_order(std::string_view element) {
   if (!is_over()) fail({Code::kStreamOrder, bounded(element)});
 }
 
-void Stream::begin_close(std::optional<Error> reason) {
+void Stream::begin_close(std::optional<Error> reason, Duration patience) {
   if (is_over()) return;
   if (!output_.is_open()) return finish(std::move(reason));
   handler_.write_before_footer();
   write("</stream:stream>");
   phase_ = Phase::kClosing;
-  closing_ = {now_, std::move(reason)};
+  closing_ = {now_ + patience, std::move(reason)};
 }
 
 void Stream::finish(std::optional<Error> error) {
@@ -173,11 +173,11 @@ void Stream::finish(std::optional<Error> error) {
 
 std::optional<Time> Stream::close_deadline() const {
   if (phase_ != Phase::kClosing) return std::nullopt;
-  return closing_.since + limits::kCloseTimeout;
+  return closing_.until;
 }
 
 void Stream::handle_close_timeout() {
-  if (phase_ == Phase::kClosing && now_ >= closing_.since + limits::kCloseTimeout) finish(closing_.reason);
+  if (phase_ == Phase::kClosing && now_ >= closing_.until) finish(closing_.reason);
 }
 
 void Stream::handle_parser_timeout() {

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/limits.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "s2s/stream_output.h"
@@ -134,8 +135,9 @@ class Stream {
   void fail(Error error);
   // The peer sent an element that is not allowed now. Nothing happens where the stream is over.
   void fail_order(std::string_view element);
-  // Ends it with the closing handshake; `reason` is for Closed, the peer is not told.
-  void begin_close(std::optional<Error> reason);
+  // Ends it with the closing handshake, for which the peer has `patience`; `reason` is for Closed, the peer
+  // is not told.
+  void begin_close(std::optional<Error> reason, Duration patience = limits::kCloseTimeout);
 
   // --- time
 
@@ -148,7 +150,7 @@ class Stream {
 
  private:
   struct Closing {
-    Time since;
+    Time until;
     std::optional<Error> reason;
   };
 
