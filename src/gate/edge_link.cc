@@ -114,8 +114,8 @@ void Edge::Impl::on(link::Down&& down, Now now) { link_lost(down.error, now); }
 void Edge::Impl::on(link::Dead&&, Now now) {
   served.is_dead = true;
   lose_core(now);
-  // What peers have written by now may cross yet, until it would be forgotten. It is read at once, so that they
-  // can end their streams: it fits into what may wait here.
+  // What peers have written by now may cross yet, until it would be forgotten. It is read at once, so that
+  // they can end their streams: it fits into what may wait here.
   for (auto& [pair, in] : inward.map) release(in);
   endpoint.close_all({Code::kLinkDown, {}}, now, limits::kLinkSessionKept - limits::kLinkDeadAfter);
 }
