@@ -59,6 +59,13 @@ TEST_F(EndpointDelivery, an_answer_settles_what_it_answers_when_it_cannot_arrive
   EXPECT_EQ(told, Told{});
 }
 
+// A message of the spool leaves it then, too.
+TEST_F(EndpointDelivery, a_stanza_that_the_role_keeps_and_that_has_no_answer_is_settled_at_once) {
+  endpoint.answer(pair, std::nullopt, StreamReceipt{0, 7, 7}, now);
+  drain();
+  EXPECT_EQ(acknowledgeable, std::vector<std::uint32_t>{7});
+}
+
 TEST_F(EndpointDelivery, an_answer_to_whom_nothing_is_owed_settles_nothing) {
   ready();
   endpoint.answer(pair, message("error"), std::nullopt, now);

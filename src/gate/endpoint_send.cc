@@ -39,7 +39,8 @@ void Endpoint::send(const Pair& pair, xmpp::Stanza stanza, Ticket ticket, Now no
 void Endpoint::answer(const Pair& pair, std::optional<xmpp::Stanza> answer,
                       const std::optional<StreamReceipt>& owed, Now now) {
   if (answer) return send(pair, *std::move(answer), owed ? kAnswer | confirming_.answers.put(*owed) : 0, now);
-  if (owed) acknowledge(*owed, now);
+  if (!owed) return;
+  owed->kept == 0 ? acknowledge(*owed, now) : emit(AnswerSettled{*owed});
 }
 
 void Endpoint::settle_answer(const Queued& queued) {
