@@ -89,9 +89,9 @@ void Core::Impl::ask_remote(const Pair& pair, xmpp::Stanza question, Now now) {
   PairEntry& entry = state_of(pair);
   // A ping asks the server whether it is there, also where only the remote side may start. A probe is said
   // for a user.
-  const bool may_ask = question.kind() == xmpp::StanzaKind::kIq
-                           ? policy.in_force->rules().may_answer(pair, now.civil).has_value()
-                           : may_pass(entry, question, policy::Direction::kOut, now).has_value();
+  const bool may_ask = may_pass(entry, question, policy::Direction::kOut, now).has_value() ||
+                       (question.kind() == xmpp::StanzaKind::kIq &&
+                        policy.in_force->rules().may_answer(pair, now.civil).has_value());
   if (!may_ask) return presence.remote.answered(pair, now.mono);
   Queued queued{.stanza = std::move(question),
                 .ticket = outward.tickets.put({.pair = &entry}),

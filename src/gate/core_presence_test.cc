@@ -152,6 +152,23 @@ TEST_F(CorePresence, of_a_peer_that_only_itself_may_start_is_taken_back_too) {
   EXPECT_EQ(edge(), Lines{}) << "a probe would be a start";
 }
 
+TEST_F(CorePresence, of_a_peer_that_may_not_start_stays_when_it_answers) {
+  starts("[[allow]]\ndomain = \"partner.example\"\ndirection = \"out\"\n");
+  link_comes_up();
+  internal_sends(presence("alice@example.com/desk", "partner.example/room"));
+  edge_settles(std::nullopt);
+  edge_sends(presence("partner.example/room", "alice@example.com/desk"));
+  edge();
+  waits(limits::kPeerSilence + 10s);
+  ASSERT_EQ(edge_->received.size(), 1u);
+  const std::string id(edge_->received[0].stanza.id());
+  EXPECT_EQ(edge(), Lines{"example.com to partner.example ping"});
+  edge_settles(std::nullopt);
+  log_.events.clear();
+  edge_sends("<iq from='partner.example' to='example.com' type='result' id='" + id + "'/>");
+  for (const auto& event : log_.events) EXPECT_NE(event.name, "stanza.refused");
+}
+
 TEST_F(CorePresence, where_nothing_is_shown_nobody_is_asked) {
   internal_sends(
       "<message from='alice@example.com' to='bob@partner.example' id='1'><body>x</body></message>");

@@ -118,6 +118,7 @@ void DurableQueue::count(FlowState& flow, UnixTime accepted, std::size_t size) {
 // A message has left the queue.
 void DurableQueue::leave(FlowState& flow, std::uint64_t number, std::size_t size, UnixTime accepted) {
   writer_.remove(number);
+  if (flow.waiting.reading && number >= flow.waiting.next) flow.waiting.outdated = true;
   if (auto* live = live_.find(number)) set_disk(live->second, Live::Disk::kStored);
   live_.erase(number);
   --totals_.count;
@@ -285,8 +286,14 @@ void DurableQueue::handle_rows(store::SpoolRows rows, Now now) {
   if (found == nullptr) return;
   FlowState& flow = *found->second;
   flow.waiting.reading = false;
+  const bool is_outdated = std::exchange(flow.waiting.outdated, false);
   if (failing_) {
     if (!flow.attempts.retry_at) flow.attempts.retry_at = now.mono + limits::kSpoolRetry;
+    return arm(flow, now);
+  }
+  // Read before the removal: a message that has left would be sent or answered once more.
+  if (is_outdated) {
+    read(flow);
     return arm(flow, now);
   }
   bool took_all = flow.waiting.count > 0 && rows.read.from == flow.waiting.next;

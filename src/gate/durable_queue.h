@@ -165,6 +165,7 @@ class DurableQueue {
       std::uint64_t count = 0;
       std::uint64_t next = 0;  // none of them has a lower number
       bool reading = false;
+      bool outdated = false;      // one of those that are being read has left meanwhile
       std::size_t no_window = 0;  // the size of the first one, where it was read and too large for the window
       bool for_answers = false;   // the first one is over, and too many answers are on their way
     } waiting{};

@@ -107,6 +107,28 @@ TEST_F(DurableQueueAnswers, those_behind_one_that_is_being_answered_do_not_wait_
   EXPECT_EQ(spool.messages() + spool.flows(), 0u);
 }
 
+// What the spool read before the removal is out of date.
+TEST_F(DurableQueueAnswers, one_whose_answer_arrives_while_those_behind_it_are_read_is_not_sent_again) {
+  for (const char* id : {"1", "2", "3", "4"}) accepts(id);
+  stores();
+  EXPECT_FALSE(settles("1", kDown));
+  EXPECT_TRUE(settles("2", Error{Code::kStanzaTooLargeForPeer, {}}));
+  for (const char* id : {"3", "4"}) EXPECT_FALSE(settles(id, kDown));
+  stores();
+  events();
+  queue->retry(std::nullopt);
+  const auto batch = queue->poll_batch(now);
+  ASSERT_TRUE(batch);
+  auto answer = spool.carry_out(*batch);
+  for (const auto number : std::exchange(unanswered, {})) queue->handle_answered(number, now);
+  queue->handle_answer(std::move(answer), now);
+  stores();
+  EXPECT_EQ(events(), (Lines{"send 1", "send 3", "send 4"}));
+  for (const char* id : {"1", "3", "4"}) settles(id);
+  stores();
+  EXPECT_EQ(spool.messages() + spool.flows(), 0u);
+}
+
 // More at once would find no room on their way and be lost.
 TEST_F(DurableQueueAnswers, a_large_purge_answers_no_more_at_once_than_fit_on_the_way) {
   const std::size_t many = 3 * limits::kFlowWindowMessages;

@@ -202,6 +202,8 @@ Tls::Moved Tls::read(char* to, std::size_t size) {
     step = decrypt(to, size, moved);
     carried_.assign(incoming_);
     incoming_ = {};
+    // The answer to a key update goes out on this connection, or else on the thread's next one.
+    if (!passing().out.empty()) send_sealed();
   }
   if (step == TlsStep::kWantRead) {
     std::array<char, limits::kReadBytes>& in = passing().in;

@@ -378,6 +378,29 @@ TEST_F(TlsBytesTest, bytes_behind_the_handshake_in_the_same_packet_are_not_lost)
   EXPECT_EQ(read_once(), "<stream>");
 }
 
+// It would break that connection, and whoever can make a handshake could do so.
+TEST_F(TlsBytesTest, an_answer_to_a_key_update_never_goes_out_on_another_connection) {
+  SocketPair pair;
+  near_ = *server_.tls.accept(pair.ends[0], domain("server.example"), civil_now());
+  OpensslPtr<SSL_CTX, SSL_CTX_free> context(SSL_CTX_new(TLS_client_method()));
+  OpensslPtr<SSL, SSL_free> other(SSL_new(context.get()));
+  SSL_set_fd(other.get(), pair.ends[1]);
+  for (int round = 0; round < 4; ++round) {
+    SSL_connect(other.get());
+    near_->handshake();
+  }
+  ASSERT_EQ(SSL_write(other.get(), "hello", 5), 5);
+  ASSERT_EQ(SSL_key_update(other.get(), SSL_KEY_UPDATE_REQUESTED), 1);
+  ASSERT_EQ(SSL_do_handshake(other.get()), 1);
+  ::shutdown(pair.ends[1], SHUT_WR);
+  char buffer[5];
+  EXPECT_EQ(near_->read(buffer, sizeof buffer).bytes, sizeof buffer);
+  EXPECT_EQ(near_->read(buffer, sizeof buffer).step, TlsStep::kEnded);
+  open();
+  EXPECT_EQ(far_->write("hello").bytes, 5u);
+  EXPECT_EQ(read_once(), "hello");
+}
+
 // A peer may request key updates without limit and never read the answers (RFC 8446 4.6.3).
 TEST_F(TlsBytesTest, requests_for_new_keys_whose_answers_are_not_read_end_at_a_bound) {
   SocketPair pair;
