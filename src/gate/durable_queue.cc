@@ -105,6 +105,10 @@ bool DurableQueue::fits(const FlowState::Part& part, std::size_t size) {
          (part.count < limits::kFlowWindowMessages && part.bytes + size <= limits::kFlowWindowBytes);
 }
 
+bool DurableQueue::is_half_free(const FlowState::Part& part) {
+  return 2 * part.count <= limits::kFlowWindowMessages && 2 * part.bytes <= limits::kFlowWindowBytes;
+}
+
 void DurableQueue::count(FlowState& flow, UnixTime accepted, std::size_t size) {
   const UnixTime minute = minute_of(accepted);
   if (flow.minutes.empty() || flow.minutes.back().minute < minute) flow.minutes.push_back({minute, 0, 0});

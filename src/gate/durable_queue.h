@@ -1,7 +1,7 @@
 // Messages that wait for delivery and survive the process ([delivery], docs/delivery.md). A message is
 // accepted once it is on disk, or once it was delivered before that; from then on its sender's server need
-// not keep it. It stays in the spool until it is delivered, or the answer to it has arrived: a process that
-// dies before that answers it once more.
+// not keep it. It stays in the spool until it is delivered, or the answer to it has arrived or cannot: the
+// next process treats one whose answer is still due like any other message that it finds.
 //
 // The messages of a flow leave in the order in which they came. They are sent in attempts: once one of an
 // attempt is refused because it cannot be delivered now, whoever carries them refuses all later ones of the
@@ -222,6 +222,7 @@ class DurableQueue {
   static Attempt other(Attempt attempt) { return static_cast<Attempt>(3 - attempt); }
   void note_refused(FlowState& flow, const Error& refused);
   static bool fits(const FlowState::Part& part, std::size_t size);
+  static bool is_half_free(const FlowState::Part& part);
   static bool has_window(const FlowState& flow, std::size_t size) { return fits(flow.on_way, size); }
   void send(FlowState& flow, std::uint64_t number, Live& live, xmpp::Stanza stanza, bool is_new);
   static void wait(FlowState& flow, std::uint64_t number);

@@ -44,9 +44,7 @@ void DurableQueue::handle_answered(std::uint64_t message, Now now) {
   --totals_.answering;
   tell_accepted(live);
   leave(flow, message, live.size, live.accepted);
-  const bool is_half_free = 2 * flow.answering.count <= limits::kFlowWindowMessages &&
-                            2 * flow.answering.bytes <= limits::kFlowWindowBytes;
-  if (flow.waiting.for_answers && is_half_free) read(flow);
+  if (flow.waiting.for_answers && is_half_free(flow.answering)) read(flow);
   arm(flow, now);
 }
 

@@ -39,9 +39,8 @@ bool DurableQueue::try_again(FlowState& flow) {
 
 // Reads the next messages that wait, when about half of the window is free.
 void DurableQueue::feed(FlowState& flow) {
-  const bool is_half_free = 2 * flow.on_way.count <= limits::kFlowWindowMessages &&
-                            2 * flow.on_way.bytes <= limits::kFlowWindowBytes;
-  if (flow.is_open() && is_half_free && has_window(flow, flow.waiting.no_window) && !flow.waiting.for_answers)
+  if (flow.is_open() && is_half_free(flow.on_way) && has_window(flow, flow.waiting.no_window) &&
+      !flow.waiting.for_answers)
     read(flow);
 }
 

@@ -260,6 +260,18 @@ class TlsBytesTest : public TlsTest {
         *client_.tls.connect(pair_->ends[1], domain("client.example"), "server.example", false, civil_now());
     ASSERT_TRUE(shake(*near_, *far_));
   }
+  // The far end is OpenSSL alone.
+  OpensslPtr<SSL, SSL_free> open_to_openssl(SocketPair& pair) {
+    near_ = *server_.tls.accept(pair.ends[0], domain("server.example"), civil_now());
+    OpensslPtr<SSL_CTX, SSL_CTX_free> context(SSL_CTX_new(TLS_client_method()));
+    OpensslPtr<SSL, SSL_free> other(SSL_new(context.get()));
+    SSL_set_fd(other.get(), pair.ends[1]);
+    for (int round = 0; round < 4; ++round) {
+      SSL_connect(other.get());
+      near_->handshake();
+    }
+    return other;
+  }
   // Everything that has arrived at the near end, in one read.
   std::string read_once() {
     std::string buffer(limits::kReadBytes + kTlsRecordBytesMax, '\0');
@@ -381,14 +393,7 @@ TEST_F(TlsBytesTest, bytes_behind_the_handshake_in_the_same_packet_are_not_lost)
 // It would break that connection, and whoever can make a handshake could do so.
 TEST_F(TlsBytesTest, an_answer_to_a_key_update_never_goes_out_on_another_connection) {
   SocketPair pair;
-  near_ = *server_.tls.accept(pair.ends[0], domain("server.example"), civil_now());
-  OpensslPtr<SSL_CTX, SSL_CTX_free> context(SSL_CTX_new(TLS_client_method()));
-  OpensslPtr<SSL, SSL_free> other(SSL_new(context.get()));
-  SSL_set_fd(other.get(), pair.ends[1]);
-  for (int round = 0; round < 4; ++round) {
-    SSL_connect(other.get());
-    near_->handshake();
-  }
+  const auto other = open_to_openssl(pair);
   ASSERT_EQ(SSL_write(other.get(), "hello", 5), 5);
   ASSERT_EQ(SSL_key_update(other.get(), SSL_KEY_UPDATE_REQUESTED), 1);
   ASSERT_EQ(SSL_do_handshake(other.get()), 1);
@@ -404,14 +409,7 @@ TEST_F(TlsBytesTest, an_answer_to_a_key_update_never_goes_out_on_another_connect
 // A peer may request key updates without limit and never read the answers (RFC 8446 4.6.3).
 TEST_F(TlsBytesTest, requests_for_new_keys_whose_answers_are_not_read_end_at_a_bound) {
   SocketPair pair;
-  near_ = *server_.tls.accept(pair.ends[0], domain("server.example"), civil_now());
-  OpensslPtr<SSL_CTX, SSL_CTX_free> context(SSL_CTX_new(TLS_client_method()));
-  OpensslPtr<SSL, SSL_free> other(SSL_new(context.get()));
-  SSL_set_fd(other.get(), pair.ends[1]);
-  for (int round = 0; round < 4; ++round) {
-    SSL_connect(other.get());
-    near_->handshake();
-  }
+  const auto other = open_to_openssl(pair);
   std::string much(limits::kWriteBytes, 'x');
   while (near_->write(much).step == TlsStep::kDone) continue;
   do {
