@@ -10,7 +10,7 @@ from . import ghosts
 from . import room as rooms
 from .client import NS, message
 from .faults import FAULTS, Counters
-from .trace import AT_SERVERS, ID, Trace, changed_by_servers, dropped_by_server, resent_by_servers, where_lost
+from .trace import AT_SERVERS, ID, Trace, answered_by_server, changed_by_servers, dropped_by_server, resent_by_servers, where_lost
 from .world import ALICE, BOB
 
 CHUNK = 20  # messages at most that are sent at once
@@ -69,6 +69,7 @@ class Flow:
         return {
             "from": self.sender.jid, "to": self.receiver.jid, "sent": len(self.sent) - len(self.unsent),
             "delivered": len(first), "answered": len(answered - set(first)),
+            "answered_by_server": len(answered_by_server(self, logs, answered - set(first))),
             "lost": sum(len(numbers) for place, numbers in where.items() if place not in AT_SERVERS),
             "lost_at_servers": sum(len(where.get(place, ())) for place in AT_SERVERS),
             "doubled": len(doubled), "reordered": len(reordered), "reordered_at_servers": len(at_servers),

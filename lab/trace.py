@@ -8,7 +8,7 @@ AT_SERVERS = ("not sent by the sender's server", "received by the receiver's ser
               "sent without stream management to a connection that broke", "sent just before the sender's server was killed",
               "sent by a client shortly before its server, which has no trace, lost its connection")
 # Faults that break the sender's connection. An edge that has no core for 9 s ends its streams.
-BREAKS_OUT, BREAKS_IN = ("core", "inner-s2s"), ("edge", "s2s", "cut", "core")
+BREAKS_OUT, BREAKS_IN = ("core", "inner-s2s"), ("edge", "edge2", "s2s", "cut", "core")
 KILLED_OUT, KILLED_IN = ("inside",), ("remote",)  # kills of the sender's server
 UNWRITTEN_S = 0.5  # so old may be what a server has in buffers of its own
 UNREAD_S = 30  # what was written at most so long before a break, and a second after it, may not have been read
@@ -49,6 +49,12 @@ def where_lost(flow, logs, blows=()):
             place = "unknown: a server without a trace"
         places.setdefault(place, []).append(number)
     return places
+
+
+def answered_by_server(flow, logs, answered):
+    """Those of the answered messages that the sender's server never wrote to a stream: it answered them itself."""
+    sending = traces_of(flow, logs)[0]
+    return {number for number in answered if sending.writes and flow.id(number) not in sending.written}
 
 
 class Trace:

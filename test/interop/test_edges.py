@@ -51,4 +51,6 @@ def test_an_edge_that_ends_takes_nothing_along(two_edges, faults):
     result = delivery.Burst(two_edges, plan).run()
     assert delivery.faultless(result), "\n".join(delivery.table(result))
     if faults[0] == "drain":
-        assert all(not flow["answered"] for flow in result["flows"]), "\n".join(delivery.table(result))
+        # ejabberd itself answers, or loses, what it had not written yet when a drain closed its stream.
+        answered = [flow["answered"] - flow["answered_by_server"] for flow in result["flows"]]
+        assert answered == [0, 0], "\n".join(delivery.table(result))
