@@ -10,6 +10,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include "base/limits.h"
@@ -24,6 +25,8 @@ namespace {
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 // A buffer up to this size goes round between connections and their roles: it holds some stanzas.
 constexpr std::size_t kSpareBytes = 4 * 1024;
+// Until a write is tried again that waits for input of the peer and not for the socket.
+constexpr auto kWriteAgainAfter = std::chrono::milliseconds(100);
 
 Error lost(std::string_view doing, int error) {
   return Error{Code::kStreamLost, std::string(doing) + ": " + std::strerror(error)};
@@ -200,7 +203,7 @@ asio::awaitable<void> Connection::write_when_ready(std::shared_ptr<Connection> s
     std::uint64_t before = self->written_total_;
     Deadline deadline(self->socket_, std::chrono::seconds(self->shared().dead_peer_seconds));
     while (self->written_total_ == before && !self->broken_ && !self->unsent_.empty()) {
-      co_await self->wait(tcp::socket::wait_write);
+      co_await self->wait_to_write();
       self->write_some();
       if (deadline.has_passed()) self->fail({Code::kStreamLost, "the peer does not accept data"});
     }
@@ -258,7 +261,7 @@ void Connection::disconnect(bool at_once) {
 
 asio::awaitable<void> Connection::write_all() {
   Deadline deadline(socket_, limits::kCloseTimeout);
-  while (!write_taken() && !broken_ && !deadline.has_passed()) co_await wait(tcp::socket::wait_write);
+  while (!write_taken() && !broken_ && !deadline.has_passed()) co_await wait_to_write();
   if (broken_ || deadline.has_passed() || !tls_) co_return;
   while (tls_->close() == TlsStep::kWantWrite && !deadline.has_passed())
     co_await wait(tcp::socket::wait_write);
@@ -322,6 +325,17 @@ void Connection::end(std::optional<Error> why) {
 
 asio::awaitable<void> Connection::wait(tcp::socket::wait_type what) {
   co_await socket_.async_wait(what, kAwait);
+}
+
+// The socket is not what a write waits for that needs input first: it is writable all the time, and of a
+// connection that is held readable all the time. Waiting for it would use all of a processor.
+asio::awaitable<void> Connection::wait_to_write() {
+  if (tls_ && tls_->writes_wait_for_input()) {
+    asio::steady_timer timer(socket_.get_executor(), kWriteAgainAfter);
+    co_await timer.async_wait(kAwait);
+  } else {
+    co_await wait(tcp::socket::wait_write);
+  }
 }
 
 void Connection::wake() {

@@ -174,6 +174,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   asio::awaitable<void> close();
   asio::awaitable<void> linger();
   asio::awaitable<void> wait(tcp::socket::wait_type what);
+  asio::awaitable<void> wait_to_write();
   static asio::awaitable<void> write_when_ready(std::shared_ptr<Connection> self);
 
   Result<std::unique_ptr<Tls>> make_tls();

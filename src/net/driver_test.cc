@@ -1,6 +1,7 @@
 // Connections: bytes, TLS, holds, ends.
 #include "net/credentials.h"
 #include "net/driver_fixture.h"
+#include "net/key_update_fixture.h"
 
 namespace sallyport::net {
 namespace {
@@ -330,6 +331,61 @@ TEST_F(DriverTest, a_dial_that_is_given_up_ends_without_a_word) {
   ASSERT_TRUE(run_until([&] { return client_.role.wants_.empty() && client_.driver->connections() == 0; }));
   EXPECT_TRUE(client_.role.connected_.empty());
   EXPECT_TRUE(client_.role.dial_failed_.empty());
+}
+
+// A peer that has sent the header of a key update. Until the rest comes nothing can be written, although the
+// socket accepts bytes.
+class HalfKeyUpdateTest : public DriverTest {
+ protected:
+  // Returns the server's id for it.
+  gate::ConnId come() {
+    server_.role = ScriptedRole();
+    peer_.reset();
+    socket_ = tcp::socket(io_);
+    socket_.connect(to_asio(server_.driver->s2s_endpoints().front()));
+    socket_.native_non_blocking(true);
+    peer_.emplace(socket_.native_handle());
+    EXPECT_TRUE(run_until([&] { return SSL_connect(peer_->ssl()) == 1 && server_.role.tls_.size() == 1; }));
+    peer_->send_header();
+    // The server reads it, and nothing tells so.
+    io_.run_for(50ms);
+    return server_.role.accepted_.front();
+  }
+  void expect_rest() { EXPECT_LT(io_.run_for(300ms), 50U); }
+
+  tcp::socket socket_{io_};
+  std::optional<KeyUpdateInTwo> peer_;
+};
+
+TEST_F(HalfKeyUpdateTest, while_output_waits_for_the_other_half_the_loop_rests) {
+  for (const bool held : {false, true}) {
+    SCOPED_TRACE(held);
+    const gate::ConnId conn = come();
+    if (held) {
+      server_.want(gate::Hold{conn, true});
+      ASSERT_TRUE(run_until([&] { return server_.role.wants_.empty(); }));
+      // Nobody reads it: the socket is both writable and readable.
+      peer_->send_rest();
+    }
+    server_.say(conn, "welcome");
+    expect_rest();
+    EXPECT_EQ(server_.role.written_[conn], 0U);
+    if (held) {
+      server_.want(gate::Hold{conn, false});
+    } else {
+      peer_->send_rest();
+    }
+    EXPECT_TRUE(run_until([&] { return peer_->received() == "welcome"; }));
+    EXPECT_TRUE(run_until([&] { return server_.role.written_[conn] == 7U; }));
+  }
+}
+
+TEST_F(HalfKeyUpdateTest, while_a_connection_that_ends_waits_for_the_other_half_the_loop_rests) {
+  const gate::ConnId conn = come();
+  server_.role.pending_[conn] = "last words";
+  server_.want(gate::Disconnect{conn});
+  expect_rest();
+  EXPECT_EQ(server_.driver->connections(), 1U);
 }
 }  // namespace
 }  // namespace sallyport::net

@@ -16,7 +16,7 @@ namespace sallyport::net {
 namespace {
 
 // This thread's buffers for ciphertext between a socket and OpenSSL. Their content has no meaning between two
-// calls.
+// calls, and `out` is empty then: what a call left in it would go out on the thread's next connection.
 struct Passing {
   std::array<char, limits::kReadBytes> in;
   std::string out;
@@ -115,6 +115,15 @@ TlsStep Tls::send_sealed() {
   return is_retry(saved_errno) ? TlsStep::kWantWrite : lost("writing", std::strerror(saved_errno));
 }
 
+// For what OpenSSL seals beside the work of a call: an alert, the answer to a key update. A call that has
+// failed has an error that says more than this one.
+void Tls::send_aside() {
+  if (passing().out.empty() && sealed_.empty()) return;
+  Error own = std::move(error_);
+  send_sealed();
+  error_ = std::move(own);
+}
+
 TlsStep Tls::lost(std::string_view doing, std::string_view why) {
   error_ = Error{done_ ? Code::kStreamLost : Code::kTlsHandshake, std::string(doing) + ": "};
   error_.text += why;
@@ -165,10 +174,11 @@ TlsStep Tls::handshake() {
   errno = 0;
   int result = SSL_do_handshake(ssl_);
   TlsStep step = result == 1 ? TlsStep::kDone : step_of(result, "handshake");
-  // Also the alert of a failed handshake.
-  TlsStep sent = send_sealed();
-  if (step == TlsStep::kFailed || step == TlsStep::kEnded) return step;
-  if (sent != TlsStep::kDone) return sent;
+  if (step == TlsStep::kFailed || step == TlsStep::kEnded) {
+    send_aside();
+    return step;
+  }
+  if (TlsStep sent = send_sealed(); sent != TlsStep::kDone) return sent;
   if (step != TlsStep::kDone) return step;
   if (auto agreed = check_link_shard(); !agreed) {
     error_ = agreed.error();
@@ -193,42 +203,44 @@ TlsStep Tls::decrypt(char* to, std::size_t size, std::size_t& moved) {
   return TlsStep::kDone;
 }
 
+// Decrypts what was received. What OpenSSL answers goes out before anything else can end the read.
+TlsStep Tls::take_in(std::string_view received, char* to, std::size_t size, std::size_t& moved) {
+  incoming_ = received;
+  TlsStep step = decrypt(to, size, moved);
+  carried_.assign(incoming_);
+  incoming_ = {};
+  if (!passing().out.empty()) send_aside();
+  return step;
+}
+
 Tls::Moved Tls::read(char* to, std::size_t size) {
   std::size_t moved = 0;
   TlsStep step = TlsStep::kWantRead;
   if (has_more_) {
-    std::string carried = std::exchange(carried_, {});
-    incoming_ = carried;
-    step = decrypt(to, size, moved);
-    carried_.assign(incoming_);
-    incoming_ = {};
-    // The answer to a key update goes out on this connection, or else on the thread's next one.
-    if (!passing().out.empty()) send_sealed();
+    const std::string carried = std::exchange(carried_, {});
+    step = take_in(carried, to, size, moved);
   }
   if (step == TlsStep::kWantRead) {
     std::array<char, limits::kReadBytes>& in = passing().in;
     ssize_t received = ::recv(descriptor_, in.data(), in.size(), 0);
     if (received == 0) return {lost("reading", "the peer closed the connection"), moved};
     if (received < 0 && !is_retry(errno)) return {lost("reading", std::strerror(errno)), moved};
-    if (received > 0) {
-      incoming_ = {in.data(), static_cast<std::size_t>(received)};
-      step = decrypt(to, size, moved);
-      carried_.assign(incoming_);
-      incoming_ = {};
-    }
+    if (received > 0) step = take_in({in.data(), static_cast<std::size_t>(received)}, to, size, moved);
     has_more_ = step == TlsStep::kDone;
     if (step == TlsStep::kWantRead && received == static_cast<ssize_t>(in.size())) step = TlsStep::kDone;
   }
-  // OpenSSL answers a key update while it reads.
-  if (!passing().out.empty()) send_sealed();
   return {step, moved};
 }
 
 // What an earlier call has sealed goes first, and nothing is sealed beside it.
 Tls::Moved Tls::write(std::string_view bytes) {
   const bool is_waiting = !sealed_.empty();
-  if (!is_waiting)
-    if (TlsStep step = seal(bytes); step != TlsStep::kDone) return {step, 0};
+  if (!is_waiting) {
+    if (TlsStep step = seal(bytes); step != TlsStep::kDone) {
+      send_aside();
+      return {step, 0};
+    }
+  }
   TlsStep step = send_sealed();
   const std::size_t sent = take_sent();
   // What a failure kept from the socket fails again with the next call.
@@ -251,6 +263,8 @@ TlsStep Tls::seal(std::string_view bytes) {
   return TlsStep::kDone;
 }
 
+bool Tls::writes_wait_for_input() const { return done_ && sealed_.empty() && SSL_in_init(ssl_) != 0; }
+
 std::size_t Tls::take_sent() {
   std::size_t bytes = 0;
   auto it = records_.begin();
@@ -261,8 +275,9 @@ std::size_t Tls::take_sent() {
 
 TlsStep Tls::close() {
   if (!done_) return TlsStep::kDone;
-  ERR_clear_error();
   SSL_shutdown(ssl_);
+  // It fails while a part of a handshake's message is missing. The queue of errors is the thread's.
+  ERR_clear_error();
   return send_sealed() == TlsStep::kWantWrite ? TlsStep::kWantWrite : TlsStep::kDone;
 }
 

@@ -63,6 +63,10 @@ class Tls {
   Moved write(std::string_view bytes);
   // Ciphertext that waits for the socket.
   std::size_t unsent_bytes() const { return sealed_.size() - sealed_at_; }
+  // The peer has sent a part of a message of a later handshake, such as the header of a key update: OpenSSL
+  // seals nothing until a read brings the rest. Only the peer knows whether it comes; the socket may accept
+  // bytes meanwhile.
+  bool writes_wait_for_input() const;
   // Sends close_notify. kDone also when it can no longer be sent.
   TlsStep close();
 
@@ -84,7 +88,9 @@ class Tls {
   TlsStep step_of(int result, std::string_view doing);
   TlsStep lost(std::string_view doing, std::string_view why);
   TlsStep decrypt(char* to, std::size_t size, std::size_t& moved);
+  TlsStep take_in(std::string_view received, char* to, std::size_t size, std::size_t& moved);
   TlsStep send_sealed();
+  void send_aside();
   TlsStep seal(std::string_view bytes);
   // The bytes of records that the socket has accepted since the last call.
   std::size_t take_sent();

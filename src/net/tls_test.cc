@@ -152,23 +152,27 @@ TEST_F(TlsTest, direct_tls_is_answered_by_server_name) {
   }
 }
 
-// A client of another protocol, made with OpenSSL alone.
+// A client of another protocol, made with OpenSSL alone. Where the alert cannot be sent, the reason is the
+// same.
 TEST_F(TlsTest, another_application_protocol_ends_the_handshake) {
-  SocketPair pair;
-  auto accepting = server_.tls.accept_direct(pair.ends[0], civil_now());
-  OpensslPtr<SSL_CTX, SSL_CTX_free> context(SSL_CTX_new(TLS_client_method()));
-  OpensslPtr<SSL, SSL_free> other(SSL_new(context.get()));
-  SSL_set_tlsext_host_name(other.get(), "server.example");
-  SSL_set_alpn_protos(other.get(), reinterpret_cast<const unsigned char*>("\x02h2\x08http/1.1"), 12);
-  SSL_set_fd(other.get(), pair.ends[1]);
-  TlsStep step = TlsStep::kWantRead;
-  for (int round = 0; round < 10 && step == TlsStep::kWantRead; ++round) {
+  for (const bool hears : {true, false}) {
+    SCOPED_TRACE(hears);
+    SocketPair pair;
+    auto accepting = server_.tls.accept_direct(pair.ends[0], civil_now());
+    OpensslPtr<SSL_CTX, SSL_CTX_free> context(SSL_CTX_new(TLS_client_method()));
+    OpensslPtr<SSL, SSL_free> other(SSL_new(context.get()));
+    SSL_set_tlsext_host_name(other.get(), "server.example");
+    SSL_set_alpn_protos(other.get(), reinterpret_cast<const unsigned char*>("\x02h2\x08http/1.1"), 12);
+    SSL_set_fd(other.get(), pair.ends[1]);
     SSL_connect(other.get());
-    step = accepting->handshake();
+    if (!hears) ::shutdown(pair.ends[1], SHUT_RD);
+    EXPECT_EQ(accepting->handshake(), TlsStep::kFailed);
+    EXPECT_EQ(accepting->error().code, Code::kTlsAlpn);
+    EXPECT_EQ(accepting->error().text, "h2, http/1.1");
+    // RFC 8446 6: a header of five bytes, a level and a description.
+    char alert[64];
+    EXPECT_EQ(::recv(pair.ends[1], alert, sizeof alert, 0), hears ? 7 : 0);
   }
-  EXPECT_EQ(step, TlsStep::kFailed);
-  EXPECT_EQ(accepting->error().code, Code::kTlsAlpn);
-  EXPECT_EQ(accepting->error().text, "h2, http/1.1");
 }
 
 TEST_F(TlsTest, old_versions_weak_suites_and_renegotiation_are_refused) {
@@ -248,180 +252,6 @@ TEST_F(TlsTest, bytes_and_the_end_pass_through) {
   EXPECT_EQ((*dialling)->close(), TlsStep::kDone);
   EXPECT_EQ((*accepting)->read(buffer, sizeof buffer).step, TlsStep::kEnded);
   EXPECT_EQ((*accepting)->error().code, Code::kStreamLost);
-}
-
-// Both ends after a handshake.
-class TlsBytesTest : public TlsTest {
- protected:
-  void open(int kind = SOCK_STREAM) {
-    pair_.emplace(kind);
-    near_ = *server_.tls.accept(pair_->ends[0], domain("server.example"), civil_now());
-    far_ =
-        *client_.tls.connect(pair_->ends[1], domain("client.example"), "server.example", false, civil_now());
-    ASSERT_TRUE(shake(*near_, *far_));
-  }
-  // The far end is OpenSSL alone.
-  OpensslPtr<SSL, SSL_free> open_to_openssl(SocketPair& pair) {
-    near_ = *server_.tls.accept(pair.ends[0], domain("server.example"), civil_now());
-    OpensslPtr<SSL_CTX, SSL_CTX_free> context(SSL_CTX_new(TLS_client_method()));
-    OpensslPtr<SSL, SSL_free> other(SSL_new(context.get()));
-    SSL_set_fd(other.get(), pair.ends[1]);
-    for (int round = 0; round < 4; ++round) {
-      SSL_connect(other.get());
-      near_->handshake();
-    }
-    return other;
-  }
-  // Everything that has arrived at the near end, in one read.
-  std::string read_once() {
-    std::string buffer(limits::kReadBytes + kTlsRecordBytesMax, '\0');
-    Tls::Moved moved = near_->read(buffer.data(), buffer.size());
-    last_step_ = moved.step;
-    buffer.resize(moved.bytes);
-    return buffer;
-  }
-
-  std::optional<SocketPair> pair_;
-  std::unique_ptr<Tls> near_, far_;
-  TlsStep last_step_ = TlsStep::kDone;
-};
-
-TEST_F(TlsBytesTest, ten_records_that_came_together_are_one_read) {
-  open();
-  std::string all;
-  for (int i = 0; i < 10; ++i) {
-    std::string stanza = "<message id='" + std::to_string(i) + "'/>";
-    EXPECT_EQ(far_->write(stanza).bytes, stanza.size());
-    all += stanza;
-  }
-  EXPECT_EQ(read_once(), all);
-  EXPECT_EQ(last_step_, TlsStep::kWantRead);
-}
-
-TEST_F(TlsBytesTest, what_is_written_at_once_leaves_in_one_call_in_full_records) {
-  open(SOCK_SEQPACKET);
-  std::string much(limits::kWriteBytes + 1, 'x');
-  Tls::Moved moved = near_->write(much);
-  EXPECT_EQ(moved.step, TlsStep::kDone);
-  EXPECT_EQ(moved.bytes, limits::kWriteBytes);
-  std::string sent(2 * limits::kWriteBytes, '\0');
-  ssize_t size = ::recv(pair_->ends[1], sent.data(), sent.size(), 0);
-  // RFC 8446 5.2: a header of five bytes, the text, its type, the tag.
-  constexpr std::size_t kSealed = 5 + kTlsRecordBytesMax + 1 + 16;
-  EXPECT_EQ(size, static_cast<ssize_t>(limits::kWriteBytes / kTlsRecordBytesMax * kSealed));
-  for (std::size_t at = 0; at < static_cast<std::size_t>(size); at += kSealed)
-    EXPECT_EQ(sent.substr(at, 5), std::string("\x17\x03\x03\x40\x11", 5));
-}
-
-TEST_F(TlsBytesTest, a_handshake_s_flight_leaves_in_one_call) {
-  pair_.emplace(SOCK_SEQPACKET);
-  near_ = *server_.tls.accept(pair_->ends[0], domain("server.example"), civil_now());
-  far_ = *client_.tls.connect(pair_->ends[1], domain("client.example"), "server.example", false, civil_now());
-  EXPECT_EQ(far_->handshake(), TlsStep::kWantRead);
-  EXPECT_EQ(near_->handshake(), TlsStep::kWantRead);
-  EXPECT_EQ(far_->handshake(), TlsStep::kDone);
-  EXPECT_EQ(near_->handshake(), TlsStep::kDone);
-}
-
-TEST_F(TlsBytesTest, what_the_socket_does_not_take_is_not_written_yet_and_arrives_once) {
-  open();
-  std::string much;
-  while (much.size() < 4 * 1024 * 1024) much += "line " + std::to_string(much.size()) + "\n";
-  std::string arrived;
-  std::size_t written = 0;
-  bool was_full = false;
-  while (written < much.size() || arrived.size() < much.size()) {
-    // Writes as much as possible, then reads once.
-    for (Tls::Moved moved{TlsStep::kDone, 0}; moved.step == TlsStep::kDone && written < much.size();) {
-      moved = far_->write(std::string_view(much).substr(written));
-      written += moved.bytes;
-      was_full |= moved.step == TlsStep::kWantWrite;
-      EXPECT_TRUE(moved.step == TlsStep::kDone || moved.bytes == 0);
-    }
-    arrived += read_once();
-    ASSERT_TRUE(last_step_ == TlsStep::kDone || last_step_ == TlsStep::kWantRead);
-  }
-  EXPECT_TRUE(was_full);
-  EXPECT_EQ(arrived, much);
-}
-
-// Of what counts as not written nobody may have read a byte: it is written again on another connection.
-TEST_F(TlsBytesTest, what_the_peer_can_read_counts_as_written_and_no_more_than_the_socket_took) {
-  open();
-  const std::string much(limits::kWriteBytes + 100, 'x');
-  std::size_t written = 0;
-  for (bool goes_on = true; goes_on;) {
-    const Tls::Moved moved = far_->write(std::string_view(much).substr(written % limits::kWriteBytes));
-    goes_on = moved.step == TlsStep::kDone;
-    written += moved.bytes;
-  }
-  EXPECT_GT(far_->unsent_bytes(), 0u);
-  std::size_t arrived = 0;
-  for (Tls::Moved moved{TlsStep::kDone, 0}; moved.step == TlsStep::kDone; arrived += moved.bytes) {
-    char buffer[4096];
-    moved = near_->read(buffer, sizeof buffer);
-  }
-  EXPECT_EQ(arrived, written);
-}
-
-TEST_F(TlsBytesTest, a_small_buffer_loses_nothing_of_large_records) {
-  open();
-  std::string much;
-  while (much.size() < 3 * kTlsRecordBytesMax) much += std::to_string(much.size());
-  EXPECT_EQ(far_->write(much).bytes, much.size());
-  std::string arrived;
-  for (Tls::Moved moved{TlsStep::kDone, 0}; moved.step == TlsStep::kDone;) {
-    char buffer[1000];
-    moved = near_->read(buffer, sizeof buffer);
-    arrived.append(buffer, moved.bytes);
-  }
-  EXPECT_EQ(arrived, much);
-}
-
-TEST_F(TlsBytesTest, bytes_behind_the_handshake_in_the_same_packet_are_not_lost) {
-  SocketPair pair;
-  near_ = *server_.tls.accept(pair.ends[0], domain("server.example"), civil_now());
-  far_ = *client_.tls.connect(pair.ends[1], domain("client.example"), "server.example", false, civil_now());
-  far_->handshake();
-  near_->handshake();
-  ASSERT_EQ(far_->handshake(), TlsStep::kDone);
-  EXPECT_EQ(far_->write("<stream>").bytes, 8U);
-  ASSERT_EQ(near_->handshake(), TlsStep::kDone);
-  EXPECT_EQ(read_once(), "<stream>");
-}
-
-// It would break that connection, and whoever can make a handshake could do so.
-TEST_F(TlsBytesTest, an_answer_to_a_key_update_never_goes_out_on_another_connection) {
-  SocketPair pair;
-  const auto other = open_to_openssl(pair);
-  ASSERT_EQ(SSL_write(other.get(), "hello", 5), 5);
-  ASSERT_EQ(SSL_key_update(other.get(), SSL_KEY_UPDATE_REQUESTED), 1);
-  ASSERT_EQ(SSL_do_handshake(other.get()), 1);
-  ::shutdown(pair.ends[1], SHUT_WR);
-  char buffer[5];
-  EXPECT_EQ(near_->read(buffer, sizeof buffer).bytes, sizeof buffer);
-  EXPECT_EQ(near_->read(buffer, sizeof buffer).step, TlsStep::kEnded);
-  open();
-  EXPECT_EQ(far_->write("hello").bytes, 5u);
-  EXPECT_EQ(read_once(), "hello");
-}
-
-// A peer may request key updates without limit and never read the answers (RFC 8446 4.6.3).
-TEST_F(TlsBytesTest, requests_for_new_keys_whose_answers_are_not_read_end_at_a_bound) {
-  SocketPair pair;
-  const auto other = open_to_openssl(pair);
-  std::string much(limits::kWriteBytes, 'x');
-  while (near_->write(much).step == TlsStep::kDone) continue;
-  do {
-    ASSERT_EQ(SSL_key_update(other.get(), SSL_KEY_UPDATE_REQUESTED), 1);
-    ASSERT_EQ(SSL_do_handshake(other.get()), 1);
-    read_once();
-    ASSERT_LE(near_->unsent_bytes(), limits::kSealedBytesMax);
-  } while (last_step_ == TlsStep::kWantRead);
-  EXPECT_EQ(last_step_, TlsStep::kEnded);
-  EXPECT_EQ(near_->error().code, Code::kStreamLost);
-  // One more answer would have exceeded the limit.
-  EXPECT_GT(near_->unsent_bytes(), limits::kSealedBytesMax - 64);
 }
 
 }  // namespace
