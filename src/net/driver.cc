@@ -291,7 +291,8 @@ void Driver::arm_timer() {
     Now now = this->now();
     std::optional<Time> due = parts_.role.poll_timeout();
     if (due && *due <= now.mono) parts_.role.handle_timeout(now);
-    take_outputs_soon();
+    // At once: a stream that is to end at once is written no more.
+    take_outputs();
   });
 }
 
