@@ -60,7 +60,7 @@ bool Endpoint::ping_if_due(Outgoing& out, Stream& stream, Now now) {
         break;
       }
       case PingAcks::Due::kAssume:
-        if (!stream.out()->acknowledge_written()) out.pings.note_answer(now.mono);
+        if (!stream.out()->assume_read()) out.pings.note_answer(now.mono);
         if (drain(conn, now) == nullptr) return false;
         break;
       case PingAcks::Due::kFallBack: {

@@ -190,6 +190,29 @@ TEST_F(EndpointConfirm, an_answer_alone_is_not_asked_about_and_counts_as_read_on
   EXPECT_EQ(ping_in(reads()), "");
 }
 
+TEST_F(EndpointConfirm, an_answer_that_counts_as_read_is_uncertain_when_the_connection_breaks) {
+  sends(stanza_of(xmpp::StanzaKind::kIq, "result", "a"));
+  accepts();
+  reads();
+  passes(limits::kDoubtDelay * 2);
+  EXPECT_EQ(confirmed(), Tickets{1});
+  loses_connection();
+  EXPECT_EQ(endpoint.counters().uncertain, 1u);
+  EXPECT_EQ(told, Told{});
+}
+
+TEST_F(EndpointConfirm, an_answer_that_counts_as_read_is_certain_when_a_ping_behind_it_is_answered) {
+  sends(stanza_of(xmpp::StanzaKind::kIq, "result", "a"));
+  accepts();
+  reads();
+  passes(limits::kDoubtDelay * 2);
+  sends(message("2"));
+  peer_answers(ping_in(reads()));
+  EXPECT_EQ(confirmed(), (Tickets{1, 2}));
+  loses_connection();
+  EXPECT_EQ(endpoint.counters().uncertain, 0u);
+}
+
 TEST_F(EndpointConfirm, a_peer_with_stream_management_gets_no_ping) {
   const std::string sent = opens("<sm xmlns='urn:xmpp:sm:3'/>");
   EXPECT_NE(sent.find("<enable xmlns='urn:xmpp:sm:3' resume='true'/>"), std::string::npos) << sent;

@@ -9,7 +9,7 @@
 //
 // No ping is written for an answer to a request alone: where two gateways answer each other's pings, each
 // answer would cause the next ping. Nobody is told of a lost answer; once the socket took it, and no ping is
-// open, it counts as read.
+// open, it counts as read, and as uncertain where the connection breaks before a later ping is answered.
 //
 // Pure; one for each pair, for its outgoing stream of the time.
 #pragma once

@@ -1,7 +1,6 @@
 #include "s2s/outbound.h"
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "base/limits.h"
@@ -57,9 +56,9 @@ class Outbound::Impl final : private StreamHandler {
   bool is_resuming() const { return acks_.is_resuming(); }
   bool has_acknowledged() const { return acks_.has_answer(); }
   std::optional<Time> ack_deadline() const { return acks_.deadline(); }
-  bool acknowledge_written() {
+  bool assume_read() {
     if (!session_.sending().is_written()) return false;
-    acknowledge_to(std::numeric_limits<std::uint64_t>::max());
+    report(session_.sending().assume_read());
     return true;
   }
   void set_confirmed_by(ConfirmedBy by) { report(session_.sending().set_confirmed_by(by)); }
@@ -287,7 +286,7 @@ std::optional<std::uint64_t> Outbound::ping(const PeerProof& proof, std::string_
 }
 void Outbound::acknowledge_to(std::uint64_t mark) { impl_->acknowledge_to(mark); }
 bool Outbound::has_acknowledged() const { return impl_->has_acknowledged(); }
-bool Outbound::acknowledge_written() { return impl_->acknowledge_written(); }
+bool Outbound::assume_read() { return impl_->assume_read(); }
 void Outbound::set_confirmed_by(ConfirmedBy by) { impl_->set_confirmed_by(by); }
 ConfirmedBy Outbound::confirmed_by() const { return impl_->session().sending().confirmed_by(); }
 std::uint64_t Outbound::bytes_in_flight() const { return impl_->session().sending().bytes_in_flight(); }

@@ -90,8 +90,8 @@ class Outbound {
   std::optional<std::uint64_t> ping(const PeerProof& proof, std::string_view id, Time now);
   // The peer has read the output up to `mark`: stanzas that end there or before are delivered.
   void acknowledge_to(std::uint64_t mark);
-  // The same for all that is in flight, if the socket has taken it; false if it has not.
-  bool acknowledge_written();
+  // As SendLane's, if the socket has taken all that is in flight; false if it has not.
+  bool assume_read();
   // kPings or kWrites, where the peer has no stream management. What the peer does not confirm any more comes
   // into doubt.
   void set_confirmed_by(ConfirmedBy by);

@@ -47,7 +47,17 @@ std::optional<Delivered> SendLane::acknowledge(std::size_t count) {
 std::optional<Delivered> SendLane::acknowledge_to(std::uint64_t mark) {
   std::size_t count = 0;
   while (count < in_flight_.size() && in_flight_[count].end <= mark) ++count;
+  while (!recent_ends_.empty() && recent_ends_.front() <= mark) recent_ends_.drop_front();
   return acknowledge(count);
+}
+
+std::optional<Delivered> SendLane::assume_read() {
+  for (std::size_t i = 0; i < in_flight_.size(); ++i) remember(in_flight_[i].end);
+  return acknowledge(in_flight_.size());
+}
+
+void SendLane::remember(std::uint64_t end) {
+  if (end + limits::kWriteWindowBytes >= written_) recent_ends_.push_back(end);
 }
 
 std::optional<Delivered> SendLane::overflow() {
@@ -69,7 +79,7 @@ void SendLane::deliver_front(Delivered& delivered) {
   ++delivered.count;
   delivered.bytes += done.bytes;
   doubt_bytes_ -= done.bytes;
-  if (done.end + limits::kWriteWindowBytes >= written_) recent_ends_.push_back(done.end);
+  remember(done.end);
   in_flight_.drop_front();
   --in_doubt_;
 }

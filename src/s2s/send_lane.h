@@ -115,6 +115,9 @@ class SendLane {
   std::optional<Delivered> acknowledge(std::size_t count);
   // The peer has read all that ends at `mark` or before it.
   std::optional<Delivered> acknowledge_to(std::uint64_t mark);
+  // All that is in flight counts as delivered, though the peer has not said that it has read it: it becomes
+  // uncertain where the connection breaks. Precondition: the socket has taken it.
+  std::optional<Delivered> assume_read();
   // Stanzas in doubt that end at `mark` or before it count as delivered.
   std::optional<Delivered> confirm(std::uint64_t mark);
   // The stream is over. `taken`: the bytes that were handed to the connection, which writes them unless it is
@@ -143,6 +146,8 @@ class SendLane {
   };
   std::optional<InDoubt> doubt_written();
   void deliver_front(Delivered& delivered);
+  // What ends there counts as delivered, and the peer has not said that it has read it.
+  void remember(std::uint64_t end);
 
   std::vector<PeerProof> proofs_;
   StreamLimits peer_limits_;
@@ -153,7 +158,7 @@ class SendLane {
   std::uint64_t written_ = 0;
   bool full_ = false;
   ConfirmedBy confirmed_by_ = ConfirmedBy::kWrites;
-  Ring<std::uint64_t> recent_ends_;  // of delivered stanzas, one write window back
+  Ring<std::uint64_t> recent_ends_;  // of delivered stanzas nobody confirmed, one write window back
 };
 
 }  // namespace sallyport::s2s

@@ -117,6 +117,20 @@ TEST_F(SendLaneTest, of_what_was_delivered_longer_than_a_write_window_ago_nothin
   EXPECT_EQ(ends(end, true), "0 unsent, 1 uncertain");
 }
 
+TEST_F(SendLaneTest, what_is_assumed_to_be_read_is_uncertain_until_something_behind_it_is_confirmed) {
+  lane.set_confirmed_by(ConfirmedBy::kPings);
+  writes(2);
+  socket_takes(20);
+  EXPECT_EQ(shown(lane.assume_read()), "2 delivered");
+  EXPECT_EQ(lane.in_flight(), 0u);
+  writes(1);
+  socket_takes(30);
+  SendLane other = lane;
+  EXPECT_EQ(shown(other.end(30, true, std::nullopt)), "0 unsent, 3 uncertain");
+  lane.acknowledge_to(30);
+  EXPECT_EQ(ends(30, true), "0 unsent, 0 uncertain");
+}
+
 // The last pair has ended, and the connection breaks while the stream closes.
 TEST_F(SendLaneTest, what_counted_as_delivered_when_the_lane_ended_is_uncertain_when_the_connection_breaks) {
   writes(3);
