@@ -28,6 +28,7 @@ Core::Impl::Impl(CoreSetup setup_in, Random& random, LogSink& log_in, Now now)
                        remote_peer)},
       durable{DurableQueue({.bytes_max = setup.config.delivery.spool_bytes,
                             .lifetime = setup.config.delivery.lifetime,
+                            .answer_patience = setup.config.delivery.lifetime_memory,
                             .random = random,
                             .log = log_in,
                             .shard = setup.shard}),
@@ -42,10 +43,10 @@ Core::Impl::Impl(CoreSetup setup_in, Random& random, LogSink& log_in, Now now)
                         .name = "core",
                         .version = setup.version,
                         .instance = setup.instance,
-                        .may_repeat = [this](const Pair& pair, const xmpp::Stanza& stanza) {
+                        .may_repeat = [this](const Pair& pair, const xmpp::Stanza& stanza, Ticket ticket) {
                           const auto* found = outward.map.find(pair);
                           const bool has_others = found != nullptr && !found->second.handed_back.empty();
-                          return !has_others && may_repeat(pair, stanza);
+                          return !has_others && refused_with(ticket) == nullptr && may_repeat(pair, stanza);
                         }});
     links.state[i].next_dial = now.mono;
     dial(i, now);

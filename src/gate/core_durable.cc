@@ -121,4 +121,9 @@ Core::Impl::Kept Core::Impl::settle_durable(Ticket ticket, const std::optional<E
   return {message, !durable.queue.handle_settled(message, refused, now)};
 }
 
+const Error* Core::Impl::refused_with(Ticket ticket) {
+  const OutwardPairs::Ticketed* found = outward.tickets.get(ticket);
+  return found == nullptr ? nullptr : durable.queue.refused_with(found->message);
+}
+
 }  // namespace sallyport::gate

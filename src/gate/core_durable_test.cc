@@ -127,8 +127,28 @@ TEST_F(CoreDurable, what_is_refused_stays_on_disk_until_the_server_of_its_sender
   internal_sends(out("1"));
   edge_settles(Error{Code::kDnsNoName, {}});
   EXPECT_EQ(storage_.disk->messages(), 1u);
-  waits(limits::kDeliveryTimeout + 1s);
-  EXPECT_EQ(storage_.disk->messages(), 0u) << "it cannot have it";
+}
+
+TEST_F(CoreDurable, a_server_that_comes_back_gets_the_answer) {
+  servers_.answer = ReceivingServers::Dials::kRefused;
+  internal_sends(out("1"));
+  edge_settles(Error{Code::kDnsNoName, {}});
+  EXPECT_EQ(storage_.disk->messages(), 1u);
+  servers_.answer = ReceivingServers::Dials::kAccepted;
+  EXPECT_EQ(edge_receives(), to_bob({"1"}));
+  waits(1min);
+  EXPECT_EQ(edge_receives(), Lines{}) << "it is not sent again";
+  EXPECT_EQ(storage_.disk->messages(), 0u);
+  EXPECT_EQ(internal_receives().size(), 1u);
+}
+
+TEST_F(CoreDurable, an_answer_that_nobody_takes_is_given_up_in_the_end) {
+  servers_.answer = ReceivingServers::Dials::kRefused;
+  internal_sends(out("1"));
+  edge_settles(Error{Code::kDnsNoName, {}});
+  for (int minutes = 0; minutes < 10; ++minutes) waits(1min);
+  EXPECT_EQ(storage_.disk->messages(), 0u);
+  EXPECT_EQ(internal_receives(), Lines{});
 }
 
 TEST_F(CoreDurable, what_is_refused_inward_stays_on_disk_until_the_edge_has_settled_the_answer) {
@@ -184,6 +204,29 @@ TEST_F(CoreDurable, without_a_link_it_waits_on_disk_and_goes_out_when_one_comes_
   link_comes_up();
   waits(limits::kQueueRetryMin);
   EXPECT_EQ(edge_receives(), to_bob({"1"}));
+}
+
+TEST_F(CoreDurable, a_new_process_of_the_edge_is_sent_nothing_that_stands_behind_what_the_old_one_refused) {
+  for (const char* id : {"1", "2"}) internal_sends(out(id));
+  edge_settles(kDown);
+  edge_->loses_link(*core_, now_);
+  link_comes_up();
+  EXPECT_EQ(edge_receives(), Lines{}) << "1 waits for its next attempt, and 2 would overtake it";
+  waits(2 * limits::kQueueRetryMin);
+  EXPECT_EQ(edge_receives(), to_bob({"1", "2"}));
+  EXPECT_EQ(internal_receives(), Lines{});
+}
+
+TEST_F(CoreDurable, a_new_process_of_the_edge_is_sent_at_once_what_stands_in_front_of_it) {
+  for (const char* id : {"1", "2", "3"}) internal_sends(out(id));
+  edge_->settles(1, kDown, now_);
+  passes(limits::kSettleAheadDelay);
+  edge_->loses_link(*core_, now_);
+  link_comes_up();
+  EXPECT_EQ(edge_receives(), to_bob({"1"}));
+  edge_settles(std::nullopt);
+  waits(2 * limits::kQueueRetryMin);
+  EXPECT_EQ(edge_receives(), to_bob({"2", "3"}));
 }
 
 TEST_F(CoreDurable, a_message_from_outside_is_settled_when_it_is_on_disk) {

@@ -40,7 +40,7 @@ class Core::Impl {
   void on(StanzaReturned&& returned, Now now);
   void on(AnswerSettled&& answer, Now now) {
     if (answer.receipt.kept == 0) return endpoint.acknowledge(answer.receipt, now);
-    durable.queue.handle_answered(answer.receipt.kept, now);
+    durable.queue.handle_answered(answer.receipt.kept, answer.lost, now);
   }
   std::optional<Time> next_timeout() const;
   void handle_timeout(Now now);
@@ -92,8 +92,9 @@ class Core::Impl {
   struct Owed {
     Arriving arriving;
     Code code;
-    bool moot = false;  // the edge that it came from is a new process: its server answers the stanza, or
-                        // sends it again
+    bool moot = false;      // the edge that it came from is a new process: its server answers the stanza, or
+                            // sends it again
+    bool in_doubt = false;  // an edge that was lost may have brought the answer to its peer
   };
   // Where a stanza came from, and what its peer awaits.
   struct Source {
@@ -117,7 +118,8 @@ class Core::Impl {
   void conclude(std::size_t edge, PairEntry& entry, link::Settled& settled, Now now);
   // Sends what was taken back of the pair once nothing of it is on its way.
   void send_taken_back(const Pair& of, Now now);
-  void hand_back(PairState& out, Queued&& queued, std::uint64_t order, Now now);
+  // `was_sent`: the edge may have brought it to its peer.
+  void hand_back(PairState& out, Queued&& queued, std::uint64_t order, bool was_sent, Now now);
   void put_handed_back(const Pair& pair, PairState& out);
   void check_again(const Pair& pair, PairState& out, Now now);
   // Stanzas whose deadline has passed, and those that made room for others.
@@ -141,8 +143,8 @@ class Core::Impl {
   void acknowledge(Ticket ticket, Now now);
   // Whether the answer with that ticket is moot. The ticket is not in use any more then.
   bool drop_moot(Ticket ticket);
-  // What is owed for the answer with that ticket, if it is one.
-  void settle_owed(Ticket ticket, Now now);
+  // What is owed for the answer with that ticket, if it is one: it has arrived, or is lost.
+  void settle_owed(Ticket ticket, const std::optional<Error>& lost, Now now);
   // The answer is about to go on the link of `edge`: settles what it answers, if that came on the same one.
   void settle_beside(Queued& answer, std::size_t edge, Now now);
   std::optional<StreamReceipt> take_receipt(Ticket ticket);
@@ -177,6 +179,8 @@ class Core::Impl {
     bool is_tried_again = false;
   };
   Kept settle_durable(Ticket ticket, const std::optional<Error>& refused, Now now);
+  // Why a message of the queue with that ticket is not to be sent now (DurableQueue::refused_with).
+  const Error* refused_with(Ticket ticket);
   // Answers a stanza that is not tried again. What is acknowledged, settled or removed for it follows.
   void answer_sender(const Kept& kept, Ticket ticket, const xmpp::Stanza& stanza, const Error& error,
                      const std::string& leg, Now now);

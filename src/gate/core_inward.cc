@@ -115,7 +115,7 @@ void Core::Impl::refuse_inward(const Pair& pair, const xmpp::Stanza& stanza, con
 }
 
 void Core::Impl::settle(const Arriving& stanza, std::optional<Code> refused, Now now) {
-  if (stanza.message != 0) return durable.queue.handle_answered(stanza.message, now);
+  if (stanza.message != 0) return durable.queue.handle_answered(stanza.message, std::nullopt, now);
   const link::Outcome outcome = refused ? link::Outcome(Error{*refused, {}}) : std::nullopt;
   links.ends.at(stanza.edge).session().settle(stanza.receipt, outcome, now.mono);
 }

@@ -109,7 +109,8 @@ void Core::Impl::on(std::size_t edge, link::PeerDrains&&, Now now) {
   pump_all(now);
 }
 
-// The process before may have sent it. What may be repeated is back because others of its pair are, too.
+// The process before may have sent it. What may be repeated is back because others of its pair are, too, or
+// because one in front of it was refused: the new process does not know that, and would let it overtake.
 void Core::Impl::on(std::size_t edge, link::NotRepeated&& doubtful, Now now) {
   PairEntry* entry = note_settled(doubtful.ticket);
   if (entry == nullptr) return;
@@ -119,7 +120,11 @@ void Core::Impl::on(std::size_t edge, link::NotRepeated&& doubtful, Now now) {
       .stanza = std::move(doubtful.stanza), .ticket = out.own(doubtful.ticket), .attempt = doubtful.attempt};
   if (may_repeat(pair, queued.stanza)) {
     ++report.sent_again;
-    hand_back(out, std::move(queued), doubtful.order, now);
+    if (const Error* why = refused_with(queued.ticket)) {
+      answer_queued(queued, Error(*why), setup.config.edges[edge].name.ascii(), now);
+    } else {
+      hand_back(out, std::move(queued), doubtful.order, true, now);
+    }
   } else {
     ++report.uncertain;
     answer_queued(queued, {Code::kDeliveryUncertain, {}}, setup.config.edges[edge].name.ascii(), now);
@@ -161,7 +166,7 @@ void Core::Impl::move_away(std::size_t edge, Now now) {
       answer_queued(queued, {Code::kDeliveryUncertain, {}}, setup.config.edges[edge].name.ascii(), now);
       continue;
     }
-    hand_back(out, std::move(queued), each.order, now);
+    hand_back(out, std::move(queued), each.order, each.sent, now);
     if (each.sent) ++report.sent_again;
   }
   links.state[edge].give_up.reset();
@@ -178,8 +183,11 @@ void Core::Impl::give_up(std::size_t edge, Now now) {
   for (auto& entry : links.ends.at(edge).session().abandon()) {
     note_settled(entry.ticket);
     if (entry.sent) ++report.uncertain;
-    answer_queued({.stanza = std::move(entry.stanza), .ticket = entry.ticket}, {Code::kLinkDown, {}},
-                  setup.config.name.ascii(), now);
+    // The edge may have brought it to its peer; but what is on disk is sent again in any case.
+    const bool is_in_doubt = entry.sent && entry.attempt == 0;
+    answer_queued({.stanza = std::move(entry.stanza), .ticket = entry.ticket},
+                  {is_in_doubt ? Code::kDeliveryUncertain : Code::kLinkDown, {}}, setup.config.name.ascii(),
+                  now);
   }
   for (auto& [pair, out] : outward.map)
     if (out.unsettled == 0) put_handed_back(pair, out);

@@ -149,8 +149,7 @@ void Core::Impl::pump(const Pair& pair, PairState& out, Now now) {
   while (!out.box.empty() && has_way(pair, out, out.box.front().stanza.xml().size())) {
     Queued queued = outward.outboxes.pop(out.box);
     if (is_with_its_server(queued.ticket) || (queued.owes && drop_moot(queued.ticket))) continue;
-    const OutwardPairs::Ticketed* found = outward.tickets.get(queued.ticket);
-    if (const Error* why = found == nullptr ? nullptr : durable.queue.refused_with(found->message)) {
+    if (const Error* why = refused_with(queued.ticket)) {
       answer_queued(queued, Error(*why), setup.config.name.ascii(), now);
       continue;
     }
@@ -206,14 +205,19 @@ void Core::Impl::acknowledge(Ticket ticket, Now now) {
   const OutwardPairs::Ticketed* found = outward.tickets.get(ticket);
   if (found == nullptr) return;
   if (found->receipt) return endpoint.acknowledge(*outward.tickets.take(ticket)->receipt, now);
-  if (!outward.owed.empty()) settle_owed(ticket, now);
+  settle_owed(ticket, std::nullopt, now);
 }
 
-void Core::Impl::settle_owed(Ticket ticket, Now now) {
+void Core::Impl::settle_owed(Ticket ticket, const std::optional<Error>& lost, Now now) {
+  if (outward.owed.empty()) return;
   const auto owed = outward.owed.extract(ticket);
   if (owed.empty()) return;
   outward.tickets.take(ticket);
-  settle(owed.mapped().arriving, owed.mapped().code, now);
+  const Owed& answer = owed.mapped();
+  if (answer.arriving.message == 0) return settle(answer.arriving, answer.code, now);
+  const bool in_doubt = lost && answer.in_doubt;
+  durable.queue.handle_answered(answer.arriving.message,
+                                in_doubt ? std::optional<Error>({Code::kDeliveryUncertain, {}}) : lost, now);
 }
 
 std::optional<StreamReceipt> Core::Impl::take_receipt(Ticket ticket) {
@@ -259,7 +263,7 @@ void Core::Impl::answer_sender(const Kept& kept, Ticket ticket, const xmpp::Stan
                            StreamReceipt{0, 0, kept.message});
   const auto receipt = take_receipt(ticket);
   answer_internal(stanza, error, leg, now, receipt);
-  if (!receipt) acknowledge(ticket, now);
+  if (!receipt) settle_owed(ticket, error, now);
 }
 
 void Core::Impl::on(std::size_t edge, link::Settled&& settled, Now now) {
@@ -307,14 +311,18 @@ bool Core::Impl::take_back(std::size_t edge, PairEntry& entry, link::Settled& se
   if (!drains || (found != nullptr && found->message != 0)) return false;
   auto& [pair, out] = entry;
   Queued queued{.stanza = *std::move(settled.stanza), .ticket = out.own(settled.ticket)};
-  hand_back(out, std::move(queued), settled.order, now);
+  hand_back(out, std::move(queued), settled.order, false, now);
   return true;
 }
 
 // A message of the spool goes back there where this takes long.
-void Core::Impl::hand_back(PairState& out, Queued&& queued, std::uint64_t order, Now now) {
+void Core::Impl::hand_back(PairState& out, Queued&& queued, std::uint64_t order, bool was_sent, Now now) {
   const bool is_kept = queued.attempt != 0;
   queued.deadline = now.mono + (is_kept ? limits::kDeliveryTimeout : patience_for(queued.stanza));
+  if (const auto owed = outward.owed.find(queued.ticket); owed != outward.owed.end()) {
+    queued.owes = true;
+    owed->second.in_doubt = owed->second.in_doubt || was_sent;
+  }
   out.handed_back.emplace(order, std::move(queued));
 }
 

@@ -125,6 +125,7 @@ void DurableQueue::leave(FlowState& flow, std::uint64_t number, std::size_t size
   if (flow.waiting.reading && number >= flow.waiting.next) flow.waiting.outdated = true;
   if (auto* live = live_.find(number)) set_disk(live->second, Live::Disk::kStored);
   live_.erase(number);
+  flow.verdicts.erase(number);
   --totals_.count;
   totals_.bytes -= size;
   flow.of_peer->bytes -= size;
@@ -170,8 +171,7 @@ void DurableQueue::send(FlowState& flow, std::uint64_t number, Live& live, xmpp:
 void DurableQueue::wait(FlowState& flow, std::uint64_t number) {
   if (flow.waiting.count == 0 || number < flow.waiting.next) {
     flow.waiting.next = number;
-    flow.waiting.no_window = 0;
-    flow.waiting.for_answers = false;
+    flow.waiting.no_window = flow.waiting.no_answer = 0;
   }
   ++flow.waiting.count;
 }
@@ -184,7 +184,9 @@ void DurableQueue::tell_accepted(Live& live) {
 const Error* DurableQueue::refused_with(std::uint64_t message) {
   const auto* live = live_.find(message);
   if (live == nullptr || !live->second.flow->attempts.refusing) return nullptr;
-  return &*live->second.flow->attempts.last_error;
+  const FlowState& flow = *live->second.flow;
+  const bool is_behind = flow.waiting.count > 0 && flow.waiting.next < message;
+  return is_behind ? &*flow.attempts.last_error : nullptr;
 }
 
 bool DurableQueue::handle_settled(std::uint64_t message, const std::optional<Error>& refused, Now now) {
@@ -199,6 +201,7 @@ bool DurableQueue::handle_settled(std::uint64_t message, const std::optional<Err
   const bool stays_for_answer = leaves && refused && live.disk != Live::Disk::kFailed;
   if (refused && !is_permanent(refused->code)) note_refused(flow, *refused);
   if (stays_for_answer) {
+    flow.verdicts.insert_or_assign(message, *refused);
     begin_answering(live);
   } else if (leaves) {
     if (!refused) flow.attempts.backoff = {};
@@ -254,19 +257,18 @@ void DurableQueue::set_disk(Live& live, Live::Disk disk) {
 }
 
 // A message on its way goes on without the spool, as one of policy "memory" does, and is given to it again
-// with the next batch: what follows it must not be on disk without it. The others are answered; their senders
-// need not know which file it was.
+// with the next batch: what follows it must not be on disk without it. The same holds for one that awaits its
+// answer. The others are answered; their senders need not know which file it was.
 void DurableQueue::handle_failed(const store::SpoolBatch& batch, const Error& error, Now now) {
   for (const auto& message : batch.messages) {
     auto* found = live_.find(message.number);
     if (found == nullptr) continue;
     Live& live = found->second;
-    if (live.on_way) {
+    if (live.on_way || live.answering) {
       set_disk(live, Live::Disk::kFailed);
       writer_.add(message);
       continue;
     }
-    if (live.answering) continue;
     FlowState& flow = *live.flow;
     --flow.waiting.count;
     bounce(flow, message, 0, {error.code, {}});
@@ -282,7 +284,16 @@ bool DurableQueue::is_purged(const FlowState& flow, std::uint64_t number, UnixTi
 }
 
 bool DurableQueue::is_over(const FlowState& flow, std::uint64_t number, UnixTime accepted, Now now) const {
-  return is_purged(flow, number, accepted) || accepted + setup_.lifetime <= now.civil;
+  return is_purged(flow, number, accepted) || accepted + setup_.lifetime <= now.civil ||
+         flow.verdicts.contains(number);
+}
+
+Error DurableQueue::verdict_on(const FlowState& flow, const store::StoredMessage& row) const {
+  const auto known = flow.verdicts.find(row.number);
+  if (known != flow.verdicts.end()) return known->second;
+  if (is_purged(flow, row.number, row.accepted)) return {Code::kDeliveryPurged, {}};
+  const auto& last = flow.attempts.last_error;
+  return {Code::kDeliveryExpired, last ? std::string(code_row(last->code).name) : std::string()};
 }
 
 void DurableQueue::handle_rows(store::SpoolRows rows, Now now) {
@@ -314,7 +325,7 @@ void DurableQueue::handle_rows(store::SpoolRows rows, Now now) {
   if (took_all && flow.waiting.count > 0 &&
       is_over(flow, flow.waiting.next, flow.minutes.front().minute, now))
     read(flow);
-  feed(flow);
+  read_on(flow, now);
   arm(flow, now);
 }
 
@@ -322,21 +333,17 @@ void DurableQueue::handle_rows(store::SpoolRows rows, Now now) {
 bool DurableQueue::take_row(FlowState& flow, store::StoredMessage row, Now now) {
   if (flow.waiting.count == 0) return false;
   if (const auto* live = live_.find(row.number)) {
-    if (!live->second.answering) return false;
+    if (!live->second.answering && !live->second.on_way) return false;
     flow.waiting.next = row.number + 1;
     return true;
   }
   const std::size_t size = cost(row.xml.size());
   if (is_over(flow, row.number, row.accepted, now)) {
-    if (!fits(flow.answering, size)) {
-      flow.waiting.for_answers = true;
+    if (!may_answer(flow, size, now)) {
+      flow.waiting.no_answer = size;
       return false;
     }
-    const bool purged = is_purged(flow, row.number, row.accepted);
-    Error error{purged ? Code::kDeliveryPurged : Code::kDeliveryExpired, {}};
-    if (!purged && flow.attempts.last_error)
-      error.text = fmt::format("{}", code_row(flow.attempts.last_error->code).name);
-    answer_row(flow, row, std::move(error));
+    answer_row(flow, row, verdict_on(flow, row));
   } else {
     if (!flow.is_open()) return false;
     if (!has_window(flow, size)) {
@@ -389,6 +396,9 @@ void DurableQueue::arm(FlowState& flow, Now now) {
     const Time at = now.mono + std::max<Duration>(expires - now.civil, std::chrono::seconds(1));
     due = due ? std::min(*due, at) : at;
   }
+  const bool waits_to_answer = flow.waiting.count > 0 && flow.waiting.no_answer > 0 && !flow.waiting.reading;
+  if (waits_to_answer && flow.unanswered && fits(flow.answering, flow.waiting.no_answer))
+    due = due ? std::min(*due, flow.unanswered->until) : flow.unanswered->until;
   if (due == flow.armed) return;
   if (flow.armed) timers_.erase({*flow.armed, flow.number});
   flow.armed = due;

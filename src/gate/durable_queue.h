@@ -16,6 +16,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -51,7 +52,8 @@ class DurableQueue {
   struct Setup {
     std::uint64_t bytes_max = 0;  // of XML, with limits::kStanzaOverheadBytes for each message
     std::chrono::seconds lifetime{};
-    Random& random;  // this and `log` outlive the queue
+    std::chrono::seconds answer_patience{};  // how long answers that do not arrive are tried again
+    Random& random;                          // this and `log` outlive the queue
     LogSink& log;
     // Numbers of messages and flows are this one's, of limits::kShardsMax: shards share a spool.
     std::uint64_t shard = 0;
@@ -93,12 +95,14 @@ class DurableQueue {
   // The outcome of a Send: delivered, or refused. Returns whether it is not sent again: then its sender is to
   // be answered if it was refused, with `answer_to`, and handle_answered follows.
   bool handle_settled(std::uint64_t message, const std::optional<Error>& refused, Now now);
-  // The answer has arrived, or cannot: the message leaves the queue. Harmless for one that has left it.
-  void handle_answered(std::uint64_t message, Now now);
+  // The answer has arrived, or cannot (`lost`). The message leaves the queue, unless the answer may arrive
+  // later: then it is treated again like any other, and so answered again. Harmless for one that has left.
+  void handle_answered(std::uint64_t message, const std::optional<Error>& lost, Now now);
   // What the sender of a message is told that was refused and has left the queue: where it could have been
   // tried again, that it could not wait for want of a disk.
   static Error answer_to(const Error& refused);
-  // Whether others of that attempt were refused, so that this one is to be refused with the same error.
+  // Whether others of that attempt were refused and wait in front of this one, so that it is to be refused
+  // with the same error.
   const Error* refused_with(std::uint64_t message);
   bool is_empty() const { return totals_.count == 0; }
   // The peer can be reached, as far as anyone knows: its flows are tried again now, but not sooner than
@@ -161,13 +165,22 @@ class DurableQueue {
     };
     Part on_way{};     // messages that were sent and are not settled
     Part answering{};  // those whose answers have not arrived
-    struct Waiting {   // messages that are not on their way
+    // Why messages are answered, until their answers have arrived: a clock that is set back, or a policy that
+    // changes, does not let them pass after all.
+    std::map<std::uint64_t, Error> verdicts{};
+    // Answers do not arrive: since when, and until when none is sent.
+    struct Unanswered {
+      Time since;
+      Time until;
+    };
+    std::optional<Unanswered> unanswered{};
+    struct Waiting {  // messages that are not on their way
       std::uint64_t count = 0;
       std::uint64_t next = 0;  // none of them has a lower number
       bool reading = false;
       bool outdated = false;      // one of those that are being read has left meanwhile
       std::size_t no_window = 0;  // the size of the first one, where it was read and too large for the window
-      bool for_answers = false;   // the first one is over, and too many answers are on their way
+      std::size_t no_answer = 0;  // the size of the first one, where it is over and its answer has to wait
     } waiting{};
     struct Attempts {
       Attempt current = 1;
@@ -218,12 +231,17 @@ class DurableQueue {
   std::uint64_t next_number(std::uint64_t& last) const;
   static bool is_purged(const FlowState& flow, std::uint64_t number, UnixTime accepted);
   bool is_over(const FlowState& flow, std::uint64_t number, UnixTime accepted, Now now) const;
+  Error verdict_on(const FlowState& flow, const store::StoredMessage& row) const;
   FlowState& flow_of(const store::Flow& flow);
   static Attempt other(Attempt attempt) { return static_cast<Attempt>(3 - attempt); }
   void note_refused(FlowState& flow, const Error& refused);
   static bool fits(const FlowState::Part& part, std::size_t size);
   static bool is_half_free(const FlowState::Part& part);
-  static bool has_window(const FlowState& flow, std::size_t size) { return fits(flow.on_way, size); }
+  // What is sent now may be refused for good, and has to be answered then.
+  static bool has_window(const FlowState& flow, std::size_t size) {
+    const auto& [count, bytes] = flow.answering;
+    return fits({flow.on_way.count + count, flow.on_way.bytes + bytes}, size);
+  }
   void send(FlowState& flow, std::uint64_t number, Live& live, xmpp::Stanza stanza, bool is_new);
   static void wait(FlowState& flow, std::uint64_t number);
   void end_attempt(FlowState& flow, Now now);
@@ -236,6 +254,10 @@ class DurableQueue {
   void tell_accepted(Live& live);
   // durable_queue_answers.cc
   void begin_answering(Live& live);
+  static bool may_answer(const FlowState& flow, std::size_t size, Now now);
+  // Reads the next messages, if one may be sent or answered.
+  void read_on(FlowState& flow, Now now);
+  bool is_answered_again(FlowState& flow, const Error& lost, Now now) const;
   // `row` was refused and is on disk: it is answered, and leaves then.
   void answer_row(FlowState& flow, const store::StoredMessage& row, Error error);
   // False where nobody can be answered.

@@ -68,6 +68,148 @@ TEST_F(DurableQueueAnswers, the_next_process_answers_what_the_last_one_did_not_f
   EXPECT_EQ(spool.messages(), 0u);
 }
 
+TEST_F(DurableQueueAnswers, an_answer_that_does_not_arrive_is_sent_again) {
+  waits("1");
+  now.civil += 24h;
+  passes(limits::kQueueRetryMax);
+  EXPECT_EQ(events(), Lines{"bounced 1 delivery.expired"});
+  for (int i = 0; i < 2; ++i) {
+    is_not_answered(kDown);
+    EXPECT_EQ(events(), Lines{});
+    EXPECT_EQ(spool.messages(), 1u);
+    passes(30s);
+    EXPECT_EQ(events(), Lines{"bounced 1 delivery.expired"});
+    EXPECT_EQ(unanswered.size(), 1u);
+  }
+  is_answered();
+  EXPECT_EQ(spool.messages() + spool.flows(), 0u);
+  EXPECT_TRUE(queue->is_empty());
+}
+
+// Who asked for one error at most must not get the message once more instead.
+TEST_F(DurableQueueAnswers, what_was_refused_for_good_is_not_sent_again_where_its_answer_is_lost) {
+  for (const bool is_on_disk : {true, false}) {
+    SCOPED_TRACE(is_on_disk);
+    accepts("1");
+    if (is_on_disk) stores();
+    EXPECT_TRUE(settles("1", Error{Code::kDeliveryUncertain, {}}));
+    events();
+    is_not_answered(kDown);
+    events();
+    passes(30s);
+    EXPECT_EQ(events(), Lines{"bounced 1 delivery.uncertain"});
+    is_answered();
+    EXPECT_EQ(spool.messages() + spool.flows(), 0u);
+    EXPECT_TRUE(queue->is_empty());
+  }
+}
+
+TEST_F(DurableQueueAnswers,
+       what_is_behind_one_whose_answer_was_lost_goes_on_and_the_disk_is_not_read_in_vain) {
+  for (const char* id : {"1", "2"}) accepts(id);
+  stores();
+  settles("1", Error{Code::kPolicyDenied, {}});
+  is_not_answered(kDown);
+  accepts("3");
+  stores();
+  events();
+  batches = 0;
+  passes(10s);
+  EXPECT_EQ(events(), (Lines{"bounced 1 policy.denied", "send 3"}));
+  EXPECT_LE(batches, 5);
+}
+
+TEST_F(DurableQueueAnswers, what_has_expired_stays_so_when_the_clock_is_set_back) {
+  waits("1");
+  now.civil += 24h;
+  passes(limits::kQueueRetryMax);
+  is_not_answered(kDown);
+  events();
+  now.civil -= 24h;
+  passes(1min);
+  EXPECT_EQ(events(), Lines{"bounced 1 delivery.expired"});
+}
+
+// What was read for those behind is dropped, and must be read again.
+TEST_F(DurableQueueAnswers, an_answer_that_is_lost_while_others_are_read_does_not_stop_the_pair) {
+  for (const char* id : {"1", "2", "3", "4"}) accepts(id);
+  stores();
+  const std::uint64_t first = on_way.at("1").message, second = on_way.at("2").message;
+  for (const char* id : {"1", "2"}) settles(id, Error{Code::kPolicyDenied, {}});
+  for (const char* id : {"3", "4"}) EXPECT_FALSE(settles(id, kDown));
+  stores();
+  unanswered.clear();
+  events();
+  queue->retry(std::nullopt);
+  const auto batch = queue->poll_batch(now);
+  ASSERT_TRUE(batch);
+  queue->handle_answered(second, kDown, now);
+  queue->handle_answered(first, {}, now);
+  queue->handle_answer(spool.carry_out(*batch), now);
+  stores();
+  passes(limits::kQueueRetryMin);
+  EXPECT_EQ(events(), (Lines{"bounced 2 policy.denied", "send 3", "send 4"}));
+}
+
+TEST_F(DurableQueueAnswers, an_answer_that_is_refused_for_good_or_may_have_arrived_is_not_sent_again) {
+  for (const Code code : {Code::kPolicyDenied, Code::kDeliveryUncertain}) {
+    waits("1");
+    now.civil += 24h;
+    passes(limits::kQueueRetryMax);
+    is_not_answered({code, {}});
+    EXPECT_EQ(spool.messages() + spool.flows(), 0u);
+    EXPECT_TRUE(queue->is_empty());
+  }
+}
+
+TEST_F(DurableQueueAnswers, what_was_purged_is_gone_when_its_answer_is_lost) {
+  waits("1");
+  queue->purge(domain("far.example"), now.civil + 1s);
+  stores();
+  EXPECT_EQ(events(), Lines{"bounced 1 delivery.purged"});
+  is_not_answered(kDown);
+  EXPECT_EQ(spool.messages() + spool.flows(), 0u);
+}
+
+TEST_F(DurableQueueAnswers, answers_that_never_arrive_are_given_up_after_a_while_and_let_others_pass) {
+  const std::size_t many = 3 * limits::kFlowWindowMessages;
+  for (std::size_t i = 0; i < many; ++i) accepts(std::to_string(i));
+  stores();
+  for (std::size_t i = 0; i < limits::kFlowWindowMessages; ++i) settles(std::to_string(i), kDown);
+  now.civil += 24h;
+  accepts("fresh");
+  stores();
+  const Time since = now.mono;
+  while (now.mono < since + 4min && !on_way.contains("fresh")) {
+    is_not_answered(kDown);
+    queue->wake(Direction::kOut, domain("far.example"), now);
+    passes(1s);
+  }
+  EXPECT_TRUE(on_way.contains("fresh"));
+  EXPECT_GE(now.mono - since, 2min);
+  EXPECT_EQ(queue->messages(), 1u);
+}
+
+TEST_F(DurableQueueAnswers, what_is_refused_for_good_waits_where_too_many_answers_are_awaited) {
+  const std::size_t many = 3 * limits::kFlowWindowMessages;
+  for (std::size_t i = 0; i < many; ++i) {
+    const std::string id = std::to_string(i);
+    EXPECT_TRUE(accepts(id));
+    stores();
+    if (on_way.contains(id)) settles(id, Error{Code::kPolicyDenied, {}});
+  }
+  EXPECT_EQ(unanswered.size(), limits::kFlowWindowMessages);
+  std::size_t answered = 0, rounds = 0;
+  while (answered < many && ++rounds < 10'000) {
+    answered += unanswered.size();
+    is_answered();
+    while (!on_way.empty()) settles(on_way.begin()->first, Error{Code::kPolicyDenied, {}});
+    EXPECT_LE(unanswered.size(), limits::kFlowWindowMessages);
+  }
+  EXPECT_EQ(answered, many);
+  EXPECT_EQ(spool.messages() + spool.flows(), 0u);
+}
+
 TEST_F(DurableQueueAnswers, a_server_keeps_what_is_not_on_disk_until_the_answer_has_arrived) {
   accepts("1");
   EXPECT_TRUE(settles("1", Error{Code::kPolicyDenied, {}}));
@@ -120,7 +262,7 @@ TEST_F(DurableQueueAnswers, one_whose_answer_arrives_while_those_behind_it_are_r
   const auto batch = queue->poll_batch(now);
   ASSERT_TRUE(batch);
   auto answer = spool.carry_out(*batch);
-  for (const auto number : std::exchange(unanswered, {})) queue->handle_answered(number, now);
+  for (const auto number : std::exchange(unanswered, {})) queue->handle_answered(number, {}, now);
   queue->handle_answer(std::move(answer), now);
   stores();
   EXPECT_EQ(events(), (Lines{"send 1", "send 3", "send 4"}));

@@ -40,15 +40,14 @@ bool DurableQueue::try_again(FlowState& flow) {
 // Reads the next messages that wait, when about half of the window is free.
 void DurableQueue::feed(FlowState& flow) {
   if (flow.is_open() && is_half_free(flow.on_way) && has_window(flow, flow.waiting.no_window) &&
-      !flow.waiting.for_answers)
+      flow.waiting.no_answer == 0)
     read(flow);
 }
 
 void DurableQueue::read(FlowState& flow) {
   if (flow.waiting.count == 0 || flow.waiting.reading) return;
   flow.waiting.reading = true;
-  flow.waiting.no_window = 0;
-  flow.waiting.for_answers = false;
+  flow.waiting.no_window = flow.waiting.no_answer = 0;
   const auto left = [](std::size_t window, std::size_t used) { return window - std::min(window, used); };
   writer_.read({flow.number, flow.waiting.next, left(limits::kFlowWindowMessages, flow.on_way.count),
                 left(limits::kFlowWindowBytes, flow.on_way.bytes)});

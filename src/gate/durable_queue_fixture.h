@@ -33,7 +33,8 @@ struct DurableQueueTest : ::testing::Test {
   DurableQueueTest() { starts(); }
   // A new process, with what the spool holds.
   void starts(std::uint64_t bytes_max = 64 << 20) {
-    queue.emplace(DurableQueue::Setup{.bytes_max = bytes_max, .lifetime = 24h, .random = random, .log = log});
+    queue.emplace(DurableQueue::Setup{
+        .bytes_max = bytes_max, .lifetime = 24h, .answer_patience = 2min, .random = random, .log = log});
     queue->restore(spool.contents(), now);
     on_way.clear();
   }
@@ -64,7 +65,11 @@ struct DurableQueueTest : ::testing::Test {
   }
   // The answers arrive, of which those who wait for more are sent meanwhile.
   void is_answered() {
-    for (const auto number : std::exchange(unanswered, {})) queue->handle_answered(number, now);
+    for (const auto number : std::exchange(unanswered, {})) queue->handle_answered(number, {}, now);
+    stores();
+  }
+  void is_not_answered(const Error& lost) {
+    for (const auto number : std::exchange(unanswered, {})) queue->handle_answered(number, lost, now);
     stores();
   }
   void passes(Duration time) {
@@ -101,7 +106,7 @@ struct DurableQueueTest : ::testing::Test {
                  *event);
     }
     if (!answers_arrive) return;
-    for (const auto number : std::exchange(unanswered, {})) queue->handle_answered(number, now);
+    for (const auto number : std::exchange(unanswered, {})) queue->handle_answered(number, {}, now);
   }
 
   KeptLog log;

@@ -36,7 +36,7 @@ link::SessionConfig Edge::Impl::session_config() const {
           .name = setup.config.name.ascii(),
           .version = setup.version,
           .instance = setup.instance,
-          .may_repeat = [](const Pair&, const xmpp::Stanza& stanza) { return !stanza.is_request(); }};
+          .may_repeat = [](const Pair&, const xmpp::Stanza& stanza, Ticket) { return !stanza.is_request(); }};
 }
 
 // A core that cannot be served goes on dialling, so that not every refusal is logged.

@@ -65,9 +65,10 @@ struct StanzaReturned {
   Error error;
   xmpp::Stanza stanza;
 };
-// The answer to the stanza with that receipt has arrived, or cannot: the stanza may be acknowledged.
+// The answer to the stanza with that receipt has arrived, or cannot (`lost`): the stanza may be acknowledged.
 struct AnswerSettled {
   StreamReceipt receipt;
+  std::optional<Error> lost{};
 };
 using EndpointOutput =
     std::variant<Output,
@@ -393,12 +394,12 @@ class Endpoint {
   void send_again(const Pair& pair, Outgoing& out, std::vector<Queued> doubtful,
                   const std::optional<Error>& error, Now now);
   void deliver(const Queued& queued) {
-    if (is_answer(queued)) return settle_answer(queued);
+    if (is_answer(queued)) return settle_answer(queued, std::nullopt);
     if (queued.ticket != 0) emit(StanzaDelivered{queued.ticket});
   }
   // Whether it is the answer to a stanza that is to be acknowledged.
   static bool is_answer(const Queued& queued) { return (queued.ticket & kAnswer) != 0; }
-  void settle_answer(const Queued& queued);
+  void settle_answer(const Queued& queued, std::optional<Error> lost);
   // Whether the stanza is answered, or sent, by its own server: the stream that it came on is gone.
   bool is_moot(const Queued& answer);
   void return_all(Outgoing& out, const Error& error);

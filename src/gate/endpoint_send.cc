@@ -40,11 +40,12 @@ void Endpoint::answer(const Pair& pair, std::optional<xmpp::Stanza> answer,
                       const std::optional<StreamReceipt>& owed, Now now) {
   if (answer) return send(pair, *std::move(answer), owed ? kAnswer | confirming_.answers.put(*owed) : 0, now);
   if (!owed) return;
-  owed->kept == 0 ? acknowledge(*owed, now) : emit(AnswerSettled{*owed});
+  owed->kept == 0 ? acknowledge(*owed, now) : emit(AnswerSettled{*owed, {}});
 }
 
-void Endpoint::settle_answer(const Queued& queued) {
-  if (const auto owed = confirming_.answers.take(queued.ticket & ~kAnswer)) emit(AnswerSettled{*owed});
+void Endpoint::settle_answer(const Queued& queued, std::optional<Error> lost) {
+  if (const auto owed = confirming_.answers.take(queued.ticket & ~kAnswer))
+    emit(AnswerSettled{*owed, std::move(lost)});
 }
 
 bool Endpoint::is_moot(const Queued& answer) {
@@ -238,7 +239,7 @@ void Endpoint::give_back(Outgoing& out, Queued& queued, const Error& reason) {
   const Error error = is_in_doubt ? Error{Code::kDeliveryUncertain, reason.text} : reason;
   if (queued.attempt != 0 && !is_permanent(error.code)) out.refused = {queued.attempt, error};
   if (is_answer(queued)) {
-    settle_answer(queued);
+    settle_answer(queued, error);
   } else if (queued.ticket != 0) {
     emit(StanzaReturned{queued.ticket, error, std::move(queued.stanza)});
     return;

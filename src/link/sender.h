@@ -45,7 +45,7 @@ class Sender {
   // A new session: nothing was sent in it, no channel is open; all stanzas kept here wait to be sent again,
   // but those that were sent before and that `may_repeat` (if it is not empty) is false for: NotRepeated.
   // Returns how many of the others were sent before.
-  using MayRepeat = std::function<bool(const xmpp::Pair&, const xmpp::Stanza&)>;
+  using MayRepeat = std::function<bool(const xmpp::Pair&, const xmpp::Stanza&, Ticket)>;
   std::uint64_t start_anew(const MayRepeat& may_repeat);
   // The session is up: sends waiting stanzas as far as allowed, and notifies waiting owners.
   void resume();

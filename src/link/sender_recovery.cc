@@ -38,7 +38,7 @@ std::uint64_t Sender::start_anew(const MayRepeat& may_repeat) {
     while (!old.slots.empty()) {
       Slot slot = old.slots.pop_front();
       if (!slot.stanza) continue;
-      if (slot.sent_ever && may_repeat && !may_repeat(anew.pair, *slot.stanza)) {
+      if (slot.sent_ever && may_repeat && !may_repeat(anew.pair, *slot.stanza, slot.ticket)) {
         held_bytes_ -= slot.credit;
         shared_.events.emplace_back(
             NotRepeated{anew.pair, slot.ticket, std::move(*slot.stanza), slot.attempt, slot.order});

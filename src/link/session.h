@@ -190,7 +190,7 @@ struct SessionConfig {
   std::uint16_t version_highest = frame::kVersionHighest;
   // Whether a stanza that an earlier process of the other node may have had is sent to its successor. Empty:
   // each is. What it refers to outlives the session.
-  std::function<bool(const xmpp::Pair&, const xmpp::Stanza&)> may_repeat{};
+  std::function<bool(const xmpp::Pair&, const xmpp::Stanza&, Ticket)> may_repeat{};
 };
 
 // A stanza that was unsettled when the session was abandoned, in the order of sending.

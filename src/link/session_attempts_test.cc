@@ -76,7 +76,7 @@ TEST(LinkAttempts, a_new_session_says_how_many_stanzas_go_again) {
 TEST(LinkRepeats, what_may_not_be_repeated_is_given_back_when_the_other_process_is_new) {
   Versions link(frame::kVersionAttempts);
   SessionConfig config = End::config(NodeRole::kCore, "1");
-  config.may_repeat = [](const xmpp::Pair&, const xmpp::Stanza& stanza) {
+  config.may_repeat = [](const xmpp::Pair&, const xmpp::Stanza& stanza, Ticket) {
     return stanza.id() != "b" && stanza.id() != "d";
   };
   link.core.session = LinkSession(std::move(config));
