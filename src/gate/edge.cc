@@ -121,6 +121,7 @@ std::optional<Time> Edge::poll_timeout() const {
   };
   no_later_than(impl_->served.links.poll_timeout());
   no_later_than(impl_->accepting.state.poll_timeout());
+  no_later_than(impl_->inward.behind.poll_timeout());
   if (impl_->served.takeover.newcomer) no_later_than(impl_->served.takeover.newcomer->deadline);
   return next;
 }
@@ -154,7 +155,8 @@ bool Edge::is_drained() const {
     const auto& session = edge.served.link->session();
     if (session.unsettled() > 0 || (session.is_up() && session.owes_settlements())) return false;
   }
-  return std::ranges::all_of(edge.inward.map, [](const auto& each) { return each.second.box.empty(); });
+  return edge.inward.behind.pairs.empty() &&
+         std::ranges::all_of(edge.inward.map, [](const auto& each) { return each.second.box.empty(); });
 }
 
 bool Edge::is_proved(ConnId conn) const { return impl_->endpoint.is_proved(conn); }
@@ -178,6 +180,7 @@ void Edge::Impl::turn(Now now) {
       serve(false);
       any = true;
     }
+    if (pump_behind(now)) any = true;
   }
 }
 
@@ -226,14 +229,15 @@ void Edge::Impl::on(On<s2s::StanzaReceived>&& received, Now now) {
     if (event.number) endpoint.acknowledge({conn, *event.number}, now);
     return;
   }
-  inward.sweep(inward.map, [](const Inward& each) { return each.box.is_idle() && each.held.empty(); });
+  inward.sweep(inward.map, [](const Inward& each) { return each.is_idle(); });
   auto& [pair, in] = inward.map.get(event.proof.pair());
-  if (in.provenance_of != conn) {
-    in.provenance_of = conn;
-    in.provenance = {std::string(s2s::method_name(event.proof.method())), endpoint.peer_text(conn)};
-  }
   if (event.stanza.kind() == xmpp::StanzaKind::kPresence)
     served.presence.shown.note(pair, policy::Direction::kIn, event.stanza);
+  if (is_behind(in, conn)) return wait_behind(pair, in, std::move(received), now);
+  if (in.provenance_of != conn) {
+    in.provenance_of = conn;
+    in.provenance = provenance_of(conn, event.proof);
+  }
   const Ticket ticket = event.number ? inward.receipts.put({conn, *event.number}) : 0;
   if (in.box.empty() && served.link && served.link->session().can_send(pair, event.stanza.xml().size())) {
     served.link->session().send(pair, std::move(event.stanza), ticket, now.mono, in.provenance);
@@ -271,7 +275,10 @@ void Edge::Impl::pump_inward(const Pair& pair, Now now) {
     if (is_with_its_server(queued.ticket)) continue;
     served.link->session().send(pair, std::move(queued.stanza), queued.ticket, now.mono, in.provenance);
   }
-  if (in.box.empty()) release(in);
+  if (!in.box.empty()) return;
+  // It was not read for a while, and has as long as any other from now on.
+  if (in.held.contains(in.behind.older)) in.behind.until = now.mono + limits::kCloseTimeout;
+  release(in);
 }
 
 // --- the control socket
@@ -303,7 +310,10 @@ std::string Edge::control(std::string_view text, Now now) {
 json::object Edge::Impl::waiting() const {
   std::size_t stanzas = endpoint.waiting();
   std::size_t bytes = endpoint.waiting_bytes();
-  for (const auto& [pair, in] : inward.map) stanzas += in.box.size(), bytes += in.box.bytes();
+  for (const auto& [pair, in] : inward.map) {
+    stanzas += in.box.size() + in.behind.box.size();
+    bytes += in.box.bytes() + in.behind.box.bytes();
+  }
   if (served.link) {
     stanzas += served.link->session().unsettled();
     bytes += served.link->session().unsettled_bytes();

@@ -48,6 +48,9 @@ class Edge::Impl {
   void pump_inward(const Pair& pair, Now now);
   // The streams that brought its stanzas are read again.
   void release(Inward& in);
+  link::Provenance provenance_of(ConnId conn, const s2s::PeerProof& proof) const {
+    return {std::string(s2s::method_name(proof.method())), endpoint.peer_text(conn)};
+  }
 
   // --- edge_shares.cc: the share of one source in what all use
   // Asks the core whether a key that was shown to a peer is ours. Another source's question may be given up
@@ -100,6 +103,16 @@ class Edge::Impl {
   void listen(bool on);
   void close_link(Now now);
 
+  // --- edge_behind.cc
+  // The streams that brought stanzas are being closed; from now on all are read.
+  void note_closing();
+  bool is_behind(const Inward& in, ConnId conn) const;
+  // Precondition: is_behind(in, the stream that it came by).
+  void wait_behind(const Pair& pair, Inward& in, On<s2s::StanzaReceived>&& received, Now now);
+  // Whether something need not wait any longer.
+  bool pump_behind(Now now);
+  void pass_behind(const Pair& pair, Inward& in, Now now);
+
   // --- edge_admit.cc
   void send_admissions(Now now);
   // False where the answer is to no question about a pair.
@@ -139,6 +152,19 @@ class Edge::Impl {
     std::set<ConnId> held;
     ConnId provenance_of = 0;
     link::Provenance provenance;
+    // What came by a later stream while an older one is being closed.
+    struct Behind {
+      ConnId older = 0;
+      Time until{};  // that long the older one may take
+      Outbox box;
+      std::set<ConnId> held{};  // not read meanwhile
+      ConnId provenance_of = 0;
+      link::Provenance provenance{};
+    } behind{};
+
+    bool is_idle() const {
+      return box.is_idle() && held.empty() && behind.box.is_idle() && behind.held.empty();
+    }
   };
   // A question that the core answers: for a key to send, or for the verdict on one.
   struct Asked {
@@ -214,6 +240,15 @@ class Edge::Impl {
     xmpp::PairMap<Inward> map{};
     Sweep sweep{limits::kPairsRememberedMax};
     Slots<StreamReceipt> receipts{};  // by ticket, of stanzas that a peer awaits an acknowledgement of
+    // Pairs of which something may wait behind an older stream, and when that is looked at.
+    struct Behind {
+      std::set<Pair> pairs;
+      Time looks_at{};
+
+      std::optional<Time> poll_timeout() const {
+        return pairs.empty() ? std::nullopt : std::optional(looks_at);
+      }
+    } behind{};
   };
   // Questions that the core has not answered yet.
   struct Questions {

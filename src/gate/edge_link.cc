@@ -117,6 +117,7 @@ void Edge::Impl::on(link::Dead&&, Now now) {
   // What peers have written by now may cross yet, until it would be forgotten. It is read at once, so that
   // they can end their streams: it fits into what may wait here.
   for (auto& [pair, in] : inward.map) release(in);
+  note_closing();
   endpoint.close_all({Code::kLinkDown, {}}, now, limits::kLinkSessionKept - limits::kLinkDeadAfter);
 }
 
@@ -150,7 +151,8 @@ void Edge::Impl::forget(Now now) {
            "link.forgotten",
            {{"core", served.core ? setup.config.cores[*served.core].name : ""}}});
   endpoint.close_all({Code::kLinkDown, {}}, now);
-  for (auto& [pair, in] : inward.map) report.refused += in.box.size();
+  for (auto& [pair, in] : inward.map) report.refused += in.box.size() + in.behind.box.size();
+  inward.behind.pairs.clear();
   inward.map.clear();
   drop_early();
   questions.admissions.clear();

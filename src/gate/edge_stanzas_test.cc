@@ -191,6 +191,63 @@ TEST_F(EdgeStanzas, what_a_server_has_under_way_when_the_link_stays_lost_crosses
   EXPECT_EQ(core_receives(), (Lines{kCrossed, kCrossed}));
 }
 
+struct EdgeBehind : EdgeStanzas {
+  // The link is back, and the server has begun its next stream and sent a stanza there.
+  EdgeBehind() {
+    older = remote_.stream_for(stanza_of(kIn));
+    remote_sends(kIn);
+    core_receives();
+    link_is_lost();
+    passes(limits::kLinkDeadAfter);
+    link_comes_up();
+    next = remote_.stream_for(stanza_of(kIn), address("198.51.100.8"));
+    remote_.says(next, message("bob@partner.example", "alice@example.com", "next"));
+    EXPECT_TRUE(sockets_.held.contains(next));
+    EXPECT_EQ(core_receives(), Lines{});
+  }
+  void expect_the_next_has_crossed() {
+    passes(100ms);
+    const Lines crossed = core_receives();
+    ASSERT_EQ(crossed.size(), 1u);
+    EXPECT_NE(crossed[0].find("id='next'"), std::string::npos);
+    EXPECT_NE(crossed[0].find("at 198.51.100.8"), std::string::npos) << crossed[0];
+    EXPECT_FALSE(sockets_.held.contains(next));
+  }
+  ConnId older, next;
+};
+
+TEST_F(EdgeBehind, what_comes_by_the_next_stream_waits_until_the_closed_one_has_been_read_to_its_end) {
+  EXPECT_EQ(remote_.says(older, kIn), "");
+  EXPECT_EQ(core_receives(), Lines{kCrossed});
+  remote_.says(older, "</stream:stream>");
+  expect_the_next_has_crossed();
+}
+
+TEST_F(EdgeBehind, a_closed_stream_that_breaks_is_waited_for_no_longer) {
+  edge_->handle_disconnected(older, {Code::kStreamLost, {}}, now_);
+  exchange();
+  expect_the_next_has_crossed();
+}
+
+TEST_F(EdgeBehind, a_closed_stream_that_its_server_never_ends_is_not_waited_for_long) {
+  passes(limits::kCloseTimeout - 1ms);
+  EXPECT_EQ(core_receives(), Lines{});
+  passes(1ms);
+  expect_the_next_has_crossed();
+}
+
+TEST_F(EdgeBehind, when_the_link_is_lost_again_the_order_stays) {
+  link_is_lost();
+  EXPECT_EQ(remote_.says(older, kIn), "");
+  passes(limits::kLinkDeadAfter);
+  remote_.says(older, "</stream:stream>");
+  link_comes_up();
+  const Lines crossed = core_receives();
+  ASSERT_EQ(crossed.size(), 2u);
+  EXPECT_NE(crossed[0].find("id='m1'"), std::string::npos) << crossed[0];
+  EXPECT_NE(crossed[1].find("id='next'"), std::string::npos);
+}
+
 TEST_F(EdgeStanzas, what_a_server_has_under_way_when_the_edge_drains_still_crosses) {
   const ConnId conn = remote_.stream_for(stanza_of(kIn));
   edge_->drain(now_);
