@@ -143,11 +143,13 @@ void Ledger::count_delivery(Entry& entry, std::uint64_t number, const xmpp::Stan
     entry.forgotten = true;
   if (entry.forgotten) return;
   const bool excused = is_excused(entry);
+  // A refusal is no answer yet: one that arrives later counts itself.
+  if (entry.delivered + entry.errors > 0) ++repeated_;
   // What was answered may have been sent again before its server knew.
-  const bool again = entry.delivered++ > 0 || ((entry.errors > 0 || entry.refused) && excused);
+  const bool was_answered = entry.errors > 0 || (entry.refused && !entry.unanswered);
+  const bool again = entry.delivered++ > 0 || (was_answered && excused);
   ++delivered_;
   if (again) {
-    ++repeated_;
     // Who never says what it has read gets what is kept on disk at each attempt.
     const bool too_often =
         entry.reliable && entry.partner != "liar.example" && entry.delivered > copies_max(entry);
@@ -277,7 +279,8 @@ void Ledger::lost(std::uint64_t flow, std::string_view unread, std::string_view 
 
 void Ledger::answer_lost(std::string_view id) {
   if (!id.starts_with("s")) return;
-  if (Entry* entry = entry_of(id.substr(1))) entry->uncertain = entry->lost_elsewhere = true;
+  if (Entry* entry = entry_of(id.substr(1)))
+    entry->uncertain = entry->lost_elsewhere = entry->unanswered = true;
 }
 
 void Ledger::refused_by_node(std::string_view id) {
@@ -339,6 +342,8 @@ bool Ledger::is_unconfirmed_at_drained(const Entry& entry) const {
 bool Ledger::is_lost_unconfirmed(const Entry& entry) const {
   if (!entry.uncertain || entry.lost_elsewhere || is_unconfirmed_at_drained(entry)) return false;
   if (promise_ == Promise::kAtLeastOnce || given_up_since(entry.sent)) return false;
+  // No ping stands behind the answer to a request: it counts as read when the socket took it.
+  if (entry.sort == Sort::kRequest && entry.refused) return false;
   const auto confirms = [this](const std::string& address) {
     return !unconfirmed_.contains(xmpp::Jid::parse(address)->domain().ascii());
   };
@@ -349,9 +354,12 @@ bool Ledger::given_up_since(Time from) const { return !given_up_.empty() && give
 
 // --- the end
 
+// What a stream lost may still have an end: a node that knows that it was not confirmed keeps it until the
+// peer can be reached, and sends it again.
 std::size_t Ledger::open() const {
-  return static_cast<std::size_t>(std::ranges::count_if(
-      entries_, [this](const Entry& entry) { return !entry.uncertain && is_owed_an_end(entry); }));
+  return static_cast<std::size_t>(std::ranges::count_if(entries_, [this](const Entry& entry) {
+    return is_owed_an_end(entry) && (!entry.uncertain || is_lost_unconfirmed(entry));
+  }));
 }
 
 bool Ledger::is_owed_an_end(const Entry& e) const {

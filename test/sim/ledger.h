@@ -44,6 +44,7 @@ class Ledger {
     bool lost_elsewhere = false;  // and not on a stream that a node wrote
     bool forgotten = false;       // by forget_next()
     bool refused = false;         // a node has answered it; the answer may still be on its way
+    bool unanswered = false;      // the answer did not arrive: the node may try it again
     std::optional<Time> done{};
   };
 

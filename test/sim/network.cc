@@ -243,7 +243,14 @@ void Network::finish(WireId id, int side) {
   end.in_flight.clear();
   end.arrived.clear();
   end.in_bytes = 0;
+  wake_leaving(id, 1 - side);
   if (!peer.known && !peer.leaving) drop_if_over(id);
+}
+
+// What a role has left to be written waits for a reader who is gone: it is written now, and nobody reads it.
+void Network::wake_leaving(WireId id, int side) {
+  const End& end = wire(id)->ends[side];
+  if (end.leaving && !end.pending.empty()) pump_soon(id, side, 0us);
 }
 
 void Network::arrive(WireId id, int side) {
@@ -308,6 +315,7 @@ void Network::end_known(WireId id, int side, Error error) {
   if (!end.arrived.empty()) watch_.lost(w->ends[1 - side].flow, {}, end.arrived);
   end.in_bytes -= end.arrived.size();
   end.arrived.clear();
+  wake_leaving(id, 1 - side);
   const auto number = end.node;
   const ConnId conn = end.conn;
   conns_.erase({number, conn});

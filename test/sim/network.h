@@ -171,6 +171,7 @@ class Network {
   void arrive(WireId id, int side);
   void read_some(WireId id, int side);
   void finish(WireId id, int side);
+  void wake_leaving(WireId id, int side);
   void end_known(WireId id, int side, Error error);
   void drop_if_over(WireId id);
 

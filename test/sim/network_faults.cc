@@ -57,6 +57,7 @@ void Network::cut(WireId id) {
       if (!end.arrived.empty()) watch_.lost(w->ends[1 - side].flow, {}, end.arrived);
       end.arrived.clear();
       end.in_bytes = 0;
+      wake_leaving(id, 1 - side);
       continue;
     }
     schedule_.in(chance_.between(0us, 3000us), [this, id, side] { read_some(id, side); });
