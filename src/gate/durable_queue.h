@@ -96,7 +96,7 @@ class DurableQueue {
   // be answered if it was refused, with `answer_to`, and handle_answered follows.
   bool handle_settled(std::uint64_t message, const std::optional<Error>& refused, Now now);
   // The answer has arrived, or cannot (`lost`). The message leaves the queue, unless the answer may arrive
-  // later: then it is treated again like any other, and so answered again. Harmless for one that has left.
+  // later: then it waits, and is answered again with the same error. Harmless for one that has left.
   void handle_answered(std::uint64_t message, const std::optional<Error>& lost, Now now);
   // What the sender of a message is told that was refused and has left the queue: where it could have been
   // tried again, that it could not wait for want of a disk.

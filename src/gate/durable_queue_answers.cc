@@ -67,8 +67,8 @@ void DurableQueue::handle_answered(std::uint64_t message, const std::optional<Er
   live.answering = false;
   // Who purges wants them gone.
   const auto verdict = flow.verdicts.find(message);
-  const bool is_purged = verdict != flow.verdicts.end() && verdict->second.code == Code::kDeliveryPurged;
-  if (lost && !is_purged && live.disk != Live::Disk::kFailed && is_answered_again(flow, *lost, now)) {
+  const bool was_purged = verdict != flow.verdicts.end() && verdict->second.code == Code::kDeliveryPurged;
+  if (lost && !was_purged && live.disk != Live::Disk::kFailed && is_answered_again(flow, *lost, now)) {
     wait(flow, message);
     if (flow.waiting.next == message) flow.waiting.no_answer = live.size;
     if (live.disk == Live::Disk::kStored) live_.erase(message);

@@ -233,7 +233,7 @@ void Edge::Impl::on(On<s2s::StanzaReceived>&& received, Now now) {
   auto& [pair, in] = inward.map.get(event.proof.pair());
   if (event.stanza.kind() == xmpp::StanzaKind::kPresence)
     served.presence.shown.note(pair, policy::Direction::kIn, event.stanza);
-  if (is_behind(in, conn)) return wait_behind(pair, in, std::move(received), now);
+  if (reads_older(in) && in.behind.older != conn) return wait_behind(pair, in, std::move(received), now);
   if (in.provenance_of != conn) {
     in.provenance_of = conn;
     in.provenance = provenance_of(conn, event.proof);

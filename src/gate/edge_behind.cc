@@ -13,14 +13,14 @@ constexpr auto kLookEvery = std::chrono::milliseconds(100);
 
 void Edge::Impl::note_closing() {
   for (auto& [pair, in] : inward.map) {
-    if (!is_behind(in, 0)) in.behind.older = in.provenance_of;
+    if (!reads_older(in)) in.behind.older = in.provenance_of;
     for (const ConnId conn : in.behind.held) endpoint.hold(conn, false);
     in.behind.held.clear();
   }
 }
 
-bool Edge::Impl::is_behind(const Inward& in, ConnId conn) const {
-  return in.behind.older != 0 && in.behind.older != conn && endpoint.is_open(in.behind.older);
+bool Edge::Impl::reads_older(const Inward& in) const {
+  return in.behind.older != 0 && endpoint.is_open(in.behind.older);
 }
 
 void Edge::Impl::wait_behind(const Pair& pair, Inward& in, On<s2s::StanzaReceived>&& received, Now now) {
@@ -47,7 +47,7 @@ bool Edge::Impl::pump_behind(Now now) {
   for (const Pair& pair : inward.behind.pairs) {
     const auto* found = inward.map.find(pair);
     const bool waits =
-        found != nullptr && is_behind(found->second, 0) &&
+        found != nullptr && reads_older(found->second) &&
         (now.mono < found->second.behind.until || found->second.held.contains(found->second.behind.older));
     if (!waits) free.push_back(pair);
   }

@@ -106,8 +106,9 @@ class Edge::Impl {
   // --- edge_behind.cc
   // The streams that brought stanzas are being closed; from now on all are read.
   void note_closing();
-  bool is_behind(const Inward& in, ConnId conn) const;
-  // Precondition: is_behind(in, the stream that it came by).
+  // Whether a stream of the pair that was closed then has not ended yet.
+  bool reads_older(const Inward& in) const;
+  // Precondition: reads_older(in), and it came by another stream.
   void wait_behind(const Pair& pair, Inward& in, On<s2s::StanzaReceived>&& received, Now now);
   // Whether something need not wait any longer.
   bool pump_behind(Now now);
